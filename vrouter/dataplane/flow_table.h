@@ -1,0 +1,122 @@
+// FlowTable<F>: the connections that policy has allowed, one 64-byte entry for both directions.
+//
+// Read by all workers without locks, filled by workers (short per-bucket spin locks), aged and emptied
+// by the control thread in slices.  Nothing is allocated after construction: entries come from a fixed
+// pool of which each worker keeps a small cache.  An entry's key never changes while a reader may hold
+// it: removed entries rest with the Reclaimer before they are used again.
+// Semantics: POLICY 2.8.  No DPDK.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "vrouter/dataplane/reclaim.h"
+#include "vrouter/net/addr.h"
+#include "vrouter/net/ids.h"
+
+namespace vr {
+
+/// What identifies a connection, in the orientation of one packet.  For ICMP echo both ports hold the
+/// identifier; protocols without ports have 0.
+template <Family F>
+struct FlowKey {
+    typename F::Addr source{};
+    typename F::Addr destination{};
+    L4Port source_port{};
+    L4Port destination_port{};
+    std::uint8_t protocol = 0;
+
+    friend bool operator==(const FlowKey&, const FlowKey&) = default;
+
+    [[nodiscard]] FlowKey reversed() const noexcept {
+        return {destination, source, destination_port, source_port, protocol};
+    }
+};
+
+/// Where a connection stands; decides how long it may stay silent.
+enum class FlowState : std::uint8_t { New, Established, Closing, Reset, Udp, Icmp, Other };
+
+/// Coarse time: ticks of 2^-2 s (250 ms) since the table was made; wraps after 34 years.
+using FlowTick = std::uint32_t;
+
+template <Family F>
+struct alignas(64) FlowEntry {
+    FlowKey<F> key;       ///< orientation of the connection's first packet
+    PortId from;          ///< endpoint that sends the first packet; PortId{} is "outside" or the host
+    PortId to;            ///< endpoint that receives it
+    std::atomic<FlowState> state;
+    std::atomic<FlowTick> last_seen;
+    std::uint32_t egress_generation;   ///< of the sending endpoint's policy when judged
+    std::uint32_t ingress_generation;  ///< of the receiving endpoint's policy when judged
+};
+
+static_assert(sizeof(FlowEntry<V4>) == 64);
+static_assert(sizeof(FlowEntry<V6>) == 64);
+
+/// A found flow and which of its directions the packet belongs to.  Empty when `entry` is null.
+template <Family F>
+struct FlowHit {
+    FlowEntry<F>* entry = nullptr;
+    bool reply = false;  ///< true: against the direction of the first packet
+};
+
+/// Idle times after which a flow in each state is removed, POLICY 2.8.  In ticks.
+struct FlowTimeouts {
+    FlowTick fresh = 20 * 4;           ///< TCP before the handshake is complete
+    FlowTick established = 3600 * 4;
+    FlowTick closing = 30 * 4;
+    FlowTick reset = 40 * 4;
+    FlowTick udp = 60 * 4;
+    FlowTick icmp = 5 * 4;
+    FlowTick other = 600 * 4;
+};
+
+template <Family F>
+class FlowTable {
+  public:
+    /// Room for `capacity` flows, for `workers` inserting threads.
+    FlowTable(Reclaimer& reclaimer, std::size_t capacity, unsigned workers);
+    FlowTable(const FlowTable&) = delete;
+    FlowTable& operator=(const FlowTable&) = delete;
+    FlowTable(FlowTable&&) = delete;
+    FlowTable& operator=(FlowTable&&) = delete;
+    ~FlowTable();
+
+    /// Finds `count` keys, memory accesses overlapped.  A hit stays valid until the caller's next
+    /// quiescent point.  Any worker.
+    void lookup_bulk(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;
+
+    /// Adds a flow, or returns the one that another worker added first.  Empty when the table is
+    /// full.  `worker` < the constructor's `workers`, one thread each.
+    [[nodiscard]] FlowHit<F> insert(
+        unsigned worker,
+        const FlowKey<F>& key,
+        PortId from,
+        PortId to,
+        FlowState state,
+        std::uint32_t egress_generation,
+        std::uint32_t ingress_generation,
+        FlowTick now) noexcept;
+
+    /// Removes flows idle beyond their timeout, in a slice of at most `budget` entries that goes on
+    /// where the last call ended.  Returns how many were removed.  Control thread.
+    std::size_t age(FlowTick now, const FlowTimeouts& timeouts, std::size_t budget);
+
+    /// Removes every flow for which `condemned` is true.  Control thread.
+    std::size_t remove_if(const std::function<bool(const FlowEntry<F>&)>& condemned);
+
+    /// Calls `visit` for every live flow; the table may change meanwhile.  Control thread.
+    void for_each(const std::function<void(const FlowEntry<F>&)>& visit) const;
+
+    [[nodiscard]] std::size_t size() const noexcept;
+    [[nodiscard]] std::size_t capacity() const noexcept;
+
+  private:
+    struct Tables;
+    std::unique_ptr<Tables> tables_;
+};
+
+}  // namespace vr

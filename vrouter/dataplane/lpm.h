@@ -1,0 +1,67 @@
+// Lpm<F>: longest-prefix match from prefixes of one family to 32-bit values.
+//
+// One writer (the control thread) changes it in place while workers look up without locks; what they
+// may still be reading is handed to the Reclaimer.  Value 0 means "no match" and cannot be stored.
+// Serves routes (value = NextHopId) and group membership (value = index of a group set).
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "vrouter/dataplane/reclaim.h"
+#include "vrouter/net/prefix.h"
+
+namespace vr {
+
+template <Family F>
+class Lpm {
+  public:
+    using Addr = typename F::Addr;
+    static constexpr std::uint32_t kNone = 0;
+
+    explicit Lpm(Reclaimer& reclaimer);
+    Lpm(const Lpm&) = delete;
+    Lpm& operator=(const Lpm&) = delete;
+    Lpm(Lpm&&) = delete;
+    Lpm& operator=(Lpm&&) = delete;
+    ~Lpm();
+
+    /// Adds `prefix`, or replaces its value.  `value` must not be 0.  Control thread.
+    void insert(const Prefix<F>& prefix, std::uint32_t value);
+
+    /// Removes exactly `prefix`; false when it was not there.  Control thread.
+    bool erase(const Prefix<F>& prefix);
+
+    /// The value stored for exactly `prefix`.  Control thread.
+    [[nodiscard]] std::optional<std::uint32_t> find(const Prefix<F>& prefix) const;
+
+    /// Which prefix decides for `address`, and its value.  Control thread.
+    [[nodiscard]] std::optional<std::pair<Prefix<F>, std::uint32_t>> match(Addr address) const;
+
+    /// Calls `visit` for every prefix, covering prefixes before those inside them.  Control thread.
+    void for_each(
+        const std::function<void(const Prefix<F>&, std::uint32_t)>& visit) const;
+
+    /// The same for `within` itself and everything inside it.  Control thread.
+    void for_each_within(
+        const Prefix<F>& within,
+        const std::function<void(const Prefix<F>&, std::uint32_t)>& visit) const;
+
+    [[nodiscard]] std::size_t size() const noexcept;
+
+    /// Value of the longest match, or kNone.  Any worker.
+    [[nodiscard]] std::uint32_t lookup(Addr address) const noexcept;
+
+    /// The same for `count` addresses, with their memory accesses overlapped.  Any worker.
+    void lookup_bulk(const Addr* addresses, std::uint32_t* values, unsigned count) const noexcept;
+
+  private:
+    struct Tables;
+    std::unique_ptr<Tables> tables_;
+};
+
+}  // namespace vr
