@@ -1,0 +1,73 @@
+// What policy/ tells the machine: local endpoints with the programs that guard them, and the members
+// of the groups that those programs name.
+//
+// The machine implements WorkloadSink (control.h); policy/ calls it.  Order within one flush: group
+// members first, then endpoints, then removals, so that no program is ever published before the
+// groups that it names are filled.  All calls come on the control thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vrouter/dataplane/acl.h"
+#include "vrouter/net/addr.h"
+#include "vrouter/net/ids.h"
+#include "vrouter/net/prefix.h"
+
+namespace vr {
+
+/// Who listens on the vhost-user socket.
+enum class VhostMode {
+    Server,  ///< the router listens, the guest's hypervisor connects
+    Client,  ///< the hypervisor listens, the router connects and reconnects
+};
+
+/// How packets reach a local endpoint.
+struct Attachment {
+    /// An ethdev named by annotation `vrouter.io/port`; empty: a vhost-user port.
+    std::string ethdev;
+    /// Annotation `vrouter.io/vhost-socket`; empty: a path made from the interface name.
+    std::string vhost_socket;
+    /// Annotation `vrouter.io/vhost-mode`.
+    VhostMode vhost_mode = VhostMode::Server;
+
+    friend bool operator==(const Attachment&, const Attachment&) = default;
+};
+
+/// A WorkloadEndpoint of this host, with everything that the machine needs to serve it.
+struct Workload {
+    std::string name;            ///< "namespace/name" of the WorkloadEndpoint: the key
+    std::string interface_name;  ///< spec.interfaceName
+    bool active = true;          ///< false: administratively down, every packet is dropped
+    std::optional<Mac> mac;      ///< spec.mac; absent: learnt by ARP/ND, source MAC not checked
+    std::vector<Prefix<V4>> addresses4;  ///< spec.ipNetworks, the only sources it may use
+    std::vector<Prefix<V6>> addresses6;
+    Attachment attachment;
+    /// Policy in both directions, never null.  Endpoints with the same ordered policies share one
+    /// program object; a changed policy arrives as a new object.
+    std::shared_ptr<const acl::Program> ingress;
+    std::shared_ptr<const acl::Program> egress;
+};
+
+class WorkloadSink {
+  public:
+    WorkloadSink() = default;
+    WorkloadSink(const WorkloadSink&) = delete;
+    WorkloadSink& operator=(const WorkloadSink&) = delete;
+    WorkloadSink(WorkloadSink&&) = delete;
+    WorkloadSink& operator=(WorkloadSink&&) = delete;
+    virtual ~WorkloadSink() = default;
+
+    /// `member` belongs to `group` from now on / no longer.
+    virtual void add_member(GroupId group, const IpPrefix& member) = 0;
+    virtual void remove_member(GroupId group, const IpPrefix& member) = 0;
+
+    /// Creates or changes an endpoint.  Nothing is forwarded before its programs are compiled.
+    virtual void update_workload(const Workload& workload) = 0;
+    virtual void remove_workload(const std::string& name) = 0;
+};
+
+}  // namespace vr
