@@ -19,8 +19,8 @@
 
 namespace vr {
 
-/// What identifies a connection, in the orientation of one packet.  For ICMP echo both ports hold the
-/// identifier; protocols without ports have 0.
+/// What identifies a connection, in the orientation of one packet.  For ICMP echo the requester's port
+/// is the identifier and the other 0; protocols without ports have 0 in both.
 template <Family F>
 struct FlowKey {
     typename F::Addr source{};
@@ -36,8 +36,9 @@ struct FlowKey {
     }
 };
 
-/// Where a connection stands; decides how long it may stay silent.
-enum class FlowState : std::uint8_t { New, Established, Closing, Reset, Udp, Icmp, Other };
+/// Where a connection stands; decides how long it may stay silent.  A worker marks a flow Dead when it
+/// must not be used again: lookups and insert() pass over it as if it were not there, age() removes it.
+enum class FlowState : std::uint8_t { New, Established, Closing, Reset, Udp, Icmp, Other, Dead };
 
 /// Coarse time: ticks of 2^-2 s (250 ms) since the table was made; wraps after 34 years.
 using FlowTick = std::uint32_t;
@@ -48,9 +49,9 @@ struct alignas(64) FlowEntry {
     PortId from;          ///< endpoint that sends the first packet; PortId{} is "outside" or the host
     PortId to;            ///< endpoint that receives it
     std::atomic<FlowState> state;
+    bool from_host;       ///< begun by the host itself, which is not policed
     std::atomic<FlowTick> last_seen;
-    std::uint32_t egress_generation;   ///< of the sending endpoint's policy when judged
-    std::uint32_t ingress_generation;  ///< of the receiving endpoint's policy when judged
+    std::atomic<std::uint32_t> generation;  ///< of policy, when the flow was last judged
 };
 
 static_assert(sizeof(FlowEntry<V4>) == 64);
@@ -61,6 +62,15 @@ template <Family F>
 struct FlowHit {
     FlowEntry<F>* entry = nullptr;
     bool reply = false;  ///< true: against the direction of the first packet
+};
+
+/// What a new flow starts with, besides its key.
+struct FlowStart {
+    PortId from;
+    PortId to;
+    FlowState state = FlowState::New;
+    bool from_host = false;
+    std::uint32_t generation = 0;
 };
 
 /// Idle times after which a flow in each state is removed, POLICY 2.8.  In ticks.
@@ -94,11 +104,7 @@ class FlowTable {
     [[nodiscard]] FlowHit<F> insert(
         unsigned worker,
         const FlowKey<F>& key,
-        PortId from,
-        PortId to,
-        FlowState state,
-        std::uint32_t egress_generation,
-        std::uint32_t ingress_generation,
+        const FlowStart& start,
         FlowTick now) noexcept;
 
     /// Removes flows idle beyond their timeout, in a slice of at most `budget` entries that goes on
