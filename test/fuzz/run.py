@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Runs fuzz targets: first over their corpus, then a few seconds of fuzzing from it.
+
+usage: run.py [--seconds N] [--match WORD] [--junit FILE] TARGET...
+
+The corpus of a target bgp_fuzz is the folder corpus/bgp_fuzz or corpus/bgp beside this file, a
+dictionary is dict/<name>.dict.  What fuzzing finds is left in build-san/fuzz-findings, to be added
+to the corpus together with the fix.
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def beside(kind, target, suffix=""):
+    """The target's own file or folder below `kind`, if there is one."""
+    for name in (target.name, target.name.removesuffix("_fuzz")):
+        path = HERE / kind / (name + suffix)
+        if path.exists():
+            return path
+    return None
+
+
+def run(command, limit):
+    """Returns (whether it failed, output)."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=limit)
+        return done.returncode != 0, done.stdout + done.stderr
+    except subprocess.TimeoutExpired as expired:
+        return True, f"still running after {limit} s\n{(expired.stderr or b'').decode(errors='replace')}"
+
+
+def steps_of(target, seconds, scratch, findings):
+    corpus, dictionary = beside("corpus", target), beside("dict", target, ".dict")
+    options = [f"-artifact_prefix={findings}/{target.name}-", "-rss_limit_mb=2048", "-timeout=5"]
+    if dictionary:
+        options.append(f"-dict={dictionary}")
+    if corpus:
+        yield "corpus", [target, *options, "-runs=0", corpus], 120
+    new = [scratch, corpus] if corpus else [scratch]
+    yield "fuzzing", [target, *options, f"-max_total_time={seconds}", *new], seconds + 60
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--match", default="")
+    parser.add_argument("--junit")
+    parser.add_argument("targets", nargs="+", type=pathlib.Path)
+    arguments = parser.parse_args()
+    suite, failures = ET.Element("testsuite", name="fuzz"), 0
+    for target in (t.resolve() for t in arguments.targets if arguments.match in t.name):
+        findings = target.parents[2] / "fuzz-findings"
+        findings.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="vrouter-fuzz-") as scratch:
+            for name, command, limit in steps_of(target, arguments.seconds, scratch, findings):
+                begun = time.monotonic()
+                failed, output = run([str(word) for word in command], limit)
+                spent = time.monotonic() - begun
+                case = ET.SubElement(suite, "testcase", classname=target.name, name=name, time=f"{spent:.1f}")
+                print(f"{'FAILED' if failed else 'ok':6} {target.name} {name}, {spent:.1f} s")
+                if failed:
+                    failures += 1
+                    text = "".join(c for c in output[-4000:] if c.isprintable() or c in "\n\t")
+                    ET.SubElement(case, "failure", message=name).text = text
+                    print(text)
+    if arguments.junit:
+        ET.ElementTree(suite).write(arguments.junit)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

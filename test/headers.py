@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Checks that each header compiles alone, with the flags of its folder and its warnings.
+
+usage: headers.py BUILD [HEADER...]
+
+Flags come from BUILD/compile_commands.json: those of the nearest compiled source.  A header that
+passed is not compiled again until it, or a file of ours that it includes, changes
+(BUILD/headers-checked.json).
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+FOLDERS = ("vrouter", "bgp", "policy", "vhost", "ctl", "test", "perf")
+DROPPED_WITH_VALUE = ("-o", "-MF", "-MQ", "-MT")
+DROPPED = ("-c", "-MD", "-MMD", "-g")
+
+
+def flags_of(command):
+    """The compiler and its options, without input, output and dependency files."""
+    words, kept = shlex.split(command["command"]), []
+    skip = False
+    for word in words:
+        if skip or word == command["file"] or word in DROPPED:
+            skip = False
+        elif word in DROPPED_WITH_VALUE:
+            skip = True
+        elif os.path.basename(word) != "ccache":
+            kept.append(word)
+    return kept
+
+
+def nearest(header, commands):
+    """The compile command whose source shares the longest path with `header`."""
+    return max(commands, key=lambda c: len(os.path.commonpath([c["path"].parent, header.parent]).split("/")))
+
+
+def check(header, command, root):
+    """Compiles `header` alone; returns (errors, files of ours that it consists of)."""
+    with tempfile.NamedTemporaryFile(suffix=".d") as dependencies:
+        run = subprocess.run(
+            [*command["flags"], f"-I{root}", "-fdiagnostics-color=never", "-fsyntax-only", "-MMD", "-MT", "x", "-MF", dependencies.name]
+            + ["-include", str(header), "-x", "c++", "/dev/null"],
+            cwd=command["directory"],
+            capture_output=True,
+            text=True,
+        )
+        listed = dependencies.read().decode().replace("\\\n", " ").split()[1:]
+    paths = {os.path.realpath(os.path.join(command["directory"], p)) for p in listed}
+    return (run.stderr if run.returncode else ""), sorted(paths - {os.path.realpath("/dev/null")})
+
+
+def stamp(paths):
+    return {p: os.stat(p).st_mtime_ns for p in paths if os.path.exists(p)}
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    root = pathlib.Path(__file__).resolve().parent.parent
+    headers = [pathlib.Path(h).resolve() for h in sys.argv[2:]]
+    headers = headers or sorted(h for folder in FOLDERS for h in (root / folder).rglob("*.h"))
+    commands = json.loads((build / "compile_commands.json").read_text())
+    for command in commands:
+        command["path"] = pathlib.Path(os.path.realpath(os.path.join(command["directory"], command["file"])))
+        command["flags"] = flags_of(command)
+    cache_file = build / "headers-checked.json"
+    cache = json.loads(cache_file.read_text()) if cache_file.exists() else {}
+
+    def unchanged(header):
+        entry = cache.get(str(header))
+        return entry and stamp(entry) == entry
+
+    todo = [h for h in headers if not unchanged(h)]
+    failures = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for header, (errors, paths) in zip(todo, pool.map(lambda h: check(h, nearest(h, commands), root), todo)):
+            cache.pop(str(header), None)
+            if errors:
+                failures += 1
+                print(f"{header.relative_to(root)} does not compile alone:\n{errors}")
+            else:
+                cache[str(header)] = stamp(paths)
+    cache_file.write_text(json.dumps(cache))
+    print(f"headers: {len(headers)} headers, {len(todo)} compiled, {failures} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
