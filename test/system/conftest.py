@@ -1,0 +1,86 @@
+"""Fixtures of the system tests: networks, guests, routers and peers of one test, ended with it.
+
+Everything a fixture starts is registered with `cleanup`, which runs in reverse order after the test
+also when it failed or was interrupted.  Logs of a failed test are kept in build/results/system/logs.
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from guest import Guest  # noqa: E402
+from network import Network  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+KEPT_LOGS = ROOT / "build/results/system/logs"
+PROGRAMS = ("vrouterd", "vrouterctl")
+
+
+def pytest_collection_modifyitems(items):
+    """Reports what this machine cannot run as skipped, with the reason."""
+    reason = None
+    if os.geteuid() != 0:
+        reason = "needs root: network namespaces, veth and TAP devices"
+    elif not os.path.exists("/dev/net/tun"):
+        reason = "needs /dev/net/tun"
+    for item in items:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+        if not any(item.iter_markers("timeout")):
+            item.add_marker(pytest.mark.timeout(60))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if call.when == "call":
+        item.failed_in_call = report.failed
+
+
+@pytest.fixture
+def directory(request):
+    """A directory of the test for sockets, configurations and logs; short, as socket paths must be."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="vrt-"))
+    yield path
+    if getattr(request.node, "failed_in_call", True):
+        kept = KEPT_LOGS / request.node.name
+        shutil.rmtree(kept, ignore_errors=True)
+        ignore = shutil.ignore_patterns("*.sock", "*.serial", "*.qmp", "etcd")
+        with contextlib.suppress(shutil.Error, OSError):
+            shutil.copytree(path, kept, ignore=ignore)
+        print(f"logs are kept in {kept}")
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def cleanup(directory):
+    """An ExitStack: cleanup.callback(process.stop) and the like."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def network(cleanup):
+    network = Network()
+    cleanup.callback(network.delete)
+    return network
+
+
+@pytest.fixture
+def make_guest(cleanup, directory):
+    """make_guest(name, socket, mac, addresses, gateways, ...): a Guest, not yet started."""
+
+    def make(name, *arguments, **options):
+        guest = Guest(name, directory, *arguments, **options)
+        cleanup.callback(guest.stop)
+        return guest
+
+    return make

@@ -1,0 +1,111 @@
+"""Network namespaces and veth pairs of one test run, taken away with it whatever happens.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import ipaddress
+import itertools
+import json
+import os
+import subprocess
+
+
+def sh(*words, check=True, netns=None, input=None, timeout=30):
+    """Runs a command, in a namespace if one is named, and returns its output."""
+    command = [str(word) for word in words]
+    if netns:
+        command = ["ip", "netns", "exec", str(netns), *command]
+    done = subprocess.run(command, capture_output=True, text=True, input=input, timeout=timeout)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Namespace:
+    """A network namespace as a host with a kernel in it."""
+
+    def __init__(self, name):
+        self.name = name
+        sh("ip", "netns", "add", name)
+        self.sh("ip", "link", "set", "lo", "up")
+        self.write_sysctl("net/ipv6/conf/default/accept_dad", 0)
+        self.write_sysctl("net/ipv6/conf/default/accept_ra", 0)
+
+    def __str__(self):
+        return self.name
+
+    def sh(self, *words, **options):
+        return sh(*words, netns=self.name, **options)
+
+    def write_sysctl(self, path, value):
+        self.sh("sh", "-c", f"echo {value} >/proc/sys/{path}")
+
+    def forward(self):
+        """Makes the kernel a router."""
+        self.write_sysctl("net/ipv4/ip_forward", 1)
+        self.write_sysctl("net/ipv6/conf/all/forwarding", 1)
+
+    def add_address(self, interface, *addresses):
+        for address in addresses:
+            nodad = ["nodad"] if ipaddress.ip_interface(address).version == 6 else []
+            self.sh("ip", "addr", "add", address, "dev", interface, *nodad)
+
+    def add_route(self, prefix, via, interface=None):
+        self.sh("ip", "route", "replace", prefix, "via", via, *(["dev", interface] if interface else []))
+
+    def mac(self, interface):
+        return json.loads(self.sh("ip", "-j", "link", "show", interface))[0]["address"]
+
+    def routes(self, family=4):
+        """Destination -> list of next hops of the kernel's main table."""
+        table = {}
+        for route in json.loads(self.sh("ip", "-j", f"-{family}", "route") or "[]"):
+            hops = [hop.get("gateway") for hop in route.get("nexthops", [])] or [route.get("gateway")]
+            table[route["dst"]] = hops
+        return table
+
+    def pids(self):
+        return [int(pid) for pid in sh("ip", "netns", "pids", self.name, check=False).split()]
+
+    def delete(self):
+        for pid in self.pids():
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                pass
+        sh("ip", "netns", "del", self.name, check=False)
+
+
+class Network:
+    """Makes namespaces and links with names of this run only; delete() takes all of them away."""
+
+    def __init__(self, prefix="vrt"):
+        self.prefix = f"{prefix}{os.getpid()}"
+        self.namespaces = []
+        self.numbers = itertools.count()
+
+    def namespace(self, name):
+        namespace = Namespace(f"{self.prefix}-{next(self.numbers)}-{name}")
+        self.namespaces.append(namespace)
+        return namespace
+
+    def link(self, left, left_interface, right, right_interface, mtu=1500):
+        """A veth pair between two namespaces, up, with the kernel's offloads off.
+
+        A frame that a DPDK driver takes from a veth is as the kernel left it: with offloads on, TCP
+        checksums are missing and segments are larger than the MTU.
+        """
+        sh("ip", "link", "add", left_interface, "netns", left, "type", "veth",
+           "peer", "name", right_interface, "netns", right)  # fmt: skip
+        for namespace, interface in ((left, left_interface), (right, right_interface)):
+            namespace.sh("ip", "link", "set", interface, "mtu", mtu, "up")
+            namespace.sh("ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+
+    def silence(self, namespace, interface):
+        """Keeps the kernel's own IPv6 traffic off an interface that a router process owns."""
+        namespace.write_sysctl(f"net/ipv6/conf/{interface}/disable_ipv6", 1)
+
+    def delete(self):
+        for namespace in reversed(self.namespaces):
+            namespace.delete()
+        self.namespaces.clear()
