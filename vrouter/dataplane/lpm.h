@@ -3,6 +3,9 @@
 // One writer (the control thread) changes it in place while workers look up without locks; what they
 // may still be reading is handed to the Reclaimer.  Value 0 means "no match" and cannot be stored.
 // Serves routes (value = NextHopId) and group membership (value = index of a group set).
+//
+// The control thread's truth is a PrefixTrie (prefix_trie.h); workers read Dir24 (dir24.h) for IPv4,
+// HostHash and NibbleTrie (host_hash.h, nibble_trie.h) for IPv6, which follow it change by change.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -22,6 +25,7 @@ class Lpm {
   public:
     using Addr = typename F::Addr;
     static constexpr std::uint32_t kNone = 0;
+    static constexpr std::uint32_t kMaxValue = 0x7fffffff;
 
     explicit Lpm(Reclaimer& reclaimer);
     Lpm(const Lpm&) = delete;
@@ -30,7 +34,7 @@ class Lpm {
     Lpm& operator=(Lpm&&) = delete;
     ~Lpm();
 
-    /// Adds `prefix`, or replaces its value.  `value` must not be 0.  Control thread.
+    /// Adds `prefix`, or replaces its value.  `value` is 1..kMaxValue.  Control thread.
     void insert(const Prefix<F>& prefix, std::uint32_t value);
 
     /// Removes exactly `prefix`; false when it was not there.  Control thread.
@@ -42,9 +46,12 @@ class Lpm {
     /// Which prefix decides for `address`, and its value.  Control thread.
     [[nodiscard]] std::optional<std::pair<Prefix<F>, std::uint32_t>> match(Addr address) const;
 
+    /// The longest prefix that contains `prefix` and is not `prefix` itself.  Control thread.
+    [[nodiscard]] std::optional<std::pair<Prefix<F>, std::uint32_t>> cover(
+        const Prefix<F>& prefix) const;
+
     /// Calls `visit` for every prefix, covering prefixes before those inside them.  Control thread.
-    void for_each(
-        const std::function<void(const Prefix<F>&, std::uint32_t)>& visit) const;
+    void for_each(const std::function<void(const Prefix<F>&, std::uint32_t)>& visit) const;
 
     /// The same for `within` itself and everything inside it.  Control thread.
     void for_each_within(

@@ -1,0 +1,99 @@
+// NibbleTrie: the workers' table of IPv6 prefixes shorter than /128.
+//
+// The first 16 bits index a table; below it, nodes of 16 slots decide four bits each and skip runs of
+// bits that all their prefixes share.  Slots hold the value of the longest match themselves (leaf
+// pushing), so a lookup remembers nothing on its way and reads one cache line per node; only behind a
+// skip the node's second line is compared.  About 150 bytes per prefix.
+//
+// Changes are made in place, slot by slot; new nodes are complete before they are linked, unlinked
+// ones rest with the Reclaimer.  A reader sees each slot's old or new value.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+
+#include "vrouter/dataplane/prefix_trie.h"
+#include "vrouter/dataplane/reserved_array.h"
+
+namespace vr {
+
+class NibbleTrie {
+  public:
+    explicit NibbleTrie(Reclaimer& reclaimer);
+
+    /// Makes `value` the answer for `prefix`, save where longer prefixes stand.  `added`: `prefix` was
+    /// not in the table before.
+    void set(const Prefix<V6>& prefix, std::uint32_t value, bool added);
+
+    /// Undoes set(); `cover` is the longest remaining prefix around it, with its value, if any.
+    void clear(const Prefix<V6>& prefix, const std::optional<PrefixTrie<V6>::Entry>& cover);
+
+    [[nodiscard]] std::uint32_t lookup(Ip6 address) const noexcept;
+
+    /// Looks up the `count` addresses (at most 64) that `pending` names by index, into `values`.
+    void lookup_bulk(
+        const Ip6* addresses,
+        std::uint32_t* values,
+        const std::uint8_t* pending,
+        unsigned count) const noexcept;
+
+    static constexpr unsigned kBulk = 64;
+
+  private:
+    using Slot = std::atomic<std::uint32_t>;
+    static constexpr unsigned kWays = 16;
+    static constexpr unsigned kRootBits = 16;
+    static constexpr std::size_t kRootSlots = std::size_t{1} << kRootBits;
+
+    struct alignas(64) Node {
+        std::array<Slot, kWays> slots;
+        // Second line: where the node stands, for skips and for the writer.
+        Ip6 key;              ///< bits before `offset`, the rest zero
+        Slot fallback;        ///< answer for addresses that differ from `key`
+        std::uint8_t offset;  ///< first of the four bits decided here
+        std::uint8_t children;
+        std::uint8_t prefixes;                  ///< how many end here
+        std::array<std::uint8_t, kWays> depth;  ///< length of the prefix that gave each slot, or
+                                                ///< the fallback of the node the slot leads to
+    };
+
+    static_assert(sizeof(Node) == 128);
+
+    /// A slot that leads to a node: flag, skip flag, offset / 4, index.
+    struct Link;
+    struct Paint;
+    struct Path;
+
+    /// A run of slots with their depths: the root or a node.
+    struct Row {
+        Slot* slots;
+        std::uint8_t* depth;
+        unsigned offset;
+        unsigned bits;
+
+        [[nodiscard]] unsigned index(Ip6 address) const noexcept;
+
+        [[nodiscard]] unsigned end() const noexcept { return offset + bits; }
+    };
+
+    [[nodiscard]] Row root() noexcept;
+    [[nodiscard]] Row row(std::uint32_t node) noexcept;
+    [[nodiscard]] std::uint32_t link(std::uint32_t node, const Row& above) noexcept;
+    [[nodiscard]] std::uint32_t make(
+        Ip6 address, unsigned offset, std::uint32_t value, unsigned depth);
+    void adopt(std::uint32_t parent, std::uint32_t child) noexcept;
+    void paint_prefix(const Row& row, const Prefix<V6>& prefix, const Paint& paint) noexcept;
+    void paint_slots(const Row& row, unsigned first, unsigned end, const Paint& paint) noexcept;
+    void insert(const Prefix<V6>& prefix, const Paint& paint, bool added);
+    void prune(const Path& path);
+
+    ReservedArray<Slot> root_slots_;
+    ReservedArray<std::uint8_t> root_depth_;
+    SlotPool<Node> nodes_;
+    Slot default_{0};
+};
+
+}  // namespace vr

@@ -1,0 +1,151 @@
+// ReservedArray<T> and SlotPool<T>: memory for structures that workers read while they grow.
+//
+// Address space for the largest possible array is reserved at once and opened for use in steps, so
+// elements never move and a small table costs few resident pages.  New elements are zero bytes, which
+// must be a valid T; no constructor or destructor runs.  SlotPool hands out elements by index and
+// takes them back through the Reclaimer: an index is not used again while a worker may hold it.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "vrouter/dataplane/reclaim.h"
+
+namespace vr {
+
+template <typename T>
+class ReservedArray {
+    static_assert(std::is_trivially_destructible_v<T>);
+
+  public:
+    /// Reserves addresses for `capacity` elements; none is usable before open().
+    explicit ReservedArray(std::size_t capacity)
+        : bytes_(rounded(capacity * sizeof(T))), data_(static_cast<T*>(reserve(bytes_))) {}
+
+    ReservedArray(const ReservedArray&) = delete;
+    ReservedArray& operator=(const ReservedArray&) = delete;
+    ReservedArray(ReservedArray&&) = delete;
+    ReservedArray& operator=(ReservedArray&&) = delete;
+
+    ~ReservedArray() { ::munmap(data_, bytes_); }
+
+    /// Makes the first `count` elements usable.  Aborts when the system has no memory to promise.
+    void open(std::size_t count) {
+        const std::size_t wanted = std::min(rounded(count * sizeof(T)), bytes_);
+        if (wanted <= open_) {
+            return;
+        }
+        auto* from = reinterpret_cast<std::byte*>(data_) + open_;
+        if (::mprotect(from, wanted - open_, PROT_READ | PROT_WRITE) != 0) {
+            die("open");
+        }
+        open_ = wanted;
+    }
+
+    [[nodiscard]] T* data() const noexcept { return data_; }
+
+    [[nodiscard]] T& operator[](std::size_t index) const noexcept { return data_[index]; }
+
+  private:
+    static constexpr std::size_t kStep = std::size_t{2} << 20U;  // one huge page
+
+    [[nodiscard]] static std::size_t rounded(std::size_t bytes) {
+        return (bytes + kStep - 1) / kStep * kStep;
+    }
+
+    [[noreturn]] static void die(const char* step) {
+        std::perror(step);
+        std::abort();
+    }
+
+    /// Reserved addresses begin on a huge page's boundary so that the kernel can use huge pages.
+    [[nodiscard]] static void* reserve(std::size_t bytes) {
+        constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        void* area = ::mmap(nullptr, bytes + kStep, PROT_NONE, kFlags, -1, 0);
+        if (area == MAP_FAILED) {
+            die("reserve");
+        }
+        auto* begin = static_cast<std::byte*>(area);
+        const std::size_t skip = (kStep - reinterpret_cast<std::uintptr_t>(area) % kStep) % kStep;
+        if (skip != 0) {
+            ::munmap(begin, skip);
+        }
+        ::munmap(begin + skip + bytes, kStep - skip);
+        // Advice only: without huge pages everything works, slower.
+        ::madvise(begin + skip, bytes, MADV_HUGEPAGE);
+        return begin + skip;
+    }
+
+    std::size_t bytes_;
+    T* data_;
+    std::size_t open_ = 0;
+};
+
+template <typename T>
+class SlotPool {
+  public:
+    SlotPool(Reclaimer& reclaimer, std::uint32_t capacity)
+        : reclaimer_(reclaimer), store_(std::make_shared<Store>(capacity)) {}
+
+    /// An element that nobody uses: zero bytes, or as its last user left it.  Control thread.
+    [[nodiscard]] std::uint32_t take() {
+        if (!store_->free.empty()) {
+            const std::uint32_t index = store_->free.back();
+            store_->free.pop_back();
+            return index;
+        }
+        if (store_->used == store_->capacity) {
+            std::fputs("table full: every index is in use\n", stderr);
+            std::abort();
+        }
+        store_->slots.open(store_->used + std::size_t{1});
+        return store_->used++;
+    }
+
+    /// Gives an element back once no worker can hold its index; `dispose` runs then.
+    void retire(std::uint32_t index, std::function<void(T&)> dispose = nullptr) {
+        reclaimer_.retire([store = store_, index, dispose = std::move(dispose)] {
+            if (dispose) {
+                dispose(store->slots[index]);
+            }
+            store->free.push_back(index);
+        });
+    }
+
+    [[nodiscard]] T& operator[](std::uint32_t index) const noexcept { return store_->slots[index]; }
+
+    [[nodiscard]] T* data() const noexcept { return store_->slots.data(); }
+
+    /// Indices in use or resting with the Reclaimer are below this.
+    [[nodiscard]] std::uint32_t used() const noexcept { return store_->used; }
+
+    [[nodiscard]] std::uint32_t live() const noexcept {
+        return store_->used - static_cast<std::uint32_t>(store_->free.size());
+    }
+
+  private:
+    // Outlives the pool when elements still rest with the Reclaimer.
+    struct Store {
+        explicit Store(std::uint32_t count) : capacity(count), slots(count) {}
+
+        std::uint32_t capacity;
+        std::uint32_t used = 0;
+        std::vector<std::uint32_t> free;
+        ReservedArray<T> slots;
+    };
+
+    Reclaimer& reclaimer_;
+    std::shared_ptr<Store> store_;
+};
+
+}  // namespace vr
