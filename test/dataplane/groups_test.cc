@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/groups.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "test/dataplane/reference_lpm.h"
+#include "test/dataplane/slow_reclaimer.h"
+
+namespace vr {
+namespace {
+
+template <typename F>
+class GroupsOf : public testing::Test {
+  public:
+    SlowReclaimer reclaimer;
+    GroupTable<F> table{reclaimer};
+
+    std::vector<unsigned> at(typename F::Addr address) {
+        std::vector<unsigned> ids;
+        for (const GroupId id : table.lookup(address)->ids()) {
+            ids.push_back(id.value());
+        }
+        return ids;
+    }
+
+    static typename F::Addr address(std::uint8_t first_byte, std::uint8_t last_byte) {
+        std::array<std::uint8_t, 16> bytes{};
+        bytes[0] = first_byte;
+        bytes[F::kAddrBytes - 1] = last_byte;
+        return F::Addr::load(bytes.data());
+    }
+
+    static Prefix<F> net(std::uint8_t first_byte, unsigned length) {
+        return *Prefix<F>::make(address(first_byte, 0), length);
+    }
+
+    static Prefix<F> host(std::uint8_t first_byte, std::uint8_t last_byte) {
+        return Prefix<F>::host(address(first_byte, last_byte));
+    }
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(GroupsOf, Families);
+using Wanted = std::vector<unsigned>;
+
+TYPED_TEST(GroupsOf, UnknownAddressHasTheEmptySet) {
+    EXPECT_EQ(this->at(this->address(10, 1)), Wanted{});
+}
+
+TYPED_TEST(GroupsOf, HostIsInEveryGroupThatNamesIt) {
+    this->table.add(GroupId{9}, this->host(10, 1));
+    this->table.add(GroupId{3}, this->host(10, 1));
+    EXPECT_EQ(this->at(this->address(10, 1)), (Wanted{3, 9}));
+    EXPECT_EQ(this->at(this->address(10, 2)), Wanted{});
+}
+
+TYPED_TEST(GroupsOf, NetAddsItsGroupToMembersInside) {
+    this->table.add(GroupId{1}, this->host(10, 1));
+    this->table.add(GroupId{2}, this->net(10, 8));
+    EXPECT_EQ(this->at(this->address(10, 1)), (Wanted{1, 2}));
+    this->table.add(GroupId{3}, this->host(10, 2));
+    EXPECT_EQ(this->at(this->address(10, 2)), (Wanted{2, 3}));
+    EXPECT_EQ(this->at(this->address(10, 3)), Wanted{2});
+}
+
+TYPED_TEST(GroupsOf, RemovedNetLeavesMembersInsideTheirOwnGroups) {
+    this->table.add(GroupId{1}, this->host(10, 1));
+    this->table.add(GroupId{2}, this->net(10, 8));
+    this->table.remove(GroupId{2}, this->net(10, 8));
+    EXPECT_EQ(this->at(this->address(10, 1)), Wanted{1});
+    EXPECT_EQ(this->at(this->address(10, 2)), Wanted{});
+}
+
+TYPED_TEST(GroupsOf, GroupStaysWhileAnotherMemberOfItCovers) {
+    this->table.add(GroupId{1}, this->net(10, 8));
+    this->table.add(GroupId{1}, this->host(10, 1));
+    this->table.remove(GroupId{1}, this->host(10, 1));
+    EXPECT_EQ(this->at(this->address(10, 1)), Wanted{1});
+    EXPECT_EQ(this->table.size(), 1U);
+}
+
+TYPED_TEST(GroupsOf, RepeatedAddAndForeignRemoveChangeNothing) {
+    this->table.add(GroupId{1}, this->host(10, 1));
+    this->table.add(GroupId{1}, this->host(10, 1));
+    this->table.remove(GroupId{2}, this->host(10, 1));
+    this->table.remove(GroupId{1}, this->host(10, 2));
+    EXPECT_EQ(this->table.size(), 1U);
+    EXPECT_EQ(this->at(this->address(10, 1)), Wanted{1});
+}
+
+TYPED_TEST(GroupsOf, EqualSetsAreStoredOnce) {
+    this->table.add(GroupId{1}, this->host(10, 1));
+    this->table.add(GroupId{1}, this->host(10, 2));
+    EXPECT_EQ(this->table.lookup(this->address(10, 1)), this->table.lookup(this->address(10, 2)));
+}
+
+TYPED_TEST(GroupsOf, SetsKnowTheirGroups) {
+    this->table.add(GroupId{5}, this->host(10, 1));
+    EXPECT_TRUE(this->table.lookup(this->address(10, 1))->contains(GroupId{5}));
+    EXPECT_FALSE(this->table.lookup(this->address(10, 1))->contains(GroupId{4}));
+}
+
+TYPED_TEST(GroupsOf, AgreesWithTheListOfMembersUnderRandomChanges) {
+    using F = TypeParam;
+    std::mt19937 random(7);
+    std::set<std::pair<Prefix<F>, unsigned>> members;
+    for (unsigned step = 0; step < 3000; ++step) {
+        const auto group = static_cast<unsigned>(random() % 12);
+        if (members.empty() || random() % 100 < (step / 500 % 2 == 0 ? 75U : 35U)) {
+            const auto member = clustered_prefix<F>(random);
+            this->table.add(GroupId{group}, member);
+            members.emplace(member, group);
+        } else {
+            auto victim = members.lower_bound({clustered_prefix<F>(random), group});
+            victim = victim == members.end() ? members.begin() : victim;
+            this->table.remove(GroupId{victim->second}, victim->first);
+            members.erase(victim);
+        }
+        ASSERT_EQ(this->table.size(), members.size());
+        constexpr unsigned kProbes = 20;
+        std::array<typename F::Addr, kProbes> addresses;
+        std::array<const GroupSet*, kProbes> sets;
+        for (auto& address : addresses) {
+            address = clustered_address<F>(random);
+        }
+        this->table.lookup_bulk(addresses.data(), sets.data(), kProbes);
+        for (unsigned i = 0; i < kProbes; ++i) {
+            std::set<unsigned> wanted;
+            for (const auto& [member, id] : members) {
+                if (member.contains(addresses[i])) {
+                    wanted.insert(id);
+                }
+            }
+            ASSERT_EQ(this->at(addresses[i]), (Wanted{wanted.begin(), wanted.end()}));
+            ASSERT_EQ(sets[i], this->table.lookup(addresses[i]));
+        }
+    }
+}
+
+}  // namespace
+}  // namespace vr
