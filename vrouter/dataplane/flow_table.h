@@ -122,7 +122,7 @@ class FlowTable {
 
   private:
     struct Tables;
-    std::unique_ptr<Tables> tables_;
+    std::shared_ptr<Tables> tables_;  // removed flows that still rest keep it
 };
 
 }  // namespace vr

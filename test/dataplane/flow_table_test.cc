@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/flow_table.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "test/dataplane/slow_reclaimer.h"
+
+namespace vr {
+namespace {
+
+template <typename F>
+FlowKey<F> key(std::uint32_t n) {
+    FlowKey<F> k;
+    std::array<std::uint8_t, 16> wire{};
+    store_be(wire.data() + F::kAddrBytes - 4, 0x0a000000U + n / 7);
+    k.source = F::Addr::load(wire.data());
+    store_be(wire.data() + F::kAddrBytes - 4, 0x0b000000U + n % 7);
+    k.destination = F::Addr::load(wire.data());
+    k.source_port = L4Port{static_cast<std::uint16_t>(n)};
+    k.destination_port = L4Port{80};
+    k.protocol = 6;
+    return k;
+}
+
+template <typename F>
+class FlowsOf : public testing::Test {
+  public:
+    SlowReclaimer reclaimer;
+    FlowTable<F> table{reclaimer, 1000, 2};
+
+    FlowHit<F> find(const FlowKey<F>& k) {
+        FlowHit<F> hit;
+        table.lookup_bulk(&k, &hit, 1);
+        return hit;
+    }
+
+    FlowHit<F> insert(const FlowKey<F>& k, FlowState state = FlowState::New, FlowTick now = 0) {
+        return table.insert(0, k, {PortId{1}, PortId{2}, state, false, 5}, now);
+    }
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(FlowsOf, Families);
+
+TYPED_TEST(FlowsOf, UnknownFlowIsNotFound) {
+    EXPECT_EQ(this->find(key<TypeParam>(1)).entry, nullptr);
+}
+
+TYPED_TEST(FlowsOf, FlowIsFoundInBothDirections) {
+    const auto k = key<TypeParam>(1);
+    const auto added = this->insert(k);
+    EXPECT_EQ(this->find(k).entry, added.entry);
+    EXPECT_FALSE(this->find(k).reply);
+    EXPECT_EQ(this->find(k.reversed()).entry, added.entry);
+    EXPECT_TRUE(this->find(k.reversed()).reply);
+}
+
+TYPED_TEST(FlowsOf, EveryPartOfTheKeyCounts) {
+    const auto k = key<TypeParam>(1);
+    this->insert(k);
+    auto other = k;
+    other.protocol = 17;
+    EXPECT_EQ(this->find(other).entry, nullptr);
+    other = k;
+    std::swap(other.source_port, other.destination_port);
+    EXPECT_EQ(this->find(other).entry, nullptr);
+    other = k;
+    std::swap(other.source, other.destination);
+    EXPECT_EQ(this->find(other).entry, nullptr);
+}
+
+TYPED_TEST(FlowsOf, EntryHoldsWhatTheFlowStartedWith) {
+    const auto* entry = this->insert(key<TypeParam>(1), FlowState::Udp, 9).entry;
+    EXPECT_EQ(entry->key, key<TypeParam>(1));
+    EXPECT_EQ(entry->from, PortId{1});
+    EXPECT_EQ(entry->to, PortId{2});
+    EXPECT_EQ(entry->state, FlowState::Udp);
+    EXPECT_EQ(entry->last_seen, 9U);
+    EXPECT_EQ(entry->generation, 5U);
+}
+
+TYPED_TEST(FlowsOf, SecondInsertReturnsTheFirstFlow) {
+    const auto k = key<TypeParam>(1);
+    const auto first = this->insert(k);
+    const auto second = this->table.insert(1, k.reversed(), {}, 0);
+    EXPECT_EQ(second.entry, first.entry);
+    EXPECT_TRUE(second.reply);
+    EXPECT_EQ(this->table.size(), 1U);
+}
+
+TYPED_TEST(FlowsOf, TakesAsManyFlowsAsItPromisesAndNoMore) {
+    for (std::uint32_t i = 0; i < this->table.capacity(); ++i) {
+        ASSERT_NE(this->insert(key<TypeParam>(i)).entry, nullptr) << i;
+    }
+    EXPECT_EQ(this->insert(key<TypeParam>(5000)).entry, nullptr);
+    EXPECT_EQ(this->table.size(), this->table.capacity());
+    std::vector<FlowKey<TypeParam>> keys;
+    for (std::uint32_t i = 0; i < this->table.capacity(); ++i) {
+        keys.push_back(i % 2 == 0 ? key<TypeParam>(i) : key<TypeParam>(i).reversed());
+    }
+    std::vector<FlowHit<TypeParam>> hits(keys.size());
+    this->table.lookup_bulk(keys.data(), hits.data(), static_cast<unsigned>(keys.size()));
+    for (std::uint32_t i = 0; i < keys.size(); ++i) {
+        ASSERT_NE(hits[i].entry, nullptr);
+        EXPECT_EQ(hits[i].entry->key, key<TypeParam>(i));
+        EXPECT_EQ(hits[i].reply, i % 2 != 0);
+    }
+}
+
+TYPED_TEST(FlowsOf, DeadFlowIsPassedOverAndReplaced) {
+    const auto k = key<TypeParam>(1);
+    auto* dead = this->insert(k).entry;
+    dead->state = FlowState::Dead;
+    EXPECT_EQ(this->find(k).entry, nullptr);
+    const auto next = this->insert(k.reversed());
+    EXPECT_NE(next.entry, dead);
+    EXPECT_EQ(this->find(k).entry, next.entry);
+    EXPECT_EQ(this->table.age(0, {}, 1000), 1U);
+    EXPECT_EQ(this->find(k).entry, next.entry);
+    EXPECT_EQ(this->table.size(), 1U);
+}
+
+TYPED_TEST(FlowsOf, RemovesWhatIsCondemned) {
+    for (std::uint32_t i = 0; i < 500; ++i) {
+        this->insert(key<TypeParam>(i));
+    }
+    const auto odd = [](const auto& entry) { return entry.key.source_port.value() % 2 != 0; };
+    EXPECT_EQ(this->table.remove_if(odd), 250U);
+    for (std::uint32_t i = 0; i < 500; ++i) {
+        EXPECT_EQ(this->find(key<TypeParam>(i)).entry != nullptr, i % 2 == 0);
+    }
+    std::size_t seen = 0;
+    this->table.for_each([&](const auto&) { ++seen; });
+    EXPECT_EQ(seen, 250U);
+}
+
+TYPED_TEST(FlowsOf, RoomOfRemovedFlowsIsUsedAgain) {
+    for (std::uint32_t round = 0; round < 50; ++round) {
+        for (std::uint32_t i = 0; i < 900; ++i) {
+            ASSERT_NE(this->insert(key<TypeParam>(round * 900 + i)).entry, nullptr) << round;
+        }
+        ASSERT_EQ(this->table.remove_if([](const auto&) { return true; }), 900U);
+        // A full reclaimer hands the entries back.
+        for (unsigned i = 0; i < 16; ++i) {
+            this->reclaimer.retire([] {});
+        }
+    }
+    EXPECT_EQ(this->table.size(), 0U);
+}
+
+TYPED_TEST(FlowsOf, AgeWorksInSlices) {
+    for (std::uint32_t i = 0; i < 100; ++i) {
+        this->insert(key<TypeParam>(i), FlowState::Icmp);
+    }
+    std::size_t removed = 0;
+    for (unsigned slice = 0; slice < 15; ++slice) {
+        const auto now = this->table.age(1000, {}, 10);
+        EXPECT_LE(now, 10U);
+        removed += now;
+    }
+    EXPECT_EQ(removed, 100U);
+}
+
+TYPED_TEST(FlowsOf, WorkersClockAheadOfOursDoesNotAgeAFlow) {
+    this->insert(key<TypeParam>(1), FlowState::Udp, 10);
+    EXPECT_EQ(this->table.age(9, {}, 100), 0U);
+}
+
+struct Timeout {
+    const char* name;
+    FlowState state;
+    FlowTick idle;  ///< longest silence that it survives
+};
+
+class FlowTimeout : public testing::TestWithParam<Timeout> {};
+
+TEST_P(FlowTimeout, FlowGoesAfterItsStatesTimeout) {
+    ImmediateReclaimer reclaimer;
+    FlowTable<V4> table(reclaimer, 10, 1);
+    static_cast<void>(table.insert(0, key<V4>(1), {{}, {}, GetParam().state, false, 0}, 100));
+    EXPECT_EQ(table.age(100 + GetParam().idle, {}, 100), 0U);
+    EXPECT_EQ(table.age(101 + GetParam().idle, {}, 100), 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Policy28,
+    FlowTimeout,
+    testing::Values(
+        Timeout{"New", FlowState::New, 20 * 4},
+        Timeout{"Established", FlowState::Established, 3600 * 4},
+        Timeout{"Closing", FlowState::Closing, 30 * 4},
+        Timeout{"Reset", FlowState::Reset, 40 * 4},
+        Timeout{"Udp", FlowState::Udp, 60 * 4},
+        Timeout{"Icmp", FlowState::Icmp, 5 * 4},
+        Timeout{"Other", FlowState::Other, 600 * 4}),
+    [](const auto& row) { return row.param.name; });
+
+}  // namespace
+}  // namespace vr

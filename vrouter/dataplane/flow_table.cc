@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/flow_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "vrouter/dataplane/flow_bucket.h"
+#include "vrouter/dataplane/flow_hash.h"
+#include "vrouter/dataplane/reserved_array.h"
+
+namespace vr {
+namespace {
+
+/// A chain has one home bucket and at most this many overflow buckets: bounds every search.
+constexpr unsigned kMaxOverflow = 3;
+
+/// Entries that a worker takes from the pool at a time.
+constexpr unsigned kRefill = 32;
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+/// Numbers below `capacity` that are not in use.  Any thread.
+class NumberPool {
+  public:
+    explicit NumberPool(std::size_t capacity) : capacity_(capacity) { free_.reserve(capacity); }
+
+    /// Moves up to `wanted` numbers to `out`; tells how many.
+    unsigned take(std::uint32_t* out, unsigned wanted) noexcept {
+        const std::scoped_lock guard(lock_);
+        unsigned taken = 0;
+        for (; taken < wanted && !free_.empty(); ++taken) {
+            out[taken] = free_.back();
+            free_.pop_back();
+        }
+        std::size_t fresh = fresh_.load(kRelaxed);
+        for (; taken < wanted && fresh < capacity_; ++taken) {
+            out[taken] = static_cast<std::uint32_t>(fresh++);
+        }
+        fresh_.store(fresh, kRelaxed);
+        return taken;
+    }
+
+    void give(const std::vector<std::uint32_t>& numbers) {
+        const std::scoped_lock guard(lock_);
+        free_.insert(free_.end(), numbers.begin(), numbers.end());
+    }
+
+    /// Numbers from here on were never taken.
+    [[nodiscard]] std::size_t fresh() const noexcept { return fresh_.load(kRelaxed); }
+
+  private:
+    std::size_t capacity_;
+    std::atomic<std::size_t> fresh_{0};
+    SpinLock lock_;
+    std::vector<std::uint32_t> free_;  // capacity reserved: give() does not allocate under the lock
+};
+
+/// What one worker changes without asking others.
+struct alignas(64) WorkerCache {
+    std::array<std::uint32_t, kRefill> entries{};
+    unsigned count = 0;
+    std::atomic<std::size_t> inserted{0};
+};
+
+[[nodiscard]] FlowTick timeout_of(FlowState state, const FlowTimeouts& timeouts) noexcept {
+    switch (state) {
+        case FlowState::New:
+            return timeouts.fresh;
+        case FlowState::Established:
+            return timeouts.established;
+        case FlowState::Closing:
+            return timeouts.closing;
+        case FlowState::Reset:
+            return timeouts.reset;
+        case FlowState::Udp:
+            return timeouts.udp;
+        case FlowState::Icmp:
+            return timeouts.icmp;
+        case FlowState::Other:
+        case FlowState::Dead:
+            break;
+    }
+    return timeouts.other;
+}
+
+[[nodiscard]] std::array<std::uint64_t, 4> random_key() {
+    std::random_device random;
+    std::array<std::uint64_t, 4> key;
+    for (auto& word : key) {
+        word = std::uint64_t{random()} << 32U | random();
+    }
+    return key;
+}
+
+}  // namespace
+
+template <Family F>
+struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
+    using Entry = FlowEntry<F>;
+
+    Tables(Reclaimer& r, std::size_t flows, unsigned workers)
+        : reclaimer(r),
+          capacity(flows),
+          mask(std::bit_ceil(flows / 4 + 1) - 1),
+          overflow_capacity((mask + 1) / 4 + 16),
+          entries(flows),
+          buckets(mask + 1),
+          overflow(overflow_capacity),
+          live(flows),
+          free_entries(flows),
+          free_overflow(overflow_capacity),
+          caches(workers) {
+        entries.open(flows);
+        buckets.open(mask + 1);
+        overflow.open(overflow_capacity);
+    }
+
+    /// The hit if `entry` belongs to `key` and may be used.
+    [[nodiscard]] static FlowHit<F> compare(Entry& entry, const FlowKey<F>& key) noexcept {
+        const bool forward = entry.key == key;
+        if (!forward && !(entry.key == key.reversed())) {
+            return {};
+        }
+        if (entry.state.load(kRelaxed) == FlowState::Dead) {
+            return {};
+        }
+        return {&entry, !forward};
+    }
+
+    [[nodiscard]] FlowBucket& home(std::uint64_t h) const noexcept { return buckets[h & mask]; }
+
+    [[nodiscard]] FlowBucket* after(const FlowBucket& bucket) const noexcept {
+        const std::uint32_t next = bucket.next.load(std::memory_order_acquire);
+        return next == 0 ? nullptr : &overflow[next - 1];
+    }
+
+    [[nodiscard]] FlowHit<F> search(std::uint64_t h, const FlowKey<F>& key) const noexcept {
+        const std::uint16_t tag = FlowBucket::tag_of(h);
+        for (const FlowBucket* bucket = &home(h); bucket != nullptr; bucket = after(*bucket)) {
+            for (unsigned left = bucket->matches(tag); left != 0; left &= left - 1) {
+                const auto slot = static_cast<unsigned>(std::countr_zero(left));
+                const auto number = bucket->entries[slot].load(std::memory_order_acquire);
+                if (number == 0) {
+                    continue;
+                }
+                const FlowHit<F> hit = compare(entries[number - 1], key);
+                if (hit.entry != nullptr) {
+                    return hit;
+                }
+            }
+        }
+        return {};
+    }
+
+    struct Place {
+        FlowBucket* bucket;
+        unsigned slot;
+    };
+
+    [[nodiscard]] std::optional<Place> vacancy(FlowBucket& first) noexcept;
+    [[nodiscard]] std::optional<std::uint32_t> take_entry(unsigned worker) noexcept;
+    void lookup_step(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;
+
+    /// Things taken out, to rest until no worker can hold them.
+    struct Removed {
+        std::vector<std::uint32_t> entries;
+        std::vector<std::uint32_t> overflow;
+    };
+
+    void remove(std::uint32_t number, Removed& removed);
+    std::size_t rest(Removed removed);
+
+    Reclaimer& reclaimer;
+    std::size_t capacity;
+    std::size_t mask;
+    std::size_t overflow_capacity;
+    FlowHash<F> hash{random_key()};
+    ReservedArray<Entry> entries;
+    ReservedArray<FlowBucket> buckets;
+    ReservedArray<FlowBucket> overflow;
+    std::vector<std::atomic<bool>> live;  ///< entry is in the table: what age() looks through
+    NumberPool free_entries;
+    NumberPool free_overflow;
+    std::vector<WorkerCache> caches;
+    std::size_t cursor = 0;  ///< where age() goes on
+    std::atomic<std::size_t> removed_count{0};
+};
+
+/// A slot of the chain for a new flow: an empty one, that of a dead flow, or one of a new bucket.  The
+/// chain's lock is held.  A dead flow whose slot is taken waits, unlinked, for age().
+template <Family F>
+auto FlowTable<F>::Tables::vacancy(FlowBucket& first) noexcept -> std::optional<Place> {
+    unsigned length = 0;
+    FlowBucket* last = &first;
+    for (FlowBucket* bucket = &first; bucket != nullptr; bucket = after(*bucket), ++length) {
+        last = bucket;
+        for (unsigned slot = 0; slot < FlowBucket::kSlots; ++slot) {
+            const std::uint32_t number = bucket->entries[slot].load(kRelaxed);
+            if (number == 0 || entries[number - 1].state.load(kRelaxed) == FlowState::Dead) {
+                return Place{bucket, slot};
+            }
+        }
+    }
+    std::uint32_t number = 0;
+    if (length > kMaxOverflow || free_overflow.take(&number, 1) == 0) {
+        return std::nullopt;
+    }
+    overflow[number].next.store(0, kRelaxed);
+    last->next.store(number + 1, std::memory_order_release);
+    return Place{&overflow[number], 0};
+}
+
+template <Family F>
+std::optional<std::uint32_t> FlowTable<F>::Tables::take_entry(unsigned worker) noexcept {
+    WorkerCache& cache = caches[worker];
+    if (cache.count == 0) {
+        cache.count = free_entries.take(cache.entries.data(), kRefill);
+        if (cache.count == 0) {
+            return std::nullopt;
+        }
+    }
+    return cache.entries[--cache.count];
+}
+
+/// At most 32 keys.  Three rounds, each of which starts the next one's memory accesses.
+template <Family F>
+void FlowTable<F>::Tables::lookup_step(
+    const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
+    std::array<std::uint64_t, kRefill> hashes;
+    std::array<Entry*, kRefill> likely;
+    for (unsigned i = 0; i < count; ++i) {
+        hashes[i] = hash(keys[i]);
+        __builtin_prefetch(&home(hashes[i]));
+    }
+    for (unsigned i = 0; i < count; ++i) {
+        const FlowBucket& bucket = home(hashes[i]);
+        const unsigned found = bucket.matches(FlowBucket::tag_of(hashes[i]));
+        likely[i] = nullptr;
+        if (found != 0) {
+            const auto slot = static_cast<unsigned>(std::countr_zero(found));
+            const auto number = bucket.entries[slot].load(std::memory_order_acquire);
+            likely[i] = number != 0 ? &entries[number - 1] : nullptr;
+            __builtin_prefetch(likely[i]);
+        }
+    }
+    for (unsigned i = 0; i < count; ++i) {
+        hits[i] = likely[i] != nullptr ? compare(*likely[i], keys[i]) : FlowHit<F>{};
+        const bool more = likely[i] != nullptr || home(hashes[i]).next.load(kRelaxed) != 0;
+        if (hits[i].entry == nullptr && more) {
+            hits[i] = search(hashes[i], keys[i]);
+        }
+    }
+}
+
+/// Takes an entry out of the table.  An overflow bucket that became empty goes too.
+template <Family F>
+void FlowTable<F>::Tables::remove(std::uint32_t number, Removed& removed) {
+    const std::uint64_t h = hash(entries[number].key);
+    FlowBucket& first = home(h);
+    {
+        const std::scoped_lock guard(first.lock);
+        FlowBucket* before = nullptr;
+        for (FlowBucket* bucket = &first; bucket != nullptr; bucket = after(*bucket)) {
+            for (unsigned slot = 0; slot < FlowBucket::kSlots; ++slot) {
+                if (bucket->entries[slot].load(kRelaxed) == number + 1) {
+                    bucket->clear(slot);
+                }
+            }
+            if (before != nullptr && bucket->empty()) {
+                // Its own `next` stays for readers that stand in it.
+                removed.overflow.push_back(before->next.load(kRelaxed) - 1);
+                before->next.store(bucket->next.load(kRelaxed), std::memory_order_release);
+            } else {
+                before = bucket;
+            }
+        }
+    }
+    live[number].store(false, kRelaxed);
+    removed.entries.push_back(number);
+}
+
+template <Family F>
+std::size_t FlowTable<F>::Tables::rest(Removed removed) {
+    const std::size_t count = removed.entries.size();
+    if (count == 0) {
+        return 0;
+    }
+    removed_count.fetch_add(count, kRelaxed);
+    reclaimer.retire([tables = this->shared_from_this(), gone = std::move(removed)] {
+        tables->free_entries.give(gone.entries);
+        tables->free_overflow.give(gone.overflow);
+    });
+    return count;
+}
+
+template <Family F>
+FlowTable<F>::FlowTable(Reclaimer& reclaimer, std::size_t capacity, unsigned workers)
+    : tables_(std::make_shared<Tables>(reclaimer, capacity, workers)) {}
+
+template <Family F>
+FlowTable<F>::~FlowTable() = default;
+
+template <Family F>
+void FlowTable<F>::lookup_bulk(
+    const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
+    for (unsigned done = 0; done < count; done += kRefill) {
+        tables_->lookup_step(keys + done, hits + done, std::min(count - done, kRefill));
+    }
+}
+
+template <Family F>
+FlowHit<F> FlowTable<F>::insert(
+    unsigned worker, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept {
+    Tables& t = *tables_;
+    assert(worker < t.caches.size());
+    const std::uint64_t h = t.hash(key);
+    FlowBucket& first = t.home(h);
+    const std::scoped_lock guard(first.lock);
+    const FlowHit<F> present = t.search(h, key);
+    if (present.entry != nullptr) {
+        return present;
+    }
+    const auto number = t.take_entry(worker);
+    if (!number) {
+        return {};
+    }
+    const auto place = t.vacancy(first);
+    if (!place) {
+        WorkerCache& cache = t.caches[worker];
+        cache.entries[cache.count++] = *number;
+        return {};
+    }
+    FlowEntry<F>& entry = t.entries[*number];
+    entry.key = key;
+    entry.from = start.from;
+    entry.to = start.to;
+    entry.from_host = start.from_host;
+    entry.state.store(start.state, kRelaxed);
+    entry.last_seen.store(now, kRelaxed);
+    entry.generation.store(start.generation, kRelaxed);
+    place->bucket->put(place->slot, FlowBucket::tag_of(h), *number);
+    t.live[*number].store(true, std::memory_order_release);
+    auto& inserted = t.caches[worker].inserted;
+    inserted.store(inserted.load(kRelaxed) + 1, kRelaxed);
+    return {&entry, false};
+}
+
+template <Family F>
+std::size_t FlowTable<F>::age(FlowTick now, const FlowTimeouts& timeouts, std::size_t budget) {
+    Tables& t = *tables_;
+    const std::size_t used = t.free_entries.fresh();
+    typename Tables::Removed removed;
+    for (std::size_t left = std::min(budget, used); left > 0; --left) {
+        t.cursor = t.cursor + 1 < used ? t.cursor + 1 : 0;
+        if (!t.live[t.cursor].load(std::memory_order_acquire)) {
+            continue;
+        }
+        const FlowEntry<F>& entry = t.entries[t.cursor];
+        const FlowState state = entry.state.load(kRelaxed);
+        // Signed: a worker's clock may be ahead of ours.
+        const auto idle = static_cast<std::int32_t>(now - entry.last_seen.load(kRelaxed));
+        const auto allowed = static_cast<std::int32_t>(timeout_of(state, timeouts));
+        if (state == FlowState::Dead || idle > allowed) {
+            t.remove(static_cast<std::uint32_t>(t.cursor), removed);
+        }
+    }
+    return t.rest(std::move(removed));
+}
+
+template <Family F>
+std::size_t FlowTable<F>::remove_if(const std::function<bool(const FlowEntry<F>&)>& condemned) {
+    Tables& t = *tables_;
+    typename Tables::Removed removed;
+    for (std::size_t i = 0; i < t.free_entries.fresh(); ++i) {
+        if (t.live[i].load(std::memory_order_acquire) && condemned(t.entries[i])) {
+            t.remove(static_cast<std::uint32_t>(i), removed);
+        }
+    }
+    return t.rest(std::move(removed));
+}
+
+template <Family F>
+void FlowTable<F>::for_each(const std::function<void(const FlowEntry<F>&)>& visit) const {
+    const Tables& t = *tables_;
+    for (std::size_t i = 0; i < t.free_entries.fresh(); ++i) {
+        const bool live = t.live[i].load(std::memory_order_acquire);
+        if (live && t.entries[i].state.load(kRelaxed) != FlowState::Dead) {
+            visit(t.entries[i]);
+        }
+    }
+}
+
+template <Family F>
+std::size_t FlowTable<F>::size() const noexcept {
+    std::size_t inserted = 0;
+    for (const WorkerCache& cache : tables_->caches) {
+        inserted += cache.inserted.load(kRelaxed);
+    }
+    // Read apart, the counts may be off by flows in motion, never below zero.
+    return inserted - std::min(inserted, tables_->removed_count.load(kRelaxed));
+}
+
+template <Family F>
+std::size_t FlowTable<F>::capacity() const noexcept {
+    return tables_->capacity;
+}
+
+template class FlowTable<V4>;
+template class FlowTable<V6>;
+
+}  // namespace vr
