@@ -39,7 +39,7 @@ class Process:
         self.log = pathlib.Path(log)
         prefix = ["setpriv", "--pdeathsig", "KILL"]
         if netns:
-            prefix = ["ip", "netns", "exec", netns, *prefix]
+            prefix = ["ip", "netns", "exec", str(netns), *prefix]
         with self.log.open("ab") as output:
             self.child = subprocess.Popen(
                 [*prefix, *self.command],

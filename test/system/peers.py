@@ -1,0 +1,275 @@
+"""BGP daemons of others as peers: BIRD 2, FRR's bgpd and GoBGP, each in a namespace of the test.
+
+One description (Neighbor, networks) makes the configuration of each; each answers the same two
+questions, whether a session is up and which routes it has.
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import dataclasses
+import ipaddress
+import json
+import re
+
+from process import Process, wait_for
+
+
+def family_of(text):
+    return ipaddress.ip_network(text, strict=False).version
+
+
+@dataclasses.dataclass
+class Neighbor:
+    """A session; `families` that it carries are by default that of its address."""
+
+    address: str
+    asn: int
+    passive: bool = False
+    families: tuple = ()
+    multihop: bool = False
+    hold_time: int = 9
+    reflector_client: bool = False
+
+    def __post_init__(self):
+        self.families = self.families or (family_of(self.address),)
+
+    @property
+    def word(self):
+        return "n" + re.sub(r"\W", "_", self.address)
+
+
+class Peer:
+    """What the three daemons have in common.
+
+    networks: prefixes that it originates.  next_hops: {4: address, 6: address}, the next hop it gives
+    to routes of a family that is not the session's own.
+    """
+
+    def __init__(self, namespace, directory, asn, router_id, neighbors, networks=(), **options):
+        self.namespace = namespace
+        self.directory = directory / f"{type(self).__name__.lower()}-{namespace}"
+        self.directory.mkdir()
+        self.asn = asn
+        self.router_id = router_id
+        self.neighbors = neighbors
+        self.networks = list(networks)
+        self.next_hops = options.pop("next_hops", {})
+        self.install = options.pop("install", False)  # BIRD: routes go into the kernel
+        assert not options, f"unknown options: {', '.join(options)}"
+        self.process = None
+
+    def write(self, name, text):
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def launch(self, *command, **options):
+        self.process = Process(command, self.directory / "log", self.namespace, **options)
+        return self
+
+    def established(self, address):
+        raise NotImplementedError
+
+    def routes(self, family=4):
+        """Prefix -> set of next hops, of the best routes."""
+        raise NotImplementedError
+
+    def wait_established(self, address, seconds=15):
+        self.process.wait_for(lambda: self.established(address), seconds, f"{self} with {address}")
+
+    def wait_route(self, prefix, next_hop=None, seconds=10):
+        def there():
+            hops = self.routes(family_of(prefix)).get(prefix)
+            return hops is not None and (next_hop is None or next_hop in hops)
+
+        self.process.wait_for(there, seconds, f"{self} has {prefix}")
+
+    def wait_no_route(self, prefix, seconds=10):
+        wait_for(lambda: prefix not in self.routes(family_of(prefix)), seconds, f"{self} forgets {prefix}")
+
+    def stop(self):
+        if self.process:
+            self.process.stop(limit=2)
+
+    def __str__(self):
+        return f"{type(self).__name__} in {self.namespace}"
+
+
+class Bird(Peer):
+    def configuration(self):
+        lines = [
+            f"router id {self.router_id};",
+            "protocol device { scan time 1; }",
+            "protocol direct { ipv4; ipv6; }",
+        ]
+        for family in (4, 6):
+            export = "all" if self.install else "none"
+            own = [n for n in self.networks if family_of(n) == family]
+            routes = " ".join(f"route {network} blackhole;" for network in own)
+            lines.append(f"protocol kernel {{ ipv{family} {{ export {export}; }}; }}")
+            lines.append(f"protocol static own{family} {{ ipv{family}; {routes} }}")
+        for neighbor in self.neighbors:
+            lines += self.session(neighbor)
+        return "\n".join(lines) + "\n"
+
+    def session(self, neighbor):
+        yield f"protocol bgp {neighbor.word} {{"
+        yield f"  local as {self.asn}; neighbor {neighbor.address} as {neighbor.asn};"
+        yield f"  hold time {neighbor.hold_time}; connect retry time 1; connect delay time 0; error wait time 1, 2;"
+        yield f"  {'multihop' if neighbor.multihop else 'direct'};"
+        if neighbor.passive:
+            yield "  passive;"
+        if neighbor.reflector_client:
+            yield "  rr client;"
+        for family in neighbor.families:
+            hop = f"next hop address {self.next_hops[family]};" if family in self.next_hops else "next hop self;"
+            yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} }};"
+        yield "}"
+
+    def start(self):
+        configuration = self.write("bird.conf", self.configuration())
+        return self.launch("bird", "-f", "-c", configuration, "-s", self.directory / "ctl")
+
+    def ask(self, *words):
+        return self.namespace.sh("birdc", "-r", "-s", self.directory / "ctl", *words, check=False)
+
+    def order(self, *words):
+        return self.namespace.sh("birdc", "-s", self.directory / "ctl", *words)
+
+    def reconfigure(self):
+        """Takes over changed neighbors and networks."""
+        self.write("bird.conf", self.configuration())
+        self.order("configure")
+
+    def established(self, address):
+        word = Neighbor(address, 0).word
+        return bool(re.search(rf"^{word} .*Established", self.ask("show", "protocols"), re.MULTILINE))
+
+    def routes(self, family=4):
+        table, prefix, best = {}, None, False
+        for line in self.ask("show", "route", "table", f"master{family}").splitlines():
+            first = re.match(r"(\S+/\d+)?\s+(unicast|blackhole) \[[^\]]*\]( \*)?", line)
+            if first:
+                prefix, best = first.group(1) or prefix, bool(first.group(3))
+            hop = re.match(r"\s+via (\S+)", line)
+            if prefix and best:
+                table.setdefault(prefix, set()).update({hop.group(1)} if hop else ())
+        return table
+
+
+class Frr(Peer):
+    """bgpd without zebra: it knows no interfaces, so it drops IPv6 routes with a link-local next hop
+    beside the global one (BIRD sends both on a link that it is connected to).
+    """
+
+    def configuration(self):
+        lines = [f"router bgp {self.asn}", f" bgp router-id {self.router_id}", " no bgp ebgp-requires-policy"]
+        lines += [" no bgp default ipv4-unicast", " no bgp network import-check"]
+        for n in self.neighbors:
+            lines.append(f" neighbor {n.address} remote-as {n.asn}")
+            lines.append(f" neighbor {n.address} timers {max(1, n.hold_time // 3)} {n.hold_time}")
+            lines.append(f" neighbor {n.address} timers connect 1")
+            lines.append(f" neighbor {n.address} advertisement-interval 0")
+            if n.passive:
+                lines.append(f" neighbor {n.address} passive")
+            if n.multihop:
+                lines.append(f" neighbor {n.address} disable-connected-check")
+        for family in (4, 6):
+            lines.append(f" address-family ipv{family} unicast")
+            lines += [f"  network {network}" for network in self.networks if family_of(network) == family]
+            for n in self.neighbors:
+                if family in n.families:
+                    lines.append(f"  neighbor {n.address} activate")
+                    if n.reflector_client:
+                        lines.append(f"  neighbor {n.address} route-reflector-client")
+            lines.append(" exit-address-family")
+        return "\n".join(lines) + "\n"
+
+    def start(self):
+        configuration = self.write("bgpd.conf", self.configuration())
+        return self.launch(
+            "/usr/lib/frr/bgpd", "-Z", "-S", "-u", "root", "-g", "root", "-P", "0",
+            "-f", configuration, "-i", self.directory / "pid",
+            "--vty_socket", self.directory, "--log", "stdout",
+        )  # fmt: skip
+
+    def ask(self, *commands):
+        words = [word for command in commands for word in ("-c", command)]
+        return self.namespace.sh("vtysh", "--vty_socket", self.directory, "-d", "bgpd", *words, check=False)
+
+    def order(self, *lines):
+        """Configuration lines, such as 'router bgp 65001', 'neighbor 10.0.0.1 shutdown'."""
+        return self.ask("configure terminal", *lines)
+
+    def ask_json(self, command):
+        text = self.ask(f"{command} json")
+        start = text.find("{")
+        return json.loads(text[start:]) if start >= 0 else {}
+
+    def established(self, address):
+        state = self.ask_json(f"show bgp neighbors {address}").get(address, {})
+        return state.get("bgpState") == "Established"
+
+    def routes(self, family=4):
+        routes = self.ask_json(f"show bgp ipv{family} unicast").get("routes", {})
+        best = {p: [r for r in paths if r.get("bestpath")] for p, paths in routes.items()}
+        return {p: {h["ip"] for r in paths for h in r["nexthops"]} for p, paths in best.items() if paths}
+
+
+class Gobgp(Peer):
+    def configuration(self):
+        def session(n):
+            return {
+                "config": {"neighbor-address": n.address, "peer-as": n.asn},
+                "transport": {"config": {"passive-mode": n.passive}},
+                "ebgp-multihop": {"config": {"enabled": n.multihop, "multihop-ttl": 64 if n.multihop else 0}},
+                "timers": {"config": {"connect-retry": 1, "hold-time": n.hold_time, "idle-hold-time-after-reset": 1}},
+                "afi-safis": [{"config": {"afi-safi-name": f"ipv{family}-unicast"}} for family in n.families],
+                "route-reflector": {
+                    "config": {
+                        "route-reflector-client": n.reflector_client,
+                        "route-reflector-cluster-id": self.router_id,
+                    }
+                },
+            }
+
+        document = {
+            "global": {"config": {"as": self.asn, "router-id": self.router_id}},
+            "neighbors": [session(n) for n in self.neighbors],
+        }
+        return json.dumps(document, indent=1)
+
+    def start(self):
+        configuration = self.write("gobgpd.json", self.configuration())
+        self.launch("gobgpd", "-t", "json", "-f", configuration, "--api-hosts", "127.0.0.1:50051", "--pprof-disable")
+        self.process.wait_for(lambda: self.ask("global"), 10, f"{self}: its API")
+        for network in self.networks:
+            self.announce(network)
+        return self
+
+    def ask(self, *words):
+        return self.namespace.sh("gobgp", *words, check=False)
+
+    def announce(self, network, *attributes):
+        family = family_of(network)
+        hop = ["nexthop", self.next_hops[family]] if family in self.next_hops else []
+        self.namespace.sh("gobgp", "global", "rib", "add", network, *hop, *attributes, "-a", f"ipv{family}")
+
+    def withdraw(self, network):
+        self.namespace.sh("gobgp", "global", "rib", "del", network, "-a", f"ipv{family_of(network)}")
+
+    def ask_json(self, *words):
+        text = self.ask(*words, "-j")
+        return json.loads(text) if text.lstrip()[:1] in ("{", "[") else {}
+
+    def established(self, address):
+        sessions = self.ask_json("neighbor")
+        return any(s["state"].get("session_state") == 6 for s in sessions if s["state"]["neighbor_address"] == address)
+
+    def routes(self, family=4):
+        table = self.ask_json("global", "rib", "-a", f"ipv{family}")
+        return {prefix: {self.next_hop(paths[0])} for prefix, paths in table.items()}
+
+    @staticmethod
+    def next_hop(path):
+        hops = (a.get("nexthop") for a in path["attrs"] if a.get("nexthop"))
+        return next(hops, None)
