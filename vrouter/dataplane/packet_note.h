@@ -1,0 +1,42 @@
+// What the workers and the control thread tell each other about a packet: a note in the mbuf's private
+// area, which every packet pool of ours has (packet_pool.h).
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+
+#include "vrouter/net/ids.h"
+
+namespace vr {
+
+/// Why a worker hands a packet to the control thread.
+enum class Punt : std::uint8_t {
+    LinkLocal,  ///< ARP, neighbor discovery, MLD: frame as received
+    Echo,       ///< echo request to one of the router's own addresses
+    HopLimit,   ///< answer with time exceeded
+    TooBig,     ///< answer with fragmentation needed / packet too big
+    NoRoute,    ///< answer with destination unreachable
+    Resolve,    ///< resolve next hop, then send: the link header is not written yet
+};
+
+/// What a worker is to do with a packet of the control thread.
+enum class Inject : std::uint8_t {
+    Transmit,  ///< a complete frame: send on `port`
+    Adjacent,  ///< judged, routed and its TTL decremented before: write the link header and send
+    Fragment,  ///< judged and routed before, TTL not decremented yet; then as Adjacent
+};
+
+struct PacketNote {
+    PortId port;          ///< punt: where it came in; Transmit: where it goes out
+    Punt punt{};
+    Inject inject{};
+    NextHopId next_hop;   ///< Resolve, Adjacent, TooBig
+};
+
+[[nodiscard]] inline PacketNote& note_of(rte_mbuf* packet) noexcept {
+    return *static_cast<PacketNote*>(rte_mbuf_to_priv(packet));
+}
+
+}  // namespace vr

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/pipeline.h"
+
+#include "vrouter/dataplane/worker.h"
+
+namespace vr {
+
+template <Family F>
+void forward(Batch<F>& batch, Worker& worker) noexcept {
+    parse(batch, worker);
+    check_source(batch, worker);
+    route(batch, worker);
+    track(batch, worker);
+    if (batch.fresh != 0) {
+        egress_policy(batch, worker);
+        ingress_policy(batch, worker);
+        remember(batch, worker);
+    }
+    decrement_hops(batch, worker);
+    rewrite(batch, worker);
+}
+
+template <Family F>
+void drop(Batch<F>& batch, unsigned i, DropReason reason, Worker& worker) noexcept {
+    batch.live &= ~(PacketMask{1} << i);
+    worker.drop(batch.packets[i], batch.in, reason);
+}
+
+template <Family F>
+void punt(Batch<F>& batch, unsigned i, Punt why, Worker& worker) noexcept {
+    batch.live &= ~(PacketMask{1} << i);
+    worker.punt(batch.packets[i], batch.in, why, NextHopId{batch.next_hop[i]});
+}
+
+template void forward(Batch<V4>&, Worker&) noexcept;
+template void forward(Batch<V6>&, Worker&) noexcept;
+template void drop(Batch<V4>&, unsigned, DropReason, Worker&) noexcept;
+template void drop(Batch<V6>&, unsigned, DropReason, Worker&) noexcept;
+template void punt(Batch<V4>&, unsigned, Punt, Worker&) noexcept;
+template void punt(Batch<V6>&, unsigned, Punt, Worker&) noexcept;
+
+}  // namespace vr

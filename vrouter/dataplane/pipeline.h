@@ -1,0 +1,79 @@
+// The packet's way.  pipeline.cc is the order; each stage is a batch function of a file of its own.
+//
+// A stage sees the live packets of a batch and either leaves a packet live or ends its way (sent,
+// punted, consumed, dropped with a reason).  Stages in their order, with what each relies on:
+//   parse            sane headers -> addresses and facts
+//   check_source     a workload may send only from its own addresses
+//   route            longest prefix -> next hop, ECMP member chosen
+//   track            known flow: verdict is already decided
+//   egress_policy    may the sender send this?
+//   ingress_policy   may the receiver receive it?
+//   remember         newly allowed flows enter the flow table
+//   decrement_hops   TTL / hop limit, MTU
+//   rewrite          link header; resolved: sent, unresolved: held by the control thread
+// Route comes before track, unlike in a NAT box: transit between fabric ports then never touches the
+// flow table, and a flow's verdict can be tied to the endpoints on both of its sides.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "vrouter/dataplane/batch.h"
+#include "vrouter/dataplane/drop.h"
+#include "vrouter/dataplane/packet_note.h"
+#include "vrouter/dataplane/drop.h"
+#include "vrouter/dataplane/packet_note.h"
+
+namespace vr {
+
+class Worker;
+
+/// Runs the packets of `batch` (count and packets set, see begin_batch) all the way.
+template <Family F>
+void forward(Batch<F>& batch, Worker& worker) noexcept;
+
+/// Empties a batch for packets that came in on `in`.
+template <Family F>
+inline void begin_batch(Batch<F>& batch, PortId in, const PortEntry& entry) noexcept {
+    batch.count = 0;
+    batch.in = in;
+    batch.in_port = &entry;
+    batch.fresh = 0;
+    batch.remember = 0;
+}
+
+/// Writes the link header of `next_hop` on a packet that went through forward() before and was held
+/// until its next hop was resolved.
+void send_adjacent(rte_mbuf* packet, NextHopId next_hop, Worker& worker) noexcept;
+
+/// One hop less for an IPv4 packet, its checksum kept right.
+void decrement_ttl(rte_mbuf* packet) noexcept;
+
+// The stages.
+
+template <Family F>
+void parse(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void check_source(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void route(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void track(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void egress_policy(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void ingress_policy(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void remember(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void decrement_hops(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void rewrite(Batch<F>& batch, Worker& worker) noexcept;
+
+/// Ends the way of packet `i` with a reason.
+template <Family F>
+void drop(Batch<F>& batch, unsigned i, DropReason reason, Worker& worker) noexcept;
+
+/// Hands packet `i` to the control thread.
+template <Family F>
+void punt(Batch<F>& batch, unsigned i, Punt why, Worker& worker) noexcept;
+
+}  // namespace vr

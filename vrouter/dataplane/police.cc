@@ -1,0 +1,175 @@
+// Stages egress_policy and ingress_policy: fresh packets are judged by the endpoints on both sides.
+//
+// Needs: source, destination, facts, hop, fresh.  Does: looks up the groups of both addresses, then runs
+// the endpoint's classifier (POLICY 2.5 steps 5-7, 2.6); the host may reach its workloads unpoliced; a
+// workload to the host itself meets its egress policy, then the endpoint-to-host action.  Drops:
+// tunnel_denied, egress_denied, ingress_denied, host_denied, port_closed.  Leaves: fresh packets that
+// are still live are allowed by all whom they concern.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/judge.h"
+#include "vrouter/dataplane/parse.h"
+#include "vrouter/dataplane/pipeline.h"
+#include "vrouter/dataplane/worker.h"
+#include "vrouter/net/headers.h"
+
+namespace vr {
+
+namespace {
+
+/// Classifies the packets of `mask` and drops those that are denied.
+template <Family F>
+void judge(
+    Batch<F>& batch,
+    PacketMask mask,
+    const acl::Classifier<F>* classifier,
+    DropReason denied,
+    Worker& worker) noexcept {
+    std::array<acl::Packet<F>, kMaxBatch> packets;
+    std::array<typename F::Addr, kMaxBatch> sources;
+    std::array<typename F::Addr, kMaxBatch> destinations;
+    std::array<const GroupSet*, kMaxBatch> source_groups;
+    std::array<const GroupSet*, kMaxBatch> destination_groups;
+    std::array<acl::Verdict, kMaxBatch> verdicts;
+    std::array<std::uint8_t, kMaxBatch> index;
+    unsigned count = 0;
+    for_each(mask, batch.count, [&](unsigned i) {
+        sources[count] = batch.source[i];
+        destinations[count] = batch.destination[i];
+        packets[count] = acl_packet<F>(batch.source[i], batch.destination[i], batch.facts[i]);
+        index[count++] = static_cast<std::uint8_t>(i);
+    });
+    const GroupTable<F>& groups = worker.shared().groups<F>();
+    groups.lookup_bulk(sources.data(), source_groups.data(), count);
+    groups.lookup_bulk(destinations.data(), destination_groups.data(), count);
+    classifier->classify(
+        packets.data(), source_groups.data(), destination_groups.data(), verdicts.data(), count);
+    for (unsigned n = 0; n < count; ++n) {
+        if (!verdicts[n].allow) {
+            drop(batch, index[n], denied, worker);
+        }
+    }
+}
+
+/// One packet's verdict; null classifier: closed.
+template <Family F>
+bool allows(
+    const acl::Classifier<F>* classifier,
+    const acl::Packet<F>& packet,
+    Worker& worker) noexcept {
+    if (classifier == nullptr) {
+        return false;
+    }
+    const GroupTable<F>& groups = worker.shared().groups<F>();
+    const GroupSet* source = groups.lookup(packet.source);
+    const GroupSet* destination = groups.lookup(packet.destination);
+    acl::Verdict verdict;
+    classifier->classify(&packet, &source, &destination, &verdict, 1);
+    return verdict.allow;
+}
+
+template <Family F>
+const EndpointFamily<F>* open_endpoint(const Tables& tables, PortId port) noexcept {
+    const Endpoint* endpoint = tables.ports[port.value()].endpoint.get();
+    return endpoint != nullptr && endpoint->active ? &endpoint->family<F>() : nullptr;
+}
+
+/// Fresh packets to one workload: judged together, by that workload's ingress policy.
+template <Family F>
+void judge_ingress(Batch<F>& batch, PacketMask mask, PortId out, Worker& worker) noexcept {
+    const EndpointFamily<F>* endpoint = open_endpoint<F>(worker.tables(), out);
+    if (endpoint == nullptr || !endpoint->ingress) {
+        for_each(mask, batch.count, [&](unsigned i) { drop(batch, i, DropReason::PortClosed, worker); });
+        return;
+    }
+    judge(batch, mask, endpoint->ingress.get(), DropReason::IngressDenied, worker);
+}
+
+}  // namespace
+
+bool is_tunnel(const PacketFacts& facts) noexcept {
+    constexpr L4Port kVxlan{4789};
+    return facts.protocol == ipproto::kIpip ||
+           (facts.protocol == ipproto::kUdp && facts.destination_port == kVxlan);
+}
+
+template <Family F>
+void egress_policy(Batch<F>& batch, Worker& worker) noexcept {
+    if (batch.in_port->kind != PortKind::Workload) {
+        return;
+    }
+    for_each(batch.live & batch.fresh, batch.count, [&](unsigned i) {
+        if (is_tunnel(batch.facts[i])) [[unlikely]] {
+            drop(batch, i, DropReason::TunnelDenied, worker);
+        }
+    });
+    const PacketMask mask = batch.live & batch.fresh;
+    if (mask != 0) {
+        // check_source let only packets of an open endpoint pass, and an open one has its programs.
+        const auto& endpoint = batch.in_port->endpoint->template family<F>();
+        judge(batch, mask, endpoint.egress.get(), DropReason::EgressDenied, worker);
+    }
+}
+
+template <Family F>
+void ingress_policy(Batch<F>& batch, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
+    const bool from_host = batch.in_port->kind == PortKind::Host;
+    PacketMask mask = batch.live & batch.fresh;
+    while (mask != 0) {
+        const PortId out = batch.hop[static_cast<unsigned>(std::countr_zero(mask))]->port;
+        PacketMask same = 0;
+        for_each(mask, batch.count, [&](unsigned i) {
+            same |= batch.hop[i]->port == out ? PacketMask{1} << i : 0;
+        });
+        mask &= ~same;
+        const PortKind kind = tables.ports[out.value()].kind;
+        if (kind == PortKind::Workload && !from_host) {
+            judge_ingress(batch, same, out, worker);
+        } else if (kind != PortKind::Workload) {
+            // From a workload to a fabric port, or to the host itself.
+            for_each(same, batch.count, [&](unsigned i) {
+                if (batch.hop[i]->kind == NextHopKind::Local &&
+                    tables.endpoint_to_host == EndpointToHost::Drop) {
+                    drop(batch, i, DropReason::HostDenied, worker);
+                }
+            });
+        }
+    }
+}
+
+template <Family F>
+DropReason judge_again(FlowEntry<F>& flow, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
+    const FlowKey<F>& key = flow.key;
+    PacketFacts facts;
+    facts.protocol = key.protocol;
+    facts.has_ports = has_l4_ports(key.protocol);
+    facts.source_port = key.source_port;
+    facts.destination_port = key.destination_port;
+    // Of ICMP only echo requests begin flows.
+    facts.icmp_type = key.protocol == ipproto::kIcmp6 ? 128 : 8;
+    const acl::Packet<F> packet = acl_packet<F>(key.source, key.destination, facts);
+    if (flow.from != PortId{}) {
+        const EndpointFamily<F>* sender = open_endpoint<F>(tables, flow.from);
+        if (sender == nullptr || !allows(sender->egress.get(), packet, worker)) {
+            return DropReason::EgressDenied;
+        }
+    }
+    if (flow.to != PortId{} && !flow.from_host) {
+        const EndpointFamily<F>* receiver = open_endpoint<F>(tables, flow.to);
+        if (receiver == nullptr || !allows(receiver->ingress.get(), packet, worker)) {
+            return DropReason::IngressDenied;
+        }
+    }
+    flow.generation.store(tables.policy_generation, std::memory_order_relaxed);
+    return DropReason::None;
+}
+
+template void egress_policy(Batch<V4>&, Worker&) noexcept;
+template void egress_policy(Batch<V6>&, Worker&) noexcept;
+template void ingress_policy(Batch<V4>&, Worker&) noexcept;
+template void ingress_policy(Batch<V6>&, Worker&) noexcept;
+template DropReason judge_again(FlowEntry<V4>&, Worker&) noexcept;
+template DropReason judge_again(FlowEntry<V6>&, Worker&) noexcept;
+
+}  // namespace vr

@@ -1,0 +1,59 @@
+// Stage remember: newly allowed flows enter the flow table.
+//
+// Needs: remember, and fresh packets that policy let live.  Drops: flow_table_full: without an entry the
+// replies would be refused, so the sender had better know now.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/judge.h"
+#include "vrouter/dataplane/pipeline.h"
+#include "vrouter/dataplane/worker.h"
+#include "vrouter/net/headers.h"
+
+namespace vr {
+
+namespace {
+
+FlowState first_state(const PacketFacts& facts) noexcept {
+    switch (facts.protocol) {
+        case ipproto::kTcp:
+            // A bare ACK picks up a connection that is older than this table (POLICY 2.5 step 3).
+            return (facts.tcp_flags & tcpflag::kSyn) != 0 ? FlowState::New : FlowState::Established;
+        case ipproto::kUdp:
+        case ipproto::kUdpLite:
+            return FlowState::Udp;
+        case ipproto::kIcmp:
+        case ipproto::kIcmp6:
+            return FlowState::Icmp;
+        default:
+            return FlowState::Other;
+    }
+}
+
+}  // namespace
+
+template <Family F>
+void remember(Batch<F>& batch, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
+    const auto workload_or_outside = [&](PortId port) {
+        return tables.ports[port.value()].kind == PortKind::Workload ? port : PortId{};
+    };
+    const PortId from = workload_or_outside(batch.in);
+    const PacketMask mask = batch.live & batch.fresh & batch.remember;
+    for_each(mask, batch.count, [&](unsigned i) {
+        const FlowStart start{
+            .from = from,
+            .to = workload_or_outside(batch.hop[i]->port),
+            .state = first_state(batch.facts[i]),
+            .from_host = batch.in_port->kind == PortKind::Host,
+            .generation = tables.policy_generation};
+        const FlowHit<F> entered = worker.shared().flows<F>().insert(
+            worker.index(), flow_key(batch, i), start, worker.now());
+        if (entered.entry == nullptr) {
+            drop(batch, i, DropReason::FlowTableFull, worker);
+        }
+    });
+}
+
+template void remember(Batch<V4>&, Worker&) noexcept;
+template void remember(Batch<V6>&, Worker&) noexcept;
+
+}  // namespace vr

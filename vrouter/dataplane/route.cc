@@ -1,0 +1,62 @@
+// Stage route: longest prefix -> next hop.
+//
+// Needs: source, destination, facts.  Does: one bulk lookup; picks the member of an ECMP group by a
+// hash of the flow (fragments: of the addresses, so that one datagram keeps one path).  Drops:
+// discarded, martian_address (link-local traffic that is not for the router: RFC 3927 2.7, RFC 4291
+// 2.5.6).  Punts: packets without route, to be answered with ICMP.  Leaves: next_hop, hop.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/pipeline.h"
+#include "vrouter/dataplane/worker.h"
+
+namespace vr {
+
+namespace {
+
+/// The same for both directions of a flow is not needed; stable for one direction is.
+template <Family F>
+std::uint32_t flow_hash(const Batch<F>& batch, unsigned i) noexcept {
+    const PacketFacts& facts = batch.facts[i];
+    std::uint64_t hash = std::hash<typename F::Addr>{}(batch.source[i]) * 31 +
+                         std::hash<typename F::Addr>{}(batch.destination[i]);
+    if (!facts.fragment) {
+        hash ^= (std::uint64_t{facts.source_port.value()} << 24U) ^
+                (std::uint64_t{facts.destination_port.value()} << 8U) ^ facts.protocol;
+    }
+    return static_cast<std::uint32_t>((hash * 0x9e3779b97f4a7c15U) >> 32U);
+}
+
+}  // namespace
+
+template <Family F>
+void route(Batch<F>& batch, Worker& worker) noexcept {
+    if (batch.live == 0) {
+        return;
+    }
+    const Tables& tables = worker.tables();
+    worker.shared().routes<F>().lookup_bulk(
+        batch.destination.data(), batch.next_hop.data(), batch.count);
+    for_each(batch.live, batch.count, [&](unsigned i) {
+        const NextHop* hop = &tables.next_hops[batch.next_hop[i]];
+        if (hop->kind == NextHopKind::Group) {
+            const NextHopGroup& group = tables.groups[hop->group];
+            batch.next_hop[i] = group[flow_hash(batch, i) % kGroupSlots].value();
+            hop = &tables.next_hops[batch.next_hop[i]];
+        }
+        batch.hop[i] = hop;
+        const bool link_local =
+            batch.source[i].is_link_local() || batch.destination[i].is_link_local();
+        if (link_local && hop->kind != NextHopKind::Local &&
+            batch.in_port->kind != PortKind::Host) [[unlikely]] {
+            drop(batch, i, DropReason::MartianAddress, worker);
+        } else if (hop->kind == NextHopKind::None) [[unlikely]] {
+            punt(batch, i, Punt::NoRoute, worker);
+        } else if (hop->kind == NextHopKind::Discard) [[unlikely]] {
+            drop(batch, i, DropReason::Discarded, worker);
+        }
+    });
+}
+
+template void route(Batch<V4>&, Worker&) noexcept;
+template void route(Batch<V6>&, Worker&) noexcept;
+
+}  // namespace vr

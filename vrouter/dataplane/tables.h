@@ -1,0 +1,163 @@
+// What workers read.
+//
+// Tables is an immutable snapshot: ports, next hops, options.  The control thread builds the next one,
+// publishes the pointer and frees the old one after a grace period (rcu.h); a worker reads the pointer
+// once per burst.  SharedState holds the big structures that are changed in place under the same rule:
+// routes, group members, flows.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "vrouter/dataplane/classifier.h"
+#include "vrouter/dataplane/flow_table.h"
+#include "vrouter/dataplane/groups.h"
+#include "vrouter/dataplane/lpm.h"
+#include "vrouter/dataplane/port.h"
+#include "vrouter/net/ids.h"
+
+namespace vr {
+
+/// Port numbers are 1..kMaxPorts-1.
+inline constexpr std::size_t kMaxPorts = 1024;
+
+enum class PortKind : std::uint8_t {
+    None,
+    Fabric,    ///< a NIC towards the fabric
+    Workload,  ///< a guest or container: source check and policy apply
+    Host,      ///< the TAP into the host's kernel, and the router itself
+};
+
+/// One family's part of an endpoint.
+template <Family F>
+struct EndpointFamily {
+    std::vector<Prefix<F>> addresses;  ///< the only sources that it may use
+    std::shared_ptr<const acl::Classifier<F>> ingress;
+    std::shared_ptr<const acl::Classifier<F>> egress;
+};
+
+/// A local workload as the packet path sees it.  Exists only with its policy in place.
+struct Endpoint {
+    std::string name;
+    bool active = false;
+    Mac mac;  ///< zero: source MAC is not checked
+    EndpointFamily<V4> v4;
+    EndpointFamily<V6> v6;
+
+    template <Family F>
+    [[nodiscard]] const EndpointFamily<F>& family() const noexcept {
+        if constexpr (std::is_same_v<F, V4>) {
+            return v4;
+        } else {
+            return v6;
+        }
+    }
+};
+
+/// A port as workers see it.
+struct PortEntry {
+    PortKind kind = PortKind::None;
+    PortIo io;
+    Mac mac;  ///< the router's address on this port
+    std::uint16_t mtu = 1500;
+    std::shared_ptr<const Endpoint> endpoint;  ///< Workload; null: closed
+};
+
+enum class NextHopKind : std::uint8_t {
+    None,        ///< no route
+    Forward,     ///< link header known: send
+    Unresolved,  ///< gateway known, its link address not yet: hold and resolve
+    Glean,       ///< directly connected network: resolve the destination itself
+    Local,       ///< one of the router's own addresses
+    Discard,     ///< drop silently
+    Group,       ///< ECMP: pick a slot by flow hash
+};
+
+/// Where a route leads.  `link` is the finished Ethernet header of this next hop and family.
+struct alignas(32) NextHop {
+    std::array<std::uint8_t, 14> link{};
+    PortId port;
+    std::uint16_t mtu = 1500;
+    NextHopKind kind = NextHopKind::None;
+    std::uint32_t group = 0;  ///< Group: index into Tables::groups
+};
+
+static_assert(sizeof(NextHop) == 32);
+
+/// Slots of an ECMP group; a member appears in as many slots as its weight says.
+inline constexpr std::size_t kGroupSlots = 64;
+using NextHopGroup = std::array<NextHopId, kGroupSlots>;
+
+/// A queue that a worker polls.
+struct PollTarget {
+    PortId port;
+    std::uint16_t queue = 0;
+};
+
+enum class EndpointToHost : std::uint8_t { Drop, Accept };
+
+struct Tables {
+    std::vector<PortEntry> ports;               ///< by PortId, kMaxPorts entries
+    std::vector<NextHop> next_hops;             ///< by NextHopId; entry 0 is "no route"
+    std::vector<NextHopGroup> groups;           ///< by NextHop::group
+    std::vector<std::vector<PollTarget>> polls;  ///< by worker
+    PortId host_port;                           ///< the TAP; PortId{}: none
+    /// Grows with every change of policy or membership; a flow remembers the one it was judged under.
+    std::uint32_t policy_generation = 1;
+    bool reevaluate = false;        ///< judge live flows again after a policy change (POLICY 2.8)
+    bool drop_invalid = true;       ///< POLICY 2.5 step 3
+    EndpointToHost endpoint_to_host = EndpointToHost::Drop;
+};
+
+struct SharedState {
+    SharedState(Reclaimer& reclaimer, std::size_t flows, unsigned workers)
+        : routes4(reclaimer),
+          routes6(reclaimer),
+          groups4(reclaimer),
+          groups6(reclaimer),
+          flows4(reclaimer, flows, workers),
+          flows6(reclaimer, flows, workers) {}
+
+    Lpm<V4> routes4;
+    Lpm<V6> routes6;
+    GroupTable<V4> groups4;
+    GroupTable<V6> groups6;
+    FlowTable<V4> flows4;
+    FlowTable<V6> flows6;
+    std::atomic<const Tables*> tables{nullptr};
+
+    template <Family F>
+    [[nodiscard]] Lpm<F>& routes() noexcept {
+        if constexpr (std::is_same_v<F, V4>) {
+            return routes4;
+        } else {
+            return routes6;
+        }
+    }
+
+    template <Family F>
+    [[nodiscard]] GroupTable<F>& groups() noexcept {
+        if constexpr (std::is_same_v<F, V4>) {
+            return groups4;
+        } else {
+            return groups6;
+        }
+    }
+
+    template <Family F>
+    [[nodiscard]] FlowTable<F>& flows() noexcept {
+        if constexpr (std::is_same_v<F, V4>) {
+            return flows4;
+        } else {
+            return flows6;
+        }
+    }
+};
+
+}  // namespace vr

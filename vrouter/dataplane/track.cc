@@ -1,0 +1,175 @@
+// Stage track: packets of known flows are already judged.
+//
+// Needs: source, destination, facts, quoted, hop.  Does: looks up the flow of every packet that comes
+// from or goes to a workload; follows TCP's state; ties a flow to the endpoints on both of its sides.
+// ICMP errors belong to the flow that they quote (POLICY 2.8).  Drops: fragment_orphan, flow_invalid
+// (POLICY 2.5 step 3), flow_moved.  Leaves: fresh (policy must judge), remember (enter if allowed).
+// Transit between fabric ports and traffic of the host with the fabric pass by: nothing polices them.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/judge.h"
+#include "vrouter/dataplane/parse.h"
+#include "vrouter/dataplane/pipeline.h"
+#include "vrouter/dataplane/worker.h"
+#include "vrouter/net/headers.h"
+
+namespace vr {
+
+namespace {
+
+constexpr std::uint8_t kOpening = tcpflag::kSyn | tcpflag::kAck | tcpflag::kRst | tcpflag::kFin;
+
+/// The endpoint on one side of a packet as flows name it: workloads by port, all else is "outside".
+PortId side(const Tables& tables, PortId port) noexcept {
+    return tables.ports[port.value()].kind == PortKind::Workload ? port : PortId{};
+}
+
+/// POLICY 2.5 step 3: these never begin a connection.  A bare ACK may (loose pick-up after a restart).
+bool cannot_begin_flow(const PacketFacts& facts) noexcept {
+    if (facts.icmp_error) {
+        return true;
+    }
+    if (facts.protocol != ipproto::kTcp) {
+        return false;
+    }
+    const std::uint8_t flags = facts.tcp_flags;
+    return (flags & (tcpflag::kFin | tcpflag::kRst)) != 0 ||
+           (flags & (tcpflag::kSyn | tcpflag::kAck)) == (tcpflag::kSyn | tcpflag::kAck);
+}
+
+/// A TCP connection that ended and begins again on the same ports.
+template <Family F>
+bool begins_anew(const FlowEntry<F>& flow, const PacketFacts& facts) noexcept {
+    const FlowState state = flow.state.load(std::memory_order_relaxed);
+    return (state == FlowState::Closing || state == FlowState::Reset) &&
+           (facts.tcp_flags & kOpening) == tcpflag::kSyn;
+}
+
+/// Notes that the flow is alive, and what TCP says about it.  Writes only what changes, so that an
+/// established flow costs no cache line transfer between workers.
+template <Family F>
+void advance(FlowEntry<F>& flow, const PacketFacts& facts, bool reply, FlowTick now) noexcept {
+    // Relaxed throughout: state and time steer ageing only; a lost update is made good by the next
+    // packet.
+    if (flow.last_seen.load(std::memory_order_relaxed) != now) {
+        flow.last_seen.store(now, std::memory_order_relaxed);
+    }
+    if (facts.protocol != ipproto::kTcp) {
+        return;
+    }
+    const FlowState state = flow.state.load(std::memory_order_relaxed);
+    FlowState next = state;
+    if ((facts.tcp_flags & tcpflag::kRst) != 0) {
+        next = FlowState::Reset;
+    } else if ((facts.tcp_flags & tcpflag::kFin) != 0 && state != FlowState::Reset) {
+        next = FlowState::Closing;
+    } else if (state == FlowState::New && reply) {
+        next = FlowState::Established;
+    }
+    if (next != state) {
+        flow.state.store(next, std::memory_order_relaxed);
+    }
+}
+
+/// Whether a hit belongs between the endpoints that this packet goes between.  An ICMP error goes to
+/// the sender of the packet that it quotes, and may come from any router on the way.
+template <Family F>
+bool between_same_endpoints(
+    const FlowHit<F>& hit,
+    const PacketFacts& facts,
+    PortId in,
+    PortId out) noexcept {
+    const FlowEntry<F>& flow = *hit.entry;
+    const bool against = hit.reply != facts.icmp_error;
+    const PortId sender = against ? flow.to : flow.from;
+    const PortId receiver = against ? flow.from : flow.to;
+    return receiver == out && (sender == in || (facts.icmp_error && in == PortId{}));
+}
+
+template <Family F>
+void on_hit(Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
+    const PacketFacts& facts = batch.facts[i];
+    const Tables& tables = worker.tables();
+    FlowEntry<F>& flow = *hit.entry;
+    if (!between_same_endpoints(hit, facts, side(tables, batch.in), out) ||
+        (facts.icmp_error && batch.destination[i] != batch.quoted[i].source)) [[unlikely]] {
+        // An error message that lies about its flow must not end that flow.
+        if (!facts.icmp_error) {
+            flow.state.store(FlowState::Dead, std::memory_order_relaxed);
+        }
+        drop(batch, i, facts.icmp_error ? DropReason::FlowInvalid : DropReason::FlowMoved, worker);
+        return;
+    }
+    if (tables.reevaluate &&
+        flow.generation.load(std::memory_order_relaxed) != tables.policy_generation) [[unlikely]] {
+        if (const DropReason reason = judge_again(flow, worker); reason != DropReason::None) {
+            flow.state.store(FlowState::Dead, std::memory_order_relaxed);
+            drop(batch, i, reason, worker);
+            return;
+        }
+    }
+    if (!facts.icmp_error) {
+        advance(flow, facts, hit.reply, worker.now());
+    }
+}
+
+template <Family F>
+void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
+    const PacketFacts& facts = batch.facts[i];
+    if (worker.tables().drop_invalid && cannot_begin_flow(facts)) [[unlikely]] {
+        drop(batch, i, DropReason::FlowInvalid, worker);
+        return;
+    }
+    const PacketMask bit = PacketMask{1} << i;
+    batch.fresh |= bit;
+    // Of ICMP only an echo request begins something that has a reply.
+    const bool icmp = facts.protocol == ipproto::kIcmp || facts.protocol == ipproto::kIcmp6;
+    if (!icmp || is_echo_request(facts.protocol, facts.icmp_type)) {
+        batch.remember |= bit;
+    }
+}
+
+}  // namespace
+
+template <Family F>
+void track(Batch<F>& batch, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
+    const bool from_workload = batch.in_port->kind == PortKind::Workload;
+    std::array<FlowKey<F>, kMaxBatch> keys;
+    std::array<FlowHit<F>, kMaxBatch> hits;
+    std::array<std::uint8_t, kMaxBatch> index;
+    unsigned count = 0;
+    for_each(batch.live, batch.count, [&](unsigned i) {
+        const PortId out = batch.hop[i]->port;
+        if (!from_workload && tables.ports[out.value()].kind != PortKind::Workload) {
+            return;
+        }
+        const PacketFacts& facts = batch.facts[i];
+        if (facts.orphan) [[unlikely]] {
+            drop(batch, i, DropReason::FragmentOrphan, worker);
+            return;
+        }
+        keys[count] = facts.icmp_error ? batch.quoted[i] : flow_key(batch, i);
+        index[count++] = static_cast<std::uint8_t>(i);
+    });
+    if (count == 0) {
+        return;
+    }
+    worker.shared().flows<F>().lookup_bulk(keys.data(), hits.data(), count);
+    for (unsigned n = 0; n < count; ++n) {
+        const unsigned i = index[n];
+        const FlowHit<F>& hit = hits[n];
+        if (hit.entry == nullptr) {
+            on_miss(batch, i, worker);
+        } else if (begins_anew(*hit.entry, batch.facts[i])) [[unlikely]] {
+            hit.entry->state.store(FlowState::Dead, std::memory_order_relaxed);
+            on_miss(batch, i, worker);
+        } else {
+            on_hit(batch, i, hit, side(tables, batch.hop[i]->port), worker);
+        }
+    }
+}
+
+template void track(Batch<V4>&, Worker&) noexcept;
+template void track(Batch<V6>&, Worker&) noexcept;
+
+}  // namespace vr

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/worker.h"
+
+#include <rte_cycles.h>
+#include <rte_prefetch.h>
+#include <rte_ring.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "vrouter/dataplane/pipeline.h"
+#include "vrouter/net/headers.h"
+
+namespace vr {
+
+namespace {
+
+constexpr unsigned kInjectRing = 1024;
+
+/// The first 6 bytes of a frame as a number that compares with mac_number().
+std::uint64_t destination_number(const std::uint8_t* frame) noexcept {
+    std::uint64_t word = 0;
+    std::memcpy(&word, frame, sizeof word);
+    return word & 0xffffffffffffU;
+}
+
+std::uint64_t mac_number(const Mac& mac) noexcept {
+    std::uint64_t word = 0;
+    std::memcpy(&word, mac.bytes().data(), 6);
+    return word;
+}
+
+void nap(std::uint32_t microseconds) noexcept {
+    const timespec wait{0, static_cast<long>(microseconds) * 1000};
+    nanosleep(&wait, nullptr);
+}
+
+}  // namespace
+
+Worker::Worker(unsigned index, SharedState& shared, Rcu& rcu, PuntRing& punt, IdlePolicy idle)
+    : index_(index),
+      shared_(shared),
+      rcu_(rcu),
+      punt_(punt),
+      idle_(idle),
+      tsc_per_tick_(rte_get_tsc_hz() / 4),
+      counters_(std::make_unique<WorkerCounters>()),
+      injected_(rte_ring_create(
+          ("inject" + std::to_string(index)).c_str(),
+          kInjectRing,
+          SOCKET_ID_ANY,
+          RING_F_SP_ENQ | RING_F_SC_DEQ)),
+      tx_(kMaxPorts),
+      punt_budget_(kMaxPorts) {
+    if (injected_ == nullptr) {
+        throw std::bad_alloc();
+    }
+}
+
+Worker::~Worker() {
+    void* packet = nullptr;
+    while (rte_ring_dequeue(injected_, &packet) == 0) {
+        rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
+    }
+    rte_ring_free(injected_);
+}
+
+void Worker::run() noexcept {
+    const std::uint64_t tsc_per_us = std::max<std::uint64_t>(1, rte_get_tsc_hz() / 1000000);
+    std::uint64_t last_packet = rte_rdtsc();
+    std::uint32_t sleep_us = 1;
+    rcu_.online(index_);
+    while (!stop_.load(std::memory_order_relaxed)) {
+        if (poll_once() != 0) {
+            last_packet = rte_rdtsc();
+            sleep_us = 1;
+        } else if (idle_.sleep && rte_rdtsc() - last_packet > idle_.spin_us * tsc_per_us) {
+            // Each empty round doubles the sleep up to the bound; one packet ends it.
+            sleep_us = std::min(sleep_us * 2, idle_.max_sleep_us);
+            rcu_.offline(index_);
+            counters_->idle_sleeps.add(1);
+            nap(sleep_us);
+            rcu_.online(index_);
+        }
+    }
+    rcu_.offline(index_);
+}
+
+unsigned Worker::poll_once() noexcept {
+    begin_round();
+    unsigned found = take_injected();
+    for (const PollTarget target : tables_->polls[index_]) {
+        found += poll(target);
+    }
+    flush_all();
+    end_round();
+    return found;
+}
+
+void Worker::begin_round() noexcept {
+    // Acquire: pairs with the control thread's release when it publishes a snapshot.
+    tables_ = shared_.tables.load(std::memory_order_acquire);
+    now_ = static_cast<FlowTick>(rte_rdtsc() / tsc_per_tick_);
+}
+
+void Worker::end_round() noexcept {
+    counters_->loops.add(1);
+    rcu_.quiescent(index_);
+}
+
+unsigned Worker::poll(PollTarget target) noexcept {
+    const PortEntry& entry = tables_->ports[target.port.value()];
+    std::array<rte_mbuf*, kMaxBatch> packets;
+    const unsigned count = entry.io.rx(entry.io.self, target.queue, packets.data(), kMaxBatch);
+    if (count == 0) {
+        return 0;
+    }
+    std::uint64_t bytes = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        rte_prefetch0(rte_pktmbuf_mtod(packets[i], const void*));
+        bytes += rte_pktmbuf_pkt_len(packets[i]);
+    }
+    PortCounters& counters = counters_->ports[target.port.value()];
+    counters.rx_packets.add(count);
+    counters.rx_bytes.add(bytes);
+    begin_batch(batch4_, target.port, entry);
+    begin_batch(batch6_, target.port, entry);
+    for (unsigned i = 0; i < count; ++i) {
+        classify_ether(packets[i], entry, target.port);
+    }
+    if (batch4_.count != 0) {
+        forward(batch4_, *this);
+    }
+    if (batch6_.count != 0) {
+        forward(batch6_, *this);
+    }
+    return count;
+}
+
+void Worker::classify_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noexcept {
+    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    if (rte_pktmbuf_data_len(packet) < sizeof(EthernetHeader)) [[unlikely]] {
+        drop(packet, in, DropReason::MalformedEthernet);
+        return;
+    }
+    const auto type = load_be<std::uint16_t>(frame + 12);
+    if (destination_number(frame) == mac_number(entry.mac)) [[likely]] {
+        if (type == V4::kEtherType) {
+            batch4_.packets[batch4_.count++] = packet;
+            return;
+        }
+        if (type == V6::kEtherType) {
+            batch6_.packets[batch6_.count++] = packet;
+            return;
+        }
+    }
+    slow_ether(packet, entry, in);
+}
+
+/// Everything that is not unicast IP to this port: ARP and neighbor discovery for the control thread,
+/// the rest is not forwarded (a router does not bridge).
+void Worker::slow_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noexcept {
+    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+    const auto type = load_be<std::uint16_t>(frame + 12);
+    const bool group = (frame[0] & 1U) != 0;
+    if (entry.kind == PortKind::Workload && (!entry.endpoint || !entry.endpoint->active)) {
+        drop(packet, in, DropReason::PortClosed);
+    } else if (!group && destination_number(frame) != mac_number(entry.mac)) {
+        drop(packet, in, DropReason::OtherMac);
+    } else if (type == ethertype::kArp) {
+        punt(packet, in, Punt::LinkLocal);
+    } else if (type == ethertype::kIp6 && group) {
+        // Neighbor discovery goes to multicast groups; multicast listener reports (hop-by-hop) are
+        // heard and need no answer, since nothing is forwarded to groups.
+        constexpr std::size_t kNextHeader = sizeof(EthernetHeader) + 6;
+        if (rte_pktmbuf_data_len(packet) < sizeof(EthernetHeader) + sizeof(Ip6Header)) {
+            drop(packet, in, DropReason::MalformedIp);
+        } else if (frame[kNextHeader] == ipproto::kIcmp6) {
+            punt(packet, in, Punt::LinkLocal);
+        } else if (frame[kNextHeader] == ipproto::kHopByHop) {
+            consume(packet, in);
+        } else {
+            drop(packet, in, DropReason::Multicast);
+        }
+    } else if (type == ethertype::kIp4 && group) {
+        drop(packet, in, DropReason::Multicast);
+    } else {
+        drop(packet, in, DropReason::UnknownEtherType);
+    }
+}
+
+unsigned Worker::take_injected() noexcept {
+    std::array<void*, kMaxBatch> taken;
+    const unsigned count = rte_ring_sc_dequeue_burst(injected_, taken.data(), kMaxBatch, nullptr);
+    if (count == 0) {
+        return 0;
+    }
+    counters_->injected.add(count);
+    // What the control thread published before it handed these over must be seen with them.
+    tables_ = shared_.tables.load(std::memory_order_acquire);
+    for (unsigned i = 0; i < count; ++i) {
+        auto* packet = static_cast<rte_mbuf*>(taken[i]);
+        const PacketNote& note = note_of(packet);
+        switch (note.inject) {
+            case Inject::Transmit:
+                send(packet, note.port);
+                break;
+            case Inject::Fragment:
+                decrement_ttl(packet);
+                [[fallthrough]];
+            case Inject::Adjacent:
+                send_adjacent(packet, note.next_hop, *this);
+                break;
+        }
+    }
+    return count;
+}
+
+bool Worker::inject(rte_mbuf* packet) noexcept {
+    return rte_ring_sp_enqueue(injected_, packet) == 0;
+}
+
+void Worker::drop(rte_mbuf* packet, PortId in, DropReason reason) noexcept {
+    counters_->ports[in.value()].drops[static_cast<std::size_t>(reason)].add(1);
+    rte_pktmbuf_free(packet);
+}
+
+void Worker::consume(rte_mbuf* packet, PortId in) noexcept {
+    counters_->ports[in.value()].consumed.add(1);
+    rte_pktmbuf_free(packet);
+}
+
+void Worker::punt(rte_mbuf* packet, PortId in, Punt why, NextHopId next_hop) noexcept {
+    PuntBudget& budget = punt_budget_[in.value()];
+    if (budget.tick != now_) {
+        budget = {now_, 0};
+    }
+    if (++budget.used > kPuntsPerTick) {
+        drop(packet, in, DropReason::PuntFull);
+        return;
+    }
+    note_of(packet) = {.port = in, .punt = why, .inject = {}, .next_hop = next_hop};
+    if (!punt_.push(packet)) {
+        drop(packet, in, DropReason::PuntFull);
+        return;
+    }
+    counters_->ports[in.value()].punted.add(1);
+}
+
+void Worker::flush(PortId out) noexcept {
+    TxBuffer& buffer = tx_[out.value()];
+    const PortEntry& entry = tables_->ports[out.value()];
+    std::uint64_t bytes = 0;
+    for (unsigned i = 0; i < buffer.count; ++i) {
+        bytes += rte_pktmbuf_pkt_len(buffer.packets[i]);
+    }
+    std::uint16_t sent = 0;
+    if (entry.kind != PortKind::None) {
+        const auto queue = static_cast<std::uint16_t>(index_ % entry.io.tx_queues);
+        sent = entry.io.tx(entry.io.self, queue, buffer.packets.data(), buffer.count);
+    }
+    for (unsigned i = sent; i < buffer.count; ++i) {
+        bytes -= rte_pktmbuf_pkt_len(buffer.packets[i]);
+        drop(buffer.packets[i], out, DropReason::TxFull);
+    }
+    PortCounters& counters = counters_->ports[out.value()];
+    counters.tx_packets.add(sent);
+    counters.tx_bytes.add(bytes);
+    buffer.count = 0;
+}
+
+void Worker::flush_all() noexcept {
+    for (unsigned i = 0; i < dirty_count_; ++i) {
+        TxBuffer& buffer = tx_[dirty_[i].value()];
+        buffer.dirty = false;
+        if (buffer.count != 0) {
+            flush(dirty_[i]);
+        }
+    }
+    dirty_count_ = 0;
+}
+
+}  // namespace vr
