@@ -1,0 +1,73 @@
+// Builder: the thread that compiles classifiers, so that a long build never delays a BGP keepalive.
+//
+// Programs are compiled once however many endpoints share them; results come back to the control
+// thread in the order of the requests.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+
+#include "vrouter/dataplane/classifier.h"
+
+namespace vr {
+
+/// One program, executable for both families.
+struct Compiled {
+    std::shared_ptr<const acl::Classifier<V4>> v4;
+    std::shared_ptr<const acl::Classifier<V6>> v6;
+};
+
+class Builder {
+  public:
+    using Done = std::function<void(std::shared_ptr<const Compiled>)>;
+
+    /// `post` runs a function on the control thread; called on the builder's thread.
+    explicit Builder(std::function<void(std::function<void()>)> post);
+    Builder(const Builder&) = delete;
+    Builder& operator=(const Builder&) = delete;
+    Builder(Builder&&) = delete;
+    Builder& operator=(Builder&&) = delete;
+    ~Builder();
+
+    /// Compiles `program` unless that was done before; `done` is called on the control thread, never
+    /// from within this call.
+    void compile(std::shared_ptr<const acl::Program> program, Done done);
+
+    /// Requests whose `done` was not called yet.
+    [[nodiscard]] std::size_t pending() const { return pending_; }
+
+    /// How many compilations were really run.
+    [[nodiscard]] std::size_t built() const { return built_; }
+
+  private:
+    struct Job {
+        std::shared_ptr<const acl::Program> program;
+        std::shared_ptr<const Compiled> ready;  ///< set: known already
+        Done done;
+    };
+
+    void run(const std::stop_token& stop);
+    void finish(const Job& job, std::shared_ptr<const Compiled> compiled);
+
+    std::function<void(std::function<void()>)> post_;
+    // Control thread only.
+    std::map<std::weak_ptr<const acl::Program>, std::weak_ptr<const Compiled>, std::owner_less<>>
+        cache_;
+    std::size_t pending_ = 0;
+    std::size_t built_ = 0;
+    // Both threads.
+    std::mutex mutex_;
+    std::condition_variable_any wake_;
+    std::deque<Job> jobs_;
+    std::jthread thread_;
+};
+
+}  // namespace vr

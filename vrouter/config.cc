@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "vrouter/yaml_section.h"
+
+namespace vr {
+
+namespace {
+
+constexpr std::string_view kAddress = "an IPv4 or IPv6 address";
+constexpr std::string_view kPrefix = "a prefix like 10.0.0.0/8 or fd00::/64";
+constexpr std::string_view kInterface = "an address with its length, like 192.0.2.1/24";
+constexpr std::uint64_t kMost32 = 0xffffffffU;
+
+std::optional<InterfaceAddress> parse_interface(const std::string& text) {
+    const auto network = parse_prefix(text);
+    const auto address = parse_ip(text.substr(0, text.find('/')));
+    if (!network || !address) {
+        return std::nullopt;
+    }
+    return InterfaceAddress{*address, *network};
+}
+
+std::optional<std::string> any_text(const std::string& text) {
+    return text;
+}
+
+std::optional<unsigned> parse_unsigned(const std::string& text) {
+    unsigned number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+        return std::nullopt;
+    }
+    return number;
+}
+
+template <typename T>
+void assign(T& to, const std::optional<std::uint64_t>& from) {
+    if (from) {
+        to = static_cast<T>(*from);
+    }
+}
+
+template <typename T>
+void assign(T& to, std::optional<T> from) {
+    if (from) {
+        to = std::move(*from);
+    }
+}
+
+void read_workers(YamlSection& yaml, WorkerConfig& workers) {
+    const auto lcores = yaml.list("lcores", "CPU numbers", parse_unsigned);
+    if (!lcores.empty()) {
+        workers.lcores = lcores;
+    }
+    if (std::set<unsigned>(workers.lcores.begin(), workers.lcores.end()).size() !=
+        workers.lcores.size()) {
+        yaml.refuse("lcores", "a CPU is named twice");
+    }
+    assign(workers.idle.sleep, yaml.value("idle", "adaptive or busy", [](const std::string& s) {
+        return s == "adaptive" || s == "busy" ? std::optional{s == "adaptive"} : std::nullopt;
+    }));
+    assign(workers.idle.max_sleep_us, yaml.number("max_sleep_us", 1, 10000));
+    assign(workers.idle.spin_us, yaml.number("spin_us", 0, 1000000));
+}
+
+void read_port(YamlSection& yaml, Config& config) {
+    PortConfig port;
+    yaml.require("name");
+    yaml.require("device");
+    assign(port.name, yaml.text("name"));
+    assign(port.device, yaml.text("device"));
+    port.addresses = yaml.list("addresses", kInterface, parse_interface);
+    assign(port.mtu, yaml.number("mtu", 1280, 9600));
+    assign(port.rx_queues, yaml.number("rx_queues", 1, 64));
+    const auto same = [&](const PortConfig& p) { return p.name == port.name; };
+    if (std::ranges::any_of(config.ports, same)) {
+        yaml.refuse("name", "port '" + port.name + "' is defined twice");
+    }
+    config.ports.push_back(std::move(port));
+}
+
+void read_route(YamlSection& yaml, Config& config) {
+    StaticRoute route;
+    yaml.require("prefix");
+    assign(route.prefix, yaml.value("prefix", kPrefix, [](const std::string& s) {
+        return parse_prefix(s);
+    }));
+    route.via = yaml.list("via", kAddress, [](const std::string& s) { return parse_ip(s); });
+    const bool discard = yaml.boolean("discard").value_or(false);
+    if (yaml.ok() && discard != route.via.empty()) {
+        yaml.refuse("via", "a route needs either next hops in `via` or `discard: true`");
+    }
+    for (const IpAddr& hop : route.via) {
+        if (hop.index() != route.prefix.index()) {
+            yaml.refuse("via", "next hop " + to_string(hop) + " is not of the prefix's family");
+        }
+    }
+    config.routes.push_back(std::move(route));
+}
+
+void read_neighbor(YamlSection& yaml, Config& config) {
+    StaticNeighbor neighbor;
+    yaml.require("address");
+    yaml.require("mac");
+    yaml.require("port");
+    assign(neighbor.address, yaml.value("address", kAddress, [](const std::string& s) {
+        return parse_ip(s);
+    }));
+    assign(neighbor.mac, yaml.value("mac", "a MAC address like 02:00:00:00:00:01", [](const auto& s) {
+        const auto mac = Mac::parse(s);
+        return mac && !mac->is_multicast() ? mac : std::nullopt;
+    }));
+    assign(neighbor.port, yaml.text("port"));
+    const auto named = [&](const PortConfig& p) { return p.name == neighbor.port; };
+    if (yaml.ok() && std::ranges::none_of(config.ports, named)) {
+        yaml.refuse("port", "no port is called '" + neighbor.port + "'");
+    }
+    config.neighbors.push_back(std::move(neighbor));
+}
+
+void read_workloads(YamlSection& yaml, WorkloadConfig& workloads) {
+    assign(workloads.socket_directory, yaml.text("socket_directory"));
+    assign(workloads.gateway4, yaml.value("gateway4", "an IPv4 address", [](const std::string& s) {
+        return Ip4::parse(s);
+    }));
+    assign(workloads.gateway6, yaml.value("gateway6", "an IPv6 address", [](const std::string& s) {
+        return Ip6::parse(s);
+    }));
+    assign(workloads.mtu, yaml.number("mtu", 1280, 9600));
+    assign(workloads.queue_pairs, yaml.number("queue_pairs", 1, 16));
+    assign(workloads.to_host, yaml.value("to_host", "drop or accept", [](const std::string& s) {
+        return s == "accept" ? std::optional{EndpointToHost::Accept}
+               : s == "drop" ? std::optional{EndpointToHost::Drop}
+                             : std::nullopt;
+    }));
+}
+
+void read_flows(YamlSection& yaml, FlowConfig& flows) {
+    assign(flows.capacity, yaml.number("capacity", 1024, 16U << 20U));
+    assign(flows.reevaluate, yaml.boolean("reevaluate"));
+    assign(flows.drop_invalid, yaml.boolean("drop_invalid"));
+    yaml.section("timeouts", [&](YamlSection& t) {
+        const auto seconds = [&](const char* key, FlowTick& ticks) {
+            if (const auto s = t.number(key, 1, 864000)) {
+                ticks = static_cast<FlowTick>(*s * 4);
+            }
+        };
+        seconds("tcp_new", flows.timeouts.fresh);
+        seconds("tcp_established", flows.timeouts.established);
+        seconds("tcp_closing", flows.timeouts.closing);
+        seconds("tcp_reset", flows.timeouts.reset);
+        seconds("udp", flows.timeouts.udp);
+        seconds("icmp", flows.timeouts.icmp);
+        seconds("other", flows.timeouts.other);
+    });
+}
+
+/// "all", "none", "local", or a list of prefixes "10.0.0.0/8 ge 24 le 32".
+std::optional<BgpFilterConfig::Term> parse_term(const std::string& text) {
+    std::istringstream words{text};
+    std::string prefix;
+    words >> prefix;
+    const auto parsed = parse_prefix(prefix);
+    if (!parsed) {
+        return std::nullopt;
+    }
+    BgpFilterConfig::Term term{*parsed, 0, 0};
+    const unsigned length = std::visit([](const auto& p) { return p.length(); }, *parsed);
+    const unsigned most = parsed->index() == 0 ? V4::kBits : V6::kBits;
+    std::optional<unsigned> ge;
+    std::optional<unsigned> le;
+    std::string word;
+    unsigned number = 0;
+    while (words >> word) {
+        if (!(words >> number) || number < length || number > most || (word != "ge" && word != "le")) {
+            return std::nullopt;
+        }
+        (word == "ge" ? ge : le) = number;
+    }
+    term.ge = ge.value_or(length);
+    term.le = le.value_or(ge ? most : length);
+    return term.ge <= term.le ? std::optional{term} : std::nullopt;
+}
+
+std::optional<BgpFilterConfig> read_filter(YamlSection& yaml, const char* key) {
+    using Kind = BgpFilterConfig::Kind;
+    const YAML::Node node = yaml.take(key);
+    if (!node.IsDefined()) {
+        return std::nullopt;
+    }
+    if (node.IsScalar() && node.Scalar().find('/') == std::string::npos) {
+        const auto kind = yaml.value(
+            key, "all, none, local or prefixes", [](const std::string& s) -> std::optional<Kind> {
+                return s == "all"     ? std::optional{Kind::All}
+                       : s == "none"  ? std::optional{Kind::None}
+                       : s == "local" ? std::optional{Kind::Local}
+                                      : std::nullopt;
+            });
+        return BgpFilterConfig{kind.value_or(Kind::None), {}};
+    }
+    return BgpFilterConfig{
+        Kind::Prefixes, yaml.list(key, "a prefix like '10.0.0.0/8 ge 24 le 32'", parse_term)};
+}
+
+void read_bgp_neighbor(YamlSection& yaml, BgpConfig& bgp) {
+    BgpNeighborConfig peer;
+    yaml.require("address");
+    yaml.require("as");
+    const auto ip = [](const std::string& s) { return parse_ip(s); };
+    assign(peer.address, yaml.value("address", kAddress, ip));
+    if (const auto as = yaml.number("as", 1, kMost32)) {
+        peer.asn = Asn{static_cast<std::uint32_t>(*as)};
+    }
+    if (const auto port = yaml.number("port", 1, 65535)) {
+        peer.port = L4Port{static_cast<std::uint16_t>(*port)};
+    }
+    assign(peer.description, yaml.text("description"));
+    assign(peer.passive, yaml.boolean("passive"));
+    assign(peer.password, yaml.text("password"));
+    peer.source = yaml.value("source", kAddress, ip);
+    if (const auto ttl = yaml.number("ttl", 1, 255)) {
+        peer.ttl = static_cast<std::uint8_t>(*ttl);
+    }
+    assign(peer.ttl_security, yaml.number("ttl_security", 1, 254));
+    assign(peer.hold_time, yaml.number("hold_time", 3, 65535));
+    assign(peer.connect_retry, yaml.number("connect_retry", 1, 3600));
+    assign(peer.maximum_prefixes, yaml.number("maximum_prefixes", 1, kMost32));
+    const auto families = yaml.list("families", "ipv4 or ipv6", [](const std::string& s) {
+        return s == "ipv4" || s == "ipv6" ? std::optional{s} : std::nullopt;
+    });
+    if (!families.empty()) {
+        peer.ipv4 = std::ranges::count(families, "ipv4") != 0;
+        peer.ipv6 = std::ranges::count(families, "ipv6") != 0;
+    }
+    peer.next_hop4 = yaml.value("next_hop4", kAddress, ip);
+    peer.next_hop6 = yaml.value("next_hop6", kAddress, ip);
+    peer.import = read_filter(yaml, "import");
+    peer.export_ = read_filter(yaml, "export");
+    const auto same = [&](const BgpNeighborConfig& n) { return n.address == peer.address; };
+    if (std::ranges::any_of(bgp.neighbors, same)) {
+        yaml.refuse("address", "neighbor " + to_string(peer.address) + " is defined twice");
+    }
+    bgp.neighbors.push_back(std::move(peer));
+}
+
+void read_bgp(YamlSection& yaml, Config& config) {
+    BgpConfig bgp;
+    yaml.require("as");
+    yaml.require("router_id");
+    if (const auto as = yaml.number("as", 1, kMost32)) {
+        bgp.asn = Asn{static_cast<std::uint32_t>(*as)};
+    }
+    assign(bgp.router_id, yaml.value("router_id", "an IPv4 address", [](const std::string& s) {
+        const auto id = Ip4::parse(s);
+        return id && !id->is_unspecified() ? id : std::nullopt;
+    }));
+    if (const auto port = yaml.number("port", 1, 65535)) {
+        bgp.port = L4Port{static_cast<std::uint16_t>(*port)};
+    }
+    assign(bgp.listen, yaml.boolean("listen"));
+    bgp.announce =
+        yaml.list("announce", kPrefix, [](const std::string& s) { return parse_prefix(s); });
+    yaml.sections("neighbors", [&](YamlSection& n) { read_bgp_neighbor(n, bgp); });
+    config.bgp = std::move(bgp);
+}
+
+void read_root(YamlSection& yaml, Config& config) {
+    yaml.require("node");
+    assign(config.node, yaml.text("node"));
+    assign(config.dataplane, yaml.value("dataplane", "dpdk or none", [](const std::string& s) {
+        return s == "dpdk" || s == "none" ? std::optional{s == "dpdk"} : std::nullopt;
+    }));
+    config.eal = yaml.list("eal", "EAL arguments", any_text);
+    assign(config.packets, yaml.number("packets", 2048, 1U << 22U));
+    yaml.section("workers", [&](YamlSection& s) { read_workers(s, config.workers); });
+    yaml.sections("ports", [&](YamlSection& s) { read_port(s, config); });
+    yaml.section("host", [&](YamlSection& s) {
+        assign(config.host.tap, s.value("tap", "an interface name of at most 15 characters", [](const auto& t) {
+            return !t.empty() && t.size() < 16 ? std::optional{t} : std::nullopt;
+        }));
+        config.host.addresses = s.list("addresses", kInterface, parse_interface);
+        config.host.routes =
+            s.list("routes", kPrefix, [](const std::string& r) { return parse_prefix(r); });
+    });
+    yaml.sections("routes", [&](YamlSection& s) { read_route(s, config); });
+    yaml.sections("neighbors", [&](YamlSection& s) { read_neighbor(s, config); });
+    yaml.section("workloads", [&](YamlSection& s) { read_workloads(s, config.workloads); });
+    yaml.section("flows", [&](YamlSection& s) { read_flows(s, config.flows); });
+    yaml.section("datastore", [&](YamlSection& s) {
+        s.section("file", [&](YamlSection& f) {
+            f.require("directory");
+            assign(config.resource_directory, f.text("directory"));
+        });
+    });
+    yaml.section("bgp", [&](YamlSection& s) { read_bgp(s, config); });
+    yaml.section("control", [&](YamlSection& s) { assign(config.control_socket, s.text("socket")); });
+    yaml.section("log", [&](YamlSection& s) {
+        using log::Level;
+        assign(config.log_level, s.value("level", "debug, info, warning or error", [](const auto& l) {
+            return l == "debug"     ? std::optional{Level::Debug}
+                   : l == "info"    ? std::optional{Level::Info}
+                   : l == "warning" ? std::optional{Level::Warning}
+                   : l == "error"   ? std::optional{Level::Error}
+                                    : std::nullopt;
+        }));
+    });
+    yaml.finish();
+}
+
+}  // namespace
+
+Result<Config> parse_config(const std::string& text, const std::string& name) {
+    const auto file = std::make_shared<YamlSection::File>(YamlSection::File{name, std::nullopt});
+    Config config;
+    try {
+        YamlSection root{file, YAML::Load(text), ""};
+        if (root.ok()) {
+            read_root(root, config);
+        }
+    } catch (const YAML::Exception& e) {
+        return fail(name + ":" + std::to_string(e.mark.line + 1) + ": " + e.msg);
+    }
+    if (file->error) {
+        return std::unexpected(*file->error);
+    }
+    return config;
+}
+
+Result<Config> load_config(const std::string& path) {
+    std::ifstream in{path};
+    if (!in) {
+        return fail("cannot read config file '" + path + "': no such file, or no permission");
+    }
+    std::ostringstream text;
+    text << in.rdbuf();
+    return parse_config(text.str(), path);
+}
+
+}  // namespace vr

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/machine.h"
+
+#include <algorithm>
+
+#include "vrouter/dataplane/clock.h"
+#include "vrouter/dataplane/packet.h"
+
+namespace vr {
+
+namespace {
+
+constexpr unsigned kPuntRing = 2048;
+/// Entries that one housekeeping round looks at: about a millisecond.
+constexpr std::size_t kAgeSlice = 16384;
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> Machine::make(const MachineSettings& settings) {
+    constexpr std::uint16_t kDataRoom = 2048;
+    auto pool = make_packet_pool("packets", settings.packets, kDataRoom);
+    if (!pool) {
+        return std::unexpected(pool.error());
+    }
+    auto punt = PuntRing::make(kPuntRing);
+    if (!punt) {
+        return std::unexpected(punt.error());
+    }
+    return std::unique_ptr<Machine>(new Machine(settings, std::move(*pool), std::move(*punt)));
+}
+
+Machine::Machine(
+    const MachineSettings& settings,
+    PacketPool pool,
+    std::unique_ptr<PuntRing> punt)
+    : settings_(settings),
+      pool_(std::move(pool)),
+      punt_(std::move(punt)),
+      rcu_(settings.workers),
+      shared_(std::make_unique<SharedState>(rcu_, settings.flows, settings.workers)),
+      routes_(shared_->routes4, shared_->routes6),
+      records_(kMaxPorts),
+      leaving_(kMaxPorts),
+      control_drops_(kMaxPorts),
+      baselines_(kMaxPorts) {
+    master_.ports.resize(kMaxPorts);
+    master_.polls.resize(settings.workers);
+    master_.reevaluate = settings.reevaluate;
+    master_.drop_invalid = settings.drop_invalid;
+    master_.endpoint_to_host = settings.to_host;
+    for (unsigned i = 0; i < settings.workers; ++i) {
+        workers_.push_back(std::make_unique<Worker>(i, *shared_, rcu_, *punt_, settings.idle));
+    }
+    publish(false);
+}
+
+Machine::~Machine() {
+    delete shared_->tables.load(std::memory_order_relaxed);
+}
+
+std::optional<PortId> Machine::free_id() const {
+    for (std::uint16_t i = 1; i < kMaxPorts; ++i) {
+        if (records_[i].kind == PortKind::None && !leaving_[i]) {
+            return PortId{i};
+        }
+    }
+    return std::nullopt;
+}
+
+Result<PortId> Machine::add_port(PortRecord record) {
+    const auto id = free_id();
+    if (!id) {
+        return fail("no port number is free: " + std::to_string(kMaxPorts - 1) + " ports exist");
+    }
+    PortEntry& entry = master_.ports[id->value()];
+    entry.kind = record.kind;
+    entry.io = record.port->io();
+    entry.mac = record.mac;
+    entry.mtu = record.mtu;
+    entry.endpoint.reset();
+    baselines_[id->value()] = raw_totals(*id);
+    routes_.next_hops().set_port(*id, {record.mac, record.mtu});
+    records_[id->value()] = std::move(record);
+    assign_queues();
+    dirty_ = true;
+    return *id;
+}
+
+void Machine::remove_port(PortId id, std::function<void()> gone) {
+    PortRecord& record = records_[id.value()];
+    master_.ports[id.value()] = PortEntry{};
+    routes_.next_hops().remove_port(id);
+    leaving_[id.value()] = true;
+    std::shared_ptr<Port> port{std::move(record.port)};
+    record = PortRecord{};
+    assign_queues();
+    dirty_ = true;
+    commit();
+    // No worker polls it or sends to it after this grace period; what flows remember of it must go
+    // before its number may mean another port.
+    rcu_.retire([this, id, port, gone = std::move(gone)]() mutable {
+        port.reset();
+        const auto names = [id](const auto& flow) { return flow.from == id || flow.to == id; };
+        shared_->flows4.remove_if(names);
+        shared_->flows6.remove_if(names);
+        leaving_[id.value()] = false;
+        if (gone) {
+            gone();
+        }
+    });
+}
+
+void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) {
+    master_.ports[id.value()].endpoint = std::move(endpoint);
+    dirty_ = true;
+}
+
+void Machine::set_host_port(PortId id, Mac kernel) {
+    master_.host_port = id;
+    routes_.next_hops().set_host(id, kernel);
+    dirty_ = true;
+}
+
+void Machine::bump_policy_generation() {
+    ++master_.policy_generation;
+    dirty_ = true;
+}
+
+/// Deals every port's queues to the workers in turn.
+void Machine::assign_queues() {
+    for (auto& polls : master_.polls) {
+        polls.clear();
+    }
+    std::size_t worker = 0;
+    for (std::uint16_t i = 1; i < kMaxPorts; ++i) {
+        const PortEntry& entry = master_.ports[i];
+        if (entry.kind == PortKind::None) {
+            continue;
+        }
+        for (std::uint16_t queue = 0; queue < entry.io.rx_queues; ++queue) {
+            master_.polls[worker++ % master_.polls.size()].push_back({PortId{i}, queue});
+        }
+    }
+}
+
+void Machine::commit() {
+    routes_.commit([this](bool wait) { publish(wait); });
+    if (dirty_) {
+        publish(false);
+    }
+}
+
+void Machine::publish(bool wait) {
+    master_.next_hops = routes_.next_hops().entries();
+    master_.groups = routes_.next_hops().groups();
+    auto* next = new Tables(master_);
+    // Release: a worker that sees the pointer sees what it points to.
+    const Tables* old = shared_->tables.exchange(next, std::memory_order_acq_rel);
+    current_ = next;
+    dirty_ = false;
+    if (old != nullptr) {
+        rcu_.retire([old] { delete old; });
+    }
+    if (wait) {
+        rcu_.wait();
+    }
+}
+
+void Machine::housekeeping() {
+    rcu_.reclaim();
+    const FlowTick now = flow_now();
+    shared_->flows4.age(now, settings_.timeouts, kAgeSlice);
+    shared_->flows6.age(now, settings_.timeouts, kAgeSlice);
+}
+
+const PortRecord* Machine::port(PortId id) const {
+    const PortRecord& record = records_[id.value() % kMaxPorts];
+    return record.kind == PortKind::None ? nullptr : &record;
+}
+
+std::vector<PortId> Machine::ports() const {
+    std::vector<PortId> ids;
+    for (std::uint16_t i = 1; i < kMaxPorts; ++i) {
+        if (records_[i].kind != PortKind::None) {
+            ids.push_back(PortId{i});
+        }
+    }
+    return ids;
+}
+
+std::optional<PortId> Machine::find_port(const std::string& name) const {
+    for (const PortId id : ports()) {
+        if (records_[id.value()].name == name) {
+            return id;
+        }
+    }
+    return std::nullopt;
+}
+
+PortTotals Machine::totals(PortId id) const {
+    PortTotals sum = raw_totals(id);
+    const PortTotals& before = baselines_[id.value()];
+    sum.rx_packets -= before.rx_packets;
+    sum.rx_bytes -= before.rx_bytes;
+    sum.tx_packets -= before.tx_packets;
+    sum.tx_bytes -= before.tx_bytes;
+    sum.punted -= before.punted;
+    sum.consumed -= before.consumed;
+    for (std::size_t i = 0; i < kDropCount; ++i) {
+        sum.drops[i] -= before.drops[i];
+    }
+    return sum;
+}
+
+PortTotals Machine::raw_totals(PortId id) const {
+    PortTotals sum;
+    sum.drops = control_drops_[id.value()];
+    for (const auto& worker : workers_) {
+        const PortCounters& counters = worker->counters().ports[id.value()];
+        sum.rx_packets += counters.rx_packets.get();
+        sum.rx_bytes += counters.rx_bytes.get();
+        sum.tx_packets += counters.tx_packets.get();
+        sum.tx_bytes += counters.tx_bytes.get();
+        sum.punted += counters.punted.get();
+        sum.consumed += counters.consumed.get();
+        for (std::size_t i = 0; i < kDropCount; ++i) {
+            sum.drops[i] += counters.drops[i].get();
+        }
+    }
+    return sum;
+}
+
+void Machine::inject(rte_mbuf* packet, PortId on_behalf_of) {
+    Worker& worker = *workers_[next_worker_++ % workers_.size()];
+    if (!worker.inject(packet)) {
+        const Packet freed{packet};
+        count_drop(on_behalf_of, DropReason::PuntFull);
+    }
+}
+
+void Machine::count_drop(PortId in, DropReason reason) {
+    ++control_drops_[in.value()][static_cast<std::size_t>(reason)];
+}
+
+}  // namespace vr

@@ -1,0 +1,149 @@
+// Machine: the router without its control protocols: ports, next hops, routes, flows and the workers
+// that forward.  Owns everything that workers read and publishes what they see.
+//
+// All calls come on the control thread unless said otherwise.  Changes collect until commit(), which
+// hands the workers one new snapshot; routes follow the promise of routes.h.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vrouter/dataplane/counters.h"
+#include "vrouter/dataplane/packet_pool.h"
+#include "vrouter/dataplane/punt.h"
+#include "vrouter/dataplane/rcu.h"
+#include "vrouter/dataplane/tables.h"
+#include "vrouter/dataplane/worker.h"
+#include "vrouter/net/result.h"
+#include "vrouter/routes.h"
+
+namespace vr {
+
+struct MachineSettings {
+    unsigned workers = 1;
+    std::uint32_t packets = 32768;
+    std::uint32_t flows = 262144;
+    FlowTimeouts timeouts;
+    IdlePolicy idle;
+    bool reevaluate = false;
+    bool drop_invalid = true;
+    EndpointToHost to_host = EndpointToHost::Drop;
+};
+
+/// Sum of all workers' counters for one port, and what the control thread did with punted packets.
+struct PortTotals {
+    std::uint64_t rx_packets = 0;
+    std::uint64_t rx_bytes = 0;
+    std::uint64_t tx_packets = 0;
+    std::uint64_t tx_bytes = 0;
+    std::uint64_t punted = 0;
+    std::uint64_t consumed = 0;
+    std::array<std::uint64_t, kDropCount> drops{};
+};
+
+/// What the control side knows of a port.
+struct PortRecord {
+    std::string name;
+    PortKind kind = PortKind::None;
+    std::unique_ptr<Port> port;
+    Mac mac;  ///< the router's on this port
+    std::uint16_t mtu = 1500;
+};
+
+class Machine {
+  public:
+    [[nodiscard]] static Result<std::unique_ptr<Machine>> make(const MachineSettings& settings);
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+    Machine(Machine&&) = delete;
+    Machine& operator=(Machine&&) = delete;
+
+    /// The workers must have returned.
+    ~Machine();
+
+    /// Adds a port; its number is new, or that of a port whose last trace is gone.  Other ports do not
+    /// notice.
+    [[nodiscard]] Result<PortId> add_port(PortRecord record);
+
+    /// Takes a port out of service; it is destroyed, and its flows removed, when no worker uses it.
+    /// `gone` is called then.
+    void remove_port(PortId id, std::function<void()> gone = {});
+
+    /// Opens a workload's port with its policy in place, or closes it (null).
+    void set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint);
+
+    /// The TAP into the host, and the MAC address of its kernel side.
+    void set_host_port(PortId id, Mac kernel);
+
+    /// Policy or membership changed: live flows were judged under an older one.
+    void bump_policy_generation();
+
+    /// Makes everything that changed visible to the workers.
+    void commit();
+
+    /// Regular work: frees what workers let go of, ages a slice of the flows.
+    void housekeeping();
+
+    [[nodiscard]] RouteTable& routes() { return routes_; }
+
+    [[nodiscard]] SharedState& shared() { return *shared_; }
+
+    [[nodiscard]] const Tables& tables() const { return *current_; }
+
+    [[nodiscard]] Rcu& rcu() { return rcu_; }
+
+    [[nodiscard]] PuntRing& punt_ring() { return *punt_; }
+
+    [[nodiscard]] rte_mempool* pool() { return pool_.get(); }
+
+    [[nodiscard]] const MachineSettings& settings() const { return settings_; }
+
+    [[nodiscard]] std::vector<std::unique_ptr<Worker>>& workers() { return workers_; }
+
+    /// Null when there is no such port.
+    [[nodiscard]] const PortRecord* port(PortId id) const;
+
+    [[nodiscard]] std::vector<PortId> ports() const;
+
+    [[nodiscard]] std::optional<PortId> find_port(const std::string& name) const;
+
+    [[nodiscard]] PortTotals totals(PortId id) const;
+
+    /// Gives a packet with its note to a worker; dropped and counted when that has no room.
+    void inject(rte_mbuf* packet, PortId on_behalf_of);
+
+    /// Counts what the control thread did with a packet that came in on `in`.
+    void count_drop(PortId in, DropReason reason);
+
+  private:
+    Machine(const MachineSettings& settings, PacketPool pool, std::unique_ptr<PuntRing> punt);
+
+    void publish(bool wait);
+    void assign_queues();
+    [[nodiscard]] std::optional<PortId> free_id() const;
+    [[nodiscard]] PortTotals raw_totals(PortId id) const;
+
+    MachineSettings settings_;
+    PacketPool pool_;
+    std::unique_ptr<PuntRing> punt_;
+    Rcu rcu_;
+    std::unique_ptr<SharedState> shared_;
+    RouteTable routes_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<PortRecord> records_;
+    std::vector<bool> leaving_;  ///< removed, but workers or flows may still name it
+    std::vector<std::array<std::uint64_t, kDropCount>> control_drops_;
+    std::vector<PortTotals> baselines_;  ///< what the number's earlier port had counted
+    Tables master_;
+    const Tables* current_ = nullptr;
+    bool dirty_ = true;
+    std::size_t next_worker_ = 0;
+};
+
+}  // namespace vr

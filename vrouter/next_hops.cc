@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/next_hops.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "vrouter/net/headers.h"
+
+namespace vr {
+
+namespace {
+
+void write_link(NextHop& hop, const Mac& destination, const Mac& source, IpFamily family) {
+    destination.store(hop.link.data());
+    source.store(hop.link.data() + 6);
+    store_be(
+        hop.link.data() + 12, family == IpFamily::Ip4 ? ethertype::kIp4 : ethertype::kIp6);
+}
+
+IpFamily family_of(const IpAddr& address) {
+    return address.index() == 0 ? IpFamily::Ip4 : IpFamily::Ip6;
+}
+
+bool same(const NextHop& a, const NextHop& b) {
+    return a.link == b.link && a.port == b.port && a.mtu == b.mtu && a.kind == b.kind &&
+           a.group == b.group;
+}
+
+}  // namespace
+
+std::string to_string(const RouteTarget& target) {
+    struct Words {
+        std::string operator()(const Adjacency& a) const { return to_string(a.address); }
+
+        std::string operator()(const Connected& /*c*/) const { return "connected"; }
+
+        std::string operator()(const LocalDelivery& /*l*/) const { return "local"; }
+
+        std::string operator()(const Discard& /*d*/) const { return "discard"; }
+
+        std::string operator()(const Gateways& g) const {
+            std::string text = "via";
+            for (const IpAddr& address : g.addresses) {
+                text += " " + to_string(address);
+            }
+            return text;
+        }
+    };
+
+    return std::visit(Words{}, target);
+}
+
+NextHops::NextHops() : entries_(1), slots_(1) {
+    slots_[0].target = Discard{};
+}
+
+NextHopId NextHops::allocate() {
+    if (!free_.empty()) {
+        const NextHopId id = free_.back();
+        free_.pop_back();
+        return id;
+    }
+    entries_.emplace_back();
+    slots_.emplace_back();
+    grown_ = changed_ = true;
+    return NextHopId{static_cast<std::uint32_t>(entries_.size() - 1)};
+}
+
+NextHopId NextHops::acquire(const RouteTarget& target) {
+    const auto found = by_target_.find(target);
+    if (found != by_target_.end()) {
+        ++slots_[found->second.value()].references;
+        return found->second;
+    }
+    const NextHopId id = allocate();
+    slots_[id.value()] = Slot{.target = target, .references = 1};
+    by_target_.emplace(target, id);
+    if (std::holds_alternative<Gateways>(target)) {
+        gateways_.insert(id);
+    }
+    refresh(id);
+    return id;
+}
+
+void NextHops::release(NextHopId id) {
+    Slot& slot = slots_[id.value()];
+    assert(slot.references > 0);
+    if (--slot.references > 0) {
+        return;
+    }
+    by_target_.erase(slot.target);
+    gateways_.erase(id);
+    const std::vector<NextHopId> members = std::move(slot.members);
+    if (slot.group) {
+        free_groups_.push_back(*slot.group);
+    }
+    slot = Slot{.target = Discard{}};
+    set_entry(id, NextHop{});
+    free_.push_back(id);
+    for (const NextHopId member : members) {
+        release(member);
+    }
+}
+
+void NextHops::set_port(PortId port, Link link) {
+    ports_[port] = link;
+    for (const auto& [target, id] : by_target_) {
+        refresh(id);
+    }
+}
+
+void NextHops::remove_port(PortId port) {
+    ports_.erase(port);
+    std::erase_if(resolved_, [&](const auto& entry) { return entry.first.port == port; });
+    for (const auto& [target, id] : by_target_) {
+        refresh(id);
+    }
+}
+
+void NextHops::set_host(PortId port, Mac kernel) {
+    host_port_ = port;
+    host_mac_ = kernel;
+    for (const auto& [target, id] : by_target_) {
+        refresh(id);
+    }
+}
+
+void NextHops::resolved(const Adjacency& neighbor, Mac mac) {
+    resolved_[neighbor] = mac;
+    if (const auto id = find(neighbor)) {
+        refresh(*id);
+        refresh_users_of(*id);
+    }
+}
+
+void NextHops::lost(const Adjacency& neighbor) {
+    resolved_.erase(neighbor);
+    if (const auto id = find(neighbor)) {
+        refresh(*id);
+        refresh_users_of(*id);
+    }
+}
+
+std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve) {
+    std::vector<NextHopId> flipped;
+    for (const NextHopId id : std::vector<NextHopId>(gateways_.begin(), gateways_.end())) {
+        const bool before = usable(id);
+        std::vector<NextHopId> members;
+        const auto addresses = std::get<Gateways>(slots_[id.value()].target).addresses;
+        for (const IpAddr& gateway : addresses) {
+            if (const auto station = resolve(gateway)) {
+                members.push_back(acquire(*station));
+            }
+        }
+        const std::vector<NextHopId> old = std::exchange(slots_[id.value()].members, members);
+        refresh(id);
+        for (const NextHopId member : old) {
+            release(member);
+        }
+        if (usable(id) != before) {
+            flipped.push_back(id);
+        }
+    }
+    return flipped;
+}
+
+bool NextHops::usable(NextHopId id) const {
+    const Slot& slot = slots_[id.value()];
+    return !std::holds_alternative<Gateways>(slot.target) || !slot.members.empty();
+}
+
+const RouteTarget& NextHops::target(NextHopId id) const {
+    return slots_[id.value()].target;
+}
+
+std::optional<Adjacency> NextHops::station(NextHopId id, const IpAddr& destination) const {
+    if (id.value() >= slots_.size()) {
+        return std::nullopt;
+    }
+    const Slot& slot = slots_[id.value()];
+    if (const auto* adjacency = std::get_if<Adjacency>(&slot.target)) {
+        return *adjacency;
+    }
+    if (const auto* connected = std::get_if<Connected>(&slot.target)) {
+        return Adjacency{connected->port, destination};
+    }
+    // A single gateway is one station; of several the worker has picked a member, which is one too.
+    return slot.members.empty() ? std::nullopt : station(slot.members.front(), destination);
+}
+
+std::optional<NextHopId> NextHops::find(const Adjacency& neighbor) const {
+    const auto found = by_target_.find(neighbor);
+    return found == by_target_.end() ? std::nullopt : std::optional{found->second};
+}
+
+std::vector<NextHopId> NextHops::members(NextHopId id) const {
+    return slots_[id.value()].members;
+}
+
+bool NextHops::take_changes(bool& grown) {
+    grown = std::exchange(grown_, false);
+    return std::exchange(changed_, false);
+}
+
+void NextHops::refresh(NextHopId id) {
+    struct Entry {
+        const NextHops& self;
+
+        NextHop operator()(const Adjacency& a) const { return self.station_entry(a); }
+
+        NextHop operator()(const Connected& c) const {
+            const auto port = self.ports_.find(c.port);
+            NextHop hop{.port = c.port};
+            hop.kind = port == self.ports_.end() ? NextHopKind::None : NextHopKind::Glean;
+            hop.mtu = port == self.ports_.end() ? hop.mtu : port->second.mtu;
+            return hop;
+        }
+
+        NextHop operator()(const LocalDelivery& l) const { return self.local(l.family); }
+
+        NextHop operator()(const Discard& /*d*/) const {
+            return NextHop{.kind = NextHopKind::Discard};
+        }
+
+        NextHop operator()(const Gateways& /*g*/) const { return NextHop{}; }
+    };
+
+    if (std::holds_alternative<Gateways>(slots_[id.value()].target)) {
+        refresh_gateways(id);
+    } else {
+        set_entry(id, std::visit(Entry{*this}, slots_[id.value()].target));
+    }
+}
+
+void NextHops::refresh_gateways(NextHopId id) {
+    Slot& slot = slots_[id.value()];
+    if (slot.members.size() < 2) {
+        if (slot.group) {
+            free_groups_.push_back(*std::exchange(slot.group, std::nullopt));
+        }
+        // A copy of the only member: one lookup less per packet.
+        set_entry(id, slot.members.empty() ? NextHop{} : entries_[slot.members.front().value()]);
+        return;
+    }
+    if (!slot.group) {
+        if (free_groups_.empty()) {
+            groups_.emplace_back();
+            slot.group = static_cast<std::uint32_t>(groups_.size() - 1);
+        } else {
+            slot.group = free_groups_.back();
+            free_groups_.pop_back();
+        }
+    }
+    NextHopGroup& group = groups_[*slot.group];
+    for (std::size_t i = 0; i < kGroupSlots; ++i) {
+        group[i] = slot.members[i % slot.members.size()];
+    }
+    changed_ = true;
+    set_entry(id, NextHop{.kind = NextHopKind::Group, .group = *slot.group});
+}
+
+NextHop NextHops::local(IpFamily family) const {
+    NextHop hop{.port = host_port_, .mtu = 0xffff, .kind = NextHopKind::Local};
+    const auto port = ports_.find(host_port_);
+    if (port != ports_.end()) {
+        write_link(hop, host_mac_, port->second.mac, family);
+    }
+    return hop;
+}
+
+NextHop NextHops::station_entry(const Adjacency& neighbor) const {
+    const auto port = ports_.find(neighbor.port);
+    if (port == ports_.end()) {
+        return NextHop{};
+    }
+    NextHop hop{.port = neighbor.port, .mtu = port->second.mtu, .kind = NextHopKind::Unresolved};
+    if (const auto known = resolved_.find(neighbor); known != resolved_.end()) {
+        hop.kind = NextHopKind::Forward;
+        write_link(hop, known->second, port->second.mac, family_of(neighbor.address));
+    }
+    return hop;
+}
+
+void NextHops::set_entry(NextHopId id, const NextHop& entry) {
+    NextHop& current = entries_[id.value()];
+    if (!same(current, entry)) {
+        current = entry;
+        changed_ = true;
+    }
+}
+
+void NextHops::refresh_users_of(NextHopId adjacency) {
+    for (const NextHopId id : gateways_) {
+        if (std::ranges::count(slots_[id.value()].members, adjacency) != 0) {
+            refresh_gateways(id);
+        }
+    }
+}
+
+}  // namespace vr

@@ -1,0 +1,158 @@
+// NextHops: every next hop and ECMP group of the router, interned and counted; the master copy of
+// Tables::next_hops and Tables::groups.
+//
+// A route names a next hop by id; what that id leads to may change (a neighbor resolves, a gateway moves
+// to another port) without touching the routes that name it: losing one member of a group rewrites the
+// group, not its prefixes.  Pure: told of ports and neighbors, asked for the arrays.  Control thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "vrouter/dataplane/tables.h"
+#include "vrouter/net/addr.h"
+#include "vrouter/net/ids.h"
+
+namespace vr {
+
+enum class IpFamily : std::uint8_t { Ip4, Ip6 };
+
+template <Family F>
+inline constexpr IpFamily kFamilyOf = std::is_same_v<F, V4> ? IpFamily::Ip4 : IpFamily::Ip6;
+
+/// A station on a port: resolved by ARP or ND.
+struct Adjacency {
+    PortId port;
+    IpAddr address;
+
+    friend auto operator<=>(const Adjacency&, const Adjacency&) = default;
+};
+
+/// A directly connected network: each destination is its own neighbor.
+struct Connected {
+    PortId port;
+    IpFamily family = IpFamily::Ip4;
+
+    friend auto operator<=>(const Connected&, const Connected&) = default;
+};
+
+/// The router's own addresses; everything that is not echo goes to the host.
+struct LocalDelivery {
+    IpFamily family = IpFamily::Ip4;
+
+    friend auto operator<=>(const LocalDelivery&, const LocalDelivery&) = default;
+};
+
+struct Discard {
+    friend auto operator<=>(const Discard&, const Discard&) = default;
+};
+
+/// One or more gateways, each reached as the routes say; several share the traffic.  Sorted, no doubles.
+struct Gateways {
+    std::vector<IpAddr> addresses;
+
+    friend auto operator<=>(const Gateways&, const Gateways&) = default;
+};
+
+/// Where a route leads, in words.
+using RouteTarget = std::variant<Adjacency, Connected, LocalDelivery, Discard, Gateways>;
+
+[[nodiscard]] std::string to_string(const RouteTarget& target);
+
+class NextHops {
+  public:
+    /// What link headers need of a port.
+    struct Link {
+        Mac mac;
+        std::uint16_t mtu = 1500;
+    };
+
+    /// Finds the station that a gateway is: by the routes.  Nothing: unreachable now.
+    using Resolve = std::function<std::optional<Adjacency>(const IpAddr& gateway)>;
+
+    NextHops();
+
+    /// The id of `target`, counted; a new one starts unresolved.
+    [[nodiscard]] NextHopId acquire(const RouteTarget& target);
+
+    /// Gives one count back; the id is free again when none is left.
+    void release(NextHopId id);
+
+    /// Tells what a port's frames look like / that the port is gone.
+    void set_port(PortId port, Link link);
+    void remove_port(PortId port);
+
+    /// The host's TAP and the MAC address of its kernel side; PortId{}: no host path.
+    void set_host(PortId port, Mac kernel);
+
+    /// A neighbor's link address is known / is not any more.
+    void resolved(const Adjacency& neighbor, Mac mac);
+    void lost(const Adjacency& neighbor);
+
+    /// Finds the stations of all gateways anew; to be called when a route that gateways are reached by
+    /// has changed.  Returns the ids that became usable or unusable.
+    [[nodiscard]] std::vector<NextHopId> resolve_gateways(const Resolve& resolve);
+
+    /// False: routes to it must not be installed (no gateway of it is reachable).
+    [[nodiscard]] bool usable(NextHopId id) const;
+
+    [[nodiscard]] const RouteTarget& target(NextHopId id) const;
+
+    /// The station to resolve for a packet to `destination` that found `id` unresolved.
+    [[nodiscard]] std::optional<Adjacency> station(NextHopId id, const IpAddr& destination) const;
+
+    /// The id under which frames to this station can be sent, if any route or gateway uses it.
+    [[nodiscard]] std::optional<NextHopId> find(const Adjacency& neighbor) const;
+
+    /// The members that a gateway set has now.
+    [[nodiscard]] std::vector<NextHopId> members(NextHopId id) const;
+
+    /// The arrays as workers should see them.
+    [[nodiscard]] const std::vector<NextHop>& entries() const { return entries_; }
+
+    [[nodiscard]] const std::vector<NextHopGroup>& groups() const { return groups_; }
+
+    /// True when the arrays changed since the last call; `grown`: ids exist that were not there then.
+    [[nodiscard]] bool take_changes(bool& grown);
+
+  private:
+    struct Slot {
+        RouteTarget target;
+        std::uint32_t references = 0;
+        std::vector<NextHopId> members;  ///< Gateways: adjacencies in use, counted
+        std::optional<std::uint32_t> group;
+    };
+
+    [[nodiscard]] NextHopId allocate();
+    void refresh(NextHopId id);
+    void refresh_gateways(NextHopId id);
+    [[nodiscard]] NextHop local(IpFamily family) const;
+    [[nodiscard]] NextHop station_entry(const Adjacency& neighbor) const;
+    void set_entry(NextHopId id, const NextHop& entry);
+    void refresh_users_of(NextHopId adjacency);
+
+    std::vector<NextHop> entries_;
+    std::vector<NextHopGroup> groups_;
+    std::vector<Slot> slots_;
+    std::vector<NextHopId> free_;
+    std::vector<std::uint32_t> free_groups_;
+    std::map<RouteTarget, NextHopId> by_target_;
+    std::map<Adjacency, Mac> resolved_;
+    std::map<PortId, Link> ports_;
+    std::set<NextHopId> gateways_;
+    PortId host_port_;
+    Mac host_mac_;
+    bool changed_ = true;
+    bool grown_ = true;
+};
+
+}  // namespace vr

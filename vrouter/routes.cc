@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/routes.h"
+
+#include <algorithm>
+
+namespace vr {
+
+std::string_view to_string(RouteSource source) {
+    constexpr std::array<std::string_view, kRouteSources> kNames{
+        "local", "workload", "connected", "neighbor", "static", "ebgp", "ibgp"};
+    return kNames[static_cast<std::size_t>(source)];
+}
+
+template <Family F>
+RouteTable::FamilyRoutes<F>& RouteTable::family() {
+    if constexpr (std::is_same_v<F, V4>) {
+        return v4_;
+    } else {
+        return v6_;
+    }
+}
+
+template <Family F>
+const RouteTable::FamilyRoutes<F>& RouteTable::family() const {
+    if constexpr (std::is_same_v<F, V4>) {
+        return v4_;
+    } else {
+        return v6_;
+    }
+}
+
+template <Family F>
+void RouteTable::set(const Prefix<F>& prefix, RouteSource source, const RouteTarget& target) {
+    Offers& offers = family<F>().routes[prefix];
+    const NextHopId hop = next_hops_.acquire(target);
+    const auto at = std::ranges::lower_bound(offers, source, {}, &Offer::source);
+    if (at != offers.end() && at->source == source) {
+        leaving_.push_back(std::exchange(at->hop, hop));
+    } else {
+        offers.insert(at, {source, hop});
+    }
+    // A new gateway set must be resolved before it is worth anything.
+    underlay_changed_ |= std::holds_alternative<Gateways>(target) && !next_hops_.usable(hop);
+    note_underlay(source);
+    family<F>().dirty.insert(prefix);
+}
+
+template <Family F>
+void RouteTable::remove(const Prefix<F>& prefix, RouteSource source) {
+    const auto found = family<F>().routes.find(prefix);
+    if (found == family<F>().routes.end()) {
+        return;
+    }
+    Offers& offers = found->second;
+    const auto at = std::ranges::find(offers, source, &Offer::source);
+    if (at == offers.end()) {
+        return;
+    }
+    leaving_.push_back(at->hop);
+    offers.erase(at);
+    if (offers.empty()) {
+        family<F>().routes.erase(found);
+    }
+    note_underlay(source);
+    family<F>().dirty.insert(prefix);
+}
+
+void RouteTable::set(const IpPrefix& prefix, RouteSource source, const RouteTarget& target) {
+    std::visit([&](const auto& p) { set(p, source, target); }, prefix);
+}
+
+void RouteTable::remove(const IpPrefix& prefix, RouteSource source) {
+    std::visit([&](const auto& p) { remove(p, source); }, prefix);
+}
+
+/// Gateways are reached by everything but what BGP itself brings and single stations.
+void RouteTable::note_underlay(RouteSource source) {
+    underlay_changed_ |= source != RouteSource::EBgp && source != RouteSource::IBgp &&
+                         source != RouteSource::Neighbor;
+}
+
+bool RouteTable::dirty() const {
+    return underlay_changed_ || !v4_.dirty.empty() || !v6_.dirty.empty() || !leaving_.empty();
+}
+
+void RouteTable::commit(const Publish& publish) {
+    settle_gateways();
+    bool grown = false;
+    if (next_hops_.take_changes(grown)) {
+        publish(grown);
+    }
+    apply<V4>();
+    apply<V6>();
+    for (const NextHopId hop : std::exchange(leaving_, {})) {
+        next_hops_.release(hop);
+    }
+    if (next_hops_.take_changes(grown)) {
+        publish(false);
+    }
+}
+
+void RouteTable::settle_gateways() {
+    if (!std::exchange(underlay_changed_, false)) {
+        return;
+    }
+    const auto flipped = next_hops_.resolve_gateways(
+        [this](const IpAddr& gateway) { return resolve(gateway, 0); });
+    if (!flipped.empty()) {
+        mark_users<V4>(flipped);
+        mark_users<V6>(flipped);
+    }
+}
+
+template <Family F>
+void RouteTable::mark_users(const std::vector<NextHopId>& hops) {
+    for (const auto& [prefix, offers] : family<F>().routes) {
+        if (std::ranges::any_of(offers, [&](const Offer& o) {
+                return std::ranges::find(hops, o.hop) != hops.end();
+            })) {
+            family<F>().dirty.insert(prefix);
+        }
+    }
+}
+
+template <Family F>
+NextHopId RouteTable::best(const Prefix<F>& prefix) const {
+    const auto found = family<F>().routes.find(prefix);
+    if (found != family<F>().routes.end()) {
+        for (const Offer& offer : found->second) {
+            if (next_hops_.usable(offer.hop)) {
+                return offer.hop;
+            }
+        }
+    }
+    return NextHopId{};
+}
+
+template <Family F>
+void RouteTable::apply() {
+    FamilyRoutes<F>& routes = family<F>();
+    for (const Prefix<F>& prefix : routes.dirty) {
+        const NextHopId hop = best<F>(prefix);
+        if (hop == NextHopId{}) {
+            if (routes.installed.erase(prefix) != 0) {
+                routes.fib.erase(prefix);
+            }
+            continue;
+        }
+        NextHopId& installed = routes.installed[prefix];
+        if (installed != hop) {
+            installed = hop;
+            routes.fib.insert(prefix, hop.value());
+        }
+    }
+    routes.dirty.clear();
+}
+
+/// The longest prefix over `gateway` whose route does not itself come from BGP over that gateway; found
+/// in the offers, not in the FIB, since what is staged must count.
+template <Family F>
+std::optional<Adjacency> RouteTable::resolve(typename F::Addr gateway, unsigned depth) const {
+    const auto& routes = family<F>().routes;
+    for (unsigned length = F::kBits + 1; length-- > 0;) {
+        const auto found = routes.find(*Prefix<F>::make(gateway, length));
+        if (found == routes.end()) {
+            continue;
+        }
+        for (const Offer& offer : found->second) {
+            const RouteTarget& target = next_hops_.target(offer.hop);
+            if (const auto* connected = std::get_if<Connected>(&target)) {
+                return Adjacency{connected->port, gateway};
+            }
+            if (const auto* station = std::get_if<Adjacency>(&target)) {
+                return *station;
+            }
+            const auto* via = std::get_if<Gateways>(&target);
+            if (via == nullptr) {
+                return std::nullopt;  // local or discard: no way out
+            }
+            for (const IpAddr& next : via->addresses) {
+                if (const auto station = resolve(next, depth + 1)) {
+                    return station;
+                }
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<Adjacency> RouteTable::resolve(const IpAddr& gateway, unsigned depth) const {
+    if (depth > kMaxRecursion) {
+        return std::nullopt;
+    }
+    return std::holds_alternative<Ip4>(gateway) ? resolve<V4>(std::get<Ip4>(gateway), depth)
+                                                : resolve<V6>(std::get<Ip6>(gateway), depth);
+}
+
+bool RouteTable::reachable(const IpAddr& gateway) const {
+    return resolve(gateway, 0).has_value();
+}
+
+std::optional<RouteView> RouteTable::lookup(const IpAddr& destination) const {
+    const auto in_family = [&]<Family F>(typename F::Addr address) -> std::optional<RouteView> {
+        const auto match = family<F>().fib.match(address);
+        if (!match) {
+            return std::nullopt;
+        }
+        const auto& [prefix, value] = *match;
+        const auto found = family<F>().routes.find(prefix);
+        if (found != family<F>().routes.end()) {
+            for (const Offer& offer : found->second) {
+                if (offer.hop.value() == value) {
+                    return RouteView{
+                        prefix, offer.source, next_hops_.target(offer.hop), true};
+                }
+            }
+        }
+        return std::nullopt;
+    };
+    return std::holds_alternative<Ip4>(destination)
+               ? in_family.template operator()<V4>(std::get<Ip4>(destination))
+               : in_family.template operator()<V6>(std::get<Ip6>(destination));
+}
+
+void RouteTable::for_each(const std::function<void(const RouteView&)>& visit) const {
+    const auto in_family = [&]<Family F>() {
+        const FamilyRoutes<F>& routes = family<F>();
+        for (const auto& [prefix, offers] : routes.routes) {
+            const auto installed = routes.installed.find(prefix);
+            for (const Offer& offer : offers) {
+                const bool active =
+                    installed != routes.installed.end() && installed->second == offer.hop;
+                visit({prefix, offer.source, next_hops_.target(offer.hop), active});
+            }
+        }
+    };
+    in_family.template operator()<V4>();
+    in_family.template operator()<V6>();
+}
+
+template void RouteTable::set(const Prefix<V4>&, RouteSource, const RouteTarget&);
+template void RouteTable::set(const Prefix<V6>&, RouteSource, const RouteTarget&);
+template void RouteTable::remove(const Prefix<V4>&, RouteSource);
+template void RouteTable::remove(const Prefix<V6>&, RouteSource);
+
+}  // namespace vr

@@ -1,0 +1,128 @@
+// RouteTable: all routes of the router, whoever brings them; the best of each prefix is in the FIB.
+//
+// Sources have an order of preference; several may offer the same prefix.  A route over gateways is
+// installed only while a gateway is reachable by another route (recursively).  Changes are staged and
+// take effect with commit(), which keeps one promise: a next hop is visible to every worker before any
+// FIB entry names it.  Control thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "vrouter/dataplane/lpm.h"
+#include "vrouter/next_hops.h"
+#include "vrouter/net/prefix.h"
+
+namespace vr {
+
+/// Who brings a route, most preferred first.
+enum class RouteSource : std::uint8_t {
+    Local,      ///< an address of the router
+    Workload,   ///< an address of a local workload
+    Connected,  ///< a network that a port is in
+    Neighbor,   ///< a station of a connected network, by ARP or ND
+    Static,     ///< from the config
+    EBgp,
+    IBgp,
+};
+
+inline constexpr std::size_t kRouteSources = 7;
+
+[[nodiscard]] std::string_view to_string(RouteSource source);
+
+/// One route as operators see it.
+struct RouteView {
+    IpPrefix prefix;
+    RouteSource source = RouteSource::Static;
+    RouteTarget target;
+    bool active = false;  ///< in the FIB
+};
+
+class RouteTable {
+  public:
+    /// Hands the next hops to the workers; when it returns with `wait`, every worker has seen them.
+    using Publish = std::function<void(bool wait)>;
+
+    RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6) : v4_{fib4}, v6_{fib6} {}
+
+    /// Adds or replaces the route of `source` to `prefix`.
+    template <Family F>
+    void set(const Prefix<F>& prefix, RouteSource source, const RouteTarget& target);
+
+    template <Family F>
+    void remove(const Prefix<F>& prefix, RouteSource source);
+
+    void set(const IpPrefix& prefix, RouteSource source, const RouteTarget& target);
+    void remove(const IpPrefix& prefix, RouteSource source);
+
+    /// Makes everything staged visible: next hops first, by `publish`, then the FIB.
+    void commit(const Publish& publish);
+
+    /// True while something waits for commit().
+    [[nodiscard]] bool dirty() const;
+
+    /// Is there a station to send to for this gateway?
+    [[nodiscard]] bool reachable(const IpAddr& gateway) const;
+
+    /// The route that decides for `destination`.
+    [[nodiscard]] std::optional<RouteView> lookup(const IpAddr& destination) const;
+
+    /// Calls `visit` for every route of every source, in no order.
+    void for_each(const std::function<void(const RouteView&)>& visit) const;
+
+    [[nodiscard]] std::size_t size() const { return v4_.routes.size() + v6_.routes.size(); }
+
+    [[nodiscard]] NextHops& next_hops() { return next_hops_; }
+
+    [[nodiscard]] const NextHops& next_hops() const { return next_hops_; }
+
+  private:
+    static constexpr unsigned kMaxRecursion = 4;
+
+    struct Offer {
+        RouteSource source;
+        NextHopId hop;
+    };
+
+    /// The offers of one prefix, most preferred first; rarely more than one.
+    using Offers = std::vector<Offer>;
+
+    template <Family F>
+    struct FamilyRoutes {
+        Lpm<F>& fib;
+        std::unordered_map<Prefix<F>, Offers> routes{};
+        std::unordered_set<Prefix<F>> dirty{};
+        std::unordered_map<Prefix<F>, NextHopId> installed{};
+    };
+
+    template <Family F>
+    [[nodiscard]] FamilyRoutes<F>& family();
+    template <Family F>
+    [[nodiscard]] const FamilyRoutes<F>& family() const;
+    template <Family F>
+    [[nodiscard]] std::optional<Adjacency> resolve(typename F::Addr gateway, unsigned depth) const;
+    [[nodiscard]] std::optional<Adjacency> resolve(const IpAddr& gateway, unsigned depth) const;
+    template <Family F>
+    [[nodiscard]] NextHopId best(const Prefix<F>& prefix) const;
+    template <Family F>
+    void mark_users(const std::vector<NextHopId>& hops);
+    template <Family F>
+    void apply();
+    void note_underlay(RouteSource source);
+    void settle_gateways();
+
+    FamilyRoutes<V4> v4_;
+    FamilyRoutes<V6> v6_;
+    NextHops next_hops_;
+    std::vector<NextHopId> leaving_;  ///< replaced offers: released once the FIB names them no more
+    bool underlay_changed_ = false;
+};
+
+}  // namespace vr

@@ -1,0 +1,83 @@
+// SlowPath: what the control thread does with packets that workers hand over: answers ARP, neighbor
+// discovery and echo, reports errors by ICMP, holds packets until their next hop is resolved.
+//
+// A thin shell around the pure cores of services/: it turns packets into their events and their actions
+// into packets, next hops and routes.  Bounded work per call, so that BGP is never starved.  Control
+// thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "vrouter/dataplane/packet.h"
+#include "vrouter/machine.h"
+#include "vrouter/services/neighbor.h"
+#include "vrouter/services/responder.h"
+
+namespace vr {
+
+class SlowPath {
+  public:
+    explicit SlowPath(Machine& machine);
+
+    /// Tells who stands behind a port / that the port is gone.
+    void set_port(const PortFacts& facts);
+    void remove_port(PortId port);
+
+    /// A neighbor from the config or from a workload's description, which stays until removed.
+    void add_permanent(const Adjacency& neighbor, Mac mac, TimePoint now);
+    void remove_neighbor(const Adjacency& neighbor, TimePoint now);
+
+    /// Handles up to one burst of punted packets; returns how many there were.
+    unsigned handle_burst(TimePoint now);
+
+    /// Handles every deadline that is due.
+    void tick(TimePoint now);
+
+    [[nodiscard]] std::optional<TimePoint> next_deadline() const;
+
+    [[nodiscard]] const Neighbors<V4>& neighbors4() const { return neighbors4_; }
+
+    [[nodiscard]] const Neighbors<V6>& neighbors6() const { return neighbors6_; }
+
+    /// Echo requests, solicitations and the like that were answered.
+    [[nodiscard]] std::uint64_t answered() const { return answered_; }
+
+  private:
+    template <Family F>
+    [[nodiscard]] Neighbors<F>& neighbors();
+
+    void handle(Packet packet, TimePoint now);
+    void answer(const PortFacts& port, const Packet& packet, TimePoint now);
+    void report(const PortFacts& port, const Packet& packet, const icmp::Report& report, TimePoint now);
+    void too_big(const PortFacts& port, Packet packet, TimePoint now);
+    template <Family F>
+    void resolve(Packet packet, TimePoint now);
+    template <Family F>
+    void perform(const typename Neighbors<F>::Actions& actions, TimePoint now);
+    template <Family F>
+    void perform(const Solicit<F>& action);
+    template <Family F>
+    void perform(const Resolved<F>& action);
+    template <Family F>
+    void perform(const Lost<F>& action);
+    template <Family F>
+    void perform(const Release<F>& action);
+    template <Family F>
+    void fail_held(const Drop<F>& action, TimePoint now);
+
+    /// Sends a frame out of a port through a worker.
+    void transmit(PortId port, const Frame& frame);
+
+    Machine& machine_;
+    Responder responder_;
+    Neighbors<V4> neighbors4_;
+    Neighbors<V6> neighbors6_;
+    std::map<PortId, PortFacts> facts_;
+    std::uint64_t answered_ = 0;
+};
+
+}  // namespace vr

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/workloads.h"
+
+#include <algorithm>
+
+#include "vrouter/dataplane/ethdev_port.h"
+#include "vrouter/net/log.h"
+
+namespace vr {
+
+namespace {
+
+/// The router's address on guests' ports: the same on every host, so that a guest which moves keeps
+/// its neighbor cache.
+constexpr Mac kGatewayMac{{0xee, 0xee, 0xee, 0xee, 0xee, 0xee}};
+
+/// The addresses that the router serves for a workload: none while it is administratively down.
+template <typename Visit>
+void for_each_prefix(const Workload& workload, Visit visit) {
+    if (!workload.active) {
+        return;
+    }
+    std::ranges::for_each(workload.addresses4, visit);
+    std::ranges::for_each(workload.addresses6, visit);
+}
+
+bool contains(const Workload& workload, const IpPrefix& prefix) {
+    if (!workload.active) {
+        return false;
+    }
+    if (const auto* v4 = std::get_if<Prefix<V4>>(&prefix)) {
+        return std::ranges::count(workload.addresses4, *v4) != 0;
+    }
+    return std::ranges::count(workload.addresses6, std::get<Prefix<V6>>(prefix)) != 0;
+}
+
+}  // namespace
+
+std::string_view to_string(WorkloadView::State state) {
+    switch (state) {
+        case WorkloadView::State::Failed:
+            return "failed";
+        case WorkloadView::State::Compiling:
+            return "compiling";
+        case WorkloadView::State::Inactive:
+            return "inactive";
+        case WorkloadView::State::Ready:
+            return "ready";
+    }
+    return "?";
+}
+
+Workloads::Workloads(
+    Machine& machine,
+    SlowPath& slow_path,
+    Builder& builder,
+    WorkloadConfig config,
+    OpenVhost open_vhost,
+    Announce announce)
+    : machine_(machine),
+      slow_path_(slow_path),
+      builder_(builder),
+      config_(std::move(config)),
+      open_vhost_(std::move(open_vhost)),
+      announce_(std::move(announce)) {}
+
+void Workloads::add_member(GroupId group, const IpPrefix& member) {
+    if (removals_.erase({group, member}) != 0) {
+        return;  // its removal still waited
+    }
+    std::visit(
+        [&]<Family F>(const Prefix<F>& prefix) { machine_.shared().groups<F>().add(group, prefix); },
+        member);
+    machine_.bump_policy_generation();
+}
+
+void Workloads::remove_member(GroupId group, const IpPrefix& member) {
+    removals_.insert({group, member});
+    if (builder_.pending() == 0) {
+        apply_removals();
+    }
+}
+
+void Workloads::apply_removals() {
+    for (const auto& [group, member] : std::exchange(removals_, {})) {
+        std::visit(
+            [&]<Family F>(const Prefix<F>& prefix) {
+                machine_.shared().groups<F>().remove(group, prefix);
+            },
+            member);
+    }
+    machine_.bump_policy_generation();
+}
+
+void Workloads::update_workload(const Workload& workload) {
+    Entry& entry = entries_[workload.name];
+    const bool moved = entry.port != PortId{} &&
+                       (entry.workload.attachment != workload.attachment ||
+                        entry.workload.interface_name != workload.interface_name);
+    if (moved) {
+        close(entry);
+    }
+    entry.workload = workload;
+    entry.version = ++versions_;
+    if (entry.port == PortId{}) {
+        open(entry);
+    }
+    compile(workload.name, entry);
+}
+
+void Workloads::remove_workload(const std::string& name) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
+        return;
+    }
+    close(found->second);
+    entries_.erase(found);
+    log::info("endpoint {}: removed", name);
+}
+
+void Workloads::retry_failed() {
+    for (auto& [name, entry] : entries_) {
+        if (entry.port == PortId{}) {
+            open(entry);
+            if (entry.port != PortId{}) {
+                compile(name, entry);
+            }
+        }
+    }
+}
+
+Result<std::unique_ptr<Port>> Workloads::open_port(const Workload& workload) {
+    if (workload.attachment.ethdev.empty()) {
+        return open_vhost_(workload);
+    }
+    const EthdevSettings settings{
+        .device = workload.attachment.ethdev,
+        .mtu = config_.mtu,
+        .workers = machine_.settings().workers,
+        .rx_queues = config_.queue_pairs};
+    auto port = EthdevPort::open(settings, machine_.pool());
+    if (!port) {
+        return std::unexpected(port.error());
+    }
+    return std::move(*port);
+}
+
+void Workloads::open(Entry& entry) {
+    const std::string& name = entry.workload.name;
+    auto port = open_port(entry.workload);
+    if (!port) {
+        if (entry.error != port.error().text) {
+            log::error("endpoint {}: {}", name, port.error().text);
+        }
+        entry.error = port.error().text;
+        return;
+    }
+    const Mac mac = entry.workload.attachment.ethdev.empty() ? kGatewayMac : (*port)->mac();
+    const auto id = machine_.add_port(
+        {.name = entry.workload.interface_name.empty() ? name : entry.workload.interface_name,
+         .kind = PortKind::Workload,
+         .port = std::move(*port),
+         .mac = mac,
+         .mtu = config_.mtu});
+    if (!id) {
+        log::error("endpoint {}: {}", name, id.error().text);
+        entry.error = id.error().text;
+        return;
+    }
+    entry.error.clear();
+    entry.port = *id;
+    log::info("endpoint {}: port {} open, waiting for its policy", name, entry.port);
+}
+
+void Workloads::close(Entry& entry) {
+    withdraw(entry);
+    if (entry.port != PortId{}) {
+        slow_path_.remove_port(entry.port);
+        machine_.remove_port(std::exchange(entry.port, PortId{}));
+    }
+    machine_.commit();
+}
+
+/// Takes back what activate() made visible.
+void Workloads::withdraw(Entry& entry) {
+    if (!entry.in_force) {
+        return;
+    }
+    machine_.set_endpoint(entry.port, nullptr);
+    for_each_prefix(*entry.in_force, [&](const auto& prefix) {
+        machine_.routes().remove(prefix, RouteSource::Workload);
+        announce_(prefix, false);
+    });
+    entry.in_force.reset();
+    entry.endpoint.reset();
+}
+
+void Workloads::compile(const std::string& name, Entry& entry) {
+    if (entry.port == PortId{}) {
+        return;
+    }
+    builder_.compile(
+        entry.workload.ingress,
+        [this, name, version = entry.version, egress = entry.workload.egress](
+            std::shared_ptr<const Compiled> ingress) {
+            builder_.compile(
+                egress,
+                [this, name, version, ingress = std::move(ingress)](
+                    const std::shared_ptr<const Compiled>& compiled_egress) {
+                    activate(name, version, ingress, compiled_egress);
+                    if (builder_.pending() == 0 && !removals_.empty()) {
+                        apply_removals();
+                    }
+                    machine_.commit();
+                });
+        });
+}
+
+void Workloads::activate(
+    const std::string& name,
+    std::uint64_t version,
+    const std::shared_ptr<const Compiled>& ingress,
+    const std::shared_ptr<const Compiled>& egress) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end() || found->second.version != version ||
+        found->second.port == PortId{}) {
+        return;  // changed or removed meanwhile; the newer compilation is on its way
+    }
+    Entry& entry = found->second;
+    const bool first = !entry.in_force;
+    auto endpoint = std::make_shared<Endpoint>();
+    endpoint->name = name;
+    endpoint->active = entry.workload.active;
+    endpoint->mac = entry.workload.mac.value_or(Mac{});
+    endpoint->v4 = {entry.workload.addresses4, ingress->v4, egress->v4};
+    endpoint->v6 = {entry.workload.addresses6, ingress->v6, egress->v6};
+    entry.endpoint = std::move(endpoint);
+    machine_.bump_policy_generation();
+    machine_.set_endpoint(entry.port, entry.endpoint);
+    slow_path_.set_port(facts(entry));
+    attach_addresses(entry);
+    if (first) {
+        log::info("endpoint {}: policy in place, port {} forwards", name, entry.port);
+    }
+}
+
+/// Host routes and neighbors for the addresses, as far as they changed.
+void Workloads::attach_addresses(Entry& entry) {
+    const TimePoint now = std::chrono::steady_clock::now();
+    if (entry.in_force) {
+        for_each_prefix(*entry.in_force, [&](const auto& prefix) {
+            if (!contains(entry.workload, prefix)) {
+                machine_.routes().remove(prefix, RouteSource::Workload);
+                slow_path_.remove_neighbor({entry.port, prefix.address()}, now);
+                announce_(prefix, false);
+            }
+        });
+    }
+    for_each_prefix(entry.workload, [&](const auto& prefix) {
+        const Adjacency station{entry.port, prefix.address()};
+        if (entry.workload.mac) {
+            slow_path_.add_permanent(station, *entry.workload.mac, now);
+        }
+        machine_.routes().set(IpPrefix{prefix}, RouteSource::Workload, station);
+        if (!entry.in_force || !contains(*entry.in_force, prefix)) {
+            announce_(prefix, true);
+        }
+    });
+    entry.in_force = entry.workload;
+}
+
+PortFacts Workloads::facts(const Entry& entry) const {
+    PortFacts facts;
+    facts.id = entry.port;
+    facts.role = PortRole::Guest;
+    facts.mac = machine_.port(entry.port)->mac;
+    facts.peer_mac = entry.workload.mac;
+    facts.v4 = {{config_.gateway4}, entry.workload.addresses4, config_.gateway4};
+    facts.v6 = {{config_.gateway6}, entry.workload.addresses6, config_.gateway6};
+    facts.offer.mtu = config_.mtu;
+    return facts;
+}
+
+std::vector<WorkloadView> Workloads::view() const {
+    std::vector<WorkloadView> all;
+    for (const auto& [name, entry] : entries_) {
+        all.push_back(*find(name));
+    }
+    return all;
+}
+
+std::optional<WorkloadView> Workloads::find(const std::string& name) const {
+    using State = WorkloadView::State;
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
+        return std::nullopt;
+    }
+    const Entry& entry = found->second;
+    const State state = entry.port == PortId{} ? State::Failed
+                        : !entry.endpoint      ? State::Compiling
+                        : entry.endpoint->active ? State::Ready
+                                                 : State::Inactive;
+    return WorkloadView{entry.workload, entry.port, state, entry.error};
+}
+
+}  // namespace vr

@@ -1,0 +1,109 @@
+// Workloads: local endpoints, from what policy/ says to a port that forwards.
+//
+// An endpoint's life: its port is opened (guests may connect, nothing is forwarded), its two programs
+// are compiled by the builder, then port, routes and neighbors open in one step.  A changed policy
+// takes the same way while the old one stays in force.  Removed group members wait while programs are
+// being compiled, so that a program never runs with groups that were already emptied for its
+// successor.  Control thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vrouter/builder.h"
+#include "vrouter/config.h"
+#include "vrouter/machine.h"
+#include "vrouter/slow_path.h"
+#include "vrouter/workload.h"
+
+namespace vr {
+
+/// What operators see of an endpoint.
+struct WorkloadView {
+    enum class State : std::uint8_t {
+        Failed,     ///< its port could not be opened; `error` says why
+        Compiling,  ///< closed until its policy is in place
+        Inactive,   ///< administratively down
+        Ready,      ///< forwards
+    };
+
+    Workload workload;
+    PortId port;
+    State state = State::Compiling;
+    std::string error;
+};
+
+[[nodiscard]] std::string_view to_string(WorkloadView::State state);
+
+class Workloads final : public WorkloadSink {
+  public:
+    /// Opens the vhost-user port of a workload.
+    using OpenVhost = std::function<Result<std::unique_ptr<Port>>(const Workload& workload)>;
+
+    /// An address that this host serves from now on / no longer.
+    using Announce = std::function<void(const IpPrefix& prefix, bool up)>;
+
+    Workloads(
+        Machine& machine,
+        SlowPath& slow_path,
+        Builder& builder,
+        WorkloadConfig config,
+        OpenVhost open_vhost,
+        Announce announce);
+
+    void add_member(GroupId group, const IpPrefix& member) override;
+    void remove_member(GroupId group, const IpPrefix& member) override;
+    void update_workload(const Workload& workload) override;
+    void remove_workload(const std::string& name) override;
+
+    /// Tries again to open ports that could not be opened.  To be called now and then.
+    void retry_failed();
+
+    [[nodiscard]] std::vector<WorkloadView> view() const;
+
+    [[nodiscard]] std::optional<WorkloadView> find(const std::string& name) const;
+
+  private:
+    struct Entry {
+        Workload workload;
+        PortId port;
+        std::string error;
+        std::uint64_t version = 0;         ///< of `workload`; older compilations are ignored
+        std::optional<Workload> in_force;  ///< what routes, neighbors and endpoint reflect
+        std::shared_ptr<const Endpoint> endpoint;
+    };
+
+    [[nodiscard]] Result<std::unique_ptr<Port>> open_port(const Workload& workload);
+    void open(Entry& entry);
+    void close(Entry& entry);
+    void compile(const std::string& name, Entry& entry);
+    void activate(
+        const std::string& name,
+        std::uint64_t version,
+        const std::shared_ptr<const Compiled>& ingress,
+        const std::shared_ptr<const Compiled>& egress);
+    void withdraw(Entry& entry);
+    void attach_addresses(Entry& entry);
+    [[nodiscard]] PortFacts facts(const Entry& entry) const;
+    void apply_removals();
+
+    Machine& machine_;
+    SlowPath& slow_path_;
+    Builder& builder_;
+    WorkloadConfig config_;
+    OpenVhost open_vhost_;
+    Announce announce_;
+    std::map<std::string, Entry> entries_;
+    std::set<std::pair<GroupId, IpPrefix>> removals_;
+    std::uint64_t versions_ = 0;
+};
+
+}  // namespace vr
