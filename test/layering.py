@@ -38,7 +38,10 @@ ASIO_FILES = re.compile(
     r"|policy/(file_store|etcd|policyd|publisher)\w*\.\w+$"
 )
 
-VROUTERCTL = ("vrouterctl", "client", "grammar", "commands", "table", "framing")
+VROUTERCTL = (
+    *("vrouterctl", "argument", "client", "commands", "completion", "exit_code", "framing", "grammar"),
+    *("json", "kinds", "protocols", "socket_path", "table", "text", "yaml_json"),
+)
 DATA_PATH = ("vrouter/dataplane/", "vrouter/services/", "vhost/")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.MULTILINE)

@@ -7,6 +7,7 @@ import ipaddress
 import itertools
 import json
 import os
+import re
 import subprocess
 
 
@@ -83,6 +84,15 @@ class Network:
         self.prefix = f"{prefix}{os.getpid()}"
         self.namespaces = []
         self.numbers = itertools.count()
+        self.sweep(prefix)
+
+    @staticmethod
+    def sweep(prefix):
+        """Deletes what a killed run left: namespaces named after a process that is no more."""
+        for name in re.findall(rf"^{prefix}\d+-\S+", sh("ip", "netns", "list"), re.MULTILINE):
+            pid = re.match(rf"{prefix}(\d+)", name).group(1)
+            if not os.path.exists(f"/proc/{pid}"):
+                sh("ip", "netns", "del", name, check=False)
 
     def namespace(self, name):
         namespace = Namespace(f"{self.prefix}-{next(self.numbers)}-{name}")
