@@ -28,7 +28,6 @@ struct Net<V4> {
     static constexpr std::uint8_t kEcho = 8;
     static constexpr std::uint8_t kEchoReply = 0;
     static constexpr std::uint8_t kAnError = 3;
-    static constexpr std::size_t kHeader = 20;
     static constexpr std::size_t kLargest = 576;
 };
 
@@ -41,7 +40,6 @@ struct Net<V6> {
     static constexpr std::uint8_t kEcho = 128;
     static constexpr std::uint8_t kEchoReply = 129;
     static constexpr std::uint8_t kAnError = 1;
-    static constexpr std::size_t kHeader = 40;
     static constexpr std::size_t kLargest = 1280;
 };
 
@@ -135,7 +133,8 @@ TYPED_TEST(Icmp, ErrorGoesFromTheRouterToTheSender) {
 TYPED_TEST(Icmp, ErrorQuotesAShortPacketWhole) {
     using N = Net<TypeParam>;
     const Frame about = udp_packet<TypeParam>(N::kPeer, N::kFar, 30);
-    const auto packet = parse_ip<TypeParam>(*this->error(about));
+    const auto message = this->error(about);
+    const auto packet = parse_ip<TypeParam>(*message);
     EXPECT_EQ(
         Content(packet->payload.begin() + 8, packet->payload.end()),
         Content(about.begin() + 14, about.end()));

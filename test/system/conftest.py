@@ -16,8 +16,11 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from fast_guest import FastGuest  # noqa: E402
 from guest import Guest  # noqa: E402
 from network import Network  # noqa: E402
+from router import BUILD, Router  # noqa: E402
+from wire import Wire  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT_LOGS = ROOT / "build/results/system/logs"
@@ -82,5 +85,56 @@ def make_guest(cleanup, directory):
         guest = Guest(name, directory, *arguments, **options)
         cleanup.callback(guest.stop)
         return guest
+
+    return make
+
+
+@pytest.fixture
+def make_fast_guest(cleanup, directory, network):
+    """make_fast_guest(name, socket, mac, addresses, gateways, ...): a FastGuest, not yet started."""
+
+    def make(name, *arguments, **options):
+        guest = FastGuest(network, directory, name, *arguments, **options)
+        cleanup.callback(guest.stop)
+        return guest
+
+    return make
+
+
+@pytest.fixture
+def make_peer(cleanup, directory):
+    """make_peer(Bird, namespace, asn, router_id, neighbors, ...): a BGP daemon, not yet started."""
+
+    def make(kind, namespace, *arguments, **options):
+        peer = kind(namespace, directory, *arguments, **options)
+        cleanup.callback(peer.stop)
+        return peer
+
+    return make
+
+
+@pytest.fixture
+def make_router(cleanup, directory):
+    """make_router(namespace, node, ...): a Router, not yet started."""
+    missing = [program for program in PROGRAMS if not (BUILD / program).exists()]
+    if missing:
+        pytest.fail(f"not built: {', '.join(missing)}")
+
+    def make(namespace, node, **options):
+        router = Router(namespace, directory, node, **options)
+        cleanup.callback(router.stop)
+        return router
+
+    return make
+
+
+@pytest.fixture
+def wire(cleanup):
+    """wire(namespace, interface): a Wire."""
+
+    def make(namespace, interface):
+        opened = Wire(namespace, interface)
+        cleanup.callback(opened.close)
+        return opened
 
     return make

@@ -195,7 +195,7 @@ class Guest:
     def listen_tcp(self, *ports):
         """Accepts TCP connections on ports in the background, until the guest ends."""
         for port in ports:
-            self.run(f"nc -lk -p {port} -e true >/dev/null 2>&1 &")
+            self.run(f"nc -ll -p {port} -e true >/dev/null 2>&1 &")
 
     def restart_network_driver(self):
         """Takes the virtio device down and up again: its rings are reset and set up anew."""

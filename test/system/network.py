@@ -41,6 +41,16 @@ class Namespace:
     def write_sysctl(self, path, value):
         self.sh("sh", "-c", f"echo {value} >/proc/sys/{path}")
 
+    def hand_over(self, interface):
+        """Leaves an interface to a router process that reads it beside the kernel.
+
+        The kernel must neither answer ARP on it (it would, for the addresses of any interface) nor
+        take its packets, nor speak IPv6 by itself.
+        """
+        self.sh("ip", "link", "set", interface, "arp", "off")
+        self.write_sysctl(f"net/ipv6/conf/{interface}/disable_ipv6", 1)
+        self.write_sysctl(f"net/ipv4/conf/{interface}/rp_filter", 1)
+
     def forward(self):
         """Makes the kernel a router."""
         self.write_sysctl("net/ipv4/ip_forward", 1)
@@ -110,10 +120,6 @@ class Network:
         for namespace, interface in ((left, left_interface), (right, right_interface)):
             namespace.sh("ip", "link", "set", interface, "mtu", mtu, "up")
             namespace.sh("ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
-
-    def silence(self, namespace, interface):
-        """Keeps the kernel's own IPv6 traffic off an interface that a router process owns."""
-        namespace.write_sysctl(f"net/ipv6/conf/{interface}/disable_ipv6", 1)
 
     def delete(self):
         for namespace in reversed(self.namespaces):

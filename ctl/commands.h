@@ -1,0 +1,51 @@
+// The table of vrouterctl's commands.  A row carries everything of its command: words, help, arguments,
+// the request it becomes and how its answer is shown.  Parsing, --help, usage errors and shell
+// completion are made from the rows; nothing of a command is written down twice.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <vrouter.pb.h>
+
+#include "ctl/argument.h"
+#include "ctl/exit_code.h"
+#include "ctl/table.h"
+#include "vrouter/net/result.h"
+
+namespace vr::ctl {
+
+/// How an answer is shown to a person.
+enum class Layout {
+    Table,    ///< `columns`, one line a row
+    Details,  ///< every field on its own line
+    Text,     ///< what `text` makes of it
+};
+
+struct Command {
+    std::string_view words;  ///< "show routes"
+    std::string_view help;
+    std::vector<Argument> arguments{};
+    /// The request that the typed values become; null: vrouterctl answers by itself (completion).
+    Result<pb::Request> (*request)(const Values& values) = nullptr;
+    std::span<const Column> columns{};
+    std::string (*text)(const pb::Response& frame) = nullptr;
+    Layout (*layout)(const Values& values) = nullptr;   ///< null: Text if there is one, else Table
+    Exit (*exit)(const pb::Response& frame) = nullptr;  ///< null: Ok
+    bool waits = false;  ///< tries again until the router can be reached
+};
+
+[[nodiscard]] const std::vector<Command>& commands();
+
+/// Help of a word that has commands below it: "show".
+[[nodiscard]] std::string_view verb_help(std::string_view verb);
+
+/// Options that every command takes.
+[[nodiscard]] const std::vector<Argument>& global_options();
+
+[[nodiscard]] Layout layout_of(const Command& command, const Values& values);
+
+}  // namespace vr::ctl

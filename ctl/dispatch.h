@@ -1,0 +1,62 @@
+// Dispatch: which handler answers which request.
+//
+// Handlers are functions by noun (port.cc, route.cc, ...), registered with on(), each given only the
+// part of the router that it reads.  An answer is a message, a failure, or Slices: a listing made
+// frame by frame, so that a million routes never hold up the control thread.  Handlers and slices run
+// on the control thread; the parts that they read must outlive the Server.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <vrouter.pb.h>
+
+namespace vr::ctl {
+
+/// Rows that a slice of a listing holds: well below 1 ms to make.
+inline constexpr std::size_t kRowsPerFrame = 512;
+
+/// Fills one frame of an answer; true when another follows.
+using Slices = std::move_only_function<bool(pb::Response& frame)>;
+
+/// Why a request was not done: what was wrong, where, and what to do about it.
+struct Failure {
+    pb::Error::Code code = pb::Error::CODE_INVALID;
+    std::string text;
+};
+
+using Answer = std::variant<pb::Response, Failure, Slices>;
+using Handler = std::function<Answer(const pb::Request&)>;
+
+class Dispatch {
+  public:
+    /// `handler` answers `command` from now on; one handler for each.
+    void on(pb::Request::CommandCase command, Handler handler);
+
+    /// Answers `request`, whatever it is: failures and unknown commands become Error frames.
+    [[nodiscard]] Slices answer(const pb::Request& request) const;
+
+  private:
+    std::map<pb::Request::CommandCase, Handler> handlers_;
+};
+
+/// A listing of `rows` that are known at once, `add` naming the field that takes them:
+/// `listing(std::move(rows), [](pb::Response& r) { return r.mutable_ports()->mutable_rows(); })`.
+template <typename Row, typename Add>
+[[nodiscard]] Slices listing(std::vector<Row> rows, Add add) {
+    return [rows = std::move(rows), add, next = std::size_t{0}](pb::Response& frame) mutable {
+        auto* field = add(frame);
+        for (std::size_t n = 0; n < kRowsPerFrame && next < rows.size(); ++n, ++next) {
+            *field->Add() = std::move(rows[next]);
+        }
+        return next < rows.size();
+    };
+}
+
+}  // namespace vr::ctl

@@ -1,0 +1,31 @@
+// What vrouterctl's exit code tells a script.  Stable: `vrouterctl --help` prints this table.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace vr::ctl {
+
+enum class Exit : int {
+    Ok = 0,
+    Refused = 1,
+    Usage = 2,
+    Unreachable = 3,
+    Dropped = 4,
+};
+
+struct ExitMeaning {
+    Exit code;
+    std::string_view meaning;
+};
+
+inline constexpr std::array kExitMeanings{
+    ExitMeaning{Exit::Ok, "done"},
+    ExitMeaning{Exit::Refused, "the router refused, or what was asked for does not exist"},
+    ExitMeaning{Exit::Usage, "the command line is wrong"},
+    ExitMeaning{Exit::Unreachable, "the router cannot be reached or does not answer"},
+    ExitMeaning{Exit::Dropped, "trace: the packet would be dropped"},
+};
+
+}  // namespace vr::ctl

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/protocols.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+
+namespace vr::ctl {
+
+namespace {
+
+struct Protocol {
+    std::uint8_t number;
+    std::string_view name;
+};
+
+constexpr std::array kProtocols{
+    Protocol{1, "icmp"},
+    Protocol{6, "tcp"},
+    Protocol{17, "udp"},
+    Protocol{58, "icmpv6"},
+    Protocol{132, "sctp"},
+    Protocol{136, "udplite"},
+};
+
+bool same_in_any_case(std::string_view text, std::string_view lower) {
+    return std::ranges::equal(text, lower, [](char a, char b) {
+        return std::tolower(static_cast<unsigned char>(a)) == b;
+    });
+}
+
+}  // namespace
+
+std::optional<std::uint8_t> parse_protocol(std::string_view text) {
+    for (const auto& [number, name] : kProtocols) {
+        if (same_in_any_case(text, name)) {
+            return number;
+        }
+    }
+    std::uint8_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size() || number == 0) {
+        return std::nullopt;
+    }
+    return number;
+}
+
+std::string protocol_text(std::uint8_t protocol) {
+    const auto* found = std::ranges::find(kProtocols, protocol, &Protocol::number);
+    return found == kProtocols.end() ? std::to_string(protocol) : std::string(found->name);
+}
+
+}  // namespace vr::ctl

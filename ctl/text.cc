@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/text.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "ctl/json.h"
+
+namespace vr::ctl {
+
+using google::protobuf::Message;
+
+namespace {
+
+/// The row as its own type; columns of one command see one type only.
+template <typename Row>
+const Row& as(const Message& row) {
+    return dynamic_cast<const Row&>(row);
+}
+
+/// "10.0.0.1:80", "[fd00::1]:80", or the bare address when there is no port.
+std::string address_and_port(const std::string& address, std::uint32_t port) {
+    if (port == 0) {
+        return address;
+    }
+    const bool brackets = address.find(':') != std::string::npos;
+    return brackets ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
+}
+
+std::string qualified(const std::string& space, const std::string& name) {
+    return space.empty() ? name : space + "/" + name;
+}
+
+/// "default: NetworkPolicy prod/web, rule 2" or as much of it as is known.
+std::string deciding_rule(const pb::TraceStep& step) {
+    if (step.policy().empty()) {
+        return {};
+    }
+    std::string text = step.tier().empty() ? "" : fmt::format("tier {}, ", step.tier());
+    text += step.policy();
+    text += step.rule() < 0 ? "" : fmt::format(", rule {}", step.rule());
+    return fmt::format(" ({})", text);
+}
+
+}  // namespace
+
+std::string link_text(const Message& port) {
+    return as<pb::Port>(port).link_up() ? "up" : "down";
+}
+
+std::string next_hops_text(const Message& route) {
+    std::string text;
+    for (const auto& hop : as<pb::Route>(route).next_hops()) {
+        text += text.empty() ? "" : ", ";
+        text += hop.address();
+        text += hop.address().empty() || hop.port().empty() ? "" : " ";
+        text += hop.port();
+    }
+    return text;
+}
+
+std::string rule_text(const Message& policy_rule) {
+    const int rule = as<pb::PolicyRule>(policy_rule).rule();
+    return rule < 0 ? std::string{} : std::to_string(rule);
+}
+
+std::string flow_source_text(const Message& flow) {
+    return address_and_port(as<pb::Flow>(flow).source(), as<pb::Flow>(flow).source_port());
+}
+
+std::string flow_destination_text(const Message& flow) {
+    const auto& row = as<pb::Flow>(flow);
+    return address_and_port(row.destination(), row.destination_port());
+}
+
+std::string resources_text(const pb::Response& frame) {
+    std::string text;
+    for (const auto& resource : frame.resources().rows()) {
+        text += "---\n";
+        if (!resource.valid()) {
+            text += fmt::format("# refused: {}\n", resource.problem());
+        }
+        text += resource.document();
+        text += text.ends_with('\n') ? "" : "\n";
+    }
+    return text;
+}
+
+std::string changes_text(const pb::Response& frame) {
+    std::string text;
+    for (const auto& change : frame.changes().rows()) {
+        text += fmt::format(
+            "{} {}: {}",
+            change.kind(),
+            qualified(change.namespace_(), change.name()),
+            field_text(change, "outcome"));
+        text += change.problem().empty() ? "\n" : fmt::format(": {}\n", change.problem());
+    }
+    return text;
+}
+
+std::string trace_text(const pb::Response& frame) {
+    const auto& trace = frame.trace();
+    std::size_t width = 0;
+    for (const auto& step : trace.steps()) {
+        width = std::max(width, step.stage().size());
+    }
+    std::string text;
+    for (const auto& step : trace.steps()) {
+        text += fmt::format(
+            "{:<{}}  {:<4}  {}{}\n",
+            step.stage(),
+            width,
+            field_text(step, "outcome"),
+            step.detail(),
+            deciding_rule(step));
+    }
+    text += "verdict: " + field_text(trace, "verdict");
+    text += trace.output_port().empty() ? "" : fmt::format(" to port {}", trace.output_port());
+    text += trace.reason().empty() ? "" : fmt::format(": {}", trace.reason());
+    return text + "\n";
+}
+
+std::string cleared_text(const pb::Response& frame) {
+    return fmt::format("cleared: {}\n", frame.cleared().count());
+}
+
+Exit changes_exit(const pb::Response& frame) {
+    const bool refused = std::ranges::any_of(frame.changes().rows(), [](const auto& change) {
+        return change.outcome() == pb::Change::OUTCOME_REFUSED;
+    });
+    return refused ? Exit::Refused : Exit::Ok;
+}
+
+Exit trace_exit(const pb::Response& frame) {
+    return frame.trace().verdict() == pb::TraceReply::VERDICT_DROPPED ? Exit::Dropped : Exit::Ok;
+}
+
+}  // namespace vr::ctl

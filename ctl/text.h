@@ -1,0 +1,30 @@
+// How the answers that are more than a table read on the terminal.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include <vrouter.pb.h>
+
+#include "ctl/exit_code.h"
+
+namespace vr::ctl {
+
+// Columns made from several fields of a row.
+[[nodiscard]] std::string link_text(const google::protobuf::Message& port);
+[[nodiscard]] std::string next_hops_text(const google::protobuf::Message& route);
+[[nodiscard]] std::string rule_text(const google::protobuf::Message& policy_rule);
+[[nodiscard]] std::string flow_source_text(const google::protobuf::Message& flow);
+[[nodiscard]] std::string flow_destination_text(const google::protobuf::Message& flow);
+
+// Whole frames.
+[[nodiscard]] std::string resources_text(const pb::Response& frame);
+[[nodiscard]] std::string changes_text(const pb::Response& frame);
+[[nodiscard]] std::string trace_text(const pb::Response& frame);
+[[nodiscard]] std::string cleared_text(const pb::Response& frame);
+
+// What a frame means for the exit code.
+[[nodiscard]] Exit changes_exit(const pb::Response& frame);
+[[nodiscard]] Exit trace_exit(const pb::Response& frame);
+
+}  // namespace vr::ctl

@@ -1,0 +1,210 @@
+// What answers look like: columns, details, JSON, and the texts of single commands.
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/table.h"
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "ctl/commands.h"
+#include "ctl/text.h"
+
+namespace vr::ctl {
+namespace {
+
+pb::Response response(const char* text) {
+    pb::Response parsed;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &parsed)) << text;
+    return parsed;
+}
+
+const Command& command(std::string_view words) {
+    return *std::ranges::find(commands(), words, &Command::words);
+}
+
+std::string as_table(std::string_view words, const pb::Response& frame, bool wide = false) {
+    std::string text;
+    Table table{command(words).columns, wide, [&](std::string_view piece) { text += piece; }};
+    table.print(frame);
+    return text;
+}
+
+std::string as_json(const pb::Response& frame) {
+    std::string text;
+    JsonLines lines{[&](std::string_view piece) { text += piece; }};
+    lines.print(frame);
+    return text;
+}
+
+TEST(Table, AlignsTextLeftAndNumbersRight) {
+    EXPECT_EQ(
+        as_table("show drops", response(R"(drops {
+            rows { reason: "parse" packets: 7 meaning: "header is not sane" }
+            rows { reason: "no-route" packets: 1234 meaning: "no prefix matches" } })")),
+        "REASON    PACKETS  MEANING\n"
+        "parse           7  header is not sane\n"
+        "no-route     1234  no prefix matches\n");
+}
+
+TEST(Table, PrintsTitlesOfAnEmptyListing) {
+    EXPECT_EQ(as_table("show drops", response("drops { }")), "REASON  PACKETS  MEANING\n");
+}
+
+TEST(Table, KeepsTheWidthsOfTheFirstFrame) {
+    std::string text;
+    Table table{
+        command("show drops").columns, false, [&](std::string_view piece) { text += piece; }};
+    table.print(response(R"(more: true drops { rows { reason: "parse" meaning: "m" } })"));
+    table.print(response(R"(drops { rows { reason: "longer-than-it" packets: 1 } })"));
+    EXPECT_EQ(
+        text,
+        "REASON  PACKETS  MEANING\n"
+        "parse         0  m\n"
+        "longer-than-it        1  -\n");
+}
+
+TEST(Table, JoinsNextHops) {
+    EXPECT_EQ(
+        as_table("show routes", response(R"(routes { rows {
+            prefix: "fd00::/64" source: SOURCE_BGP selected: true
+            next_hops { address: "fe80::1" port: "eth0" }
+            next_hops { port: "eth1" } } })")),
+        "PREFIX     SOURCE  SELECTED  NEXT-HOPS           ENDPOINT\n"
+        "fd00::/64  bgp     yes       fe80::1 eth0, eth1  -\n");
+}
+
+TEST(Table, WritesPortsBehindAddressesOfBothFamilies) {
+    EXPECT_EQ(
+        as_table("show flows", response(R"(flows {
+            rows { protocol: "tcp" source: "10.0.0.1" source_port: 1 destination: "10.0.0.2"
+                   destination_port: 80 from: "vm" state: "established" idle_ms: 250 }
+            rows { protocol: "icmpv6" source: "fd00::1" destination: "fd00::2" }
+            rows { protocol: "udp" source: "fd00::1" source_port: 5 destination: "fd00::2"
+                   destination_port: 53 } })")),
+        "PROTOCOL  SOURCE       DESTINATION   FROM  TO  STATE        IDLE-MS\n"
+        "tcp       10.0.0.1:1   10.0.0.2:80   vm    -   established      250\n"
+        "icmpv6    fd00::1      fd00::2       -     -   -                  0\n"
+        "udp       [fd00::1]:5  [fd00::2]:53  -     -   -                  0\n");
+}
+
+TEST(Table, ShowsWideColumnsOnRequestOnly) {
+    const auto frame =
+        response(R"(resources { rows { kind: "Tier" name: "t" origin: "t.yaml" } })");
+    EXPECT_EQ(as_table("get", frame).find("ORIGIN"), std::string::npos);
+    EXPECT_NE(as_table("get", frame, true).find("t.yaml"), std::string::npos);
+}
+
+TEST(Table, EveryColumnNamesAFieldOfSomeRow) {
+    for (const Command& row : commands()) {
+        for (const Column& column : row.columns) {
+            EXPECT_EQ(column.field.empty(), column.text != nullptr) << row.words << column.title;
+        }
+    }
+}
+
+TEST(Json, PrintsAListingAsAnArrayOfRowsWithAllFields) {
+    EXPECT_EQ(
+        as_json(response(R"(routes {
+            rows { prefix: "10.0.0.0/8" source: SOURCE_STATIC next_hops { address: "10.0.0.1" } }
+            rows { prefix: "::/0" } })")),
+        "[\n"
+        " {\"prefix\":\"10.0.0.0/"
+        "8\",\"source\":\"static\",\"next_hops\":[{\"address\":\"10.0.0.1\","
+        "\"port\":\"\"}],\"endpoint\":\"\",\"selected\":false},\n"
+        " {\"prefix\":\"::/0\",\"source\":\"unspecified\",\"next_hops\":[],\"endpoint\":\"\","
+        "\"selected\":false}\n"
+        "]\n");
+}
+
+TEST(Json, PrintsAnEmptyListingAsAnEmptyArray) {
+    EXPECT_EQ(as_json(response("ports { }")), "[]\n");
+}
+
+TEST(Json, PrintsLargeCountersAsNumbers) {
+    EXPECT_EQ(
+        as_json(response(R"(drops { rows { reason: "x" packets: 18446744073709551615 } })")),
+        "[\n {\"reason\":\"x\",\"packets\":18446744073709551615,\"meaning\":\"\"}\n]\n");
+}
+
+TEST(Json, PrintsASingleAnswerAsAnObject) {
+    EXPECT_EQ(as_json(response("cleared { count: 3 }")), "{\"count\":3}\n");
+}
+
+TEST(Json, SpansFrames) {
+    std::string text;
+    JsonLines lines{[&](std::string_view piece) { text += piece; }};
+    lines.print(response(R"(more: true drops { rows { reason: "a" } })"));
+    lines.print(response(R"(more: true drops { })"));
+    lines.print(response(R"(drops { rows { reason: "b" } })"));
+    EXPECT_EQ(
+        text,
+        "[\n {\"reason\":\"a\",\"packets\":0,\"meaning\":\"\"},\n"
+        " {\"reason\":\"b\",\"packets\":0,\"meaning\":\"\"}\n]\n");
+}
+
+TEST(Json, TurnsAResourcesDocumentIntoJson) {
+    EXPECT_EQ(
+        as_json(response(
+            R"(resources { rows { kind: "Tier" valid: true
+               document: "spec: {order: 10, on: true, share: 0.5, name: '10', none: ~, l: [a]}" } })")),
+        "[\n {\"kind\":\"Tier\",\"namespace\":\"\",\"name\":\"\",\"valid\":true,\"problem\":\"\","
+        "\"origin\":\"\",\"document\":{\"spec\":{\"order\":10,\"on\":true,\"share\":5E-1,"
+        "\"name\":\"10\",\"none\":null,\"l\":[\"a\"]}}}\n]\n");
+}
+
+TEST(Json, KeepsADocumentThatIsNoYamlAsText) {
+    EXPECT_NE(
+        as_json(response(R"(resources { rows { document: "a: [b" } })")).find("\"a: [b\""),
+        std::string::npos);
+}
+
+TEST(Details, PrintEveryFieldOnItsLine) {
+    EXPECT_EQ(
+        details(response(R"(version { version: "0.1.0" pid: 7 uptime_seconds: 60 })")),
+        "version: 0.1.0\npid: 7\nuptime seconds: 60\n");
+}
+
+TEST(Text, TellsATraceStepByStep) {
+    const auto frame = response(R"(trace {
+        steps { stage: "source check" outcome: OUTCOME_PASS detail: "10.0.0.1 is its own" }
+        steps { stage: "egress policy" outcome: OUTCOME_DROP detail: "denied" tier: "default"
+                policy: "NetworkPolicy prod/web" rule: 2 }
+        verdict: VERDICT_DROPPED reason: "egress-policy" })");
+    EXPECT_EQ(
+        trace_text(frame),
+        "source check   pass  10.0.0.1 is its own\n"
+        "egress policy  drop  denied (tier default, NetworkPolicy prod/web, rule 2)\n"
+        "verdict: dropped: egress-policy\n");
+    EXPECT_EQ(trace_exit(frame), Exit::Dropped);
+}
+
+TEST(Text, TellsWhereADeliveredPacketLeaves) {
+    const auto frame = response(R"(trace { verdict: VERDICT_DELIVERED output_port: "eth0" })");
+    EXPECT_EQ(trace_text(frame), "verdict: delivered to port eth0\n");
+    EXPECT_EQ(trace_exit(frame), Exit::Ok);
+}
+
+TEST(Text, TellsWhatBecameOfEachResource) {
+    const auto frame = response(R"(changes {
+        rows { kind: "Tier" name: "t" outcome: OUTCOME_CREATED }
+        rows { kind: "NetworkPolicy" namespace: "n" name: "p" outcome: OUTCOME_REFUSED
+               problem: "line 3: unknown protocol tpc" } })");
+    EXPECT_EQ(
+        changes_text(frame),
+        "Tier t: created\n"
+        "NetworkPolicy n/p: refused: line 3: unknown protocol tpc\n");
+    EXPECT_EQ(changes_exit(frame), Exit::Refused);
+}
+
+TEST(Text, MarksRefusedResourcesAboveTheirDocument) {
+    EXPECT_EQ(
+        resources_text(response(R"(resources {
+            rows { valid: true document: "kind: Tier\n" }
+            rows { problem: "no name" document: "kind: Tier" } })")),
+        "---\nkind: Tier\n---\n# refused: no name\nkind: Tier\n");
+}
+
+}  // namespace
+}  // namespace vr::ctl
