@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/trace.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "vrouter/dataplane/judge.h"
+#include "vrouter/dataplane/parse.h"
+#include "vrouter/net/format.h"
+#include "vrouter/net/headers.h"
+
+namespace vr {
+
+namespace {
+
+using Outcome = TraceStep::Outcome;
+
+/// One walk.  Each stage returns false when the packet's way ends there.
+template <Family F>
+class Walk {
+  public:
+    Walk(Machine& machine, const TraceQuery& query)
+        : machine_(machine),
+          tables_(machine.tables()),
+          query_(query),
+          source_(std::get<typename F::Addr>(query.source)),
+          destination_(std::get<typename F::Addr>(query.destination)) {
+        facts_.protocol = query.protocol;
+        facts_.has_ports = has_l4_ports(query.protocol);
+        facts_.source_port = query.source_port;
+        facts_.destination_port = query.destination_port;
+        facts_.icmp_type = query.icmp_type;
+        facts_.icmp_code = query.icmp_code;
+        facts_.tcp_flags = tcpflag::kSyn;
+        facts_.length = query.length;
+    }
+
+    TraceResult run() {
+        if (check_source() && route() && (track() || (egress() && ingress() && to_host()))) {
+            leave();
+        }
+        return std::move(result_);
+    }
+
+  private:
+    void note(std::string stage, std::string detail) {
+        result_.steps.push_back({std::move(stage), Outcome::Note, std::move(detail), {}});
+    }
+
+    bool pass(std::string stage, std::string detail) {
+        result_.steps.push_back({std::move(stage), Outcome::Pass, std::move(detail), {}});
+        return true;
+    }
+
+    bool drop(std::string stage, DropReason reason, std::string detail) {
+        result_.steps.push_back({std::move(stage), Outcome::Drop, std::move(detail), {}});
+        result_.reason = reason;
+        return false;
+    }
+
+    [[nodiscard]] const PortEntry& in() const { return tables_.ports[query_.in.value()]; }
+
+    [[nodiscard]] bool from_host() const {
+        return query_.in == PortId{} || in().kind == PortKind::Host;
+    }
+
+    [[nodiscard]] std::string port_name(PortId id) const {
+        const PortRecord* record = machine_.port(id);
+        return record == nullptr ? "the router itself" : record->name;
+    }
+
+    bool check_source() {
+        if (from_host() || in().kind != PortKind::Workload) {
+            return pass("source check", "none for " + port_name(query_.in));
+        }
+        const Endpoint* endpoint = in().endpoint.get();
+        if (endpoint == nullptr || !endpoint->active) {
+            return drop(
+                "source check",
+                DropReason::PortClosed,
+                endpoint == nullptr ? "its policy is not in place yet" : "endpoint is down");
+        }
+        const auto& own = endpoint->family<F>().addresses;
+        const auto match =
+            std::ranges::find_if(own, [&](const auto& p) { return p.contains(source_); });
+        if (match == own.end()) {
+            return drop(
+                "source check",
+                DropReason::SpoofedAddress,
+                fmt::format("{} is not an address of {}", source_, endpoint->name));
+        }
+        return pass("source check", fmt::format("{} belongs to {}", source_, endpoint->name));
+    }
+
+    bool route() {
+        const auto view = machine_.routes().lookup(query_.destination);
+        if (!view) {
+            return drop(
+                "route", DropReason::NoRoute, fmt::format("nothing covers {}", destination_));
+        }
+        NextHopId id{machine_.shared().routes<F>().lookup(destination_)};
+        hop_ = &tables_.next_hops[id.value()];
+        if (hop_->kind == NextHopKind::Group) {
+            note("route", fmt::format("{} next hops share the flows", machine_.routes().next_hops().members(id).size()));
+            id = tables_.groups[hop_->group].front();
+            hop_ = &tables_.next_hops[id.value()];
+        }
+        const std::string text = fmt::format(
+            "{} ({}), {}",
+            view->prefix,
+            to_string(view->source),
+            to_string(view->target));
+        if (hop_->kind == NextHopKind::Discard) {
+            return drop("route", DropReason::Discarded, text);
+        }
+        return pass(
+            "route",
+            hop_->port == PortId{} ? text : text + ", out of port " + port_name(hop_->port));
+    }
+
+    /// True when a known flow has decided already.
+    bool track() {
+        const bool policed = in().kind == PortKind::Workload || out_kind() == PortKind::Workload;
+        if (!policed) {
+            note("flow", "none needed: no workload on either side");
+            return true;
+        }
+        FlowKey<F> key{
+            source_, destination_, query_.source_port, query_.destination_port, query_.protocol};
+        FlowHit<F> hit;
+        machine_.shared().flows<F>().lookup_bulk(&key, &hit, 1);
+        if (hit.entry == nullptr) {
+            note("flow", "not known: policy judges");
+            return false;
+        }
+        return pass("flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
+    }
+
+    [[nodiscard]] PortKind out_kind() const { return tables_.ports[hop_->port.value()].kind; }
+
+    bool judge(
+        const char* stage,
+        const std::string& endpoint,
+        const acl::Classifier<F>* classifier,
+        DropReason denied) {
+        if (classifier == nullptr) {
+            return drop(stage, DropReason::PortClosed, "policy of " + endpoint + " is not in place");
+        }
+        const acl::Packet<F> packet = acl_packet<F>(source_, destination_, facts_);
+        const GroupSet* from = machine_.shared().groups<F>().lookup(source_);
+        const GroupSet* to = machine_.shared().groups<F>().lookup(destination_);
+        acl::Verdict verdict;
+        classifier->classify(&packet, &from, &to, &verdict, 1);
+        TraceStep step{stage, verdict.allow ? Outcome::Pass : Outcome::Drop, "", {}};
+        if (verdict.rule == acl::Verdict::kFellOff) {
+            step.detail = endpoint + ": no rule allows it";
+        } else {
+            const acl::Program& program = classifier->program();
+            step.origin = program.origins[program.rules[verdict.rule].origin];
+            step.detail = fmt::format(
+                "{}: {} by {}{}",
+                endpoint,
+                verdict.allow ? "allowed" : "denied",
+                step.origin->policy,
+                step.origin->rule < 0 ? "" : fmt::format(" rule {}", step.origin->rule));
+        }
+        result_.steps.push_back(std::move(step));
+        if (!verdict.allow) {
+            result_.reason = denied;
+        }
+        return verdict.allow;
+    }
+
+    bool egress() {
+        if (in().kind != PortKind::Workload) {
+            return true;
+        }
+        if (is_tunnel(facts_)) {
+            return drop(
+                "egress policy", DropReason::TunnelDenied, "VXLAN and IP-in-IP from workloads");
+        }
+        const Endpoint& endpoint = *in().endpoint;
+        return judge(
+            "egress policy",
+            endpoint.name,
+            endpoint.family<F>().egress.get(),
+            DropReason::EgressDenied);
+    }
+
+    bool ingress() {
+        if (out_kind() != PortKind::Workload) {
+            return true;
+        }
+        if (from_host()) {
+            return pass("ingress policy", "not asked: the host may reach its workloads");
+        }
+        const Endpoint* endpoint = tables_.ports[hop_->port.value()].endpoint.get();
+        if (endpoint == nullptr || !endpoint->active) {
+            return drop(
+                "ingress policy", DropReason::PortClosed, port_name(hop_->port) + " is closed");
+        }
+        return judge(
+            "ingress policy",
+            endpoint->name,
+            endpoint->family<F>().ingress.get(),
+            DropReason::IngressDenied);
+    }
+
+    bool to_host() {
+        if (hop_->kind == NextHopKind::Local && in().kind == PortKind::Workload &&
+            tables_.endpoint_to_host == EndpointToHost::Drop) {
+            return drop(
+                "endpoint to host",
+                DropReason::HostDenied,
+                "workloads.to_host is drop: workloads do not reach the host itself");
+        }
+        return true;
+    }
+
+    void leave() {
+        if (hop_->kind == NextHopKind::Local) {
+            deliver_local();
+            return;
+        }
+        if (facts_.length > hop_->mtu) {
+            drop(
+                "mtu",
+                DropReason::TooBig,
+                fmt::format("{} bytes do not fit {}", facts_.length, hop_->mtu));
+            return;
+        }
+        result_.out = hop_->port;
+        if (hop_->kind == NextHopKind::Forward) {
+            pass(
+                "next hop",
+                fmt::format("sent to {} out of port {}", Mac::load(hop_->link.data()), port_name(hop_->port)));
+        } else {
+            pass("next hop", "held until its link address is resolved on port " + port_name(hop_->port));
+        }
+    }
+
+    void deliver_local() {
+        if (is_echo_request(facts_.protocol, facts_.icmp_type)) {
+            pass("local", "an address of the router, which answers echo requests");
+        } else if (hop_->port == PortId{}) {
+            drop("local", DropReason::NoHostPath, "no host TAP is configured");
+        } else {
+            result_.out = hop_->port;
+            pass("local", "an address of the router: to the host by " + port_name(hop_->port));
+        }
+    }
+
+    Machine& machine_;
+    const Tables& tables_;
+    const TraceQuery& query_;
+    typename F::Addr source_;
+    typename F::Addr destination_;
+    PacketFacts facts_;
+    const NextHop* hop_ = nullptr;
+    TraceResult result_;
+};
+
+}  // namespace
+
+TraceResult trace(Machine& machine, const TraceQuery& query) {
+    return std::holds_alternative<Ip4>(query.source) ? Walk<V4>{machine, query}.run()
+                                                     : Walk<V6>{machine, query}.run();
+}
+
+}  // namespace vr
