@@ -371,6 +371,21 @@ TEST(Responder, SpeaksFromARoutedAddressWhereThereIsOne) {
     EXPECT_EQ(speaking_address<V6>(port), kRouterLinkLocal);
 }
 
+TEST(Responder, AsksFromAnAddressOfTheLink) {
+    PortFacts port = guest_port();
+    const auto sender = [&] {
+        return arp::parse(solicitation<V4>(port, {{port.id, kGuest4}, kPeerMac}))->sender;
+    };
+    port.v4.fallback = ip4("192.0.2.1");
+    EXPECT_EQ(sender(), kGateway4);
+    port.v4.own.clear();
+    EXPECT_EQ(sender(), ip4("192.0.2.1"));
+    port.v4.fallback.reset();
+    EXPECT_EQ(sender(), Ip4{});
+    const auto message = nd::parse(solicitation<V6>(port, {{port.id, kGuest6}, std::nullopt}));
+    EXPECT_EQ(std::get<nd::NeighborSolicitation>(*message).envelope.source, kRouterLinkLocal);
+}
+
 // What one router says, the next understands: the answers to a guest resolve it on our side too.
 TEST(Responder, HeardFeedsTheNeighborTable) {
     Responder responder{{}};

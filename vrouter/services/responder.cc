@@ -107,7 +107,10 @@ Answer answer_arp(const PortFacts& port, Bytes frame) {
     if (!message->is_probe() && may_learn(port, message->sender)) {
         const bool to_us = message->operation == arp::Operation::Reply &&
                            message->target_mac == port.mac && message->link_destination == port.mac;
-        Heard<V4> heard{{port.id, message->sender}, message->sender_mac, std::nullopt};
+        Heard<V4> heard{
+            .key = {.port = port.id, .address = message->sender},
+            .mac = message->sender_mac,
+            .advertised = std::nullopt};
         if (!asked) {
             heard.advertised = {.router = false, .solicited = to_us, .override_cached = true};
         }
@@ -130,7 +133,10 @@ Answer answer_nd(const PortFacts& port, const nd::NeighborSolicitation& m) {
         nd::link_local(port.mac),
         {.router = true, .solicited = false, .override_cached = owns<V6>(port, m.target)}));
     if (m.source_mac && may_learn(port, m.envelope.source)) {
-        answer.heard = Heard<V6>{{port.id, m.envelope.source}, m.source_mac, std::nullopt};
+        answer.heard = Heard<V6>{
+            .key = {.port = port.id, .address = m.envelope.source},
+            .mac = m.source_mac,
+            .advertised = std::nullopt};
     }
     return answer;
 }
@@ -145,7 +151,10 @@ Answer answer_nd(const PortFacts& port, const nd::NeighborAdvertisement& m) {
     }
     Answer answer = without_frame(Outcome::Noted);
     if (may_learn(port, m.target)) {
-        answer.heard = Heard<V6>{{port.id, m.target}, m.target_mac, m.flags};
+        answer.heard = Heard<V6>{
+            .key = {.port = port.id, .address = m.target},
+            .mac = m.target_mac,
+            .advertised = m.flags};
     }
     return answer;
 }
@@ -202,6 +211,19 @@ Answer answer_echo(const PortFacts& port, const IpPacket<F>& packet, Bytes frame
     return reply ? answered(*std::move(reply)) : without_frame(Outcome::Malformed);
 }
 
+// From its own address even if that is link-local: the question does not leave the link.
+Frame ask(const PortFacts& port, const Solicit<V4>& solicit) {
+    const PortAddresses<V4>& addresses = port.v4;
+    const Ip4 sender =
+        addresses.own.empty() ? addresses.fallback.value_or(Ip4{}) : addresses.own.front();
+    return arp::request(port.mac, sender, solicit.key.address, solicit.unicast_to);
+}
+
+Frame ask(const PortFacts& port, const Solicit<V6>& solicit) {
+    return nd::neighbor_solicitation(
+        port.mac, nd::link_local(port.mac), solicit.key.address, solicit.unicast_to);
+}
+
 Answer limited(Answer answer, RateLimiter& limiter, PortId port, TimePoint now) {
     if (answer.frame && !limiter.allow(port, now)) {
         answer.frame.reset();
@@ -247,6 +269,11 @@ typename F::Addr speaking_address(const PortFacts& port) {
     } else {
         return kDummyAddress;
     }
+}
+
+template <Family F>
+Frame solicitation(const PortFacts& port, const Solicit<F>& solicit) {
+    return ask(port, solicit);
 }
 
 Responder::Responder(const ResponderSettings& settings)
@@ -297,6 +324,8 @@ template bool owns<V4>(const PortFacts&, Ip4);
 template bool owns<V6>(const PortFacts&, Ip6);
 template Ip4 speaking_address<V4>(const PortFacts&);
 template Ip6 speaking_address<V6>(const PortFacts&);
+template Frame solicitation<V4>(const PortFacts&, const Solicit<V4>&);
+template Frame solicitation<V6>(const PortFacts&, const Solicit<V6>&);
 template std::optional<Frame> Responder::report<V4>(
     const PortFacts&, Bytes, const icmp::Report&, TimePoint);
 template std::optional<Frame> Responder::report<V6>(

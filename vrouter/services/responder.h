@@ -130,4 +130,10 @@ template <Family F>
 template <Family F>
 [[nodiscard]] typename F::Addr speaking_address(const PortFacts& port);
 
+/// The frame that performs a Solicit of Neighbors<F> on its port.  Without an IPv4 address of its own
+/// the router asks as a probe does (sender 0), which stations answer too; in IPv6 it asks from its
+/// link-local address.
+template <Family F>
+[[nodiscard]] Frame solicitation(const PortFacts& port, const Solicit<F>& solicit);
+
 }  // namespace vr
