@@ -45,27 +45,46 @@ struct Messages<V6> {
 /// How the value of a report lies in the second word of the message.
 enum class Second : std::uint8_t { Unused, Mtu, Pointer };
 
-struct Row {
-    Problem problem;
-    std::uint8_t type4;
-    std::uint8_t code4;
-    std::uint8_t type6;
-    std::uint8_t code6;
-    Second second4;
-    Second second6;
+/// How one family tells a problem.
+struct Shape {
+    std::uint8_t type = 0;
+    std::uint8_t code = 0;
+    Second second = Second::Unused;
 };
+
+struct Row {
+    Problem problem = Problem::NoRoute;
+    Shape v4;
+    Shape v6;
+};
+
+constexpr Shape plain(std::uint8_t type, std::uint8_t code) {
+    return {.type = type, .code = code, .second = Second::Unused};
+}
+
+constexpr Shape with_mtu(std::uint8_t type, std::uint8_t code) {
+    return {.type = type, .code = code, .second = Second::Mtu};
+}
+
+constexpr Shape with_pointer(std::uint8_t type, std::uint8_t code) {
+    return {.type = type, .code = code, .second = Second::Pointer};
+}
+
+constexpr Row row(Problem problem, Shape v4, Shape v6) {
+    return {.problem = problem, .v4 = v4, .v6 = v6};
+}
 
 // In the order of Problem.
 constexpr std::array kRows{
-    Row{Problem::NoRoute, 3, 0, 1, 0, Second::Unused, Second::Unused},
-    Row{Problem::AddressUnreachable, 3, 1, 1, 3, Second::Unused, Second::Unused},
-    Row{Problem::AdminProhibited, 3, 13, 1, 1, Second::Unused, Second::Unused},
-    Row{Problem::PortUnreachable, 3, 3, 1, 4, Second::Unused, Second::Unused},
-    Row{Problem::HopLimitExceeded, 11, 0, 3, 0, Second::Unused, Second::Unused},
-    Row{Problem::TooBig, 3, 4, 2, 0, Second::Mtu, Second::Mtu},
-    Row{Problem::HeaderField, 12, 0, 4, 0, Second::Pointer, Second::Pointer},
-    Row{Problem::UnknownNextHeader, 3, 2, 4, 1, Second::Unused, Second::Pointer},
-    Row{Problem::UnknownOption, 12, 0, 4, 2, Second::Pointer, Second::Pointer},
+    row(Problem::NoRoute, plain(3, 0), plain(1, 0)),
+    row(Problem::AddressUnreachable, plain(3, 1), plain(1, 3)),
+    row(Problem::AdminProhibited, plain(3, 13), plain(1, 1)),
+    row(Problem::PortUnreachable, plain(3, 3), plain(1, 4)),
+    row(Problem::HopLimitExceeded, plain(11, 0), plain(3, 0)),
+    row(Problem::TooBig, with_mtu(3, 4), with_mtu(2, 0)),
+    row(Problem::HeaderField, with_pointer(12, 0), with_pointer(4, 0)),
+    row(Problem::UnknownNextHeader, plain(3, 2), with_pointer(4, 1)),
+    row(Problem::UnknownOption, with_pointer(12, 0), with_pointer(4, 2)),
 };
 
 constexpr bool rows_follow_problems() {
@@ -117,14 +136,15 @@ bool deserves_error(const IpPacket<F>& packet, Problem problem) {
 }
 
 template <Family F>
-std::uint32_t second_word(const Row& row, std::uint32_t value) {
-    switch (std::is_same_v<F, V4> ? row.second4 : row.second6) {
+std::uint32_t second_word(Second second, std::uint32_t value) {
+    constexpr bool kIsV4 = std::is_same_v<F, V4>;
+    switch (second) {
         case Second::Mtu: {
             const std::uint32_t mtu = std::max(value, Messages<F>::kLeastMtu);
-            return std::is_same_v<F, V4> ? std::min(mtu, 0xffffU) : mtu;
+            return kIsV4 ? std::min(mtu, 0xffffU) : mtu;
         }
         case Second::Pointer:
-            return std::is_same_v<F, V4> ? (value & 0xffU) << 24U : value;
+            return kIsV4 ? (value & 0xffU) << 24U : value;
         case Second::Unused:
             break;
     }
@@ -164,14 +184,15 @@ std::optional<Frame> error_message(Bytes frame, const Report& report, const Spea
     if (!packet || !deserves_error(*packet, report.problem)) {
         return std::nullopt;
     }
-    const Row& row = kRows[static_cast<std::size_t>(report.problem)];
+    const Row& told = kRows[static_cast<std::size_t>(report.problem)];
+    const Shape& shape = std::is_same_v<F, V4> ? told.v4 : told.v6;
     constexpr std::size_t kLargestQuote =
         Messages<F>::kLargestError - Messages<F>::kHeaderBytes - sizeof(IcmpHeader);
     Writer w;
-    w.u8(std::is_same_v<F, V4> ? row.type4 : row.type6);
-    w.u8(std::is_same_v<F, V4> ? row.code4 : row.code6);
+    w.u8(shape.type);
+    w.u8(shape.code);
     w.u16(0);
-    w.u32(second_word<F>(row, report.value));
+    w.u32(second_word<F>(shape.second, report.value));
     w.bytes(packet->packet.first(std::min(packet->packet.size(), kLargestQuote)));
     return icmp_frame<F>(
         {.link_source = speaker.mac,

@@ -71,7 +71,8 @@ std::optional<Message> parse_neighbor_solicitation(const Envelope& envelope, Rea
     if (!options || !is_unicast(target)) {
         return std::nullopt;
     }
-    NeighborSolicitation m{envelope, target, options->source_mac};
+    NeighborSolicitation m{
+        .envelope = envelope, .target = target, .source_mac = options->source_mac};
     if (m.is_dad() && (m.source_mac || !is_solicited_node(envelope.destination))) {
         return std::nullopt;
     }
@@ -105,7 +106,7 @@ std::optional<Message> parse_router_solicitation(const Envelope& envelope, Reade
     if (!options || (envelope.source.is_unspecified() && options->source_mac)) {
         return std::nullopt;
     }
-    return RouterSolicitation{envelope, options->source_mac};
+    return RouterSolicitation{.envelope = envelope, .source_mac = options->source_mac};
 }
 
 /// RFC 4861 6.1.2.
@@ -118,7 +119,12 @@ std::optional<Message> parse_router_advertisement(const Envelope& envelope, Read
     if (!options || !envelope.source.is_link_local()) {
         return std::nullopt;
     }
-    return RouterAdvertisement{envelope, hop_limit, lifetime, options->source_mac, options->mtu};
+    return RouterAdvertisement{
+        .envelope = envelope,
+        .hop_limit = hop_limit,
+        .lifetime = lifetime,
+        .source_mac = options->source_mac,
+        .mtu = options->mtu};
 }
 
 void put_link_layer(Writer& w, std::uint8_t type, Mac mac) {
@@ -176,7 +182,10 @@ std::optional<Message> parse(Bytes frame) {
         return std::nullopt;
     }
     const Envelope envelope{
-        packet->link.source, packet->link.destination, packet->source, packet->destination};
+        .link_source = packet->link.source,
+        .link_destination = packet->link.destination,
+        .source = packet->source,
+        .destination = packet->destination};
     switch (type) {
         case kRouterSolicitation:
             return parse_router_solicitation(envelope, r);
@@ -201,7 +210,11 @@ Frame neighbor_solicitation(Mac sender_mac, Ip6 sender, Ip6 target, std::optiona
         put_link_layer(w, kSourceLinkLayer, sender_mac);
     }
     return send(
-        {sender_mac, unicast_to.value_or(multicast_mac(destination)), sender, destination}, w);
+        {.link_source = sender_mac,
+         .link_destination = unicast_to.value_or(multicast_mac(destination)),
+         .source = sender,
+         .destination = destination},
+        w);
 }
 
 Frame neighbor_advertisement(
@@ -209,25 +222,40 @@ Frame neighbor_advertisement(
     flags.solicited = !asked.is_dad();
     if (asked.is_dad()) {
         return send_advertisement(
-            {answer_mac, multicast_mac(kAllNodes), sender, kAllNodes}, asked.target, flags);
+            {.link_source = answer_mac,
+             .link_destination = multicast_mac(kAllNodes),
+             .source = sender,
+             .destination = kAllNodes},
+            asked.target,
+            flags);
     }
     const Envelope& from = asked.envelope;
     return send_advertisement(
-        {answer_mac, asked.source_mac.value_or(from.link_source), sender, from.source},
+        {.link_source = answer_mac,
+         .link_destination = asked.source_mac.value_or(from.link_source),
+         .source = sender,
+         .destination = from.source},
         asked.target,
         flags);
 }
 
 Frame unsolicited_advertisement(Mac mac, Ip6 address) {
     return send_advertisement(
-        {mac, multicast_mac(kAllNodes), address, kAllNodes},
+        {.link_source = mac,
+         .link_destination = multicast_mac(kAllNodes),
+         .source = address,
+         .destination = kAllNodes},
         address,
         {.router = true, .solicited = false, .override_cached = true});
 }
 
 Frame router_advertisement(
     const RouterSolicitation* asked, Mac router_mac, const RouterOffer& offer) {
-    Envelope to{router_mac, multicast_mac(kAllNodes), link_local(router_mac), kAllNodes};
+    Envelope to{
+        .link_source = router_mac,
+        .link_destination = multicast_mac(kAllNodes),
+        .source = link_local(router_mac),
+        .destination = kAllNodes};
     if (asked != nullptr && !asked->envelope.source.is_unspecified()) {
         to.link_destination = asked->source_mac.value_or(asked->envelope.link_source);
         to.destination = asked->envelope.source;

@@ -346,7 +346,7 @@ void Neighbors<F>::solicit(Slot slot, TimePoint now, Actions& out) {
 
 template <Family F>
 void Neighbors<F>::on_deadline(Slot slot, TimePoint now, Actions& out) {
-    Entry& entry = slot->second;
+    const Entry& entry = slot->second;
     switch (entry.state) {
         case NeighborState::Failed:  // may be asked again
         case NeighborState::Stale:   // not used for long

@@ -45,7 +45,7 @@ class TokenBucket {
   private:
     std::chrono::nanoseconds interval_;
     std::chrono::nanoseconds tolerance_;
-    TimePoint next_{};  // the clock's epoch: long ago
+    TimePoint next_;  // the clock's epoch: long ago
 };
 
 /// A bucket per port inside one for all: a busy port is refused before it takes from the others.
