@@ -1,0 +1,46 @@
+// Documents: YAML or JSON text as a plain tree in which every node knows its line.
+//
+// The only place that knows the YAML library; its exceptions end here.  A document is one part of a
+// file between "---" lines.  Refused, because the tree would not be what the text says: aliases,
+// keys given twice, more than 64 levels.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "vrouter/net/result.h"
+
+namespace vr::policy {
+
+struct Node {
+    enum class Type { Null, Scalar, List, Map };
+
+    Type type = Type::Null;
+    int line = 0;             ///< in the file, from 1
+    bool quoted = false;      ///< Scalar: written in quotes, so a text whatever it looks like
+    std::string text;         ///< Scalar
+    std::vector<Node> items;  ///< List
+    std::vector<std::pair<std::string, Node>> fields;  ///< Map, in the order written
+
+    /// The value of `key`, or nullptr when it is absent or null.
+    [[nodiscard]] const Node* find(std::string_view key) const;
+};
+
+struct Document {
+    Node root;
+    std::string text;  ///< as written, without its "---" line
+};
+
+/// Empty documents are left out.  The error reads "FILE:LINE: ...".
+[[nodiscard]] Result<std::vector<Document>> parse_documents(
+    std::string_view file, std::string_view text);
+
+[[nodiscard]] std::string to_yaml(const Node& node);
+
+/// One line of JSON; unquoted scalars that read as numbers or booleans become such.
+[[nodiscard]] std::string to_json(const Node& node);
+
+}  // namespace vr::policy

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/model.h"
+
+#include <algorithm>
+#include <array>
+
+namespace vr::policy {
+
+namespace {
+
+constexpr std::array kKinds{
+    KindRow{Kind::BGPConfiguration, "BGPConfiguration", "bgpconfigurations", false},
+    KindRow{Kind::BGPPeer, "BGPPeer", "bgppeers", false},
+    KindRow{Kind::GlobalNetworkPolicy, "GlobalNetworkPolicy", "globalnetworkpolicies", false},
+    KindRow{Kind::GlobalNetworkSet, "GlobalNetworkSet", "globalnetworksets", false},
+    KindRow{Kind::IPPool, "IPPool", "ippools", false},
+    KindRow{Kind::NetworkPolicy, "NetworkPolicy", "networkpolicies", true},
+    KindRow{Kind::NetworkSet, "NetworkSet", "networksets", true},
+    KindRow{Kind::Node, "Node", "nodes", false},
+    KindRow{Kind::Profile, "Profile", "profiles", false},
+    KindRow{Kind::Tier, "Tier", "tiers", false},
+    KindRow{Kind::WorkloadEndpoint, "WorkloadEndpoint", "workloadendpoints", true},
+};
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+}  // namespace
+
+std::span<const KindRow> kinds() {
+    return kKinds;
+}
+
+const KindRow& row_of(Kind kind) {
+    return kKinds[static_cast<std::size_t>(kind)];
+}
+
+std::optional<Kind> find_kind(std::string_view text) {
+    for (const auto& row : kKinds) {
+        if (equal_ignoring_case(text, row.name) || equal_ignoring_case(text, row.plural)) {
+            return row.kind;
+        }
+    }
+    return std::nullopt;
+}
+
+std::string to_string(const Key& key) {
+    const std::string kind(row_of(key.kind).name);
+    return key.ns.empty() ? kind + " " + key.name : kind + " " + key.ns + "/" + key.name;
+}
+
+std::optional<Tier> built_in_tier(std::string_view name) {
+    if (name == "default") {
+        return Tier{1'000'000, TierDefault::Deny};
+    }
+    if (name == "kube-admin") {
+        return Tier{1'000, TierDefault::Pass};
+    }
+    if (name == "kube-baseline") {
+        return Tier{10'000'000, TierDefault::Pass};
+    }
+    return std::nullopt;
+}
+
+}  // namespace vr::policy

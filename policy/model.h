@@ -1,0 +1,297 @@
+// The model: Calico's v3 objects as types, in the words of POLICY 2.
+//
+// Plain values that compare; everything in them has been checked by resource.cc.  Selectors and
+// rules are kept as written: what they mean together is the business of scope.h and compiler.h.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "policy/selector.h"
+#include "vrouter/dataplane/acl.h"
+#include "vrouter/net/addr.h"
+#include "vrouter/net/ids.h"
+#include "vrouter/net/prefix.h"
+#include "vrouter/workload.h"
+
+namespace vr::policy {
+
+enum class Kind : std::uint8_t {
+    BGPConfiguration,
+    BGPPeer,
+    GlobalNetworkPolicy,
+    GlobalNetworkSet,
+    IPPool,
+    NetworkPolicy,
+    NetworkSet,
+    Node,
+    Profile,
+    Tier,
+    WorkloadEndpoint,
+};
+
+struct KindRow {
+    Kind kind;
+    std::string_view name;    ///< "NetworkPolicy"
+    std::string_view plural;  ///< "networkpolicies", as in datastore keys
+    bool namespaced;
+};
+
+/// Every kind that is acted upon, sorted by name.
+[[nodiscard]] std::span<const KindRow> kinds();
+[[nodiscard]] const KindRow& row_of(Kind kind);
+/// By name or plural, in any case.
+[[nodiscard]] std::optional<Kind> find_kind(std::string_view text);
+
+/// What makes an object unique.
+struct Key {
+    Kind kind = Kind::WorkloadEndpoint;
+    std::string ns;  ///< empty for kinds without a namespace
+    std::string name;
+
+    friend auto operator<=>(const Key&, const Key&) = default;
+};
+
+/// "NetworkPolicy prod/web", "Profile kns.prod"
+[[nodiscard]] std::string to_string(const Key& key);
+
+enum class Direction : std::uint8_t { Ingress, Egress };
+
+// --- rules ----------------------------------------------------------------------------------
+
+/// Port of an endpoint that rules may name.
+struct NamedPort {
+    std::string name;
+    std::uint8_t protocol = 0;
+    L4Port port;
+
+    friend bool operator==(const NamedPort&, const NamedPort&) = default;
+};
+
+/// A rule's port: numbers, or the name of a NamedPort.
+using PortMatch = std::variant<acl::PortRange, std::string>;
+
+struct Protocol {
+    std::uint8_t number = 0;
+    bool by_name = false;  ///< ICMP and ICMPv6 imply their family only when named
+
+    friend bool operator==(const Protocol&, const Protocol&) = default;
+};
+
+struct ServiceAccounts {
+    std::vector<std::string> names;
+    std::optional<Selector> selector;
+
+    friend bool operator==(const ServiceAccounts&, const ServiceAccounts&) = default;
+};
+
+/// Source or destination of a rule; empty means no criterion.
+struct EntityMatch {
+    std::vector<IpPrefix> nets;
+    std::vector<IpPrefix> not_nets;
+    std::optional<Selector> selector;
+    std::optional<Selector> not_selector;
+    std::optional<Selector> namespace_selector;
+    std::optional<ServiceAccounts> service_accounts;
+    std::vector<PortMatch> ports;
+    std::vector<PortMatch> not_ports;
+
+    friend bool operator==(const EntityMatch&, const EntityMatch&) = default;
+};
+
+struct RuleMatch {
+    std::optional<int> ip_version;  ///< 4 or 6
+    std::optional<Protocol> protocol;
+    std::optional<Protocol> not_protocol;
+    std::optional<acl::IcmpMatch> icmp;
+    std::optional<acl::IcmpMatch> not_icmp;
+    EntityMatch source;
+    EntityMatch destination;
+
+    friend bool operator==(const RuleMatch&, const RuleMatch&) = default;
+};
+
+enum class RuleAction : std::uint8_t { Allow, Deny, Log, Pass };
+
+struct Rule {
+    RuleAction action = RuleAction::Deny;
+    RuleMatch match;
+
+    friend bool operator==(const Rule&, const Rule&) = default;
+};
+
+// --- objects --------------------------------------------------------------------------------
+
+struct WorkloadEndpoint {
+    std::string orchestrator;
+    std::string node;
+    std::string interface_name;
+    std::optional<Mac> mac;
+    std::vector<IpPrefix> networks;  ///< empty: the endpoint is ignored, POLICY 2.2
+    std::vector<std::string> profiles;
+    std::vector<NamedPort> ports;
+    std::string service_account;
+    bool active = true;
+    Attachment attachment;
+
+    friend bool operator==(const WorkloadEndpoint&, const WorkloadEndpoint&) = default;
+};
+
+/// Directions that a policy governs (types).
+enum class Governs : std::uint8_t { Ingress, Egress, Both };
+
+[[nodiscard]] constexpr bool governs(Governs types, Direction direction) {
+    return types == Governs::Both ||
+           (types == Governs::Ingress) == (direction == Direction::Ingress);
+}
+
+/// When a GlobalNetworkPolicy acts, POLICY 2.6; all but Normal are for host endpoints only.
+enum class Hook : std::uint8_t { Normal, Untracked, PreDnat };
+
+/// NetworkPolicy and GlobalNetworkPolicy.
+struct Policy {
+    std::string name;  ///< as written by the user; the stored name may carry "default."
+    std::string tier = "default";
+    std::optional<double> order;  ///< absent: last
+    Selector selector;
+    std::optional<Selector> namespace_selector;
+    std::optional<Selector> service_account_selector;
+    Governs types = Governs::Both;
+    std::vector<Rule> ingress;
+    std::vector<Rule> egress;
+    Hook hook = Hook::Normal;
+
+    [[nodiscard]] const std::vector<Rule>& rules(Direction direction) const {
+        return direction == Direction::Ingress ? ingress : egress;
+    }
+
+    friend bool operator==(const Policy&, const Policy&) = default;
+};
+
+struct Profile {
+    std::vector<Rule> ingress;
+    std::vector<Rule> egress;
+    Labels labels_to_apply;
+
+    [[nodiscard]] const std::vector<Rule>& rules(Direction direction) const {
+        return direction == Direction::Ingress ? ingress : egress;
+    }
+
+    friend bool operator==(const Profile&, const Profile&) = default;
+};
+
+/// What happens at the end of a tier, POLICY 2.5 step 6.
+enum class TierDefault : std::uint8_t { Deny, Pass };
+
+struct Tier {
+    std::optional<double> order;  ///< absent: last
+    TierDefault default_action = TierDefault::Deny;
+
+    friend bool operator==(const Tier&, const Tier&) = default;
+};
+
+/// NetworkSet and GlobalNetworkSet.
+struct NetworkSet {
+    std::vector<IpPrefix> nets;
+
+    friend bool operator==(const NetworkSet&, const NetworkSet&) = default;
+};
+
+struct IpPool {
+    IpPrefix cidr;
+    int block_size = 0;  ///< 0: the family's default, 26 or 122
+    bool nat_outgoing = false;
+    bool disabled = false;
+    bool disable_bgp_export = false;
+    Selector node_selector;
+    std::vector<std::string> allowed_uses;
+
+    friend bool operator==(const IpPool&, const IpPool&) = default;
+};
+
+/// A Calico Node.
+struct ClusterNode {
+    std::optional<Asn> as_number;
+    std::optional<Ip4> address4;  ///< spec.bgp.ipv4Address without its length
+    std::optional<Ip6> address6;
+    std::optional<Ip4> route_reflector_cluster;
+
+    friend bool operator==(const ClusterNode&, const ClusterNode&) = default;
+};
+
+struct SecretRef {
+    std::string name;
+    std::string key;
+
+    friend bool operator==(const SecretRef&, const SecretRef&) = default;
+};
+
+struct BgpPeer {
+    std::string node;                       ///< this node only; empty: see node_selector
+    std::optional<Selector> node_selector;  ///< both absent: every node
+    std::optional<IpAddr> peer_ip;          ///< absent: peer_selector chooses nodes
+    std::optional<L4Port> peer_port;
+    std::optional<Asn> as_number;
+    std::optional<Selector> peer_selector;
+    std::optional<Asn> local_as;
+    std::optional<SecretRef> password;
+    bool keep_original_next_hop = false;
+    bool passive_source = false;  ///< sourceAddress: None
+    std::optional<int> max_restart_seconds;
+    std::optional<int> keepalive_seconds;
+    std::optional<int> ttl_security;
+    int allowed_local_as = 0;
+    std::vector<std::string> filters;
+
+    friend bool operator==(const BgpPeer&, const BgpPeer&) = default;
+};
+
+struct BgpConfiguration {
+    bool node_mesh = true;  ///< nodeToNodeMeshEnabled
+    std::optional<Asn> as_number;
+    std::optional<L4Port> listen_port;
+
+    friend bool operator==(const BgpConfiguration&, const BgpConfiguration&) = default;
+};
+
+using Spec = std::variant<
+    BgpConfiguration,
+    BgpPeer,
+    ClusterNode,
+    IpPool,
+    NetworkSet,
+    Policy,
+    Profile,
+    Tier,
+    WorkloadEndpoint>;
+
+struct Resource {
+    Key key;
+    Labels labels;
+    Spec spec;
+
+    template <typename T>
+    [[nodiscard]] const T& as() const {
+        return std::get<T>(spec);
+    }
+
+    friend bool operator==(const Resource&, const Resource&) = default;
+};
+
+using ResourcePtr = std::shared_ptr<const Resource>;
+
+/// The profile that allows everything and is never stored, POLICY 2.5 step 7.
+inline constexpr std::string_view kDefaultAllowProfile = "projectcalico-default-allow";
+
+/// The tiers that exist without a Tier object, POLICY 2.5.
+[[nodiscard]] std::optional<Tier> built_in_tier(std::string_view name);
+
+}  // namespace vr::policy

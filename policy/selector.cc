@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/selector.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace vr::policy {
+
+namespace {
+
+constexpr std::string_view kNamespaceLabel = "projectcalico.org/namespace";
+
+enum class Op {
+    All,
+    Global,
+    Has,
+    Equal,
+    NotEqual,
+    Contains,
+    StartsWith,
+    EndsWith,
+    In,
+    NotIn,
+    Not,
+    And,
+    Or
+};
+
+}  // namespace
+
+struct Selector::Node {
+    Op op = Op::All;
+    std::string label;
+    std::vector<std::string> values;                    ///< In, NotIn: sorted, no doubles
+    std::vector<std::shared_ptr<const Node>> operands;  ///< Not: one; And, Or: two or more
+};
+
+namespace {
+
+using Node = Selector::Node;
+using NodePtr = std::shared_ptr<const Node>;
+
+NodePtr make(Op op, std::string label = {}, std::vector<std::string> values = {}) {
+    std::ranges::sort(values);
+    const auto doubles = std::ranges::unique(values);
+    values.erase(doubles.begin(), doubles.end());
+    return std::make_shared<const Node>(Node{op, std::move(label), std::move(values), {}});
+}
+
+NodePtr make(Op op, std::vector<NodePtr> operands) {
+    return std::make_shared<const Node>(Node{op, {}, {}, std::move(operands)});
+}
+
+bool evaluate(const Node& node, const Labels& labels, Selector::Worth worth) {
+    const auto holds = [&](const NodePtr& operand) { return evaluate(*operand, labels, worth); };
+    switch (node.op) {
+        case Op::All:
+            return worth.all;
+        case Op::Global:
+            return worth.global;
+        case Op::Not:
+            return !holds(node.operands.front());
+        case Op::And:
+            return std::ranges::all_of(node.operands, holds);
+        case Op::Or:
+            return std::ranges::any_of(node.operands, holds);
+        default:
+            break;
+    }
+    const auto label = labels.find(node.label);
+    if (label == labels.end()) {
+        return node.op == Op::NotEqual || node.op == Op::NotIn;
+    }
+    const std::string& value = label->second;
+    switch (node.op) {
+        case Op::Has:
+            return true;
+        case Op::Equal:
+            return value == node.values.front();
+        case Op::NotEqual:
+            return value != node.values.front();
+        case Op::Contains:
+            return value.find(node.values.front()) != std::string::npos;
+        case Op::StartsWith:
+            return value.starts_with(node.values.front());
+        case Op::EndsWith:
+            return value.ends_with(node.values.front());
+        case Op::In:
+            return std::ranges::binary_search(node.values, value);
+        default:
+            return !std::ranges::binary_search(node.values, value);
+    }
+}
+
+std::string quote(const std::string& value) {
+    const char mark = value.find('"') == std::string::npos ? '"' : '\'';
+    return mark + value + mark;
+}
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator) {
+    return fmt::format("{}", fmt::join(parts, separator));
+}
+
+std::string canonical(const Node& node) {
+    std::vector<std::string> parts;
+    for (const auto& operand : node.operands) {
+        parts.push_back(canonical(*operand));
+    }
+    for (const auto& value : node.values) {
+        parts.push_back(quote(value));
+    }
+    const auto infix = [&](std::string_view word) {
+        return fmt::format("{} {} {}", node.label, word, parts.front());
+    };
+    switch (node.op) {
+        case Op::All:
+            return "all()";
+        case Op::Global:
+            return "global()";
+        case Op::Has:
+            return "has(" + node.label + ")";
+        case Op::Equal:
+            return infix("==");
+        case Op::NotEqual:
+            return infix("!=");
+        case Op::Contains:
+            return infix("contains");
+        case Op::StartsWith:
+            return infix("starts with");
+        case Op::EndsWith:
+            return infix("ends with");
+        case Op::In:
+            return node.label + " in {" + join(parts, ", ") + "}";
+        case Op::NotIn:
+            return node.label + " not in {" + join(parts, ", ") + "}";
+        case Op::Not:
+            return "!" + parts.front();
+        case Op::And:
+            return "(" + join(parts, " && ") + ")";
+        case Op::Or:
+            break;
+    }
+    return "(" + join(parts, " || ") + ")";
+}
+
+NodePtr with_prefix(const NodePtr& node, std::string_view prefix) {
+    if (node->op == Op::All || node->op == Op::Global) {
+        NodePtr has = make(Op::Has, std::string(kNamespaceLabel));
+        return node->op == Op::All ? has : make(Op::Not, std::vector<NodePtr>{has});
+    }
+    Node copy = *node;
+    if (!copy.label.empty()) {
+        copy.label.insert(0, prefix);
+    }
+    for (auto& operand : copy.operands) {
+        operand = with_prefix(operand, prefix);
+    }
+    return std::make_shared<const Node>(std::move(copy));
+}
+
+std::optional<Selector::Restriction> restrict(const Node& node) {
+    switch (node.op) {
+        case Op::Equal:
+        case Op::In:
+            return Selector::Restriction{node.label, node.values};
+        case Op::Has:
+        case Op::Contains:
+        case Op::StartsWith:
+        case Op::EndsWith:
+            return Selector::Restriction{node.label, {}};
+        case Op::And: {
+            // One operand's condition is enough; the one that names values is the sharpest.
+            std::optional<Selector::Restriction> best;
+            for (const auto& operand : node.operands) {
+                auto found = restrict(*operand);
+                if (found && (!best || (best->values.empty() && !found->values.empty()))) {
+                    best = std::move(found);
+                }
+            }
+            return best;
+        }
+        default:
+            return std::nullopt;
+    }
+}
+
+bool is_label_character(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_./-").find(c) != std::string_view::npos;
+}
+
+/// Recursive descent over the text; the first error is remembered and ends everything.
+class Parser {
+  public:
+    explicit Parser(std::string_view text) : text_(text) {}
+
+    Result<NodePtr> parse() {
+        if (text_.size() > Selector::kMaxLength) {
+            return fail(fmt::format("longer than {} characters", Selector::kMaxLength));
+        }
+        skip_blanks();
+        if (at_end()) {
+            return make(Op::All);
+        }
+        NodePtr root = parse_or();
+        skip_blanks();
+        if (error_.empty() && !at_end()) {
+            refuse("expected && or || or the end");
+        }
+        if (!error_.empty()) {
+            return fail(error_);
+        }
+        return root;
+    }
+
+  private:
+    [[nodiscard]] bool at_end() const { return position_ >= text_.size(); }
+
+    void skip_blanks() {
+        while (!at_end() && (text_[position_] == ' ' || text_[position_] == '\t')) {
+            ++position_;
+        }
+    }
+
+    NodePtr refuse(std::string_view what) {
+        if (error_.empty()) {
+            error_ = fmt::format("column {}: {}", position_ + 1, what);
+        }
+        return nullptr;
+    }
+
+    /// Takes `word` after blanks, if it is there.
+    bool accept(std::string_view word) {
+        skip_blanks();
+        if (!text_.substr(position_).starts_with(word)) {
+            return false;
+        }
+        position_ += word.size();
+        return true;
+    }
+
+    /// Takes two words with any number of blanks, or none, between them.
+    bool accept(std::string_view first, std::string_view second) {
+        const std::size_t start = position_;
+        if (accept(first) && accept(second)) {
+            return true;
+        }
+        position_ = start;
+        return false;
+    }
+
+    NodePtr parse_chain(Op op, std::string_view sign, NodePtr (Parser::*operand)()) {
+        std::vector<NodePtr> operands;
+        do {
+            NodePtr next = (this->*operand)();
+            if (!next) {
+                return nullptr;
+            }
+            operands.push_back(std::move(next));
+        } while (accept(sign));
+        return operands.size() == 1 ? operands.front() : make(op, std::move(operands));
+    }
+
+    NodePtr parse_or() { return parse_chain(Op::Or, "||", &Parser::parse_and); }
+
+    NodePtr parse_and() { return parse_chain(Op::And, "&&", &Parser::parse_operation); }
+
+    NodePtr parse_operation() {
+        bool negate = false;
+        while (accept("!")) {
+            negate = !negate;
+        }
+        NodePtr node = accept("(") ? parse_bracket() : parse_condition();
+        return node && negate ? make(Op::Not, std::vector<NodePtr>{node}) : node;
+    }
+
+    NodePtr parse_bracket() {
+        if (++depth_ > Selector::kMaxDepth) {
+            return refuse("too many nested brackets");
+        }
+        NodePtr node = parse_or();
+        if (node && !accept(")")) {
+            return refuse("expected ')'");
+        }
+        --depth_;
+        return node;
+    }
+
+    NodePtr parse_condition() {
+        if (accept("all(")) {
+            return accept(")") ? make(Op::All) : refuse("expected ')'");
+        }
+        if (accept("global(")) {
+            return accept(")") ? make(Op::Global) : refuse("expected ')'");
+        }
+        if (accept("has(")) {
+            auto label = parse_label();
+            if (!label) {
+                return nullptr;
+            }
+            return accept(")") ? make(Op::Has, std::move(*label)) : refuse("expected ')'");
+        }
+        auto label = parse_label();
+        return label ? parse_operator(std::move(*label)) : nullptr;
+    }
+
+    std::optional<std::string> parse_label() {
+        skip_blanks();
+        const std::size_t start = position_;
+        while (!at_end() && is_label_character(text_[position_])) {
+            ++position_;
+        }
+        const std::size_t length = position_ - start;
+        if (length == 0 || length > Selector::kMaxLabelLength) {
+            position_ = start;
+            refuse(
+                length == 0 ? "expected a label, has(), all(), global(), '!' or '('"
+                            : "label longer than 512 characters");
+            return std::nullopt;
+        }
+        return std::string(text_.substr(start, length));
+    }
+
+    NodePtr parse_operator(std::string label) {
+        if (accept("in")) {
+            return parse_members(Op::In, std::move(label));
+        }
+        if (accept("not", "in")) {
+            return parse_members(Op::NotIn, std::move(label));
+        }
+        std::optional<Op> op;
+        if (accept("==")) {
+            op = Op::Equal;
+        } else if (accept("!=")) {
+            op = Op::NotEqual;
+        } else if (accept("contains")) {
+            op = Op::Contains;
+        } else if (accept("starts", "with")) {
+            op = Op::StartsWith;
+        } else if (accept("ends", "with")) {
+            op = Op::EndsWith;
+        }
+        if (!op) {
+            return refuse(
+                "expected ==, !=, in, not in, contains, starts with or ends with after a label");
+        }
+        auto value = parse_literal();
+        return value ? make(*op, std::move(label), {std::move(*value)}) : nullptr;
+    }
+
+    std::optional<std::string> parse_literal() {
+        skip_blanks();
+        if (at_end() || (text_[position_] != '\'' && text_[position_] != '"')) {
+            refuse("expected a text in quotes");
+            return std::nullopt;
+        }
+        const std::size_t end = text_.find(text_[position_], position_ + 1);
+        if (end == std::string_view::npos) {
+            refuse("quote is never closed");
+            return std::nullopt;
+        }
+        std::string value(text_.substr(position_ + 1, end - position_ - 1));
+        position_ = end + 1;
+        return value;
+    }
+
+    /// "{" [literal {"," literal} [","]] "}"
+    NodePtr parse_members(Op op, std::string label) {
+        if (!accept("{")) {
+            return refuse("expected '{'");
+        }
+        std::vector<std::string> members;
+        while (!accept("}")) {
+            auto member = parse_literal();
+            if (!member) {
+                return nullptr;
+            }
+            members.push_back(std::move(*member));
+            if (!accept(",")) {
+                if (!accept("}")) {
+                    return refuse("expected ',' or '}'");
+                }
+                break;
+            }
+        }
+        return make(op, std::move(label), std::move(members));
+    }
+
+    std::string_view text_;
+    std::size_t position_ = 0;
+    int depth_ = 0;
+    std::string error_;
+};
+
+}  // namespace
+
+Selector::Selector() : Selector(make(Op::All)) {}
+
+Selector::Selector(std::shared_ptr<const Node> root)
+    : root_(std::move(root)), text_(std::make_shared<const std::string>(canonical(*root_))) {}
+
+Result<Selector> Selector::parse(std::string_view text) {
+    auto root = Parser(text).parse();
+    if (!root) {
+        return std::unexpected(std::move(root).error());
+    }
+    return Selector(*std::move(root));
+}
+
+Selector Selector::has(std::string label) {
+    return Selector(make(Op::Has, std::move(label)));
+}
+
+Selector Selector::equals(std::string label, std::string value) {
+    return Selector(make(Op::Equal, std::move(label), {std::move(value)}));
+}
+
+Selector Selector::in(std::string label, std::vector<std::string> values) {
+    return Selector(make(Op::In, std::move(label), std::move(values)));
+}
+
+Selector Selector::both(const Selector& left, const Selector& right) {
+    return Selector(make(Op::And, std::vector<NodePtr>{left.root_, right.root_}));
+}
+
+Selector Selector::negated() const {
+    return Selector(make(Op::Not, std::vector<NodePtr>{root_}));
+}
+
+Selector Selector::prefixed(std::string_view prefix) const {
+    return Selector(with_prefix(root_, prefix));
+}
+
+bool Selector::matches(const Labels& labels, Worth worth) const {
+    return evaluate(*root_, labels, worth);
+}
+
+std::optional<Selector::Restriction> Selector::restriction() const {
+    return restrict(*root_);
+}
+
+}  // namespace vr::policy
