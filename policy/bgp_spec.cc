@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/bgp_spec.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+
+#include "policy/match.h"
+
+namespace vr::policy {
+
+namespace {
+
+/// Plain or, RFC 5396, high.low.
+Result<void> parse_asn(const Field& field, std::optional<Asn>& into) {
+    const std::string& text = field.node().text;
+    const char* const end = text.data() + text.size();
+    std::uint32_t high = 0;
+    auto [stop, error] = std::from_chars(text.data(), end, high);
+    if (error == std::errc{} && stop == end) {
+        into = Asn{high};
+        return {};
+    }
+    std::uint32_t low = 0;
+    if (error == std::errc{} && *stop == '.' && high <= 0xffff) {
+        const auto [low_stop, low_error] = std::from_chars(stop + 1, end, low);
+        if (low_error == std::errc{} && low_stop == end && low <= 0xffff) {
+            into = Asn{high << 16U | low};
+            return {};
+        }
+    }
+    return field.error(fmt::format("'{}' is not an AS number", text));
+}
+
+/// "120s", "1m30s", "1h"
+Result<void> parse_duration(const Field& field, std::optional<int>& seconds) {
+    const std::string& text = field.node().text;
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    int total = 0;
+    while (at != end) {
+        int value = 0;
+        const auto [stop, error] = std::from_chars(at, end, value);
+        if (error != std::errc{} || value < 0 || value > 100'000 || stop == end) {
+            break;
+        }
+        const int unit = *stop == 'h' ? 3600 : *stop == 'm' ? 60 : *stop == 's' ? 1 : 0;
+        if (unit == 0 || total > 1'000'000) {
+            break;
+        }
+        total += value * unit;
+        at = stop + 1;
+    }
+    if (text.empty() || at != end) {
+        return field.error(fmt::format("'{}' is not a duration such as 120s", text));
+    }
+    seconds = total;
+    return {};
+}
+
+/// "192.0.2.1", "192.0.2.1:179", "fd00::1", "[fd00::1]:179"
+Result<void> parse_peer_ip(const Field& field, BgpPeer& into) {
+    const std::string& text = field.node().text;
+    std::string_view address = text;
+    std::string_view port;
+    if (text.starts_with('[')) {
+        const std::size_t close = text.find("]:");
+        address = close == std::string::npos ? "" : address.substr(1, close - 1);
+        port = close == std::string::npos ? "" : std::string_view(text).substr(close + 2);
+    } else if (const std::size_t colon = text.find(':');
+               colon != std::string::npos && text.find(':', colon + 1) == std::string::npos) {
+        address = address.substr(0, colon);
+        port = std::string_view(text).substr(colon + 1);
+    }
+    into.peer_ip = parse_ip(address);
+    std::uint16_t number = 0;
+    const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+    const bool port_good =
+        port.empty() ? address.size() == text.size()
+                     : error == std::errc{} && stop == port.data() + port.size() && number != 0;
+    if (!into.peer_ip || !port_good) {
+        return field.error(fmt::format(
+            "'{}' is not an address, expected such as 192.0.2.1, 192.0.2.1:179 or [fd00::1]:179",
+            text));
+    }
+    if (!port.empty()) {
+        into.peer_port = L4Port{number};
+    }
+    return {};
+}
+
+Result<void> parse_password(const Field& field, BgpPeer& into) {
+    const auto ref = field.child("secretKeyRef");
+    const auto name = ref ? ref->child("name") : std::nullopt;
+    const auto key = ref ? ref->child("key") : std::nullopt;
+    if (!name || !key) {
+        return field.error("expected secretKeyRef with name and key");
+    }
+    into.password = SecretRef{name->node().text, key->node().text};
+    return {};
+}
+
+template <auto Member, typename T>
+Result<void> boolean_into(const Field& field, T& into) {
+    return store(field.boolean(), into.*Member);
+}
+
+template <auto Member, typename T>
+Result<void> asn_into(const Field& field, T& into) {
+    return parse_asn(field, into.*Member);
+}
+
+template <auto Member, typename T>
+Result<void> selector_into(const Field& field, T& into) {
+    return parse_optional_selector(field, into.*Member);
+}
+
+template <auto Member, typename T>
+Result<void> duration_into(const Field& field, T& into) {
+    return parse_duration(field, into.*Member);
+}
+
+constexpr std::array<FieldRow<BgpPeer>, 18> kPeerRows{{
+    {"node", [](const Field& f, BgpPeer& p) { return store(f.text(), p.node); }},
+    {"nodeSelector", selector_into<&BgpPeer::node_selector>},
+    {"peerIP", parse_peer_ip},
+    {"asNumber", asn_into<&BgpPeer::as_number>},
+    {"peerSelector", selector_into<&BgpPeer::peer_selector>},
+    {"localASNumber", asn_into<&BgpPeer::local_as>},
+    {"password", parse_password},
+    {"keepOriginalNextHop", boolean_into<&BgpPeer::keep_original_next_hop>},
+    {"nextHopMode", nullptr},
+    {"sourceAddress",
+     [](const Field& f, BgpPeer& p) -> Result<void> {
+         if (f.node().text != "UseNodeIP" && f.node().text != "None") {
+             return f.error("expected UseNodeIP or None");
+         }
+         p.passive_source = f.node().text == "None";
+         return {};
+     }},
+    {"maxRestartTime", duration_into<&BgpPeer::max_restart_seconds>},
+    {"keepaliveTime", duration_into<&BgpPeer::keepalive_seconds>},
+    {"ttlSecurity",
+     [](const Field& f, BgpPeer& p) { return store(f.integer(0, 255), p.ttl_security.emplace()); }},
+    {"numAllowedLocalASNumbers",
+     [](const Field& f, BgpPeer& p) { return store(f.integer(0, 255), p.allowed_local_as); }},
+    {"reachableBy", nullptr},
+    {"filters", [](const Field& f, BgpPeer& p) { return store(f.texts(), p.filters); }},
+    {"reversePeering", nullptr},
+    {"localWorkloadSelector", nullptr},
+}};
+
+}  // namespace
+
+Result<void> parse_labels(const Field& field, Labels& into) {
+    if (auto map = field.expect_map(); !map) {
+        return map;
+    }
+    for (const auto& [name, value] : field.node().fields) {
+        auto text = field.child(name, value).text();
+        if (!text && value.type != Node::Type::Null) {
+            return std::unexpected(std::move(text).error());
+        }
+        into[name] = text.value_or("");
+    }
+    return {};
+}
+
+Result<void> parse_bgp_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
+    static constexpr std::array<FieldRow<BgpConfiguration>, 16> kRows{{
+        {"nodeToNodeMeshEnabled", boolean_into<&BgpConfiguration::node_mesh>},
+        {"asNumber", asn_into<&BgpConfiguration::as_number>},
+        {"listenPort",
+         [](const Field& f, BgpConfiguration& c) { return store_port(f, c.listen_port); }},
+        {"logSeverityScreen", nullptr},
+        {"bindMode", nullptr},
+        {"communities", nullptr},
+        {"prefixAdvertisements", nullptr},
+        {"serviceClusterIPs", nullptr},
+        {"serviceExternalIPs", nullptr},
+        {"serviceLoadBalancerIPs", nullptr},
+        {"serviceLoadBalancerAggregation", nullptr},
+        {"nodeMeshPassword", nullptr},
+        {"nodeMeshMaxRestartTime", nullptr},
+        {"ignoredInterfaces", nullptr},
+        {"ipv4NormalRoutePriority", nullptr},
+        {"ipv6NormalRoutePriority", nullptr},
+    }};
+    BgpConfiguration configuration;
+    auto parsed = parse_fields<BgpConfiguration>(spec, kRows, configuration, Unknown::Warn);
+    into.spec = configuration;
+    return parsed;
+}
+
+Result<void> parse_bgp_peer(const Field& /*object*/, const Field& spec, Resource& into) {
+    BgpPeer peer;
+    if (auto parsed = parse_fields<BgpPeer>(spec, kPeerRows, peer, Unknown::Warn); !parsed) {
+        return parsed;
+    }
+    if (!peer.node.empty() && peer.node_selector) {
+        return spec.error("node and nodeSelector exclude each other");
+    }
+    if (peer.peer_ip.has_value() == peer.peer_selector.has_value()) {
+        return spec.error("a peer needs either peerIP or peerSelector");
+    }
+    if (peer.peer_ip && !peer.as_number) {
+        return spec.error("a peer with peerIP needs asNumber");
+    }
+    into.spec = std::move(peer);
+    return {};
+}
+
+Result<void> parse_ip_pool(const Field& /*object*/, const Field& spec, Resource& into) {
+    static constexpr std::array<FieldRow<IpPool>, 11> kRows{{
+        {"cidr", [](const Field& f, IpPool& p) { return store(parse_net(f), p.cidr); }},
+        {"blockSize",
+         [](const Field& f, IpPool& p) { return store(f.integer(20, 128), p.block_size); }},
+        {"natOutgoing", boolean_into<&IpPool::nat_outgoing>},
+        {"disabled", boolean_into<&IpPool::disabled>},
+        {"disableBGPExport", boolean_into<&IpPool::disable_bgp_export>},
+        {"ipipMode", nullptr},
+        {"vxlanMode", nullptr},
+        {"nodeSelector",
+         [](const Field& f, IpPool& p) { return store(parse_selector(f), p.node_selector); }},
+        {"allowedUses", [](const Field& f, IpPool& p) { return store(f.texts(), p.allowed_uses); }},
+        {"assignmentMode", nullptr},
+        {"namespaceSelector", nullptr},
+    }};
+    IpPool pool;
+    if (auto parsed = parse_fields<IpPool>(spec, kRows, pool, Unknown::Warn); !parsed) {
+        return parsed;
+    }
+    if (!spec.child("cidr")) {
+        return spec.error("a pool needs a cidr");
+    }
+    into.spec = std::move(pool);
+    return {};
+}
+
+Result<void> parse_cluster_node(const Field& /*object*/, const Field& spec, Resource& into) {
+    static constexpr auto kHost = [](const Field& f, auto& address) -> Result<void> {
+        using Address = typename std::remove_reference_t<decltype(address)>::value_type;
+        const std::string& text = f.node().text;
+        address = Address::parse(std::string_view(text).substr(0, text.find('/')));
+        return address || text.empty() ? Result<void>{} : f.error("expected address/length");
+    };
+    static constexpr std::array<FieldRow<ClusterNode>, 7> kBgpRows{{
+        {"asNumber", asn_into<&ClusterNode::as_number>},
+        {"ipv4Address", [](const Field& f, ClusterNode& n) { return kHost(f, n.address4); }},
+        {"ipv6Address", [](const Field& f, ClusterNode& n) { return kHost(f, n.address6); }},
+        {"routeReflectorClusterID",
+         [](const Field& f, ClusterNode& n) { return kHost(f, n.route_reflector_cluster); }},
+        {"ipv4IPIPTunnelAddr", nullptr},
+        {"interfaceName", nullptr},
+        {"interfaceNames", nullptr},
+    }};
+    static constexpr std::array<FieldRow<ClusterNode>, 5> kRows{{
+        {"bgp",
+         [](const Field& f, ClusterNode& n) {
+             return parse_fields<ClusterNode>(f, kBgpRows, n, Unknown::Warn);
+         }},
+        {"addresses", nullptr},
+        {"orchRefs", nullptr},
+        {"ipv4VXLANTunnelAddr", nullptr},
+        {"wireguard", nullptr},
+    }};
+    ClusterNode node;
+    auto parsed = parse_fields<ClusterNode>(spec, kRows, node, Unknown::Warn);
+    into.spec = node;
+    return parsed;
+}
+
+}  // namespace vr::policy

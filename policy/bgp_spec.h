@@ -1,0 +1,33 @@
+// Reads the kinds that policy itself does not use and hands on: BGPConfiguration, BGPPeer, IPPool,
+// Node; and what several kinds share.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "policy/field.h"
+#include "policy/model.h"
+#include "vrouter/net/result.h"
+
+namespace vr::policy {
+
+[[nodiscard]] Result<void> parse_bgp_configuration(
+    const Field& object, const Field& spec, Resource& into);
+[[nodiscard]] Result<void> parse_bgp_peer(const Field& object, const Field& spec, Resource& into);
+[[nodiscard]] Result<void> parse_ip_pool(const Field& object, const Field& spec, Resource& into);
+[[nodiscard]] Result<void> parse_cluster_node(
+    const Field& object, const Field& spec, Resource& into);
+
+/// A map of texts.
+[[nodiscard]] Result<void> parse_labels(const Field& field, Labels& into);
+
+/// 1-65535.
+template <typename To>
+[[nodiscard]] Result<void> store_port(const Field& field, To& into) {
+    auto number = field.integer(1, 65535);
+    if (!number) {
+        return std::unexpected(std::move(number).error());
+    }
+    into = L4Port{static_cast<std::uint16_t>(*number)};
+    return {};
+}
+
+}  // namespace vr::policy

@@ -1,0 +1,647 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/match.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "policy/scope.h"
+
+namespace vr::policy {
+
+namespace {
+
+constexpr std::size_t kMaxNets = 256;
+constexpr std::size_t kMaxPorts = 50;
+constexpr std::uint8_t kIcmp = 1;
+constexpr std::uint8_t kTcp = 6;
+constexpr std::uint8_t kUdp = 17;
+constexpr std::uint8_t kIcmp6 = 58;
+constexpr std::uint8_t kSctp = 132;
+
+struct ProtocolName {
+    std::string_view name;
+    std::uint8_t number;
+};
+
+constexpr std::array kProtocols{
+    ProtocolName{"TCP", kTcp},
+    ProtocolName{"UDP", kUdp},
+    ProtocolName{"ICMP", kIcmp},
+    ProtocolName{"ICMPv6", kIcmp6},
+    ProtocolName{"SCTP", kSctp},
+    ProtocolName{"UDPLite", 136},
+};
+
+bool has_ports(std::uint8_t protocol) {
+    return protocol == kTcp || protocol == kUdp || protocol == kSctp;
+}
+
+bool is_ip6(const IpPrefix& net) {
+    return std::holds_alternative<Prefix<V6>>(net);
+}
+
+bool contains(const IpPrefix& net, const IpAddr& address) {
+    if (const auto* net4 = std::get_if<Prefix<V4>>(&net)) {
+        const auto* ip4 = std::get_if<Ip4>(&address);
+        return ip4 != nullptr && net4->contains(*ip4);
+    }
+    const auto* ip6 = std::get_if<Ip6>(&address);
+    return ip6 != nullptr && std::get<Prefix<V6>>(net).contains(*ip6);
+}
+
+// --- nets, notNets --------------------------------------------------------------------------
+
+Result<void> parse_nets(const Field& field, std::vector<IpPrefix>& into) {
+    return field.each(
+        [&](const Field& item) { return store(parse_net(item), into.emplace_back()); }, kMaxNets);
+}
+
+/// POLICY 2.4: nets of the other family do not count, and where only such are left the rule is
+/// skipped, even for notNets.
+bool all_of_other_family(const std::vector<IpPrefix>& nets, bool ip6) {
+    return !nets.empty() &&
+           std::ranges::none_of(nets, [&](const auto& net) { return is_ip6(net) == ip6; });
+}
+
+bool nets_match(const EntityMatch& match, const SideSample& side, const World& /*world*/) {
+    return match.nets.empty() || std::ranges::any_of(match.nets, [&](const auto& net) {
+               return contains(net, side.address);
+           });
+}
+
+bool not_nets_match(const EntityMatch& match, const SideSample& side, const World& /*world*/) {
+    const bool ip6 = std::holds_alternative<Ip6>(side.address);
+    return !all_of_other_family(match.not_nets, ip6) &&
+           std::ranges::none_of(
+               match.not_nets, [&](const auto& net) { return contains(net, side.address); });
+}
+
+void divide(
+    const std::vector<IpPrefix>& nets,
+    std::vector<Prefix<V4>>& nets4,
+    std::vector<Prefix<V6>>& nets6,
+    acl::Match& all) {
+    for (const auto& net : nets) {
+        if (is_ip6(net)) {
+            nets6.push_back(std::get<Prefix<V6>>(net));
+        } else {
+            nets4.push_back(std::get<Prefix<V4>>(net));
+        }
+    }
+    all.ip4 = all.ip4 && (nets.empty() || !nets4.empty());
+    all.ip6 = all.ip6 && (nets.empty() || !nets6.empty());
+}
+
+void lower_nets(
+    const EntityMatch& match, const std::string& /*ns*/, LoweredSide& side, acl::Match& all) {
+    divide(match.nets, side.match.nets4, side.match.nets6, all);
+}
+
+void lower_not_nets(
+    const EntityMatch& match, const std::string& /*ns*/, LoweredSide& side, acl::Match& all) {
+    divide(match.not_nets, side.match.not_nets4, side.match.not_nets6, all);
+    const auto everything = [](const auto& net) { return net.length() == 0; };
+    all.ip4 = all.ip4 && std::ranges::none_of(side.match.not_nets4, everything);
+    all.ip6 = all.ip6 && std::ranges::none_of(side.match.not_nets6, everything);
+}
+
+// --- selectors ------------------------------------------------------------------------------
+
+bool is_account(const ServiceAccounts& accounts, const Labels& labels) {
+    if (accounts.selector &&
+        !selects_unprefixed(*accounts.selector, labels, kServiceAccountPrefix)) {
+        return false;
+    }
+    const auto account = labels.find(kServiceAccountLabel);
+    return accounts.names.empty() ||
+           (account != labels.end() && std::ranges::count(accounts.names, account->second) > 0);
+}
+
+bool has_positive_selector(const EntityMatch& match, const World& world) {
+    return match.selector || match.namespace_selector || match.service_accounts ||
+           (match.not_selector && !world.ns.empty());
+}
+
+/// `item` satisfies everything positive that this side of the rule says about labels.
+bool is_selected(const EntityMatch& match, const Labelled& item, const World& world) {
+    const auto ns = item.labels.find(kNamespaceLabel);
+    if (match.namespace_selector) {
+        if (!selects_unprefixed(*match.namespace_selector, item.labels, kNamespacePrefix)) {
+            return false;
+        }
+    } else if (
+        has_positive_selector(match, world) && !world.ns.empty() &&
+        (ns == item.labels.end() || ns->second != world.ns)) {
+        return false;
+    }
+    if (match.service_accounts && !is_account(*match.service_accounts, item.labels)) {
+        return false;
+    }
+    if (match.selector && !match.selector->matches(item.labels)) {
+        return false;
+    }
+    return !has_positive_selector(match, world) || !match.not_selector ||
+           !match.not_selector->matches(item.labels);
+}
+
+bool owns(const Labelled& item, const IpAddr& address) {
+    return std::ranges::any_of(
+        item.networks, [&](const auto& net) { return contains(net, address); });
+}
+
+bool selector_matches(const EntityMatch& match, const SideSample& side, const World& world) {
+    if (has_positive_selector(match, world)) {
+        return std::ranges::any_of(world.labelled, [&](const auto& item) {
+            return owns(item, side.address) && is_selected(match, item, world);
+        });
+    }
+    return !match.not_selector || std::ranges::none_of(world.labelled, [&](const auto& item) {
+        return owns(item, side.address) && match.not_selector->matches(item.labels);
+    });
+}
+
+void lower_selector(
+    const EntityMatch& match, const std::string& ns, LoweredSide& side, acl::Match& /*all*/) {
+    auto scope = entity_scope(match, ns);
+    side.group = std::move(scope.in);
+    side.not_group = std::move(scope.not_in);
+}
+
+Result<void> parse_service_accounts(const Field& field, EntityMatch& into) {
+    static constexpr std::array<FieldRow<ServiceAccounts>, 2> kRows{{
+        {"names", [](const Field& f, ServiceAccounts& a) { return store(f.texts(), a.names); }},
+        {"selector",
+         [](const Field& f, ServiceAccounts& a) { return parse_optional_selector(f, a.selector); }},
+    }};
+    ServiceAccounts accounts;
+    if (auto parsed = parse_fields<ServiceAccounts>(field, kRows, accounts, Unknown::Refuse);
+        !parsed) {
+        return parsed;
+    }
+    if (accounts.selector || !accounts.names.empty()) {
+        into.service_accounts = std::move(accounts);
+    }
+    return {};
+}
+
+// --- ports ----------------------------------------------------------------------------------
+
+std::optional<std::uint16_t> port_number(std::string_view text) {
+    std::uint16_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+        return std::nullopt;
+    }
+    return number;
+}
+
+bool is_port_name(std::string_view text) {
+    return !text.empty() && text.size() <= 128 && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '.' || c == '-';
+    });
+}
+
+Result<PortMatch> parse_port(const Field& field) {
+    auto text = field.text();
+    if (!text) {
+        return std::unexpected(std::move(text).error());
+    }
+    const std::size_t colon = text->find(':');
+    const auto first = port_number(std::string_view(*text).substr(0, colon));
+    const auto last =
+        colon == std::string::npos ? first : port_number(std::string_view(*text).substr(colon + 1));
+    if (first && last && *first <= *last) {
+        return acl::PortRange{L4Port{*first}, L4Port{*last}};
+    }
+    const bool looks_numeric = text->find_first_not_of("0123456789:-") == std::string::npos;
+    if (looks_numeric || !is_port_name(*text)) {
+        return field.error(
+            fmt::format("'{}' is not a port, expected 0-65535, \"min:max\" or a name", *text));
+    }
+    return *std::move(text);
+}
+
+Result<void> parse_ports(const Field& field, std::vector<PortMatch>& into) {
+    return field.each(
+        [&](const Field& item) { return store(parse_port(item), into.emplace_back()); }, kMaxPorts);
+}
+
+bool is_port(
+    const PortMatch& port, const EntityMatch& match, const SideSample& side, const World& world) {
+    if (const auto* range = std::get_if<acl::PortRange>(&port)) {
+        return range->first <= side.port && side.port <= range->last;
+    }
+    const NamedPort wanted{std::get<std::string>(port), side.protocol, side.port};
+    return std::ranges::any_of(world.labelled, [&](const auto& item) {
+        return owns(item, side.address) && std::ranges::count(item.ports, wanted) > 0 &&
+               is_selected(match, item, world);
+    });
+}
+
+bool ports_match(const EntityMatch& match, const SideSample& side, const World& world) {
+    return match.ports.empty() ||
+           (side.has_ports && std::ranges::any_of(match.ports, [&](const auto& port) {
+                return is_port(port, match, side, world);
+            }));
+}
+
+bool not_ports_match(const EntityMatch& match, const SideSample& side, const World& world) {
+    return !side.has_ports || std::ranges::none_of(match.not_ports, [&](const auto& port) {
+        return is_port(port, match, side, world);
+    });
+}
+
+void divide(
+    const std::vector<PortMatch>& ports,
+    std::vector<acl::PortRange>& ranges,
+    std::vector<std::string>& names) {
+    for (const auto& port : ports) {
+        if (const auto* range = std::get_if<acl::PortRange>(&port)) {
+            ranges.push_back(*range);
+        } else {
+            names.push_back(std::get<std::string>(port));
+        }
+    }
+}
+
+constexpr std::array kEntityRows{
+    EntityRow{
+        "nets",
+        [](const Field& f, EntityMatch& e) { return parse_nets(f, e.nets); },
+        nets_match,
+        lower_nets},
+    EntityRow{
+        "notNets",
+        [](const Field& f, EntityMatch& e) { return parse_nets(f, e.not_nets); },
+        not_nets_match,
+        lower_not_nets},
+    EntityRow{
+        "selector",
+        [](const Field& f, EntityMatch& e) { return parse_optional_selector(f, e.selector); },
+        selector_matches,
+        lower_selector},
+    // The next three are judged and lowered together with "selector".
+    EntityRow{
+        "notSelector",
+        [](const Field& f, EntityMatch& e) { return parse_optional_selector(f, e.not_selector); },
+        nullptr,
+        nullptr},
+    EntityRow{
+        "namespaceSelector",
+        [](const Field& f, EntityMatch& e) {
+            return parse_optional_selector(f, e.namespace_selector);
+        },
+        nullptr,
+        nullptr},
+    EntityRow{"serviceAccounts", parse_service_accounts, nullptr, nullptr},
+    EntityRow{
+        "services",
+        [](const Field& f, EntityMatch& /*e*/) -> Result<void> {
+            return f.error("matching services needs EndpointSlices, which no source delivers yet");
+        },
+        nullptr,
+        nullptr},
+    EntityRow{
+        "ports",
+        [](const Field& f, EntityMatch& e) { return parse_ports(f, e.ports); },
+        ports_match,
+        [](const EntityMatch& e,
+           const std::string& /*ns*/,
+           LoweredSide& side,
+           acl::Match& /*all*/) { divide(e.ports, side.match.ports, side.names); }},
+    EntityRow{
+        "notPorts",
+        [](const Field& f, EntityMatch& e) { return parse_ports(f, e.not_ports); },
+        not_ports_match,
+        [](const EntityMatch& e,
+           const std::string& /*ns*/,
+           LoweredSide& side,
+           acl::Match& /*all*/) { divide(e.not_ports, side.match.not_ports, side.not_names); }},
+};
+
+// --- criteria on the whole packet -----------------------------------------------------------
+
+Result<void> parse_entity(const Field& field, EntityMatch& into) {
+    std::array<FieldRow<EntityMatch>, kEntityRows.size()> rows{};
+    std::ranges::transform(kEntityRows, rows.begin(), [](const auto& row) {
+        return FieldRow<EntityMatch>{row.key, row.parse};
+    });
+    return parse_fields<EntityMatch>(field, rows, into, Unknown::Refuse);
+}
+
+bool entity_matches(const EntityMatch& match, const SideSample& side, const World& world) {
+    return std::ranges::all_of(kEntityRows, [&](const auto& row) {
+        return row.matches == nullptr || row.matches(match, side, world);
+    });
+}
+
+void lower_entity(
+    const EntityMatch& match, const std::string& ns, LoweredSide& side, acl::Match& all) {
+    for (const auto& row : kEntityRows) {
+        if (row.lower != nullptr) {
+            row.lower(match, ns, side, all);
+        }
+    }
+}
+
+Result<void> parse_icmp(const Field& field, std::optional<acl::IcmpMatch>& into) {
+    static constexpr std::array<FieldRow<acl::IcmpMatch>, 2> kRows{{
+        {"type",
+         [](const Field& f, acl::IcmpMatch& icmp) { return store(f.integer(0, 254), icmp.type); }},
+        {"code",
+         [](const Field& f, acl::IcmpMatch& icmp) -> Result<void> {
+             auto code = f.integer(0, 255);
+             if (!code) {
+                 return std::unexpected(std::move(code).error());
+             }
+             icmp.code = static_cast<std::uint8_t>(*code);
+             return {};
+         }},
+    }};
+    acl::IcmpMatch icmp;
+    if (auto parsed = parse_fields<acl::IcmpMatch>(field, kRows, icmp, Unknown::Refuse); !parsed) {
+        return parsed;
+    }
+    if (!field.child("type")) {
+        // An empty map says nothing; a code without a type is an error.
+        return icmp.code ? field.error("a code needs a type") : Result<void>{};
+    }
+    into = icmp;
+    return {};
+}
+
+Result<void> parse_optional_protocol(const Field& field, std::optional<Protocol>& into) {
+    auto protocol = parse_protocol(field);
+    if (!protocol) {
+        return std::unexpected(std::move(protocol).error());
+    }
+    // Neutron writes 0 for "any", DATASTORE 6.
+    if (protocol->number != 0) {
+        into = *protocol;
+    }
+    return {};
+}
+
+/// ICMP for IPv6 packets, ICMPv6 for IPv4 packets.
+bool is_foreign_icmp(const Protocol& protocol, bool ip6) {
+    return protocol.number == (ip6 ? kIcmp : kIcmp6);
+}
+
+bool protocol_matches(const RuleMatch& match, const Sample& packet, const World& /*world*/) {
+    return !match.protocol ||
+           (match.protocol->number == packet.protocol &&
+            !(match.protocol->by_name && is_foreign_icmp(*match.protocol, packet.is_ip6())));
+}
+
+void lower_protocol(const RuleMatch& match, const std::string& /*ns*/, LoweredMatch& into) {
+    if (match.protocol) {
+        into.match.protocol = match.protocol->number;
+        const bool by_name = match.protocol->by_name;
+        into.match.ip4 = into.match.ip4 && !(by_name && is_foreign_icmp(*match.protocol, false));
+        into.match.ip6 = into.match.ip6 && !(by_name && is_foreign_icmp(*match.protocol, true));
+    }
+}
+
+/// ICMP criteria hold for the rule's protocol in its own family only.
+bool icmp_applies(const RuleMatch& match, const Sample& packet) {
+    return match.protocol && match.protocol->number == packet.protocol &&
+           !is_foreign_icmp(*match.protocol, packet.is_ip6());
+}
+
+bool is_icmp(const acl::IcmpMatch& icmp, const Sample& packet) {
+    return icmp.type == packet.icmp_type && (!icmp.code || *icmp.code == packet.icmp_code);
+}
+
+void lower_icmp_family(const RuleMatch& match, LoweredMatch& into) {
+    into.match.ip4 = into.match.ip4 && match.protocol->number == kIcmp;
+    into.match.ip6 = into.match.ip6 && match.protocol->number == kIcmp6;
+}
+
+constexpr std::array kRuleRows{
+    RuleRow{
+        "ipVersion",
+        [](const Field& f, RuleMatch& m) -> Result<void> {
+            auto version = f.integer(4, 6);
+            if (!version || *version == 5) {
+                return f.error("expected 4 or 6");
+            }
+            m.ip_version = static_cast<int>(*version);
+            return {};
+        },
+        [](const RuleMatch& m, const Sample& packet, const World& /*world*/) {
+            return !m.ip_version || *m.ip_version == (packet.is_ip6() ? 6 : 4);
+        },
+        [](const RuleMatch& m, const std::string& /*ns*/, LoweredMatch& into) {
+            into.match.ip4 = into.match.ip4 && m.ip_version != 6;
+            into.match.ip6 = into.match.ip6 && m.ip_version != 4;
+        }},
+    RuleRow{
+        "protocol",
+        [](const Field& f, RuleMatch& m) { return parse_optional_protocol(f, m.protocol); },
+        protocol_matches,
+        lower_protocol},
+    RuleRow{
+        "notProtocol",
+        [](const Field& f, RuleMatch& m) { return parse_optional_protocol(f, m.not_protocol); },
+        [](const RuleMatch& m, const Sample& packet, const World& /*world*/) {
+            return !m.not_protocol || m.not_protocol->number != packet.protocol;
+        },
+        [](const RuleMatch& m, const std::string& /*ns*/, LoweredMatch& into) {
+            if (m.not_protocol) {
+                into.match.not_protocol = m.not_protocol->number;
+            }
+        }},
+    RuleRow{
+        "icmp",
+        [](const Field& f, RuleMatch& m) { return parse_icmp(f, m.icmp); },
+        [](const RuleMatch& m, const Sample& packet, const World& /*world*/) {
+            return !m.icmp || (icmp_applies(m, packet) && is_icmp(*m.icmp, packet));
+        },
+        [](const RuleMatch& m, const std::string& /*ns*/, LoweredMatch& into) {
+            if (m.icmp) {
+                into.match.icmp = m.icmp;
+                lower_icmp_family(m, into);
+            }
+        }},
+    RuleRow{
+        "notICMP",
+        [](const Field& f, RuleMatch& m) { return parse_icmp(f, m.not_icmp); },
+        [](const RuleMatch& m, const Sample& packet, const World& /*world*/) {
+            return !m.not_icmp || (icmp_applies(m, packet) && !is_icmp(*m.not_icmp, packet));
+        },
+        [](const RuleMatch& m, const std::string& /*ns*/, LoweredMatch& into) {
+            if (m.not_icmp) {
+                into.match.not_icmp = m.not_icmp;
+                lower_icmp_family(m, into);
+            }
+        }},
+    RuleRow{
+        "source",
+        [](const Field& f, RuleMatch& m) { return parse_entity(f, m.source); },
+        [](const RuleMatch& m, const Sample& packet, const World& world) {
+            return entity_matches(
+                m.source,
+                {packet.source, packet.source_port, packet.protocol, packet.has_ports},
+                world);
+        },
+        [](const RuleMatch& m, const std::string& ns, LoweredMatch& into) {
+            lower_entity(m.source, ns, into.source, into.match);
+        }},
+    RuleRow{
+        "destination",
+        [](const Field& f, RuleMatch& m) { return parse_entity(f, m.destination); },
+        [](const RuleMatch& m, const Sample& packet, const World& world) {
+            return entity_matches(
+                m.destination,
+                {packet.destination, packet.destination_port, packet.protocol, packet.has_ports},
+                world);
+        },
+        [](const RuleMatch& m, const std::string& ns, LoweredMatch& into) {
+            lower_entity(m.destination, ns, into.destination, into.match);
+        }},
+    // Judged by no packet path, POLICY 2.4.
+    RuleRow{
+        "http",
+        [](const Field& f, RuleMatch& /*m*/) -> Result<void> {
+            f.warn("http is not judged by the packet path: the rule matches without it");
+            return {};
+        },
+        nullptr,
+        nullptr},
+    RuleRow{
+        "metadata",
+        [](const Field& /*f*/, RuleMatch& /*m*/) { return Result<void>{}; },
+        nullptr,
+        nullptr},
+};
+
+/// Criteria that need a certain protocol.
+Result<void> check(const Field& rule, const RuleMatch& match) {
+    const std::uint8_t protocol = match.protocol ? match.protocol->number : std::uint8_t{0};
+    for (const auto* side : {&match.source, &match.destination}) {
+        if ((!side->ports.empty() || !side->not_ports.empty()) && !has_ports(protocol)) {
+            return rule.error("ports need protocol TCP, UDP or SCTP");
+        }
+    }
+    if ((match.icmp || match.not_icmp) && protocol != kIcmp && protocol != kIcmp6) {
+        return rule.error("icmp needs protocol ICMP or ICMPv6");
+    }
+    if (match.ip_version && match.protocol && match.protocol->by_name &&
+        is_foreign_icmp(*match.protocol, match.ip_version == 6)) {
+        return rule.error(fmt::format(
+            "protocol {} does not exist in IPv{}",
+            protocol == kIcmp ? "ICMP" : "ICMPv6",
+            *match.ip_version));
+    }
+    return {};
+}
+
+}  // namespace
+
+std::span<const RuleRow> rule_rows() {
+    return kRuleRows;
+}
+
+std::span<const EntityRow> entity_rows() {
+    return kEntityRows;
+}
+
+Result<void> parse_match(const Field& rule, RuleMatch& into) {
+    std::array<FieldRow<RuleMatch>, kRuleRows.size() + 1> rows{};
+    std::ranges::transform(kRuleRows, rows.begin(), [](const auto& row) {
+        return FieldRow<RuleMatch>{row.key, row.parse};
+    });
+    rows.back() = {"action", nullptr};
+    if (auto parsed = parse_fields<RuleMatch>(rule, rows, into, Unknown::Refuse); !parsed) {
+        return parsed;
+    }
+    return check(rule, into);
+}
+
+bool matches(const RuleMatch& match, const Sample& packet, const World& world) {
+    return std::ranges::all_of(kRuleRows, [&](const auto& row) {
+        return row.matches == nullptr || row.matches(match, packet, world);
+    });
+}
+
+bool selects_unprefixed(const Selector& selector, const Labels& labels, std::string_view prefix) {
+    Labels bare;
+    for (const auto& [name, value] : labels) {
+        if (name.starts_with(prefix)) {
+            bare.emplace(name.substr(prefix.size()), value);
+        }
+    }
+    const bool in_namespace = labels.contains(kNamespaceLabel);
+    return selector.matches(bare, {.all = in_namespace, .global = !in_namespace});
+}
+
+LoweredMatch lower(const RuleMatch& match, const std::string& ns) {
+    LoweredMatch lowered;
+    for (const auto& row : kRuleRows) {
+        if (row.lower != nullptr) {
+            row.lower(match, ns, lowered);
+        }
+    }
+    return lowered;
+}
+
+Result<Protocol> parse_protocol(const Field& field) {
+    auto text = field.text();
+    if (!text) {
+        return std::unexpected(std::move(text).error());
+    }
+    for (const auto& row : kProtocols) {
+        if (std::ranges::equal(*text, row.name, {}, tolower, tolower)) {
+            return Protocol{row.number, true};
+        }
+    }
+    if (const auto number = field.integer(0, 255)) {
+        return Protocol{static_cast<std::uint8_t>(*number), false};
+    }
+    std::vector<std::string_view> names;
+    std::ranges::transform(kProtocols, std::back_inserter(names), &ProtocolName::name);
+    return field.error(
+        fmt::format("unknown protocol '{}', expected {} or 1-255", *text, fmt::join(names, ", ")));
+}
+
+Result<Selector> parse_selector(const Field& field) {
+    auto text = field.text();
+    if (!text) {
+        return std::unexpected(std::move(text).error());
+    }
+    auto selector = Selector::parse(*text);
+    if (!selector) {
+        return field.error(selector.error().text);
+    }
+    return selector;
+}
+
+Result<void> parse_optional_selector(const Field& field, std::optional<Selector>& into) {
+    auto selector = parse_selector(field);
+    if (!selector) {
+        return std::unexpected(std::move(selector).error());
+    }
+    if (!field.node().text.empty()) {
+        into = *std::move(selector);
+    }
+    return {};
+}
+
+Result<IpPrefix> parse_net(const Field& field) {
+    auto text = field.text();
+    if (!text) {
+        return std::unexpected(std::move(text).error());
+    }
+    const auto net = parse_prefix(*text);
+    if (!net) {
+        return field.error(fmt::format(
+            "'{}' is not an address or prefix, expected such as 10.0.0.0/8 or fd00::/8", *text));
+    }
+    return *net;
+}
+
+}  // namespace vr::policy

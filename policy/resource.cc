@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/resource.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "policy/bgp_spec.h"
+#include "policy/document.h"
+#include "policy/field.h"
+#include "policy/spec.h"
+
+namespace vr::policy {
+
+namespace {
+
+constexpr std::string_view kGroup = "projectcalico.org/";
+constexpr std::string_view kApiVersion = "projectcalico.org/v3";
+
+/// Kinds of Calico's that exist and that we do not act upon.
+constexpr std::array<std::string_view, 15> kKnownKinds{
+    "BGPFilter",
+    "BlockAffinity",
+    "CalicoNodeStatus",
+    "ClusterInformation",
+    "FelixConfiguration",
+    "HostEndpoint",
+    "IPAMBlock",
+    "IPAMConfiguration",
+    "IPAMHandle",
+    "IPReservation",
+    "KubeControllersConfiguration",
+    "LiveMigration",
+    "StagedGlobalNetworkPolicy",
+    "StagedKubernetesNetworkPolicy",
+    "StagedNetworkPolicy",
+};
+
+std::string text_of(const Field& field, std::string_view key) {
+    const auto child = field.child(key);
+    return child && child->node().type == Node::Type::Scalar ? child->node().text : std::string();
+}
+
+bool is_name(std::string_view name) {
+    return name.size() <= 253 && !name.starts_with('.') && std::ranges::all_of(name, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.' || c == '-';
+           });
+}
+
+Result<void> parse_object(const Field& object, Resource& into) {
+    if (text_of(object, "apiVersion") != kApiVersion) {
+        return object.error(fmt::format(
+            "unknown apiVersion '{}', expected {}", text_of(object, "apiVersion"), kApiVersion));
+    }
+    if (!is_name(into.key.name)) {
+        return object.error("metadata.name: expected letters, digits, '.', '-' and '_'");
+    }
+    if (!is_name(into.key.ns) || into.key.ns.find('.') != std::string::npos) {
+        return object.error("metadata.namespace: expected letters, digits, '-' and '_'");
+    }
+    const auto metadata = object.child("metadata");
+    if (const auto labels = metadata->child("labels")) {
+        if (auto parsed = parse_labels(*labels, into.labels); !parsed) {
+            return parsed;
+        }
+    }
+    for (const auto& [key, value] : object.node().fields) {
+        constexpr std::array<std::string_view, 5> kKeys{
+            "apiVersion", "kind", "metadata", "spec", "status"};
+        if (std::ranges::count(kKeys, key) == 0) {
+            // A spec that is not found is an empty spec, which for a policy means another thing.
+            auto judged = unknown_key(object.child(key, value), key, kKeys, Unknown::RefuseSimilar);
+            if (!judged) {
+                return judged;
+            }
+        }
+    }
+    return parse_spec(object, into);
+}
+
+/// Reads one object whose kind is known.
+ParsedObject read(const Field& object, const Key& key, std::vector<std::string>& warnings) {
+    ParsedObject parsed;
+    parsed.key = key;
+    parsed.line = object.node().line;
+    Resource resource;
+    resource.key = key;
+    if (auto read = parse_object(object, resource); !read) {
+        parsed.error = std::move(read).error().text;
+        parsed.stand_in = stand_in(object, key);
+    } else {
+        parsed.resource = std::make_shared<const Resource>(std::move(resource));
+    }
+    parsed.warnings = std::exchange(warnings, {});
+    return parsed;
+}
+
+class FileReader {
+  public:
+    explicit FileReader(std::string_view file) : file_(file) {}
+
+    Result<void> add(const Node& root, const std::string& text) {
+        std::vector<std::string> warnings;
+        const Field object(file_, root, warnings);
+        if (auto map = object.expect_map(); !map) {
+            return map;
+        }
+        const std::string kind = text_of(object, "kind");
+        if (const auto* items = root.find("items"); items != nullptr && kind.ends_with("List")) {
+            for (const auto& item : items->items) {
+                if (auto added = add(item, to_yaml(item)); !added) {
+                    return added;
+                }
+            }
+            return {};
+        }
+        const std::string version = text_of(object, "apiVersion");
+        if (!version.empty() && !version.starts_with(kGroup)) {
+            ignore(
+                object, fmt::format("{} of '{}' is not a Calico object, ignored", kind, version));
+            return {};
+        }
+        const auto known = find_kind(kind);
+        if (!known || row_of(*known).name != kind) {
+            return unknown_kind(object, kind);
+        }
+        return add_object(object, row_of(*known), text, warnings);
+    }
+
+    [[nodiscard]] ParsedFile take() { return std::move(parsed_); }
+
+  private:
+    void ignore(const Field& object, std::string_view why) {
+        parsed_.ignored.push_back(object.error(why).error().text);
+    }
+
+    Result<void> unknown_kind(const Field& object, const std::string& kind) {
+        if (std::ranges::count(kKnownKinds, kind) != 0) {
+            ignore(object, kind + " is not supported, ignored");
+            return {};
+        }
+        return object.error(
+            kind.empty() ? std::string("an object needs a kind")
+                         : fmt::format("kind: unknown kind '{}'", kind));
+    }
+
+    Result<void> add_object(
+        const Field& object,
+        const KindRow& kind,
+        const std::string& text,
+        std::vector<std::string>& warnings) {
+        const auto metadata = object.child("metadata");
+        Key key{kind.kind, {}, metadata ? text_of(*metadata, "name") : std::string()};
+        if (key.name.empty()) {
+            return object.error("an object needs metadata.name");
+        }
+        if (kind.namespaced) {
+            key.ns = text_of(*metadata, "namespace");
+            if (key.ns.empty()) {
+                key.ns = "default";
+            }
+        }
+        ParsedObject parsed = read(object, key, warnings);
+        parsed.text = text;
+        parsed_.objects.push_back(std::move(parsed));
+        return {};
+    }
+
+    std::string_view file_;
+    ParsedFile parsed_;
+};
+
+}  // namespace
+
+Result<ParsedFile> parse_file(std::string_view file, std::string_view text) {
+    auto documents = parse_documents(file, text);
+    if (!documents) {
+        return std::unexpected(std::move(documents).error());
+    }
+    FileReader reader(file);
+    for (const auto& document : *documents) {
+        if (auto added = reader.add(document.root, document.text); !added) {
+            return std::unexpected(std::move(added).error());
+        }
+    }
+    return reader.take();
+}
+
+}  // namespace vr::policy

@@ -1,0 +1,39 @@
+// Resources: from the text of a file to checked objects of the model.
+//
+// Three grades of trouble, because what is not understood must never open anything (README):
+//   - the file cannot be understood as a whole (no YAML, an object without kind or name): error;
+//   - an object is invalid: it is listed with the reason, without a resource; where ignoring it could
+//     open something (policies, tiers) it comes with a stand-in that denies;
+//   - a field is unknown: a warning, unless it may be a misspelt match criterion.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/model.h"
+#include "vrouter/net/result.h"
+
+namespace vr::policy {
+
+struct ParsedObject {
+    Key key;
+    int line = 0;          ///< where it begins in the file
+    std::string text;      ///< as written (items of a List: rewritten), YAML
+    ResourcePtr resource;  ///< null: invalid, see error
+    std::string error;     ///< "FILE:LINE: path: reason"
+    ResourcePtr
+        stand_in;  ///< invalid only: what to enforce if no valid version is known; may be null
+    std::vector<std::string> warnings;
+};
+
+struct ParsedFile {
+    std::vector<ParsedObject> objects;
+    /// Objects that are none of ours ("FILE:LINE: ..."): they have no effect.
+    std::vector<std::string> ignored;
+};
+
+[[nodiscard]] Result<ParsedFile> parse_file(std::string_view file, std::string_view text);
+
+}  // namespace vr::policy

@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/spec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "policy/bgp_spec.h"
+#include "policy/match.h"
+
+namespace vr::policy {
+
+namespace {
+
+constexpr std::size_t kMaxRules = 1024;
+constexpr std::string_view kMetadataAnnotation = "projectcalico.org/metadata";
+constexpr double kBeforeAll = -std::numeric_limits<double>::infinity();
+
+template <auto Member, typename T>
+Result<void> text_into(const Field& field, T& into) {
+    return store(field.text(), into.*Member);
+}
+
+template <auto Member, typename T>
+Result<void> selector_into(const Field& field, T& into) {
+    return parse_optional_selector(field, into.*Member);
+}
+
+template <auto Member, typename T>
+Result<void> rules_into(const Field& field, T& into) {
+    return parse_rules(field, into.*Member);
+}
+
+Result<void> parse_order(const Field& field, std::optional<double>& into) {
+    auto order = field.number();
+    if (!order) {
+        return std::unexpected(std::move(order).error());
+    }
+    into = *order;
+    return {};
+}
+
+std::optional<Field> annotation(const Field& metadata, std::string_view name) {
+    for (const auto& [key, value] : metadata.node().fields) {
+        if (key == "annotations") {
+            for (const auto& [annotation_key, text] : value.fields) {
+                if (annotation_key == name) {
+                    return metadata.child(annotation_key, text);
+                }
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+// --- WorkloadEndpoint -----------------------------------------------------------------------
+
+bool is_interface_name(std::string_view name) {
+    return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&
+           std::ranges::all_of(name, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.' || c == '-';
+           });
+}
+
+Result<void> parse_interface_name(const Field& field, WorkloadEndpoint& into) {
+    auto name = field.text();
+    if (!name || !is_interface_name(*name)) {
+        return field.error("expected an interface name: 1-15 letters, digits, '_', '.', '-'");
+    }
+    into.interface_name = *std::move(name);
+    return {};
+}
+
+Result<void> parse_mac(const Field& field, WorkloadEndpoint& into) {
+    auto text = field.text();
+    if (text && text->empty()) {
+        return {};
+    }
+    into.mac = text ? Mac::parse(*text) : std::nullopt;
+    return into.mac ? Result<void>{} : field.error("expected a MAC such as 02:00:00:00:00:09");
+}
+
+Result<void> parse_ip_networks(const Field& field, WorkloadEndpoint& into) {
+    return field.each([&](const Field& item) -> Result<void> {
+        auto net = parse_net(item);
+        if (!net) {
+            return std::unexpected(std::move(net).error());
+        }
+        if (!std::visit([](const auto& prefix) { return prefix.is_host(); }, *net)) {
+            return item.error("expected a single address (/32 or /128)");
+        }
+        if (std::ranges::count(into.networks, *net) == 0) {
+            into.networks.push_back(*net);
+        }
+        return {};
+    });
+}
+
+Result<void> parse_endpoint_port(const Field& field, WorkloadEndpoint& into) {
+    static constexpr std::array<FieldRow<NamedPort>, 5> kRows{{
+        {"name", text_into<&NamedPort::name>},
+        {"protocol",
+         [](const Field& f, NamedPort& p) -> Result<void> {
+             auto protocol = parse_protocol(f);
+             if (!protocol) {
+                 return std::unexpected(std::move(protocol).error());
+             }
+             p.protocol = protocol->number;
+             return {};
+         }},
+        {"port", [](const Field& f, NamedPort& p) { return store_port(f, p.port); }},
+        {"hostPort", nullptr},
+        {"hostIP", nullptr},
+    }};
+    NamedPort port;
+    if (auto parsed = parse_fields<NamedPort>(field, kRows, port, Unknown::Warn); !parsed) {
+        return parsed;
+    }
+    if (port.port.value() == 0 || port.protocol == 0) {
+        return field.error("a port needs protocol and port");
+    }
+    if (!port.name.empty()) {
+        into.ports.push_back(std::move(port));
+    }
+    return {};
+}
+
+Result<void> refuse_spoofing(const Field& field, WorkloadEndpoint& /*into*/) {
+    if (field.node().items.empty()) {
+        return field.each([](const Field& /*item*/) { return Result<void>{}; });
+    }
+    return field.error("not allowed: no FelixConfiguration says workloadSourceSpoofing: Any");
+}
+
+constexpr std::array<FieldRow<WorkloadEndpoint>, 19> kEndpointRows{{
+    {"orchestrator", text_into<&WorkloadEndpoint::orchestrator>},
+    {"workload", nullptr},
+    {"node", text_into<&WorkloadEndpoint::node>},
+    {"endpoint", nullptr},
+    {"containerID", nullptr},
+    {"pod", nullptr},
+    {"interfaceName", parse_interface_name},
+    {"mac", parse_mac},
+    {"ipNetworks", parse_ip_networks},
+    {"ipv4Gateway", nullptr},
+    {"ipv6Gateway", nullptr},
+    {"ipNATs",
+     [](const Field& f, WorkloadEndpoint& /*e*/) -> Result<void> {
+         f.warn("address translation is not done yet");
+         return {};
+     }},
+    {"allowSpoofedSourcePrefixes", refuse_spoofing},
+    {"profiles", [](const Field& f, WorkloadEndpoint& e) { return store(f.texts(), e.profiles); }},
+    {"ports",
+     [](const Field& f, WorkloadEndpoint& e) {
+         return f.each([&](const Field& item) { return parse_endpoint_port(item, e); });
+     }},
+    {"serviceAccountName", text_into<&WorkloadEndpoint::service_account>},
+    {"qosControls",
+     [](const Field& f, WorkloadEndpoint& /*e*/) -> Result<void> {
+         f.warn("rates and marks are not enforced yet");
+         return {};
+     }},
+    {"logPrefix", nullptr},
+    {"awsElasticIPs", nullptr},
+}};
+
+Result<void> parse_attachment(const Field& metadata, WorkloadEndpoint& into) {
+    if (const auto port = annotation(metadata, "vrouter.io/port")) {
+        into.attachment.ethdev = port->node().text;
+    }
+    if (const auto socket = annotation(metadata, "vrouter.io/vhost-socket")) {
+        into.attachment.vhost_socket = socket->node().text;
+        if (!into.attachment.ethdev.empty()) {
+            return socket->error("an endpoint has either vrouter.io/port or a vhost-user socket");
+        }
+    }
+    if (const auto mode = annotation(metadata, "vrouter.io/vhost-mode")) {
+        if (mode->node().text != "server" && mode->node().text != "client") {
+            return mode->error("expected server or client");
+        }
+        into.attachment.vhost_mode =
+            mode->node().text == "client" ? VhostMode::Client : VhostMode::Server;
+    }
+    if (const auto state = annotation(metadata, "vrouter.io/admin-state")) {
+        if (state->node().text != "up" && state->node().text != "down") {
+            return state->error("expected up or down");
+        }
+        into.active = state->node().text == "up";
+    }
+    return {};
+}
+
+Result<void> parse_endpoint(const Field& object, const Field& spec, Resource& into) {
+    WorkloadEndpoint endpoint;
+    if (auto parsed = parse_fields<WorkloadEndpoint>(spec, kEndpointRows, endpoint, Unknown::Warn);
+        !parsed) {
+        return parsed;
+    }
+    if (endpoint.node.empty() || endpoint.interface_name.empty()) {
+        return spec.error("an endpoint needs node and interfaceName");
+    }
+    if (const auto metadata = object.child("metadata")) {
+        if (auto parsed = parse_attachment(*metadata, endpoint); !parsed) {
+            return parsed;
+        }
+    }
+    into.spec = std::move(endpoint);
+    return {};
+}
+
+// --- NetworkPolicy, GlobalNetworkPolicy, Profile, Tier --------------------------------------
+
+Result<void> parse_types(const Field& field, Policy& into) {
+    bool ingress = false;
+    bool egress = false;
+    auto read = field.each([&](const Field& item) -> Result<void> {
+        const std::string& type = item.node().text;
+        if (type != "Ingress" && type != "Egress") {
+            return item.error(fmt::format("unknown type '{}', expected Ingress or Egress", type));
+        }
+        (type == "Ingress" ? ingress : egress) = true;
+        return {};
+    });
+    if (ingress != egress) {
+        into.types = ingress ? Governs::Ingress : Governs::Egress;
+    }
+    return read;
+}
+
+template <Hook Which>
+Result<void> parse_hook(const Field& field, Policy& into) {
+    auto on = field.boolean();
+    if (!on) {
+        return std::unexpected(std::move(on).error());
+    }
+    if (*on && into.hook != Hook::Normal) {
+        return field.error("doNotTrack and preDNAT exclude each other");
+    }
+    if (*on) {
+        into.hook = Which;
+    }
+    return {};
+}
+
+Result<void> parse_tier_name(const Field& field, Policy& into) {
+    if (auto read = store(field.text(), into.tier); !read) {
+        return read;
+    }
+    if (into.tier.empty()) {
+        into.tier = "default";
+    }
+    return {};
+}
+
+constexpr std::array<FieldRow<Policy>, 12> kPolicyRows{{
+    {"tier", parse_tier_name},
+    {"order", [](const Field& f, Policy& p) { return parse_order(f, p.order); }},
+    {"selector", [](const Field& f, Policy& p) { return store(parse_selector(f), p.selector); }},
+    {"types", parse_types},
+    {"ingress", rules_into<&Policy::ingress>},
+    {"egress", rules_into<&Policy::egress>},
+    {"serviceAccountSelector", selector_into<&Policy::service_account_selector>},
+    {"performanceHints", nullptr},
+    {"namespaceSelector", selector_into<&Policy::namespace_selector>},
+    {"doNotTrack", parse_hook<Hook::Untracked>},
+    {"preDNAT", parse_hook<Hook::PreDnat>},
+    {"applyOnForward", nullptr},
+}};
+
+/// The name that the user gave: newer clients keep it in an annotation, older ones put the tier in
+/// front of it.  DATASTORE 3.2.
+std::string written_name(const Field& object, const Key& key, const Policy& policy) {
+    if (const auto metadata = object.child("metadata")) {
+        if (const auto json = annotation(*metadata, kMetadataAnnotation)) {
+            const auto documents = parse_documents("", json->node().text);
+            const Node* name = documents && documents->size() == 1
+                                   ? documents->front().root.find("name")
+                                   : nullptr;
+            if (name != nullptr && !name->text.empty()) {
+                return name->text;
+            }
+        }
+    }
+    constexpr std::string_view kPrefix = "default.";
+    return policy.tier == "default" && key.name.starts_with(kPrefix)
+               ? key.name.substr(kPrefix.size())
+               : key.name;
+}
+
+Result<void> parse_policy(const Field& object, const Field& spec, Resource& into) {
+    Policy policy;
+    std::span<const FieldRow<Policy>> rows = kPolicyRows;
+    if (into.key.kind == Kind::NetworkPolicy) {
+        rows = rows.first(8);  // the rest are for GlobalNetworkPolicy alone
+    }
+    // A misspelt selector, tier or type would widen what the policy allows: refuse it.
+    if (auto parsed = parse_fields<Policy>(spec, rows, policy, Unknown::RefuseSimilar); !parsed) {
+        return parsed;
+    }
+    if (!spec.child("types")) {
+        spec.warn("no types: governs ingress and egress");
+    }
+    policy.name = written_name(object, into.key, policy);
+    into.spec = std::move(policy);
+    return {};
+}
+
+Result<void> parse_labels_to_apply(const Field& field, Profile& into) {
+    return parse_labels(field, into.labels_to_apply);
+}
+
+Result<void> parse_profile(const Field& /*object*/, const Field& spec, Resource& into) {
+    static constexpr std::array<FieldRow<Profile>, 3> kRows{{
+        {"ingress", rules_into<&Profile::ingress>},
+        {"egress", rules_into<&Profile::egress>},
+        {"labelsToApply", parse_labels_to_apply},
+    }};
+    if (into.key.name == kDefaultAllowProfile) {
+        return spec.error("this profile is built in and cannot be changed");
+    }
+    Profile profile;
+    auto parsed = parse_fields<Profile>(spec, kRows, profile, Unknown::RefuseSimilar);
+    into.spec = std::move(profile);
+    return parsed;
+}
+
+Result<void> parse_tier(const Field& /*object*/, const Field& spec, Resource& into) {
+    static constexpr std::array<FieldRow<Tier>, 2> kRows{{
+        {"order", [](const Field& f, Tier& t) { return parse_order(f, t.order); }},
+        {"defaultAction",
+         [](const Field& f, Tier& t) -> Result<void> {
+             const std::string& action = f.node().text;
+             if (action != "Deny" && action != "Pass") {
+                 return f.error(
+                     fmt::format("unknown defaultAction '{}', expected Deny or Pass", action));
+             }
+             t.default_action = action == "Pass" ? TierDefault::Pass : TierDefault::Deny;
+             return {};
+         }},
+    }};
+    Tier tier;
+    if (auto parsed = parse_fields<Tier>(spec, kRows, tier, Unknown::RefuseSimilar); !parsed) {
+        return parsed;
+    }
+    if (into.key.name == "default" && tier != *built_in_tier("default")) {
+        return spec.error("tier default has order 1000000 and defaultAction Deny");
+    }
+    into.spec = tier;
+    return {};
+}
+
+Result<void> parse_network_set(const Field& /*object*/, const Field& spec, Resource& into) {
+    static constexpr std::array<FieldRow<NetworkSet>, 2> kRows{{
+        {"nets",
+         [](const Field& f, NetworkSet& set) {
+             return f.each([&](const Field& item) {
+                 return store(parse_net(item), set.nets.emplace_back());
+             });
+         }},
+        {"allowedEgressDomains", nullptr},
+    }};
+    NetworkSet set;
+    auto parsed = parse_fields<NetworkSet>(spec, kRows, set, Unknown::RefuseSimilar);
+    into.spec = std::move(set);
+    return parsed;
+}
+
+struct SpecRow {
+    Kind kind;
+    Result<void> (*parse)(const Field& object, const Field& spec, Resource& into);
+};
+
+constexpr std::array kSpecRows{
+    SpecRow{Kind::BGPConfiguration, parse_bgp_configuration},
+    SpecRow{Kind::BGPPeer, parse_bgp_peer},
+    SpecRow{Kind::GlobalNetworkPolicy, parse_policy},
+    SpecRow{Kind::GlobalNetworkSet, parse_network_set},
+    SpecRow{Kind::IPPool, parse_ip_pool},
+    SpecRow{Kind::NetworkPolicy, parse_policy},
+    SpecRow{Kind::NetworkSet, parse_network_set},
+    SpecRow{Kind::Node, parse_cluster_node},
+    SpecRow{Kind::Profile, parse_profile},
+    SpecRow{Kind::Tier, parse_tier},
+    SpecRow{Kind::WorkloadEndpoint, parse_endpoint},
+};
+
+/// Tries to read one field of a broken spec; false when it is there but unreadable.
+template <typename Parse>
+bool try_field(const Field& spec, std::string_view key, Parse parse) {
+    const auto field = spec.child(key);
+    return !field || parse(*field).has_value();
+}
+
+Policy denying_policy(const Field& object, const Key& key) {
+    const auto spec = object.child("spec");
+    Policy policy;
+    if (spec && spec->node().type == Node::Type::Map) {
+        if (!try_field(*spec, "tier", [&](const Field& f) { return parse_tier_name(f, policy); })) {
+            policy.tier = kFirstTier;
+        }
+        if (!try_field(
+                *spec, "order", [&](const Field& f) { return parse_order(f, policy.order); })) {
+            policy.order = kBeforeAll;
+        }
+        const auto read = [&](std::string_view name, std::optional<Selector>& into) {
+            if (!try_field(*spec, name, [&](const Field& f) {
+                    return parse_optional_selector(f, into);
+                })) {
+                into = std::nullopt;
+            }
+        };
+        std::optional<Selector> selector;
+        read("selector", selector);
+        policy.selector = selector.value_or(Selector());
+        read("serviceAccountSelector", policy.service_account_selector);
+        if (key.kind == Kind::GlobalNetworkPolicy) {
+            read("namespaceSelector", policy.namespace_selector);
+        }
+        if (!try_field(*spec, "types", [&](const Field& f) { return parse_types(f, policy); })) {
+            policy.types = Governs::Both;
+        }
+    } else {
+        policy.tier = kFirstTier;
+        policy.order = kBeforeAll;
+    }
+    policy.name = key.name;
+    policy.ingress = {Rule{}};
+    policy.egress = {Rule{}};
+    return policy;
+}
+
+Tier denying_tier(const Field& object) {
+    Tier tier;
+    const auto spec = object.child("spec");
+    if (!spec ||
+        !try_field(*spec, "order", [&](const Field& f) { return parse_order(f, tier.order); })) {
+        tier.order = kBeforeAll;
+    }
+    return tier;
+}
+
+}  // namespace
+
+Result<void> parse_rules(const Field& field, std::vector<Rule>& into) {
+    const auto parse_rule = [&](const Field& item) -> Result<void> {
+        Rule rule;
+        if (auto parsed = parse_match(item, rule.match); !parsed) {
+            return parsed;
+        }
+        const auto action = item.child("action");
+        constexpr std::array<std::pair<std::string_view, RuleAction>, 4> kActions{{
+            {"Allow", RuleAction::Allow},
+            {"Deny", RuleAction::Deny},
+            {"Log", RuleAction::Log},
+            {"Pass", RuleAction::Pass},
+        }};
+        for (const auto& [name, value] : kActions) {
+            if (action && std::ranges::equal(action->node().text, name, {}, tolower, tolower)) {
+                rule.action = value;
+                into.push_back(std::move(rule));
+                return {};
+            }
+        }
+        return action ? action->error(fmt::format(
+                            "unknown action '{}', expected Allow, Deny, Log or Pass",
+                            action->node().text))
+                      : item.error("a rule needs an action: Allow, Deny, Log or Pass");
+    };
+    return field.each(parse_rule, kMaxRules);
+}
+
+Result<void> parse_spec(const Field& object, Resource& into) {
+    static const Node kEmpty = [] {
+        Node node;
+        node.type = Node::Type::Map;
+        return node;
+    }();
+    const auto spec = object.child("spec");
+    const auto* row = std::ranges::find(kSpecRows, into.key.kind, &SpecRow::kind);
+    return row->parse(object, spec ? *spec : object.child("spec", kEmpty), into);
+}
+
+ResourcePtr stand_in(const Field& object, const Key& key) {
+    Resource resource;
+    resource.key = key;
+    if (key.kind == Kind::NetworkPolicy || key.kind == Kind::GlobalNetworkPolicy) {
+        resource.spec = denying_policy(object, key);
+    } else if (key.kind == Kind::Tier && key.name != "default") {
+        resource.spec = denying_tier(object);
+    } else {
+        return nullptr;
+    }
+    return std::make_shared<const Resource>(std::move(resource));
+}
+
+}  // namespace vr::policy

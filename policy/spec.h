@@ -1,0 +1,25 @@
+// Reads the spec of each kind; resource.cc has dealt with kind and name before.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "policy/field.h"
+#include "policy/model.h"
+#include "vrouter/net/result.h"
+
+namespace vr::policy {
+
+/// Fills `into.spec` from `object`, the whole document; key and labels are filled already.
+[[nodiscard]] Result<void> parse_spec(const Field& object, Resource& into);
+
+/// What to enforce in place of an invalid object that was never valid: a policy that denies all that
+/// it may select, a tier that denies at its end.  Fields that cannot be read count as the strictest
+/// value.  Null for kinds whose absence opens nothing.
+[[nodiscard]] ResourcePtr stand_in(const Field& object, const Key& key);
+
+/// A tier before all others, for stand-ins whose tier cannot be read.
+inline constexpr std::string_view kFirstTier = "";
+
+/// Rules and their action, used by policies and profiles.
+[[nodiscard]] Result<void> parse_rules(const Field& field, std::vector<Rule>& into);
+
+}  // namespace vr::policy
