@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/compiler.h"
+
+#include <optional>
+#include <set>
+
+#include "policy/match.h"
+#include "policy/origin.h"
+
+namespace vr::policy {
+
+namespace {
+
+class Emitter {
+  public:
+    explicit Emitter(GroupSource& groups) : groups_(&groups) {}
+
+    void emit_tier(const CompilerInput::InTier& tier, Direction direction) {
+        for (const auto& policy : tier.policies) {
+            emit_rules(
+                policy->as<Policy>().rules(direction),
+                policy->key.ns,
+                {tier.name, policy_title(*policy), -1});
+        }
+        if (tier.default_action == TierDefault::Deny) {
+            emit_final(acl::Action::Deny, end_of_tier(tier.name));
+        }
+        land_passes();
+    }
+
+    void emit_profile(const std::string& name, const ResourcePtr& profile, Direction direction) {
+        if (name == kDefaultAllowProfile) {
+            emit_final(acl::Action::Allow, default_allow());
+        } else if (!profile) {
+            emit_final(acl::Action::Deny, unknown_profile(name));
+        } else {
+            emit_rules(profile->as<Profile>().rules(direction), {}, {{}, profile_title(name), -1});
+        }
+        land_passes();
+    }
+
+    void emit_end() { emit_final(acl::Action::Deny, end_of_profiles()); }
+
+    /// Nothing emitted from here on can be reached.
+    [[nodiscard]] bool is_closed() const { return closed_; }
+
+    [[nodiscard]] acl::Program take() { return std::move(program_); }
+
+  private:
+    [[nodiscard]] std::uint32_t next() const {
+        return static_cast<std::uint32_t>(program_.rules.size());
+    }
+
+    std::uint32_t add_origin(const acl::Origin& origin) {
+        program_.origins.push_back(origin);
+        return static_cast<std::uint32_t>(program_.origins.size() - 1);
+    }
+
+    /// A rule that ends every evaluation which reaches it.
+    void emit_final(acl::Action action, const acl::Origin& origin) {
+        program_.rules.push_back({{}, action, 0, add_origin(origin)});
+        closed_ = true;
+    }
+
+    /// Jumps of Pass rules go to what comes next.
+    void land_passes() {
+        for (const auto rule : passes_) {
+            program_.rules[rule].target = next();
+            closed_ = false;
+        }
+        passes_.clear();
+    }
+
+    void emit_rules(const std::vector<Rule>& rules, const std::string& ns, acl::Origin origin) {
+        for (const auto& rule : rules) {
+            ++origin.rule;
+            const LoweredMatch lowered = lower(rule.match, ns);
+            if (lowered.match.ip4 || lowered.match.ip6) {
+                emit_rule(rule.action, lowered, origin);
+            }
+        }
+    }
+
+    void emit_rule(RuleAction action, const LoweredMatch& lowered, const acl::Origin& written) {
+        const std::uint8_t protocol = lowered.match.protocol.value_or(0);
+        const auto sources = variants(lowered.source, protocol);
+        const auto destinations = variants(lowered.destination, protocol);
+        if (sources.empty() || destinations.empty()) {
+            return;  // names a port that nobody has
+        }
+        const std::uint32_t origin = add_origin(written);
+        std::vector<std::uint32_t> over;
+        emit_jumps_over(lowered, &acl::Match::source, lowered.source, origin, over);
+        emit_jumps_over(lowered, &acl::Match::destination, lowered.destination, origin, over);
+        for (const auto& source : sources) {
+            for (const auto& destination : destinations) {
+                acl::Match match = lowered.match;
+                match.source = source;
+                match.destination = destination;
+                if (action == RuleAction::Pass) {
+                    passes_.push_back(next());
+                }
+                program_.rules.push_back({std::move(match), to_acl(action), 0, origin});
+            }
+        }
+        for (const auto jump : over) {
+            program_.rules[jump].target = next();
+        }
+    }
+
+    static acl::Action to_acl(RuleAction action) {
+        switch (action) {
+            case RuleAction::Allow:
+                return acl::Action::Allow;
+            case RuleAction::Log:
+                return acl::Action::Log;
+            case RuleAction::Pass:
+                return acl::Action::Jump;
+            case RuleAction::Deny:
+                break;
+        }
+        return acl::Action::Deny;
+    }
+
+    /// The port numbers that the named ports of one side stand for, with the groups that have them.
+    std::set<std::pair<L4Port, GroupId>> resolve_names(
+        const LoweredSide& side, const std::vector<std::string>& names, std::uint8_t protocol) {
+        std::set<std::pair<L4Port, GroupId>> resolved;
+        for (const auto& name : names) {
+            const auto found =
+                groups_->port_groups(side.group.value_or(Selector()), name, protocol);
+            resolved.insert(found.begin(), found.end());
+        }
+        return resolved;
+    }
+
+    /// What one side must look like: any one of the returned.
+    std::vector<acl::SideMatch> variants(const LoweredSide& side, std::uint8_t protocol) {
+        acl::SideMatch plain = side.match;
+        if (side.not_group) {
+            plain.not_group = groups_->group(*side.not_group);
+        }
+        std::vector<acl::SideMatch> all;
+        for (const auto& [port, group] : resolve_names(side, side.names, protocol)) {
+            // The group is part of the side's selector, so it stands for both.
+            acl::SideMatch named = plain;
+            named.ports = {{port, port}};
+            named.group = group;
+            all.push_back(std::move(named));
+        }
+        if (side.names.empty() || !side.match.ports.empty()) {
+            if (side.group) {
+                plain.group = groups_->group(*side.group);
+            }
+            all.push_back(std::move(plain));
+        }
+        return all;
+    }
+
+    void emit_jumps_over(
+        const LoweredMatch& lowered,
+        acl::SideMatch acl::Match::* which,
+        const LoweredSide& side,
+        std::uint32_t origin,
+        std::vector<std::uint32_t>& over) {
+        const std::uint8_t protocol = lowered.match.protocol.value_or(0);
+        for (const auto& [port, group] : resolve_names(side, side.not_names, protocol)) {
+            acl::Match match;
+            match.protocol = protocol;
+            (match.*which).group = group;
+            (match.*which).ports = {{port, port}};
+            over.push_back(next());
+            program_.rules.push_back({std::move(match), acl::Action::Jump, 0, origin});
+        }
+    }
+
+    GroupSource* groups_;
+    acl::Program program_;
+    std::vector<std::uint32_t> passes_;
+    bool closed_ = false;
+};
+
+}  // namespace
+
+acl::Program compile(const CompilerInput& input, GroupSource& groups) {
+    Emitter emitter(groups);
+    for (const auto& tier : input.tiers) {
+        if (!emitter.is_closed()) {
+            emitter.emit_tier(tier, input.direction);
+        }
+    }
+    for (const auto& [name, profile] : input.profiles) {
+        if (!emitter.is_closed()) {
+            emitter.emit_profile(name, profile, input.direction);
+        }
+    }
+    if (!emitter.is_closed()) {
+        emitter.emit_end();
+    }
+    return emitter.take();
+}
+
+}  // namespace vr::policy

@@ -1,0 +1,86 @@
+// Datastore: where desired state comes from, seen from the calculation graph (events) and from the
+// control socket (objects to list, write and delete).
+//
+// A source delivers upserts and deletes in any order, then InSync once when everything that it knew
+// at its start has been delivered.  No order may be relied upon, an object may come twice, a delete
+// may name what was never there: only the resulting state counts.  DATASTORE 3.3, 3.4.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "policy/model.h"
+#include "vrouter/net/result.h"
+
+namespace vr::policy {
+
+struct Upsert {
+    ResourcePtr resource;
+};
+
+struct Delete {
+    Key key;
+};
+
+struct InSync {};
+
+using Event = std::variant<Upsert, Delete, InSync>;
+
+/// Events that belong together: the receiver flushes once behind them.
+struct Batch {
+    std::uint64_t revision = 0;  ///< counts up with every batch of one source
+    std::vector<Event> events;
+};
+
+using Listener = std::function<void(const Batch&)>;
+
+/// What is enforced for an object.
+enum class ObjectState {
+    Valid,     ///< the object as written
+    Kept,      ///< invalid as written: its last valid version stays in force
+    StandIn,   ///< invalid and never valid before: a stand-in denies what it may select
+    Missing,   ///< invalid and never valid before: as if it were not there
+    Shadowed,  ///< the same object is defined earlier
+};
+
+[[nodiscard]] std::string_view to_string(ObjectState state);
+
+/// One definition of an object, as `vrouterctl get` shows it.
+struct ObjectStatus {
+    Key key;
+    ObjectState state = ObjectState::Valid;
+    std::string file;
+    int line = 0;
+    std::string reason;                 ///< why it is not Valid
+    std::vector<std::string> warnings;  ///< accepted, but not understood in full
+    std::string yaml;                   ///< as written
+};
+
+class Datastore {
+  public:
+    Datastore() = default;
+    Datastore(const Datastore&) = delete;
+    Datastore& operator=(const Datastore&) = delete;
+    Datastore(Datastore&&) = delete;
+    Datastore& operator=(Datastore&&) = delete;
+    virtual ~Datastore() = default;
+
+    /// All definitions of a kind, or of every kind; sorted by key, then by file.
+    [[nodiscard]] virtual std::vector<ObjectStatus> list(std::optional<Kind> kind) const = 0;
+    /// Files and objects outside the model: "FILE:LINE: reason".
+    [[nodiscard]] virtual std::vector<std::string> problems() const = 0;
+    /// Stores every object of `yaml`, all or none when any is invalid.  Returns their keys.
+    [[nodiscard]] virtual Result<std::vector<Key>> put(std::string_view yaml) = 0;
+    [[nodiscard]] virtual Result<void> remove(const Key& key) = 0;
+};
+
+/// The object as one line of JSON.
+[[nodiscard]] Result<std::string> yaml_to_json(std::string_view yaml);
+
+}  // namespace vr::policy

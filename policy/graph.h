@@ -1,0 +1,113 @@
+// Graph: the calculation from objects to what the machine must know.  Wires the nodes; each of them
+// does one thing and knows none of the others.
+//
+//   Datastore --on(batch)--> resources
+//                              |
+//        +------------+--------+------------+----------------+
+//        | endpoints, | profiles            | policies,      | others: kinds_changed
+//        | sets       v                     | tiers          v
+//        |      Inheritance                 |            main.cc (BGPPeer, IPPool, Node, ...)
+//        |            | labels              |
+//        v            v                     v
+//      IpSets <----- labels ---------->  Resolver
+//        ^  |                               | PolicyList of each local endpoint
+//        |  | renumbered ports              v
+//        |  +--------------------------> Programs (compiler)
+//        +----- sets in use ----------------+
+//        | members                          | program of each list
+//        v                                  v
+//      Publisher --flush()--> WorkloadSink: members, endpoints, removals
+//
+// Nothing reaches the sink before in-sync: until then nothing is known to be missing.  What is
+// published depends on the present objects only, never on the order in which they came.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "policy/datastore.h"
+#include "policy/inheritance.h"
+#include "policy/ip_set.h"
+#include "policy/programs.h"
+#include "policy/publisher.h"
+#include "policy/resolver.h"
+#include "vrouter/workload.h"
+
+namespace vr::policy {
+
+class Graph {
+  public:
+    /// Endpoints whose spec.node is `node` are local.  `sink` must outlive the graph.
+    Graph(std::string node, WorkloadSink& sink);
+
+    /// Takes a batch and publishes what follows from it.
+    void on(const Batch& batch);
+
+    /// Takes one event without publishing.
+    void take(const Event& event);
+    /// Publishes; does nothing before in-sync.
+    void flush();
+
+    /// Called at the end of a flush with the kinds of which an object changed, came or went.
+    void set_kinds_changed(std::function<void(const std::set<Kind>&)> callback) {
+        kinds_changed_ = std::move(callback);
+    }
+
+    /// The objects in force.
+    [[nodiscard]] std::vector<ResourcePtr> resources(Kind kind) const;
+    [[nodiscard]] ResourcePtr resource(const Key& key) const;
+
+    [[nodiscard]] const std::map<Key, ResourcePtr>& all_resources() const { return resources_; }
+
+    [[nodiscard]] bool is_in_sync() const { return in_sync_; }
+
+    /// The policies that guard a local endpoint, in order; nothing for others.
+    [[nodiscard]] std::optional<PolicyList> policies_of(
+        const Key& endpoint, Direction direction) const;
+
+    /// Local endpoints as published, by "namespace/name".
+    [[nodiscard]] const std::map<std::string, Workload>& published() const {
+        return publisher_.published();
+    }
+
+    [[nodiscard]] const IpSets& sets() const { return sets_; }
+
+    [[nodiscard]] std::size_t programs() const { return programs_.size(); }
+
+  private:
+    struct Lists {
+        PolicyList ingress;
+        PolicyList egress;
+    };
+
+    void upsert(const ResourcePtr& resource);
+    void remove(const Key& key);
+    /// An endpoint or network set came or changed, or inherits other labels.
+    void place_item(const Resource& resource);
+    void remove_item(const Key& key);
+    void bestow(const std::string& profile, const Labels& labels);
+    [[nodiscard]] bool is_local(const Resource& resource) const;
+    void resolve(const Key& endpoint);
+    void drop_lists(const Key& endpoint);
+    [[nodiscard]] Workload workload(const Key& endpoint) const;
+
+    std::string node_;
+    std::map<Key, ResourcePtr> resources_;
+    Inheritance inheritance_;
+    IpSets sets_;
+    Resolver resolver_;
+    Programs programs_;
+    Publisher publisher_;
+    std::map<Key, Lists> local_;   ///< as of the last flush
+    std::set<Key> changed_local_;  ///< to be published anew
+    std::set<Key> removed_local_;
+    std::set<Kind> changed_kinds_;
+    std::function<void(const std::set<Kind>&)> kinds_changed_;
+    bool in_sync_ = false;
+};
+
+}  // namespace vr::policy

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/inheritance.h"
+
+#include <utility>
+
+namespace vr::policy {
+
+Labels Inheritance::set_item(const Key& item, Labels own, std::vector<std::string> profiles) {
+    remove_item(item);
+    for (const auto& profile : profiles) {
+        followers_[profile].insert(item);
+    }
+    items_[item] = {std::move(own), std::move(profiles)};
+    return labels(item);
+}
+
+void Inheritance::remove_item(const Key& item) {
+    const auto known = items_.find(item);
+    if (known == items_.end()) {
+        return;
+    }
+    for (const auto& profile : known->second.profiles) {
+        const auto followers = followers_.find(profile);
+        // A profile may be listed twice.
+        if (followers != followers_.end()) {
+            followers->second.erase(item);
+            if (followers->second.empty()) {
+                followers_.erase(followers);
+            }
+        }
+    }
+    items_.erase(known);
+}
+
+std::vector<Key> Inheritance::set_profile(const std::string& name, const Labels& labels) {
+    if (labels.empty() ? bestowed_.erase(name) == 0
+                       : std::exchange(bestowed_[name], labels) == labels) {
+        return {};
+    }
+    const auto followers = followers_.find(name);
+    return followers == followers_.end()
+               ? std::vector<Key>{}
+               : std::vector<Key>(followers->second.begin(), followers->second.end());
+}
+
+Labels Inheritance::labels(const Key& item) const {
+    const auto known = items_.find(item);
+    if (known == items_.end()) {
+        return {};
+    }
+    Labels all = known->second.own;
+    for (const auto& profile : known->second.profiles) {
+        if (const auto bestowed = bestowed_.find(profile); bestowed != bestowed_.end()) {
+            all.insert(bestowed->second.begin(), bestowed->second.end());
+        }
+    }
+    return all;
+}
+
+}  // namespace vr::policy

@@ -1,0 +1,37 @@
+// Inheritance: the labels of endpoints and network sets, with those that their profiles bestow.
+// POLICY 2.2: own labels first, then labelsToApply of the profiles in order; the first one counts.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "policy/model.h"
+
+namespace vr::policy {
+
+class Inheritance {
+  public:
+    /// Returns the labels of `item`.
+    Labels set_item(const Key& item, Labels own, std::vector<std::string> profiles);
+    void remove_item(const Key& item);
+
+    /// Profile `name` bestows `labels` now, none when it is gone.  Returns the items that have it.
+    std::vector<Key> set_profile(const std::string& name, const Labels& labels);
+
+    [[nodiscard]] Labels labels(const Key& item) const;
+
+  private:
+    struct Item {
+        Labels own;
+        std::vector<std::string> profiles;
+    };
+
+    std::map<Key, Item> items_;
+    std::map<std::string, Labels> bestowed_;
+    std::map<std::string, std::set<Key>> followers_;
+};
+
+}  // namespace vr::policy

@@ -1,0 +1,99 @@
+// IpSets: the members of the sets that rules in use name, POLICY 2.3 "selector set", "named port".
+//
+// A set is named by a canonical selector, or by a selector and a named port; then it is one group for
+// each port number that the name stands for.  An address may come from several items (endpoints,
+// network sets) and counts once.  Group ids are never used again.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "policy/label_index.h"
+#include "policy/model.h"
+#include "vrouter/net/ids.h"
+#include "vrouter/net/prefix.h"
+
+namespace vr::policy {
+
+struct SetName {
+    std::string selector;  ///< canonical text
+    std::string port;      ///< empty: the addresses, whatever their ports
+    std::uint8_t protocol = 0;
+
+    friend auto operator<=>(const SetName&, const SetName&) = default;
+};
+
+/// `member` belongs to `group` from now on, or no longer.
+struct MemberChange {
+    GroupId group;
+    IpPrefix member;
+    bool present = false;
+};
+
+class IpSets {
+  public:
+    void set_item(
+        const Key& key,
+        const Labels& labels,
+        std::vector<IpPrefix> networks,
+        std::vector<NamedPort> ports);
+    void remove_item(const Key& key);
+
+    /// One more user of the set; the first one fills it.
+    void acquire(const SetName& name, const Selector& selector);
+    /// One user less; the last one empties and forgets the set.
+    void release(const SetName& name);
+
+    /// The groups of a set in use by port number; port 0 alone when the set names no port.
+    [[nodiscard]] std::map<L4Port, GroupId> groups(const SetName& name) const;
+
+    /// What changed since the last call, in order.
+    [[nodiscard]] std::vector<MemberChange> take_changes();
+    /// Sets whose port numbers changed since the last call: rules that name them must be compiled anew.
+    [[nodiscard]] std::set<SetName> take_renumbered();
+
+    [[nodiscard]] bool contains(GroupId group, const IpAddr& address) const;
+    /// The set that `group` belongs to, for people.
+    [[nodiscard]] std::string describe(GroupId group) const;
+
+  private:
+    struct Item {
+        std::vector<IpPrefix> networks;
+        std::vector<NamedPort> ports;
+    };
+
+    struct Group {
+        GroupId id;
+        std::map<IpPrefix, unsigned> members;  ///< how many items contribute each
+    };
+
+    struct Set {
+        SetName name;
+        unsigned users = 0;
+        std::map<L4Port, Group> groups;
+    };
+
+    void contribute(SelectorId set_id, const Item& item);
+    void withdraw(SelectorId set_id, const Item& item);
+    Group& open_group(SelectorId set_id, L4Port port);
+    void close_group(Set& set, L4Port port);
+
+    LabelIndex index_;
+    std::map<Key, ItemId> item_ids_;
+    std::unordered_map<ItemId, Item> items_;
+    std::map<SetName, SelectorId> set_ids_;
+    std::unordered_map<SelectorId, Set> sets_;
+    std::unordered_map<GroupId, std::pair<SelectorId, L4Port>> groups_;
+    std::uint32_t last_item_ = 0;
+    std::uint32_t last_set_ = 0;
+    std::uint32_t last_group_ = 0;
+    std::vector<MemberChange> changes_;
+    std::set<SetName> renumbered_;
+};
+
+}  // namespace vr::policy

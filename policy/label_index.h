@@ -1,0 +1,76 @@
+// LabelIndex: which items (endpoints, network sets) match which selectors, kept up to date.
+//
+// A change of one item evaluates the selectors that can match its labels; a new selector evaluates the
+// items that have the label it asks for.  Changes are returned, never called back.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "policy/selector.h"
+#include "vrouter/net/ids.h"
+
+namespace vr::policy {
+
+using ItemId = Id<struct ItemTag, std::uint32_t>;
+using SelectorId = Id<struct SelectorTag, std::uint32_t>;
+
+/// Item `item` matches `selector` from now on, or no longer.
+struct MatchChange {
+    ItemId item;
+    SelectorId selector;
+    bool matches = false;
+
+    friend auto operator<=>(const MatchChange&, const MatchChange&) = default;
+};
+
+class LabelIndex {
+  public:
+    /// Adds an item or changes its labels.
+    [[nodiscard]] std::vector<MatchChange> set_item(ItemId id, Labels labels);
+    [[nodiscard]] std::vector<MatchChange> remove_item(ItemId id);
+
+    /// Adds a selector or changes it.
+    [[nodiscard]] std::vector<MatchChange> set_selector(SelectorId id, const Selector& selector);
+    /// Forgets a selector; what matched it is not reported.
+    void remove_selector(SelectorId id);
+
+    [[nodiscard]] std::set<SelectorId> selectors_of(ItemId item) const;
+    [[nodiscard]] std::set<ItemId> items_of(SelectorId selector) const;
+
+  private:
+    using LabelValue = std::pair<std::string, std::string>;
+
+    struct Item {
+        Labels labels;
+        std::set<SelectorId> matched;
+    };
+
+    struct Entry {
+        Selector selector;
+        std::set<ItemId> matched;
+    };
+
+    void judge(ItemId item_id, SelectorId selector_id, std::vector<MatchChange>& changes);
+    [[nodiscard]] std::set<SelectorId> candidates(const Item& item) const;
+    [[nodiscard]] std::set<ItemId> candidates(const Selector& selector) const;
+    void index_item(ItemId id, const Labels& labels);
+    void unindex_item(ItemId id, const Labels& labels);
+    /// Enters or takes out a selector where items look for it.
+    void index_selector(SelectorId id, const Selector& selector, bool present);
+
+    std::unordered_map<ItemId, Item> items_;
+    std::unordered_map<SelectorId, Entry> selectors_;
+    std::map<std::string, std::map<std::string, std::set<ItemId>>, std::less<>> items_by_label_;
+    std::set<SelectorId> unrestricted_;
+    std::map<std::string, std::set<SelectorId>> selectors_by_label_;
+    std::map<LabelValue, std::set<SelectorId>> selectors_by_value_;
+};
+
+}  // namespace vr::policy

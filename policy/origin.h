@@ -1,0 +1,37 @@
+// How the place where a rule was written is told to people, the same by compiler and reference.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "policy/model.h"
+#include "vrouter/dataplane/acl.h"
+
+namespace vr::policy {
+
+/// "NetworkPolicy prod/web", by the name that the user gave.
+[[nodiscard]] inline std::string policy_title(const Resource& policy) {
+    return to_string(Key{policy.key.kind, policy.key.ns, policy.as<Policy>().name});
+}
+
+[[nodiscard]] inline std::string profile_title(const std::string& name) {
+    return to_string(Key{Kind::Profile, {}, name});
+}
+
+[[nodiscard]] inline acl::Origin end_of_tier(const std::string& tier) {
+    return {tier, "end of tier", -1};
+}
+
+[[nodiscard]] inline acl::Origin unknown_profile(const std::string& name) {
+    return {{}, profile_title(name) + ", which does not exist", -1};
+}
+
+[[nodiscard]] inline acl::Origin default_allow() {
+    return {{}, profile_title(std::string(kDefaultAllowProfile)), -1};
+}
+
+[[nodiscard]] inline acl::Origin end_of_profiles() {
+    return {{}, "end of profiles", -1};
+}
+
+}  // namespace vr::policy

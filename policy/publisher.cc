@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/publisher.h"
+
+#include <tuple>
+
+namespace vr::policy {
+
+namespace {
+
+/// Programs compare by identity: a changed one is another object.
+bool same(const Workload& a, const Workload& b) {
+    const auto all = [](const Workload& w) {
+        return std::tie(
+            w.name,
+            w.interface_name,
+            w.active,
+            w.mac,
+            w.addresses4,
+            w.addresses6,
+            w.attachment,
+            w.ingress,
+            w.egress);
+    };
+    return all(a) == all(b);
+}
+
+}  // namespace
+
+void Publisher::change_members(const std::vector<MemberChange>& changes) {
+    for (const auto& change : changes) {
+        const Member member{change.group, change.member};
+        auto& same_way = change.present ? arriving_ : leaving_;
+        auto& other_way = change.present ? leaving_ : arriving_;
+        if (other_way.erase(member) == 0) {
+            same_way.insert(member);
+        }
+    }
+}
+
+void Publisher::set_workload(Workload workload) {
+    removed_.erase(workload.name);
+    const auto before = published_.find(workload.name);
+    if (before != published_.end() && same(before->second, workload)) {
+        changed_.erase(workload.name);
+        return;
+    }
+    changed_.insert_or_assign(workload.name, std::move(workload));
+}
+
+void Publisher::remove_workload(const std::string& name) {
+    changed_.erase(name);
+    if (published_.contains(name)) {
+        removed_.insert(name);
+    }
+}
+
+void Publisher::flush() {
+    for (const auto& [group, member] : arriving_) {
+        sink_->add_member(group, member);
+    }
+    for (auto& [name, workload] : changed_) {
+        sink_->update_workload(workload);
+        published_.insert_or_assign(name, std::move(workload));
+    }
+    for (const auto& name : removed_) {
+        sink_->remove_workload(name);
+        published_.erase(name);
+    }
+    for (const auto& [group, member] : leaving_) {
+        sink_->remove_member(group, member);
+    }
+    arriving_.clear();
+    changed_.clear();
+    removed_.clear();
+    leaving_.clear();
+}
+
+}  // namespace vr::policy

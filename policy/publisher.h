@@ -1,0 +1,44 @@
+// Publisher: hands the machine the difference between what it has and what it should have.
+//
+// One flush: new members, then endpoints, then removals of endpoints and members, so that no program
+// is published before the groups that it names are filled.  What cancels out, or is the same as
+// before, is not told.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "policy/ip_set.h"
+#include "vrouter/workload.h"
+
+namespace vr::policy {
+
+class Publisher {
+  public:
+    explicit Publisher(WorkloadSink& sink) : sink_(&sink) {}
+
+    void change_members(const std::vector<MemberChange>& changes);
+    void set_workload(Workload workload);
+    void remove_workload(const std::string& name);
+
+    void flush();
+
+    /// What the machine has been told.
+    [[nodiscard]] const std::map<std::string, Workload>& published() const { return published_; }
+
+  private:
+    using Member = std::pair<GroupId, IpPrefix>;
+
+    WorkloadSink* sink_;
+    std::set<Member> arriving_;
+    std::set<Member> leaving_;
+    std::map<std::string, Workload> changed_;
+    std::set<std::string> removed_;
+    std::map<std::string, Workload> published_;
+};
+
+}  // namespace vr::policy

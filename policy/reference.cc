@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/reference.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "policy/match.h"
+#include "policy/origin.h"
+#include "policy/scope.h"
+#include "policy/spec.h"
+
+namespace vr::policy {
+
+namespace {
+
+using Cluster = std::span<const ResourcePtr>;
+
+ResourcePtr find(Cluster cluster, const Key& key) {
+    for (const auto& resource : cluster) {
+        if (resource->key == key) {
+            return resource;
+        }
+    }
+    return nullptr;
+}
+
+/// POLICY 2.2, with inheritance.
+Labels labels_of(Cluster cluster, const Resource& resource) {
+    Labels labels = own_labels(resource);
+    for (const auto& name : inherited_profiles(resource)) {
+        if (const auto profile = find(cluster, {Kind::Profile, {}, name})) {
+            for (const auto& [label, value] : profile->as<Profile>().labels_to_apply) {
+                if (!labels.contains(label)) {
+                    labels[label] = value;
+                }
+            }
+        }
+    }
+    return labels;
+}
+
+/// Everything that has labels and addresses.
+std::vector<Labelled> labelled(Cluster cluster) {
+    std::vector<Labelled> all;
+    for (const auto& resource : cluster) {
+        if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource->spec)) {
+            all.push_back({labels_of(cluster, *resource), endpoint->networks, endpoint->ports});
+        } else if (const auto* set = std::get_if<NetworkSet>(&resource->spec)) {
+            all.push_back({labels_of(cluster, *resource), set->nets, {}});
+        }
+    }
+    return all;
+}
+
+/// POLICY 2.3, first paragraph.
+bool applies(const Resource& resource, const Labels& labels, Direction direction) {
+    const auto& policy = resource.as<Policy>();
+    const auto ns = labels.find(kNamespaceLabel);
+    if (policy.hook != Hook::Normal || !governs(policy.types, direction)) {
+        return false;
+    }
+    if (resource.key.kind == Kind::NetworkPolicy &&
+        (ns == labels.end() || ns->second != resource.key.ns)) {
+        return false;
+    }
+    return policy.selector.matches(labels) &&
+           (!policy.namespace_selector ||
+            selects_unprefixed(*policy.namespace_selector, labels, kNamespacePrefix)) &&
+           (!policy.service_account_selector ||
+            selects_unprefixed(*policy.service_account_selector, labels, kServiceAccountPrefix));
+}
+
+std::optional<Tier> tier_of(Cluster cluster, const std::string& name) {
+    const auto stored = find(cluster, {Kind::Tier, {}, name});
+    return stored ? stored->as<Tier>() : built_in_tier(name);
+}
+
+/// POLICY 2.5 step 6: true when tier `a` comes before tier `b`.
+bool tier_before(Cluster cluster, const std::string& a, const std::string& b) {
+    if (a == kFirstTier || b == kFirstTier) {
+        return a == kFirstTier && b != kFirstTier;
+    }
+    const auto tier_a = tier_of(cluster, a);
+    const auto tier_b = tier_of(cluster, b);
+    if (tier_a.has_value() != tier_b.has_value()) {
+        return tier_a.has_value();
+    }
+    constexpr double kLast = std::numeric_limits<double>::infinity();
+    const double order_a = tier_a ? tier_a->order.value_or(kLast) : kLast;
+    const double order_b = tier_b ? tier_b->order.value_or(kLast) : kLast;
+    return order_a != order_b ? order_a < order_b : a < b;
+}
+
+bool policy_before(const ResourcePtr& a, const ResourcePtr& b) {
+    constexpr double kLast = std::numeric_limits<double>::infinity();
+    const double order_a = a->as<Policy>().order.value_or(kLast);
+    const double order_b = b->as<Policy>().order.value_or(kLast);
+    const auto text = [](const Resource& r) {
+        return r.as<Policy>().name + "/" + r.key.ns + "/" + std::string(row_of(r.key.kind).name);
+    };
+    return order_a != order_b ? order_a < order_b : text(*a) < text(*b);
+}
+
+/// How a list of rules ended.
+enum class Outcome { NoMatch, Pass, Decided };
+
+class Judge {
+  public:
+    Judge(Cluster cluster, Direction direction, Sample packet)
+        : cluster_(cluster), direction_(direction), packet_(packet), labelled_(labelled(cluster)) {}
+
+    Decision judge(const Resource& endpoint) {
+        const Labels labels = labels_of(cluster_, endpoint);
+        std::vector<ResourcePtr> policies;
+        std::vector<std::string> tiers;
+        for (const auto& resource : cluster_) {
+            if (std::holds_alternative<Policy>(resource->spec) &&
+                applies(*resource, labels, direction_)) {
+                policies.push_back(resource);
+                if (std::ranges::count(tiers, resource->as<Policy>().tier) == 0) {
+                    tiers.push_back(resource->as<Policy>().tier);
+                }
+            }
+        }
+        std::ranges::sort(policies, policy_before);
+        std::ranges::sort(
+            tiers, [&](const auto& a, const auto& b) { return tier_before(cluster_, a, b); });
+        for (const auto& tier : tiers) {
+            if (run_tier(tier, policies)) {
+                return decision_;
+            }
+        }
+        run_profiles(endpoint.as<WorkloadEndpoint>().profiles);
+        return decision_;
+    }
+
+  private:
+    /// True when the tier decided.
+    bool run_tier(const std::string& tier, const std::vector<ResourcePtr>& policies) {
+        for (const auto& policy : policies) {
+            if (policy->as<Policy>().tier != tier) {
+                continue;
+            }
+            const Outcome outcome = run_rules(
+                policy->as<Policy>().rules(direction_),
+                policy->key.ns,
+                {tier, policy_title(*policy), -1});
+            if (outcome != Outcome::NoMatch) {
+                return outcome == Outcome::Decided;
+            }
+        }
+        if (tier_of(cluster_, tier).value_or(Tier{}).default_action == TierDefault::Pass) {
+            return false;
+        }
+        decide(false, end_of_tier(tier));
+        return true;
+    }
+
+    void run_profiles(const std::vector<std::string>& names) {
+        for (const auto& name : names) {
+            if (name == kDefaultAllowProfile) {
+                decide(true, default_allow());
+                return;
+            }
+            const auto profile = find(cluster_, {Kind::Profile, {}, name});
+            if (!profile) {
+                decide(false, unknown_profile(name));
+                return;
+            }
+            const auto& rules = profile->as<Profile>().rules(direction_);
+            if (run_rules(rules, {}, {{}, profile_title(name), -1}) == Outcome::Decided) {
+                return;
+            }
+        }
+        decide(false, end_of_profiles());
+    }
+
+    Outcome run_rules(const std::vector<Rule>& rules, const std::string& ns, acl::Origin origin) {
+        for (const auto& rule : rules) {
+            ++origin.rule;
+            if (!matches(rule.match, packet_, {labelled_, ns})) {
+                continue;
+            }
+            switch (rule.action) {
+                case RuleAction::Allow:
+                case RuleAction::Deny:
+                    decide(rule.action == RuleAction::Allow, origin);
+                    return Outcome::Decided;
+                case RuleAction::Pass:
+                    return Outcome::Pass;
+                case RuleAction::Log:
+                    decision_.logged.push_back(origin);
+                    break;
+            }
+        }
+        return Outcome::NoMatch;
+    }
+
+    void decide(bool allow, acl::Origin by) {
+        decision_.allow = allow;
+        decision_.by = std::move(by);
+    }
+
+    Cluster cluster_;
+    Direction direction_;
+    Sample packet_;
+    std::vector<Labelled> labelled_;
+    Decision decision_;
+};
+
+}  // namespace
+
+template <Family F>
+Decision judge(
+    Cluster cluster, const Key& endpoint, Direction direction, const acl::Packet<F>& packet) {
+    const auto resource = find(cluster, endpoint);
+    if (!resource || !resource->as<WorkloadEndpoint>().active ||
+        resource->as<WorkloadEndpoint>().networks.empty()) {
+        return {false, {{}, "endpoint is not active", -1}, {}};
+    }
+    const Sample sample{
+        packet.source,
+        packet.destination,
+        packet.source_port,
+        packet.destination_port,
+        packet.protocol,
+        packet.icmp_type,
+        packet.icmp_code,
+        packet.has_ports};
+    return Judge(cluster, direction, sample).judge(*resource);
+}
+
+template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V4>&);
+template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V6>&);
+
+}  // namespace vr::policy
