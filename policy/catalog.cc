@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/catalog.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "policy/document.h"
+
+namespace vr::policy {
+
+std::string_view to_string(ObjectState state) {
+    switch (state) {
+        case ObjectState::Valid:
+            return "valid";
+        case ObjectState::Kept:
+            return "invalid, last valid version in force";
+        case ObjectState::StandIn:
+            return "invalid, denying in its place";
+        case ObjectState::Missing:
+            return "invalid, without effect";
+        case ObjectState::Shadowed:
+            break;
+    }
+    return "shadowed";
+}
+
+Result<std::string> yaml_to_json(std::string_view yaml) {
+    auto documents = parse_documents("object", yaml);
+    if (!documents) {
+        return std::unexpected(std::move(documents).error());
+    }
+    if (documents->size() != 1) {
+        return fail("expected one document");
+    }
+    return to_json(documents->front().root);
+}
+
+std::vector<Event> Catalog::set_file(const std::string& name, const std::string& text) {
+    if (is_current(name, text)) {
+        return {};
+    }
+    File& file = files_[name];
+    file.text = text;
+    file.readable = true;
+    auto parsed = parse_file(name, text);
+    if (!parsed) {
+        file.error = std::move(parsed).error().text;
+        return {};
+    }
+    file.error.clear();
+    return replace(file, name, *std::move(parsed));
+}
+
+void Catalog::set_unreadable(const std::string& name, std::string reason) {
+    File& file = files_[name];
+    file.error = name + ": " + std::move(reason);
+    file.readable = false;
+}
+
+std::vector<Event> Catalog::remove_file(const std::string& name) {
+    const auto file = files_.find(name);
+    if (file == files_.end()) {
+        return {};
+    }
+    auto events = replace(file->second, name, {});
+    files_.erase(file);
+    return events;
+}
+
+std::vector<Event> Catalog::replace(File& file, const std::string& name, ParsedFile parsed) {
+    std::set<Key> touched;
+    for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
+        const Key& key = file.parsed.objects[i].key;
+        objects_[key].definitions.erase({name, i});
+        touched.insert(key);
+    }
+    file.parsed = std::move(parsed);
+    for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
+        const Key& key = file.parsed.objects[i].key;
+        objects_[key].definitions.insert({name, i});
+        touched.insert(key);
+    }
+    std::vector<Event> events;
+    for (const auto& key : touched) {
+        settle(key, events);
+    }
+    return events;
+}
+
+/// Decides what is in force for `key` now.
+void Catalog::settle(const Key& key, std::vector<Event>& events) {
+    Object& object = objects_[key];
+    const ResourcePtr before = object.in_force;
+    if (object.definitions.empty()) {
+        objects_.erase(key);
+        if (before) {
+            events.emplace_back(Delete{key});
+        }
+        return;
+    }
+    const ParsedObject& written = parsed(*object.definitions.begin());
+    if (written.resource) {
+        object.in_force = written.resource;
+        object.was_valid = true;
+    } else if (!object.was_valid) {
+        object.in_force = written.stand_in;
+    }
+    if (object.in_force && (!before || *before != *object.in_force)) {
+        events.emplace_back(Upsert{object.in_force});
+    } else if (!object.in_force && before) {
+        events.emplace_back(Delete{key});
+    }
+}
+
+const ParsedObject& Catalog::parsed(const Definition& definition) const {
+    return files_.at(definition.file).parsed.objects[definition.index];
+}
+
+std::set<std::string> Catalog::files() const {
+    std::set<std::string> names;
+    for (const auto& [name, file] : files_) {
+        names.insert(name);
+    }
+    return names;
+}
+
+std::string Catalog::file_error(const std::string& name) const {
+    const auto file = files_.find(name);
+    return file == files_.end() ? std::string() : file->second.error;
+}
+
+ObjectStatus Catalog::status(
+    const Key& key, const Object& object, const Definition& definition) const {
+    const ParsedObject& written = parsed(definition);
+    ObjectStatus status;
+    status.key = key;
+    status.file = definition.file;
+    status.line = written.line;
+    status.reason = written.error;
+    status.warnings = written.warnings;
+    status.yaml = written.text;
+    const Definition& first = *object.definitions.begin();
+    if (definition != first) {
+        status.state = ObjectState::Shadowed;
+        status.reason =
+            fmt::format("defined before in {}:{}, which counts", first.file, parsed(first).line);
+    } else if (!written.resource) {
+        status.state = object.was_valid  ? ObjectState::Kept
+                       : object.in_force ? ObjectState::StandIn
+                                         : ObjectState::Missing;
+    } else if (const File& file = files_.at(definition.file); !file.error.empty()) {
+        status.state = ObjectState::Kept;
+        status.reason = file.error;
+    }
+    return status;
+}
+
+std::vector<ObjectStatus> Catalog::list(std::optional<Kind> kind) const {
+    std::vector<ObjectStatus> all;
+    for (const auto& [key, object] : objects_) {
+        if (!kind || key.kind == *kind) {
+            for (const auto& definition : object.definitions) {
+                all.push_back(status(key, object, definition));
+            }
+        }
+    }
+    return all;
+}
+
+std::vector<ObjectStatus> Catalog::list_file(const std::string& name) const {
+    std::vector<ObjectStatus> all;
+    if (const auto file = files_.find(name); file != files_.end()) {
+        for (std::size_t i = 0; i < file->second.parsed.objects.size(); ++i) {
+            const Key& key = file->second.parsed.objects[i].key;
+            all.push_back(status(key, objects_.at(key), {name, i}));
+        }
+    }
+    return all;
+}
+
+bool Catalog::is_current(const std::string& name, const std::string& text) const {
+    const auto file = files_.find(name);
+    return file != files_.end() && file->second.readable && file->second.text == text;
+}
+
+std::vector<std::string> Catalog::problems() const {
+    std::vector<std::string> all;
+    for (const auto& [name, file] : files_) {
+        if (!file.error.empty()) {
+            all.push_back(file.error);
+        }
+        all.insert(all.end(), file.parsed.ignored.begin(), file.parsed.ignored.end());
+    }
+    return all;
+}
+
+std::optional<Catalog::Place> Catalog::find(const Key& key) const {
+    const auto object = objects_.find(key);
+    if (object == objects_.end()) {
+        return std::nullopt;
+    }
+    const Definition& first = *object->second.definitions.begin();
+    return Place{first.file, parsed(first).line, files_.at(first.file).parsed.objects.size()};
+}
+
+}  // namespace vr::policy

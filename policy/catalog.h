@@ -1,0 +1,86 @@
+// Catalog: the objects of a directory of files, and which of them are in force.  Pure: it is given
+// names and texts and returns events.
+//
+//   - A file that cannot be understood keeps the objects it had; one that never could has none.
+//   - Of two definitions of one object the first by file name, then by line, counts.
+//   - An object that becomes invalid keeps its last valid version; one that never was valid is
+//     replaced by its stand-in, if its kind has one (resource.h).
+//   - What is in force depends on the files, and for invalid ones on their last valid state; never on
+//     the order of changes.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/datastore.h"
+#include "policy/resource.h"
+
+namespace vr::policy {
+
+class Catalog {
+  public:
+    /// A file appeared or changed.  An unchanged text costs nothing and yields nothing.
+    [[nodiscard]] std::vector<Event> set_file(const std::string& name, const std::string& text);
+    /// A file is there but cannot be read.
+    void set_unreadable(const std::string& name, std::string reason);
+    [[nodiscard]] std::vector<Event> remove_file(const std::string& name);
+
+    [[nodiscard]] std::set<std::string> files() const;
+    /// Why `name` cannot be understood; empty when it can.
+    [[nodiscard]] std::string file_error(const std::string& name) const;
+
+    [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const;
+    [[nodiscard]] std::vector<std::string> problems() const;
+
+    /// The definitions in one file, in their order there.
+    [[nodiscard]] std::vector<ObjectStatus> list_file(const std::string& name) const;
+    /// True when `text` is what the file is known to hold.
+    [[nodiscard]] bool is_current(const std::string& name, const std::string& text) const;
+
+    /// Where an object is defined: file, line, and how many objects that file holds.
+    struct Place {
+        std::string file;
+        int line = 0;
+        std::size_t objects_in_file = 0;
+    };
+
+    [[nodiscard]] std::optional<Place> find(const Key& key) const;
+
+  private:
+    struct File {
+        std::string text;
+        ParsedFile parsed;  ///< of the last text that could be understood
+        std::string error;  ///< of the present text
+        bool readable = false;
+    };
+
+    struct Definition {
+        std::string file;
+        std::size_t index = 0;  ///< in File::parsed.objects
+
+        friend auto operator<=>(const Definition&, const Definition&) = default;
+    };
+
+    struct Object {
+        std::set<Definition> definitions;
+        ResourcePtr in_force;    ///< null: missing
+        bool was_valid = false;  ///< in_force is a valid version, not a stand-in
+    };
+
+    [[nodiscard]] const ParsedObject& parsed(const Definition& definition) const;
+    [[nodiscard]] std::vector<Event> replace(
+        File& file, const std::string& name, ParsedFile parsed);
+    void settle(const Key& key, std::vector<Event>& events);
+    [[nodiscard]] ObjectStatus status(
+        const Key& key, const Object& object, const Definition& definition) const;
+
+    std::map<std::string, File> files_;
+    std::map<Key, Object> objects_;
+};
+
+}  // namespace vr::policy

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/file_store.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "vrouter/net/log.h"
+
+namespace vr::policy {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uintmax_t kMaxFileSize = 64U << 20U;
+constexpr std::chrono::milliseconds kGrace{100};
+constexpr std::chrono::seconds kLookInterval{1};
+constexpr std::uint32_t kFileEvents =
+    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
+constexpr std::uint32_t kLost = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT;
+
+bool is_resource_file(const std::string& name) {
+    return !name.starts_with('.') &&
+           (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
+}
+
+std::string system_error() {
+    return std::error_code(errno, std::generic_category()).message();
+}
+
+Result<std::string> read_file(const fs::path& path) {
+    std::error_code error;
+    const auto size = fs::file_size(path, error);
+    if (error) {
+        return fail("cannot be read: " + error.message());
+    }
+    if (size > kMaxFileSize) {
+        return fail(fmt::format("larger than {} MiB", kMaxFileSize >> 20U));
+    }
+    std::ifstream stream(path, std::ios::binary);
+    std::ostringstream text;
+    text << stream.rdbuf();
+    if (!stream) {
+        return size == 0 ? Result<std::string>(std::string()) : fail("cannot be read");
+    }
+    return std::move(text).str();
+}
+
+std::string file_name(const Key& key) {
+    std::string name(row_of(key.kind).name);
+    std::ranges::transform(name, name.begin(), tolower);
+    name += key.ns.empty() ? "." : "." + key.ns + ".";
+    return name + key.name + ".yaml";
+}
+
+}  // namespace
+
+FileStore::FileStore(
+    boost::asio::any_io_executor executor, std::filesystem::path directory, Listener listener)
+    : inotify_(executor),
+      look_timer_(executor),
+      grace_timer_(executor),
+      directory_(std::move(directory)),
+      listener_(std::move(listener)) {}
+
+Result<void> FileStore::start() {
+    if (auto watched = watch(); !watched) {
+        return watched;
+    }
+    scan();
+    pending_.emplace_back(InSync{});
+    deliver();
+    read_events();
+    return {};
+}
+
+void FileStore::stop() {
+    stopped_ = true;
+    boost::system::error_code ignored;
+    inotify_.close(ignored);
+    look_timer_.cancel();
+    grace_timer_.cancel();
+}
+
+// --- watching -------------------------------------------------------------------------------
+
+Result<void> FileStore::watch() {
+    const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fd < 0) {
+        return fail("inotify: " + system_error());
+    }
+    boost::system::error_code ignored;
+    inotify_.close(ignored);
+    inotify_.assign(fd);
+    if (inotify_add_watch(fd, directory_.c_str(), kFileEvents | kLost | IN_ONLYDIR) < 0) {
+        return fail(fmt::format("cannot watch {}: {}", directory_.string(), system_error()));
+    }
+    return {};
+}
+
+void FileStore::read_events() {
+    inotify_.async_read_some(
+        boost::asio::buffer(buffer_), [this](boost::system::error_code error, std::size_t size) {
+            if (error || stopped_) {
+                return;
+            }
+            std::uint32_t seen = 0;
+            for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
+                inotify_event event{};
+                std::memcpy(&event, buffer_.data() + at, sizeof(event));
+                at += sizeof(event);
+                // The name is padded with zero bytes up to event.len.
+                const std::string name(
+                    buffer_.data() + at, strnlen(buffer_.data() + at, event.len));
+                at += event.len;
+                seen |= event.mask;
+                on_event(event.mask, name);
+            }
+            deliver();
+            if ((seen & kLost) != 0) {
+                on_directory_lost();
+            } else {
+                read_events();
+            }
+        });
+}
+
+void FileStore::on_event(std::uint32_t mask, const std::string& name) {
+    // Configuration maps are replaced by renaming a hidden link that all files go through.
+    if ((mask & IN_Q_OVERFLOW) != 0 || name.starts_with("..")) {
+        scan();
+        return;
+    }
+    if (!is_resource_file(name)) {
+        return;
+    }
+    if ((mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0) {
+        vanished_.erase(name);
+        load(name);
+    } else if ((mask & IN_CREATE) != 0) {
+        // A link is complete when it is made; a file is read when it is closed.
+        std::error_code error;
+        if (fs::is_symlink(directory_ / name, error)) {
+            vanished_.erase(name);
+            load(name);
+        }
+    } else if ((mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
+        vanished_.insert(name);
+        forget_vanished_later();
+    }
+}
+
+void FileStore::on_directory_lost() {
+    log::error("policy: {} is gone: the last state stays in force", directory_.string());
+    vanished_.clear();
+    look_for_directory();
+}
+
+void FileStore::look_for_directory() {
+    look_timer_.expires_after(kLookInterval);
+    look_timer_.async_wait([this](boost::system::error_code error) {
+        if (error || stopped_) {
+            return;
+        }
+        if (!watch()) {
+            look_for_directory();
+            return;
+        }
+        log::info("policy: {} is back", directory_.string());
+        scan();
+        deliver();
+        read_events();
+    });
+}
+
+void FileStore::forget_vanished_later() {
+    grace_timer_.expires_after(kGrace);
+    grace_timer_.async_wait([this](boost::system::error_code error) {
+        if (!error && !stopped_) {
+            forget_vanished();
+            deliver();
+        }
+    });
+}
+
+void FileStore::forget_vanished() {
+    std::error_code error;
+    const bool directory_there = fs::is_directory(directory_, error);
+    for (const auto& file : std::exchange(vanished_, {})) {
+        if (directory_there && !fs::exists(directory_ / file, error)) {
+            auto events = catalog_.remove_file(file);
+            log::info("policy: {} removed", file);
+            std::ranges::move(events, std::back_inserter(pending_));
+        }
+    }
+}
+
+// --- reading --------------------------------------------------------------------------------
+
+void FileStore::scan() {
+    std::set<std::string> present;
+    std::error_code error;
+    for (fs::directory_iterator at(directory_, error), end; !error && at != end;
+         at.increment(error)) {
+        if (const std::string name = at->path().filename().string(); is_resource_file(name)) {
+            present.insert(name);
+        }
+    }
+    if (error) {
+        log::error("policy: cannot list {}: {}", directory_.string(), error.message());
+        return;
+    }
+    for (const auto& file : present) {
+        load(file);
+    }
+    for (const auto& file : catalog_.files()) {
+        if (!present.contains(file)) {
+            vanished_.insert(file);
+        }
+    }
+    if (!vanished_.empty()) {
+        forget_vanished_later();
+    }
+}
+
+void FileStore::load(const std::string& file) {
+    auto text = read_file(directory_ / file);
+    const std::string error_before = catalog_.file_error(file);
+    if (!text) {
+        catalog_.set_unreadable(file, text.error().text);
+        if (catalog_.file_error(file) != error_before) {
+            log::error("policy: {}", catalog_.file_error(file));
+        }
+        return;
+    }
+    if (catalog_.is_current(file, *text)) {
+        return;
+    }
+    auto events = catalog_.set_file(file, *text);
+    std::ranges::move(events, std::back_inserter(pending_));
+    report(file);
+}
+
+void FileStore::report(const std::string& file) const {
+    if (const std::string error = catalog_.file_error(file); !error.empty()) {
+        log::error("policy: {} (its last good objects stay in force)", error);
+        return;
+    }
+    for (const auto& object : catalog_.list_file(file)) {
+        if (object.state != ObjectState::Valid) {
+            log::error(
+                "policy: {} {}: {}", to_string(object.key), to_string(object.state), object.reason);
+        }
+        for (const auto& warning : object.warnings) {
+            log::warning("policy: {}", warning);
+        }
+    }
+}
+
+void FileStore::deliver() {
+    if (!pending_.empty()) {
+        listener_({++revision_, std::exchange(pending_, {})});
+    }
+}
+
+// --- objects --------------------------------------------------------------------------------
+
+std::vector<ObjectStatus> FileStore::list(std::optional<Kind> kind) const {
+    return catalog_.list(kind);
+}
+
+std::vector<std::string> FileStore::problems() const {
+    return catalog_.problems();
+}
+
+Result<std::vector<Key>> FileStore::put(std::string_view yaml) {
+    auto parsed = parse_file("request", yaml);
+    if (!parsed) {
+        return std::unexpected(std::move(parsed).error());
+    }
+    if (!parsed->ignored.empty()) {
+        return fail(parsed->ignored.front());
+    }
+    std::vector<Write> writes;
+    for (const auto& object : parsed->objects) {
+        auto planned = plan(object);
+        if (!planned) {
+            return std::unexpected(std::move(planned).error());
+        }
+        if (std::ranges::count(writes, object.key, &Write::key) > 0) {
+            return fail(to_string(object.key) + " is given twice");
+        }
+        writes.push_back(*std::move(planned));
+    }
+    std::vector<Key> keys;
+    for (const auto& planned : writes) {
+        if (auto written = write(planned); !written) {
+            deliver();
+            return std::unexpected(std::move(written).error());
+        }
+        vanished_.erase(planned.file);
+        load(planned.file);
+        keys.push_back(planned.key);
+    }
+    deliver();
+    return keys;
+}
+
+Result<FileStore::Write> FileStore::plan(const ParsedObject& object) const {
+    if (!object.resource) {
+        return fail(object.error);
+    }
+    Write planned{object.key, file_name(object.key), object.text};
+    if (const auto place = catalog_.find(object.key)) {
+        if (place->objects_in_file > 1) {
+            return fail(fmt::format(
+                "{} is defined in {}:{}, edit it there",
+                to_string(object.key),
+                place->file,
+                place->line));
+        }
+        planned.file = place->file;
+    } else if (!catalog_.list_file(planned.file).empty()) {
+        return fail(fmt::format("{} exists and holds other objects", planned.file));
+    }
+    return planned;
+}
+
+Result<void> FileStore::write(const Write& write) const {
+    const fs::path target = directory_ / write.file;
+    const fs::path draft = directory_ / ("." + write.file + ".new");
+    const int fd = open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return fail(fmt::format("cannot write {}: {}", target.string(), system_error()));
+    }
+    const auto size = static_cast<ssize_t>(write.text.size());
+    const bool written =
+        ::write(fd, write.text.data(), write.text.size()) == size && fsync(fd) == 0;
+    const bool closed = close(fd) == 0;
+    if (!written || !closed || rename(draft.c_str(), target.c_str()) != 0) {
+        const std::string reason = system_error();
+        unlink(draft.c_str());
+        return fail(fmt::format("cannot write {}: {}", target.string(), reason));
+    }
+    return {};
+}
+
+Result<void> FileStore::remove(const Key& key) {
+    const auto place = catalog_.find(key);
+    if (!place) {
+        return fail(to_string(key) + " does not exist");
+    }
+    if (place->objects_in_file > 1) {
+        return fail(fmt::format(
+            "{} is defined in {}:{}, edit it there", to_string(key), place->file, place->line));
+    }
+    if (unlink((directory_ / place->file).c_str()) != 0) {
+        return fail(fmt::format("cannot remove {}: {}", place->file, system_error()));
+    }
+    auto events = catalog_.remove_file(place->file);
+    std::ranges::move(events, std::back_inserter(pending_));
+    deliver();
+    return {};
+}
+
+}  // namespace vr::policy

@@ -1,0 +1,80 @@
+// FileStore: a watched directory of *.yaml, *.yml and *.json files as a Datastore.  Asio shell over
+// inotify; what a file means is catalog.h's business.
+//
+//   - A file counts when it is closed after writing or renamed into place, never half-written.
+//   - A file that vanishes is forgotten after a grace, because editors replace files by removing and
+//     creating them, and a policy must not blink.
+//   - When the directory itself vanishes, everything stays as it is; it is looked for each second.
+// Files whose name begins with a dot are not looked at.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "policy/catalog.h"
+#include "policy/datastore.h"
+
+namespace vr::policy {
+
+class FileStore final : public Datastore {
+  public:
+    FileStore(
+        boost::asio::any_io_executor executor, std::filesystem::path directory, Listener listener);
+
+    /// Reads the directory, delivers it with InSync, and watches it from then on.
+    [[nodiscard]] Result<void> start();
+    /// Watches no longer; pending completions do nothing.
+    void stop();
+
+    [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
+    [[nodiscard]] std::vector<std::string> problems() const override;
+    /// One file per object, "networkpolicy.prod.web.yaml"; delivered before this returns.
+    [[nodiscard]] Result<std::vector<Key>> put(std::string_view yaml) override;
+    [[nodiscard]] Result<void> remove(const Key& key) override;
+
+  private:
+    struct Write {
+        Key key;
+        std::string file;
+        std::string text;
+    };
+
+    [[nodiscard]] Result<void> watch();
+    void read_events();
+    void on_event(std::uint32_t mask, const std::string& name);
+    void on_directory_lost();
+    void look_for_directory();
+    void forget_vanished_later();
+    void forget_vanished();
+
+    /// Reads the whole directory.
+    void scan();
+    void load(const std::string& file);
+    void report(const std::string& file) const;
+    void deliver();
+
+    [[nodiscard]] Result<Write> plan(const ParsedObject& object) const;
+    [[nodiscard]] Result<void> write(const Write& write) const;
+
+    boost::asio::posix::stream_descriptor inotify_;
+    boost::asio::steady_timer look_timer_;
+    boost::asio::steady_timer grace_timer_;
+    std::filesystem::path directory_;
+    Listener listener_;
+    Catalog catalog_;
+    std::vector<Event> pending_;
+    std::set<std::string> vanished_;
+    std::uint64_t revision_ = 0;
+    bool stopped_ = false;
+    alignas(8) std::array<char, 16384> buffer_{};
+};
+
+}  // namespace vr::policy

@@ -1,0 +1,196 @@
+// What counts when files change, are broken, or define an object twice; and what is enforced for
+// invalid objects.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/catalog.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace vr::policy {
+namespace {
+
+const Key kWeb{Kind::NetworkPolicy, "prod", "web"};
+
+std::string policy(std::string_view spec, std::string_view name = "web") {
+    return "---\napiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: " +
+           std::string(name) + ", namespace: prod}\nspec: {" + std::string(spec) + "}\n";
+}
+
+std::vector<Event> set(Catalog& catalog, const std::string& file, const std::string& text) {
+    return catalog.set_file(file, text);
+}
+
+TEST(Catalog, AnObjectAppearsWithItsFile) {
+    Catalog catalog;
+    const auto events = set(catalog, "a.yaml", policy("order: 1"));
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(std::get<Upsert>(events[0]).resource->key, kWeb);
+}
+
+TEST(Catalog, AnUnchangedObjectIsNotToldAgain) {
+    Catalog catalog;
+    (void)set(catalog, "a.yaml", policy("order: 1"));
+    EXPECT_TRUE(set(catalog, "a.yaml", policy("order: 1") + "# a comment\n").empty());
+}
+
+TEST(Catalog, ARemovedFileRemovesItsObjects) {
+    Catalog catalog;
+    (void)set(catalog, "a.yaml", policy("order: 1"));
+    const auto events = catalog.remove_file("a.yaml");
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(std::get<Delete>(events[0]).key, kWeb);
+    EXPECT_TRUE(catalog.list(std::nullopt).empty());
+}
+
+TEST(Catalog, AFileThatIsNoYamlKeepsItsObjects) {
+    Catalog catalog;
+    (void)set(catalog, "a.yaml", policy("order: 1"));
+    EXPECT_TRUE(set(catalog, "a.yaml", "kind: [unclosed\n").empty());
+    ASSERT_EQ(catalog.problems().size(), 1U);
+    EXPECT_TRUE(catalog.problems()[0].starts_with("a.yaml:")) << catalog.problems()[0];
+    EXPECT_EQ(catalog.list(Kind::NetworkPolicy).at(0).state, ObjectState::Kept);
+}
+
+TEST(Catalog, AFileIsTakenAgainOnceItParses) {
+    Catalog catalog;
+    (void)set(catalog, "a.yaml", policy("order: 1"));
+    (void)set(catalog, "a.yaml", "kind: [unclosed\n");
+    EXPECT_EQ(set(catalog, "a.yaml", policy("order: 2")).size(), 1U);
+    EXPECT_TRUE(catalog.problems().empty());
+}
+
+TEST(Catalog, TheFirstFileByNameCounts) {
+    Catalog catalog;
+    (void)set(catalog, "b.yaml", policy("order: 2"));
+    const auto events = set(catalog, "a.yaml", policy("order: 1"));
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(std::get<Upsert>(events[0]).resource->as<Policy>().order, 1);
+    const auto listed = catalog.list(Kind::NetworkPolicy);
+    ASSERT_EQ(listed.size(), 2U);
+    EXPECT_EQ(listed[1].state, ObjectState::Shadowed);
+    EXPECT_EQ(listed[1].reason, "defined before in a.yaml:2, which counts");
+}
+
+TEST(Catalog, TheSecondDefinitionTakesOverWhenTheFirstGoes) {
+    Catalog catalog;
+    (void)set(catalog, "a.yaml", policy("order: 1"));
+    (void)set(catalog, "b.yaml", policy("order: 2"));
+    const auto events = catalog.remove_file("a.yaml");
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(std::get<Upsert>(events[0]).resource->as<Policy>().order, 2);
+}
+
+TEST(Catalog, AnObjectThatBecomesInvalidKeepsItsLastValidVersion) {
+    Catalog catalog;
+    (void)set(catalog, "a.yaml", policy("ingress: [{action: Deny}]"));
+    EXPECT_TRUE(set(catalog, "a.yaml", policy("ingress: [{action: Dney}]")).empty());
+    const auto listed = catalog.list(Kind::NetworkPolicy);
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed[0].state, ObjectState::Kept);
+    EXPECT_EQ(
+        listed[0].reason,
+        "a.yaml:5: spec.ingress[0].action: unknown action 'Dney', expected Allow, Deny, Log or "
+        "Pass");
+}
+
+/// What stands in for a policy that never was valid.
+Policy stand_in_for(std::string_view spec) {
+    Catalog catalog;
+    const auto events = set(catalog, "a.yaml", policy(spec));
+    EXPECT_EQ(catalog.list(Kind::NetworkPolicy).at(0).state, ObjectState::StandIn);
+    return std::get<Upsert>(events.at(0)).resource->as<Policy>();
+}
+
+TEST(StandIn, DeniesWhatTheReadableSelectorSelects) {
+    const Policy policy = stand_in_for("selector: \"a == 'b'\", order: 3, types: [Ingress], "
+                                       "ingress: [{action: Allow, protocol: tpc}]");
+    EXPECT_EQ(policy.selector.text(), "a == \"b\"");
+    EXPECT_EQ(policy.order, 3);
+    EXPECT_EQ(policy.types, Governs::Ingress);
+    EXPECT_EQ(policy.ingress, std::vector<Rule>{Rule{}});
+    EXPECT_EQ(Rule{}.action, RuleAction::Deny);
+}
+
+TEST(StandIn, SelectsEverythingWhenTheSelectorIsUnreadable) {
+    EXPECT_EQ(stand_in_for("selector: \"a ==\"").selector.text(), "all()");
+}
+
+TEST(StandIn, ComesFirstWhenItsOrderIsUnreadable) {
+    EXPECT_LT(*stand_in_for("order: soon").order, -1e300);
+}
+
+TEST(StandIn, ComesBeforeEveryTierWhenItsTierIsUnreadable) {
+    EXPECT_EQ(stand_in_for("tier: [a]").tier, "");
+}
+
+TEST(StandIn, GovernsBothDirectionsWhenTypesAreUnreadable) {
+    EXPECT_EQ(stand_in_for("types: [Inress]").types, Governs::Both);
+}
+
+TEST(StandIn, ATierDeniesAtItsEndAndKeepsItsOrder) {
+    Catalog catalog;
+    const auto events = set(
+        catalog,
+        "t.yaml",
+        "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\n"
+        "spec: {order: 7, defaultAction: Pas}\n");
+    const auto& tier = std::get<Upsert>(events.at(0)).resource->as<Tier>();
+    EXPECT_EQ(tier, (Tier{7, TierDefault::Deny}));
+}
+
+TEST(StandIn, EndsWhenTheObjectBecomesValid) {
+    Catalog catalog;
+    (void)set(catalog, "a.yaml", policy("order: soon"));
+    const auto events = set(catalog, "a.yaml", policy("order: 5"));
+    EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 5);
+    EXPECT_EQ(catalog.list(std::nullopt).at(0).state, ObjectState::Valid);
+}
+
+TEST(Catalog, AnInvalidEndpointThatNeverWasValidIsMissing) {
+    Catalog catalog;
+    const auto events = set(
+        catalog,
+        "w.yaml",
+        "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {name: w}\n"
+        "spec: {node: h1, interfaceName: tap0, ipNetworks: [10.0.0.0/24]}\n");
+    EXPECT_TRUE(events.empty());
+    EXPECT_EQ(catalog.list(std::nullopt).at(0).state, ObjectState::Missing);
+}
+
+TEST(Catalog, WhatIsInForceDoesNotDependOnTheOrderOfFiles) {
+    const std::vector<std::pair<std::string, std::string>> files{
+        {"a.yaml", policy("order: 1") + policy("order: 9", "db")},
+        {"b.yaml", policy("order: 2", "db")},
+        {"c.yaml", policy("order: soon", "api")}};
+    const auto summary = [](const Catalog& catalog) {
+        std::string text;
+        for (const auto& object : catalog.list(std::nullopt)) {
+            text += to_string(object.key) + " " + object.file + " " +
+                    std::string(to_string(object.state)) + "\n";
+        }
+        return text;
+    };
+    Catalog forwards;
+    for (const auto& [name, text] : files) {
+        (void)set(forwards, name, text);
+    }
+    Catalog backwards;
+    for (auto file = files.rbegin(); file != files.rend(); ++file) {
+        (void)set(backwards, file->first, file->second);
+    }
+    EXPECT_EQ(summary(forwards), summary(backwards));
+}
+
+TEST(Catalog, AnObjectIsFoundWithItsPlace) {
+    Catalog catalog;
+    (void)set(catalog, "a.yaml", policy("order: 1") + policy("order: 9", "db"));
+    const auto place = catalog.find({Kind::NetworkPolicy, "prod", "db"});
+    ASSERT_TRUE(place);
+    EXPECT_EQ(place->file, "a.yaml");
+    EXPECT_EQ(place->line, 7);
+    EXPECT_EQ(place->objects_in_file, 2U);
+}
+
+}  // namespace
+}  // namespace vr::policy

@@ -1,0 +1,163 @@
+// A cluster for tests: objects from YAML text, a graph that they are fed to, a sink that remembers,
+// and both judges of a packet, the compiled program and the reference.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/graph.h"
+#include "policy/origin.h"
+#include "policy/reference.h"
+#include "policy/resource.h"
+#include "policy/walk.h"
+
+namespace vr::policy {
+
+/// Remembers what the machine would have, and that it was told in a possible order.
+class RememberingSink : public WorkloadSink {
+  public:
+    void add_member(GroupId group, const IpPrefix& member) override {
+        EXPECT_TRUE(members[group].insert(member).second) << "added twice: " << to_string(member);
+        ++calls;
+    }
+
+    void remove_member(GroupId group, const IpPrefix& member) override {
+        EXPECT_EQ(members[group].erase(member), 1U) << "was not there: " << to_string(member);
+        ++calls;
+    }
+
+    void update_workload(const Workload& workload) override {
+        EXPECT_TRUE(workload.ingress && workload.egress);
+        workloads.insert_or_assign(workload.name, workload);
+        updated.push_back(workload.name);
+        ++calls;
+    }
+
+    void remove_workload(const std::string& name) override {
+        EXPECT_EQ(workloads.erase(name), 1U);
+        ++calls;
+    }
+
+    [[nodiscard]] bool contains(GroupId group, const IpAddr& address) const {
+        const auto found = members.find(group);
+        if (found == members.end()) {
+            return false;
+        }
+        for (const auto& member : found->second) {
+            const auto* net4 = std::get_if<Prefix<V4>>(&member);
+            const auto* ip4 = std::get_if<Ip4>(&address);
+            if (net4 != nullptr && ip4 != nullptr && net4->contains(*ip4)) {
+                return true;
+            }
+            const auto* net6 = std::get_if<Prefix<V6>>(&member);
+            const auto* ip6 = std::get_if<Ip6>(&address);
+            if (net6 != nullptr && ip6 != nullptr && net6->contains(*ip6)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    std::map<GroupId, std::set<IpPrefix>> members;
+    std::map<std::string, Workload> workloads;
+    std::vector<std::string> updated;
+    int calls = 0;
+};
+
+/// The valid objects of `yaml`; invalid ones fail the test.
+inline std::vector<ResourcePtr> objects(std::string_view yaml) {
+    std::vector<ResourcePtr> all;
+    auto parsed = parse_file("test.yaml", yaml);
+    EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().text);
+    if (parsed) {
+        for (const auto& object : parsed->objects) {
+            EXPECT_TRUE(object.resource) << object.error;
+            if (object.resource) {
+                all.push_back(object.resource);
+            }
+        }
+    }
+    return all;
+}
+
+/// "family address -> address protocol ..." as acl::Packet.
+template <Family F>
+acl::Packet<F> packet(
+    std::string_view source,
+    std::string_view destination,
+    std::uint8_t protocol,
+    std::uint16_t source_port,
+    std::uint16_t destination_port) {
+    acl::Packet<F> made;
+    made.source = F::Addr::parse(source).value();
+    made.destination = F::Addr::parse(destination).value();
+    made.protocol = protocol;
+    if (protocol == 1 || protocol == 58) {
+        made.icmp_type = static_cast<std::uint8_t>(source_port);
+        made.icmp_code = static_cast<std::uint8_t>(destination_port);
+    } else if (protocol == 6 || protocol == 17 || protocol == 132) {
+        made.has_ports = true;
+        made.source_port = L4Port{source_port};
+        made.destination_port = L4Port{destination_port};
+    }
+    return made;
+}
+
+/// A graph for node "h1" and all objects that it was given.
+class Cluster {
+  public:
+    Cluster() : graph("h1", sink) {}
+
+    explicit Cluster(std::string_view yaml) : Cluster() { set(yaml); }
+
+    /// Feeds objects and publishes.
+    void set(std::string_view yaml) {
+        Batch batch;
+        for (const auto& object : objects(yaml)) {
+            batch.events.emplace_back(Upsert{object});
+        }
+        batch.events.emplace_back(InSync{});
+        graph.on(batch);
+    }
+
+    void remove(const Key& key) { graph.on({0, {Delete{key}}}); }
+
+    template <Family F>
+    Decision reference(const Key& endpoint, Direction direction, const acl::Packet<F>& p) const {
+        std::vector<ResourcePtr> all;
+        for (const auto& [key, resource] : graph.all_resources()) {
+            all.push_back(resource);
+        }
+        return judge<F>(all, endpoint, direction, p);
+    }
+
+    /// What the published program says, with the members that were published.
+    template <Family F>
+    Decision compiled(const Key& endpoint, Direction direction, const acl::Packet<F>& p) const {
+        const auto workload = sink.workloads.find(endpoint.ns + "/" + endpoint.name);
+        if (workload == sink.workloads.end()) {
+            return {};
+        }
+        const auto& program =
+            direction == Direction::Ingress ? *workload->second.ingress : *workload->second.egress;
+        const auto verdict = walk<F>(program, p, [&](GroupId group, const IpAddr& address) {
+            return sink.contains(group, address);
+        });
+        return {verdict.allow, origin_of(program, verdict).value_or(acl::Origin{}), {}};
+    }
+
+    RememberingSink sink;
+    Graph graph;
+};
+
+inline Key endpoint_key(std::string ns, std::string name) {
+    return {Kind::WorkloadEndpoint, std::move(ns), std::move(name)};
+}
+
+}  // namespace vr::policy

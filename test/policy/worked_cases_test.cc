@@ -1,0 +1,271 @@
+// The worked cases of POLICY 2.9 that concern workload endpoints (1-18, 26-29), each judged by the
+// reference and by the compiled program.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+
+#include "test/policy/cluster.h"
+
+namespace vr::policy {
+namespace {
+
+constexpr std::uint8_t kIcmp = 1;
+constexpr std::uint8_t kTcp = 6;
+constexpr std::uint8_t kUdp = 17;
+
+/// A packet towards or from endpoint a/vm, and what becomes of it.
+struct Probe {
+    Direction direction;
+    std::string_view peer;  ///< the other side's address; its family is the packet's
+    std::uint8_t protocol;
+    std::uint16_t first;   ///< source port or ICMP type
+    std::uint16_t second;  ///< destination port or ICMP code
+    bool allow;
+    std::string_view by = {};  ///< policy that decides, if it matters
+};
+
+constexpr Direction kIn = Direction::Ingress;
+constexpr Direction kOut = Direction::Egress;
+
+struct Case {
+    std::string_view name;
+    std::string_view endpoint;  ///< spec fields and labels of a/vm beyond the usual
+    std::string objects;
+    std::vector<Probe> probes;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+    return out << c.name;
+}
+
+constexpr std::string_view kAllow = "profiles: [projectcalico-default-allow]";
+
+/// The beginning of an object; its spec follows.
+std::string head(std::string_view kind, std::string_view metadata) {
+    return "---\napiVersion: projectcalico.org/v3\nkind: " + std::string(kind) + "\nmetadata: {" +
+           std::string(metadata) + "}\n";
+}
+
+const std::vector<Case> kCases{
+    {"1 neither policy nor profile",
+     "",
+     "",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of profiles"},
+      {kOut, "fd00:9::1", kTcp, 1000, 80, false, "end of profiles"}}},
+    {"2 default-allow profile only",
+     kAllow,
+     "",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, true}, {kOut, "fd00:9::1", kUdp, 1, 2, true}}},
+    {"3 ingress policy without rules",
+     kAllow,
+     head("NetworkPolicy", "name: p, namespace: a") + "spec: {types: [Ingress]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of tier"},
+      {kOut, "192.0.2.1", kTcp, 1000, 80, true}}},
+    {"4 no types, egress rules only",
+     kAllow,
+     head("NetworkPolicy", "name: p, namespace: a") + "spec: {egress: [{action: Allow}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of tier"},
+      {kOut, "192.0.2.1", kTcp, 1000, 80, true, "NetworkPolicy a/p"}}},
+    {"5 a tier with staged policies only is skipped",
+     "",
+     head("Tier", "name: tier-a") + "spec: {order: 1}\n" +
+         head("StagedGlobalNetworkPolicy", "name: tier-a.s") + "spec: {tier: tier-a}\n" +
+         head("Tier", "name: tier-b") + "spec: {order: 2}\n" +
+         head("GlobalNetworkPolicy", "name: b") +
+         "spec: {tier: tier-b, types: [Ingress], ingress: [{action: Allow}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "GlobalNetworkPolicy b"}}},
+    {"6 tier default Pass",
+     kAllow,
+     head("Tier", "name: tier-a") + "spec: {order: 1, defaultAction: Pass}\n" +
+         head("Tier", "name: tier-b") + "spec: {order: 2}\n" +
+         head("GlobalNetworkPolicy", "name: a") +
+         "spec: {tier: tier-a, types: [Ingress], ingress: [{action: Allow, protocol: UDP}]}\n" +
+         head("GlobalNetworkPolicy", "name: b") +
+         "spec: {tier: tier-b, types: [Ingress], ingress: [{action: Deny}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "GlobalNetworkPolicy b"},
+      {kIn, "192.0.2.1", kUdp, 1000, 80, true, "GlobalNetworkPolicy a"}}},
+    {"7 Pass leaves the tier",
+     kAllow,
+     head("Tier", "name: tier-a") + "spec: {order: 1}\n" + head("GlobalNetworkPolicy", "name: a1") +
+         "spec: {tier: tier-a, order: 1, types: [Ingress], ingress: [{action: Pass}]}\n" +
+         head("GlobalNetworkPolicy", "name: a2") +
+         "spec: {tier: tier-a, order: 2, types: [Ingress], ingress: [{action: Deny}]}\n" +
+         head("GlobalNetworkPolicy", "name: d") +
+         "spec: {types: [Ingress], ingress: [{action: Allow}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "GlobalNetworkPolicy d"}}},
+    {"8 the only tier passes, profile allows",
+     kAllow,
+     head("GlobalNetworkPolicy", "name: d") + "spec: {ingress: [{action: Pass}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "Profile projectcalico-default-allow"}}},
+    {"8 the only tier passes, no profile",
+     "",
+     head("GlobalNetworkPolicy", "name: d") + "spec: {ingress: [{action: Pass}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of profiles"}}},
+    {"9 only a Log rule",
+     kAllow,
+     head("GlobalNetworkPolicy", "name: d") + "spec: {ingress: [{action: LOG}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of tier"}}},
+    {"10 ties are broken by name/namespace/kind",
+     "",
+     head("GlobalNetworkPolicy", "name: a") + "spec: {order: 5, ingress: [{action: Allow}]}\n" +
+         head("GlobalNetworkPolicy", "name: a-b") + "spec: {order: 5, ingress: [{action: Deny}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "GlobalNetworkPolicy a-b"}}},
+    {"11 != holds for an absent label",
+     kAllow,
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {selector: \"role != 'db'\", ingress: [{action: Deny}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "GlobalNetworkPolicy d"}}},
+    {"12 notSelector alone matches strangers",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {ingress: [{action: Allow, source: {notSelector: \"role == 'db'\"}}]}\n" +
+         head("GlobalNetworkSet", "name: s, labels: {role: db}") +
+         "spec: {nets: [198.51.100.0/24]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, true}, {kIn, "198.51.100.7", kTcp, 1000, 80, false}}},
+    {"13 selector and notSelector do not match strangers",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {ingress: [{action: Allow, source: "
+         "{selector: has(app), notSelector: \"role == 'db'\"}}]}\n" +
+         head("GlobalNetworkSet", "name: s, labels: {app: x}") +
+         "spec: {nets: [198.51.100.0/24]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false}, {kIn, "198.51.100.7", kTcp, 1000, 80, true}}},
+    {"14 nets of both families",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {ingress: [{action: Allow, source: {nets: [10.0.0.0/8, 'fd00::/8']}}]}\n",
+     {{kIn, "fd00::1", kTcp, 1000, 80, true}, {kIn, "2001:db8::1", kTcp, 1000, 80, false}}},
+    {"15 nets of the other family only",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {ingress: [{action: Allow, source: {nets: [10.0.0.0/8]}}]}\n",
+     {{kIn, "fd00::1", kTcp, 1000, 80, false}, {kIn, "10.1.1.1", kTcp, 1000, 80, true}}},
+    {"16 notNets of the other family only",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {ingress: [{action: Allow, source: {notNets: [10.0.0.0/8]}}]}\n",
+     {{kIn, "fd00::1", kTcp, 1000, 80, false}, {kIn, "11.1.1.1", kTcp, 1000, 80, true}}},
+    {"17 named ports",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {egress: [{action: Allow, protocol: TCP, destination: {ports: [22, http]}}]}\n" +
+         head("WorkloadEndpoint", "name: web, namespace: a") +
+         "spec: {node: h2, interfaceName: tapweb, ipNetworks: [10.0.0.9/32], "
+         "ports: [{name: http, protocol: TCP, port: 8080}]}\n" +
+         head("WorkloadEndpoint", "name: other, namespace: a") +
+         "spec: {node: h2, interfaceName: tapo, ipNetworks: [10.0.0.10/32]}\n",
+     {{kOut, "10.0.0.9", kTcp, 1000, 22, true},
+      {kOut, "10.0.0.9", kTcp, 1000, 8080, true},
+      {kOut, "10.0.0.9", kUdp, 1000, 8080, false},
+      {kOut, "10.0.0.10", kTcp, 1000, 8080, false},
+      {kOut, "10.0.0.10", kTcp, 1000, 22, true}}},
+    {"17 named notPorts",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {egress: [{action: Allow, protocol: TCP, "
+         "destination: {notPorts: [22, http]}}]}\n" +
+         head("WorkloadEndpoint", "name: web, namespace: a") +
+         "spec: {node: h2, interfaceName: tapweb, ipNetworks: [10.0.0.9/32], "
+         "ports: [{name: http, protocol: TCP, port: 8080}]}\n",
+     {{kOut, "10.0.0.9", kTcp, 1000, 22, false},
+      {kOut, "10.0.0.9", kTcp, 1000, 8080, false},
+      {kOut, "10.0.0.9", kTcp, 1000, 8081, true},
+      {kOut, "10.0.0.10", kTcp, 1000, 8080, true}}},
+    {"18 echo requests only",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {ingress: [{action: Allow, protocol: ICMP, icmp: {type: 8}}]}\n",
+     {{kIn, "192.0.2.1", kIcmp, 8, 0, true}, {kIn, "192.0.2.1", kIcmp, 0, 0, false}}},
+    {"26 an unknown profile denies",
+     "profiles: [ghost, projectcalico-default-allow]",
+     "",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "Profile ghost, which does not exist"}}},
+    {"26 the profile appears",
+     "profiles: [ghost]",
+     head("Profile", "name: ghost") + "spec: {ingress: [{action: Allow}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "Profile ghost"}}},
+    {"27 a tier without Tier object comes last",
+     "",
+     head("GlobalNetworkPolicy", "name: d") +
+         "spec: {ingress: [{action: Deny, protocol: UDP}, {action: Pass}]}\n" +
+         head("GlobalNetworkPolicy", "name: g") +
+         "spec: {tier: aaa, ingress: [{action: Allow, destination: {ports: [80]}, protocol: TCP}, "
+         "{action: Allow, protocol: UDP}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "GlobalNetworkPolicy g"},
+      {kIn, "192.0.2.1", kUdp, 1000, 80, false, "GlobalNetworkPolicy d"},
+      {kIn, "192.0.2.1", kTcp, 1000, 81, false, "end of tier"}}},
+    {"28 selector of a NetworkPolicy means its namespace",
+     "",
+     head("NetworkPolicy", "name: p, namespace: a") +
+         "spec: {ingress: [{action: Allow, source: {selector: \"x == 'y'\"}}]}\n" +
+         head("WorkloadEndpoint", "name: in, namespace: a, labels: {x: y}") +
+         "spec: {node: h2, interfaceName: tapa, ipNetworks: [10.0.0.9/32]}\n" +
+         head("WorkloadEndpoint", "name: out, namespace: b, labels: {x: y}") +
+         "spec: {node: h2, interfaceName: tapb, ipNetworks: [10.0.0.10/32]}\n",
+     {{kIn, "10.0.0.9", kTcp, 1000, 80, true}, {kIn, "10.0.0.10", kTcp, 1000, 80, false}}},
+    {"28 with namespaceSelector all()",
+     "",
+     head("NetworkPolicy", "name: p, namespace: a") +
+         "spec: {ingress: [{action: Allow, source: "
+         "{selector: \"x == 'y'\", namespaceSelector: all()}}]}\n" +
+         head("WorkloadEndpoint", "name: out, namespace: b, labels: {x: y}") +
+         "spec: {node: h2, interfaceName: tapb, ipNetworks: [10.0.0.10/32]}\n" +
+         head("GlobalNetworkSet", "name: s, labels: {x: y}") + "spec: {nets: [198.51.100.0/24]}\n",
+     {{kIn, "10.0.0.10", kTcp, 1000, 80, true}, {kIn, "198.51.100.7", kTcp, 1000, 80, false}}},
+    {"29 Pass ends a profile",
+     "profiles: [one, two]",
+     head("Profile", "name: one") + "spec: {ingress: [{action: Pass}, {action: Allow}]}\n" +
+         head("Profile", "name: two") + "spec: {ingress: [{action: Deny}]}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "Profile two"}}},
+};
+
+class WorkedCases : public testing::TestWithParam<Case> {};
+
+template <Family F>
+void probe(const Cluster& cluster, const Probe& p, std::string_view own) {
+    const bool in = p.direction == kIn;
+    const auto made =
+        packet<F>(in ? p.peer : own, in ? own : p.peer, p.protocol, p.first, p.second);
+    const Key endpoint = endpoint_key("a", "vm");
+    const Decision reference = cluster.reference<F>(endpoint, p.direction, made);
+    const Decision compiled = cluster.compiled<F>(endpoint, p.direction, made);
+    EXPECT_EQ(reference.allow, p.allow) << p.peer << " by " << reference.by.policy;
+    EXPECT_EQ(compiled.allow, p.allow) << p.peer << " by " << compiled.by.policy;
+    EXPECT_EQ(compiled.by, reference.by) << compiled.by.policy << " / " << reference.by.policy;
+    if (!p.by.empty()) {
+        EXPECT_EQ(reference.by.policy, p.by);
+    }
+}
+
+TEST_P(WorkedCases, ReferenceAndProgramAgree) {
+    const Case& c = GetParam();
+    std::string yaml =
+        "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\n"
+        "metadata: {name: vm, namespace: a}\nspec:\n  node: h1\n  interfaceName: tapvm\n"
+        "  ipNetworks: [10.0.0.2/32, 'fd00::2/128']\n";
+    if (!c.endpoint.empty()) {
+        yaml += "  " + std::string(c.endpoint) + "\n";
+    }
+    const Cluster cluster(yaml + c.objects);
+    for (const auto& p : c.probes) {
+        if (p.peer.find(':') == std::string_view::npos) {
+            probe<V4>(cluster, p, "10.0.0.2");
+        } else {
+            probe<V6>(cluster, p, "fd00::2");
+        }
+    }
+}
+
+std::string row_name(const testing::TestParamInfo<Case>& info) {
+    std::string name(info.param.name);
+    std::ranges::replace_if(name, [](char c) { return std::isalnum(c) == 0; }, '_');
+    return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Policy29, WorkedCases, testing::ValuesIn(kCases), row_name);
+
+}  // namespace
+}  // namespace vr::policy
