@@ -19,6 +19,7 @@ Device::Device(GracePeriod& grace, EventCallback on_event)
 bool Device::connect(int device) {
     const std::lock_guard lock(mutex_);
     if (connection_ != kNone || retired_) {
+        ++turned_away_;
         return false;
     }
     connection_ = device;
@@ -94,6 +95,7 @@ DeviceStatus Device::status() const {
         .running = running_.load(std::memory_order_relaxed) != kNone,
         .rx_pairs = rx_pairs(),
         .tx_pairs = tx_pairs(),
+        .turned_away = turned_away_,
         .negotiated = negotiated_,
     };
 }

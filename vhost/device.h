@@ -45,13 +45,15 @@ struct Negotiated {
 
 /// A copy of the state for operators.
 struct DeviceStatus {
-    bool connected = false;  ///< a hypervisor holds the socket
-    bool running = false;    ///< the guest's driver is ready
-    unsigned rx_pairs = 0;   ///< queue pairs that the guest may send on
-    unsigned tx_pairs = 0;   ///< queue pairs that the guest receives on
-    Negotiated negotiated;   ///< of the last start
+    bool connected = false;         ///< a hypervisor holds the socket
+    bool running = false;           ///< the guest's driver is ready
+    unsigned rx_pairs = 0;          ///< queue pairs that the guest may send on
+    unsigned tx_pairs = 0;          ///< queue pairs that the guest receives on
+    std::uint64_t turned_away = 0;  ///< hypervisors that came while another held the socket
+    Negotiated negotiated;          ///< of the last start
 };
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): what workers read has its own cache lines
 class Device {
   public:
     static constexpr int kNone = -1;
@@ -122,6 +124,7 @@ class Device {
     Negotiated negotiated_;
     unsigned usable_rings_ = kMaxRings;
     bool retired_ = false;
+    std::uint64_t turned_away_ = 0;
 
     GracePeriod& grace_;
     EventCallback on_event_;

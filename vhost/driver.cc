@@ -57,7 +57,7 @@ std::optional<Found> find(int device) {
     if (it == table().entries.end()) {
         return std::nullopt;
     }
-    return Found{it->first, it->second};
+    return Found{.path = it->first, .entry = it->second};
 }
 
 /// True when `fd` is a connection made over the socket at `path`.
@@ -116,11 +116,8 @@ Negotiated read_negotiated(int device) {
 
 int on_new_connection(int device) {
     const auto found = find(device);
-    if (!found) {
-        return -1;
-    }
-    if (!found->entry.device->connect(device)) {
-        log::warning("vhost {}: turned away a second hypervisor", found->path);
+    // Who is turned away may come again at once and for ever: counted, not logged.
+    if (!found || !found->entry.device->connect(device)) {
         return -1;
     }
     limit_waiting(found->entry.mode, found->path);
@@ -141,7 +138,8 @@ int on_new_device(int device) {
     Negotiated negotiated = read_negotiated(device);
     // Workers poll: the guest need not kick.  Said here and not when a ring is enabled, for there the
     // library holds the lock that this call takes.
-    for (std::uint16_t ring = 0; ring < negotiated.ring_sizes.size(); ++ring) {
+    const auto rings = static_cast<std::uint16_t>(negotiated.ring_sizes.size());
+    for (std::uint16_t ring = 0; ring < rings; ++ring) {
         rte_vhost_enable_guest_notification(device, ring, 0);
     }
     found->entry.device->start(device, std::move(negotiated));

@@ -101,6 +101,7 @@ TEST_F(DeviceTest, TurnsASecondHypervisorAway) {
     boot(3);
     EXPECT_FALSE(device_.connect(4));
     EXPECT_EQ(device_.running(), 3);
+    EXPECT_EQ(device_.status().turned_away, 1U);
 }
 
 TEST_F(DeviceTest, IgnoresCallbacksOfAnotherDevice) {
