@@ -7,6 +7,7 @@
 #include <rte_mbuf.h>
 #include <rte_vhost.h>
 
+#include <cassert>
 #include <utility>
 
 namespace vr::vhost {
@@ -131,6 +132,7 @@ std::uint16_t Port::receive_folded(
     // This queue serves pairs queue, queue + limit, queue + 2 limit, ...; each is first in its turn.
     const unsigned limit = settings_.queue_pairs;
     const unsigned folded = (pairs - queue + limit - 1) / limit;
+    assert(folded > 0);
     const unsigned first = turns_[queue].next;
     std::uint16_t received = 0;
     for (unsigned i = 0; i < folded && received < count; ++i) {

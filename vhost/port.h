@@ -42,7 +42,7 @@ class Port final : public vr::Port {
     static constexpr std::uint16_t kMaxQueuePairs = Device::kMaxRings / 2;
 
     /// Opens the socket; a guest may come at once, later or never.  `grace` must outlive the port.
-    /// `on_event` is called on other threads until the destructor begins, see EventCallback.
+    /// `on_event` is called on other threads until the destructor returns, see EventCallback.
     /// Control thread; the EAL must run.
     [[nodiscard]] static Result<std::unique_ptr<Port>> open(
         Settings settings, GracePeriod& grace, EventCallback on_event);

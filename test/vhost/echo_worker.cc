@@ -51,7 +51,7 @@ EchoWorker::~EchoWorker() = default;
 std::shared_ptr<EchoCount> EchoWorker::serve(PortIo io) {
     auto count = std::make_shared<EchoCount>();
     const std::lock_guard lock(mutex_);
-    ports_.insert_or_assign(io.self, Served{io, count});
+    ports_.insert_or_assign(io.self, Served{.io = io, .count = count});
     return count;
 }
 

@@ -5,28 +5,36 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <filesystem>
-#include <sstream>
+#include <csignal>
 #include <utility>
 
 namespace vr::vhost {
 
 namespace {
 
-constexpr const char* kProgram = "dpdk-testpmd";
+/// Where packages and a DPDK built by hand put it.
+constexpr std::array<const char*, 2> kPrograms{
+    "/usr/bin/dpdk-testpmd", "/usr/local/bin/dpdk-testpmd"};
+
+const char* find_program() {
+    for (const char* program : kPrograms) {
+        if (::access(program, X_OK) == 0) {
+            return program;
+        }
+    }
+    return nullptr;
+}
 
 std::vector<std::string> make_arguments(const GuestSettings& settings) {
     const std::string processors = allowed_processors();
     return {
-        kProgram,
+        "dpdk-testpmd",
         "--no-huge",
         "--no-shconf",
         "--no-pci",
@@ -52,12 +60,12 @@ std::vector<std::string> make_arguments(const GuestSettings& settings) {
 }
 
 /// In the child between fork and exec: only what is safe there.
-[[noreturn]] void become_guest(char* const* arguments, int input, int log) {
+[[noreturn]] void become_guest(const char* program, char* const* arguments, int input, int log) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::dup2(input, STDIN_FILENO);
     ::dup2(log, STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
-    ::execvp(kProgram, arguments);
+    ::execv(program, arguments);
     ::_exit(127);
 }
 
@@ -77,19 +85,13 @@ std::string allowed_processors() {
 }
 
 bool GuestProcess::is_available() {
-    const char* path = std::getenv("PATH");
-    std::istringstream directories(path != nullptr ? path : "/usr/bin");
-    for (std::string directory; std::getline(directories, directory, ':');) {
-        if (::access((std::filesystem::path(directory) / kProgram).c_str(), X_OK) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return find_program() != nullptr;
 }
 
 GuestProcess::GuestProcess(const GuestSettings& settings) {
     std::vector<std::string> arguments = make_arguments(settings);
     std::vector<char*> raw;
+    raw.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) {
         raw.push_back(argument.data());
     }
@@ -100,9 +102,10 @@ GuestProcess::GuestProcess(const GuestSettings& settings) {
     }
     const int log =
         ::open(settings.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const char* program = find_program();
     pid_ = ::fork();
     if (pid_ == 0) {
-        become_guest(raw.data(), input[0], log);
+        become_guest(program, raw.data(), input[0], log);
     }
     ::close(input[0]);
     ::close(log);

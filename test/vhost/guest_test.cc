@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <rte_eal.h>
 #include <rte_mbuf.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -56,7 +56,7 @@ class GuestTest : public testing::Test {
   protected:
     /// The EAL starts once in a process: what it made serves all suites until the end.
     static void SetUpTestSuite() {
-        if (pool_ != nullptr) {
+        if (shared_pool != nullptr) {
             return;
         }
         std::vector<std::string> arguments{
@@ -71,24 +71,25 @@ class GuestTest : public testing::Test {
             "--log-level=lib.vhost.*:error",
         };
         std::vector<char*> raw;
+        raw.reserve(arguments.size());
         for (std::string& argument : arguments) {
             raw.push_back(argument.data());
         }
         ASSERT_GE(rte_eal_init(static_cast<int>(raw.size()), raw.data()), 0);
-        pool_ = rte_pktmbuf_pool_create("packets", 4095, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-        ASSERT_NE(pool_, nullptr);
+        shared_pool = rte_pktmbuf_pool_create("packets", 4095, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+        ASSERT_NE(shared_pool, nullptr);
     }
 
     void SetUp() override {
         std::string name = testing::TempDir() + "guest.XXXXXX";
         ASSERT_NE(::mkdtemp(name.data()), nullptr);
         directory_ = name;
-        worker_ = std::make_unique<EchoWorker>(pool_);
+        worker_ = std::make_unique<EchoWorker>(shared_pool);
     }
 
     void TearDown() override {
         worker_.reset();
-        EXPECT_EQ(rte_mempool_in_use_count(pool_), 0U) << "packets were lost";
+        EXPECT_EQ(rte_mempool_in_use_count(shared_pool), 0U) << "packets were lost";
         std::filesystem::remove_all(directory_);
     }
 
@@ -104,7 +105,7 @@ class GuestTest : public testing::Test {
             .queue_pairs = 1,
             .mtu = 1500,
             .mac = {},
-            .pool = pool_,
+            .pool = shared_pool,
         };
     }
 
@@ -143,6 +144,10 @@ class GuestTest : public testing::Test {
     /// A raw connection to `name`, for peers that do not speak as they should.
     [[nodiscard]] int connect_raw(const std::string& name) const {
         const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0) {
+            ADD_FAILURE() << "no socket";
+            return fd;
+        }
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
         std::strncpy(address.sun_path, path(name).c_str(), kMaxSocketPath);
@@ -158,7 +163,7 @@ class GuestTest : public testing::Test {
         return rc <= 0;
     }
 
-    static inline rte_mempool* pool_ = nullptr;
+    static inline rte_mempool* shared_pool = nullptr;
     std::string directory_;
     std::unique_ptr<EchoWorker> worker_;
 };
