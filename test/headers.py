@@ -3,7 +3,7 @@
 
 usage: headers.py BUILD [HEADER...]
 
-Flags come from BUILD/compile_commands.json: those of the nearest compiled source.  A header that
+Flags come from BUILD/compile_commands.json: those of the nearest source.  A header that
 passed is not compiled again until it, or a file of ours that it includes, changes
 (BUILD/headers-checked.json).
 SPDX-License-Identifier: Apache-2.0
@@ -38,8 +38,16 @@ def flags_of(command):
 
 
 def nearest(header, commands):
-    """The compile command whose source shares the longest path with `header`."""
-    return max(commands, key=lambda c: len(os.path.commonpath([c["path"].parent, header.parent]).split("/")))
+    """The compile command to borrow flags from: the header's own source, else of the sources with the
+    longest common path the one that knows most folders (another library of the folder may know less).
+    """
+
+    def closeness(command):
+        common = os.path.commonpath([command["path"].parent, header.parent]).count("/")
+        own = command["path"] == header.with_suffix(".cc")
+        return own, common, len(command["flags"])
+
+    return max(commands, key=closeness)
 
 
 def check(header, command, root):
