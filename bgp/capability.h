@@ -1,0 +1,56 @@
+// Capabilities of an OPEN, RFC 5492: one row per capability.
+//
+// Understood: multiprotocol (RFC 4760), route refresh (RFC 2918), 4-octet AS numbers (RFC 6793).
+// Graceful restart (RFC 4724) is read for display only: it is not offered.  Everything else is kept by
+// its code, so that an operator sees what the peer offers.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vrouter/net/ids.h"
+#include "vrouter/net/wire.h"
+
+namespace vr::bgp {
+
+inline constexpr std::uint8_t kSafiUnicast = 1;
+
+/// Address family and subsequent address family, as RFC 4760 numbers them.
+struct AfiSafi {
+    std::uint16_t afi = 0;
+    std::uint8_t safi = 0;
+
+    friend auto operator<=>(const AfiSafi&, const AfiSafi&) = default;
+};
+
+inline constexpr AfiSafi kIpv4Unicast{.afi = 1, .safi = kSafiUnicast};
+inline constexpr AfiSafi kIpv6Unicast{.afi = 2, .safi = kSafiUnicast};
+
+struct Capabilities {
+    std::vector<AfiSafi> families;     ///< multiprotocol, in the order offered
+    std::optional<Asn> four_octet_as;  ///< the speaker's real AS number
+    bool route_refresh = false;
+    std::optional<std::uint16_t> restart_seconds;  ///< graceful restart offered, with this time
+    std::vector<std::uint8_t> others;              ///< codes that are not understood here
+
+    [[nodiscard]] bool has(AfiSafi family) const;
+
+    friend bool operator==(const Capabilities&, const Capabilities&) = default;
+};
+
+/// Reads capability TLVs into `into`; false when one is cut short or has an impossible length.
+[[nodiscard]] bool decode_capabilities(Reader in, Capabilities& into);
+
+/// Writes what `capabilities` offers as TLVs.
+void encode_capabilities(const Capabilities& capabilities, Writer& out);
+
+/// "ipv4-unicast ipv6-unicast route-refresh as4", for people.
+[[nodiscard]] std::string to_string(const Capabilities& capabilities);
+
+[[nodiscard]] std::string to_string(AfiSafi family);
+
+}  // namespace vr::bgp

@@ -1,0 +1,77 @@
+// What an operator (or a BGPPeer resource) says about the speaker and its peers.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bgp/filter.h"
+#include "vrouter/net/addr.h"
+#include "vrouter/net/ids.h"
+
+namespace vr::bgp {
+
+struct SpeakerConfig {
+    Asn asn;
+    Ip4 router_id;
+    /// Where connections are accepted; empty: nowhere (every peer must be one that we call).
+    std::vector<IpAddr> listen{Ip4{}, Ip6{}};
+    L4Port port{179};
+    /// Most next hops that one route may have.
+    unsigned multipath = 16;
+
+    friend bool operator==(const SpeakerConfig&, const SpeakerConfig&) = default;
+};
+
+/// One address family on one session.
+struct FamilyConfig {
+    bool enabled = true;
+    /// Next hop of what we originate; absent: the session's own address when it is of the family.
+    std::optional<IpAddr> next_hop;
+    /// The session is closed when the peer sends more; 0: no limit.
+    std::uint32_t maximum_prefixes = 0;
+
+    friend bool operator==(const FamilyConfig&, const FamilyConfig&) = default;
+};
+
+/// Timers of a session; those that RFC 4271 10 wants jittered are.
+struct PeerTimers {
+    std::chrono::seconds hold{90};      ///< 0: neither keepalives nor hold timer
+    std::chrono::seconds keepalive{0};  ///< 0: a third of the negotiated hold time
+    std::chrono::seconds connect_retry{10};
+    std::chrono::seconds open_wait{30};               ///< for the peer's OPEN, once connected
+    std::chrono::milliseconds idle_hold{1000};        ///< pause after an error; doubles ...
+    std::chrono::milliseconds idle_hold_most{60000};  ///< ... up to this
+
+    friend bool operator==(const PeerTimers&, const PeerTimers&) = default;
+};
+
+struct PeerConfig {
+    IpAddr address;  ///< also the key: one session per address
+    L4Port port{179};
+    Asn asn;
+    std::optional<Asn> local_as;  ///< instead of the speaker's, towards this peer
+    std::string description;
+    bool passive = false;             ///< only wait for the peer's connection
+    std::optional<IpAddr> source;     ///< bind our end of outgoing connections to it
+    std::string password;             ///< TCP MD5 (RFC 2385); empty: none
+    std::optional<std::uint8_t> ttl;  ///< eBGP multihop: TTL of our packets; absent: 1 for eBGP
+    std::uint8_t ttl_security = 0;    ///< GTSM (RFC 5082): most hops away; 0: off
+    PeerTimers timers;
+    FamilyConfig ipv4;
+    FamilyConfig ipv6;
+    /// Absent: everything from iBGP, nothing from eBGP (RFC 8212).
+    std::optional<Filter> import;
+    /// Absent: everything to iBGP, nothing to eBGP (RFC 8212).
+    std::optional<Filter> export_;
+    bool next_hop_self = false;    ///< iBGP: also for what we learnt over eBGP
+    unsigned allow_own_as = 0;     ///< times that our AS may appear in a received path
+    bool enforce_first_as = true;  ///< eBGP: a path must begin with the peer's AS (RFC 4271 6.3)
+
+    friend bool operator==(const PeerConfig&, const PeerConfig&) = default;
+};
+
+}  // namespace vr::bgp

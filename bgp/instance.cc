@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/instance.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "vrouter/net/format.h"
+
+namespace vr::bgp {
+namespace {
+
+/// Prefixes decided per slice when no peer listens; every listening peer makes a decision dearer.
+constexpr std::size_t kDecisionsPerSlice = 2000;
+
+}  // namespace
+
+Instance::Instance(
+    SpeakerConfig config, RouteSink& sink, const NextHopOracle& oracle, Random random)
+    : config_(std::move(config)),
+      sink_(sink),
+      random_(std::move(random)),
+      ribs_(oracle, config_.multipath) {
+    own_.identifier = config_.router_id;
+}
+
+Result<void> Instance::check(const PeerConfig& config) const {
+    const auto name = to_string(config.address);
+    if (config.asn.value() == 0) {
+        return fail(fmt::format("peer {}: AS 0 is not an AS number", name));
+    }
+    const auto hold = config.timers.hold.count();
+    if (hold != 0 && (hold < 3 || hold > 0xffff)) {
+        return fail(
+            fmt::format("peer {}: a hold time is 0 or 3 to 65535 seconds, not {}", name, hold));
+    }
+    if (!config.ipv4.enabled && !config.ipv6.enabled) {
+        return fail(fmt::format("peer {}: no address family is enabled", name));
+    }
+    if (config.source && config.source->index() != config.address.index()) {
+        return fail(fmt::format("peer {}: the source address is of the other family", name));
+    }
+    if (config.password.size() > 80) {
+        return fail(fmt::format("peer {}: a TCP MD5 password has at most 80 octets", name));
+    }
+    return {};
+}
+
+Result<Peer*> Instance::add_peer(const PeerConfig& config, Time now) {
+    if (auto good = check(config); !good) {
+        return fail(std::move(good).error().text);
+    }
+    const auto [at, inserted] = peers_.try_emplace(config.address);
+    if (!inserted) {
+        return fail(fmt::format("peer {}: there is one already", to_string(config.address)));
+    }
+    at->second = std::make_unique<Peer>(config_, config, ribs_, random_);
+    at->second->start(now);
+    return at->second.get();
+}
+
+Peer* Instance::remove_peer(const IpAddr& address, const Notification& why, Time now) {
+    const auto at = peers_.find(address);
+    if (at == peers_.end()) {
+        return nullptr;
+    }
+    at->second->stop(why, now);
+    Peer* peer = leaving_.emplace_back(std::move(at->second)).get();
+    peers_.erase(at);
+    return peer;
+}
+
+Peer* Instance::find(const IpAddr& address) {
+    const auto at = peers_.find(address);
+    return at == peers_.end() ? nullptr : at->second.get();
+}
+
+void Instance::originate(const IpPrefix& prefix, const Attributes& attributes) {
+    const AttributesRef set = ribs_.pool.intern(attributes);
+    std::visit(
+        [&]<Family F>(const Prefix<F>& of_family) { ribs_.of<F>().set(of_family, &own_, set); },
+        prefix);
+}
+
+bool Instance::withdraw(const IpPrefix& prefix) {
+    return std::visit(
+        [&]<Family F>(const Prefix<F>& of_family) {
+            return ribs_.of<F>().remove(of_family, &own_);
+        },
+        prefix);
+}
+
+void Instance::next_hops_changed() {
+    ribs_.v4.resolve_again();
+    ribs_.v6.resolve_again();
+}
+
+bool Instance::work() {
+    // Decisions first: what peers hear is the outcome, not every step on the way there.
+    bool more = decide<V4>();
+    more = decide<V6>() || more;
+    for (auto& peer : leaving_) {
+        more = peer->work() || more;
+    }
+    for (auto& [address, peer] : peers_) {
+        more = peer->work() || more;
+    }
+    if (!ribs_.v4.has_dirty() && !ribs_.v6.has_dirty()) {
+        std::erase_if(leaving_, [](const auto& peer) { return peer->drained(); });
+    }
+    return more || ribs_.v4.has_dirty() || ribs_.v6.has_dirty() || !leaving_.empty();
+}
+
+template <Family F>
+bool Instance::decide() {
+    const std::size_t most = std::max<std::size_t>(1, kDecisionsPerSlice / (1 + peers_.size() / 8));
+    LocRib<F>& loc = ribs_.of<F>();
+    loc.decide_some(
+        most,
+        [this](const typename LocRib<F>::Route& route, const typename LocRib<F>::Change& change) {
+            publish<F>(route, change);
+        });
+    return loc.has_dirty();
+}
+
+template <Family F>
+void Instance::publish(
+    const typename LocRib<F>::Route& route, const typename LocRib<F>::Change& change) {
+    if (change.forwarding) {
+        LearntRoute learnt{.next_hops = next_hops_of<F>(route), .from = PeerKind::External};
+        if (learnt.next_hops.empty()) {
+            sink_.withdraw(route.prefix);
+        } else {
+            learnt.from = route.best_source->kind;
+            sink_.update(route.prefix, learnt);
+        }
+    }
+    if (change.best_path) {
+        for (auto& [address, peer] : peers_) {
+            peer->template route_changed<F>(route);
+        }
+    }
+}
+
+Time Instance::next_deadline() const {
+    Time next = Time::max();
+    for (const auto& [address, peer] : peers_) {
+        next = std::min(next, peer->next_deadline());
+    }
+    return next;
+}
+
+template <Family F>
+void Instance::collect(
+    const std::optional<IpPrefix>& within,
+    std::size_t most,
+    std::vector<RouteSummary>& into) const {
+    const auto* inside = within ? std::get_if<Prefix<F>>(&*within) : nullptr;
+    if (within && inside == nullptr) {
+        return;
+    }
+    const LocRib<F>& loc = ribs_.of<F>();
+    std::vector<const typename LocRib<F>::Route*> found;
+    for (std::size_t i = 0; i < loc.end(); ++i) {
+        const auto* route = loc.at(i);
+        if (route != nullptr && (inside == nullptr || inside->contains(route->prefix))) {
+            found.push_back(route);
+        }
+    }
+    std::ranges::sort(found, {}, [](const auto* route) { return route->prefix; });
+    for (const auto* route : found) {
+        if (into.size() >= most) {
+            return;
+        }
+        RouteSummary summary{.prefix = route->prefix, .paths = {}};
+        for (const Path& path : route->paths) {
+            const bool own = path.source->kind == PeerKind::Local;
+            summary.paths.push_back(PathSummary{
+                .peer = own ? std::nullopt : std::optional{path.source->address},
+                .kind = path.source->kind,
+                .attributes = *path.attributes,
+                .lost_at = path.lost_at,
+                .multipath = path.multipath});
+        }
+        into.push_back(std::move(summary));
+    }
+}
+
+std::vector<RouteSummary> Instance::routes(
+    const std::optional<IpPrefix>& within, std::size_t most) const {
+    std::vector<RouteSummary> found;
+    collect<V4>(within, most, found);
+    collect<V6>(within, most, found);
+    return found;
+}
+
+}  // namespace vr::bgp

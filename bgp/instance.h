@@ -1,0 +1,93 @@
+// Instance: the whole speaker but for its sockets; pure.
+//
+// Owns the Loc-RIBs and the peers, originates own routes, runs decisions over dirty prefixes in slices
+// and carries their outcome to the machine (RouteSink) and to every peer.  The Asio shell (speaker.h)
+// or a simulation in virtual time drives it.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "bgp/peer.h"
+#include "bgp/route_sink.h"
+#include "vrouter/net/result.h"
+
+namespace vr::bgp {
+
+class Instance {
+  public:
+    Instance(SpeakerConfig config, RouteSink& sink, const NextHopOracle& oracle, Random random);
+    Instance(const Instance&) = delete;
+    Instance& operator=(const Instance&) = delete;
+    Instance(Instance&&) = delete;
+    Instance& operator=(Instance&&) = delete;
+    ~Instance() = default;
+
+    /// A new peer, started; fails when its address is taken or its configuration makes no sense.
+    [[nodiscard]] Result<Peer*> add_peer(const PeerConfig& config, Time now);
+
+    /// Stops the peer of that address.  It stays valid until the next work(), so that the shell can
+    /// perform its last actions; nullptr when there is none.
+    Peer* remove_peer(const IpAddr& address, const Notification& why, Time now);
+
+    [[nodiscard]] Peer* find(const IpAddr& address);
+
+    template <typename Visit>
+    void for_each_peer(Visit visit) {
+        for (auto& [address, peer] : peers_) {
+            visit(*peer);
+        }
+    }
+
+    /// Announces `prefix` as ours.  An unspecified next hop stands for our own address.
+    void originate(const IpPrefix& prefix, const Attributes& attributes);
+
+    /// No longer ours; false when it was not.
+    bool withdraw(const IpPrefix& prefix);
+
+    /// The oracle's answers may have changed.
+    void next_hops_changed();
+
+    /// One slice (a millisecond or two) of decisions, table walks and UPDATEs; true when more is left.
+    bool work();
+
+    /// When a peer's timer is due.
+    [[nodiscard]] Time next_deadline() const;
+
+    /// The paths of every prefix inside `within` (absent: of the family-less whole), at most `most`
+    /// prefixes, ascending.
+    [[nodiscard]] std::vector<RouteSummary> routes(
+        const std::optional<IpPrefix>& within, std::size_t most) const;
+
+    [[nodiscard]] const SpeakerConfig& config() const noexcept { return config_; }
+
+    [[nodiscard]] const Ribs& ribs() const noexcept { return ribs_; }
+
+  private:
+    template <Family F>
+    bool decide();
+
+    template <Family F>
+    void publish(const typename LocRib<F>::Route& route, const typename LocRib<F>::Change& change);
+
+    template <Family F>
+    void collect(
+        const std::optional<IpPrefix>& within,
+        std::size_t most,
+        std::vector<RouteSummary>& into) const;
+
+    [[nodiscard]] Result<void> check(const PeerConfig& config) const;
+
+    SpeakerConfig config_;
+    RouteSink& sink_;
+    Random random_;
+    PathSource own_;  ///< of what we originate
+    Ribs ribs_;
+    std::map<IpAddr, std::unique_ptr<Peer>> peers_;
+    std::vector<std::unique_ptr<Peer>> leaving_;  ///< removed, their routes not yet all gone
+};
+
+}  // namespace vr::bgp

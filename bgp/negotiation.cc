@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/negotiation.h"
+
+#include <algorithm>
+
+namespace vr::bgp {
+namespace {
+
+/// RFC 5492 5: the data names the capabilities that were missed.
+Notification missing_family(const Capabilities& ours) {
+    Writer wanted;
+    Capabilities families;
+    families.families = ours.families;
+    encode_capabilities(families, wanted);
+    return notification(ErrorCode::Open, open_error::kUnsupportedCapability, wanted.view());
+}
+
+}  // namespace
+
+Open make_open(const LocalSide& local, const PeerConfig& peer) {
+    Open open;
+    const std::uint32_t asn = local.asn.value();
+    open.as_field = static_cast<std::uint16_t>(asn > 0xffffU ? kAsTrans.value() : asn);
+    open.hold_time = static_cast<std::uint16_t>(
+        std::clamp<std::chrono::seconds::rep>(peer.timers.hold.count(), 0, 0xffff));
+    open.identifier = local.identifier;
+    if (peer.ipv4.enabled) {
+        open.capabilities.families.push_back(kIpv4Unicast);
+    }
+    if (peer.ipv6.enabled) {
+        open.capabilities.families.push_back(kIpv6Unicast);
+    }
+    open.capabilities.route_refresh = true;
+    open.capabilities.four_octet_as = local.asn;
+    return open;
+}
+
+Decoded<Terms> negotiate(const LocalSide& local, const PeerConfig& peer, const Open& received) {
+    const auto refuse = [](std::uint8_t subcode) { return notification(ErrorCode::Open, subcode); };
+    const Asn asn = received.asn();
+    if (asn.value() == 0 || asn != peer.asn) {
+        return refuse(open_error::kBadPeerAs);
+    }
+    if (received.hold_time == 1 || received.hold_time == 2) {
+        return refuse(open_error::kBadHoldTime);
+    }
+    // RFC 6286 2.2: not zero, and inside one AS not ours.
+    const bool internal = local.asn == peer.asn;
+    if (received.identifier.is_unspecified() ||
+        (internal && received.identifier == local.identifier)) {
+        return refuse(open_error::kBadIdentifier);
+    }
+    const Open ours = make_open(local, peer);
+    Terms terms;
+    terms.hold_time = std::chrono::seconds{std::min(ours.hold_time, received.hold_time)};
+    terms.as_width = received.capabilities.four_octet_as ? AsWidth::Four : AsWidth::Two;
+    terms.route_refresh = received.capabilities.route_refresh;
+    terms.identifier = received.identifier;
+    terms.capabilities = received.capabilities;
+    // RFC 4760 8: a peer that says nothing of families speaks IPv4 unicast.
+    const bool silent = received.capabilities.families.empty();
+    terms.ipv4 = peer.ipv4.enabled && (silent || received.capabilities.has(kIpv4Unicast));
+    terms.ipv6 = peer.ipv6.enabled && received.capabilities.has(kIpv6Unicast);
+    if (!terms.ipv4 && !terms.ipv6) {
+        return missing_family(ours.capabilities);
+    }
+    return terms;
+}
+
+}  // namespace vr::bgp

@@ -1,0 +1,42 @@
+// What two OPENs agree on, RFC 4271 4.2 and 6.2, RFC 5492, RFC 6793, RFC 6286, RFC 7607.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "bgp/config.h"
+#include "bgp/message.h"
+
+namespace vr::bgp {
+
+/// Our side of a session.
+struct LocalSide {
+    Asn asn;  ///< towards this peer
+    Ip4 identifier;
+};
+
+/// The terms of a session.
+struct Terms {
+    std::chrono::seconds hold_time{0};
+    AsWidth as_width = AsWidth::Four;
+    bool ipv4 = false;
+    bool ipv6 = false;
+    bool route_refresh = false;  ///< the peer answers requests
+    Ip4 identifier;              ///< the peer's
+    Capabilities capabilities;   ///< as the peer sent them
+
+    template <Family F>
+    [[nodiscard]] bool has() const {
+        return std::is_same_v<F, V4> ? ipv4 : ipv6;
+    }
+};
+
+/// The OPEN that we send.
+[[nodiscard]] Open make_open(const LocalSide& local, const PeerConfig& peer);
+
+/// Judges the peer's OPEN against ours.
+[[nodiscard]] Decoded<Terms> negotiate(
+    const LocalSide& local, const PeerConfig& peer, const Open& received);
+
+}  // namespace vr::bgp

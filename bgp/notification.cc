@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/notification.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+namespace vr::bgp {
+namespace {
+
+struct Name {
+    ErrorCode code;
+    std::uint8_t subcode;  ///< 0 names the code itself
+    std::string_view text;
+};
+
+constexpr std::array kNames{
+    Name{ErrorCode::Header, 0, "Message Header Error"},
+    Name{ErrorCode::Header, 1, "Connection Not Synchronized"},
+    Name{ErrorCode::Header, 2, "Bad Message Length"},
+    Name{ErrorCode::Header, 3, "Bad Message Type"},
+    Name{ErrorCode::Open, 0, "OPEN Message Error"},
+    Name{ErrorCode::Open, 1, "Unsupported Version Number"},
+    Name{ErrorCode::Open, 2, "Bad Peer AS"},
+    Name{ErrorCode::Open, 3, "Bad BGP Identifier"},
+    Name{ErrorCode::Open, 4, "Unsupported Optional Parameter"},
+    Name{ErrorCode::Open, 6, "Unacceptable Hold Time"},
+    Name{ErrorCode::Open, 7, "Unsupported Capability"},
+    Name{ErrorCode::Open, 11, "Role Mismatch"},
+    Name{ErrorCode::Update, 0, "UPDATE Message Error"},
+    Name{ErrorCode::Update, 1, "Malformed Attribute List"},
+    Name{ErrorCode::Update, 2, "Unrecognized Well-known Attribute"},
+    Name{ErrorCode::Update, 3, "Missing Well-known Attribute"},
+    Name{ErrorCode::Update, 4, "Attribute Flags Error"},
+    Name{ErrorCode::Update, 5, "Attribute Length Error"},
+    Name{ErrorCode::Update, 6, "Invalid ORIGIN Attribute"},
+    Name{ErrorCode::Update, 8, "Invalid NEXT_HOP Attribute"},
+    Name{ErrorCode::Update, 9, "Optional Attribute Error"},
+    Name{ErrorCode::Update, 10, "Invalid Network Field"},
+    Name{ErrorCode::Update, 11, "Malformed AS_PATH"},
+    Name{ErrorCode::HoldTimer, 0, "Hold Timer Expired"},
+    Name{ErrorCode::Fsm, 0, "Finite State Machine Error"},
+    Name{ErrorCode::Fsm, 1, "Unexpected Message in OpenSent"},
+    Name{ErrorCode::Fsm, 2, "Unexpected Message in OpenConfirm"},
+    Name{ErrorCode::Fsm, 3, "Unexpected Message in Established"},
+    Name{ErrorCode::Cease, 0, "Cease"},
+    Name{ErrorCode::Cease, 1, "Maximum Number of Prefixes Reached"},
+    Name{ErrorCode::Cease, 2, "Administrative Shutdown"},
+    Name{ErrorCode::Cease, 3, "Peer De-configured"},
+    Name{ErrorCode::Cease, 4, "Administrative Reset"},
+    Name{ErrorCode::Cease, 5, "Connection Rejected"},
+    Name{ErrorCode::Cease, 6, "Other Configuration Change"},
+    Name{ErrorCode::Cease, 7, "Connection Collision Resolution"},
+    Name{ErrorCode::Cease, 8, "Out of Resources"},
+    Name{ErrorCode::Cease, 9, "Hard Reset"},
+    Name{ErrorCode::Cease, 10, "BFD Down"},
+    Name{ErrorCode::RouteRefresh, 0, "ROUTE-REFRESH Message Error"},
+    Name{ErrorCode::RouteRefresh, 1, "Invalid Message Length"},
+};
+
+std::string name_of(ErrorCode code, std::uint8_t subcode) {
+    const auto* row = std::ranges::find_if(
+        kNames, [&](const Name& name) { return name.code == code && name.subcode == subcode; });
+    if (row != kNames.end()) {
+        return std::string(row->text);
+    }
+    return subcode == 0 ? fmt::format("code {}", static_cast<unsigned>(code))
+                        : fmt::format("subcode {}", subcode);
+}
+
+/// The text of RFC 9003, with everything that could disturb a log line replaced.
+std::string communication_of(const Notification& n) {
+    const bool may_explain =
+        n.code == ErrorCode::Cease && (n.subcode == cease::kShutdown || n.subcode == cease::kReset);
+    if (!may_explain || n.data.empty() || n.data.front() == 0) {
+        return {};
+    }
+    const std::size_t size = std::min<std::size_t>(n.data.front(), n.data.size() - 1);
+    std::string text(n.data.begin() + 1, n.data.begin() + 1 + static_cast<std::ptrdiff_t>(size));
+    std::ranges::replace_if(
+        text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    return text;
+}
+
+}  // namespace
+
+Notification notification(ErrorCode code, std::uint8_t subcode, Bytes data) {
+    return Notification{.code = code, .subcode = subcode, .data = {data.begin(), data.end()}};
+}
+
+std::string to_string(const Notification& n) {
+    std::string text = name_of(n.code, 0);
+    if (n.subcode != 0) {
+        text += "/" + name_of(n.code, n.subcode);
+    }
+    if (const std::string why = communication_of(n); !why.empty()) {
+        text += " \"" + why + "\"";
+    }
+    return text;
+}
+
+std::vector<std::uint8_t> shutdown_communication(std::string_view text) {
+    if (text.empty()) {
+        return {};
+    }
+    const std::string_view kept = text.substr(0, 255);
+    std::vector<std::uint8_t> data{static_cast<std::uint8_t>(kept.size())};
+    data.insert(data.end(), kept.begin(), kept.end());
+    return data;
+}
+
+}  // namespace vr::bgp

@@ -1,0 +1,179 @@
+// Peer: one neighbour, without its sockets: two connections' FSMs, framing, messages, routes.
+//
+// The shell reports what happens to TCP and feeds bytes; afterwards it performs take_actions() in
+// order and writes take_output() of both directions.  Of the two connections (ours and the peer's) at
+// most one gets established: collision.h decides, RFC 4271 6.8.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "bgp/collision.h"
+#include "bgp/config.h"
+#include "bgp/framer.h"
+#include "bgp/fsm.h"
+#include "bgp/negotiation.h"
+#include "bgp/peer_rib.h"
+#include "bgp/summary.h"
+
+namespace vr::bgp {
+
+/// What the shell must do to a connection.
+struct PeerAction {
+    enum class Kind : std::uint8_t { Connect, Close };
+
+    Kind kind = Kind::Connect;
+    Direction direction = Direction::Outgoing;
+    std::vector<std::uint8_t> last_words;  ///< Close: still to be written
+};
+
+class Peer {
+  public:
+    Peer(const SpeakerConfig& speaker, PeerConfig config, Ribs& ribs, const Random& random);
+    Peer(const Peer&) = delete;
+    Peer& operator=(const Peer&) = delete;
+    Peer(Peer&&) = delete;
+    Peer& operator=(Peer&&) = delete;
+    ~Peer() = default;
+
+    // --- what the operator wants -----------------------------------------------------------------
+    void start(Time now);
+    /// Closes with `why` and stays down until start().
+    void stop(const Notification& why, Time now);
+    /// Closes with `why` and starts again.
+    void restart(const Notification& why, Time now);
+    /// Takes a configuration for which needs_restart() is false; the session lives on.
+    void reconfigure(const PeerConfig& config);
+    /// True when `changed` cannot be applied to a living session.
+    [[nodiscard]] bool needs_restart(const PeerConfig& changed) const;
+
+    // --- what happens to TCP ---------------------------------------------------------------------
+    /// Somebody connected from the peer's address; false: close it at once.  When true, take_actions()
+    /// is due (it may close an older connection) before connected().
+    [[nodiscard]] bool accept(Time now);
+    void connected(Direction direction, const IpAddr& local_address, Time now);
+    void disconnected(Direction direction, std::string why, Time now);
+
+    /// Bytes arrived; process() looks at them.
+    void receive(Direction direction, Bytes bytes) { link(direction).framer.feed(bytes); }
+
+    /// Handles a slice of the messages received; true when more are waiting.
+    [[nodiscard]] bool process(Direction direction, Time now);
+
+    void tick(Time now);
+    [[nodiscard]] Time next_deadline() const;
+
+    // --- what the shell does ---------------------------------------------------------------------
+    [[nodiscard]] std::vector<PeerAction> take_actions() { return std::exchange(actions_, {}); }
+
+    [[nodiscard]] std::vector<std::uint8_t> take_output(Direction direction) {
+        return std::exchange(link(direction).output, {});
+    }
+
+    /// State changes since the last call, for the log.
+    [[nodiscard]] std::vector<action::Changed> take_changes() {
+        return std::exchange(changes_, {});
+    }
+
+    /// What RFC 7606 tolerated since the last call, for the log.
+    [[nodiscard]] std::vector<std::string> take_faults() { return std::exchange(faults_, {}); }
+
+    // --- routes ----------------------------------------------------------------------------------
+    template <Family F>
+    void route_changed(const typename LocRib<F>::Route& route) {
+        rib<F>().route_changed(route);
+    }
+
+    /// One slice of table work and of UPDATEs into the output; true when something remains that can be
+    /// done now (a full output waits for take_output()).
+    bool work();
+
+    /// True when the peer has no path in the Loc-RIB any more.
+    [[nodiscard]] bool drained() const;
+
+    // --- what is shown ---------------------------------------------------------------------------
+    [[nodiscard]] const PeerConfig& config() const noexcept { return config_; }
+
+    [[nodiscard]] const PathSource& source() const noexcept { return source_; }
+
+    [[nodiscard]] State state() const;
+    [[nodiscard]] PeerSummary summary(Time now) const;
+
+    template <Family F>
+    [[nodiscard]] const PeerRib<F>& routes() const {
+        return std::get<PeerRib<F>>(routes_);
+    }
+
+  private:
+    /// One TCP connection of this peer.
+    struct Link {
+        Link(Direction direction, const PeerTimers& timers, const Random& random)
+            : fsm(direction, timers, random) {}
+
+        Fsm fsm;
+        Framer framer;
+        IpAddr local_address;
+        std::optional<Terms> terms;
+        std::vector<std::uint8_t> output;
+    };
+
+    [[nodiscard]] Link& link(Direction direction) {
+        return links_[static_cast<std::size_t>(direction)];
+    }
+
+    [[nodiscard]] const Link& link(Direction direction) const {
+        return links_[static_cast<std::size_t>(direction)];
+    }
+
+    template <Family F>
+    [[nodiscard]] PeerRib<F>& rib() {
+        return std::get<PeerRib<F>>(routes_);
+    }
+
+    void feed(Direction direction, const Event& event, Time now);
+    void perform(Direction direction, std::vector<Action>&& actions, Time now);
+    void perform_one(Direction direction, Action& what, Time now);
+    void balance(Time now);
+
+    void on_message(Direction direction, const Framer::Message& message, Time now);
+    void on_open(Direction direction, Bytes body, Time now);
+    void on_update(Direction direction, Bytes body, Time now);
+    void on_route_refresh(Direction direction, Bytes body, Time now);
+
+    template <Family F>
+    void receive_routes(Direction direction, const Reach<F>& reach, Time now);
+
+    /// False when the other connection to the same peer wins.
+    [[nodiscard]] bool survives_collision(Direction direction, const Open& open, Time now);
+    void session_up(Direction direction, Time now);
+    void session_down();
+    [[nodiscard]] LocalSide local_side() const;
+    [[nodiscard]] Ends ends(const Link& link) const;
+
+    const SpeakerConfig& speaker_;
+    PeerConfig config_;
+    PathSource source_;
+    std::array<Link, 2> links_;
+    std::tuple<PeerRib<V4>, PeerRib<V6>> routes_;
+    bool wanted_ = false;
+    std::optional<Direction> established_;
+    Time established_since_{};
+    std::vector<PeerAction> actions_;
+    std::vector<action::Changed> changes_;
+    std::vector<std::string> faults_;
+
+    MessageCounters received_;
+    MessageCounters sent_;
+    std::uint64_t established_count_ = 0;
+    std::uint64_t malformed_updates_ = 0;
+    std::string last_malformed_;
+    std::string last_error_;
+    Time last_error_at_{};
+};
+
+}  // namespace vr::bgp

@@ -1,0 +1,63 @@
+// What the speaker tells the machine, and what it asks: best routes out, next hops resolved in.
+//
+// The machine's route table implements both.  All calls come on the speaker's thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "bgp/attributes.h"
+#include "vrouter/net/addr.h"
+#include "vrouter/net/prefix.h"
+
+namespace vr::bgp {
+
+/// A best route learnt from peers: traffic spreads over the next hops (ECMP).
+struct LearntRoute {
+    std::vector<IpAddr> next_hops;  ///< ascending, no duplicates, never empty
+    PeerKind from = PeerKind::External;
+
+    friend bool operator==(const LearntRoute&, const LearntRoute&) = default;
+};
+
+class RouteSink {
+  public:
+    RouteSink() = default;
+    RouteSink(const RouteSink&) = delete;
+    RouteSink& operator=(const RouteSink&) = delete;
+    RouteSink(RouteSink&&) = delete;
+    RouteSink& operator=(RouteSink&&) = delete;
+    virtual ~RouteSink() = default;
+
+    /// The best route of `prefix` is now this one.
+    virtual void update(const IpPrefix& prefix, const LearntRoute& route) = 0;
+
+    /// Peers no longer offer a usable route to `prefix`, or an own route is better.
+    virtual void withdraw(const IpPrefix& prefix) = 0;
+};
+
+class NextHopOracle {
+  public:
+    NextHopOracle() = default;
+    NextHopOracle(const NextHopOracle&) = delete;
+    NextHopOracle& operator=(const NextHopOracle&) = delete;
+    NextHopOracle(NextHopOracle&&) = delete;
+    NextHopOracle& operator=(NextHopOracle&&) = delete;
+    virtual ~NextHopOracle() = default;
+
+    /// Cost of reaching `next_hop` (RFC 4271 9.1.2.1), or nothing when it cannot be reached.  When an
+    /// answer may have changed, tell Speaker::next_hops_changed().
+    [[nodiscard]] virtual std::optional<std::uint32_t> metric(const IpAddr& next_hop) const = 0;
+};
+
+/// Every next hop is reachable at no cost: for tests and route reflectors.
+class AnyNextHop final : public NextHopOracle {
+  public:
+    [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& /*next_hop*/) const override {
+        return 0;
+    }
+};
+
+}  // namespace vr::bgp

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/session_rules.h"
+
+#include <array>
+
+namespace vr::bgp {
+namespace {
+
+bool is_unspecified(const IpAddr& address) {
+    return std::visit([](const auto& a) { return a.is_unspecified(); }, address);
+}
+
+/// RFC 4271 6.3: a host address that is not our own; RFC 2545 3 allows a link-local one alone.
+bool usable_next_hop(
+    const Attributes& attributes, const Ends& ends, const std::optional<IpAddr>& own_next_hop) {
+    const bool has_link_local = attributes.next_hop_link_local.has_value();
+    const bool is_host = std::visit(
+        [&](const auto& a) {
+            return (!a.is_unspecified() || has_link_local) && !a.is_multicast() &&
+                   !a.is_loopback() && !a.is_broadcast();
+        },
+        attributes.next_hop);
+    return is_host && attributes.next_hop != ends.local_address &&
+           (!own_next_hop || attributes.next_hop != *own_next_hop);
+}
+
+/// RFC 1997: communities that keep a route inside.
+bool may_leave(const Attributes& best, PeerKind to) {
+    if (best.has_community(community::kNoAdvertise)) {
+        return false;
+    }
+    return to != PeerKind::External || (!best.has_community(community::kNoExport) &&
+                                        !best.has_community(community::kNoExportSubconfed));
+}
+
+}  // namespace
+
+std::string_view to_string(Refusal refusal) {
+    constexpr std::array<std::string_view, 5> kWords{
+        "accepted",
+        "next hop is no usable address",
+        "AS path does not begin with the peer's AS",
+        "our AS is in the AS path",
+        "we are the originator"};
+    return kWords.at(static_cast<std::size_t>(refusal));
+}
+
+Refusal admit(
+    const Attributes& attributes, const Ends& ends, const std::optional<IpAddr>& own_next_hop) {
+    if (!usable_next_hop(attributes, ends, own_next_hop)) {
+        return Refusal::NextHop;
+    }
+    if (ends.kind == PeerKind::External && ends.enforce_first_as &&
+        attributes.as_path.first() != ends.peer_as) {
+        return Refusal::FirstAs;
+    }
+    if (attributes.as_path.count(ends.local_as) > ends.allow_own_as) {
+        return Refusal::AsLoop;
+    }
+    if (attributes.originator_id == ends.local_identifier) {
+        return Refusal::Originator;
+    }
+    return Refusal::None;
+}
+
+std::optional<Attributes> advertise(
+    const Attributes& best,
+    PeerKind source,
+    const Ends& ends,
+    const std::optional<IpAddr>& own_next_hop) {
+    const bool external = ends.kind == PeerKind::External;
+    // RFC 4271 9.2: what came over iBGP does not go back into iBGP.
+    if (!external && source == PeerKind::Internal) {
+        return std::nullopt;
+    }
+    if (!may_leave(best, ends.kind)) {
+        return std::nullopt;
+    }
+    Attributes told = best;
+    const bool own = source == PeerKind::Local;
+    const bool third_party = own && !is_unspecified(best.next_hop);
+    if (!third_party && (external || own || ends.next_hop_self)) {
+        if (!own_next_hop) {
+            return std::nullopt;
+        }
+        told.next_hop = *own_next_hop;
+        told.next_hop_link_local.reset();
+    }
+    if (external) {
+        told.as_path = best.as_path.prepended(ends.local_as);
+        told.local_pref.reset();
+        told.originator_id.reset();
+        told.cluster_list.clear();
+        // RFC 4271 5.1.4: a MED that another AS gave us goes no further.
+        if (!own) {
+            told.med.reset();
+        }
+    } else {
+        told.local_pref = best.local_pref.value_or(kDefaultLocalPref);
+    }
+    return told;
+}
+
+}  // namespace vr::bgp

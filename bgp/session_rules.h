@@ -1,0 +1,47 @@
+// What the standards make of a route that crosses a session, in and out.
+//
+// admit(): RFC 4271 5.1.3, 6.3 and 9.1.2 (next hop, first AS, AS loop), RFC 4456 8 (our ORIGINATOR_ID).
+// advertise(): RFC 4271 5.1 and 9.2 (who is told what, with which attributes), RFC 1997 (NO_EXPORT,
+// NO_ADVERTISE).  Filters come on top and are not here.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "bgp/attributes.h"
+#include "vrouter/net/prefix.h"
+
+namespace vr::bgp {
+
+/// The two ends of an established session.
+struct Ends {
+    PeerKind kind = PeerKind::External;  ///< of the peer
+    Asn local_as;                        ///< towards this peer
+    Asn peer_as;
+    Ip4 local_identifier;
+    IpAddr local_address;
+    bool enforce_first_as = true;
+    unsigned allow_own_as = 0;
+    bool next_hop_self = false;
+};
+
+/// Why a received route is not a candidate.
+enum class Refusal : std::uint8_t { None, NextHop, FirstAs, AsLoop, Originator };
+
+[[nodiscard]] std::string_view to_string(Refusal refusal);
+
+/// Judges a received attribute set.  `own_next_hop` is what we announce as ours in the family.
+[[nodiscard]] Refusal admit(
+    const Attributes& attributes, const Ends& ends, const std::optional<IpAddr>& own_next_hop);
+
+/// The attributes with which a route from a `source` peer is told to the peer; nothing when it is not told.
+/// `own_next_hop` is our address towards the peer in the route's family; without it, a route that
+/// needs it is not told.
+[[nodiscard]] std::optional<Attributes> advertise(
+    const Attributes& best,
+    PeerKind source,
+    const Ends& ends,
+    const std::optional<IpAddr>& own_next_hop);
+
+}  // namespace vr::bgp

@@ -1,0 +1,84 @@
+// What the control server shows of BGP: values, filled by Instance.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bgp/attributes.h"
+#include "bgp/capability.h"
+#include "bgp/decision.h"
+#include "bgp/fsm.h"
+#include "vrouter/net/prefix.h"
+
+namespace vr::bgp {
+
+struct MessageCounters {
+    std::uint64_t opens = 0;
+    std::uint64_t updates = 0;
+    std::uint64_t notifications = 0;
+    std::uint64_t keepalives = 0;
+    std::uint64_t refreshes = 0;
+
+    [[nodiscard]] std::uint64_t total() const noexcept {
+        return opens + updates + notifications + keepalives + refreshes;
+    }
+};
+
+/// One family of one session.
+struct FamilySummary {
+    bool negotiated = false;
+    std::uint64_t received = 0;    ///< prefixes in Adj-RIB-In
+    std::uint64_t accepted = 0;    ///< of them, those that compete in the Loc-RIB
+    std::uint64_t advertised = 0;  ///< prefixes that the peer was told
+    bool end_of_rib_received = false;
+};
+
+struct PeerSummary {
+    IpAddr address;
+    std::string description;
+    Asn asn;
+    Asn local_as;
+    PeerKind kind = PeerKind::External;
+    State state = State::Idle;
+    std::optional<std::chrono::seconds> uptime;  ///< while Established
+    std::optional<IpAddr> local_address;         ///< while Established
+    std::optional<Ip4> identifier;               ///< while Established
+    std::chrono::seconds hold_time{0};           ///< negotiated
+    std::optional<Capabilities> capabilities;    ///< as the peer sent them, while Established
+    MessageCounters received;
+    MessageCounters sent;
+    std::uint64_t established_count = 0;  ///< sessions so far
+    std::uint64_t malformed_updates = 0;  ///< treated by RFC 7606 without ending the session
+    FamilySummary ipv4;
+    FamilySummary ipv6;
+    std::string last_error;  ///< why the last session or attempt ended; empty: never
+    std::optional<std::chrono::seconds> last_error_age;
+    std::string last_malformed;  ///< the last thing that RFC 7606 tolerated
+};
+
+/// One path of one prefix.
+struct PathSummary {
+    std::optional<IpAddr> peer;  ///< nothing: originated here
+    PeerKind kind = PeerKind::Local;
+    Attributes attributes;
+    Step lost_at = Step::Best;
+    bool multipath = false;
+};
+
+struct RouteSummary {
+    IpPrefix prefix;
+    std::vector<PathSummary> paths;  ///< ranked
+};
+
+/// One route in the Adj-RIB-In or Adj-RIB-Out of a peer.
+struct PeerRouteSummary {
+    IpPrefix prefix;
+    Attributes attributes;
+    std::string refused;  ///< received and not accepted: why
+};
+
+}  // namespace vr::bgp
