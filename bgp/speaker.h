@@ -1,0 +1,145 @@
+// Speaker: the BGP speaker of a host; Asio shell around Instance.
+//
+// Listens, calls, arms one timer, moves bytes between sessions and peers, and runs the instance's work
+// in slices between other events of the same io_context, so that nothing on that thread waits more
+// than a couple of milliseconds.  All calls come on the io_context's thread, and so do the calls of the
+// sink.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "bgp/instance.h"
+#include "bgp/session.h"
+
+namespace vr::bgp {
+
+class Speaker {
+  public:
+    Speaker(
+        boost::asio::io_context& io,
+        SpeakerConfig config,
+        RouteSink& sink,
+        const NextHopOracle& oracle);
+    Speaker(const Speaker&) = delete;
+    Speaker& operator=(const Speaker&) = delete;
+    Speaker(Speaker&&) = delete;
+    Speaker& operator=(Speaker&&) = delete;
+    /// Closes every connection without a word; stop() first says goodbye.
+    ~Speaker();
+
+    /// Opens the listening sockets; fails with what and where when one cannot be had.
+    [[nodiscard]] Result<void> start();
+
+    /// Closes every session with `why` and stops listening; the io_context must run on for the words
+    /// to get out.  A peer shows `text` to its operator (RFC 9003).
+    void stop(std::string_view text = {});
+
+    /// The port that the first listening socket got (with port 0 in the configuration: any).
+    [[nodiscard]] L4Port port() const;
+
+    // --- peers -----------------------------------------------------------------------------------
+    [[nodiscard]] Result<void> add_peer(const PeerConfig& config);
+
+    /// Adds or changes: a session is bounced only when what changed needs it.
+    [[nodiscard]] Result<void> set_peer(const PeerConfig& config);
+
+    /// False when there is none.
+    bool remove_peer(const IpAddr& address);
+
+    /// Resets the session ("administrative reset"); false when there is no such peer.
+    bool clear(const IpAddr& address);
+
+    // --- routes ----------------------------------------------------------------------------------
+    /// Announces `prefix` as this host's; an unspecified next hop stands for our own address.
+    void originate(const IpPrefix& prefix, const Attributes& attributes = {});
+
+    bool withdraw(const IpPrefix& prefix);
+
+    /// The oracle's answers may have changed.
+    void next_hops_changed();
+
+    // --- what is shown ---------------------------------------------------------------------------
+    [[nodiscard]] std::vector<PeerSummary> peers() const;
+
+    [[nodiscard]] std::vector<RouteSummary> routes(
+        const std::optional<IpPrefix>& within, std::size_t most) const {
+        return instance_.routes(within, most);
+    }
+
+    /// Adj-RIB-In and Adj-RIB-Out of one peer, both families; nothing when there is no such peer.
+    [[nodiscard]] std::optional<std::vector<PeerRouteSummary>> received_routes(
+        const IpAddr& peer) const;
+    [[nodiscard]] std::optional<std::vector<PeerRouteSummary>> advertised_routes(
+        const IpAddr& peer) const;
+
+    [[nodiscard]] const SpeakerConfig& config() const noexcept { return instance_.config(); }
+
+    /// Connections refused because nobody is configured at their address.
+    [[nodiscard]] std::uint64_t strangers() const noexcept { return strangers_; }
+
+  private:
+    using Acceptor = boost::asio::ip::tcp::acceptor;
+    using SessionPtr = std::shared_ptr<Session>;
+
+    /// A peer and its connections.
+    struct Neighbour {
+        explicit Neighbour(Peer& its_peer) : peer(its_peer) {}
+
+        Peer& peer;
+        std::array<SessionPtr, 2> sessions;
+        /// Accepted while an older connection is still being cleared; taken up when that is gone.
+        std::optional<Session::Socket> waiting;
+        Time waiting_since{};
+
+        [[nodiscard]] SessionPtr& session(Direction direction) {
+            return sessions[static_cast<std::size_t>(direction)];
+        }
+    };
+
+    [[nodiscard]] Result<void> listen(const IpAddr& address);
+    void accept_next(Acceptor& acceptor);
+    void accepted(Session::Socket socket);
+    void take_up(Neighbour& neighbour);
+    void protect_listeners(const PeerConfig& config, bool wanted);
+
+    void open(Neighbour& neighbour);
+    [[nodiscard]] Result<void> prepare(Session::Socket& socket, const PeerConfig& config);
+    void adopt(Neighbour& neighbour, Direction direction, SessionPtr session);
+    void connected(Neighbour& neighbour, Direction direction);
+    void process(Neighbour& neighbour, Direction direction, const SessionPtr& session);
+
+    void settle(Neighbour& neighbour);
+    void flush(Neighbour& neighbour, Direction direction);
+    void log_news(Neighbour& neighbour);
+
+    void want_work();
+    void run_work();
+    void arm_timer();
+    void tick();
+
+    boost::asio::io_context& io_;
+    Instance instance_;
+    std::vector<Acceptor> acceptors_;
+    std::map<IpAddr, Neighbour> neighbours_;
+    std::vector<std::uint8_t> scratch_;
+    boost::asio::steady_timer timer_;
+    Time armed_ = Time::max();
+    bool work_wanted_ = false;
+    Time work_wanted_since_{};
+    unsigned parsing_ = 0;  ///< sessions with messages left over from a slice
+    std::uint64_t strangers_ = 0;
+    std::shared_ptr<bool> alive_ =
+        std::make_shared<bool>(true);  ///< posted work asks before it runs
+};
+
+}  // namespace vr::bgp

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/tcp_options.h"
+
+#include <fmt/core.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace vr::bgp {
+namespace {
+
+constexpr int kInternetworkControl = 0xc0;  // RFC 4271 appendix E: precedence of routing traffic
+constexpr int kMostHops = 255;
+
+sockaddr_storage to_sockaddr(const IpAddr& address) {
+    sockaddr_storage storage{};
+    if (const auto* v4 = std::get_if<Ip4>(&address)) {
+        sockaddr_in in{};
+        in.sin_family = AF_INET;
+        v4->store(&in.sin_addr);
+        std::memcpy(&storage, &in, sizeof(in));
+    } else {
+        sockaddr_in6 in{};
+        in.sin6_family = AF_INET6;
+        std::get<Ip6>(address).store(&in.sin6_addr);
+        std::memcpy(&storage, &in, sizeof(in));
+    }
+    return storage;
+}
+
+Result<void> failed(std::string_view what) {
+    return fail(fmt::format("{}: {}", what, std::generic_category().message(errno)));
+}
+
+Result<void> set_number(int socket, int level, int option, int value, std::string_view name) {
+    if (::setsockopt(socket, level, option, &value, sizeof(value)) != 0) {
+        return failed(name);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> set_tcp_md5(int socket, const IpAddr& peer, std::string_view password) {
+    tcp_md5sig signature{};
+    const sockaddr_storage address = to_sockaddr(peer);
+    static_assert(sizeof(signature.tcpm_addr) == sizeof(address));
+    std::memcpy(&signature.tcpm_addr, &address, sizeof(address));
+    if (password.size() > sizeof(signature.tcpm_key)) {
+        return fail("the TCP MD5 password is too long");
+    }
+    signature.tcpm_keylen = static_cast<std::uint16_t>(password.size());
+    std::memcpy(signature.tcpm_key, password.data(), password.size());
+    if (::setsockopt(socket, IPPROTO_TCP, TCP_MD5SIG, &signature, sizeof(signature)) != 0) {
+        const bool nothing_to_remove = password.empty() && errno == ENOENT;
+        return nothing_to_remove ? Result<void>{} : failed("TCP MD5 signature");
+    }
+    return {};
+}
+
+Result<void> set_hop_limits(int socket, const PeerConfig& config, bool external) {
+    const bool v6 = std::holds_alternative<Ip6>(config.address);
+    const int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    int ttl = config.ttl ? int{*config.ttl} : external ? 1 : kMostHops;
+    if (config.ttl_security != 0) {
+        ttl = kMostHops;
+        const int least = kMostHops + 1 - config.ttl_security;
+        auto set = set_number(
+            socket, level, v6 ? IPV6_MINHOPCOUNT : IP_MINTTL, least, "least accepted hop limit");
+        if (!set) {
+            return set;
+        }
+    }
+    if (auto set = set_number(socket, level, v6 ? IPV6_UNICAST_HOPS : IP_TTL, ttl, "hop limit");
+        !set) {
+        return set;
+    }
+    return set_number(
+        socket, level, v6 ? IPV6_TCLASS : IP_TOS, kInternetworkControl, "traffic class");
+}
+
+}  // namespace vr::bgp

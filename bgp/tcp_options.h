@@ -1,0 +1,24 @@
+// Socket options of BGP's TCP connections: MD5 signatures (RFC 2385), TTL and GTSM (RFC 5082).
+//
+// Linux only; part of the shell.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "bgp/config.h"
+#include "vrouter/net/addr.h"
+#include "vrouter/net/result.h"
+
+namespace vr::bgp {
+
+/// Signs and demands signatures on segments exchanged with `peer`; an empty password ends that.  On a
+/// listening socket it concerns connections from that address only.
+[[nodiscard]] Result<void> set_tcp_md5(int socket, const IpAddr& peer, std::string_view password);
+
+/// TTL (hop limit) as `config` wants it, the smallest accepted one too (GTSM), and the DSCP of network
+/// control.
+[[nodiscard]] Result<void> set_hop_limits(int socket, const PeerConfig& config, bool external);
+
+}  // namespace vr::bgp

@@ -1,0 +1,151 @@
+// Two speakers over TCP on the loopback: the Asio shell and nothing but it.
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/speaker.h"
+
+#include <gtest/gtest.h>
+
+#include "test/bgp/simulation.h"
+
+namespace vr::bgp {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::RecordingSink;
+
+SpeakerConfig config_of(std::string_view address, std::uint32_t asn) {
+    SpeakerConfig config;
+    config.asn = Asn{asn};
+    config.router_id = *Ip4::parse(address);
+    config.listen = {*parse_ip(address)};
+    config.port = L4Port{0};
+    return config;
+}
+
+class Loopback : public ::testing::Test {
+  protected:
+    Loopback() {
+        const auto started = a.start();
+        EXPECT_TRUE(started) << started.error().text;
+    }
+
+    /// B calls A.
+    void connect(const std::string& password = {}) {
+        PeerConfig config;
+        config.import = config.export_ = Filter{.kind = Filter::Kind::All, .rules = {}};
+        config.password = password;
+        config.address = *parse_ip("127.0.0.2");
+        config.asn = Asn{65002};
+        config.passive = true;
+        ASSERT_TRUE(a.add_peer(config));
+        config.address = *parse_ip("127.0.0.1");
+        config.asn = Asn{65001};
+        config.passive = false;
+        config.port = a.port();
+        config.source = parse_ip("127.0.0.2");
+        ASSERT_TRUE(b.add_peer(config));
+    }
+
+    /// Runs until `done` or a deadline that only a broken speaker meets.
+    template <typename Done>
+    bool wait_for(Done done) {
+        const auto end = std::chrono::steady_clock::now() + 20s;
+        while (!done() && std::chrono::steady_clock::now() < end) {
+            io.run_one_for(1s);
+        }
+        return done();
+    }
+
+    bool wait_for_state(Speaker& speaker, State state) {
+        return wait_for([&] { return speaker.peers().at(0).state == state; });
+    }
+
+    boost::asio::io_context io;
+    AnyNextHop oracle;
+    RecordingSink sink_a;
+    RecordingSink sink_b;
+    Speaker a{io, config_of("127.0.0.1", 65001), sink_a, oracle};
+    Speaker b{io, config_of("127.0.0.2", 65002), sink_b, oracle};
+};
+
+TEST_F(Loopback, ExchangesRoutes) {
+    connect();
+    Attributes attributes;
+    attributes.next_hop = *parse_ip("192.0.2.9");  // ours would be a loopback address
+    b.originate(*parse_prefix("10.0.0.0/24"), attributes);
+    ASSERT_TRUE(wait_for([&] { return !sink_a.routes.empty(); }));
+    b.withdraw(*parse_prefix("10.0.0.0/24"));
+    EXPECT_TRUE(wait_for([&] { return sink_a.routes.empty(); }));
+}
+
+TEST_F(Loopback, LargeTableCrossesInSlices) {
+    connect();
+    Attributes attributes;
+    attributes.next_hop = *parse_ip("192.0.2.9");
+    for (std::uint32_t i = 0; i < 20000; ++i) {
+        attributes.med = i / 20;
+        b.originate(Prefix<V4>::host(Ip4{0x0a000000U + i}), attributes);
+    }
+    EXPECT_TRUE(wait_for([&] { return sink_a.routes.size() == 20000; }));
+}
+
+TEST_F(Loopback, StopSaysGoodbye) {
+    connect();
+    ASSERT_TRUE(wait_for_state(a, State::Established));
+    b.stop("bye");
+    ASSERT_TRUE(wait_for([&] { return !a.peers().at(0).last_error.empty(); }));
+    EXPECT_EQ(a.peers().at(0).last_error, "received Cease/Administrative Shutdown \"bye\"");
+}
+
+TEST_F(Loopback, ClearBringsANewSession) {
+    connect();
+    ASSERT_TRUE(wait_for_state(b, State::Established));
+    ASSERT_TRUE(b.clear(*parse_ip("127.0.0.1")));
+    EXPECT_TRUE(wait_for([&] { return b.peers().at(0).established_count == 2; }));
+}
+
+TEST_F(Loopback, SetPeerKeepsTheSessionWhenItCan) {
+    connect();
+    ASSERT_TRUE(wait_for_state(b, State::Established));
+    PeerConfig config;
+    config.address = *parse_ip("127.0.0.1");
+    config.asn = Asn{65001};
+    config.port = a.port();
+    config.source = parse_ip("127.0.0.2");
+    ASSERT_TRUE(b.set_peer(config));  // filters gone: no reason to bounce
+    EXPECT_EQ(b.peers().at(0).state, State::Established);
+    config.timers.hold = 30s;
+    ASSERT_TRUE(b.set_peer(config));
+    EXPECT_NE(b.peers().at(0).state, State::Established);
+    EXPECT_TRUE(wait_for([&] { return b.peers().at(0).hold_time == 30s; }));
+}
+
+TEST_F(Loopback, StrangersAreTurnedAway) {
+    boost::asio::ip::tcp::socket socket{io};
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
+    EXPECT_TRUE(wait_for([&] { return a.strangers() == 1; }));
+}
+
+TEST_F(Loopback, GarbageEndsInANotification) {
+    PeerConfig config;
+    config.address = *parse_ip("127.0.0.1");
+    config.asn = Asn{65002};
+    config.passive = true;
+    ASSERT_TRUE(a.add_peer(config));
+    boost::asio::ip::tcp::socket socket{io};
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
+    socket.send(boost::asio::buffer(std::string(19, 'x')));
+    ASSERT_TRUE(wait_for([&] { return !a.peers().at(0).last_error.empty(); }));
+    EXPECT_EQ(a.peers().at(0).last_error, "sent Message Header Error/Connection Not Synchronized");
+}
+
+TEST_F(Loopback, PortInUseIsSaidClearly) {
+    SpeakerConfig config = config_of("127.0.0.1", 65001);
+    config.port = a.port();
+    Speaker second{io, config, sink_b, oracle};
+    const auto started = second.start();
+    ASSERT_FALSE(started);
+    EXPECT_NE(started.error().text.find("Address already in use"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vr::bgp
