@@ -25,8 +25,8 @@ class FastGuest:
         self.namespace: Namespace = network.namespace(name)
         network.link(self.namespace, "eth0", self.namespace, "behind")
         self.namespace.hand_over("behind")
-        self.namespace.sh("ip", "link", "set", "eth0", "down", "address", mac)
-        self.namespace.sh("ip", "link", "set", "eth0", "up")
+        self.namespace.sh("ip", "link", "set", "dev", "eth0", "down", "address", mac)
+        self.namespace.sh("ip", "link", "set", "dev", "eth0", "up")
         self.namespace.add_address("eth0", *addresses)
         for gateway in gateways:
             self.namespace.sh("ip", "route", "add", gateway, "dev", "eth0")

@@ -47,7 +47,7 @@ class Namespace:
         The kernel must neither answer ARP on it (it would, for the addresses of any interface) nor
         take its packets, nor speak IPv6 by itself.
         """
-        self.sh("ip", "link", "set", interface, "arp", "off")
+        self.sh("ip", "link", "set", "dev", interface, "arp", "off")
         self.write_sysctl(f"net/ipv6/conf/{interface}/disable_ipv6", 1)
         self.write_sysctl(f"net/ipv4/conf/{interface}/rp_filter", 1)
 
@@ -65,7 +65,7 @@ class Namespace:
         self.sh("ip", "route", "replace", prefix, "via", via, *(["dev", interface] if interface else []))
 
     def mac(self, interface):
-        return json.loads(self.sh("ip", "-j", "link", "show", interface))[0]["address"]
+        return json.loads(self.sh("ip", "-j", "link", "show", "dev", interface))[0]["address"]
 
     def routes(self, family=4):
         """Destination -> list of next hops of the kernel's main table."""
@@ -118,7 +118,7 @@ class Network:
         sh("ip", "link", "add", left_interface, "netns", left, "type", "veth",
            "peer", "name", right_interface, "netns", right)  # fmt: skip
         for namespace, interface in ((left, left_interface), (right, right_interface)):
-            namespace.sh("ip", "link", "set", interface, "mtu", mtu, "up")
+            namespace.sh("ip", "link", "set", "dev", interface, "mtu", mtu, "up")
             namespace.sh("ethtool", "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
 
     def delete(self):
