@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <random>
+#include <set>
 #include <vector>
 
 #include "test/dataplane/linear_acl.h"
+#include "vrouter/dataplane/classifier_engine.h"
 
 namespace vr::acl {
 namespace {
@@ -112,10 +115,55 @@ struct Size {
     unsigned packets;
 };
 
+/// Rows of random bits, with a summary in front.
+[[nodiscard]] std::vector<Block> random_row(std::mt19937_64& random) {
+    std::vector<Block> row(3);
+    for (Block& block : row) {
+        for (auto& word : block.words) {
+            word = random() % 2 == 0 ? random() : 0;
+        }
+    }
+    return row;
+}
+
+TEST(Intersect, EveryWidthGivesTheSameRules) {
+    std::mt19937_64 random(1);
+    const auto engines = usable_intersects();
+    for (unsigned round = 0; round < 2000; ++round) {
+        std::vector<std::vector<Block>> rows;
+        rows.reserve(64);
+        const auto row = [&] { return rows.emplace_back(random_row(random)).data() + 1; };
+        Query query;
+        for (query.count = 0; query.count <= round % Query::kMostFields; ++query.count) {
+            query.rows[query.count] = row();
+        }
+        query.count = std::min(query.count, Query::kMostFields);
+        for (GroupRows& side : query.groups) {
+            side.base = random() % 3 == 0 ? nullptr : row();
+            for (side.wanted_count = 0; random() % 3 == 0 && side.wanted_count < 8;) {
+                side.wanted[side.wanted_count++] = row();
+            }
+            for (side.unwanted_count = 0; random() % 3 == 0 && side.unwanted_count < 8;) {
+                side.unwanted[side.unwanted_count++] = row();
+            }
+        }
+        for (const std::ptrdiff_t block : {-1, 0, 1}) {
+            Block wanted;
+            const unsigned mask = engines[0](query, block, wanted);
+            for (const Intersect engine : engines) {
+                Block live;
+                ASSERT_EQ(engine(query, block, live), mask);
+                ASSERT_EQ(live, wanted);
+            }
+        }
+    }
+}
+
 template <Family F>
 void compare_with_linear(const Size& size) {
     AclDice dice(size.rules);
     constexpr unsigned kBatch = 32;
+    std::set<std::uint32_t> deciding;
     for (unsigned n = 0; n < size.programs; ++n) {
         const auto program = std::make_shared<const Program>(dice.program(size.rules));
         const auto classifier = Classifier<F>::build(program);
@@ -136,12 +184,15 @@ void compare_with_linear(const Size& size) {
             for (unsigned i = 0; i < kBatch; ++i) {
                 const Verdict wanted =
                     linear_verdict<F>(*program, packets[i], *source[i], *destination[i]);
+                deciding.insert(wanted.rule);
                 ASSERT_EQ(verdicts[i].rule, wanted.rule) << "program " << n;
                 ASSERT_EQ(verdicts[i].allow, wanted.allow) << "program " << n;
                 ASSERT_EQ(verdicts[i].logged, wanted.logged) << "program " << n;
             }
         }
     }
+    // The comparison is worth little if few rules ever decide.
+    EXPECT_GE(deciding.size(), std::min(size.rules / 3, 100U));
 }
 
 class AgainstLinearWalk : public testing::TestWithParam<Size> {};
@@ -163,7 +214,8 @@ INSTANTIATE_TEST_SUITE_P(
         Size{30, 300, 128},
         Size{64, 100, 128},
         Size{513, 20, 512},
-        Size{3000, 2, 1024}),
+        Size{3000, 4, 2048},
+        Size{40000, 1, 2048}),
     [](const auto& row) { return std::to_string(row.param.rules) + "Rules"; });
 
 }  // namespace

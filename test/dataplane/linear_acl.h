@@ -117,6 +117,7 @@ class AclDice {
 
     [[nodiscard]] unsigned below(unsigned n) { return static_cast<unsigned>(random_() % n); }
 
+    /// In long programs a rule matches few packets, so that verdicts fall all over the program.
     [[nodiscard]] Program program(unsigned rules);
 
     template <Family F>
@@ -229,6 +230,12 @@ inline Program AclDice::program(unsigned rules) {
         }
         match.source = side(one_in(4));
         match.destination = side(one_in(2));
+        if (rules > 100) {
+            match.source.nets4 = {Prefix<V4>::host(address<V4>())};
+            match.source.nets6 = {Prefix<V6>::host(address<V6>())};
+            match.destination.nets4 = {Prefix<V4>::host(address<V4>())};
+            match.destination.nets6 = {Prefix<V6>::host(address<V6>())};
+        }
         rule.action = static_cast<Action>(below(4));
         if (rule.action == Action::Jump) {
             rule.target = one_in(4) ? i + 1 + below(rules - i) : std::min(i + 1 + below(10), rules);

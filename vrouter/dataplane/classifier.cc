@@ -3,11 +3,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/classifier.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
-#include <span>
 #include <vector>
 
+#include "vrouter/dataplane/classifier_engine.h"
 #include "vrouter/dataplane/classifier_fields.h"
 #include "vrouter/dataplane/rule_rows.h"
 
@@ -21,24 +22,11 @@ struct Step {
     std::uint32_t original;  ///< index in Program::rules
 };
 
-/// One side's groups of one packet as rows.
-struct GroupRows {
-    static constexpr unsigned kMost = 32;
-
-    const Block* base = nullptr;  ///< null: no rule asks
-    std::array<const Block*, kMost> wanted;
-    std::array<const Block*, kMost> unwanted;
-    unsigned wanted_count = 0;
-    unsigned unwanted_count = 0;
-    std::span<const GroupId> rest;  ///< groups beyond kMost, looked up block by block
-};
-
-struct Query {
-    static constexpr unsigned kMostFields = 5;
-
-    std::array<const Block*, kMostFields> rows;
-    unsigned count = 0;
-    std::array<GroupRows, 2> groups;
+/// A packet on its way through the classifier.
+struct Asked {
+    Query query;
+    /// Per side: the set, when it has more groups that rules name than a query holds.
+    std::array<const GroupSet*, 2> spilled{};
 };
 
 }  // namespace
@@ -57,82 +45,59 @@ struct Classifier<F>::Tables {
         rows.finish();
     }
 
-    /// The rules that may match this family; fills `steps`.
-    [[nodiscard]] RuleList select() {
-        RuleList kept;
-        std::vector<std::uint32_t> position(program->rules.size() + 1);
-        for (std::size_t i = 0; i < program->rules.size(); ++i) {
-            const Rule& rule = program->rules[i];
-            position[i] = static_cast<std::uint32_t>(kept.size());
-            if (std::same_as<F, V4> ? rule.match.ip4 : rule.match.ip6) {
-                kept.push_back(&rule);
-                steps.push_back({rule.action, rule.target, static_cast<std::uint32_t>(i)});
-            }
-        }
-        position.back() = static_cast<std::uint32_t>(kept.size());
-        for (Step& step : steps) {
-            if (step.action == Action::Jump) {
-                step.target = position[std::min<std::size_t>(step.target, position.size() - 1)];
-            }
-        }
-        return kept;
-    }
-
-    void gather(const GroupField& field, const GroupSet& set, GroupRows& out) const noexcept;
-    void ask(
-        const Packet<F>& packet,
-        const GroupSet& source,
-        const GroupSet& destination,
-        Query& query) const noexcept;
-    void apply_groups(
-        const GroupField& field,
-        const GroupRows& asked,
+    [[nodiscard]] RuleList select();
+    void ask_fields(const Packet<F>& packet, Query& query) const noexcept;
+    void ask_groups(unsigned side, const GroupSet& set, Asked& asked) const noexcept;
+    void apply_spilled(
+        unsigned side, const GroupSet& set, std::uint32_t block, Block& live) const noexcept;
+    [[nodiscard]] bool decide(
         std::uint32_t block,
-        Block& live) const noexcept;
-    [[nodiscard]] Verdict walk(const Query& query) const noexcept;
+        const Block& live,
+        unsigned mask,
+        std::uint32_t& from,
+        Verdict& verdict) const noexcept;
+    [[nodiscard]] bool visit(
+        const Asked& asked,
+        std::uint32_t block,
+        std::uint32_t& from,
+        Verdict& verdict) const noexcept;
+    [[nodiscard]] Verdict walk(const Asked& asked) const noexcept;
 
     std::shared_ptr<const Program> program;
     std::vector<Step> steps;
     RuleList list;
     RowStore rows;
+    Intersect intersect = best_intersect();
     ProtocolField<F> protocol;
     std::array<PortField, 2> ports;
     std::array<NetField<F>, 2> nets;
     std::array<GroupField, 2> groups;
 };
 
+/// The rules that may match this family; fills `steps` beside.
 template <Family F>
-void Classifier<F>::Tables::gather(
-    const GroupField& field, const GroupSet& set, GroupRows& out) const noexcept {
-    out.base = rows[field.base()];
-    out.wanted_count = 0;
-    out.unwanted_count = 0;
-    out.rest = {};
-    const auto ids = set.ids();
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-        const auto* effect = field.find(ids[i]);
-        if (effect == nullptr) {
-            continue;
-        }
-        if (std::max(out.wanted_count, out.unwanted_count) == GroupRows::kMost) {
-            out.rest = ids.subspan(i);
-            return;
-        }
-        if (effect->wanted != GroupField::kNoRow) {
-            out.wanted[out.wanted_count++] = rows[effect->wanted];
-        }
-        if (effect->unwanted != GroupField::kNoRow) {
-            out.unwanted[out.unwanted_count++] = rows[effect->unwanted];
+RuleList Classifier<F>::Tables::select() {
+    RuleList kept;
+    std::vector<std::uint32_t> position;  // of each rule of the program, in `kept`
+    for (std::size_t i = 0; i < program->rules.size(); ++i) {
+        const Rule& rule = program->rules[i];
+        position.push_back(static_cast<std::uint32_t>(kept.size()));
+        if (std::same_as<F, V4> ? rule.match.ip4 : rule.match.ip6) {
+            kept.push_back(&rule);
+            steps.push_back({rule.action, rule.target, static_cast<std::uint32_t>(i)});
         }
     }
+    position.push_back(static_cast<std::uint32_t>(kept.size()));
+    for (Step& step : steps) {
+        if (step.action == Action::Jump) {
+            step.target = position[std::min<std::size_t>(step.target, program->rules.size())];
+        }
+    }
+    return kept;
 }
 
 template <Family F>
-void Classifier<F>::Tables::ask(
-    const Packet<F>& packet,
-    const GroupSet& source,
-    const GroupSet& destination,
-    Query& query) const noexcept {
+void Classifier<F>::Tables::ask_fields(const Packet<F>& packet, Query& query) const noexcept {
     query.count = 0;
     const auto add = [&](RowId row) { query.rows[query.count++] = rows[row]; };
     add(protocol.row(packet));
@@ -148,44 +113,56 @@ void Classifier<F>::Tables::ask(
     if (nets[1].present()) {
         add(nets[1].row(packet.destination));
     }
-    query.groups[0].base = nullptr;
-    if (groups[0].present()) {
-        gather(groups[0], source, query.groups[0]);
-    }
-    query.groups[1].base = nullptr;
-    if (groups[1].present()) {
-        gather(groups[1], destination, query.groups[1]);
+}
+
+template <Family F>
+void Classifier<F>::Tables::ask_groups(
+    unsigned side, const GroupSet& set, Asked& asked) const noexcept {
+    const GroupField& field = groups[side];
+    GroupRows& out = asked.query.groups[side];
+    out.base = rows[field.base()];
+    out.wanted_count = 0;
+    out.unwanted_count = 0;
+    asked.spilled[side] = nullptr;
+    for (const GroupId id : set.ids()) {
+        if (!field.may_find(id)) {
+            continue;
+        }
+        const auto* effect = field.find(id);
+        if (effect == nullptr) {
+            continue;
+        }
+        if (std::max(out.wanted_count, out.unwanted_count) == GroupRows::kMost) {
+            out.base = nullptr;
+            asked.spilled[side] = &set;
+            return;
+        }
+        if (effect->wanted != GroupField::kNoRow) {
+            out.wanted[out.wanted_count++] = rows[effect->wanted];
+        }
+        if (effect->unwanted != GroupField::kNoRow) {
+            out.unwanted[out.unwanted_count++] = rows[effect->unwanted];
+        }
     }
 }
 
-/// Clears from `live` the rules of one block that the side's groups do not satisfy.
+/// Clears from `live` the rules of one block that the groups of `set` do not satisfy.
 template <Family F>
-void Classifier<F>::Tables::apply_groups(
-    const GroupField& field,
-    const GroupRows& asked,
-    std::uint32_t block,
-    Block& live) const noexcept {
-    Block wanted = asked.base[block];
+void Classifier<F>::Tables::apply_spilled(
+    unsigned side, const GroupSet& set, std::uint32_t block, Block& live) const noexcept {
+    Block wanted = rows[groups[side].base()][block];
     Block unwanted;
-    const auto merge = [](Block& into, const Block& from) {
-        for (unsigned w = 0; w < 8; ++w) {
-            into.words[w] |= from.words[w];
+    const auto merge = [&](Block& into, RowId row) {
+        if (row != GroupField::kNoRow) {
+            for (unsigned w = 0; w < 8; ++w) {
+                into.words[w] |= rows[row][block].words[w];
+            }
         }
     };
-    for (unsigned i = 0; i < asked.wanted_count; ++i) {
-        merge(wanted, asked.wanted[i][block]);
-    }
-    for (unsigned i = 0; i < asked.unwanted_count; ++i) {
-        merge(unwanted, asked.unwanted[i][block]);
-    }
-    for (const GroupId id : asked.rest) {
-        if (const auto* effect = field.find(id)) {
-            if (effect->wanted != GroupField::kNoRow) {
-                merge(wanted, rows[effect->wanted][block]);
-            }
-            if (effect->unwanted != GroupField::kNoRow) {
-                merge(unwanted, rows[effect->unwanted][block]);
-            }
+    for (const GroupId id : set.ids()) {
+        if (const auto* effect = groups[side].find(id)) {
+            merge(wanted, effect->wanted);
+            merge(unwanted, effect->unwanted);
         }
     }
     for (unsigned w = 0; w < 8; ++w) {
@@ -193,47 +170,77 @@ void Classifier<F>::Tables::apply_groups(
     }
 }
 
+/// Follows the matching rules of one block, from rule `from` on; true when one of them decides.
 template <Family F>
-Verdict Classifier<F>::Tables::walk(const Query& query) const noexcept {
+bool Classifier<F>::Tables::decide(
+    std::uint32_t block, const Block& live, unsigned mask, std::uint32_t& from, Verdict& verdict)
+    const noexcept {
+    for (; mask != 0; mask &= mask - 1) {
+        const auto w = static_cast<unsigned>(std::countr_zero(mask));
+        const std::uint32_t first = block * kBlockRules + w * 64;
+        std::uint64_t word = live.words[w];
+        while (from < first + 64) {
+            word &= from > first ? ~std::uint64_t{0} << (from - first) : ~std::uint64_t{0};
+            if (word == 0) {
+                break;
+            }
+            const auto at = first + static_cast<std::uint32_t>(std::countr_zero(word));
+            const Step& step = steps[at];
+            if (step.action <= Action::Deny) {
+                verdict.allow = step.action == Action::Allow;
+                verdict.rule = step.original;
+                return true;
+            }
+            if (step.action == Action::Log) {
+                verdict.logged = step.original;
+            }
+            from = step.action == Action::Log ? at + 1 : step.target;
+        }
+    }
+    return false;
+}
+
+static_assert(Action::Allow < Action::Deny && Action::Deny < Action::Jump);
+
+/// Judges by the rules of one block; true when one of them decides.
+template <Family F>
+bool Classifier<F>::Tables::visit(
+    const Asked& asked, std::uint32_t block, std::uint32_t& from, Verdict& verdict) const noexcept {
+    if (from >= (block + 1) * kBlockRules) {
+        return false;
+    }
+    Block live;
+    const unsigned mask = intersect(asked.query, block, live);
+    for (unsigned side = 0; side < 2; ++side) {
+        if (asked.spilled[side] != nullptr) [[unlikely]] {
+            apply_spilled(side, *asked.spilled[side], block, live);
+        }
+    }
+    return mask != 0 && decide(block, live, mask, from, verdict);
+}
+
+template <Family F>
+Verdict Classifier<F>::Tables::walk(const Asked& asked) const noexcept {
     Verdict verdict;
     std::uint32_t from = 0;  // rules before this one are behind us
-    for (std::uint32_t block = 0; block < rows.blocks(); ++block) {
-        const std::uint32_t end = (block + 1) * kBlockRules;
-        if (from >= end) {
-            continue;
-        }
-        Block live = query.rows[0][block];
-        for (unsigned i = 1; i < query.count; ++i) {
-            for (unsigned w = 0; w < 8; ++w) {
-                live.words[w] &= query.rows[i][block].words[w];
+    if (rows.summaries() == 0) {
+        for (std::uint32_t block = 0; block < rows.blocks(); ++block) {
+            if (visit(asked, block, from, verdict)) {
+                break;
             }
         }
-        for (unsigned side = 0; side < 2; ++side) {
-            if (query.groups[side].base != nullptr) {
-                apply_groups(groups[side], query.groups[side], block, live);
-            }
-        }
-        for (unsigned w = 0; w < 8; ++w) {
-            const std::uint32_t first = block * kBlockRules + w * 64;
-            std::uint64_t word = live.words[w];
-            while (word != 0 && from < first + 64) {
-                if (from > first) {
-                    word &= ~std::uint64_t{0} << (from - first);
-                    if (word == 0) {
-                        break;
-                    }
-                }
-                const auto at = first + static_cast<std::uint32_t>(std::countr_zero(word));
-                const Step& step = steps[at];
-                if (step.action == Action::Allow || step.action == Action::Deny) {
-                    verdict.allow = step.action == Action::Allow;
-                    verdict.rule = step.original;
+        return verdict;
+    }
+    for (std::uint32_t s = 0; s < rows.summaries(); ++s) {
+        Block worth;
+        unsigned mask = intersect(asked.query, -1 - std::ptrdiff_t{s}, worth);
+        for (; mask != 0; mask &= mask - 1) {
+            const auto w = static_cast<unsigned>(std::countr_zero(mask));
+            for (std::uint64_t left = worth.words[w]; left != 0; left &= left - 1) {
+                const auto bit = static_cast<std::uint32_t>(std::countr_zero(left));
+                if (visit(asked, s * kBlockRules + w * 64 + bit, from, verdict)) {
                     return verdict;
                 }
-                if (step.action == Action::Log) {
-                    verdict.logged = step.original;
-                }
-                from = step.action == Action::Log ? at + 1 : step.target;
             }
         }
     }
@@ -260,10 +267,19 @@ void Classifier<F>::classify(
     const GroupSet* const* destination_groups,
     Verdict* verdicts,
     unsigned count) const noexcept {
-    Query query;
+    const Tables& t = *tables_;
+    Asked asked;
+    const std::array sets{source_groups, destination_groups};
     for (unsigned i = 0; i < count; ++i) {
-        tables_->ask(packets[i], *source_groups[i], *destination_groups[i], query);
-        verdicts[i] = tables_->walk(query);
+        t.ask_fields(packets[i], asked.query);
+        for (unsigned side = 0; side < 2; ++side) {
+            // Neighbours often have the set in common: all packets of a guest have one source.
+            const bool same = i > 0 && sets[side][i] == sets[side][i - 1];
+            if (t.groups[side].present() && !same) {
+                t.ask_groups(side, *sets[side][i], asked);
+            }
+        }
+        verdicts[i] = t.walk(asked);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "vrouter/dataplane/acl.h"
@@ -31,7 +32,7 @@ class ProtocolField {
         const auto row_for = [&](std::uint8_t protocol, const std::uint16_t* type_code) {
             Row row = store.empty_row();
             for (std::uint32_t i = 0; i < rules.size(); ++i) {
-                set_bit(row, i, matches(rules[i]->match, protocol, type_code));
+                row.set(i, matches(rules[i]->match, protocol, type_code));
             }
             return store.add(row);
         };
@@ -133,28 +134,17 @@ class PortField {
             for (const PortRange& range : match.not_ports) {
                 ranges.exclude(i, range.first, range.last);
             }
-            set_bit(without, i, match.ports.empty());
+            without.set(i, match.ports.empty());
         }
         present_ = ranges.any();
         if (!present_) {
             return;
         }
         without_ = store.add(without);
-        std::vector<RowId> flat(65536);
-        ranges.build(store, [&](L4Port first, RowId row) {
-            std::fill(flat.begin() + first.value(), flat.end(), row);
-        });
-        std::map<std::vector<RowId>, std::uint32_t> known;
-        for (unsigned page = 0; page < 256; ++page) {
-            const std::vector<RowId> rows(
-                flat.begin() + page * 256, flat.begin() + (page + 1) * 256);
-            const auto [at, added] =
-                known.try_emplace(rows, static_cast<std::uint32_t>(rows_.size()));
-            if (added) {
-                rows_.insert(rows_.end(), rows.begin(), rows.end());
-            }
-            pages_[page] = at->second;
-        }
+        std::vector<std::pair<std::uint32_t, RowId>> stretches;  // first port, row
+        ranges.build(
+            store, [&](L4Port first, RowId row) { stretches.emplace_back(first.value(), row); });
+        lay_out(stretches);
     }
 
     [[nodiscard]] bool present() const noexcept { return present_; }
@@ -164,6 +154,26 @@ class PortField {
     }
 
   private:
+    void lay_out(const std::vector<std::pair<std::uint32_t, RowId>>& stretches) {
+        std::map<RowId, std::uint32_t> uniform;  // pages with one row throughout
+        auto at = stretches.begin();
+        for (std::uint32_t page = 0; page < 256; ++page) {
+            std::array<RowId, 256> rows;
+            for (std::uint32_t port = 0; port < 256; ++port) {
+                while (at + 1 != stretches.end() && (at + 1)->first <= page * 256 + port) {
+                    ++at;
+                }
+                rows[port] = at->second;
+            }
+            const auto begin = static_cast<std::uint32_t>(rows_.size());
+            const bool alike = std::ranges::count(rows, rows[0]) == 256;
+            pages_[page] = alike ? uniform.try_emplace(rows[0], begin).first->second : begin;
+            if (pages_[page] == begin) {
+                rows_.insert(rows_.end(), rows.begin(), rows.end());
+            }
+        }
+    }
+
     bool present_ = false;
     RowId without_ = 0;  ///< for packets that have no ports
     std::array<std::uint32_t, 256> pages_{};
@@ -262,7 +272,7 @@ class GroupField {
         Row base = store.empty_row();
         for (std::uint32_t i = 0; i < rules.size(); ++i) {
             const SideMatch& match = rules[i]->match.*side;
-            set_bit(base, i, !match.group);
+            base.set(i, !match.group);
             if (match.group) {
                 named[*match.group][0].push_back(i);
             }
@@ -277,12 +287,13 @@ class GroupField {
             size *= 2;
         }
         table_.resize(present_ ? size : 0);
+        filter_.resize(std::max<std::size_t>(1, size * kFilterBits / 64));
         for (const auto& [group, lists] : named) {
             std::array<RowId, 2> rows{kNoRow, kNoRow};
             for (unsigned kind = 0; kind < 2; ++kind) {
                 Row row = store.empty_row();
                 for (const std::uint32_t rule : lists[kind]) {
-                    set_bit(row, rule, true);
+                    row.set(rule, true);
                 }
                 rows[kind] = lists[kind].empty() ? kNoRow : store.add(row);
             }
@@ -291,6 +302,7 @@ class GroupField {
                 at = (at + 1) & (table_.size() - 1);
             }
             table_[at] = {group, true, {rows[0], rows[1]}};
+            filter_[filter_bit(group) / 64] |= std::uint64_t{1} << (filter_bit(group) % 64);
         }
     }
 
@@ -298,6 +310,12 @@ class GroupField {
 
     /// Rules that ask for no group.
     [[nodiscard]] RowId base() const noexcept { return base_; }
+
+    /// False when no rule names `group`; true seldom says more than find() would confirm.
+    [[nodiscard]] bool may_find(GroupId group) const noexcept {
+        const std::size_t bit = filter_bit(group);
+        return (filter_[bit / 64] >> (bit % 64) & 1U) != 0;
+    }
 
     /// What membership in `group` does; null when no rule names it.
     [[nodiscard]] const Effect* find(GroupId group) const noexcept {
@@ -318,13 +336,21 @@ class GroupField {
         Effect effect;
     };
 
+    static constexpr std::size_t kFilterBits = 16;  // per slot of the table
+
     [[nodiscard]] std::size_t slot(GroupId group) const noexcept {
         return (group.value() * 0x9e3779b1U >> 7U) & (table_.size() - 1);
+    }
+
+    // Neighbouring ids, which is how they are given out, lie on neighbouring bits.
+    [[nodiscard]] std::size_t filter_bit(GroupId group) const noexcept {
+        return group.value() & (filter_.size() * 64 - 1);
     }
 
     bool present_ = false;
     RowId base_ = 0;
     std::vector<Entry> table_;  ///< open addressing, at most half full
+    std::vector<std::uint64_t> filter_;
 };
 
 }  // namespace vr::acl

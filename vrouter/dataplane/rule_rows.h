@@ -2,14 +2,13 @@
 // RangeRows: one such row for every stretch of points (ports, addresses) that satisfies the same rules.
 //
 // A row is a whole number of 512-bit blocks, so that every engine reads it in its own width; equal rows
-// are stored once.  Built once, then read only.
+// are stored once and have a summary to skip empty blocks by.  Built once, then read only.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -28,48 +27,75 @@ struct alignas(64) Block {
 
 inline constexpr std::uint32_t kBlockRules = 512;
 
-using Row = std::vector<Block>;
 using RowId = std::uint32_t;
 
-inline void set_bit(Row& row, std::uint32_t rule, bool on) {
-    std::uint64_t& word = row[rule / kBlockRules].words[rule / 64 % 8];
-    const std::uint64_t bit = std::uint64_t{1} << (rule % 64);
-    word = on ? word | bit : word & ~bit;
-}
+/// A row being made.  Keeps its hash as bits change, so that a long row that changes little is cheap.
+class Row {
+  public:
+    explicit Row(std::uint32_t blocks) : blocks_(blocks) {}
+
+    void set(std::uint32_t rule, bool on) {
+        std::uint64_t& word = blocks_[rule / kBlockRules].words[rule / 64 % 8];
+        const std::uint64_t bit = std::uint64_t{1} << (rule % 64);
+        if (((word & bit) != 0) != on) {
+            word ^= bit;
+            hash_ ^= mixed(rule);
+        }
+    }
+
+    [[nodiscard]] const std::vector<Block>& blocks() const noexcept { return blocks_; }
+
+    [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+
+  private:
+    [[nodiscard]] static std::uint64_t mixed(std::uint32_t rule) noexcept {
+        std::uint64_t h = (rule + std::uint64_t{1}) * 0x9e3779b97f4a7c15U;
+        h = (h ^ h >> 31U) * 0xff51afd7ed558ccdU;
+        return h ^ h >> 33U;
+    }
+
+    std::vector<Block> blocks_;
+    std::uint64_t hash_ = 0;
+};
 
 class RowStore {
   public:
     explicit RowStore(std::uint32_t rules)
-        : blocks_(std::max(1U, (rules + kBlockRules - 1) / kBlockRules)) {}
+        : blocks_(std::max(1U, (rules + kBlockRules - 1) / kBlockRules)),
+          summaries_(blocks_ <= 2 ? 0 : (blocks_ + kBlockRules - 1) / kBlockRules) {}
 
     [[nodiscard]] std::uint32_t blocks() const noexcept { return blocks_; }
+
+    /// Blocks in front of each row that say which of its blocks have any bit set: block -1 speaks for
+    /// the first 512, block -2 for the next.  0 for rows so short that looking costs more.
+    [[nodiscard]] std::uint32_t summaries() const noexcept { return summaries_; }
 
     [[nodiscard]] Row empty_row() const { return Row(blocks_); }
 
     /// The id of a row equal to `row`.
     [[nodiscard]] RowId add(const Row& row) {
-        std::uint64_t hash = 0;
-        for (const Block& block : row) {
-            for (const std::uint64_t word : block.words) {
-                hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
-                hash ^= hash >> 32U;
-            }
-        }
-        const auto [begin, end] = known_.equal_range(hash);
+        const auto& blocks = row.blocks();
+        const auto [begin, end] = known_.equal_range(row.hash());
         for (auto at = begin; at != end; ++at) {
-            if (std::equal(row.begin(), row.end(), (*this)[at->second])) {
+            if (std::equal(blocks.begin(), blocks.end(), (*this)[at->second])) {
                 return at->second;
             }
         }
-        const auto id = static_cast<RowId>(data_.size() / blocks_);
-        data_.insert(data_.end(), row.begin(), row.end());
-        known_.emplace(hash, id);
+        const auto id = static_cast<RowId>(data_.size() / (summaries_ + blocks_));
+        known_.emplace(row.hash(), id);
+        const std::size_t first = data_.size() + summaries_;
+        data_.resize(first);
+        for (std::uint32_t i = 0; summaries_ != 0 && i < blocks_; ++i) {
+            const std::uint64_t any = blocks[i] != Block{} ? 1 : 0;
+            data_[first - 1 - i / kBlockRules].words[i / 64 % 8] |= any << (i % 64);
+        }
+        data_.insert(data_.end(), blocks.begin(), blocks.end());
         return id;
     }
 
     /// The row's first block.
     [[nodiscard]] const Block* operator[](RowId id) const noexcept {
-        return data_.data() + std::size_t{id} * blocks_;
+        return data_.data() + std::size_t{id} * (summaries_ + blocks_) + summaries_;
     }
 
     /// Call when all rows are in.
@@ -80,6 +106,7 @@ class RowStore {
 
   private:
     std::uint32_t blocks_;
+    std::uint32_t summaries_;
     std::vector<Block> data_;
     std::unordered_multimap<std::uint64_t, RowId> known_;
 };
@@ -127,7 +154,7 @@ class RangeRows {
         });
         Row row = store.empty_row();
         for (std::uint32_t rule = 0; rule < wanted_.size(); ++rule) {
-            set_bit(row, rule, !restricted_[rule]);
+            row.set(rule, !restricted_[rule]);
         }
         Point point{};
         for (auto event = events_.begin();;) {
@@ -135,7 +162,7 @@ class RangeRows {
                 *event->count = static_cast<std::uint32_t>(*event->count + event->step);
                 const std::uint32_t rule = event->rule;
                 const bool inside = !restricted_[rule] || wanted_[rule] != 0;
-                set_bit(row, rule, inside && unwanted_[rule] == 0);
+                row.set(rule, inside && unwanted_[rule] == 0);
             }
             stretch(point, store.add(row));
             if (event == events_.end()) {
