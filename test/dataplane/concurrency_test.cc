@@ -1,0 +1,216 @@
+// Workers against the control thread.  Meant to be run under ThreadSanitizer too; without it, they still
+// notice answers that no order of events explains.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <functional>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "test/dataplane/epoch_reclaimer.h"
+#include "test/dataplane/reference_lpm.h"
+#include "vrouter/dataplane/flow_table.h"
+#include "vrouter/dataplane/groups.h"
+#include "vrouter/dataplane/lpm.h"
+
+namespace vr {
+namespace {
+
+constexpr unsigned kWorkers = 2;
+
+/// Rounds that each worker runs at least, and steps of the control thread.
+constexpr unsigned kRounds = 300;
+
+/// Two workers run `work(worker, round)` over and over, quiescent in between, while this thread runs
+/// `control(step)`: until all have done their share.
+void against_workers(
+    EpochReclaimer& reclaimer,
+    const std::function<void(unsigned, unsigned)>& work,
+    const std::function<void(unsigned)>& control) {
+    std::atomic<bool> stop{false};
+    std::atomic<unsigned> done{0};
+    std::vector<std::thread> workers;
+    for (unsigned worker = 0; worker < kWorkers; ++worker) {
+        workers.emplace_back([&, worker] {
+            for (unsigned round = 0; !stop.load(std::memory_order_relaxed); ++round) {
+                reclaimer.quiesce(worker);
+                work(worker, round);
+                done += round == kRounds ? 1 : 0;
+            }
+        });
+    }
+    for (unsigned step = 0; step < kRounds || done.load() < kWorkers; ++step) {
+        control(step);
+        reclaimer.collect();
+    }
+    stop = true;
+    for (auto& worker : workers) {
+        worker.join();
+    }
+}
+
+template <typename F>
+class Concurrent : public testing::Test {
+  public:
+    static FlowKey<F> flow(unsigned n) {
+        std::mt19937 random(n);
+        FlowKey<F> key;
+        key.source = clustered_address<F>(random);
+        key.destination = clustered_address<F>(random);
+        key.source_port = L4Port{static_cast<std::uint16_t>(n)};
+        key.protocol = 6;
+        return key;
+    }
+
+    EpochReclaimer reclaimer{kWorkers};
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(Concurrent, Families);
+
+TYPED_TEST(Concurrent, LookupGivesAnAnswerOfBeforeOrAfterEachChange) {
+    using F = TypeParam;
+    Lpm<F> lpm(this->reclaimer);
+    // A value tells the length of its prefix; the default route always stands.
+    const auto value = [](const Prefix<F>& prefix) { return prefix.length() + 1; };
+    std::mt19937 random(3);
+    std::vector<Prefix<F>> prefixes;
+    for (unsigned i = 0; i < 300; ++i) {
+        prefixes.push_back(clustered_prefix<F>(random));
+    }
+    std::atomic<unsigned> wrong{0};
+    lpm.insert(Prefix<F>{}, 1);
+    against_workers(
+        this->reclaimer,
+        [&](unsigned worker, unsigned round) {
+            std::mt19937 dice(worker * 1000 + round);
+            std::array<typename F::Addr, 32> addresses;
+            std::array<std::uint32_t, 32> values;
+            for (auto& address : addresses) {
+                address = prefixes[dice() % prefixes.size()].address();
+            }
+            lpm.lookup_bulk(addresses.data(), values.data(), 32);
+            for (unsigned i = 0; i < 32; ++i) {
+                const auto length = values[i] - 1;
+                const bool known = std::ranges::any_of(prefixes, [&](const Prefix<F>& prefix) {
+                    return prefix.length() == length && prefix.contains(addresses[i]);
+                });
+                wrong += known || length == 0 ? 0 : 1;
+            }
+        },
+        [&](unsigned) {
+            const auto& prefix = prefixes[random() % prefixes.size()];
+            if (random() % 2 == 0) {
+                lpm.insert(prefix, value(prefix));
+            } else if (prefix.length() != 0) {
+                lpm.erase(prefix);
+            }
+        });
+    EXPECT_EQ(wrong, 0U);
+}
+
+TYPED_TEST(Concurrent, GroupSetsAreWholeWhileMembersChange) {
+    using F = TypeParam;
+    GroupTable<F> table(this->reclaimer);
+    std::mt19937 random(4);
+    std::vector<Prefix<F>> members;
+    for (unsigned i = 0; i < 100; ++i) {
+        members.push_back(clustered_prefix<F>(random));
+    }
+    std::atomic<unsigned> wrong{0};
+    against_workers(
+        this->reclaimer,
+        [&](unsigned worker, unsigned round) {
+            std::mt19937 dice(worker * 1000 + round);
+            std::array<typename F::Addr, 32> addresses;
+            std::array<const GroupSet*, 32> sets;
+            for (auto& address : addresses) {
+                address = members[dice() % members.size()].address();
+            }
+            table.lookup_bulk(addresses.data(), sets.data(), 32);
+            for (const GroupSet* set : sets) {
+                wrong += std::ranges::is_sorted(set->ids()) ? 0 : 1;
+            }
+        },
+        [&](unsigned) {
+            const GroupId group{static_cast<std::uint32_t>(random() % 6)};
+            const auto& member = members[random() % members.size()];
+            if (random() % 2 == 0) {
+                table.add(group, member);
+            } else {
+                table.remove(group, member);
+            }
+        });
+    EXPECT_EQ(wrong, 0U);
+}
+
+TYPED_TEST(Concurrent, WorkersThatMeetTheSameNewFlowShareOneEntry) {
+    using F = TypeParam;
+    constexpr unsigned kFlows = 5000;
+    FlowTable<F> table(this->reclaimer, kFlows + 64, kWorkers);
+    std::array<std::vector<FlowEntry<F>*>, kWorkers> entries;
+    std::vector<std::thread> workers;
+    for (unsigned worker = 0; worker < kWorkers; ++worker) {
+        workers.emplace_back([&, worker] {
+            for (unsigned n = 0; n < kFlows; ++n) {
+                const auto key = worker == 0 ? this->flow(n) : this->flow(n).reversed();
+                entries[worker].push_back(table.insert(worker, key, {}, 0).entry);
+            }
+        });
+    }
+    for (auto& worker : workers) {
+        worker.join();
+    }
+    EXPECT_EQ(entries[0], entries[1]);
+    EXPECT_EQ(table.size(), kFlows);
+}
+
+TYPED_TEST(Concurrent, FoundFlowIsTheOneAskedForWhileOthersComeAndGo) {
+    using F = TypeParam;
+    FlowTable<F> table(this->reclaimer, 600, kWorkers);
+    FlowStart start;
+    start.state = FlowState::Udp;
+    std::atomic<unsigned> wrong{0};
+    against_workers(
+        this->reclaimer,
+        [&](unsigned worker, unsigned round) {
+            std::mt19937 dice(worker * 1000 + round);
+            std::array<FlowKey<F>, 32> keys;
+            std::array<FlowHit<F>, 32> hits;
+            for (auto& key : keys) {
+                key = this->flow(static_cast<unsigned>(dice() % 1000));
+            }
+            table.lookup_bulk(keys.data(), hits.data(), 32);
+            for (unsigned i = 0; i < 32; ++i) {
+                FlowHit<F> hit = hits[i];
+                if (hit.entry == nullptr) {
+                    hit = table.insert(worker, keys[i], start, round);
+                }
+                if (hit.entry == nullptr) {
+                    continue;
+                }
+                wrong += hit.entry->key == keys[i] ? 0 : 1;
+                hit.entry->last_seen.store(round, std::memory_order_relaxed);
+                if (dice() % 50 == 0) {
+                    hit.entry->state.store(FlowState::Dead, std::memory_order_relaxed);
+                }
+            }
+        },
+        [&](unsigned step) {
+            table.age(step * 10, {}, 100);
+            table.remove_if([&](const FlowEntry<F>& entry) {
+                return entry.key.source_port.value() % 7 == step % 7;
+            });
+            table.for_each(
+                [&](const FlowEntry<F>& entry) { wrong += entry.key.protocol == 6 ? 0 : 1; });
+        });
+    EXPECT_EQ(wrong, 0U);
+    EXPECT_LE(table.size(), table.capacity());
+}
+
+}  // namespace
+}  // namespace vr
