@@ -24,6 +24,7 @@ ALLOWED = {
     "policy": MACHINE,
     "vhost": MACHINE,
     "ctl": [*MACHINE, "bgp", "policy", "vhost"],
+    "vrouter/daemon": [*MACHINE, "bgp", "policy", "vhost", "ctl"],
 }
 COMPOSITION_ROOT = re.compile(r"vrouter/main\.cc$")
 OBSERVERS = ("test/", "perf/")  # may see everything, and nothing of the product may see them
@@ -33,7 +34,7 @@ DPDK_FILES = re.compile(r"vrouter/dataplane/|vhost/|vrouter/(main|eal\w*)\.\w+$"
 
 ASIO = re.compile(r"boost/(asio|beast)")
 ASIO_FILES = re.compile(
-    r"vrouter/\w+\.\w+$|vhost/|ctl/"
+    r"vrouter/(daemon/)?\w+\.\w+$|vhost/|ctl/"
     r"|bgp/(session|speaker|listener)\w*\.\w+$"
     r"|policy/(file_store|etcd|policyd|publisher)\w*\.\w+$"
 )

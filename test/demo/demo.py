@@ -112,7 +112,7 @@ def start_fabric(story, network, directory, stack):
 
 
 def start_router(host, directory, stack):
-    router = host.router = Router(host.namespace, directory, host.name)
+    router = host.router = Router(host.namespace, directory, host.name, lcore=HOSTS.index(host))
     router.add_uplink("uplink", host.addresses)
     lengths = (32, 128)
     router.add_host([f"{address}/{length}" for address, length in zip(host.own, lengths)])

@@ -9,6 +9,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -25,6 +26,16 @@ from wire import Wire  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT_LOGS = ROOT / "build/results/system/logs"
 PROGRAMS = ("vrouterd", "vrouterctl")
+
+
+def pytest_configure():
+    """Lets fixtures clean up when the run is ended from outside, as they do on Ctrl-C."""
+
+    def interrupted(_number, _frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGHUP, interrupted)
 
 
 def pytest_collection_modifyitems(items):
