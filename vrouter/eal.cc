@@ -88,7 +88,10 @@ std::vector<std::string> eal_arguments(const Config& config, int pid, bool huge_
         add("--no-pci");
     }
     add("--no-telemetry");
-    add("--log-level", "lib.eal:4");
+    // Their own words matter when something fails, and say so as errors; the rest is noise.
+    for (const char* level : {"lib.eal:warning", "lib.vhost.*:warning", "pmd.net.tap:critical"}) {
+        arguments.insert(arguments.end(), {"--log-level", level});
+    }
     if (!huge_pages && !given(config.eal, "--no-huge")) {
         arguments.emplace_back("--no-huge");
     }

@@ -55,6 +55,8 @@ Machine::Machine(
 }
 
 Machine::~Machine() {
+    // What waits to be freed may name the tables, which go before the Rcu.
+    rcu_.drain();
     delete shared_->tables.load(std::memory_order_relaxed);
 }
 

@@ -26,9 +26,15 @@ Rcu::Rcu(unsigned workers) {
 }
 
 Rcu::~Rcu() {
-    // The workers have ended: whatever is left has no reader.
-    for (Retired& entry : retired_) {
-        entry.free();
+    drain();
+}
+
+void Rcu::drain() {
+    // What is freed may retire more.
+    while (!retired_.empty()) {
+        const Retired due = std::move(retired_.front());
+        retired_.pop_front();
+        due.free();
     }
 }
 

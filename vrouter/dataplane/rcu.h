@@ -36,6 +36,9 @@ class Rcu final : public Reclaimer, public GracePeriod {
     /// Frees what is due; returns how much still waits.  Control thread, to be called regularly.
     std::size_t reclaim();
 
+    /// Frees everything at once: the workers have ended.  Control thread.
+    void drain();
+
     /// Any thread that is not a worker; returns within one loop of the slowest worker.
     void wait() noexcept override;
 

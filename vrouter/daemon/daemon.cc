@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/daemon/daemon.h"
+
+#include <boost/asio/post.hpp>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "vhost/port.h"
+#include "vrouter/dataplane/ethdev_port.h"
+#include "vrouter/host_link.h"
+#include "vrouter/net/log.h"
+
+namespace vr::daemon {
+
+namespace {
+
+/// How often ports that could not be opened are tried again.
+constexpr std::chrono::seconds kRetry{5};
+
+MachineSettings machine_settings(const Config& config) {
+    return {
+        .workers = static_cast<unsigned>(config.workers.lcores.size()),
+        .packets = config.packets,
+        .flows = config.flows.capacity,
+        .timeouts = config.flows.timeouts,
+        .idle = config.workers.idle,
+        .reevaluate = config.flows.reevaluate,
+        .drop_invalid = config.flows.drop_invalid,
+        .to_host = config.workloads.to_host};
+}
+
+PortFacts fabric_facts(PortId id, const PortRecord& record, const PortConfig& config) {
+    PortFacts facts;
+    facts.id = id;
+    facts.role = PortRole::Fabric;
+    facts.mac = record.mac;
+    for (const InterfaceAddress& address : config.addresses) {
+        if (const auto* v4 = std::get_if<Ip4>(&address.address)) {
+            facts.v4.own.push_back(*v4);
+            facts.v4.peers.push_back(std::get<Prefix<V4>>(address.network));
+        } else {
+            facts.v6.own.push_back(std::get<Ip6>(address.address));
+            facts.v6.peers.push_back(std::get<Prefix<V6>>(address.network));
+        }
+    }
+    return facts;
+}
+
+/// A neighbour of ours on the TAP's wire: any address but that of the kernel's interface.
+Mac beside(const Mac& mac) {
+    auto bytes = mac.bytes();
+    bytes[5] ^= 1U;
+    return Mac{bytes};
+}
+
+}  // namespace
+
+Daemon::Daemon(boost::asio::io_context& loop, Config config)
+    : loop_(loop), config_(std::move(config)) {}
+
+Daemon::~Daemon() {
+    server_.reset();
+    store_.reset();
+    graph_.reset();
+    speaker_.reset();
+    if (machine_) {
+        for (const auto& worker : machine_->workers()) {
+            worker->stop();
+        }
+        eal_->join();
+    }
+    control_.reset();
+    builder_.reset();
+    workloads_.reset();
+    slow_path_.reset();
+    machine_.reset();
+    eal_.reset();
+}
+
+Result<void> Daemon::start() {
+    // The control socket first: it is what keeps a second instance from touching anything.
+    auto server = ctl::Server::listen(loop_, {.path = config_.control_socket}, dispatch_);
+    if (!server) {
+        return std::unexpected(std::move(server).error());
+    }
+    server_ = std::move(*server);
+    if (config_.dataplane) {
+        if (auto started = start_data_plane(); !started) {
+            return started;
+        }
+    }
+    if (auto started = start_bgp(); !started) {
+        return started;
+    }
+    if (auto started = start_policy(); !started) {
+        return started;
+    }
+    log::info("node {}: running, control socket {}", config_.node, config_.control_socket);
+    return {};
+}
+
+void Daemon::stop() {
+    if (speaker_) {
+        speaker_->stop("router is stopping");
+    }
+}
+
+Result<void> Daemon::start_data_plane() {
+    auto eal = Eal::start(config_, getpid());
+    if (!eal) {
+        return std::unexpected(std::move(eal).error());
+    }
+    eal_ = std::move(*eal);
+    auto machine = Machine::make(machine_settings(config_));
+    if (!machine) {
+        return std::unexpected(std::move(machine).error());
+    }
+    machine_ = std::move(*machine);
+    slow_path_ = std::make_unique<SlowPath>(*machine_);
+    for (const PortConfig& port : config_.ports) {
+        if (auto opened = open_fabric_port(port); !opened) {
+            return fail(std::move(opened).error(), "port " + port.name);
+        }
+    }
+    if (auto opened = open_host_port(); !opened) {
+        return opened;
+    }
+    add_local_address(config_.workloads.gateway4);
+    add_local_address(config_.workloads.gateway6);
+    add_static_routes();
+    machine_->commit();
+    if (auto launched = eal_->launch(machine_->workers()); !launched) {
+        return fail(std::move(launched).error(), "workers");
+    }
+    control_ = std::make_unique<Control>(loop_, *machine_, *slow_path_);
+    builder_ = std::make_unique<Builder>(
+        [this](std::function<void()> task) { boost::asio::post(loop_, std::move(task)); });
+    workloads_ = std::make_unique<Workloads>(
+        *machine_,
+        *slow_path_,
+        *builder_,
+        config_.workloads,
+        [this](const Workload& workload) { return open_vhost(workload); },
+        [this](const IpPrefix& prefix, bool up) { announce(prefix, up); });
+    control_->every(kRetry, [this] { workloads_->retry_failed(); });
+    return {};
+}
+
+Result<std::unique_ptr<Port>> Daemon::open_vhost(const Workload& workload) {
+    auto path = vhost::make_socket_path(
+        config_.workloads.socket_directory,
+        workload.interface_name,
+        workload.attachment.vhost_socket);
+    if (!path) {
+        return std::unexpected(std::move(path).error());
+    }
+    vhost::Settings settings;
+    settings.socket_path = std::move(*path);
+    settings.mode = workload.attachment.vhost_mode;
+    settings.queue_pairs = config_.workloads.queue_pairs;
+    settings.mtu = config_.workloads.mtu;
+    settings.pool = machine_->pool();
+    const auto on_event = [this, name = workload.name](vhost::Event event) {
+        boost::asio::post(loop_, [name, event] {
+            log::info(
+                "endpoint {}: guest {}",
+                name,
+                event == vhost::Event::Connected      ? "connected"
+                : event == vhost::Event::Disconnected ? "disconnected"
+                                                      : "changed its queues");
+        });
+    };
+    auto port = vhost::Port::open(std::move(settings), machine_->rcu(), on_event);
+    if (!port) {
+        return std::unexpected(std::move(port).error());
+    }
+    return std::move(*port);
+}
+
+Result<void> Daemon::open_fabric_port(const PortConfig& config) {
+    auto port = EthdevPort::open(
+        {.device = config.device,
+         .mtu = config.mtu,
+         .workers = machine_->settings().workers,
+         .rx_queues = config.rx_queues},
+        machine_->pool());
+    if (!port) {
+        return std::unexpected(std::move(port).error());
+    }
+    PortRecord record{.name = config.name, .kind = PortKind::Fabric, .mtu = config.mtu};
+    record.mac = (*port)->mac();
+    record.port = std::move(*port);
+    auto id = machine_->add_port(std::move(record));
+    if (!id) {
+        return std::unexpected(std::move(id).error());
+    }
+    slow_path_->set_port(fabric_facts(*id, *machine_->port(*id), config));
+    for (const InterfaceAddress& address : config.addresses) {
+        add_local_address(address.address);
+        machine_->routes().set(
+            address.network,
+            RouteSource::Connected,
+            Connected{*id, address.address.index() == 0 ? IpFamily::Ip4 : IpFamily::Ip6});
+    }
+    log::info("port {}: open on {}", config.name, config.device);
+    return {};
+}
+
+Result<void> Daemon::open_host_port() {
+    const HostConfig& host = config_.host;
+    if (host.tap.empty()) {
+        return {};
+    }
+    const std::uint16_t mtu = 1500;
+    auto port = EthdevPort::open(
+        {.device = "net_tap_host,iface=" + host.tap,
+         .mtu = mtu,
+         .workers = machine_->settings().workers},
+        machine_->pool());
+    if (!port) {
+        return fail(std::move(port).error(), "host TAP");
+    }
+    const Mac kernel = (*port)->mac();
+    PortRecord record{.name = host.tap, .kind = PortKind::Host, .mac = beside(kernel), .mtu = mtu};
+    record.port = std::move(*port);
+    auto id = machine_->add_port(std::move(record));
+    if (!id) {
+        return std::unexpected(std::move(id).error());
+    }
+    machine_->set_host_port(*id, kernel);
+    PortFacts facts;
+    facts.id = *id;
+    facts.role = PortRole::Host;
+    facts.mac = beside(kernel);
+    facts.peer_mac = kernel;
+    std::vector<InterfaceAddress> addresses = host.addresses;
+    std::vector<IpPrefix> routes = host.routes;
+    for (const PortConfig& fabric : config_.ports) {
+        addresses.insert(addresses.end(), fabric.addresses.begin(), fabric.addresses.end());
+        for (const InterfaceAddress& address : fabric.addresses) {
+            if (host.routes.empty()) {
+                routes.push_back(address.network);
+            }
+        }
+    }
+    for (const InterfaceAddress& address : addresses) {
+        add_local_address(address.address);
+        if (const auto* v4 = std::get_if<Ip4>(&address.address)) {
+            facts.v4.peers.push_back(Prefix<V4>::host(*v4));
+        } else {
+            facts.v6.peers.push_back(Prefix<V6>::host(std::get<Ip6>(address.address)));
+        }
+    }
+    slow_path_->set_port(facts);
+    if (auto configured = configure_host_link(host.tap, addresses, routes, mtu); !configured) {
+        return std::unexpected(std::move(configured).error());
+    }
+    return {};
+}
+
+void Daemon::add_local_address(const IpAddr& address) {
+    std::visit(
+        [&]<typename Addr>(const Addr& a) {
+            using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
+            machine_->routes().set(
+                Prefix<F>::host(a), RouteSource::Local, LocalDelivery{kFamilyOf<F>});
+        },
+        address);
+}
+
+void Daemon::add_static_routes() {
+    for (const StaticRoute& route : config_.routes) {
+        RouteTarget target = Discard{};
+        if (!route.via.empty()) {
+            Gateways gateways{route.via};
+            std::ranges::sort(gateways.addresses);
+            target = std::move(gateways);
+        }
+        machine_->routes().set(route.prefix, RouteSource::Static, target);
+    }
+    const auto now = std::chrono::steady_clock::now();
+    for (const StaticNeighbor& neighbor : config_.neighbors) {
+        if (const auto port = machine_->find_port(neighbor.port)) {
+            slow_path_->add_permanent({*port, neighbor.address}, neighbor.mac, now);
+        }
+    }
+}
+
+Result<void> Daemon::start_bgp() {
+    if (!config_.bgp) {
+        return {};
+    }
+    if (machine_) {
+        bgp_routes_ = std::make_unique<BgpRoutes>(
+            loop_, machine_->routes(), [this] { machine_->commit(); });
+        speaker_ = std::make_unique<bgp::Speaker>(
+            loop_, speaker_config(*config_.bgp), *bgp_routes_, *bgp_routes_);
+    } else {
+        speaker_ = std::make_unique<bgp::Speaker>(
+            loop_, speaker_config(*config_.bgp), no_routes_, any_next_hop_);
+    }
+    if (auto started = speaker_->start(); !started) {
+        return started;
+    }
+    for (const IpPrefix& prefix : config_.bgp->announce) {
+        speaker_->originate(prefix);
+    }
+    update_peers();
+    return {};
+}
+
+/// Makes the speaker's peers those of config and resources.
+void Daemon::update_peers() {
+    if (!speaker_) {
+        return;
+    }
+    Peers wanted = configured_peers(config_);
+    if (graph_) {
+        using policy::Kind;
+        wanted.merge(resource_peers(
+            config_,
+            graph_->resources(Kind::BGPPeer),
+            graph_->resources(Kind::Node),
+            graph_->resources(Kind::BGPConfiguration)));
+    }
+    for (const auto& [address, peer] : peers_) {
+        if (!wanted.contains(address)) {
+            speaker_->remove_peer(address);
+        }
+    }
+    for (const auto& [address, peer] : wanted) {
+        const auto known = peers_.find(address);
+        if (known != peers_.end() && known->second == peer) {
+            continue;
+        }
+        if (auto set = speaker_->set_peer(peer); !set) {
+            log::error("bgp {}: {}", address, set.error().text);
+        }
+    }
+    peers_ = std::move(wanted);
+}
+
+void Daemon::announce(const IpPrefix& prefix, bool up) {
+    if (!speaker_) {
+        return;
+    }
+    if (up) {
+        speaker_->originate(prefix);
+    } else {
+        speaker_->withdraw(prefix);
+    }
+}
+
+Result<void> Daemon::start_policy() {
+    if (config_.resource_directory.empty() || !workloads_) {
+        return {};
+    }
+    graph_ = std::make_unique<policy::Graph>(config_.node, *workloads_);
+    graph_->set_kinds_changed([this](const std::set<policy::Kind>& kinds) {
+        using policy::Kind;
+        if (kinds.contains(Kind::BGPPeer) || kinds.contains(Kind::Node) ||
+            kinds.contains(Kind::BGPConfiguration)) {
+            update_peers();
+        }
+    });
+    store_ = std::make_unique<policy::FileStore>(
+        loop_.get_executor(), config_.resource_directory, [this](const policy::Batch& batch) {
+            graph_->on(batch);
+            machine_->commit();
+        });
+    return store_->start();
+}
+
+}  // namespace vr::daemon

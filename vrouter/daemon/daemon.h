@@ -1,0 +1,75 @@
+// Daemon: vrouterd put together.  Builds every part from the config, gives each what it needs and wires
+// their ends; what the parts do is theirs.  Reads top to bottom as the order of start; the destructor
+// is the order of stop.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <memory>
+
+#include "bgp/speaker.h"
+#include "ctl/dispatch.h"
+#include "ctl/server.h"
+#include "policy/file_store.h"
+#include "policy/graph.h"
+#include "vrouter/builder.h"
+#include "vrouter/config.h"
+#include "vrouter/control.h"
+#include "vrouter/daemon/bgp_peers.h"
+#include "vrouter/daemon/bgp_routes.h"
+#include "vrouter/eal.h"
+#include "vrouter/machine.h"
+#include "vrouter/slow_path.h"
+#include "vrouter/workloads.h"
+
+namespace vr::daemon {
+
+class Daemon {
+  public:
+    Daemon(boost::asio::io_context& loop, Config config);
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+    Daemon(Daemon&&) = delete;
+    Daemon& operator=(Daemon&&) = delete;
+    ~Daemon();
+
+    /// Starts everything; an error leaves nothing running once the object is gone.
+    [[nodiscard]] Result<void> start();
+
+    /// Says goodbye to BGP peers; the loop must run on for a moment.
+    void stop();
+
+  private:
+    [[nodiscard]] Result<void> start_data_plane();
+    [[nodiscard]] Result<void> open_fabric_port(const PortConfig& config);
+    [[nodiscard]] Result<void> open_host_port();
+    [[nodiscard]] Result<std::unique_ptr<Port>> open_vhost(const Workload& workload);
+    void add_local_address(const IpAddr& address);
+    void add_static_routes();
+    [[nodiscard]] Result<void> start_bgp();
+    [[nodiscard]] Result<void> start_policy();
+    void update_peers();
+    void announce(const IpPrefix& prefix, bool up);
+
+    boost::asio::io_context& loop_;
+    Config config_;
+    std::unique_ptr<Eal> eal_;
+    std::unique_ptr<Machine> machine_;
+    std::unique_ptr<SlowPath> slow_path_;
+    std::unique_ptr<Control> control_;
+    std::unique_ptr<Builder> builder_;
+    std::unique_ptr<Workloads> workloads_;
+    NoRoutes no_routes_;
+    bgp::AnyNextHop any_next_hop_;
+    std::unique_ptr<BgpRoutes> bgp_routes_;
+    std::unique_ptr<bgp::Speaker> speaker_;
+    Peers peers_;  ///< as the speaker has them
+    std::unique_ptr<policy::Graph> graph_;
+    std::unique_ptr<policy::FileStore> store_;
+    ctl::Dispatch dispatch_;
+    std::unique_ptr<ctl::Server> server_;
+    std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace vr::daemon

@@ -1,0 +1,69 @@
+// vrouterd: reads its arguments and its config, then runs the daemon until it is told to stop.
+//
+// Exit codes: 0 stopped as told, 1 could not start, 2 wrong usage.
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "vrouter/config.h"
+#include "vrouter/daemon/daemon.h"
+#include "vrouter/net/log.h"
+
+namespace {
+
+/// For peers to read our last words.
+constexpr std::chrono::milliseconds kFarewell{200};
+
+int run(vr::Config config) {
+    boost::asio::io_context loop{1};
+    boost::asio::signal_set signals{loop, SIGINT, SIGTERM};
+    boost::asio::steady_timer farewell{loop};
+    vr::daemon::Daemon daemon{loop, std::move(config)};
+    if (const auto started = daemon.start(); !started) {
+        vr::log::error("{}", started.error().text);
+        return 1;
+    }
+    signals.async_wait([&](const boost::system::error_code& error, int signal) {
+        if (error) {
+            return;
+        }
+        vr::log::info("stopping: signal {}", signal);
+        daemon.stop();
+        farewell.expires_after(kFarewell);
+        farewell.async_wait([&](const boost::system::error_code&) { loop.stop(); });
+    });
+    loop.run();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{"vrouterd: Calico's network as one userspace router"};
+    std::string path = "/etc/vrouter/vrouter.yaml";
+    bool check = false;
+    app.add_option("-c,--config", path, "config file")->capture_default_str();
+    app.add_flag("--check", check, "read the config file, say what is wrong with it, and end");
+    app.set_version_flag("--version", VROUTER_VERSION);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    auto config = vr::load_config(path);
+    if (!config) {
+        std::fprintf(stderr, "vrouterd: %s\n", config.error().text.c_str());
+        return 1;
+    }
+    if (check) {
+        std::printf("%s: the config is right\n", path.c_str());
+        return 0;
+    }
+    std::signal(SIGPIPE, SIG_IGN);
+    vr::log::start(config->log_level);
+    return run(std::move(*config));
+}
