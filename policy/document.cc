@@ -108,7 +108,7 @@ class TreeBuilder : public YAML::EventHandler {
         if (level.node.type == Node::Type::List) {
             level.node.items.push_back(std::move(node));
         } else if (level.has_key) {
-            level.node.fields.emplace_back(std::move(level.key), std::move(node));
+            level.node.fields.push_back({std::move(level.key), std::move(node)});
             level.has_key = false;
         } else {
             take_key(level, std::move(node), mark);
@@ -119,7 +119,7 @@ class TreeBuilder : public YAML::EventHandler {
         if (node.type == Node::Type::List || node.type == Node::Type::Map) {
             throw YAML::ParserException(mark, "a key must be a text");
         }
-        const auto same = [&](const auto& field) { return field.first == node.text; };
+        const auto same = [&](const auto& field) { return field.key == node.text; };
         if (std::ranges::any_of(level.node.fields, same)) {
             throw YAML::ParserException(mark, "'" + node.text + "' is given twice");
         }
@@ -248,6 +248,14 @@ void emit(YAML::Emitter& out, const Node& node) {
 }
 
 }  // namespace
+
+Node::Node() : type(Type::Null), line(0), quoted(false) {}
+
+Node::Node(const Node&) = default;
+Node& Node::operator=(const Node&) = default;
+Node::Node(Node&&) noexcept = default;
+Node& Node::operator=(Node&&) noexcept = default;
+Node::~Node() = default;
 
 const Node* Node::find(std::string_view key) const {
     for (const auto& [name, value] : fields) {

@@ -8,25 +8,40 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "vrouter/net/result.h"
 
 namespace vr::policy {
 
+struct Member;
+
 struct Node {
     enum class Type { Null, Scalar, List, Map };
 
-    Type type = Type::Null;
-    int line = 0;             ///< in the file, from 1
-    bool quoted = false;      ///< Scalar: written in quotes, so a text whatever it looks like
-    std::string text;         ///< Scalar
-    std::vector<Node> items;  ///< List
-    std::vector<std::pair<std::string, Node>> fields;  ///< Map, in the order written
+    // Not implicit: Member is complete only below.
+    Node();
+    Node(const Node&);
+    Node& operator=(const Node&);
+    Node(Node&&) noexcept;
+    Node& operator=(Node&&) noexcept;
+    ~Node();
+
+    Type type;
+    int line;                    ///< in the file, from 1
+    bool quoted;                 ///< Scalar: written in quotes, so a text whatever it looks like
+    std::string text;            ///< Scalar
+    std::vector<Node> items;     ///< List
+    std::vector<Member> fields;  ///< Map, in the order written
 
     /// The value of `key`, or nullptr when it is absent or null.
     [[nodiscard]] const Node* find(std::string_view key) const;
+};
+
+/// One field of a map.
+struct Member {
+    std::string key;
+    Node value;
 };
 
 struct Document {

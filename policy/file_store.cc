@@ -77,6 +77,7 @@ Result<void> FileStore::start() {
     if (auto watched = watch(); !watched) {
         return watched;
     }
+    watching_ = std::make_shared<const bool>(true);
     scan();
     pending_.emplace_back(InSync{});
     deliver();
@@ -85,7 +86,7 @@ Result<void> FileStore::start() {
 }
 
 void FileStore::stop() {
-    stopped_ = true;
+    watching_.reset();
     boost::system::error_code ignored;
     inotify_.close(ignored);
     look_timer_.cancel();
@@ -110,8 +111,10 @@ Result<void> FileStore::watch() {
 
 void FileStore::read_events() {
     inotify_.async_read_some(
-        boost::asio::buffer(buffer_), [this](boost::system::error_code error, std::size_t size) {
-            if (error || stopped_) {
+        boost::asio::buffer(buffer_),
+        [this, alive = std::weak_ptr(watching_)](
+            boost::system::error_code error, std::size_t size) {
+            if (error || alive.expired()) {
                 return;
             }
             std::uint32_t seen = 0;
@@ -168,29 +171,31 @@ void FileStore::on_directory_lost() {
 
 void FileStore::look_for_directory() {
     look_timer_.expires_after(kLookInterval);
-    look_timer_.async_wait([this](boost::system::error_code error) {
-        if (error || stopped_) {
-            return;
-        }
-        if (!watch()) {
-            look_for_directory();
-            return;
-        }
-        log::info("policy: {} is back", directory_.string());
-        scan();
-        deliver();
-        read_events();
-    });
+    look_timer_.async_wait(
+        [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
+            if (error || alive.expired()) {
+                return;
+            }
+            if (!watch()) {
+                look_for_directory();
+                return;
+            }
+            log::info("policy: {} is back", directory_.string());
+            scan();
+            deliver();
+            read_events();
+        });
 }
 
 void FileStore::forget_vanished_later() {
     grace_timer_.expires_after(kGrace);
-    grace_timer_.async_wait([this](boost::system::error_code error) {
-        if (!error && !stopped_) {
-            forget_vanished();
-            deliver();
-        }
-    });
+    grace_timer_.async_wait(
+        [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
+            if (!error && !alive.expired()) {
+                forget_vanished();
+                deliver();
+            }
+        });
 }
 
 void FileStore::forget_vanished() {

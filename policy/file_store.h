@@ -11,6 +11,7 @@
 
 #include <array>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,7 +32,7 @@ class FileStore final : public Datastore {
 
     /// Reads the directory, delivers it with InSync, and watches it from then on.
     [[nodiscard]] Result<void> start();
-    /// Watches no longer; pending completions do nothing.
+    /// Watches no longer.  The store may be destroyed at any time, pending completions do nothing.
     void stop();
 
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
@@ -73,7 +74,8 @@ class FileStore final : public Datastore {
     std::vector<Event> pending_;
     std::set<std::string> vanished_;
     std::uint64_t revision_ = 0;
-    bool stopped_ = false;
+    /// Held weakly by completions: one that was queued before stop() must not touch what is gone.
+    std::shared_ptr<const bool> watching_;
     alignas(8) std::array<char, 16384> buffer_{};
 };
 

@@ -103,8 +103,9 @@ Policy stand_in_for(std::string_view spec) {
 }
 
 TEST(StandIn, DeniesWhatTheReadableSelectorSelects) {
-    const Policy policy = stand_in_for("selector: \"a == 'b'\", order: 3, types: [Ingress], "
-                                       "ingress: [{action: Allow, protocol: tpc}]");
+    const Policy policy = stand_in_for(
+        "selector: \"a == 'b'\", order: 3, types: [Ingress], "
+        "ingress: [{action: Allow, protocol: tpc}]");
     EXPECT_EQ(policy.selector.text(), "a == \"b\"");
     EXPECT_EQ(policy.order, 3);
     EXPECT_EQ(policy.types, Governs::Ingress);
@@ -130,11 +131,11 @@ TEST(StandIn, GovernsBothDirectionsWhenTypesAreUnreadable) {
 
 TEST(StandIn, ATierDeniesAtItsEndAndKeepsItsOrder) {
     Catalog catalog;
-    const auto events = set(
-        catalog,
-        "t.yaml",
-        "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\n"
-        "spec: {order: 7, defaultAction: Pas}\n");
+    const auto events =
+        set(catalog,
+            "t.yaml",
+            "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\n"
+            "spec: {order: 7, defaultAction: Pas}\n");
     const auto& tier = std::get<Upsert>(events.at(0)).resource->as<Tier>();
     EXPECT_EQ(tier, (Tier{7, TierDefault::Deny}));
 }
@@ -149,11 +150,11 @@ TEST(StandIn, EndsWhenTheObjectBecomesValid) {
 
 TEST(Catalog, AnInvalidEndpointThatNeverWasValidIsMissing) {
     Catalog catalog;
-    const auto events = set(
-        catalog,
-        "w.yaml",
-        "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {name: w}\n"
-        "spec: {node: h1, interfaceName: tap0, ipNetworks: [10.0.0.0/24]}\n");
+    const auto events =
+        set(catalog,
+            "w.yaml",
+            "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {name: w}\n"
+            "spec: {node: h1, interfaceName: tap0, ipNetworks: [10.0.0.0/24]}\n");
     EXPECT_TRUE(events.empty());
     EXPECT_EQ(catalog.list(std::nullopt).at(0).state, ObjectState::Missing);
 }

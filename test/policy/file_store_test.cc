@@ -1,0 +1,211 @@
+// The watched directory: what files do to the objects, as told by events of the kernel.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/file_store.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+
+namespace vr::policy {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string tier(std::string_view name, int order) {
+    return "---\napiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: " +
+           std::string(name) + "}\nspec: {order: " + std::to_string(order) + "}\n";
+}
+
+Key tier_key(std::string name) {
+    return {Kind::Tier, {}, std::move(name)};
+}
+
+class FileStoreTest : public testing::Test {
+  protected:
+    FileStoreTest() {
+        std::string pattern = (fs::temp_directory_path() / "policy-XXXXXX").string();
+        directory_ = mkdtemp(pattern.data());
+    }
+
+    ~FileStoreTest() override {
+        watching_.reset();
+        fs::remove_all(directory_);
+    }
+
+    void write(const std::string& file, const std::string& text) const {
+        std::ofstream(directory_ / file) << text;
+    }
+
+    void take(const Batch& batch) {
+        ++batches_;
+        for (const auto& event : batch.events) {
+            if (const auto* came = std::get_if<Upsert>(&event)) {
+                objects_[came->resource->key] = came->resource;
+            } else if (const auto* went = std::get_if<Delete>(&event)) {
+                objects_.erase(went->key);
+            } else {
+                in_sync_ = true;
+            }
+        }
+    }
+
+    /// Runs until `done()`; the limit only ends a test that fails.
+    template <typename Done>
+    void wait_for(Done done) {
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (!done() && std::chrono::steady_clock::now() < limit) {
+            io_.run_one_for(std::chrono::seconds(1));
+        }
+        EXPECT_TRUE(done());
+    }
+
+    [[nodiscard]] double order(const std::string& name) const {
+        const auto found = objects_.find(tier_key(name));
+        return found == objects_.end() ? -1 : found->second->as<Tier>().order.value_or(-2);
+    }
+
+    boost::asio::io_context io_;
+    fs::path directory_;
+    std::map<Key, ResourcePtr> objects_;
+    bool in_sync_ = false;
+    int batches_ = 0;
+    std::unique_ptr<FileStore> watching_;
+
+    FileStore& start() {
+        watching_ = std::make_unique<FileStore>(
+            io_.get_executor(), directory_, [this](const Batch& batch) { take(batch); });
+        EXPECT_TRUE(watching_->start());
+        return *watching_;
+    }
+};
+
+TEST_F(FileStoreTest, DeliversWhatIsThereAndIsInSync) {
+    write("a.yaml", tier("a", 1));
+    write(
+        "b.json",
+        R"({"apiVersion": "projectcalico.org/v3", "kind": "Tier", )"
+        R"("metadata": {"name": "b"}, "spec": {"order": 2}})");
+    write(".hidden.yaml", tier("hidden", 3));
+    write("notes.txt", "no object");
+    start();
+    EXPECT_TRUE(in_sync_);
+    EXPECT_EQ(objects_.size(), 2U);
+    EXPECT_EQ(order("b"), 2);
+}
+
+TEST_F(FileStoreTest, AMissingDirectoryIsAnError) {
+    FileStore store(io_.get_executor(), directory_ / "none", [](const Batch&) {});
+    const auto started = store.start();
+    ASSERT_FALSE(started);
+    EXPECT_NE(started.error().text.find("cannot watch"), std::string::npos);
+}
+
+TEST_F(FileStoreTest, SeesAWrittenFile) {
+    start();
+    write("a.yaml", tier("a", 1));
+    wait_for([&] { return order("a") == 1; });
+    write("a.yaml", tier("a", 2));
+    wait_for([&] { return order("a") == 2; });
+}
+
+TEST_F(FileStoreTest, SeesARenamedFile) {
+    start();
+    write(".draft", tier("a", 1));
+    fs::rename(directory_ / ".draft", directory_ / "a.yaml");
+    wait_for([&] { return order("a") == 1; });
+}
+
+TEST_F(FileStoreTest, SeesARemovedFile) {
+    write("a.yaml", tier("a", 1));
+    start();
+    fs::remove(directory_ / "a.yaml");
+    wait_for([&] { return objects_.empty(); });
+}
+
+TEST_F(FileStoreTest, AReplacedFileNeverBlinks) {
+    write("a.yaml", tier("a", 1));
+    start();
+    fs::rename(directory_ / "a.yaml", directory_ / "a.yaml~");
+    write("b.yaml", tier("b", 1));
+    bool blinked = false;
+    wait_for([&] {
+        blinked = blinked || order("a") < 0;
+        return order("b") == 1;
+    });
+    write("a.yaml", tier("a", 2));
+    wait_for([&] {
+        blinked = blinked || order("a") < 0;
+        return order("a") == 2;
+    });
+    EXPECT_FALSE(blinked);
+}
+
+TEST_F(FileStoreTest, AVanishedDirectoryKeepsTheStateAndIsWatchedAgain) {
+    write("a.yaml", tier("a", 1));
+    start();
+    fs::remove_all(directory_);
+    fs::create_directory(directory_);
+    write("a.yaml", tier("a", 1));
+    write("b.yaml", tier("b", 2));
+    bool kept = true;
+    wait_for([&] {
+        kept = kept && order("a") == 1;
+        return order("b") == 2;
+    });
+    EXPECT_TRUE(kept);
+}
+
+TEST_F(FileStoreTest, PutWritesAFilePerObjectAndDeliversAtOnce) {
+    auto& store = start();
+    const auto keys = store.put(tier("a", 1) + tier("b", 2));
+    ASSERT_TRUE(keys) << keys.error().text;
+    EXPECT_EQ(*keys, (std::vector<Key>{tier_key("a"), tier_key("b")}));
+    EXPECT_EQ(order("a"), 1);
+    EXPECT_TRUE(fs::exists(directory_ / "tier.a.yaml"));
+    EXPECT_TRUE(fs::exists(directory_ / "tier.b.yaml"));
+}
+
+TEST_F(FileStoreTest, PutOverwritesTheFileThatHoldsTheObjectAlone) {
+    write("mine.yaml", tier("a", 1));
+    auto& store = start();
+    ASSERT_TRUE(store.put(tier("a", 5)));
+    EXPECT_EQ(order("a"), 5);
+    EXPECT_FALSE(fs::exists(directory_ / "tier.a.yaml"));
+}
+
+TEST_F(FileStoreTest, PutRefusesWhatLivesInAFileWithOthers) {
+    write("mine.yaml", tier("a", 1) + tier("b", 2));
+    auto& store = start();
+    const auto put = store.put(tier("b", 5));
+    ASSERT_FALSE(put);
+    EXPECT_EQ(put.error().text, "Tier b is defined in mine.yaml:7, edit it there");
+}
+
+TEST_F(FileStoreTest, PutRefusesAnInvalidObjectAndWritesNothing) {
+    auto& store = start();
+    EXPECT_FALSE(store.put(
+        tier("a", 1) +
+        "---\napiVersion: projectcalico.org/v3\nkind: Tier\n"
+        "metadata: {name: b}\nspec: {order: x}\n"));
+    EXPECT_TRUE(fs::is_empty(directory_));
+}
+
+TEST_F(FileStoreTest, RemoveDeletesTheObjectsFile) {
+    auto& store = start();
+    ASSERT_TRUE(store.put(tier("a", 1)));
+    ASSERT_TRUE(store.remove(tier_key("a")));
+    EXPECT_TRUE(objects_.empty());
+    EXPECT_TRUE(fs::is_empty(directory_));
+    EXPECT_FALSE(store.remove(tier_key("a")));
+}
+
+}  // namespace
+}  // namespace vr::policy

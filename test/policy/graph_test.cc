@@ -1,0 +1,349 @@
+// The calculation graph: what is published follows from the present objects alone, is told in a safe
+// order, and changes no more than it must.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/graph.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "test/policy/cluster.h"
+
+namespace vr::policy {
+namespace {
+
+std::string object(std::string_view kind, std::string_view metadata, std::string_view spec) {
+    return fmt::format(
+        "---\napiVersion: projectcalico.org/v3\nkind: {}\nmetadata: {{{}}}\nspec: {{{}}}\n",
+        kind,
+        metadata,
+        spec);
+}
+
+std::string endpoint(std::string_view name, std::string_view labels, std::string_view more) {
+    return object(
+        "WorkloadEndpoint",
+        fmt::format("name: {}, namespace: a, labels: {{{}}}", name, labels),
+        fmt::format("interfaceName: tap{}, {}", name, more));
+}
+
+const std::string kLocal = endpoint("vm", "role: web", "node: h1, ipNetworks: [10.0.0.1]");
+const std::string kTwin = endpoint("twin", "role: web", "node: h1, ipNetworks: [10.0.0.2]");
+const std::string kRemote = endpoint(
+    "db",
+    "role: db",
+    "node: h2, ipNetworks: [10.0.0.3, 'fd00::3'], ports: [{name: sql, protocol: TCP, port: 3306}]");
+const std::string kToDb = object(
+    "NetworkPolicy",
+    "name: to-db, namespace: a",
+    "selector: \"role == 'web'\", types: [Egress], egress: [{action: Allow, protocol: TCP, "
+    "destination: {selector: \"role == 'db'\", ports: [sql]}}]");
+
+/// The named states that walks go through.
+const std::map<std::string, std::string>& states() {
+    static const std::map<std::string, std::string> kStates{
+        {"empty", ""},
+        {"one endpoint", kLocal},
+        {"policy without endpoints", kToDb + kRemote},
+        {"two endpoints, one list", kLocal + kTwin + kRemote + kToDb},
+        {"another port number",
+         kLocal + kToDb +
+             endpoint(
+                 "db",
+                 "role: db",
+                 "node: h2, ipNetworks: [10.0.0.3], ports: [{name: sql, protocol: TCP, port: "
+                 "5432}]")},
+        {"two numbers for one name",
+         kLocal + kToDb + kRemote +
+             endpoint(
+                 "db2",
+                 "role: db",
+                 "node: h2, ipNetworks: [10.0.0.4], ports: [{name: sql, protocol: TCP, port: "
+                 "5432}]")},
+        {"label from a profile",
+         kToDb + kRemote +
+             endpoint("vm", "x: y", "node: h1, ipNetworks: [10.0.0.1], profiles: [p]") +
+             object(
+                 "Profile", "name: p", "labelsToApply: {role: web}, ingress: [{action: Allow}]")},
+        {"profile unknown",
+         kToDb + endpoint("vm", "x: y", "node: h1, ipNetworks: [10.0.0.1], profiles: [p]")},
+        {"moved away", kToDb + endpoint("vm", "role: web", "node: h2, ipNetworks: [10.0.0.1]")},
+        {"without address", kToDb + endpoint("vm", "role: web", "node: h1")},
+        {"admin down",
+         "---\napiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata:\n  name: vm\n"
+         "  namespace: a\n  annotations: {vrouter.io/admin-state: down}\n"
+         "spec: {node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.1]}\n"},
+        {"tiers",
+         kLocal + kToDb + object("Tier", "name: sec", "order: 1, defaultAction: Pass") +
+             object(
+                 "GlobalNetworkPolicy",
+                 "name: block",
+                 "tier: sec, ingress: [{action: Deny, source: {selector: \"bad == 'yes'\"}}]") +
+             object("GlobalNetworkSet", "name: bad, labels: {bad: 'yes'}", "nets: [192.0.2.0/24]")},
+        {"tier known by name only",
+         kLocal +
+             object(
+                 "GlobalNetworkPolicy",
+                 "name: block",
+                 "tier: sec, ingress: [{action: Deny, source: {selector: has(bad)}}]") +
+             object(
+                 "NetworkSet",
+                 "name: bad, namespace: a, labels: {bad: 'yes'}",
+                 "nets: [192.0.2.7]")},
+        {"one address, two owners",
+         kLocal + kToDb + kRemote +
+             endpoint("db3", "role: db", "node: h2, ipNetworks: [10.0.0.3]")},
+    };
+    return kStates;
+}
+
+/// Everything that the machine has, with the members of a group in place of its number.
+std::string summary(const RememberingSink& sink) {
+    const auto group = [&](const std::optional<GroupId>& id) {
+        if (!id) {
+            return std::string("-");
+        }
+        std::string text = "{";
+        if (const auto found = sink.members.find(*id); found != sink.members.end()) {
+            for (const auto& member : found->second) {
+                text += to_string(member) + " ";
+            }
+        }
+        return text + "}";
+    };
+    const auto side = [&](const acl::SideMatch& s) {
+        std::string text = group(s.group) + " !" + group(s.not_group);
+        for (const auto& range : s.ports) {
+            text += fmt::format(" {}-{}", range.first.value(), range.last.value());
+        }
+        return text;
+    };
+    std::string text;
+    for (const auto& [name, workload] : sink.workloads) {
+        text += fmt::format("{} {} active={}\n", name, workload.interface_name, workload.active);
+        for (const auto& program : {workload.ingress, workload.egress}) {
+            for (const auto& rule : program->rules) {
+                const auto& origin = program->origins[rule.origin];
+                text += fmt::format(
+                    "  {} {} [{}] [{}] -> {} {} {}\n",
+                    rule.match.ip4,
+                    rule.match.ip6,
+                    side(rule.match.source),
+                    side(rule.match.destination),
+                    static_cast<int>(rule.action),
+                    origin.policy,
+                    origin.rule);
+            }
+        }
+    }
+    // Every group with members is named by a program in use.
+    for (const auto& [id, members] : sink.members) {
+        text += members.empty() ? "" : fmt::format("group of {}\n", members.size());
+    }
+    return text;
+}
+
+/// What a graph says that knows nothing but `state`.
+std::string fresh(const std::string& state) {
+    const Cluster cluster(states().at(state));
+    return summary(cluster.sink);
+}
+
+/// Groups are listed in the order of their ids, which is history.
+std::string sorted_lines(const std::string& text) {
+    std::vector<std::string> lines;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = text.find('\n', at);
+        lines.push_back(text.substr(at, end - at));
+        at = end + 1;
+    }
+    const auto groups = std::ranges::partition(
+        lines, [](const auto& line) { return !line.starts_with("group of"); });
+    std::ranges::sort(groups);
+    return fmt::format("{}", fmt::join(lines, "\n"));
+}
+
+/// Leads a graph from state to state.
+class Walker {
+  public:
+    explicit Walker(unsigned seed) : random_(seed) { cluster_.graph.take(InSync{}); }
+
+    enum class Step { Flush, Hold };
+
+    void go(const std::string& state, Step step) {
+        std::map<Key, ResourcePtr> wanted;
+        for (const auto& resource : objects(states().at(state))) {
+            wanted[resource->key] = resource;
+        }
+        std::vector<Event> events;
+        for (const auto& [key, resource] : present_) {
+            if (!wanted.contains(key)) {
+                events.emplace_back(Delete{key});
+            }
+        }
+        for (const auto& [key, resource] : wanted) {
+            events.emplace_back(Upsert{resource});
+        }
+        // Twice, in any order, with deletes of what was never there.
+        const auto again = events;
+        events.insert(events.end(), again.begin(), again.end());
+        events.emplace_back(Delete{{Kind::NetworkPolicy, "a", "never"}});
+        events.emplace_back(Delete{{Kind::WorkloadEndpoint, "a", "never"}});
+        std::ranges::shuffle(events, random_);
+        for (const auto& event : events) {
+            cluster_.graph.take(event);
+        }
+        if (step == Step::Flush) {
+            cluster_.graph.flush();
+        }
+        present_ = std::move(wanted);
+    }
+
+    void check(const std::string& state) {
+        cluster_.graph.flush();
+        EXPECT_EQ(sorted_lines(summary(cluster_.sink)), sorted_lines(fresh(state))) << state;
+    }
+
+    Cluster& cluster() { return cluster_; }
+
+  private:
+    std::mt19937 random_;
+    Cluster cluster_;
+    std::map<Key, ResourcePtr> present_;
+};
+
+std::vector<std::string> names() {
+    std::vector<std::string> all;
+    for (const auto& [name, objects] : states()) {
+        all.push_back(name);
+    }
+    return all;
+}
+
+TEST(PathIndependence, EveryStateAfterEveryOther) {
+    for (const auto& from : names()) {
+        for (const auto& to : names()) {
+            Walker walker(1);
+            walker.go(from, Walker::Step::Flush);
+            walker.go(to, Walker::Step::Flush);
+            walker.check(to);
+        }
+    }
+}
+
+TEST(PathIndependence, AnyWalkFlushedAtEachStep) {
+    for (unsigned seed = 1; seed <= 30; ++seed) {
+        auto order = names();
+        std::ranges::shuffle(order, std::mt19937(seed));
+        Walker walker(seed);
+        for (const auto& state : order) {
+            walker.go(state, Walker::Step::Flush);
+            walker.check(state);
+        }
+    }
+}
+
+TEST(PathIndependence, AnyWalkFlushedAtTheEnd) {
+    for (unsigned seed = 1; seed <= 30; ++seed) {
+        auto order = names();
+        std::ranges::shuffle(order, std::mt19937(seed));
+        Walker walker(seed);
+        for (const auto& state : order) {
+            walker.go(state, Walker::Step::Hold);
+        }
+        walker.check(order.back());
+    }
+}
+
+TEST(PathIndependence, NothingIsLeftInTheEnd) {
+    Walker walker(1);
+    for (const auto& state : names()) {
+        walker.go(state, Walker::Step::Flush);
+    }
+    walker.go("empty", Walker::Step::Flush);
+    EXPECT_TRUE(walker.cluster().sink.workloads.empty());
+    for (const auto& [group, members] : walker.cluster().sink.members) {
+        EXPECT_TRUE(members.empty());
+    }
+    EXPECT_EQ(walker.cluster().graph.programs(), 0U);
+}
+
+TEST(Graph, TellsNothingBeforeInSync) {
+    Cluster cluster;
+    for (const auto& resource : objects(kLocal + kToDb + kRemote)) {
+        cluster.graph.take(Upsert{resource});
+    }
+    cluster.graph.flush();
+    EXPECT_EQ(cluster.sink.calls, 0);
+    cluster.graph.on({1, {InSync{}}});
+    EXPECT_EQ(cluster.sink.workloads.size(), 1U);
+}
+
+TEST(Graph, EndpointsWithOneListShareOneProgram) {
+    const Cluster cluster(states().at("two endpoints, one list"));
+    EXPECT_EQ(cluster.sink.workloads.at("a/vm").egress, cluster.sink.workloads.at("a/twin").egress);
+}
+
+TEST(Graph, AMembershipChangeTellsNoEndpoint) {
+    Cluster cluster(kLocal + kRemote + kToDb);
+    cluster.sink.updated.clear();
+    cluster.set(endpoint(
+        "db2",
+        "role: db",
+        "node: h2, ipNetworks: [10.0.0.4], ports: [{name: sql, protocol: TCP, port: 3306}]"));
+    EXPECT_TRUE(cluster.sink.updated.empty());
+    EXPECT_TRUE(cluster
+                    .compiled<V4>(
+                        endpoint_key("a", "vm"),
+                        Direction::Egress,
+                        packet<V4>("10.0.0.1", "10.0.0.4", 6, 1000, 3306))
+                    .allow);
+}
+
+TEST(Graph, AnUnchangedObjectTellsNothing) {
+    Cluster cluster(kLocal + kRemote + kToDb);
+    const int calls = cluster.sink.calls;
+    cluster.set(kLocal + kRemote + kToDb);
+    EXPECT_EQ(cluster.sink.calls, calls);
+}
+
+TEST(Graph, APolicyChangeTellsOnlyTheEndpointsThatItGoverns) {
+    Cluster cluster(kLocal + endpoint("other", "", "node: h1, ipNetworks: [10.0.0.9]") + kToDb);
+    cluster.sink.updated.clear();
+    cluster.set(object(
+        "NetworkPolicy",
+        "name: to-db, namespace: a",
+        "selector: \"role == 'web'\", types: [Egress], egress: [{action: Deny}]"));
+    EXPECT_EQ(cluster.sink.updated, std::vector<std::string>{"a/vm"});
+}
+
+TEST(Graph, TellsWhichKindsChanged) {
+    Cluster cluster;
+    std::set<Kind> changed;
+    cluster.graph.set_kinds_changed([&](const std::set<Kind>& kinds) { changed = kinds; });
+    cluster.set(object("BGPPeer", "name: fabric", "peerIP: 192.0.2.1, asNumber: 64512"));
+    EXPECT_EQ(changed, std::set<Kind>{Kind::BGPPeer});
+    EXPECT_EQ(cluster.graph.resources(Kind::BGPPeer).size(), 1U);
+}
+
+TEST(Graph, AnnotationsSayHowPacketsReachAnEndpoint) {
+    const Cluster cluster(
+        "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata:\n  name: vm\n"
+        "  namespace: a\n  annotations:\n    vrouter.io/vhost-socket: /run/vm.sock\n"
+        "    vrouter.io/vhost-mode: client\n"
+        "spec: {node: h1, interfaceName: tapvm, mac: '02:00:00:00:00:09', ipNetworks: "
+        "[10.0.0.1, 'fd00::1']}\n");
+    const auto& workload = cluster.sink.workloads.at("a/vm");
+    EXPECT_EQ(workload.attachment, (Attachment{"", "/run/vm.sock", VhostMode::Client}));
+    EXPECT_EQ(workload.mac, Mac::parse("02:00:00:00:00:09"));
+    EXPECT_EQ(workload.addresses4.size(), 1U);
+    EXPECT_EQ(workload.addresses6.size(), 1U);
+}
+
+}  // namespace
+}  // namespace vr::policy

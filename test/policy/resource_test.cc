@@ -1,0 +1,264 @@
+// How objects are read: what is refused, where the error points, what is tolerated with a warning.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/resource.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "policy/datastore.h"
+
+namespace vr::policy {
+namespace {
+
+std::string yaml(
+    std::string_view kind, std::string_view spec, std::string_view metadata = "name: x") {
+    return fmt::format(
+        "apiVersion: projectcalico.org/v3\nkind: {}\nmetadata: {{{}}}\nspec:\n{}\n",
+        kind,
+        metadata,
+        spec);
+}
+
+struct Refused {
+    std::string name;
+    std::string text;
+    std::string error;
+};
+
+class RefusedObjects : public testing::TestWithParam<Refused> {};
+
+TEST_P(RefusedObjects, SayWhereAndWhy) {
+    const auto file = parse_file("f.yaml", GetParam().text);
+    ASSERT_TRUE(file) << file.error().text;
+    ASSERT_EQ(file->objects.size(), 1U);
+    EXPECT_EQ(file->objects[0].resource, nullptr);
+    EXPECT_TRUE(file->objects[0].error.starts_with(GetParam().error)) << file->objects[0].error;
+}
+
+const std::string kRule = "  ingress:\n  - action: Allow\n    ";
+
+std::string repeated(int count, std::string_view item) {
+    std::string text;
+    for (int i = 0; i < count; ++i) {
+        text += fmt::format("{}, ", item);
+    }
+    return "[" + text + "]";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Resource,
+    RefusedObjects,
+    testing::ValuesIn(std::vector<Refused>{
+        {"protocol",
+         yaml("NetworkPolicy", kRule + "protocol: tpc"),
+         "f.yaml:7: spec.ingress[0].protocol: unknown protocol 'tpc', expected TCP, UDP, ICMP, "
+         "ICMPv6, SCTP, UDPLite or 1-255"},
+        {"misspelt_criterion",
+         yaml("NetworkPolicy", kRule + "protcol: TCP"),
+         "f.yaml:7: spec.ingress[0].protcol: unknown field, is it 'protocol'?"},
+        {"unknown_criterion",
+         yaml("NetworkPolicy", kRule + "source: {domains: [a]}"),
+         "f.yaml:7: spec.ingress[0].source.domains: unknown field"},
+        {"misspelt_selector",
+         yaml("NetworkPolicy", "  selektor: all()"),
+         "f.yaml:5: spec.selektor: unknown field, is it 'selector'?"},
+        {"selector",
+         yaml("NetworkPolicy", "  selector: \"a = 'b'\""),
+         "f.yaml:5: spec.selector: column 3: expected =="},
+        {"net",
+         yaml("NetworkPolicy", kRule + "source: {nets: [10.0.0.0/33]}"),
+         "f.yaml:7: spec.ingress[0].source.nets[0]: '10.0.0.0/33' is not an address or prefix"},
+        {"port",
+         yaml("NetworkPolicy", kRule + "protocol: TCP\n    destination: {ports: ['90:80']}"),
+         "f.yaml:8: spec.ingress[0].destination.ports[0]: '90:80' is not a port"},
+        {"ports_without_protocol",
+         yaml("NetworkPolicy", kRule + "destination: {ports: [80]}"),
+         "f.yaml:6: spec.ingress[0]: ports need protocol TCP, UDP or SCTP"},
+        {"icmp_without_protocol",
+         yaml("NetworkPolicy", kRule + "icmp: {type: 8}"),
+         "f.yaml:6: spec.ingress[0]: icmp needs protocol ICMP or ICMPv6"},
+        {"icmp_code_alone",
+         yaml("NetworkPolicy", kRule + "protocol: ICMP\n    icmp: {code: 8}"),
+         "f.yaml:8: spec.ingress[0].icmp: a code needs a type"},
+        {"family_of_icmp",
+         yaml("NetworkPolicy", kRule + "protocol: ICMP\n    ipVersion: 6"),
+         "f.yaml:6: spec.ingress[0]: protocol ICMP does not exist in IPv6"},
+        {"services",
+         yaml("NetworkPolicy", kRule + "source: {services: {name: x}}"),
+         "f.yaml:7: spec.ingress[0].source.services: matching services needs"},
+        {"no_action",
+         yaml("NetworkPolicy", "  ingress:\n  - protocol: TCP"),
+         "f.yaml:6: spec.ingress[0]: a rule needs an action"},
+        {"too_many_rules",
+         yaml("NetworkPolicy", "  ingress: " + repeated(1025, "{action: Allow}")),
+         "f.yaml:5: spec.ingress: 1025 entries, at most 1024 allowed"},
+        {"too_many_nets",
+         yaml("NetworkPolicy", kRule + "source: {nets: " + repeated(257, "10.0.0.1") + "}"),
+         "f.yaml:7: spec.ingress[0].source.nets: 257 entries, at most 256 allowed"},
+        {"too_many_ports",
+         yaml(
+             "NetworkPolicy",
+             kRule + "protocol: TCP\n    source: {ports: " + repeated(51, "80") + "}"),
+         "f.yaml:8: spec.ingress[0].source.ports: 51 entries, at most 50 allowed"},
+        {"both_hooks",
+         yaml("GlobalNetworkPolicy", "  doNotTrack: true\n  preDNAT: true"),
+         "f.yaml:6: spec.preDNAT: doNotTrack and preDNAT exclude each other"},
+        {"tier_action",
+         yaml("Tier", "  defaultAction: Allow"),
+         "f.yaml:5: spec.defaultAction: unknown defaultAction 'Allow', expected Deny or Pass"},
+        {"default_tier",
+         yaml("Tier", "  order: 5", "name: default"),
+         "f.yaml:5: spec: tier default has order 1000000"},
+        {"built_in_profile",
+         yaml("Profile", "  ingress: []", "name: projectcalico-default-allow"),
+         "f.yaml:5: spec: this profile is built in"},
+        {"endpoint_network",
+         yaml("WorkloadEndpoint", "  node: h\n  interfaceName: t\n  ipNetworks: [10.0.0.0/24]"),
+         "f.yaml:7: spec.ipNetworks[0]: expected a single address"},
+        {"endpoint_without_node",
+         yaml("WorkloadEndpoint", "  interfaceName: t"),
+         "f.yaml:5: spec: an endpoint needs node and interfaceName"},
+        {"interface_name",
+         yaml("WorkloadEndpoint", "  node: h\n  interfaceName: ../t"),
+         "f.yaml:6: spec.interfaceName: expected an interface name"},
+        {"spoofing",
+         yaml(
+             "WorkloadEndpoint",
+             "  node: h\n  interfaceName: t\n  allowSpoofedSourcePrefixes: [10.0.0.0/8]"),
+         "f.yaml:7: spec.allowSpoofedSourcePrefixes: not allowed"},
+        {"mac",
+         yaml("WorkloadEndpoint", "  node: h\n  interfaceName: t\n  mac: 02-00"),
+         "f.yaml:7: spec.mac: expected a MAC"},
+        {"version",
+         "apiVersion: projectcalico.org/v4\nkind: Tier\nmetadata: {name: t}\n",
+         "f.yaml:1: unknown apiVersion 'projectcalico.org/v4', expected projectcalico.org/v3"},
+        {"object_name",
+         yaml("Tier", "  order: 1", "name: ../t"),
+         "f.yaml:1: metadata.name: expected letters"},
+        {"peer_address",
+         yaml("BGPPeer", "  peerIP: 10.0.0.1:x\n  asNumber: 1"),
+         "f.yaml:5: spec.peerIP: '10.0.0.1:x' is not an address"},
+        {"as_number",
+         yaml("BGPPeer", "  peerIP: 10.0.0.1\n  asNumber: 1.70000"),
+         "f.yaml:6: spec.asNumber: '1.70000' is not an AS number"},
+        {"pool_without_cidr",
+         yaml("IPPool", "  natOutgoing: true"),
+         "f.yaml:5: spec: a pool needs"},
+    }),
+    [](const auto& row) { return row.param.name; });
+
+class UnreadableFiles : public testing::TestWithParam<Refused> {};
+
+TEST_P(UnreadableFiles, AreRefusedAsAWhole) {
+    const auto file = parse_file("f.yaml", GetParam().text);
+    ASSERT_FALSE(file);
+    EXPECT_TRUE(file.error().text.starts_with(GetParam().error)) << file.error().text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Resource,
+    UnreadableFiles,
+    testing::ValuesIn(std::vector<Refused>{
+        {"no_yaml", "a: [b\n", "f.yaml:2: not readable as YAML"},
+        {"second_document", "---\nkind: [\n", "f.yaml:3: not readable as YAML"},
+        {"given_twice", "kind: Tier\nkind: Tier\n", "f.yaml:2: not readable as YAML: 'kind' is"},
+        {"alias", "a: &x 1\nb: *x\n", "f.yaml:2: not readable as YAML: aliases"},
+        {"no_map", "- a\n", "f.yaml:1: expected fields"},
+        {"no_kind", "metadata: {name: x}\n", "f.yaml:1: an object needs a kind"},
+        {"unknown_kind",
+         "apiVersion: projectcalico.org/v3\nkind: NetworkPolcy\nmetadata: {name: x}\n",
+         "f.yaml:1: kind: unknown kind 'NetworkPolcy'"},
+        {"no_name", "kind: Tier\nmetadata: {}\n", "f.yaml:1: an object needs metadata.name"},
+    }),
+    [](const auto& row) { return row.param.name; });
+
+ParsedFile read(const std::string& text) {
+    auto file = parse_file("f.yaml", text);
+    EXPECT_TRUE(file) << (file ? "" : file.error().text);
+    return file ? *std::move(file) : ParsedFile{};
+}
+
+TEST(Resource, UnknownFieldsOfASpecAreAWarning) {
+    const auto file =
+        read(yaml("WorkloadEndpoint", "  node: h\n  interfaceName: t\n  colour: red"));
+    EXPECT_TRUE(file.objects.at(0).resource);
+    EXPECT_EQ(
+        file.objects.at(0).warnings,
+        std::vector<std::string>{"f.yaml:7: spec.colour: unknown field, ignored"});
+}
+
+TEST(Resource, ForeignAndUnsupportedObjectsAreIgnored) {
+    const auto file = read(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n"
+        "apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: x}\n");
+    EXPECT_TRUE(file.objects.empty());
+    EXPECT_EQ(file.ignored.size(), 2U);
+}
+
+TEST(Resource, AListHoldsObjects) {
+    const auto file = read(
+        "apiVersion: projectcalico.org/v3\nkind: TierList\nitems:\n"
+        "- {apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: a}}\n"
+        "- {apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: b}}\n");
+    ASSERT_EQ(file.objects.size(), 2U);
+    EXPECT_EQ(file.objects[1].line, 5);
+    EXPECT_EQ(file.objects[1].key, (Key{Kind::Tier, "", "b"}));
+}
+
+TEST(Resource, JsonIsReadToo) {
+    const auto file =
+        read(R"({"apiVersion": "projectcalico.org/v3", "kind": "NetworkPolicy",)"
+             R"( "metadata": {"name": "x", "namespace": "n"}, "spec": {"order": 100.5}})");
+    EXPECT_EQ(file.objects.at(0).resource->as<Policy>().order, 100.5);
+}
+
+TEST(Resource, AbsentNamespaceIsDefault) {
+    EXPECT_EQ(read(yaml("NetworkPolicy", "  order: 1")).objects.at(0).key.ns, "default");
+}
+
+TEST(Resource, TheTierInFrontOfAStoredNameIsNoPartOfTheName) {
+    const auto file = read(yaml("NetworkPolicy", "  order: 1", "name: default.web"));
+    EXPECT_EQ(file.objects.at(0).resource->as<Policy>().name, "web");
+}
+
+TEST(Resource, TheNameInTheAnnotationIsTheWrittenOne) {
+    const auto file = read(yaml(
+        "NetworkPolicy",
+        "  order: 1",
+        "name: stored, annotations: {projectcalico.org/metadata: '{\"name\":\"written\"}'}"));
+    EXPECT_EQ(file.objects.at(0).resource->as<Policy>().name, "written");
+}
+
+TEST(Resource, NeutronsAnyProtocolIsNoCriterion) {
+    const auto file = read(yaml("NetworkPolicy", kRule + "protocol: \"0\""));
+    EXPECT_EQ(file.objects.at(0).resource->as<Policy>().ingress.at(0).match, RuleMatch{});
+}
+
+TEST(Resource, APeerMayNameItsPort) {
+    const auto peer = read(yaml("BGPPeer", "  peerIP: '[fd00::1]:1790'\n  asNumber: 64512"))
+                          .objects.at(0)
+                          .resource->as<BgpPeer>();
+    EXPECT_EQ(peer.peer_ip, parse_ip("fd00::1"));
+    EXPECT_EQ(peer.peer_port, L4Port{1790});
+    EXPECT_EQ(peer.as_number, Asn{64512});
+}
+
+TEST(Resource, ANodeHasItsBgpAddresses) {
+    const auto node = read(yaml("Node", "  bgp: {ipv4Address: 192.0.2.1/24, asNumber: '1.1'}"))
+                          .objects.at(0)
+                          .resource->as<ClusterNode>();
+    EXPECT_EQ(node.address4, Ip4::parse("192.0.2.1"));
+    EXPECT_EQ(node.as_number, Asn{65537});
+}
+
+TEST(Json, KeepsTypes) {
+    EXPECT_EQ(
+        yaml_to_json("a: 1\nb: '1'\nc: [true, 1.5, x]\nd: {}\ne:\n").value(),
+        R"({"a":1,"b":"1","c":[true,1.5E0,"x"],"d":{},"e":null})");
+}
+
+}  // namespace
+}  // namespace vr::policy
