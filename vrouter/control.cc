@@ -11,6 +11,7 @@ namespace {
 using boost::system::error_code;
 
 constexpr std::chrono::milliseconds kHousekeeping{10};
+constexpr std::chrono::seconds kTouchGateways{5};
 
 /// Runs `task`, then waits and runs it again.
 void repeat(
@@ -35,6 +36,10 @@ Control::Control(boost::asio::io_context& loop, Machine& machine, SlowPath& slow
       punts_(loop, machine.punt_ring().fd()),
       neighbor_timer_(loop) {
     every(kHousekeeping, [this] { machine_.housekeeping(); });
+    every(kTouchGateways, [this] {
+        slow_path_.touch_gateways(std::chrono::steady_clock::now());
+        arm_neighbor_timer();
+    });
     take_punts();
 }
 

@@ -5,12 +5,21 @@
 
 #include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/packet.h"
+#include "vrouter/net/log.h"
 
 namespace vr {
 
 namespace {
 
 constexpr unsigned kPuntRing = 2048;
+constexpr unsigned kPolicyLog = 1024;
+/// Lines of Log rules that one housekeeping round (10 ms) writes: 400 a second.
+constexpr int kLogLines = 4;
+
+std::string address_text(const std::array<std::uint8_t, 16>& wire, bool ip6) {
+    return ip6 ? to_string(Ip6::load(wire.data())) : to_string(Ip4::load(wire.data()));
+}
+
 /// Entries that one housekeeping round looks at: about a millisecond.
 constexpr std::size_t kAgeSlice = 16384;
 
@@ -26,16 +35,23 @@ Result<std::unique_ptr<Machine>> Machine::make(const MachineSettings& settings) 
     if (!punt) {
         return std::unexpected(punt.error());
     }
-    return std::unique_ptr<Machine>(new Machine(settings, std::move(*pool), std::move(*punt)));
+    auto policy_log = PolicyLog::make(kPolicyLog);
+    if (!policy_log) {
+        return std::unexpected(policy_log.error());
+    }
+    return std::unique_ptr<Machine>(new Machine(
+        settings, std::move(*pool), std::move(*punt), std::move(*policy_log)));
 }
 
 Machine::Machine(
     const MachineSettings& settings,
     PacketPool pool,
-    std::unique_ptr<PuntRing> punt)
+    std::unique_ptr<PuntRing> punt,
+    std::unique_ptr<PolicyLog> policy_log)
     : settings_(settings),
       pool_(std::move(pool)),
       punt_(std::move(punt)),
+      policy_log_(std::move(policy_log)),
       rcu_(settings.workers),
       shared_(std::make_unique<SharedState>(rcu_, settings.flows, settings.workers)),
       routes_(shared_->routes4, shared_->routes6),
@@ -49,7 +65,8 @@ Machine::Machine(
     master_.drop_invalid = settings.drop_invalid;
     master_.endpoint_to_host = settings.to_host;
     for (unsigned i = 0; i < settings.workers; ++i) {
-        workers_.push_back(std::make_unique<Worker>(i, *shared_, rcu_, *punt_, settings.idle));
+        workers_.push_back(std::make_unique<Worker>(
+            i, *shared_, rcu_, *punt_, *policy_log_, settings.idle));
     }
     publish(false);
 }
@@ -173,6 +190,38 @@ void Machine::housekeeping() {
     const FlowTick now = flow_now();
     shared_->flows4.age(now, settings_.timeouts, kAgeSlice);
     shared_->flows6.age(now, settings_.timeouts, kAgeSlice);
+    write_policy_log();
+}
+
+void Machine::write_policy_log() {
+    PolicyLogRecord record;
+    for (int line = 0; line < kLogLines && policy_log_->pop(record); ++line) {
+        const bool egress = record.direction == PolicyDirection::Egress;
+        const Endpoint* endpoint = master_.ports[record.endpoint.value()].endpoint.get();
+        std::string name = "?";
+        std::string rule = "a policy that has changed since";
+        if (endpoint != nullptr) {
+            name = endpoint->name;
+            // Both families run the same program.
+            const auto& classifier = egress ? endpoint->v4.egress : endpoint->v4.ingress;
+            if (classifier && &classifier->program() == record.program) {
+                const acl::Program& program = classifier->program();
+                const acl::Origin& origin = program.origins[program.rules[record.rule].origin];
+                rule = fmt::format("{} rule {}", origin.policy, origin.rule);
+            }
+        }
+        log::info(
+            "policy log: endpoint {} {}: {} port {} -> {} port {} protocol {}: {}, matched by {}",
+            name,
+            egress ? "egress" : "ingress",
+            address_text(record.source, record.ip6),
+            record.source_port,
+            address_text(record.destination, record.ip6),
+            record.destination_port,
+            static_cast<unsigned>(record.protocol),
+            record.allowed ? "allowed" : "denied",
+            rule);
+    }
 }
 
 const PortRecord* Machine::port(PortId id) const {

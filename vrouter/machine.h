@@ -16,6 +16,7 @@
 
 #include "vrouter/dataplane/counters.h"
 #include "vrouter/dataplane/packet_pool.h"
+#include "vrouter/dataplane/policy_log.h"
 #include "vrouter/dataplane/punt.h"
 #include "vrouter/dataplane/rcu.h"
 #include "vrouter/dataplane/tables.h"
@@ -122,7 +123,14 @@ class Machine {
     void count_drop(PortId in, DropReason reason);
 
   private:
-    Machine(const MachineSettings& settings, PacketPool pool, std::unique_ptr<PuntRing> punt);
+    Machine(
+        const MachineSettings& settings,
+        PacketPool pool,
+        std::unique_ptr<PuntRing> punt,
+        std::unique_ptr<PolicyLog> policy_log);
+
+    /// Writes what Log rules matched, within a rate.
+    void write_policy_log();
 
     void publish(bool wait);
     void assign_queues();
@@ -132,6 +140,7 @@ class Machine {
     MachineSettings settings_;
     PacketPool pool_;
     std::unique_ptr<PuntRing> punt_;
+    std::unique_ptr<PolicyLog> policy_log_;
     Rcu rcu_;
     std::unique_ptr<SharedState> shared_;
     RouteTable routes_;

@@ -194,6 +194,16 @@ std::optional<NextHopId> NextHops::find(const Adjacency& neighbor) const {
     return found == by_target_.end() ? std::nullopt : std::optional{found->second};
 }
 
+std::vector<Adjacency> NextHops::gateway_stations() const {
+    std::set<Adjacency> stations;
+    for (const NextHopId id : gateways_) {
+        for (const NextHopId member : slots_[id.value()].members) {
+            stations.insert(std::get<Adjacency>(slots_[member.value()].target));
+        }
+    }
+    return {stations.begin(), stations.end()};
+}
+
 std::vector<NextHopId> NextHops::members(NextHopId id) const {
     return slots_[id.value()].members;
 }

@@ -113,6 +113,9 @@ class NextHops {
     /// The id under which frames to this station can be sent, if any route or gateway uses it.
     [[nodiscard]] std::optional<NextHopId> find(const Adjacency& neighbor) const;
 
+    /// The stations that gateways lead to now.
+    [[nodiscard]] std::vector<Adjacency> gateway_stations() const;
+
     /// The members that a gateway set has now.
     [[nodiscard]] std::vector<NextHopId> members(NextHopId id) const;
 

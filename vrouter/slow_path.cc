@@ -33,19 +33,6 @@ typename F::Addr destination_of(const Packet& packet) {
     return F::Addr::load(&packet.frame()[kOffset]);
 }
 
-template <Family F>
-Frame solicitation(
-    Mac sender_mac,
-    typename F::Addr sender,
-    typename F::Addr target,
-    std::optional<Mac> unicast_to) {
-    if constexpr (std::is_same_v<F, V4>) {
-        return arp::request(sender_mac, sender, target, unicast_to);
-    } else {
-        return nd::neighbor_solicitation(sender_mac, sender, target, unicast_to);
-    }
-}
-
 /// The neighbor caches of workloads' ports know only what the workload's description says, and
 /// stations of the fabric get host routes, so that their packets need no second lookup.
 bool is_fabric(const std::map<PortId, PortFacts>& facts, PortId port) {
@@ -232,6 +219,18 @@ std::optional<TimePoint> SlowPath::next_deadline() const {
     return std::min(*four, *six);
 }
 
+void SlowPath::touch_gateways(TimePoint now) {
+    for (const Adjacency& station : machine_.routes().next_hops().gateway_stations()) {
+        std::visit(
+            [&]<typename Addr>(const Addr& address) {
+                using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
+                perform<F>(
+                    neighbors<F>().resolve({station.port, address}, std::nullopt, now), now);
+            },
+            station.address);
+    }
+}
+
 template <Family F>
 void SlowPath::perform(const typename Neighbors<F>::Actions& actions, TimePoint now) {
     for (const auto& action : actions) {
@@ -251,13 +250,7 @@ template <Family F>
 void SlowPath::perform(const Solicit<F>& action) {
     const auto port = facts_.find(action.key.port);
     if (port != facts_.end()) {
-        transmit(
-            action.key.port,
-            solicitation<F>(
-                port->second.mac,
-                speaking_address<F>(port->second),
-                action.key.address,
-                action.unicast_to));
+        transmit(action.key.port, solicitation<F>(port->second, action));
     }
 }
 

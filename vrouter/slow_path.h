@@ -39,6 +39,10 @@ class SlowPath {
 
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
 
+    /// Counts the stations of all gateways as used: they are probed when nothing was heard of them for
+    /// long, so that a dead gateway is noticed (RFC 4861 7.3).  To be called every few seconds.
+    void touch_gateways(TimePoint now);
+
     [[nodiscard]] const Neighbors<V4>& neighbors4() const { return neighbors4_; }
 
     [[nodiscard]] const Neighbors<V6>& neighbors6() const { return neighbors6_; }

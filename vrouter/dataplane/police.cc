@@ -16,13 +16,42 @@ namespace vr {
 
 namespace {
 
+/// Whose policy is asked, and what it means when it says no.
+struct Judge {
+    PortId endpoint;
+    PolicyDirection direction;
+    DropReason denied;
+};
+
+template <Family F>
+void log_match(
+    const acl::Packet<F>& packet,
+    const acl::Verdict& verdict,
+    const acl::Program& program,
+    const Judge& judge,
+    Worker& worker) noexcept {
+    PolicyLogRecord record{
+        .program = &program,
+        .rule = verdict.logged,
+        .endpoint = judge.endpoint,
+        .direction = judge.direction,
+        .ip6 = std::is_same_v<F, V6>,
+        .allowed = verdict.allow,
+        .protocol = packet.protocol,
+        .source_port = packet.source_port,
+        .destination_port = packet.destination_port};
+    packet.source.store(record.source.data());
+    packet.destination.store(record.destination.data());
+    worker.policy_log().push(record);
+}
+
 /// Classifies the packets of `mask` and drops those that are denied.
 template <Family F>
 void judge(
     Batch<F>& batch,
     PacketMask mask,
     const acl::Classifier<F>* classifier,
-    DropReason denied,
+    const Judge& judge,
     Worker& worker) noexcept {
     std::array<acl::Packet<F>, kMaxBatch> packets;
     std::array<typename F::Addr, kMaxBatch> sources;
@@ -44,8 +73,11 @@ void judge(
     classifier->classify(
         packets.data(), source_groups.data(), destination_groups.data(), verdicts.data(), count);
     for (unsigned n = 0; n < count; ++n) {
+        if (verdicts[n].logged != acl::Verdict::kFellOff) [[unlikely]] {
+            log_match<F>(packets[n], verdicts[n], classifier->program(), judge, worker);
+        }
         if (!verdicts[n].allow) {
-            drop(batch, index[n], denied, worker);
+            drop(batch, index[n], judge.denied, worker);
         }
     }
 }
@@ -81,7 +113,12 @@ void judge_ingress(Batch<F>& batch, PacketMask mask, PortId out, Worker& worker)
         for_each(mask, batch.count, [&](unsigned i) { drop(batch, i, DropReason::PortClosed, worker); });
         return;
     }
-    judge(batch, mask, endpoint->ingress.get(), DropReason::IngressDenied, worker);
+    judge(
+        batch,
+        mask,
+        endpoint->ingress.get(),
+        {out, PolicyDirection::Ingress, DropReason::IngressDenied},
+        worker);
 }
 
 }  // namespace
@@ -106,7 +143,12 @@ void egress_policy(Batch<F>& batch, Worker& worker) noexcept {
     if (mask != 0) {
         // check_source let only packets of an open endpoint pass, and an open one has its programs.
         const auto& endpoint = batch.in_port->endpoint->template family<F>();
-        judge(batch, mask, endpoint.egress.get(), DropReason::EgressDenied, worker);
+        judge(
+            batch,
+            mask,
+            endpoint.egress.get(),
+            {batch.in, PolicyDirection::Egress, DropReason::EgressDenied},
+            worker);
     }
 }
 

@@ -40,11 +40,18 @@ void nap(std::uint32_t microseconds) noexcept {
 
 }  // namespace
 
-Worker::Worker(unsigned index, SharedState& shared, Rcu& rcu, PuntRing& punt, IdlePolicy idle)
+Worker::Worker(
+    unsigned index,
+    SharedState& shared,
+    Rcu& rcu,
+    PuntRing& punt,
+    PolicyLog& policy_log,
+    IdlePolicy idle)
     : index_(index),
       shared_(shared),
       rcu_(rcu),
       punt_(punt),
+      policy_log_(policy_log),
       idle_(idle),
       tsc_per_tick_(rte_get_tsc_hz() / 4),
       counters_(std::make_unique<WorkerCounters>()),

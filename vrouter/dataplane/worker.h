@@ -16,6 +16,7 @@
 #include "vrouter/dataplane/counters.h"
 #include "vrouter/dataplane/fragments.h"
 #include "vrouter/dataplane/packet_note.h"
+#include "vrouter/dataplane/policy_log.h"
 #include "vrouter/dataplane/punt.h"
 #include "vrouter/dataplane/rcu.h"
 #include "vrouter/dataplane/tables.h"
@@ -41,7 +42,13 @@ struct TxBuffer {
 class Worker {
   public:
     /// Takes part in `rcu` as reader number `index`.
-    Worker(unsigned index, SharedState& shared, Rcu& rcu, PuntRing& punt, IdlePolicy idle);
+    Worker(
+        unsigned index,
+        SharedState& shared,
+        Rcu& rcu,
+        PuntRing& punt,
+        PolicyLog& policy_log,
+        IdlePolicy idle);
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
     Worker(Worker&&) = delete;
@@ -68,6 +75,8 @@ class Worker {
     [[nodiscard]] const Tables& tables() const noexcept { return *tables_; }
 
     [[nodiscard]] SharedState& shared() noexcept { return shared_; }
+
+    [[nodiscard]] PolicyLog& policy_log() noexcept { return policy_log_; }
 
     [[nodiscard]] unsigned index() const noexcept { return index_; }
 
@@ -126,6 +135,7 @@ class Worker {
     SharedState& shared_;
     Rcu& rcu_;
     PuntRing& punt_;
+    PolicyLog& policy_log_;
     IdlePolicy idle_;
     std::atomic<bool> stop_{false};
     const Tables* tables_ = nullptr;
