@@ -129,6 +129,9 @@ bool Peer::accept(Time now) {
 
 void Peer::connected(Direction direction, const IpAddr& local_address, Time now) {
     Link& opened = link(direction);
+    if (opened.fsm.state() >= State::OpenSent) {
+        return;  // one at a time: what stands is not disturbed
+    }
     opened.framer.clear();
     opened.output.clear();
     opened.terms.reset();
