@@ -21,19 +21,65 @@ struct ArgumentType {
     std::vector<std::string_view> (*words)() = nullptr;
 };
 
-extern const ArgumentType kAddress;
-extern const ArgumentType kAddressOrAll;
-extern const ArgumentType kPrefixOrAddress;
-extern const ArgumentType kProtocol;
-extern const ArgumentType kPortNumber;
-extern const ArgumentType kByte;
-extern const ArgumentType kSize;
-extern const ArgumentType kSeconds;
-extern const ArgumentType kName;
-extern const ArgumentType kKind;
-extern const ArgumentType kFormat;
+[[nodiscard]] bool is_address(std::string_view text);
+[[nodiscard]] bool is_address_or_all(std::string_view text);
+[[nodiscard]] bool is_prefix(std::string_view text);
+[[nodiscard]] bool is_protocol(std::string_view text);
+[[nodiscard]] bool is_name(std::string_view text);
+[[nodiscard]] bool is_kind(std::string_view text);
+[[nodiscard]] bool is_format(std::string_view text);
+[[nodiscard]] std::vector<std::string_view> protocol_words();
+[[nodiscard]] std::vector<std::string_view> kind_words();
+[[nodiscard]] std::vector<std::string_view> format_words();
+
+template <std::uint32_t First, std::uint32_t Last>
+[[nodiscard]] bool is_number(std::string_view text) {
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc{} && end == text.data() + text.size() && value >= First &&
+           value <= Last;
+}
+
+inline constexpr ArgumentType kAddress{
+    .placeholder = "ADDRESS", .expects = "an IPv4 or IPv6 address", .accepts = is_address};
+inline constexpr ArgumentType kAddressOrAll{
+    .placeholder = "ADDRESS|all",
+    .expects = "an IPv4 or IPv6 address, nor 'all'",
+    .accepts = is_address_or_all};
+inline constexpr ArgumentType kPrefixOrAddress{
+    .placeholder = "PREFIX|ADDRESS",
+    .expects = "a prefix (10.0.0.0/8, fd00::/64) or an address",
+    .accepts = is_prefix};
+inline constexpr ArgumentType kProtocol{
+    .placeholder = "PROTOCOL",
+    .expects = "a protocol (tcp, udp, icmp, icmpv6, sctp or 1-255)",
+    .accepts = is_protocol,
+    .words = protocol_words};
+inline constexpr ArgumentType kPortNumber{
+    .placeholder = "PORT", .expects = "a port number (0-65535)", .accepts = is_number<0, 65535>};
+inline constexpr ArgumentType kByte{
+    .placeholder = "NUMBER", .expects = "a number from 0 to 255", .accepts = is_number<0, 255>};
+inline constexpr ArgumentType kSize{
+    .placeholder = "BYTES", .expects = "a packet size (0-65535)", .accepts = is_number<0, 65535>};
+inline constexpr ArgumentType kSeconds{
+    .placeholder = "SECONDS",
+    .expects = "a number of seconds (1-86400)",
+    .accepts = is_number<1, 86400>};
+inline constexpr ArgumentType kName{.placeholder = "NAME", .expects = "a name", .accepts = is_name};
+inline constexpr ArgumentType kKind{
+    .placeholder = "KIND",
+    .expects =
+        "a kind of resource (workloadendpoint, networkpolicy, tier, ...; completion lists them)",
+    .accepts = is_kind,
+    .words = kind_words};
+inline constexpr ArgumentType kFormat{
+    .placeholder = "FORMAT",
+    .expects = "an output format (yaml, json or wide)",
+    .accepts = is_format,
+    .words = format_words};
 /// The named file's content (`-`: standard input) goes into the request.
-extern const ArgumentType kFile;
+inline constexpr ArgumentType kFile{
+    .placeholder = "FILE", .expects = "a file name", .accepts = is_name};
 
 enum class Form { Positional, Option, Flag };
 

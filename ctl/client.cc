@@ -102,8 +102,8 @@ Result<pb::Response> Client::receive() {
         if (!content) {
             return fail(content.error(), path_);
         }
-        if (*content) {
-            return parse_response(**content);
+        if (const std::optional<Bytes>& message = *content; message) {
+            return parse_response(*message);
         }
         std::array<std::uint8_t, kReadBytes> received{};
         const ssize_t n = ::recv(socket_, received.data(), received.size(), 0);

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/commands.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "ctl/kinds.h"
 #include "ctl/protocols.h"
@@ -13,91 +15,129 @@ namespace vr::ctl {
 
 namespace {
 
+/// A column of one field.
+constexpr Column field(std::string_view title, std::string_view name) {
+    return {.title = title, .field = name};
+}
+
+/// The same, in the wide form only.
+constexpr Column wide(std::string_view title, std::string_view name) {
+    return {.title = title, .field = name, .wide = true};
+}
+
+/// A column made from several fields.
+constexpr Column made(
+    std::string_view title, std::string (*text)(const google::protobuf::Message&)) {
+    return {.title = title, .field = {}, .text = text};
+}
+
+constexpr Argument positional(
+    std::string_view name, const ArgumentType& type, std::string_view help) {
+    return {.name = name, .flags = {}, .type = &type, .help = help};
+}
+
+constexpr Argument option(
+    std::string_view name,
+    std::string_view flags,
+    const ArgumentType& type,
+    std::string_view help) {
+    return {.name = name, .form = Form::Option, .flags = flags, .type = &type, .help = help};
+}
+
+constexpr Argument flag(std::string_view name, std::string_view flags, std::string_view help) {
+    return {.name = name, .form = Form::Flag, .flags = flags, .help = help};
+}
+
+constexpr Argument required(Argument argument) {
+    argument.required = true;
+    return argument;
+}
+
 constexpr Column kPortColumns[] = {
-    {"PORT", "name"},
-    {"LINK", "", link_text},
-    {"DRIVER", "driver"},
-    {"MAC", "mac"},
-    {"MTU", "mtu"},
-    {"ENDPOINT", "endpoint"},
-    {"RX-PACKETS", "rx_packets"},
-    {"RX-BYTES", "rx_bytes"},
-    {"TX-PACKETS", "tx_packets"},
-    {"TX-BYTES", "tx_bytes"},
-    {"TX-DROPPED", "tx_dropped"},
-    {"ADDRESSES", "addresses"},
+    field("PORT", "name"),
+    made("LINK", link_text),
+    field("DRIVER", "driver"),
+    field("MAC", "mac"),
+    field("MTU", "mtu"),
+    field("ENDPOINT", "endpoint"),
+    field("RX-PACKETS", "rx_packets"),
+    field("RX-BYTES", "rx_bytes"),
+    field("TX-PACKETS", "tx_packets"),
+    field("TX-BYTES", "tx_bytes"),
+    field("TX-DROPPED", "tx_dropped"),
+    field("ADDRESSES", "addresses"),
 };
 constexpr Column kEndpointColumns[] = {
-    {"ENDPOINT", "name"},
-    {"STATE", "state"},
-    {"PORT", "port"},
-    {"MAC", "mac"},
-    {"ADDRESSES", "addresses"},
-    {"INGRESS-RULES", "ingress_rules"},
-    {"EGRESS-RULES", "egress_rules"},
-    {"DETAIL", "detail"},
+    field("ENDPOINT", "name"),
+    field("STATE", "state"),
+    field("PORT", "port"),
+    field("MAC", "mac"),
+    field("ADDRESSES", "addresses"),
+    field("INGRESS-RULES", "ingress_rules"),
+    field("EGRESS-RULES", "egress_rules"),
+    field("DETAIL", "detail"),
 };
 constexpr Column kRouteColumns[] = {
-    {"PREFIX", "prefix"},
-    {"SOURCE", "source"},
-    {"SELECTED", "selected"},
-    {"NEXT-HOPS", "", next_hops_text},
-    {"ENDPOINT", "endpoint"},
+    field("PREFIX", "prefix"),
+    field("SOURCE", "source"),
+    field("SELECTED", "selected"),
+    made("NEXT-HOPS", next_hops_text),
+    field("ENDPOINT", "endpoint"),
 };
 constexpr Column kNeighborColumns[] = {
-    {"ADDRESS", "address"},
-    {"PORT", "port"},
-    {"MAC", "mac"},
-    {"STATE", "state"},
-    {"HELD", "held_packets"},
+    field("ADDRESS", "address"),
+    field("PORT", "port"),
+    field("MAC", "mac"),
+    field("STATE", "state"),
+    field("HELD", "held_packets"),
 };
 constexpr Column kBgpColumns[] = {
-    {"NEIGHBOR", "address"},
-    {"ASN", "remote_asn"},
-    {"STATE", "state"},
-    {"SECONDS", "state_seconds"},
-    {"RECEIVED", "received_prefixes"},
-    {"ACCEPTED", "accepted_prefixes"},
-    {"ADVERTISED", "advertised_prefixes"},
-    {"LAST-ERROR", "last_error"},
+    field("NEIGHBOR", "address"),
+    field("ASN", "remote_asn"),
+    field("STATE", "state"),
+    field("SECONDS", "state_seconds"),
+    field("RECEIVED", "received_prefixes"),
+    field("ACCEPTED", "accepted_prefixes"),
+    field("ADVERTISED", "advertised_prefixes"),
+    field("LAST-ERROR", "last_error"),
 };
 constexpr Column kPolicyColumns[] = {
-    {"ENDPOINT", "endpoint"},
-    {"DIRECTION", "direction"},
-    {"#", "index"},
-    {"ACTION", "action"},
-    {"MATCH", "match"},
-    {"TIER", "tier"},
-    {"POLICY", "policy"},
-    {"RULE", "", rule_text},
+    field("ENDPOINT", "endpoint"),
+    field("DIRECTION", "direction"),
+    field("#", "index"),
+    field("ACTION", "action"),
+    field("MATCH", "match"),
+    field("TIER", "tier"),
+    field("POLICY", "policy"),
+    made("RULE", rule_text),
 };
 constexpr Column kFlowColumns[] = {
-    {"PROTOCOL", "protocol"},
-    {"SOURCE", "", flow_source_text},
-    {"DESTINATION", "", flow_destination_text},
-    {"FROM", "from"},
-    {"TO", "to"},
-    {"STATE", "state"},
-    {"IDLE-MS", "idle_ms"},
+    field("PROTOCOL", "protocol"),
+    made("SOURCE", flow_source_text),
+    made("DESTINATION", flow_destination_text),
+    field("FROM", "from"),
+    field("TO", "to"),
+    field("STATE", "state"),
+    field("IDLE-MS", "idle_ms"),
 };
 constexpr Column kDropColumns[] = {
-    {"REASON", "reason"},
-    {"PACKETS", "packets"},
-    {"MEANING", "meaning"},
+    field("REASON", "reason"),
+    field("PACKETS", "packets"),
+    field("MEANING", "meaning"),
 };
 constexpr Column kResourceColumns[] = {
-    {"KIND", "kind"},
-    {"NAMESPACE", "namespace"},
-    {"NAME", "name"},
-    {"VALID", "valid"},
-    {"PROBLEM", "problem"},
-    {"ORIGIN", "origin", nullptr, true},
+    field("KIND", "kind"),
+    field("NAMESPACE", "namespace"),
+    field("NAME", "name"),
+    field("VALID", "valid"),
+    field("PROBLEM", "problem"),
+    wide("ORIGIN", "origin"),
 };
 
-constexpr Argument kNamespace{
-    "namespace", Form::Option, "-n,--namespace", &kName, "only in this namespace"};
-constexpr Argument kFiles{
-    "file", Form::Option, "-f,--file", &kFile, "a file of YAML documents, - for standard input"};
+constexpr Argument kNamespace =
+    option("namespace", "-n,--namespace", kName, "only in this namespace");
+constexpr Argument kFiles =
+    option("file", "-f,--file", kFile, "a file of YAML documents, - for standard input");
 
 void add_files(const Values& values, google::protobuf::RepeatedPtrField<pb::Documents>& files) {
     for (const File& file : values.files) {
@@ -243,75 +283,80 @@ Layout always_details(const Values& /*values*/) {
     return Layout::Details;
 }
 
-std::vector<Command> rows() {
+std::vector<Command> show_rows() {
     return {
         {.words = "show ports",
          .help = "Ports: NICs, guests and the host's TAP, with their counters",
-         .arguments = {{"port", Form::Positional, "", &kName, "only this port"}},
+         .arguments = {positional("port", kName, "only this port")},
          .request = ports_request,
          .columns = kPortColumns},
         {.words = "show endpoints",
          .help = "Workload endpoints of this host, and whether they forward",
-         .arguments = {{"endpoint", Form::Positional, "", &kName, "only NAMESPACE/NAME"}},
+         .arguments = {positional("endpoint", kName, "only NAMESPACE/NAME")},
          .request = endpoints_request,
          .columns = kEndpointColumns},
         {.words = "show routes",
          .help = "Routes: all, those inside a prefix, or the one that an address takes",
-         .arguments = {{"prefix", Form::Positional, "", &kPrefixOrAddress, "which routes"}},
+         .arguments = {positional("prefix", kPrefixOrAddress, "which routes")},
          .request = routes_request,
          .columns = kRouteColumns},
         {.words = "show neighbors",
          .help = "Neighbours in ARP and ND: who answers behind which port",
-         .arguments = {{"port", Form::Positional, "", &kName, "only behind this port"}},
+         .arguments = {positional("port", kName, "only behind this port")},
          .request = neighbors_request,
          .columns = kNeighborColumns},
         {.words = "show bgp",
          .help = "BGP neighbours; one of them in detail",
-         .arguments = {{"neighbor", Form::Positional, "", &kAddress, "only this neighbour"}},
+         .arguments = {positional("neighbor", kAddress, "only this neighbour")},
          .request = bgp_request,
          .columns = kBgpColumns,
          .layout = details_of_one_neighbor},
         {.words = "show policy",
          .help = "Rules in force, in the order of evaluation",
-         .arguments = {{"endpoint", Form::Positional, "", &kName, "only of NAMESPACE/NAME"}},
+         .arguments = {positional("endpoint", kName, "only of NAMESPACE/NAME")},
          .request = policy_request,
          .columns = kPolicyColumns},
         {.words = "show flows",
          .help = "Connections that policy has allowed",
-         .arguments = {{"address", Form::Positional, "", &kAddress, "only from or to it"}},
+         .arguments = {positional("address", kAddress, "only from or to it")},
          .request = flows_request,
          .columns = kFlowColumns},
         {.words = "show drops",
          .help = "Packets dropped, by reason",
-         .arguments = {{"all", Form::Flag, "-a,--all", &kName, "also reasons that never occurred"}},
+         .arguments = {flag("all", "-a,--all", "also reasons that never occurred")},
          .request = drops_request,
          .columns = kDropColumns},
         {.words = "show version",
          .help = "Version of the running vrouterd",
          .request = version_request,
          .layout = always_details},
+    };
+}
+
+std::vector<Command> other_rows() {
+    return {
         {.words = "get",
          .help = "Resources of a kind ('all': every kind), valid or not",
          .arguments =
-             {{"kind", Form::Positional, "", &kKind, "kind of resource", true},
-              {"name", Form::Positional, "", &kName, "only this one"},
+             {required(positional("kind", kKind, "kind of resource")),
+              positional("name", kName, "only this one"),
               kNamespace,
-              {"output", Form::Option, "-o,--output", &kFormat, "yaml, json or wide"}},
+              option("output", "-o,--output", kFormat, "yaml, json or wide")},
          .request = get_request,
          .columns = kResourceColumns,
          .text = resources_text,
          .layout = as_format_says},
         {.words = "apply",
          .help = "Create or change resources",
-         .arguments = {{kFiles.name, kFiles.form, kFiles.flags, kFiles.type, kFiles.help, true}},
+         .arguments = {required(kFiles)},
          .request = apply_request,
          .text = changes_text,
          .exit = changes_exit},
         {.words = "delete",
          .help = "Delete a resource, or all that a file names",
          .arguments =
-             {{"kind", Form::Positional, "", &kKind, "kind of resource"},
-              {"name", Form::Positional, "", &kName, "which one"},
+             {positional("kind", kKind, "kind of resource"),
+              positional("name", kName, "which one"),
               kNamespace,
               kFiles},
          .request = delete_request,
@@ -320,30 +365,26 @@ std::vector<Command> rows() {
         {.words = "trace",
          .help = "What would happen to a packet, and which rule or route decides",
          .arguments =
-             {{"from", Form::Option, "--from", &kName, "endpoint (NAMESPACE/NAME) or port", true},
-              {"source", Form::Option, "-s,--source", &kAddress, "default: the endpoint's own"},
-              {"destination", Form::Option, "-d,--destination", &kAddress, "where to", true},
-              {"protocol", Form::Option, "-p,--protocol", &kProtocol, "which protocol", true},
-              {"source-port", Form::Option, "--sport,--source-port", &kPortNumber, "default 0"},
-              {"destination-port",
-               Form::Option,
-               "--dport,--destination-port",
-               &kPortNumber,
-               "default 0"},
-              {"icmp-type", Form::Option, "--icmp-type", &kByte, "default 0"},
-              {"icmp-code", Form::Option, "--icmp-code", &kByte, "default 0"},
-              {"size", Form::Option, "--size", &kSize, "of the IP packet, for the MTU"}},
+             {required(option("from", "--from", kName, "endpoint (NAMESPACE/NAME) or port")),
+              option("source", "-s,--source", kAddress, "default: the endpoint's own"),
+              required(option("destination", "-d,--destination", kAddress, "where to")),
+              required(option("protocol", "-p,--protocol", kProtocol, "which protocol")),
+              option("source-port", "--sport,--source-port", kPortNumber, "default 0"),
+              option("destination-port", "--dport,--destination-port", kPortNumber, "default 0"),
+              option("icmp-type", "--icmp-type", kByte, "default 0"),
+              option("icmp-code", "--icmp-code", kByte, "default 0"),
+              option("size", "--size", kSize, "of the IP packet, for the MTU")},
          .request = trace_request,
          .text = trace_text,
          .exit = trace_exit},
         {.words = "clear bgp",
          .help = "Close sessions and start them anew",
-         .arguments = {{"neighbor", Form::Positional, "", &kAddressOrAll, "which", true}},
+         .arguments = {required(positional("neighbor", kAddressOrAll, "which"))},
          .request = clear_bgp_request,
          .text = cleared_text},
         {.words = "clear flows",
          .help = "Forget connections: their next packets are judged by policy again",
-         .arguments = {{"address", Form::Positional, "", &kAddress, "only from or to it"}},
+         .arguments = {positional("address", kAddress, "only from or to it")},
          .request = clear_flows_request,
          .text = cleared_text},
         {.words = "wait-ready",
@@ -358,8 +399,12 @@ std::vector<Command> rows() {
 }  // namespace
 
 const std::vector<Command>& commands() {
-    static const std::vector<Command> kCommands = rows();
-    return kCommands;
+    static const std::vector<Command> all = [] {
+        auto rows = show_rows();
+        std::ranges::move(other_rows(), std::back_inserter(rows));
+        return rows;
+    }();
+    return all;
 }
 
 std::string_view verb_help(std::string_view verb) {
@@ -369,9 +414,9 @@ std::string_view verb_help(std::string_view verb) {
     };
 
     constexpr std::array kVerbs{
-        Verb{"show", "Print the router's state"},
-        Verb{"clear", "Reset a part of the router's state"},
-        Verb{"completion", "Print a script for a shell"},
+        Verb{.word = "show", .help = "Print the router's state"},
+        Verb{.word = "clear", .help = "Reset a part of the router's state"},
+        Verb{.word = "completion", .help = "Print a script for a shell"},
     };
     for (const auto& [word, help] : kVerbs) {
         if (word == verb) {
@@ -382,16 +427,16 @@ std::string_view verb_help(std::string_view verb) {
 }
 
 const std::vector<Argument>& global_options() {
-    static const std::vector<Argument> kOptions{
-        {"socket",
-         Form::Option,
-         "--socket",
-         &kName,
-         "control socket of vrouterd (default $VROUTER_SOCKET, else /run/vrouter/vrouter.sock)"},
-        {"json", Form::Flag, "--json", &kName, "print JSON: keys and values are stable"},
-        {"timeout", Form::Option, "--timeout", &kSeconds, "wait at most so long (default 10)"},
+    static const std::vector<Argument> options{
+        option(
+            "socket",
+            "--socket",
+            kName,
+            "control socket of vrouterd (default $VROUTER_SOCKET, else /run/vrouter/vrouter.sock)"),
+        flag("json", "--json", "print JSON: keys and values are stable"),
+        option("timeout", "--timeout", kSeconds, "wait at most so long (default 10)"),
     };
-    return kOptions;
+    return options;
 }
 
 Layout layout_of(const Command& command, const Values& values) {

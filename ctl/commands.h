@@ -28,9 +28,11 @@ enum class Layout {
 struct Command {
     std::string_view words;  ///< "show routes"
     std::string_view help;
+    // NOLINTNEXTLINE(readability-redundant-member-init): GCC wants it where a row leaves it out
     std::vector<Argument> arguments{};
     /// The request that the typed values become; null: vrouterctl answers by itself (completion).
     Result<pb::Request> (*request)(const Values& values) = nullptr;
+    // NOLINTNEXTLINE(readability-redundant-member-init): as above
     std::span<const Column> columns{};
     std::string (*text)(const pb::Response& frame) = nullptr;
     Layout (*layout)(const Values& values) = nullptr;   ///< null: Text if there is one, else Table

@@ -39,8 +39,9 @@ Slices Dispatch::answer(const pb::Request& request) const {
     const auto found = handlers_.find(request.command_case());
     if (found == handlers_.end()) {
         return ToSlices{}(Failure{
-            pb::Error::CODE_UNSUPPORTED,
-            "vrouterd does not know this command: vrouterctl and vrouterd differ in version"});
+            .code = pb::Error::CODE_UNSUPPORTED,
+            .text =
+                "vrouterd does not know this command: vrouterctl and vrouterd differ in version"});
     }
     return std::visit(ToSlices{}, found->second(request));
 }

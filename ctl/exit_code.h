@@ -21,11 +21,14 @@ struct ExitMeaning {
 };
 
 inline constexpr std::array kExitMeanings{
-    ExitMeaning{Exit::Ok, "done"},
-    ExitMeaning{Exit::Refused, "the router refused, or what was asked for does not exist"},
-    ExitMeaning{Exit::Usage, "the command line is wrong"},
-    ExitMeaning{Exit::Unreachable, "the router cannot be reached or does not answer"},
-    ExitMeaning{Exit::Dropped, "trace: the packet would be dropped"},
+    ExitMeaning{.code = Exit::Ok, .meaning = "done"},
+    ExitMeaning{
+        .code = Exit::Refused,
+        .meaning = "the router refused, or what was asked for does not exist"},
+    ExitMeaning{.code = Exit::Usage, .meaning = "the command line is wrong"},
+    ExitMeaning{
+        .code = Exit::Unreachable, .meaning = "the router cannot be reached or does not answer"},
+    ExitMeaning{.code = Exit::Dropped, .meaning = "trace: the packet would be dropped"},
 };
 
 }  // namespace vr::ctl

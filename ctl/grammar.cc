@@ -63,7 +63,7 @@ Result<void> take(
     if (!content) {
         return fail(std::move(content).error(), name_of(argument));
     }
-    values.files.push_back({text, std::move(*content)});
+    values.files.push_back({.name = text, .text = std::move(*content)});
     return {};
 }
 
@@ -123,14 +123,14 @@ class Application {
     CLI::App& app() { return app_; }
 
     /// The command whose words were read last; null for a verb alone.
-    const Command* chosen() const {
+    [[nodiscard]] const Command* chosen() const {
         const CLI::App* node = deepest();
         const auto found = nodes_.find(node);
         return found == nodes_.end() ? nullptr : found->second;
     }
 
     /// The words read so far: "show routes", for messages.
-    std::string path() const {
+    [[nodiscard]] std::string path() const {
         std::string words;
         const CLI::App* node = &app_;
         while (!node->get_subcommands().empty()) {
@@ -162,7 +162,7 @@ class Application {
         return *node;
     }
 
-    const CLI::App* deepest() const {
+    [[nodiscard]] const CLI::App* deepest() const {
         const CLI::App* node = &app_;
         while (!node->get_subcommands().empty()) {
             node = node->get_subcommands().back();
@@ -178,8 +178,8 @@ class Application {
 Notice usage(const std::string& path, const std::string& problem) {
     const std::string command = path.empty() ? "vrouterctl" : "vrouterctl " + path;
     return {
-        Exit::Usage,
-        fmt::format(
+        .exit = Exit::Usage,
+        .text = fmt::format(
             "vrouterctl: {}{}{} ('{} --help' tells more)\n",
             path,
             path.empty() ? "" : ": ",
@@ -238,7 +238,7 @@ std::variant<Invocation, Notice> parse(
         std::ranges::reverse(words);  // CLI11 takes them from the back
         application.app().parse(words);
     } catch (const CLI::CallForHelp&) {
-        return Notice{Exit::Ok, application.app().help()};
+        return Notice{.exit = Exit::Ok, .text = application.app().help()};
     } catch (const CLI::ParseError& error) {
         return usage(application.path(), complaint(error, application.app().remaining(true)));
     }

@@ -16,17 +16,37 @@ struct Kind {
 };
 
 inline constexpr std::array kKinds{
-    Kind{"BGPConfiguration", "bgpconfiguration", "bgpconfigurations", "bgpconfig"},
-    Kind{"BGPPeer", "bgppeer", "bgppeers", "bgpp"},
-    Kind{"GlobalNetworkPolicy", "globalnetworkpolicy", "globalnetworkpolicies", "gnp"},
-    Kind{"GlobalNetworkSet", "globalnetworkset", "globalnetworksets", "gns"},
-    Kind{"IPPool", "ippool", "ippools", "ipp"},
-    Kind{"NetworkPolicy", "networkpolicy", "networkpolicies", "np"},
-    Kind{"NetworkSet", "networkset", "networksets", "ns"},
-    Kind{"Node", "node", "nodes", "no"},
-    Kind{"Profile", "profile", "profiles", "pro"},
-    Kind{"Tier", "tier", "tiers", "ti"},
-    Kind{"WorkloadEndpoint", "workloadendpoint", "workloadendpoints", "wep"},
+    Kind{
+        .name = "BGPConfiguration",
+        .word = "bgpconfiguration",
+        .plural = "bgpconfigurations",
+        .brief = "bgpconfig"},
+    Kind{.name = "BGPPeer", .word = "bgppeer", .plural = "bgppeers", .brief = "bgpp"},
+    Kind{
+        .name = "GlobalNetworkPolicy",
+        .word = "globalnetworkpolicy",
+        .plural = "globalnetworkpolicies",
+        .brief = "gnp"},
+    Kind{
+        .name = "GlobalNetworkSet",
+        .word = "globalnetworkset",
+        .plural = "globalnetworksets",
+        .brief = "gns"},
+    Kind{.name = "IPPool", .word = "ippool", .plural = "ippools", .brief = "ipp"},
+    Kind{
+        .name = "NetworkPolicy",
+        .word = "networkpolicy",
+        .plural = "networkpolicies",
+        .brief = "np"},
+    Kind{.name = "NetworkSet", .word = "networkset", .plural = "networksets", .brief = "ns"},
+    Kind{.name = "Node", .word = "node", .plural = "nodes", .brief = "no"},
+    Kind{.name = "Profile", .word = "profile", .plural = "profiles", .brief = "pro"},
+    Kind{.name = "Tier", .word = "tier", .plural = "tiers", .brief = "ti"},
+    Kind{
+        .name = "WorkloadEndpoint",
+        .word = "workloadendpoint",
+        .plural = "workloadendpoints",
+        .brief = "wep"},
 };
 
 /// By document name, word, plural or short form, in any case; "all" is every kind (an empty name).

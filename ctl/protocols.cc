@@ -16,12 +16,12 @@ struct Protocol {
 };
 
 constexpr std::array kProtocols{
-    Protocol{1, "icmp"},
-    Protocol{6, "tcp"},
-    Protocol{17, "udp"},
-    Protocol{58, "icmpv6"},
-    Protocol{132, "sctp"},
-    Protocol{136, "udplite"},
+    Protocol{.number = 1, .name = "icmp"},
+    Protocol{.number = 6, .name = "tcp"},
+    Protocol{.number = 17, .name = "udp"},
+    Protocol{.number = 58, .name = "icmpv6"},
+    Protocol{.number = 132, .name = "sctp"},
+    Protocol{.number = 136, .name = "udplite"},
 };
 
 bool same_in_any_case(std::string_view text, std::string_view lower) {

@@ -33,6 +33,9 @@ class Session;
 
 /// What a session needs of its server.
 struct Sessions {
+    Sessions(const Dispatch& answers, std::chrono::milliseconds wait)
+        : dispatch(answers), patience(wait) {}
+
     const Dispatch& dispatch;
     std::chrono::milliseconds patience;
     std::set<std::shared_ptr<Session>> live;
@@ -79,11 +82,12 @@ class Session : public std::enable_shared_from_this<Session> {
             refuse(content.error());
             return;
         }
-        if (!*content) {
+        const std::optional<Bytes>& message = *content;
+        if (!message) {
             read();
             return;
         }
-        const auto request = parse_request(**content);
+        const auto request = parse_request(*message);
         if (!request) {
             refuse(request.error());
             return;
@@ -146,7 +150,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     State(asio::io_context& io, ServerConfig settings, const Dispatch& dispatch)
         : config(std::move(settings)),
           acceptor(io),
-          sessions(std::make_shared<Sessions>(Sessions{dispatch, config.patience, {}})) {}
+          sessions(std::make_shared<Sessions>(dispatch, config.patience)) {}
 
     Result<void> listen() {
         error_code error;

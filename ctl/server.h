@@ -19,7 +19,7 @@
 #include "vrouter/net/result.h"
 
 namespace boost::asio {
-class io_context;
+class io_context;  // NOLINT(readability-identifier-naming): Asio's name
 }
 
 namespace vr::ctl {

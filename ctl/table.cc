@@ -82,6 +82,7 @@ std::vector<const Message*> rows(const pb::Response& response) {
     }
     const auto& reflection = *message->GetReflection();
     std::vector<const Message*> found;
+    found.reserve(static_cast<std::size_t>(reflection.FieldSize(*message, field)));
     for (int i = 0; i < reflection.FieldSize(*message, field); ++i) {
         found.push_back(&reflection.GetRepeatedMessage(*message, field, i));
     }
@@ -117,8 +118,10 @@ void Table::print(const pb::Response& frame) {
 Table::Cells Table::cells(const Message& row) const {
     Cells line;
     for (const Column& column : columns_) {
-        auto text = column.text != nullptr ? column.text(row) : field_text(row, column.field);
-        line.push_back(text.empty() ? std::string(kEmpty) : std::move(text));
+        line.push_back(column.text != nullptr ? column.text(row) : field_text(row, column.field));
+        if (line.back().empty()) {
+            line.back() = kEmpty;
+        }
     }
     return line;
 }
