@@ -222,20 +222,53 @@ std::optional<RouteView> RouteTable::lookup(const IpAddr& destination) const {
                : in_family.template operator()<V6>(std::get<Ip6>(destination));
 }
 
+template <Family F>
+void RouteTable::visit_offers(
+    const Prefix<F>& prefix,
+    const Offers& offers,
+    const std::function<void(const RouteView&)>& visit) const {
+    const auto& installed = family<F>().installed;
+    const auto in_fib = installed.find(prefix);
+    for (const Offer& offer : offers) {
+        const bool active = in_fib != installed.end() && in_fib->second == offer.hop;
+        visit({prefix, offer.source, next_hops_.target(offer.hop), active});
+    }
+}
+
 void RouteTable::for_each(const std::function<void(const RouteView&)>& visit) const {
-    const auto in_family = [&]<Family F>() {
-        const FamilyRoutes<F>& routes = family<F>();
-        for (const auto& [prefix, offers] : routes.routes) {
-            const auto installed = routes.installed.find(prefix);
-            for (const Offer& offer : offers) {
-                const bool active =
-                    installed != routes.installed.end() && installed->second == offer.hop;
-                visit({prefix, offer.source, next_hops_.target(offer.hop), active});
-            }
+    for (const auto& [prefix, offers] : v4_.routes) {
+        visit_offers(prefix, offers, visit);
+    }
+    for (const auto& [prefix, offers] : v6_.routes) {
+        visit_offers(prefix, offers, visit);
+    }
+}
+
+template <Family F>
+bool RouteTable::visit_buckets(
+    std::size_t& bucket,
+    std::size_t most,
+    const std::function<void(const RouteView&)>& visit) const {
+    const auto& routes = family<F>().routes;
+    for (std::size_t n = 0; n < most && bucket < routes.bucket_count(); ++n, ++bucket) {
+        for (auto at = routes.begin(bucket); at != routes.end(bucket); ++at) {
+            visit_offers(at->first, at->second, visit);
         }
-    };
-    in_family.template operator()<V4>();
-    in_family.template operator()<V6>();
+    }
+    return bucket < routes.bucket_count();
+}
+
+bool RouteTable::visit_slice(
+    Cursor& cursor,
+    std::size_t most,
+    const std::function<void(const RouteView&)>& visit) const {
+    if (cursor.ip6) {
+        return visit_buckets<V6>(cursor.bucket, most, visit);
+    }
+    if (!visit_buckets<V4>(cursor.bucket, most, visit)) {
+        cursor = {.bucket = 0, .ip6 = true};
+    }
+    return true;
 }
 
 template void RouteTable::set(const Prefix<V4>&, RouteSource, const RouteTarget&);

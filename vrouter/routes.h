@@ -77,6 +77,19 @@ class RouteTable {
     /// Calls `visit` for every route of every source, in no order.
     void for_each(const std::function<void(const RouteView&)>& visit) const;
 
+    /// Where a walk in slices goes on; made by default: at the beginning.
+    struct Cursor {
+        std::size_t bucket = 0;
+        bool ip6 = false;
+    };
+
+    /// The same for a slice of about `most` prefixes; false when it was the last.  A table that grows
+    /// between slices may be seen in part twice or not at all.
+    [[nodiscard]] bool visit_slice(
+        Cursor& cursor,
+        std::size_t most,
+        const std::function<void(const RouteView&)>& visit) const;
+
     [[nodiscard]] std::size_t size() const { return v4_.routes.size() + v6_.routes.size(); }
 
     [[nodiscard]] NextHops& next_hops() { return next_hops_; }
@@ -111,6 +124,16 @@ class RouteTable {
     [[nodiscard]] std::optional<Adjacency> resolve(const IpAddr& gateway, unsigned depth) const;
     template <Family F>
     [[nodiscard]] NextHopId best(const Prefix<F>& prefix) const;
+    template <Family F>
+    void visit_offers(
+        const Prefix<F>& prefix,
+        const Offers& offers,
+        const std::function<void(const RouteView&)>& visit) const;
+    template <Family F>
+    [[nodiscard]] bool visit_buckets(
+        std::size_t& bucket,
+        std::size_t most,
+        const std::function<void(const RouteView&)>& visit) const;
     template <Family F>
     void mark_users(const std::vector<NextHopId>& hops);
     template <Family F>
