@@ -55,7 +55,7 @@ Result<Client> Client::connect(const std::string& path, std::chrono::millisecond
     }
     Client client{socket, path};
     set_timeout(socket, timeout);
-    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     if (::connect(socket, generic, sizeof(address)) != 0) {
         return unreachable(errno);
     }

@@ -55,6 +55,7 @@ constexpr Argument required(Argument argument) {
 
 constexpr Column kPortColumns[] = {
     field("PORT", "name"),
+    field("KIND", "kind"),
     made("LINK", link_text),
     field("DRIVER", "driver"),
     field("MAC", "mac"),
@@ -64,8 +65,7 @@ constexpr Column kPortColumns[] = {
     field("RX-BYTES", "rx_bytes"),
     field("TX-PACKETS", "tx_packets"),
     field("TX-BYTES", "tx_bytes"),
-    field("TX-DROPPED", "tx_dropped"),
-    field("ADDRESSES", "addresses"),
+    field("DROPPED", "dropped"),
 };
 constexpr Column kEndpointColumns[] = {
     field("ENDPOINT", "name"),
@@ -75,14 +75,13 @@ constexpr Column kEndpointColumns[] = {
     field("ADDRESSES", "addresses"),
     field("INGRESS-RULES", "ingress_rules"),
     field("EGRESS-RULES", "egress_rules"),
-    field("DETAIL", "detail"),
+    field("PROBLEM", "problem"),
 };
 constexpr Column kRouteColumns[] = {
     field("PREFIX", "prefix"),
     field("SOURCE", "source"),
-    field("SELECTED", "selected"),
+    field("ACTIVE", "active"),
     made("NEXT-HOPS", next_hops_text),
-    field("ENDPOINT", "endpoint"),
 };
 constexpr Column kNeighborColumns[] = {
     field("ADDRESS", "address"),
@@ -95,10 +94,9 @@ constexpr Column kBgpColumns[] = {
     field("NEIGHBOR", "address"),
     field("ASN", "remote_asn"),
     field("STATE", "state"),
-    field("SECONDS", "state_seconds"),
-    field("RECEIVED", "received_prefixes"),
-    field("ACCEPTED", "accepted_prefixes"),
-    field("ADVERTISED", "advertised_prefixes"),
+    field("UPTIME-S", "uptime_seconds"),
+    made("IPV4-IN/USED/OUT", ipv4_prefixes_text),
+    made("IPV6-IN/USED/OUT", ipv6_prefixes_text),
     field("LAST-ERROR", "last_error"),
 };
 constexpr Column kPolicyColumns[] = {
@@ -129,7 +127,7 @@ constexpr Column kResourceColumns[] = {
     field("KIND", "kind"),
     field("NAMESPACE", "namespace"),
     field("NAME", "name"),
-    field("VALID", "valid"),
+    field("STATE", "state"),
     field("PROBLEM", "problem"),
     wide("ORIGIN", "origin"),
 };

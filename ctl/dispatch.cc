@@ -41,7 +41,8 @@ Slices Dispatch::answer(const pb::Request& request) const {
         return ToSlices{}(Failure{
             .code = pb::Error::CODE_UNSUPPORTED,
             .text =
-                "vrouterd does not know this command: vrouterctl and vrouterd differ in version"});
+                "this vrouterd does not serve the command: it runs without the part that is asked "
+                "for (data plane, BGP, datastore: see its config), or is of another version"});
     }
     return std::visit(ToSlices{}, found->second(request));
 }

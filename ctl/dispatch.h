@@ -46,16 +46,18 @@ class Dispatch {
     std::map<pb::Request::CommandCase, Handler> handlers_;
 };
 
-/// A listing of `rows` that are known at once, `add` naming the field that takes them:
-/// `listing(std::move(rows), [](pb::Response& r) { return r.mutable_ports()->mutable_rows(); })`.
-template <typename Row, typename Add>
-[[nodiscard]] Slices listing(std::vector<Row> rows, Add add) {
-    return [rows = std::move(rows), add, next = std::size_t{0}](pb::Response& frame) mutable {
-        auto* field = add(frame);
-        for (std::size_t n = 0; n < kRowsPerFrame && next < rows.size(); ++n, ++next) {
-            *field->Add() = std::move(rows[next]);
+/// A listing with one row for each of `items`, made only when its frame is due.  `List` is the list in
+/// the response, `fill` writes an item into a row:
+/// `listing<&pb::Response::mutable_ports>(ports, [](const Port& port, pb::Port& row) { ... })`.
+template <auto List, typename Item, typename Fill>
+[[nodiscard]] Slices listing(std::vector<Item> items, Fill fill) {
+    return [items = std::move(items), fill = std::move(fill), next = std::size_t{0}](
+               pb::Response& frame) mutable {
+        auto& list = *(frame.*List)();
+        for (std::size_t n = 0; n < kRowsPerFrame && next < items.size(); ++n, ++next) {
+            fill(items[next], *list.add_rows());
         }
-        return next < rows.size();
+        return next < items.size();
     };
 }
 

@@ -51,7 +51,7 @@ int probe(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(static_cast<char*>(address.sun_path), sizeof(address.sun_path) - 1);
-    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     if (::connect(socket.number(), generic, sizeof(address)) == 0 || errno == EAGAIN) {
         return 0;
     }

@@ -100,6 +100,9 @@ void Table::print(const pb::Response& frame) {
     const auto found = rows(frame);
     std::ranges::transform(
         found, std::back_inserter(lines), [this](const Message* row) { return cells(*row); });
+    if (lines.empty() && frame.more()) {
+        return;  // its widths would be nobody's
+    }
     if (!begun_) {
         Cells titles;
         for (const Column& column : columns_) {

@@ -28,19 +28,16 @@ std::string address_and_port(const std::string& address, std::uint32_t port) {
     return brackets ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
 }
 
-std::string qualified(const std::string& space, const std::string& name) {
-    return space.empty() ? name : space + "/" + name;
-}
-
-/// "default: NetworkPolicy prod/web, rule 2" or as much of it as is known.
-std::string deciding_rule(const pb::TraceStep& step) {
-    if (step.policy().empty()) {
+/// "received/accepted/advertised", empty for a family that was not negotiated.
+std::string prefixes(const pb::BgpFamily& family) {
+    if (!family.negotiated()) {
         return {};
     }
-    std::string text = step.tier().empty() ? "" : fmt::format("tier {}, ", step.tier());
-    text += step.policy();
-    text += step.rule() < 0 ? "" : fmt::format(", rule {}", step.rule());
-    return fmt::format(" ({})", text);
+    return fmt::format("{}/{}/{}", family.received(), family.accepted(), family.advertised());
+}
+
+std::string qualified(const std::string& space, const std::string& name) {
+    return space.empty() ? name : space + "/" + name;
 }
 
 }  // namespace
@@ -50,14 +47,26 @@ std::string link_text(const Message& port) {
 }
 
 std::string next_hops_text(const Message& route) {
+    const auto& row = as<pb::Route>(route);
     std::string text;
-    for (const auto& hop : as<pb::Route>(route).next_hops()) {
+    if (row.action() == pb::Route::ACTION_LOCAL || row.action() == pb::Route::ACTION_DISCARD) {
+        text = field_text(route, "action");
+    }
+    for (const auto& hop : row.next_hops()) {
         text += text.empty() ? "" : ", ";
         text += hop.address();
         text += hop.address().empty() || hop.port().empty() ? "" : " ";
         text += hop.port();
     }
     return text;
+}
+
+std::string ipv4_prefixes_text(const Message& bgp_neighbor) {
+    return prefixes(as<pb::BgpNeighbor>(bgp_neighbor).ipv4());
+}
+
+std::string ipv6_prefixes_text(const Message& bgp_neighbor) {
+    return prefixes(as<pb::BgpNeighbor>(bgp_neighbor).ipv6());
 }
 
 std::string rule_text(const Message& policy_rule) {
@@ -78,8 +87,8 @@ std::string resources_text(const pb::Response& frame) {
     std::string text;
     for (const auto& resource : frame.resources().rows()) {
         text += "---\n";
-        if (!resource.valid()) {
-            text += fmt::format("# refused: {}\n", resource.problem());
+        if (resource.state() != pb::Resource::STATE_VALID) {
+            text += fmt::format("# {}: {}\n", field_text(resource, "state"), resource.problem());
         }
         text += resource.document();
         text += text.ends_with('\n') ? "" : "\n";
@@ -91,8 +100,9 @@ std::string changes_text(const pb::Response& frame) {
     std::string text;
     for (const auto& change : frame.changes().rows()) {
         text += fmt::format(
-            "{} {}: {}",
+            "{}{}{}: {}",
             change.kind(),
+            change.kind().empty() ? "" : " ",
             qualified(change.namespace_(), change.name()),
             field_text(change, "outcome"));
         text += change.problem().empty() ? "\n" : fmt::format(": {}\n", change.problem());
@@ -114,7 +124,7 @@ std::string trace_text(const pb::Response& frame) {
             width,
             field_text(step, "outcome"),
             step.detail(),
-            deciding_rule(step));
+            step.tier().empty() ? "" : fmt::format(" (tier {})", step.tier()));
     }
     text += "verdict: " + field_text(trace, "verdict");
     text += trace.output_port().empty() ? "" : fmt::format(" to port {}", trace.output_port());

@@ -13,6 +13,8 @@ namespace vr::ctl {
 // Columns made from several fields of a row.
 [[nodiscard]] std::string link_text(const google::protobuf::Message& port);
 [[nodiscard]] std::string next_hops_text(const google::protobuf::Message& route);
+[[nodiscard]] std::string ipv4_prefixes_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string ipv6_prefixes_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string rule_text(const google::protobuf::Message& policy_rule);
 [[nodiscard]] std::string flow_source_text(const google::protobuf::Message& flow);
 [[nodiscard]] std::string flow_destination_text(const google::protobuf::Message& flow);

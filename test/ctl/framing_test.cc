@@ -14,7 +14,7 @@ namespace vr::ctl {
 namespace {
 
 Bytes bytes_of(const std::string& text) {
-    return {static_cast<const std::uint8_t*>(static_cast<const void*>(text.data())), text.size()};
+    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
 pb::Request show_port(const std::string& name) {

@@ -85,9 +85,9 @@ class ServerTest : public testing::Test {
             }};
         });
         dispatch_.on(pb::Request::kShowPorts, [](const pb::Request&) {
-            return listing(std::vector<pb::Port>(kManyRows), [](pb::Response& frame) {
-                return frame.mutable_ports()->mutable_rows();
-            });
+            return listing<&pb::Response::mutable_ports>(
+                std::vector<std::uint32_t>(kManyRows),
+                [](std::uint32_t id, pb::Port& row) { row.set_id(id); });
         });
     }
 
@@ -244,7 +244,7 @@ bool closes_on(const std::string& path, const std::string& bytes) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(static_cast<char*>(address.sun_path), path.size());
-    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     EXPECT_EQ(::connect(socket, generic, sizeof(address)), 0);
     EXPECT_EQ(::send(socket, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
     std::array<char, 16> rest{};
@@ -287,7 +287,7 @@ TEST_F(ServerTest, ReplacesALeftOverSocket) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     directory_.socket().copy(static_cast<char*>(address.sun_path), sizeof(address.sun_path) - 1);
-    const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     ASSERT_EQ(::bind(crashed, generic, sizeof(address)), 0);
     ::close(crashed);
     start();

@@ -68,11 +68,30 @@ TEST(Table, KeepsTheWidthsOfTheFirstFrame) {
 TEST(Table, JoinsNextHops) {
     EXPECT_EQ(
         as_table("show routes", response(R"(routes { rows {
-            prefix: "fd00::/64" source: SOURCE_BGP selected: true
+            prefix: "fd00::/64" source: SOURCE_EBGP active: true action: ACTION_FORWARD
             next_hops { address: "fe80::1" port: "eth0" }
             next_hops { port: "eth1" } } })")),
-        "PREFIX     SOURCE  SELECTED  NEXT-HOPS           ENDPOINT\n"
-        "fd00::/64  bgp     yes       fe80::1 eth0, eth1  -\n");
+        "PREFIX     SOURCE  ACTIVE  NEXT-HOPS\n"
+        "fd00::/64  ebgp    yes     fe80::1 eth0, eth1\n");
+}
+
+TEST(Table, TellsWhatARouteWithoutNextHopDoes) {
+    EXPECT_EQ(
+        as_table("show routes", response(R"(routes {
+            rows { prefix: "10.0.0.1/32" source: SOURCE_LOCAL action: ACTION_LOCAL active: true }
+            rows { prefix: "10.0.0.0/8" source: SOURCE_STATIC action: ACTION_DISCARD } })")),
+        "PREFIX       SOURCE  ACTIVE  NEXT-HOPS\n"
+        "10.0.0.1/32  local   yes     local\n"
+        "10.0.0.0/8   static  no      discard\n");
+}
+
+TEST(Table, CountsPrefixesOfNegotiatedFamiliesOnly) {
+    EXPECT_EQ(
+        as_table("show bgp", response(R"(bgp { rows {
+            address: "192.0.2.1" remote_asn: 64512 state: STATE_ESTABLISHED uptime_seconds: 5
+            ipv4 { negotiated: true received: 3 accepted: 2 advertised: 1 } ipv6 { } } })")),
+        "NEIGHBOR     ASN  STATE        UPTIME-S  IPV4-IN/USED/OUT  IPV6-IN/USED/OUT  LAST-ERROR\n"
+        "192.0.2.1  64512  established         5  3/2/1             -                 -\n");
 }
 
 TEST(Table, WritesPortsBehindAddressesOfBothFamilies) {
@@ -107,15 +126,14 @@ TEST(Table, EveryColumnNamesAFieldOfSomeRow) {
 TEST(Json, PrintsAListingAsAnArrayOfRowsWithAllFields) {
     EXPECT_EQ(
         as_json(response(R"(routes {
-            rows { prefix: "10.0.0.0/8" source: SOURCE_STATIC next_hops { address: "10.0.0.1" } }
+            rows { prefix: "::/1" source: SOURCE_STATIC next_hops { address: "fd00::1" } }
             rows { prefix: "::/0" } })")),
-        "[\n"
-        " {\"prefix\":\"10.0.0.0/"
-        "8\",\"source\":\"static\",\"next_hops\":[{\"address\":\"10.0.0.1\","
-        "\"port\":\"\"}],\"endpoint\":\"\",\"selected\":false},\n"
-        " {\"prefix\":\"::/0\",\"source\":\"unspecified\",\"next_hops\":[],\"endpoint\":\"\","
-        "\"selected\":false}\n"
-        "]\n");
+        R"([
+ {"prefix":"::/1","source":"static","active":false,"action":"unspecified",)"
+        R"("next_hops":[{"address":"fd00::1","port":""}]},
+ {"prefix":"::/0","source":"unspecified","active":false,"action":"unspecified","next_hops":[]}
+]
+)");
 }
 
 TEST(Json, PrintsAnEmptyListingAsAnEmptyArray) {
@@ -147,9 +165,11 @@ TEST(Json, SpansFrames) {
 TEST(Json, TurnsAResourcesDocumentIntoJson) {
     EXPECT_EQ(
         as_json(response(
-            R"(resources { rows { kind: "Tier" valid: true
+            R"(resources { rows { kind: "Tier" state: STATE_VALID
                document: "spec: {order: 10, on: true, share: 0.5, name: '10', none: ~, l: [a]}" } })")),
-        "[\n {\"kind\":\"Tier\",\"namespace\":\"\",\"name\":\"\",\"valid\":true,\"problem\":\"\","
+        "[\n "
+        "{\"kind\":\"Tier\",\"namespace\":\"\",\"name\":\"\",\"state\":\"valid\",\"problem\":\"\","
+        "\"warnings\":[],"
         "\"origin\":\"\",\"document\":{\"spec\":{\"order\":10,\"on\":true,\"share\":5E-1,"
         "\"name\":\"10\",\"none\":null,\"l\":[\"a\"]}}}\n]\n");
 }
@@ -169,13 +189,13 @@ TEST(Details, PrintEveryFieldOnItsLine) {
 TEST(Text, TellsATraceStepByStep) {
     const auto frame = response(R"(trace {
         steps { stage: "source check" outcome: OUTCOME_PASS detail: "10.0.0.1 is its own" }
-        steps { stage: "egress policy" outcome: OUTCOME_DROP detail: "denied" tier: "default"
+        steps { stage: "egress policy" outcome: OUTCOME_DROP detail: "denied by p" tier: "default"
                 policy: "NetworkPolicy prod/web" rule: 2 }
         verdict: VERDICT_DROPPED reason: "egress-policy" })");
     EXPECT_EQ(
         trace_text(frame),
         "source check   pass  10.0.0.1 is its own\n"
-        "egress policy  drop  denied (tier default, NetworkPolicy prod/web, rule 2)\n"
+        "egress policy  drop  denied by p (tier default)\n"
         "verdict: dropped: egress-policy\n");
     EXPECT_EQ(trace_exit(frame), Exit::Dropped);
 }
@@ -188,12 +208,12 @@ TEST(Text, TellsWhereADeliveredPacketLeaves) {
 
 TEST(Text, TellsWhatBecameOfEachResource) {
     const auto frame = response(R"(changes {
-        rows { kind: "Tier" name: "t" outcome: OUTCOME_CREATED }
+        rows { kind: "Tier" name: "t" outcome: OUTCOME_APPLIED }
         rows { kind: "NetworkPolicy" namespace: "n" name: "p" outcome: OUTCOME_REFUSED
                problem: "line 3: unknown protocol tpc" } })");
     EXPECT_EQ(
         changes_text(frame),
-        "Tier t: created\n"
+        "Tier t: applied\n"
         "NetworkPolicy n/p: refused: line 3: unknown protocol tpc\n");
     EXPECT_EQ(changes_exit(frame), Exit::Refused);
 }
@@ -201,9 +221,9 @@ TEST(Text, TellsWhatBecameOfEachResource) {
 TEST(Text, MarksRefusedResourcesAboveTheirDocument) {
     EXPECT_EQ(
         resources_text(response(R"(resources {
-            rows { valid: true document: "kind: Tier\n" }
-            rows { problem: "no name" document: "kind: Tier" } })")),
-        "---\nkind: Tier\n---\n# refused: no name\nkind: Tier\n");
+            rows { state: STATE_VALID document: "kind: Tier\n" }
+            rows { state: STATE_STAND_IN problem: "no name" document: "kind: Tier" } })")),
+        "---\nkind: Tier\n---\n# stand_in: no name\nkind: Tier\n");
 }
 
 }  // namespace

@@ -1,0 +1,80 @@
+// The handlers, by noun.  Each serve_...() registers the commands of its noun and is given only the
+// part of the router that they read, which must outlive the server.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ctl/dispatch.h"
+#include "ctl/rule_text.h"
+#include "vrouter/net/ids.h"
+#include "vrouter/routes.h"
+#include "vrouter/services/neighbor.h"
+#include "vrouter/workloads.h"
+
+namespace vr {
+class Machine;
+}  // namespace vr
+
+namespace vr::bgp {
+class Speaker;
+}  // namespace vr::bgp
+
+namespace vr::policy {
+class Datastore;
+}  // namespace vr::policy
+
+namespace vr::ctl {
+
+/// What operators call a port; empty for PortId{} and for ports that are gone.
+using PortName = std::function<std::string(PortId)>;
+
+/// Local endpoints.
+using Endpoints = std::function<std::vector<WorkloadView>()>;
+
+/// stats.cc: show version.
+void serve_version(
+    Dispatch& dispatch, std::string version, std::chrono::steady_clock::time_point started);
+
+/// stats.cc: show drops.
+void serve_drops(Dispatch& dispatch, const Machine& machine);
+
+/// port.cc: show ports.
+void serve_ports(Dispatch& dispatch, const Machine& machine);
+
+/// endpoint.cc: show endpoints.
+void serve_endpoints(Dispatch& dispatch, Endpoints endpoints, PortName port_name);
+
+/// route.cc: show routes.
+void serve_routes(Dispatch& dispatch, const RouteTable& routes, PortName port_name);
+
+/// neighbor.cc: show neighbors.
+void serve_neighbors(
+    Dispatch& dispatch,
+    const Neighbors<V4>& neighbors4,
+    const Neighbors<V6>& neighbors6,
+    PortName port_name);
+
+/// bgp.cc: show bgp, clear bgp.
+void serve_bgp(Dispatch& dispatch, bgp::Speaker& speaker);
+
+/// policy.cc: show policy.
+void serve_policy(Dispatch& dispatch, Endpoints endpoints, GroupText group_text);
+
+/// resource.cc: get, apply, delete.
+void serve_resources(Dispatch& dispatch, policy::Datastore& store);
+
+/// flow.cc: show flows, clear flows.
+void serve_flows(Dispatch& dispatch, SharedState& shared, PortName port_name);
+
+/// trace.cc: trace.
+void serve_trace(Dispatch& dispatch, Machine& machine);
+
+/// What is said when an endpoint or port is asked for that is not here.
+[[nodiscard]] Failure no_endpoint(const std::string& name);
+[[nodiscard]] Failure no_port(const std::string& name);
+
+}  // namespace vr::ctl

@@ -1,0 +1,178 @@
+// get, apply, delete: resources of the datastore.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/resource.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "ctl/handlers.h"
+#include "policy/datastore.h"
+
+namespace vr::ctl {
+
+namespace {
+
+using policy::ObjectState;
+using policy::ObjectStatus;
+
+/// Where a namespaced object is looked for when no namespace is given, as calicoctl does.
+constexpr std::string_view kDefaultNamespace = "default";
+
+pb::Resource::State state_of(ObjectState state) {
+    switch (state) {
+        case ObjectState::Valid:
+            return pb::Resource::STATE_VALID;
+        case ObjectState::Kept:
+            return pb::Resource::STATE_KEPT;
+        case ObjectState::StandIn:
+            return pb::Resource::STATE_STAND_IN;
+        case ObjectState::Missing:
+            return pb::Resource::STATE_MISSING;
+        case ObjectState::Shadowed:
+            return pb::Resource::STATE_SHADOWED;
+    }
+    return pb::Resource::STATE_UNSPECIFIED;
+}
+
+void fill(const ObjectStatus& object, pb::Resource& row) {
+    row.set_kind(std::string(policy::row_of(object.key.kind).name));
+    row.set_namespace_(object.key.ns);
+    row.set_name(object.key.name);
+    row.set_state(state_of(object.state));
+    row.set_problem(object.reason);
+    for (const std::string& warning : object.warnings) {
+        row.add_warnings(warning);
+    }
+    row.set_origin(object.file + ":" + std::to_string(object.line));
+    row.set_document(object.yaml);
+}
+
+/// A file or object outside the model: shown where everything is, so that it is not overlooked.
+void fill(const std::string& problem, pb::Resource& row) {
+    row.set_state(pb::Resource::STATE_MISSING);
+    row.set_problem(problem);
+}
+
+Failure unknown_kind(const std::string& kind) {
+    return {.code = pb::Error::CODE_INVALID, .text = "unknown kind of resource '" + kind + "'"};
+}
+
+Answer get(const policy::Datastore& store, const pb::GetResources& request) {
+    using Item = std::variant<ObjectStatus, std::string>;
+    std::optional<policy::Kind> kind;
+    if (!request.kind().empty()) {
+        kind = policy::find_kind(request.kind());
+        if (!kind) {
+            return unknown_kind(request.kind());
+        }
+    }
+    std::vector<Item> found;
+    for (ObjectStatus& object : store.list(kind)) {
+        const bool wanted = (request.name().empty() || request.name() == object.key.name) &&
+                            (request.namespace_().empty() || request.namespace_() == object.key.ns);
+        if (wanted) {
+            found.emplace_back(std::move(object));
+        }
+    }
+    if (found.empty() && !request.name().empty()) {
+        return Failure{
+            .code = pb::Error::CODE_NOT_FOUND,
+            .text = "no " + request.kind() + " '" + request.name() +
+                    "': 'get' without a name lists them"};
+    }
+    if (!kind && request.name().empty()) {
+        std::ranges::move(store.problems(), std::back_inserter(found));
+    }
+    return listing<&pb::Response::mutable_resources>(
+        std::move(found), [](const Item& item, pb::Resource& row) {
+            std::visit([&](const auto& what) { fill(what, row); }, item);
+        });
+}
+
+void add_change(const policy::Key& key, pb::Change::Outcome outcome, pb::ChangeList& changes) {
+    auto& change = *changes.add_rows();
+    change.set_kind(std::string(policy::row_of(key.kind).name));
+    change.set_namespace_(key.ns);
+    change.set_name(key.name);
+    change.set_outcome(outcome);
+}
+
+/// All of a file, which is not understood or not wanted.
+void add_refused(const std::string& file, const std::string& problem, pb::ChangeList& changes) {
+    auto& change = *changes.add_rows();
+    change.set_name(file);
+    change.set_outcome(pb::Change::OUTCOME_REFUSED);
+    change.set_problem(problem);
+}
+
+pb::Response apply(policy::Datastore& store, const pb::ApplyResources& request) {
+    pb::Response response;
+    auto& changes = *response.mutable_changes();
+    for (const pb::Documents& file : request.files()) {
+        const auto keys = store.put(file.text());
+        if (!keys) {
+            add_refused(file.name(), keys.error().text, changes);
+            continue;
+        }
+        for (const policy::Key& key : *keys) {
+            add_change(key, pb::Change::OUTCOME_APPLIED, changes);
+        }
+    }
+    return response;
+}
+
+void remove(policy::Datastore& store, const policy::Key& key, pb::ChangeList& changes) {
+    const auto removed = store.remove(key);
+    add_change(key, removed ? pb::Change::OUTCOME_DELETED : pb::Change::OUTCOME_REFUSED, changes);
+    if (!removed) {
+        changes.mutable_rows()->rbegin()->set_problem(removed.error().text);
+    }
+}
+
+Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
+    pb::Response response;
+    auto& changes = *response.mutable_changes();
+    for (const pb::Documents& file : request.files()) {
+        const auto parsed = policy::parse_file(file.name(), file.text());
+        if (!parsed) {
+            add_refused(file.name(), parsed.error().text, changes);
+            continue;
+        }
+        for (const policy::ParsedObject& object : parsed->objects) {
+            remove(store, object.key, changes);
+        }
+    }
+    if (request.files().empty()) {
+        const auto kind = policy::find_kind(request.kind());
+        if (!kind) {
+            return unknown_kind(request.kind());
+        }
+        const bool in_default = policy::row_of(*kind).namespaced && request.namespace_().empty();
+        remove(
+            store,
+            {.kind = *kind,
+             .ns = in_default ? std::string(kDefaultNamespace) : request.namespace_(),
+             .name = request.name()},
+            changes);
+    }
+    return response;
+}
+
+}  // namespace
+
+void serve_resources(Dispatch& dispatch, policy::Datastore& store) {
+    dispatch.on(pb::Request::kGetResources, [&store](const pb::Request& request) {
+        return get(store, request.get_resources());
+    });
+    dispatch.on(pb::Request::kApplyResources, [&store](const pb::Request& request) {
+        return apply(store, request.apply_resources());
+    });
+    dispatch.on(pb::Request::kDeleteResources, [&store](const pb::Request& request) {
+        return remove(store, request.delete_resources());
+    });
+}
+
+}  // namespace vr::ctl

@@ -1,0 +1,360 @@
+// What the handlers answer, given parts of the router that the test has filled.
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/handlers.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "policy/datastore.h"
+
+namespace vr::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace vr::literals;
+
+/// Every frame of the answer to `request`.
+std::vector<pb::Response> ask(const Dispatch& dispatch, const pb::Request& request) {
+    auto slices = dispatch.answer(request);
+    std::vector<pb::Response> frames(1);
+    while (slices(frames.back())) {
+        frames.emplace_back();
+    }
+    return frames;
+}
+
+/// The only frame of the answer.
+pb::Response ask_once(const Dispatch& dispatch, const pb::Request& request) {
+    auto frames = ask(dispatch, request);
+    EXPECT_EQ(frames.size(), 1U);
+    return frames.front();
+}
+
+std::string port_name(PortId port) {
+    return "port" + to_string(port);
+}
+
+TEST(Version, TellsVersionAndUptime) {
+    Dispatch dispatch;
+    serve_version(dispatch, "1.2.3", std::chrono::steady_clock::now() - 90s);
+    pb::Request request;
+    request.mutable_version();
+    const auto reply = ask_once(dispatch, request).version();
+    EXPECT_EQ(reply.version(), "1.2.3");
+    EXPECT_GE(reply.uptime_seconds(), 90U);
+    EXPECT_NE(reply.pid(), 0U);
+}
+
+class NeighborHandler : public testing::Test {
+  protected:
+    NeighborHandler() {
+        const Mac mac{{2, 0, 0, 0, 0, 1}};
+        static_cast<void>(v4_.add_permanent({.port = PortId{1}, .address = "10.0.0.1"_ip4}, mac));
+        static_cast<void>(
+            v6_.resolve({.port = PortId{2}, .address = *Ip6::parse("fd00::1")}, {}, TimePoint{}));
+        serve_neighbors(dispatch_, v4_, v6_, port_name);
+    }
+
+    pb::NeighborList show(const std::string& port) {
+        pb::Request request;
+        request.mutable_show_neighbors()->set_port(port);
+        return ask_once(dispatch_, request).neighbors();
+    }
+
+    Neighbors<V4> v4_{NeighborSettings{}};
+    Neighbors<V6> v6_{NeighborSettings{}};
+    Dispatch dispatch_;
+};
+
+TEST_F(NeighborHandler, ListsBothFamilies) {
+    const auto list = show("");
+    ASSERT_EQ(list.rows_size(), 2);
+    EXPECT_EQ(list.rows(0).address(), "10.0.0.1");
+    EXPECT_EQ(list.rows(0).port(), "port1");
+    EXPECT_EQ(list.rows(0).mac(), "02:00:00:00:00:01");
+    EXPECT_EQ(list.rows(0).state(), pb::Neighbor::STATE_PERMANENT);
+    EXPECT_EQ(list.rows(1).address(), "fd00::1");
+    EXPECT_EQ(list.rows(1).mac(), "");
+    EXPECT_EQ(list.rows(1).state(), pb::Neighbor::STATE_INCOMPLETE);
+}
+
+TEST_F(NeighborHandler, ListsThoseBehindOnePort) {
+    ASSERT_EQ(show("port2").rows_size(), 1);
+    EXPECT_EQ(show("port2").rows(0).address(), "fd00::1");
+}
+
+/// Routes of both families over tables that nobody else reads.
+class RouteHandler : public testing::Test {
+  protected:
+    RouteHandler() {
+        routes_.next_hops().set_port(PortId{1}, {});
+        routes_.set(
+            *Prefix<V4>::parse("10.0.0.0/24"),
+            RouteSource::Connected,
+            Connected{.port = PortId{1}, .family = IpFamily::Ip4});
+        routes_.set(*Prefix<V4>::parse("0.0.0.0/0"), RouteSource::Static, Discard{});
+        routes_.set(
+            *Prefix<V4>::parse("192.0.2.0/24"),
+            RouteSource::EBgp,
+            Gateways{.addresses = {"10.0.0.1"_ip4}});
+        routes_.set(
+            *Prefix<V6>::parse("fd00::1/128"),
+            RouteSource::Workload,
+            Adjacency{.port = PortId{2}, .address = *Ip6::parse("fd00::1")});
+        routes_.commit([](bool) {});
+        serve_routes(dispatch_, routes_, port_name);
+    }
+
+    static pb::Request request(const std::string& prefix, const std::string& address) {
+        pb::Request request;
+        request.mutable_show_routes()->set_prefix(prefix);
+        request.mutable_show_routes()->set_address(address);
+        return request;
+    }
+
+    std::vector<std::string> prefixes(const std::string& within) {
+        std::vector<std::string> found;
+        for (const auto& frame : ask(dispatch_, request(within, ""))) {
+            for (const auto& row : frame.routes().rows()) {
+                found.push_back(row.prefix());
+            }
+        }
+        return found;
+    }
+
+    /// Frees at once: there are no workers.
+    struct NoReaders : Reclaimer {
+        void retire(std::function<void()> free) override { free(); }
+    };
+
+    NoReaders reclaimer_;
+    Lpm<V4> fib4_{reclaimer_};
+    Lpm<V6> fib6_{reclaimer_};
+    RouteTable routes_{fib4_, fib6_};
+    Dispatch dispatch_;
+};
+
+TEST_F(RouteHandler, SortsASmallTable) {
+    EXPECT_EQ(
+        prefixes(""),
+        (std::vector<std::string>{"0.0.0.0/0", "10.0.0.0/24", "192.0.2.0/24", "fd00::1/128"}));
+}
+
+TEST_F(RouteHandler, ListsWhatIsInsideAPrefix) {
+    EXPECT_EQ(prefixes("10.0.0.0/8"), std::vector<std::string>{"10.0.0.0/24"});
+    EXPECT_EQ(prefixes("fd00::/16"), std::vector<std::string>{"fd00::1/128"});
+}
+
+TEST_F(RouteHandler, TellsTheRouteOfAnAddressWithItsNextHopsPort) {
+    const auto row = ask_once(dispatch_, request("", "192.0.2.7")).routes().rows(0);
+    EXPECT_EQ(row.prefix(), "192.0.2.0/24");
+    EXPECT_EQ(row.source(), pb::Route::SOURCE_EBGP);
+    EXPECT_TRUE(row.active());
+    EXPECT_EQ(row.next_hops(0).address(), "10.0.0.1");
+    EXPECT_EQ(row.next_hops(0).port(), "port1");
+}
+
+TEST_F(RouteHandler, SaysThatNoRouteCoversAnAddress) {
+    const auto reply = ask_once(dispatch_, request("", "fd01::1"));
+    EXPECT_EQ(reply.error().code(), pb::Error::CODE_NOT_FOUND);
+}
+
+TEST_F(RouteHandler, RefusesWhatIsNoPrefixOrAddress) {
+    for (const auto& asked : {request("10.0.0.0/33", ""), request("", "10.0.0.300")}) {
+        EXPECT_EQ(ask_once(dispatch_, asked).error().code(), pb::Error::CODE_INVALID);
+    }
+}
+
+TEST_F(RouteHandler, ListsALargeTableCompletelyInBoundedFrames) {
+    constexpr std::uint32_t kRoutes = 20'000;
+    for (std::uint32_t i = 0; i < kRoutes; ++i) {
+        routes_.set(Prefix<V4>::host(Ip4{0x0a010000U + i}), RouteSource::Static, Discard{});
+    }
+    routes_.commit([](bool) {});
+    std::size_t rows = 0;
+    for (const auto& frame : ask(dispatch_, request("", ""))) {
+        EXPECT_LT(frame.routes().rows_size(), 4 * static_cast<int>(kRowsPerFrame));
+        rows += static_cast<std::size_t>(frame.routes().rows_size());
+    }
+    EXPECT_EQ(rows, routes_.size());
+}
+
+class PolicyHandler : public testing::Test {
+  protected:
+    PolicyHandler() {
+        acl::Program program;
+        program.origins = {{.tier = "default", .policy = "NetworkPolicy a/p", .rule = 1}};
+        acl::Rule rule;
+        rule.match.source.group = GroupId{7};
+        rule.action = acl::Action::Allow;
+        program.rules.assign(kRules, rule);
+        WorkloadView view;
+        view.workload.name = "a/b";
+        view.workload.ingress = std::make_shared<const acl::Program>(program);
+        view.workload.egress = std::make_shared<const acl::Program>();
+        endpoints_.push_back(view);
+        serve_policy(dispatch_, [this] { return endpoints_; }, [](GroupId) { return "has(role)"; });
+    }
+
+    static pb::Request request(const std::string& endpoint) {
+        pb::Request request;
+        request.mutable_show_policy()->set_endpoint(endpoint);
+        return request;
+    }
+
+    static constexpr std::size_t kRules = kRowsPerFrame + 1;
+    std::vector<WorkloadView> endpoints_;
+    Dispatch dispatch_;
+};
+
+TEST_F(PolicyHandler, TellsRulesWithTheirOrigin) {
+    const auto row = ask(dispatch_, request("a/b")).front().policy().rows(0);
+    EXPECT_EQ(row.endpoint(), "a/b");
+    EXPECT_EQ(row.direction(), pb::DIRECTION_INGRESS);
+    EXPECT_EQ(row.action(), "allow");
+    EXPECT_EQ(row.match(), "from of has(role)");
+    EXPECT_EQ(row.tier(), "default");
+    EXPECT_EQ(row.policy(), "NetworkPolicy a/p");
+    EXPECT_EQ(row.rule(), 1);
+}
+
+TEST_F(PolicyHandler, ListsAllRulesInSlices) {
+    std::size_t rows = 0;
+    for (const auto& frame : ask(dispatch_, request(""))) {
+        EXPECT_LE(frame.policy().rows_size(), static_cast<int>(kRowsPerFrame));
+        rows += static_cast<std::size_t>(frame.policy().rows_size());
+    }
+    EXPECT_EQ(rows, kRules);
+}
+
+TEST_F(PolicyHandler, KnowsNoOtherEndpoint) {
+    const auto reply = ask_once(dispatch_, request("a/c"));
+    EXPECT_EQ(reply.error().code(), pb::Error::CODE_NOT_FOUND);
+}
+
+/// A datastore of two tiers, one of them invalid.
+class TwoTiers : public policy::Datastore {
+  public:
+    [[nodiscard]] std::vector<policy::ObjectStatus> list(
+        std::optional<policy::Kind> kind) const override {
+        if (kind && *kind != policy::Kind::Tier) {
+            return {};
+        }
+        policy::ObjectStatus good;
+        good.key = {.kind = policy::Kind::Tier, .ns = {}, .name = "good"};
+        good.file = "t.yaml";
+        good.line = 3;
+        good.yaml = "kind: Tier\n";
+        policy::ObjectStatus bad = good;
+        bad.key.name = "bad";
+        bad.state = policy::ObjectState::StandIn;
+        bad.reason = "t.yaml:9: spec.order: 'x' is no number";
+        return {bad, good};
+    }
+
+    [[nodiscard]] std::vector<std::string> problems() const override {
+        return {"junk.yaml:1: not an object"};
+    }
+
+    [[nodiscard]] Result<std::vector<policy::Key>> put(std::string_view yaml) override {
+        if (yaml.empty()) {
+            return fail("nothing in it");
+        }
+        return std::vector<policy::Key>{{.kind = policy::Kind::Tier, .ns = {}, .name = "good"}};
+    }
+
+    [[nodiscard]] Result<void> remove(const policy::Key& key) override {
+        removed.push_back(to_string(key));
+        return key.name == "absent" ? fail("it does not exist") : Result<void>{};
+    }
+
+    std::vector<std::string> removed;
+};
+
+class ResourceHandler : public testing::Test {
+  protected:
+    ResourceHandler() { serve_resources(dispatch_, store_); }
+
+    pb::Response get(const std::string& kind, const std::string& name) {
+        pb::Request request;
+        request.mutable_get_resources()->set_kind(kind);
+        request.mutable_get_resources()->set_name(name);
+        return ask_once(dispatch_, request);
+    }
+
+    pb::ChangeList remove(const std::string& kind, const std::string& name) {
+        pb::Request request;
+        request.mutable_delete_resources()->set_kind(kind);
+        request.mutable_delete_resources()->set_name(name);
+        return ask_once(dispatch_, request).changes();
+    }
+
+    TwoTiers store_;
+    Dispatch dispatch_;
+};
+
+TEST_F(ResourceHandler, ListsInvalidObjectsWithTheReason) {
+    const auto list = get("Tier", "").resources();
+    ASSERT_EQ(list.rows_size(), 2);
+    EXPECT_EQ(list.rows(0).state(), pb::Resource::STATE_STAND_IN);
+    EXPECT_EQ(list.rows(0).problem(), "t.yaml:9: spec.order: 'x' is no number");
+    EXPECT_EQ(list.rows(1).state(), pb::Resource::STATE_VALID);
+    EXPECT_EQ(list.rows(1).origin(), "t.yaml:3");
+    EXPECT_EQ(list.rows(1).document(), "kind: Tier\n");
+}
+
+TEST_F(ResourceHandler, ShowsWhatIsNoObjectAmongAllKinds) {
+    const auto list = get("", "").resources();
+    ASSERT_EQ(list.rows_size(), 3);
+    EXPECT_EQ(list.rows(2).problem(), "junk.yaml:1: not an object");
+}
+
+TEST_F(ResourceHandler, FindsOneByName) {
+    EXPECT_EQ(get("Tier", "good").resources().rows_size(), 1);
+    EXPECT_EQ(get("Tier", "absent").error().code(), pb::Error::CODE_NOT_FOUND);
+    EXPECT_EQ(get("Tears", "").error().code(), pb::Error::CODE_INVALID);
+}
+
+TEST_F(ResourceHandler, AppliesFileByFile) {
+    pb::Request request;
+    request.mutable_apply_resources()->add_files()->set_name("empty.yaml");
+    auto& file = *request.mutable_apply_resources()->add_files();
+    file.set_name("good.yaml");
+    file.set_text("kind: Tier");
+    const auto changes = ask_once(dispatch_, request).changes();
+    ASSERT_EQ(changes.rows_size(), 2);
+    EXPECT_EQ(changes.rows(0).name(), "empty.yaml");
+    EXPECT_EQ(changes.rows(0).outcome(), pb::Change::OUTCOME_REFUSED);
+    EXPECT_EQ(changes.rows(0).problem(), "nothing in it");
+    EXPECT_EQ(changes.rows(1).outcome(), pb::Change::OUTCOME_APPLIED);
+}
+
+TEST_F(ResourceHandler, DeletesInTheDefaultNamespaceUnlessOneIsGiven) {
+    EXPECT_EQ(remove("NetworkPolicy", "p").rows(0).outcome(), pb::Change::OUTCOME_DELETED);
+    EXPECT_EQ(remove("Tier", "t").rows(0).outcome(), pb::Change::OUTCOME_DELETED);
+    EXPECT_EQ(store_.removed, (std::vector<std::string>{"NetworkPolicy default/p", "Tier t"}));
+}
+
+TEST_F(ResourceHandler, TellsWhyNothingWasDeleted) {
+    const auto changes = remove("Tier", "absent");
+    EXPECT_EQ(changes.rows(0).outcome(), pb::Change::OUTCOME_REFUSED);
+    EXPECT_EQ(changes.rows(0).problem(), "it does not exist");
+}
+
+TEST_F(ResourceHandler, DeletesWhatAFileHolds) {
+    pb::Request request;
+    auto& file = *request.mutable_delete_resources()->add_files();
+    file.set_name("t.yaml");
+    file.set_text(
+        "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {order: 1}\n");
+    const auto changes = ask_once(dispatch_, request).changes();
+    ASSERT_EQ(changes.rows_size(), 1);
+    EXPECT_EQ(store_.removed, std::vector<std::string>{"Tier t"});
+}
+
+}  // namespace
+}  // namespace vr::ctl
