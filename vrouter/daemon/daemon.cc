@@ -97,6 +97,7 @@ Result<void> Daemon::start() {
     if (auto started = start_policy(); !started) {
         return started;
     }
+    serve_commands();
     log::info("node {}: running, control socket {}", config_.node, config_.control_socket);
     return {};
 }

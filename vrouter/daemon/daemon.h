@@ -49,6 +49,7 @@ class Daemon {
     void add_static_routes();
     [[nodiscard]] Result<void> start_bgp();
     [[nodiscard]] Result<void> start_policy();
+    void serve_commands();
     void update_peers();
     void announce(const IpPrefix& prefix, bool up);
 
