@@ -23,15 +23,13 @@ import sys
 import tempfile
 import time
 
-import yaml
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
 from guest import Guest, kvm_works  # noqa: E402
 from network import Network  # noqa: E402
 from peers import Bird, Neighbor  # noqa: E402
 from process import wait_for  # noqa: E402
-from resources import network_policy, rule, workload_endpoint  # noqa: E402
+from resources import as_yaml, network_policy, rule, workload_endpoint  # noqa: E402
 from router import Router  # noqa: E402
 
 FABRIC_AS = 65000
@@ -91,7 +89,7 @@ def policy(*ports):
 def write_policy(*ports):
     """As a person would, in the watched directory of every host."""
     for host in HOSTS:
-        host.router.write_file(POLICY_FILE, yaml.safe_dump(policy(*ports), sort_keys=False))
+        host.router.write_file(POLICY_FILE, as_yaml(policy(*ports)))
 
 
 def start_fabric(story, network, directory, stack):

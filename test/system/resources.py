@@ -3,6 +3,8 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import yaml
+
 ALLOW_ALL_PROFILE = "projectcalico-default-allow"
 
 
@@ -53,3 +55,14 @@ def rule(action="Allow", protocol=None, ports=None, **match):
     if ports:
         written.setdefault("destination", {})["ports"] = list(ports)
     return written
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes what occurs twice twice: resource files know no aliases."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
+def as_yaml(document):
+    return yaml.dump(document, Dumper=_Plain, sort_keys=False)

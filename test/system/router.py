@@ -10,6 +10,7 @@ import subprocess
 
 import yaml
 
+from resources import as_yaml
 from process import Process, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -123,7 +124,7 @@ class Router:
         for document in documents:
             meta = document["metadata"]
             path = self.path_of(document["kind"], meta["name"], meta.get("namespace"))
-            self.write_file(path.name, yaml.safe_dump(document, sort_keys=False))
+            self.write_file(path.name, as_yaml(document))
 
     def remove(self, document):
         meta = document["metadata"]
@@ -177,7 +178,7 @@ class Router:
     def routes(self, prefix=None):
         """Prefix -> set of next hop addresses, of the routes in use."""
         rows = self.show("routes", *([prefix] if prefix else []))
-        return {r["prefix"]: {hop["address"] for hop in r["next_hops"]} for r in rows if r["selected"]}
+        return {r["prefix"]: {hop["address"] for hop in r["next_hops"]} for r in rows if r["active"]}
 
     # Waiting
 
@@ -194,7 +195,7 @@ class Router:
     def wait_no_route(self, prefix, seconds=10):
         self.wait(lambda: prefix not in self.routes(), seconds, f"no route to {prefix}")
 
-    def wait_endpoint(self, name, state="forwarding", seconds=10):
+    def wait_endpoint(self, name, state="ready", seconds=10):
         def there():
             return any(row["name"] == name and row["state"] == state for row in self.show("endpoints"))
 
