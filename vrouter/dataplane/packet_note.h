@@ -5,6 +5,7 @@
 
 #include <rte_mbuf.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include "vrouter/net/ids.h"
@@ -20,6 +21,8 @@ enum class Punt : std::uint8_t {
     NoRoute,    ///< answer with destination unreachable
     Resolve,    ///< resolve next hop, then send: the link header is not written yet
 };
+
+inline constexpr std::size_t kPuntKinds = 6;
 
 /// What a worker is to do with a packet of the control thread.
 enum class Inject : std::uint8_t {

@@ -32,8 +32,8 @@ PuntRing::~PuntRing() {
     close(event_);
 }
 
-bool PuntRing::push(rte_mbuf* packet) noexcept {
-    if (rte_ring_mp_enqueue(ring_, packet) != 0) {
+bool PuntRing::push(rte_mbuf* packet, unsigned reserve) noexcept {
+    if (rte_ring_free_count(ring_) <= reserve || rte_ring_mp_enqueue(ring_, packet) != 0) {
         return false;
     }
     // Pairs with arm(): either we see it armed, or the control thread sees the packet.

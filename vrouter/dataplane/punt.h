@@ -27,8 +27,8 @@ class PuntRing {
     PuntRing& operator=(PuntRing&&) = delete;
     ~PuntRing();
 
-    /// False when the ring is full; the packet stays the caller's.  Any worker.
-    [[nodiscard]] bool push(rte_mbuf* packet) noexcept;
+    /// False when less than `reserve` room is left; the packet stays the caller's.  Any worker.
+    [[nodiscard]] bool push(rte_mbuf* packet, unsigned reserve) noexcept;
 
     /// Takes up to packets.size() packets.  Control thread.
     [[nodiscard]] unsigned pop(std::span<rte_mbuf*> packets) noexcept;

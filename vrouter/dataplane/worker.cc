@@ -33,6 +33,15 @@ std::uint64_t mac_number(const Mac& mac) noexcept {
     return word;
 }
 
+/// How many packets of one in-port the control thread may get per tick.  Errors are few: icmp.h limits
+/// their rate further.
+constexpr std::uint16_t share(Punt why) noexcept {
+    return why == Punt::HopLimit || why == Punt::NoRoute ? 64 : 512;
+}
+
+/// Room in the punt ring that only link-local control packets may use.
+constexpr unsigned kControlReserve = 512;
+
 void nap(std::uint32_t microseconds) noexcept {
     const timespec wait{0, static_cast<long>(microseconds) * 1000};
     nanosleep(&wait, nullptr);
@@ -243,14 +252,16 @@ void Worker::consume(rte_mbuf* packet, PortId in) noexcept {
 void Worker::punt(rte_mbuf* packet, PortId in, Punt why, NextHopId next_hop) noexcept {
     PuntBudget& budget = punt_budget_[in.value()];
     if (budget.tick != now_) {
-        budget = {now_, 0};
+        budget = {now_, {}};
     }
-    if (++budget.used > kPuntsPerTick) {
+    std::uint16_t& used = budget.used[static_cast<std::size_t>(why)];
+    if (used == share(why)) {
         drop(packet, in, DropReason::PuntFull);
         return;
     }
+    ++used;
     note_of(packet) = {.port = in, .punt = why, .inject = {}, .next_hop = next_hop};
-    if (!punt_.push(packet)) {
+    if (!punt_.push(packet, why == Punt::LinkLocal ? 0 : kControlReserve)) {
         drop(packet, in, DropReason::PuntFull);
         return;
     }

@@ -114,12 +114,11 @@ class Worker {
     }
 
   private:
-    /// How many packets of one in-port the control thread may get per tick (250 ms).
-    static constexpr std::uint32_t kPuntsPerTick = 512;
-
+    /// What one in-port has used up of its share of the control thread in this tick (250 ms), by
+    /// reason: packets that want errors never take the place of ARP and neighbor discovery.
     struct PuntBudget {
         FlowTick tick = 0;
-        std::uint32_t used = 0;
+        std::array<std::uint16_t, kPuntKinds> used{};
     };
 
     unsigned poll(PollTarget target) noexcept;
