@@ -16,7 +16,8 @@
 
 namespace vr {
 
-/// Which datagram a fragment belongs to: RFC 791 3.2, RFC 8200 4.5 (with the protocol for both).
+/// Which datagram a fragment belongs to: RFC 791 3.2, RFC 8200 4.5 (where the protocol does not count:
+/// it is 0 here).
 template <Family F>
 struct FragmentKey {
     typename F::Addr source{};
@@ -31,6 +32,8 @@ struct FragmentKey {
 struct FragmentPorts {
     L4Port source;
     L4Port destination;
+    std::uint16_t headers = 0;  ///< bytes of the datagram that were read: nothing may overwrite them
+    std::uint8_t protocol = 0;
     std::uint8_t icmp_type = 0;
     std::uint8_t icmp_code = 0;
 };

@@ -21,27 +21,50 @@ namespace {
 
 /// Fragments: the first leaves its ports, later ones pick them up.
 template <Family F>
-void inherit_ports(const ParsedPacket<F>& parsed, PacketFacts& facts, Worker& worker) noexcept {
-    const FragmentKey<F> key{
-        parsed.source, parsed.destination, parsed.fragment_id, facts.protocol};
+DropReason inherit_ports(
+    const ParsedPacket<F>& parsed, PacketFacts& facts, Worker& worker) noexcept {
+    const std::uint8_t protocol = std::is_same_v<F, V4> ? facts.protocol : std::uint8_t{0};
+    const FragmentKey<F> key{parsed.source, parsed.destination, parsed.fragment_id, protocol};
     FragmentTable<F>& fragments = worker.fragments<F>();
     if (parsed.fragment_offset == 0) {
         fragments.remember(
             key,
-            {facts.source_port, facts.destination_port, facts.icmp_type, facts.icmp_code},
+            {.source = facts.source_port,
+             .destination = facts.destination_port,
+             .headers = parsed.fragment_headers,
+             .protocol = facts.protocol,
+             .icmp_type = facts.icmp_type,
+             .icmp_code = facts.icmp_code},
             worker.now());
-        return;
+        return DropReason::None;
     }
     const FragmentPorts* first = fragments.find(key, worker.now());
     if (first == nullptr) {
         facts.orphan = true;
-        return;
+        return DropReason::None;
     }
     facts.source_port = first->source;
     facts.destination_port = first->destination;
+    facts.protocol = first->protocol;
     facts.icmp_type = first->icmp_type;
     facts.icmp_code = first->icmp_code;
     facts.has_ports = has_l4_ports(facts.protocol);
+    return parsed.fragment_offset < first->headers ? DropReason::FragmentOverlap : DropReason::None;
+}
+
+/// Cuts a packet to its first `size` bytes, whatever segments the rest lies in.
+void cut_to(rte_mbuf* packet, std::uint32_t size) noexcept {
+    packet->pkt_len = size;
+    packet->nb_segs = 1;
+    rte_mbuf* last = packet;
+    while (last->data_len < size && last->next != nullptr) {
+        size -= last->data_len;
+        last = last->next;
+        ++packet->nb_segs;
+    }
+    last->data_len = static_cast<std::uint16_t>(size);
+    rte_pktmbuf_free(last->next);
+    last->next = nullptr;
 }
 
 }  // namespace
@@ -66,7 +89,11 @@ void parse(Batch<F>& batch, Worker& worker) noexcept {
         PacketFacts& facts = batch.facts[i];
         facts = parsed.facts;
         if (facts.fragment) [[unlikely]] {
-            inherit_ports(parsed, facts, worker);
+            if (const DropReason overlap = inherit_ports(parsed, facts, worker);
+                overlap != DropReason::None) {
+                drop(batch, i, overlap, worker);
+                continue;
+            }
         }
         if (facts.icmp_error) [[unlikely]] {
             batch.quoted[i] = parsed.quoted;
@@ -77,7 +104,7 @@ void parse(Batch<F>& batch, Worker& worker) noexcept {
             continue;
         }
         if (length != facts.length) [[unlikely]] {
-            rte_pktmbuf_trim(packet, static_cast<std::uint16_t>(length - facts.length));
+            cut_to(packet, static_cast<std::uint32_t>(sizeof(EthernetHeader)) + facts.length);
         }
     }
 }

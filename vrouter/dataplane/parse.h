@@ -23,8 +23,9 @@ struct ParsedPacket {
     PacketFacts facts;
     std::uint32_t fragment_id = 0;
     std::uint16_t fragment_offset = 0;  ///< in bytes; facts.fragment says whether it is a fragment
+    std::uint16_t fragment_headers = 0; ///< first fragment: bytes up to its transport header's end
     bool neighbor_discovery = false;    ///< ICMPv6 133-137: for the control thread
-    FlowKey<F> quoted;                  ///< facts.icmp_error: the packet that the error is about
+    FlowKey<F> quoted;                  ///< facts.icmp_error: what the error is about; all zero: unknown
 };
 
 /// Protocols whose header begins with a source and a destination port.

@@ -18,7 +18,7 @@ struct L4 {
 };
 
 template <Family F>
-DropReason parse_quoted(Bytes quoted, FlowKey<F>& key) noexcept;
+FlowKey<F> quoted_flow(Bytes quoted) noexcept;
 
 /// ICMP types that report an error about a quoted packet: RFC 792, RFC 4443 2.1.
 template <Family F>
@@ -36,6 +36,8 @@ DropReason parse_icmp(Bytes l4, ParsedPacket<F>& parsed) noexcept {
     if (l4.size() < sizeof(IcmpHeader)) {
         return DropReason::MalformedL4;
     }
+    parsed.fragment_headers =
+        static_cast<std::uint16_t>(parsed.fragment_headers + sizeof(IcmpHeader));
     facts.icmp_type = l4[0];
     facts.icmp_code = l4[1];
     const L4Port id{load_be<std::uint16_t>(&l4[4])};
@@ -45,7 +47,7 @@ DropReason parse_icmp(Bytes l4, ParsedPacket<F>& parsed) noexcept {
         facts.destination_port = id;
     } else if (is_icmp_error<F>(facts.icmp_type)) {
         facts.icmp_error = true;
-        return parse_quoted<F>(l4.subspan(sizeof(IcmpHeader)), parsed.quoted);
+        parsed.quoted = quoted_flow<F>(l4.subspan(sizeof(IcmpHeader)));
     }
     return DropReason::None;
 }
@@ -69,6 +71,7 @@ DropReason parse_l4(const L4& l4, ParsedPacket<F>& parsed) noexcept {
         if (l4.bytes.size() < need) [[unlikely]] {
             return DropReason::MalformedL4;
         }
+        parsed.fragment_headers = static_cast<std::uint16_t>(parsed.fragment_headers + need);
         facts.source_port = L4Port{load_be<std::uint16_t>(&l4.bytes[0])};
         facts.destination_port = L4Port{load_be<std::uint16_t>(&l4.bytes[2])};
         facts.has_ports = true;
@@ -155,7 +158,7 @@ DropReason check_addresses(Ip4 source, Ip4 destination) noexcept {
 struct FragmentHeader {
     std::uint16_t offset = 0;
     std::uint32_t id = 0;
-    bool present = false;
+    const std::uint8_t* part = nullptr;  ///< the fragment's part of the datagram; null: no fragment
     bool more = false;
 };
 
@@ -175,14 +178,14 @@ DropReason skip_extensions(L4& l4, FragmentHeader& fragment) noexcept {
         }
         std::size_t size = (l4.bytes[1] + 1U) * 8U;
         if (l4.protocol == ipproto::kFragment) {
-            if (fragment.present) {
+            if (fragment.part != nullptr) {
                 return DropReason::MalformedIp;
             }
             const std::uint16_t word = load_be<std::uint16_t>(&l4.bytes[2]);
             fragment = {
                 static_cast<std::uint16_t>(word & 0xfff8U),
                 load_be<std::uint32_t>(&l4.bytes[4]),
-                true,
+                l4.bytes.data() + 8,
                 (word & 1U) != 0};
             size = 8;
         }
@@ -215,8 +218,9 @@ DropReason parse_header(Bytes bytes, std::size_t length, ParsedPacket<V6>& parse
     FragmentHeader fragment;
     const DropReason reason = skip_extensions(l4, fragment);
     // An atomic fragment (offset 0, no more) is a whole packet: RFC 6946.
-    if (fragment.present && (fragment.offset != 0 || fragment.more)) {
+    if (fragment.part != nullptr && (fragment.offset != 0 || fragment.more)) {
         facts.fragment = true;
+        parsed.fragment_headers = static_cast<std::uint16_t>(l4.bytes.data() - fragment.part);
         parsed.fragment_offset = fragment.offset;
         parsed.fragment_id = fragment.id;
     }
@@ -234,16 +238,17 @@ DropReason check_addresses(Ip6 source, Ip6 destination) noexcept {
     return DropReason::None;
 }
 
-/// The flow of the packet inside an ICMP error, which must show addresses and ports.
+/// The flow of the packet inside an ICMP error.  Where addresses and ports are not shown, the key of
+/// no flow: a router forwards such errors all the same.
 template <Family F>
-DropReason parse_quoted(Bytes quoted, FlowKey<F>& key) noexcept {
+FlowKey<F> quoted_flow(Bytes quoted) noexcept {
     ParsedPacket<F> inner;
     L4 l4;
     const DropReason reason = parse_header<Check::Quoted>(quoted, 0, inner, l4);
-    if (reason != DropReason::None || l4.bytes.size() < 8) {
-        return DropReason::MalformedL4;
+    if (reason != DropReason::None || l4.bytes.size() < 8 || inner.fragment_offset != 0) {
+        return {};
     }
-    key = {inner.source, inner.destination, {}, {}, l4.protocol};
+    FlowKey<F> key{inner.source, inner.destination, {}, {}, l4.protocol};
     if (has_l4_ports(l4.protocol)) {
         key.source_port = L4Port{load_be<std::uint16_t>(&l4.bytes[0])};
         key.destination_port = L4Port{load_be<std::uint16_t>(&l4.bytes[2])};
@@ -252,7 +257,7 @@ DropReason parse_quoted(Bytes quoted, FlowKey<F>& key) noexcept {
     } else if (is_echo_reply(l4.protocol, l4.bytes[0])) {
         key.destination_port = L4Port{load_be<std::uint16_t>(&l4.bytes[4])};
     }
-    return DropReason::None;
+    return key;
 }
 
 }  // namespace
