@@ -72,7 +72,7 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
     {DropReason::NoRoute, "no_route", "no route covers the destination"},
     {DropReason::Discarded, "discarded", "a discard route covers the destination"},
     {DropReason::FlowInvalid, "flow_invalid", "SYN-ACK, FIN, RST or ICMP error without a known flow"},
-    {DropReason::FlowMoved, "flow_moved", "the flow was allowed between other endpoints; its next packet is judged anew"},
+    {DropReason::FlowMoved, "flow_moved", "the flow was allowed between other endpoints than those it came from and goes to"},
     {DropReason::FlowTableFull, "flow_table_full", "no room to remember a newly allowed flow"},
     {DropReason::EgressDenied, "egress_denied", "policy of the sending endpoint"},
     {DropReason::IngressDenied, "ingress_denied", "policy of the receiving endpoint"},

@@ -70,19 +70,48 @@ void advance(FlowEntry<F>& flow, const PacketFacts& facts, bool reply, FlowTick 
     }
 }
 
-/// Whether a hit belongs between the endpoints that this packet goes between.  An ICMP error goes to
-/// the sender of the packet that it quotes, and may come from any router on the way.
+/// Of ICMP only echo has flows, and each of its two messages goes one way.  Without this a request, or
+/// any other message where the identifier is 0, would pass as the reply.
+bool may_belong(const PacketFacts& facts, bool reply) noexcept {
+    const bool icmp = facts.protocol == ipproto::kIcmp || facts.protocol == ipproto::kIcmp6;
+    if (!icmp || facts.icmp_error) [[likely]] {
+        return true;
+    }
+    return reply ? is_echo_reply(facts.protocol, facts.icmp_type)
+                 : is_echo_request(facts.protocol, facts.icmp_type);
+}
+
+/// How a packet stands to the flow that it claims to belong to.
+enum class Fit : std::uint8_t {
+    Belongs,
+    Foreign,  ///< from a place where the flow's sender is not: says nothing about the flow
+    Moved,    ///< one of the flow's addresses is at another endpoint now
+};
+
+/// An ICMP error goes to the sender of the packet that it quotes, and may come from any router on the
+/// way.
 template <Family F>
-bool between_same_endpoints(
-    const FlowHit<F>& hit,
-    const PacketFacts& facts,
-    PortId in,
-    PortId out) noexcept {
+Fit fit(const Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
+    const PacketFacts& facts = batch.facts[i];
+    const Tables& tables = worker.tables();
     const FlowEntry<F>& flow = *hit.entry;
+    const PortId in = side(tables, batch.in);
     const bool against = hit.reply != facts.icmp_error;
     const PortId sender = against ? flow.to : flow.from;
     const PortId receiver = against ? flow.from : flow.to;
-    return receiver == out && (sender == in || (facts.icmp_error && in == PortId{}));
+    // The host's flows were not policed: nobody else may send on them in its name.
+    const bool host_only = flow.from_host && !against;
+    if (receiver == out && (sender == in || (facts.icmp_error && in == PortId{})) &&
+        (!host_only || batch.in_port->kind == PortKind::Host)) [[likely]] {
+        return facts.icmp_error && batch.destination[i] != batch.quoted[i].source ? Fit::Foreign
+                                                                                  : Fit::Belongs;
+    }
+    if (facts.icmp_error) {
+        return Fit::Foreign;
+    }
+    const std::uint32_t back = worker.shared().routes<F>().lookup(batch.source[i]);
+    const bool sender_moved = sender != in && side(tables, tables.next_hops[back].port) == in;
+    return receiver != out || sender_moved ? Fit::Moved : Fit::Foreign;
 }
 
 template <Family F>
@@ -90,10 +119,8 @@ void on_hit(Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Work
     const PacketFacts& facts = batch.facts[i];
     const Tables& tables = worker.tables();
     FlowEntry<F>& flow = *hit.entry;
-    if (!between_same_endpoints(hit, facts, side(tables, batch.in), out) ||
-        (facts.icmp_error && batch.destination[i] != batch.quoted[i].source)) [[unlikely]] {
-        // An error message that lies about its flow must not end that flow.
-        if (!facts.icmp_error) {
+    if (const Fit how = fit(batch, i, hit, out, worker); how != Fit::Belongs) [[unlikely]] {
+        if (how == Fit::Moved) {
             flow.state.store(FlowState::Dead, std::memory_order_relaxed);
         }
         drop(batch, i, facts.icmp_error ? DropReason::FlowInvalid : DropReason::FlowMoved, worker);
@@ -158,7 +185,7 @@ void track(Batch<F>& batch, Worker& worker) noexcept {
     for (unsigned n = 0; n < count; ++n) {
         const unsigned i = index[n];
         const FlowHit<F>& hit = hits[n];
-        if (hit.entry == nullptr) {
+        if (hit.entry == nullptr || !may_belong(batch.facts[i], hit.reply)) {
             on_miss(batch, i, worker);
         } else if (begins_anew(*hit.entry, batch.facts[i])) [[unlikely]] {
             hit.entry->state.store(FlowState::Dead, std::memory_order_relaxed);
