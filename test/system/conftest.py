@@ -20,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from fast_guest import FastGuest  # noqa: E402
 from guest import Guest  # noqa: E402
 from network import Network  # noqa: E402
+from rack import Rack  # noqa: E402
 from router import BUILD, Router  # noqa: E402
 from wire import Wire  # noqa: E402
 
@@ -149,3 +150,16 @@ def wire(cleanup):
         return opened
 
     return make
+
+
+@pytest.fixture
+def rack(network, directory, make_router):
+    """One host and its link to the fabric, static routes between them; the router is not started."""
+    return Rack(network, directory, make_router)
+
+
+@pytest.fixture
+def racks(network, directory, make_router):
+    """Two hosts on one fabric."""
+    first = Rack(network, directory, make_router)
+    return [first, Rack(network, directory, make_router, first.fabric, 2)]

@@ -8,30 +8,24 @@ SPDX-License-Identifier: Apache-2.0
 
 import subprocess
 
-from network import Namespace
+from namespace_guest import NamespaceGuest
 from process import Process
 
 
-class FastGuest:
+class FastGuest(NamespaceGuest):
     def __init__(self, network, directory, name, socket_path, mac, addresses=(), gateways=(), **options):
-        self.directory = directory
-        self.name = name
+        super().__init__(network, directory, name, mac)
         self.socket_path = socket_path
         self.listen = options.pop("listen", False)
         self.queues = options.pop("queues", 1)
         self.lcores = options.pop("lcores", "0,1")
         self.virtio = options.pop("virtio", "")  # further net_virtio_user arguments: ",packed_vq=1"
         assert not options, f"unknown options: {', '.join(options)}"
-        self.namespace: Namespace = network.namespace(name)
         network.link(self.namespace, "eth0", self.namespace, "behind")
         self.namespace.hand_over("behind")
         self.namespace.sh("ip", "link", "set", "dev", "eth0", "down", "address", mac)
         self.namespace.sh("ip", "link", "set", "dev", "eth0", "up")
-        self.namespace.add_address("eth0", *addresses)
-        for gateway in gateways:
-            self.namespace.sh("ip", "route", "add", gateway, "dev", "eth0")
-            self.namespace.sh("ip", "route", "add", "default", "via", gateway, "dev", "eth0")
-        self.mac = mac
+        self.configure(addresses, gateways)
         self.process = None
 
     def start(self, seconds=10):
@@ -55,24 +49,6 @@ class FastGuest:
         """A command to testpmd's own prompt."""
         self.process.child.stdin.write(f"{line}\n".encode())
         self.process.child.stdin.flush()
-
-    def run(self, *words, **options):
-        return self.namespace.sh(*words, **options)
-
-    def reaches(self, address, seconds=1):
-        return "1 received" in self.run("ping", "-c", 1, "-W", seconds, address, check=False)
-
-    def opens(self, address, port, seconds=1):
-        """Whether a TCP connection comes about."""
-        script = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3]))"
-        with_status = f'/usr/bin/python3 -c "{script}" {address} {port} {seconds} 2>/dev/null && echo yes || true'
-        return self.run("sh", "-c", with_status).strip() == "yes"
-
-    def listen_tcp(self, *ports):
-        """Accepts TCP connections on ports in the background until the namespace goes."""
-        for port in ports:
-            log = self.directory / f"{self.name}.listen-{port}.log"
-            Process(["socat", f"TCP6-LISTEN:{port},fork,reuseaddr,ipv6only=0", "/dev/null"], log, self.namespace)
 
     def kill(self):
         self.process.kill()

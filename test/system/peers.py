@@ -28,6 +28,7 @@ class Neighbor:
     multihop: bool = False
     hold_time: int = 9
     reflector_client: bool = False
+    password: str = ""
 
     def __post_init__(self):
         self.families = self.families or (family_of(self.address),)
@@ -120,6 +121,8 @@ class Bird(Peer):
             yield "  passive;"
         if neighbor.reflector_client:
             yield "  rr client;"
+        if neighbor.password:
+            yield f'  password "{neighbor.password}";'
         for family in neighbor.families:
             hop = f"next hop address {self.next_hops[family]};" if family in self.next_hops else "next hop self;"
             yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} }};"
@@ -173,6 +176,8 @@ class Frr(Peer):
                 lines.append(f" neighbor {n.address} passive")
             if n.multihop:
                 lines.append(f" neighbor {n.address} disable-connected-check")
+            if n.password:
+                lines.append(f" neighbor {n.address} password {n.password}")
         for family in (4, 6):
             lines.append(f" address-family ipv{family} unicast")
             lines += [f"  network {network}" for network in self.networks if family_of(network) == family]
@@ -181,7 +186,12 @@ class Frr(Peer):
                     lines.append(f"  neighbor {n.address} activate")
                     if n.reflector_client:
                         lines.append(f"  neighbor {n.address} route-reflector-client")
+                    if family in self.next_hops:
+                        lines.append(f"  neighbor {n.address} route-map next-hop{family} out")
             lines.append(" exit-address-family")
+        for family, word in ((4, "ip next-hop"), (6, "ipv6 next-hop global")):
+            if family in self.next_hops:
+                lines += [f"route-map next-hop{family} permit 10", f" set {word} {self.next_hops[family]}"]
         return "\n".join(lines) + "\n"
 
     def start(self):
@@ -219,7 +229,7 @@ class Gobgp(Peer):
     def configuration(self):
         def session(n):
             return {
-                "config": {"neighbor-address": n.address, "peer-as": n.asn},
+                "config": {"neighbor-address": n.address, "peer-as": n.asn, "auth-password": n.password},
                 "transport": {"config": {"passive-mode": n.passive}},
                 "ebgp-multihop": {"config": {"enabled": n.multihop, "multihop-ttl": 64 if n.multihop else 0}},
                 "timers": {"config": {"connect-retry": 1, "hold-time": n.hold_time, "idle-hold-time-after-reset": 1}},

@@ -7,17 +7,19 @@ import concurrent.futures
 
 
 def matrix(sources, destinations, port=None):
-    """{(source name, address): reached} of every pair, asked from all sources at the same time.
+    """{(source name, address): reached} of every pair, all asked at the same time.
 
     sources: guests with .name, .reaches() and .opens().  destinations: addresses.
     """
+    pairs = [(source, destination) for source in sources for destination in destinations]
 
-    def row(source):
-        return [source.opens(d, port) if port else source.reaches(d) for d in destinations]
+    def ask(pair):
+        source, destination = pair
+        return source.opens(destination, port) if port else source.reaches(destination)
 
-    with concurrent.futures.ThreadPoolExecutor(len(sources)) as pool:
-        rows = list(pool.map(row, sources))
-    return {(s.name, d): reached for s, r in zip(sources, rows) for d, reached in zip(destinations, r)}
+    with concurrent.futures.ThreadPoolExecutor(len(pairs)) as pool:
+        reached = list(pool.map(ask, pairs))
+    return {(source.name, destination): yes for (source, destination), yes in zip(pairs, reached)}
 
 
 def check(sources, destinations, allowed, port=None):

@@ -66,3 +66,12 @@ class _Plain(yaml.SafeDumper):
 
 def as_yaml(document):
     return yaml.dump(document, Dumper=_Plain, sort_keys=False)
+
+
+def tier(name, order=None, default_action="Deny"):
+    return resource("Tier", name, {"defaultAction": default_action, **({"order": order} if order is not None else {})})
+
+
+def profile(name, ingress=(), egress=(), labels=None):
+    spec = {"ingress": list(ingress), "egress": list(egress)}
+    return resource("Profile", name, {**spec, **({"labelsToApply": labels} if labels else {})})

@@ -88,8 +88,11 @@ class Router:
 
     def start(self, seconds=15):
         self.launch()
-        self.process.wait_for(self.answers, seconds, f"{self} answers on its control socket")
+        self.wait_ready(seconds)
         return self
+
+    def wait_ready(self, seconds=15):
+        self.process.wait_for(self.answers, seconds, f"{self} answers on its control socket")
 
     def answers(self):
         return self.control_socket.exists() and self.ctl_status("show", "version")[0] == 0
@@ -160,9 +163,12 @@ class Router:
     def show(self, *words):
         return self.ask("show", *words)
 
-    def trace(self, source, destination, protocol, port=0, **options):
-        """The trace of a packet from endpoint or port `source`: {steps, verdict, ...}."""
-        words = ["trace", "--from", source, "-d", destination, "-p", protocol, "--dport", port]
+    def trace(self, origin, destination, protocol, port=0, **options):
+        """The trace of a packet from endpoint or port `origin`: {steps, verdict, ...}.
+
+        options: words of `vrouterctl trace`, such as source or icmp_type.
+        """
+        words = ["trace", "--from", origin, "-d", destination, "-p", protocol, "--dport", port]
         for name, value in options.items():
             words += [f"--{name.replace('_', '-')}", value]
         status, output = self.ctl_status(*words, "--json")

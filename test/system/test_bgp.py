@@ -3,54 +3,285 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import socket
+import struct
+
 import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
-from rack import FABRIC, ROUTER, Rack, Workload
+from process import wait_for
+from rack import FABRIC, ROUTER, Rack
+from wire import inside
 
-OUTSIDE = ["172.16.0.0/16", "fd01::/32"]
+OUTSIDE = {4: "172.16.0.0/16", 6: "fd01::/32"}
+LATER = {4: "172.17.0.0/16", 6: "fd02::/32"}
 KINDS = [Bird, Frr, Gobgp]
+OWN_AS, OTHER_AS = 64512, 65000
+FAMILIES = (4, 6)
 
 
 @pytest.fixture
-def rack(network, make_router):
-    return Rack(network, make_router, routes=False)
+def rack(network, directory, make_router):
+    return Rack(network, directory, make_router, routes=False)
 
 
-def start_peer(rack, make_peer, kind, asn, router_asn):
-    rack.router.set_bgp(router_asn, ROUTER[4], {FABRIC[4]: asn, FABRIC[6]: asn})
-    neighbors = [Neighbor(ROUTER[4], router_asn), Neighbor(ROUTER[6], router_asn)]
-    return make_peer(kind, rack.fabric, asn, FABRIC[4], neighbors, OUTSIDE, next_hops=FABRIC).start()
+def configure(rack, asn=OTHER_AS, over=4, **options):
+    """One neighbor, both families on it."""
+    neighbor = {"address": FABRIC[over], "as": asn, "next_hop4": ROUTER[4], "next_hop6": ROUTER[6], **options}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], [neighbor])
 
 
+def make(make_peer, kind, rack, asn=OTHER_AS, over=4, **options):
+    """The other end of that session."""
+    neighbor = Neighbor(ROUTER[over], options.pop("router_asn", OWN_AS), families=FAMILIES, **options)
+    return make_peer(kind, rack.fabric, asn, FABRIC[4], [neighbor], OUTSIDE.values(), next_hops=FABRIC)
+
+
+def announce(peer, prefix):
+    peer.networks.append(prefix)
+    if isinstance(peer, Bird):
+        peer.reconfigure()
+    elif isinstance(peer, Frr):
+        peer.order(f"router bgp {peer.asn}", *family_lines(prefix), f"network {prefix}")
+    else:
+        peer.announce(prefix)
+
+
+def withdraw(peer, prefix):
+    peer.networks.remove(prefix)
+    if isinstance(peer, Bird):
+        peer.reconfigure()
+    elif isinstance(peer, Frr):
+        peer.order(f"router bgp {peer.asn}", *family_lines(prefix), f"no network {prefix}")
+    else:
+        peer.withdraw(prefix)
+
+
+def family_lines(prefix):
+    return [f"address-family ipv{6 if ':' in prefix else 4} unicast"]
+
+
+def check_routes(rack, peer, workload):
+    for family, own in zip(FAMILIES, workload.addresses):
+        rack.router.wait_route(OUTSIDE[family], FABRIC[family])
+        peer.wait_route(own, ROUTER[family])
+
+
+@pytest.mark.parametrize("over", FAMILIES, ids=["over ipv4", "over ipv6"])
+@pytest.mark.parametrize("asn", [OTHER_AS, OWN_AS], ids=["ebgp", "ibgp"])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("asn", [65000, 64512], ids=["ebgp", "ibgp"])
-def test_routes_go_both_ways(rack, make_peer, kind, asn):
-    vm = Workload(1)
-    peer = start_peer(rack, make_peer, kind, asn, 64512)
-    rack.start(vm)
-    for family in (4, 6):
-        rack.router.wait_established(FABRIC[family])
-        rack.router.wait_route(OUTSIDE[0 if family == 4 else 1], FABRIC[family])
-        peer.wait_route(vm.addresses[0 if family == 4 else 1], ROUTER[family])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_removed_endpoint_is_withdrawn(rack, make_peer, kind):
-    vm = Workload(1)
-    peer = start_peer(rack, make_peer, kind, 65000, 64512)
-    rack.start(vm)
-    peer.wait_route(vm.addresses[0])
-    peer.wait_route(vm.addresses[1])
-    rack.router.remove(vm.endpoint())
-    peer.wait_no_route(vm.addresses[0])
-    peer.wait_no_route(vm.addresses[1])
-
-
-def test_routes_of_a_dead_peer_go(rack, make_peer):
-    peer = start_peer(rack, make_peer, Bird, 65000, 64512)
-    rack.start()
-    rack.router.wait_route(OUTSIDE[0])
-    peer.stop()
-    rack.router.wait_no_route(OUTSIDE[0])
+def test_routes_of_both_families_go_both_ways(rack, make_peer, kind, asn, over):
+    configure(rack, asn, over)
+    peer = make(make_peer, kind, rack, asn, over)
     peer.start()
-    rack.router.wait_route(OUTSIDE[0])
+    rack.start(rack.workload(1))
+    rack.router.wait_established(FABRIC[over])
+    check_routes(rack, peer, rack.workload(1))
+    session = rack.router.show("bgp", FABRIC[over])[0]
+    assert session["kind"] == ("ibgp" if asn == OWN_AS else "ebgp")
+    assert session["remote_asn"] == asn
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_workloads_routes_come_and_go_with_its_endpoint(rack, make_peer, kind):
+    configure(rack)
+    peer = make(make_peer, kind, rack)
+    peer.start()
+    staying, leaving = rack.workload(1), rack.workload(2)
+    rack.start(staying)
+    check_routes(rack, peer, staying)
+    rack.router.put(leaving.endpoint())
+    for prefix in leaving.addresses:
+        peer.wait_route(prefix)
+    rack.router.remove(leaving.endpoint())
+    for prefix in leaving.addresses:
+        peer.wait_no_route(prefix)
+    assert all(prefix in peer.routes(family) for family, prefix in zip(FAMILIES, staying.addresses))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learnt_routes_follow_the_peer(rack, make_peer, kind):
+    configure(rack)
+    peer = make(make_peer, kind, rack)
+    peer.start()
+    rack.start()
+    rack.router.wait_established(FABRIC[4])
+    for family in FAMILIES:
+        announce(peer, LATER[family])
+        rack.router.wait_route(LATER[family], FABRIC[family])
+    for family in FAMILIES:
+        withdraw(peer, LATER[family])
+        rack.router.wait_no_route(LATER[family])
+    assert set(OUTSIDE.values()) <= set(rack.router.routes())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_routes_of_a_restarted_peer_go_and_return(rack, make_peer, kind):
+    configure(rack)
+    peer = make(make_peer, kind, rack)
+    peer.start()
+    rack.start(rack.workload(1))
+    check_routes(rack, peer, rack.workload(1))
+    peer.stop()
+    for prefix in OUTSIDE.values():
+        rack.router.wait_no_route(prefix)
+    peer.start()
+    check_routes(rack, peer, rack.workload(1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_routes_of_a_crashed_peer_go_when_its_hold_time_ends(rack, make_peer, kind):
+    configure(rack, hold_time=3)
+    peer = make(make_peer, kind, rack, hold_time=3)
+    peer.start()
+    rack.start()
+    rack.router.wait_route(OUTSIDE[4])
+    rack.fabric.sh("ip", "link", "set", "dev", rack.downlink, "down")
+    rack.router.wait_no_route(OUTSIDE[4])
+    rack.router.wait_no_route(OUTSIDE[6])
+    assert "hold" in rack.router.show("bgp", FABRIC[4])[0]["last_error"].lower()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_wrong_as_is_told_and_no_session_comes_up(rack, make_peer, kind):
+    configure(rack, asn=OTHER_AS)
+    peer = make(make_peer, kind, rack, asn=OTHER_AS + 1)
+    peer.start()
+    rack.start()
+
+    def told():
+        return "AS" in rack.router.show("bgp", FABRIC[4])[0]["last_error"]
+
+    wait_for(told, 10, "the wrong AS is in 'show bgp'")
+    assert rack.router.bgp_state(FABRIC[4]) != "established"
+    assert OUTSIDE[4] not in rack.router.routes()
+
+
+def md5_works():
+    """Whether the kernel signs TCP segments (CONFIG_TCP_MD5SIG)."""
+    tcp_md5sig = 14
+    with socket.socket() as probe:
+        address = struct.pack("=HH4s120x", socket.AF_INET, 0, socket.inet_aton("192.0.2.1"))
+        try:
+            probe.setsockopt(socket.IPPROTO_TCP, tcp_md5sig, address + struct.pack("=BBHi80s", 0, 0, 6, 0, b"secret"))
+            return True
+        except OSError:
+            return False
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.skipif(not md5_works(), reason="this kernel has no TCP MD5 signatures (CONFIG_TCP_MD5SIG)")
+def test_session_with_a_password(rack, make_peer, kind):
+    configure(rack, password="secret")
+    peer = make(make_peer, kind, rack, password="secret")
+    peer.start()
+    rack.start(rack.workload(1))
+    check_routes(rack, peer, rack.workload(1))
+
+
+@pytest.mark.skipif(not md5_works(), reason="this kernel has no TCP MD5 signatures (CONFIG_TCP_MD5SIG)")
+def test_wrong_password_leaves_other_sessions_alone(rack, make_peer):
+    right = {"address": FABRIC[6], "as": OTHER_AS}
+    wrong = {"address": FABRIC[4], "as": OTHER_AS, "password": "secret"}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], [wrong, right])
+    sessions = [Neighbor(ROUTER[4], OWN_AS, password="wrong"), Neighbor(ROUTER[6], OWN_AS)]
+    make_peer(Bird, rack.fabric, OTHER_AS, FABRIC[4], sessions, OUTSIDE.values()).start()
+    rack.start()
+    rack.router.wait_route(OUTSIDE[6])
+    assert rack.router.bgp_state(FABRIC[4]) != "established"
+    assert OUTSIDE[4] not in rack.router.routes()
+
+
+# Bad neighbors
+
+RUDE = "192.0.2.200"
+MARKER = b"\xff" * 16
+
+
+def message(kind, body=b""):
+    return MARKER + struct.pack(">HB", 19 + len(body), kind) + body
+
+
+def open_message(asn=OTHER_AS, hold_time=90):
+    return message(1, struct.pack(">BHH4sB", 4, asn, hold_time, socket.inet_aton(RUDE), 0))
+
+
+def messages(answer):
+    """Type and body of each message in what a speaker said."""
+    while len(answer) >= 19:
+        length, kind = struct.unpack(">HB", answer[16:19])
+        yield kind, answer[19:length]
+        answer = answer[length:]
+
+
+NOTIFICATION = 3
+KEEPALIVE = message(4)
+GREETING = open_message() + KEEPALIVE
+# What is said, and code and subcode of the NOTIFICATION that answers it (RFC 4271 6, RFC 6608).
+GARBAGE = {
+    "http": (b"GET / HTTP/1.1\r\nHost: router\r\n\r\n", (1, 1)),
+    "zeros": (b"\0" * 4096, (1, 1)),
+    "unknown message type": (MARKER + struct.pack(">HB", 19, 9), (1, 3)),
+    "message too short": (MARKER + struct.pack(">HB", 18, 1), (1, 2)),
+    "message too long": (MARKER + struct.pack(">HB", 65535, 2) + b"\0" * 5000, (1, 2)),
+    "open of version 3": (message(1, struct.pack(">BHH4sB", 3, OTHER_AS, 90, socket.inet_aton(RUDE), 0)), (2, 1)),
+    "open with broken parameters": (
+        message(1, struct.pack(">BHH4sB", 4, OTHER_AS, 90, b"\1\1\1\1", 9) + b"\2\377"),
+        (2, 0),
+    ),
+    "open with hold time 1": (open_message(hold_time=1), (2, 6)),
+    "open without a router id": (message(1, struct.pack(">BHH4sB", 4, OTHER_AS, 90, b"\0" * 4, 0)), (2, 3)),
+    "update before open": (message(2, b"\0\0\0\0"), (5, 1)),
+    "second open": (GREETING + open_message(), (5, 3)),
+    "update longer than itself": (GREETING + message(2, struct.pack(">H", 500) + b"\0\0"), (3, 1)),
+    "attributes longer than the update": (GREETING + message(2, struct.pack(">HH", 0, 500) + b"\x40\1\1\0"), (3, 1)),
+    "prefix of 77 bits": (GREETING + message(2, struct.pack(">HHB", 0, 0, 77) + b"\1" * 10), (3, 10)),
+    "silence after half a header": (MARKER[:9], None),
+}
+
+
+def rude_visit(rack, garbage):
+    """Says `garbage` on the BGP port, then hangs up; returns what the router answered."""
+    answer = b""
+    with inside(rack.fabric):
+        connection = socket.create_connection((ROUTER[4], 179), 5, (RUDE, 0))
+    with connection:
+        connection.settimeout(0.3)
+        try:
+            connection.sendall(garbage)
+            connection.shutdown(socket.SHUT_WR)
+            while chunk := connection.recv(4096):
+                answer += chunk
+        except (TimeoutError, ConnectionError):
+            pass
+    return answer
+
+
+def test_garbage_from_one_neighbor_leaves_the_other_alone(rack, make_peer):
+    rack.fabric.add_address(rack.downlink, f"{RUDE}/24")
+    good = {"address": FABRIC[4], "as": OTHER_AS, "next_hop4": ROUTER[4], "next_hop6": ROUTER[6]}
+    rude = {"address": RUDE, "as": OTHER_AS, "passive": True}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], [good, rude])
+    peer = make(make_peer, Bird, rack)
+    peer.start()
+    rack.start(rack.workload(1))
+    check_routes(rack, peer, rack.workload(1))
+    answers = {}
+    for name, (garbage, _) in GARBAGE.items():
+        rack.router.ctl("clear", "bgp", RUDE)  # else it would have to wait longer each time
+        wait_for(lambda: rack.router.bgp_state(RUDE) == "active", 5, "the router listens to the rude neighbor")
+        codes = [tuple(body[:2]) for kind, body in messages(rude_visit(rack, garbage)) if kind == NOTIFICATION]
+        answers[name] = codes[0] if codes else None
+    assert answers == {name: code for name, (_, code) in GARBAGE.items()}
+    session = rack.router.show("bgp", FABRIC[4])[0]
+    assert (session["state"], session["sessions"]) == ("established", 1), "the good session never broke"
+    check_routes(rack, peer, rack.workload(1))
+
+
+def test_stranger_is_turned_away(rack):
+    rack.fabric.add_address(rack.downlink, f"{RUDE}/24")
+    configure(rack)
+    rack.start()
+    wait_for(lambda: rack.fabric_reaches(ROUTER[4]), 5, "the router answers pings")
+    answer = rude_visit(rack, GREETING)
+    assert [kind for kind, _ in messages(answer)] in ([], [NOTIFICATION])
+    assert [row["address"] for row in rack.router.show("bgp")] == [FABRIC[4]]
