@@ -3,7 +3,8 @@
 
 usage: headers.py BUILD [HEADER...]
 
-Flags come from BUILD/compile_commands.json: those of the nearest source.  A header that
+A header that its own source includes first has been compiled alone by the build; the others are
+compiled here.  Flags come from BUILD/compile_commands.json: those of the nearest source.  A header that
 passed is not compiled again until it, or a file of ours that it includes, changes
 (BUILD/headers-checked.json).
 SPDX-License-Identifier: Apache-2.0
@@ -13,6 +14,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -65,6 +67,15 @@ def check(header, command, root):
     return (run.stderr if run.returncode else ""), sorted(paths - {os.path.realpath("/dev/null")})
 
 
+def has_own_source(header, root, sources):
+    """Whether a source of the build begins with this header, which proves that it needs nothing."""
+    source = header.with_suffix(".cc")
+    if source not in sources:
+        return False
+    first = re.search(r"^#include (.+)$", source.read_text(), re.MULTILINE)
+    return first is not None and first.group(1) == f'"{header.relative_to(root).as_posix()}"'
+
+
 def stamp(paths):
     return {p: os.stat(p).st_mtime_ns for p in paths if os.path.exists(p)}
 
@@ -85,7 +96,8 @@ def main():
         entry = cache.get(str(header))
         return entry and stamp(entry) == entry
 
-    todo = [h for h in headers if not unchanged(h)]
+    sources = {command["path"] for command in commands}
+    todo = [h for h in headers if not has_own_source(h, root, sources) and not unchanged(h)]
     failures = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for header, (errors, paths) in zip(todo, pool.map(lambda h: check(h, nearest(h, commands), root), todo)):
