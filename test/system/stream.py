@@ -1,0 +1,71 @@
+"""A stream of numbered UDP packets through a router, of which each one is accounted for.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import socket
+import threading
+
+from process import wait_for
+from wire import inside
+
+PORT = 9000
+SO_RCVBUFFORCE = 33
+
+
+class Stream:
+    """From a namespace to an address of another one, while the `with` block runs.
+
+    `received` grows while it runs; `lost` is the list of numbers that did not arrive.
+    """
+
+    def __init__(self, source, destination, address, interval=0.002):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with inside(source):
+            self.sender = socket.socket(family, socket.SOCK_DGRAM)
+        with inside(destination):
+            self.receiver = socket.socket(family, socket.SOCK_DGRAM)
+        self.receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+        self.receiver.bind((address, PORT))
+        self.receiver.settimeout(0.5)
+        self.address = address
+        self.interval = interval
+        self.sent = 0
+        self.received = set()
+        self.done = threading.Event()
+        self.threads = [threading.Thread(target=self.send), threading.Thread(target=self.receive)]
+
+    def send(self):
+        while not self.done.wait(self.interval):
+            self.sender.sendto(self.sent.to_bytes(4, "big"), (self.address, PORT))
+            self.sent += 1
+
+    def receive(self):
+        while not (self.done.is_set() and len(self.received) == self.sent):
+            try:
+                self.received.add(int.from_bytes(self.receiver.recv(16), "big"))
+            except TimeoutError:
+                if self.done.is_set():
+                    return  # nothing more on its way
+
+    @property
+    def lost(self):
+        return sorted(set(range(self.sent)) - self.received)
+
+    def wait_more(self, packets=50, seconds=10):
+        """Until this many more have arrived."""
+        wanted = len(self.received) + packets
+        wait_for(lambda: len(self.received) >= wanted, seconds, f"{packets} more packets of the stream")
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        self.wait_more()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
+        self.sender.close()
+        self.receiver.close()
