@@ -14,6 +14,8 @@ namespace vr {
 namespace {
 
 constexpr std::string_view kAddress = "an IPv4 or IPv6 address";
+constexpr std::string_view kAddress4 = "an IPv4 address";
+constexpr std::string_view kAddress6 = "an IPv6 address";
 constexpr std::string_view kPrefix = "a prefix like 10.0.0.0/8 or fd00::/64";
 constexpr std::string_view kInterface = "an address with its length, like 192.0.2.1/24";
 constexpr std::uint64_t kMost32 = 0xffffffffU;
@@ -21,7 +23,10 @@ constexpr std::uint64_t kMost32 = 0xffffffffU;
 std::optional<InterfaceAddress> parse_interface(const std::string& text) {
     const auto network = parse_prefix(text);
     const auto address = parse_ip(text.substr(0, text.find('/')));
-    if (!network || !address) {
+    const auto cannot_be_ours = [](const auto& a) {
+        return a.is_multicast() || a.is_loopback() || a.is_unspecified();
+    };
+    if (!network || !address || std::visit(cannot_be_ours, *address)) {
         return std::nullopt;
     }
     return InterfaceAddress{*address, *network};
@@ -55,9 +60,11 @@ void assign(T& to, std::optional<T> from) {
 }
 
 void read_workers(YamlSection& yaml, WorkerConfig& workers) {
-    const auto lcores = yaml.list("lcores", "CPU numbers", parse_unsigned);
-    if (!lcores.empty()) {
-        workers.lcores = lcores;
+    if (yaml.take("lcores").IsDefined()) {
+        workers.lcores = yaml.list("lcores", "CPU numbers", parse_unsigned);
+    }
+    if (workers.lcores.empty()) {
+        yaml.refuse("lcores", "at least one CPU is needed");
     }
     if (std::set<unsigned>(workers.lcores.begin(), workers.lcores.end()).size() !=
         workers.lcores.size()) {
@@ -102,6 +109,10 @@ void read_route(YamlSection& yaml, Config& config) {
             yaml.refuse("via", "next hop " + to_string(hop) + " is not of the prefix's family");
         }
     }
+    const auto same = [&](const StaticRoute& r) { return r.prefix == route.prefix; };
+    if (std::ranges::any_of(config.routes, same)) {
+        yaml.refuse("prefix", "the route to " + to_string(route.prefix) + " is defined twice");
+    }
     config.routes.push_back(std::move(route));
 }
 
@@ -127,10 +138,10 @@ void read_neighbor(YamlSection& yaml, Config& config) {
 
 void read_workloads(YamlSection& yaml, WorkloadConfig& workloads) {
     assign(workloads.socket_directory, yaml.text("socket_directory"));
-    assign(workloads.gateway4, yaml.value("gateway4", "an IPv4 address", [](const std::string& s) {
+    assign(workloads.gateway4, yaml.value("gateway4", kAddress4, [](const std::string& s) {
         return Ip4::parse(s);
     }));
-    assign(workloads.gateway6, yaml.value("gateway6", "an IPv6 address", [](const std::string& s) {
+    assign(workloads.gateway6, yaml.value("gateway6", kAddress6, [](const std::string& s) {
         return Ip6::parse(s);
     }));
     assign(workloads.mtu, yaml.number("mtu", 1280, 9600));
@@ -239,8 +250,17 @@ void read_bgp_neighbor(YamlSection& yaml, BgpConfig& bgp) {
         peer.ipv4 = std::ranges::count(families, "ipv4") != 0;
         peer.ipv6 = std::ranges::count(families, "ipv6") != 0;
     }
-    peer.next_hop4 = yaml.value("next_hop4", kAddress, ip);
-    peer.next_hop6 = yaml.value("next_hop6", kAddress, ip);
+    if (peer.source && peer.source->index() != peer.address.index()) {
+        yaml.refuse("source", to_string(*peer.source) + " is not of the neighbor's family");
+    }
+    peer.next_hop4 = yaml.value("next_hop4", kAddress4, [](const std::string& s) {
+        const auto address = Ip4::parse(s);
+        return address ? std::optional<IpAddr>{*address} : std::nullopt;
+    });
+    peer.next_hop6 = yaml.value("next_hop6", kAddress6, [](const std::string& s) {
+        const auto address = Ip6::parse(s);
+        return address ? std::optional<IpAddr>{*address} : std::nullopt;
+    });
     peer.import = read_filter(yaml, "import");
     peer.export_ = read_filter(yaml, "export");
     const auto same = [&](const BgpNeighborConfig& n) { return n.address == peer.address; };
@@ -257,7 +277,7 @@ void read_bgp(YamlSection& yaml, Config& config) {
     if (const auto as = yaml.number("as", 1, kMost32)) {
         bgp.asn = Asn{static_cast<std::uint32_t>(*as)};
     }
-    assign(bgp.router_id, yaml.value("router_id", "an IPv4 address", [](const std::string& s) {
+    assign(bgp.router_id, yaml.value("router_id", kAddress4, [](const std::string& s) {
         const auto id = Ip4::parse(s);
         return id && !id->is_unspecified() ? id : std::nullopt;
     }));

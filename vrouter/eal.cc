@@ -8,6 +8,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -30,8 +31,18 @@ bool has_huge_pages() {
     return false;
 }
 
+/// Is `option` among the arguments: "-m 64" and "-m64", "--lcores 0" and "--lcores=0" alike?
 bool given(const std::vector<std::string>& arguments, std::string_view option) {
-    return std::ranges::any_of(arguments, [&](const std::string& a) { return a == option; });
+    const bool is_short = option.size() == 2;
+    return std::ranges::any_of(arguments, [&](const std::string& a) {
+        return a == option || (a.starts_with(option) && (is_short || a[option.size()] == '='));
+    });
+}
+
+/// Does the config itself say which lcores there are?
+bool gives_lcores(const std::vector<std::string>& arguments) {
+    return std::ranges::any_of(
+        std::array{"-l", "-c", "--lcores"}, [&](const char* o) { return given(arguments, o); });
 }
 
 /// All CPUs that this process may use, as a list for --lcores.
@@ -74,7 +85,7 @@ std::vector<std::string> eal_arguments(const Config& config, int pid, bool huge_
             }
         }
     };
-    if (!given(config.eal, "-l") && !given(config.eal, "--lcores")) {
+    if (!gives_lcores(config.eal)) {
         // Lcore 0 is the control thread, which floats; worker i is lcore i + 1 on its CPU.
         std::string lcores = "0@(" + allowed_cpus() + ")";
         for (std::size_t i = 0; i < config.workers.lcores.size(); ++i) {

@@ -95,8 +95,13 @@ void YamlSection::finish() {
     if (!ok() || !node_.IsMap()) {
         return;
     }
+    std::set<std::string> seen;
     for (const auto& entry : node_) {
         const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
+        if (!seen.insert(key).second) {
+            set_error(entry.first.Mark(), key, "the key is given twice");
+            return;
+        }
         if (!known_.contains(key)) {
             std::string keys;
             for (const std::string& name : known_) {

@@ -89,7 +89,7 @@ class YamlSection {
     /// A mistake about the section as a whole or about one of its keys.
     void refuse(std::string_view key, std::string_view what);
 
-    /// To be called when all keys were asked for: refuses those that were not.
+    /// To be called when all keys were asked for: refuses those that were not, and doubles.
     void finish();
 
     [[nodiscard]] bool ok() const { return !file_->error; }

@@ -1,0 +1,281 @@
+// The config file: one right file with everything in it, and every mistake with its line and its words.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/config.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace vr {
+namespace {
+
+using namespace literals;
+
+constexpr const char* kFull = R"(node: host1
+dataplane: dpdk
+eal: [-d, librte_net_foo.so]
+packets: 4096
+workers: {lcores: [2, 3], idle: busy, max_sleep_us: 100, spin_us: 0}
+ports:
+  - {name: eth0, device: "0000:3b:00.0", addresses: [192.0.2.1/24, "fd00::1/64"], mtu: 9000, rx_queues: 4}
+  - {name: eth1, device: net_tap0}
+host: {tap: vr0, addresses: 198.51.100.1/32, routes: [203.0.113.0/24]}
+routes:
+  - {prefix: 10.0.0.0/8, via: [192.0.2.254, 192.0.2.253]}
+  - {prefix: "fd01::/16", discard: true}
+neighbors:
+  - {address: 192.0.2.254, mac: "02:00:00:00:00:01", port: eth0}
+workloads: {socket_directory: /tmp/v, gateway4: 169.254.1.2, gateway6: "fe80::2", mtu: 1400, queue_pairs: 2, to_host: accept}
+flows:
+  capacity: 2048
+  reevaluate: true
+  drop_invalid: false
+  timeouts: {tcp_new: 1, tcp_established: 2, tcp_closing: 3, tcp_reset: 4, udp: 5, icmp: 6, other: 7}
+datastore: {file: {directory: /tmp/d}}
+bgp:
+  as: 4200000001
+  router_id: 192.0.2.1
+  port: 1179
+  listen: false
+  announce: 192.0.2.0/24
+  neighbors:
+    - address: 192.0.2.254
+      as: 64513
+      port: 2179
+      description: top of rack
+      passive: true
+      password: secret
+      source: 192.0.2.1
+      ttl: 2
+      hold_time: 30
+      connect_retry: 5
+      maximum_prefixes: 100
+      families: ipv4
+      next_hop4: 192.0.2.1
+      next_hop6: "fd00::1"
+      import: all
+      export: [10.0.0.0/8 ge 24 le 32, "fd00::/8"]
+control: {socket: /tmp/c}
+log: {level: debug}
+)";
+
+Config full() {
+    auto config = parse_config(kFull, "f");
+    EXPECT_TRUE(config) << (config ? "" : config.error().text);
+    return config ? *config : Config{};
+}
+
+TEST(Config, ReadsTheMachine) {
+    const Config config = full();
+    EXPECT_EQ(config.node, "host1");
+    EXPECT_EQ(config.eal, (std::vector<std::string>{"-d", "librte_net_foo.so"}));
+    EXPECT_EQ(config.packets, 4096U);
+    EXPECT_EQ(config.workers.lcores, (std::vector<unsigned>{2, 3}));
+    EXPECT_FALSE(config.workers.idle.sleep);
+    EXPECT_EQ(config.workers.idle.max_sleep_us, 100U);
+    EXPECT_EQ(config.workers.idle.spin_us, 0U);
+    EXPECT_EQ(config.flows.capacity, 2048U);
+    EXPECT_TRUE(config.flows.reevaluate);
+    EXPECT_FALSE(config.flows.drop_invalid);
+    EXPECT_EQ(config.resource_directory, "/tmp/d");
+    EXPECT_EQ(config.control_socket, "/tmp/c");
+    EXPECT_EQ(config.log_level, log::Level::Debug);
+}
+
+TEST(Config, TimeoutsAreSeconds) {
+    const FlowTimeouts t = full().flows.timeouts;
+    EXPECT_EQ(
+        (std::vector<FlowTick>{
+            t.fresh, t.established, t.closing, t.reset, t.udp, t.icmp, t.other}),
+        (std::vector<FlowTick>{4, 8, 12, 16, 20, 24, 28}));
+}
+
+TEST(Config, ReadsPorts) {
+    const Config config = full();
+    ASSERT_EQ(config.ports.size(), 2U);
+    const PortConfig& port = config.ports[0];
+    EXPECT_EQ(port.device, "0000:3b:00.0");
+    EXPECT_EQ(port.mtu, 9000);
+    EXPECT_EQ(port.rx_queues, 4);
+    ASSERT_EQ(port.addresses.size(), 2U);
+    EXPECT_EQ(port.addresses[0].address, IpAddr{"192.0.2.1"_ip4});
+    EXPECT_EQ(to_string(port.addresses[0].network), "192.0.2.0/24");
+}
+
+TEST(Config, ReadsRoutesAndNeighbors) {
+    const Config config = full();
+    ASSERT_EQ(config.routes.size(), 2U);
+    EXPECT_EQ(config.routes[0].via.size(), 2U);
+    EXPECT_TRUE(config.routes[1].via.empty());
+    ASSERT_EQ(config.neighbors.size(), 1U);
+    EXPECT_EQ(config.neighbors[0].port, "eth0");
+    ASSERT_EQ(config.host.addresses.size(), 1U);
+    EXPECT_EQ(config.host.tap, "vr0");
+}
+
+TEST(Config, ReadsWorkloads) {
+    const WorkloadConfig w = full().workloads;
+    EXPECT_EQ(w.socket_directory, "/tmp/v");
+    EXPECT_EQ(w.gateway4, "169.254.1.2"_ip4);
+    EXPECT_EQ(w.mtu, 1400);
+    EXPECT_EQ(w.queue_pairs, 2);
+    EXPECT_EQ(w.to_host, EndpointToHost::Accept);
+}
+
+TEST(Config, ReadsBgp) {
+    const Config config = full();
+    ASSERT_TRUE(config.bgp);
+    EXPECT_EQ(config.bgp->asn, Asn{4200000001});
+    EXPECT_EQ(config.bgp->port, L4Port{1179});
+    EXPECT_FALSE(config.bgp->listen);
+    ASSERT_EQ(config.bgp->neighbors.size(), 1U);
+    const BgpNeighborConfig& peer = config.bgp->neighbors[0];
+    EXPECT_TRUE(peer.passive);
+    EXPECT_EQ(peer.ttl, 2);
+    EXPECT_EQ(peer.hold_time, 30);
+    EXPECT_EQ(peer.maximum_prefixes, 100U);
+    EXPECT_TRUE(peer.ipv4);
+    EXPECT_FALSE(peer.ipv6);
+    EXPECT_EQ(peer.import->kind, BgpFilterConfig::Kind::All);
+}
+
+TEST(Config, ReadsFilterTerms) {
+    const auto filter = full().bgp->neighbors.at(0).export_;
+    ASSERT_TRUE(filter);
+    EXPECT_EQ(
+        filter->prefixes,
+        (std::vector<BgpFilterConfig::Term>{
+            {*parse_prefix("10.0.0.0/8"), 24, 32}, {*parse_prefix("fd00::/8"), 8, 8}}));
+}
+
+TEST(Config, OnlyTheNodeIsNeeded) {
+    const auto config = parse_config("node: a", "f");
+    ASSERT_TRUE(config);
+    EXPECT_TRUE(config->dataplane);
+    EXPECT_FALSE(config->bgp);
+    EXPECT_EQ(config->workers.lcores, std::vector<unsigned>{1});
+}
+
+TEST(Config, TermWithOnlyGeEndsAtTheFamilysWidth) {
+    const auto config = parse_config(
+        "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
+        "[10.0.0.0/8 ge 9]}]}",
+        "f");
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->bgp->neighbors[0].import->prefixes[0].le, 32U);
+}
+
+TEST(Config, MissingFileIsNamed) {
+    const auto config = load_config("/nonexistent/vrouter.yaml");
+    ASSERT_FALSE(config);
+    EXPECT_NE(config.error().text.find("'/nonexistent/vrouter.yaml'"), std::string::npos);
+}
+
+struct Mistake {
+    const char* name;
+    const char* text;
+    const char* wanted;  ///< how the message begins
+};
+
+class ConfigMistake : public testing::TestWithParam<Mistake> {};
+
+TEST_P(ConfigMistake, IsAnsweredWithFileLineAndWhatWasExpected) {
+    const auto config = parse_config(GetParam().text, "f");
+    ASSERT_FALSE(config);
+    EXPECT_EQ(config.error().text.substr(0, std::string{GetParam().wanted}.size()), GetParam().wanted)
+        << config.error().text;
+}
+
+constexpr const char* kAnAddress = "expected an IPv4 or IPv6 address";
+
+const Mistake kMistakes[] = {
+    {"not_yaml", "node: [", "f:1: "},
+    {"no_mapping", "- a", "f:1: expected a mapping of keys to values"},
+    {"empty", "", "f:1: key 'node' is missing"},
+    {"no_node", "packets: 2048", "f:1: key 'node' is missing"},
+    {"null_node", "node:", "f:1: node: expected text, found 'nothing'"},
+    {"empty_node", "node: ''", "f:1: node: expected text, found ''"},
+    {"node_is_list", "node: [a]", "f:1: node: expected text, found 'a list or mapping'"},
+    {"unknown_key", "node: a\nnod: b", "f:2: nod: unknown key; known here: bgp, control, "},
+    {"key_twice", "node: a\nnode: b", "f:2: node: the key is given twice"},
+    {"unknown_inner_key", "node: a\nlog:\n  lvel: debug", "f:3: log.lvel: unknown key; known here: level"},
+    {"dataplane", "node: a\ndataplane: xdp", "f:2: dataplane: expected dpdk or none, found 'xdp'"},
+    {"packets_few", "node: a\npackets: 1", "f:2: packets: expected a number from 2048 to 4194304, found '1'"},
+    {"packets_word", "node: a\npackets: 4k", "f:2: packets: expected a number from 2048 to 4194304, found '4k'"},
+    {"packets_negative", "node: a\npackets: -1", "f:2: packets: expected a number from"},
+    {"packets_wraps", "node: a\npackets: 18446744073709553664", "f:2: packets: expected a number from"},
+    {"eal_nested", "node: a\neal: [[x]]", "f:2: eal: expected EAL arguments, found 'something else'"},
+    {"eal_mapping", "node: a\neal: {a: b}", "f:2: eal: expected a list, found 'a mapping'"},
+    {"lcores", "node: a\nworkers: {lcores: [x]}", "f:2: workers.lcores: expected CPU numbers, found 'x'"},
+    {"lcore_twice", "node: a\nworkers: {lcores: [1, 1]}", "f:2: workers.lcores: a CPU is named twice"},
+    {"no_lcores", "node: a\nworkers: {lcores: []}", "f:2: workers.lcores: at least one CPU is needed"},
+    {"idle", "node: a\nworkers: {idle: lazy}", "f:2: workers.idle: expected adaptive or busy, found 'lazy'"},
+    {"sleep", "node: a\nworkers: {max_sleep_us: 0}", "f:2: workers.max_sleep_us: expected a number from 1 to 10000"},
+    {"port_name", "node: a\nports:\n  - {device: x}", "f:3: ports[0]: key 'name' is missing"},
+    {"port_device", "node: a\nports:\n  - {name: x}", "f:3: ports[0]: key 'device' is missing"},
+    {"port_scalar", "node: a\nports: x", "f:2: ports[0]: expected a mapping of keys to values"},
+    {"port_mtu", "node: a\nports:\n  - {name: x, device: y, mtu: 68}", "f:3: ports[0].mtu: expected a number from 1280 to 9600"},
+    {"port_twice", "node: a\nports:\n  - {name: x, device: y}\n  - {name: x, device: z}", "f:4: ports[1].name: port 'x' is defined twice"},
+    {"port_address", "node: a\nports:\n  - {name: x, device: y, addresses: [1.1.1]}", "f:3: ports[0].addresses: expected an address with its length, like 192.0.2.1/24, found '1.1.1'"},
+    {"port_address_wide", "node: a\nports:\n  - {name: x, device: y, addresses: [1.1.1.1/33]}", "f:3: ports[0].addresses: expected an address with its length"},
+    {"port_address_group", "node: a\nports:\n  - {name: x, device: y, addresses: [224.0.0.1/24]}", "f:3: ports[0].addresses: expected an address with its length"},
+    {"tap_name", "node: a\nhost: {tap: abcdefghijklmnop}", "f:2: host.tap: expected an interface name of at most 15 characters"},
+    {"host_routes", "node: a\nhost: {routes: [x]}", "f:2: host.routes: expected a prefix like 10.0.0.0/8 or fd00::/64, found 'x'"},
+    {"route_prefix", "node: a\nroutes:\n  - {via: [1.1.1.1]}", "f:3: routes[0]: key 'prefix' is missing"},
+    {"route_bad_prefix", "node: a\nroutes:\n  - {prefix: 10/8, discard: true}", "f:3: routes[0].prefix: expected a prefix"},
+    {"route_nowhere", "node: a\nroutes:\n  - {prefix: 10.0.0.0/8}", "f:3: routes[0].via: a route needs either next hops in `via` or `discard: true`"},
+    {"route_both", "node: a\nroutes:\n  - {prefix: 10.0.0.0/8, via: [1.1.1.1], discard: true}", "f:3: routes[0].via: a route needs either"},
+    {"route_family", "node: a\nroutes:\n  - {prefix: 10.0.0.0/8, via: ['fd00::1']}", "f:3: routes[0].via: next hop fd00::1 is not of the prefix's family"},
+    {"route_twice", "node: a\nroutes:\n  - {prefix: 10.0.0.0/8, discard: true}\n  - {prefix: 10.1.0.0/8, discard: true}", "f:4: routes[1].prefix: the route to 10.0.0.0/8 is defined twice"},
+    {"route_discard", "node: a\nroutes:\n  - {prefix: 10.0.0.0/8, discard: maybe}", "f:3: routes[0].discard: expected true or false, found 'maybe'"},
+    {"neighbor_mac", "node: a\nports: [{name: p, device: d}]\nneighbors:\n  - {address: 1.1.1.1, mac: '01:00:00:00:00:01', port: p}", "f:4: neighbors[0].mac: expected a MAC address like 02:00:00:00:00:01"},
+    {"neighbor_port", "node: a\nneighbors:\n  - {address: 1.1.1.1, mac: '02:00:00:00:00:01', port: p}", "f:3: neighbors[0].port: no port is called 'p'"},
+    {"neighbor_address", "node: a\nneighbors:\n  - {mac: '02:00:00:00:00:01', port: p}", "f:3: neighbors[0]: key 'address' is missing"},
+    {"gateway4", "node: a\nworkloads: {gateway4: 'fe80::1'}", "f:2: workloads.gateway4: expected an IPv4 address"},
+    {"gateway6", "node: a\nworkloads: {gateway6: 1.1.1.1}", "f:2: workloads.gateway6: expected an IPv6 address"},
+    {"queue_pairs", "node: a\nworkloads: {queue_pairs: 17}", "f:2: workloads.queue_pairs: expected a number from 1 to 16"},
+    {"to_host", "node: a\nworkloads: {to_host: reject}", "f:2: workloads.to_host: expected drop or accept"},
+    {"flow_capacity", "node: a\nflows: {capacity: 1}", "f:2: flows.capacity: expected a number from 1024 to 16777216"},
+    {"flow_timeout", "node: a\nflows: {timeouts: {udp: 0}}", "f:2: flows.timeouts.udp: expected a number from 1 to 864000"},
+    {"flow_reevaluate", "node: a\nflows: {reevaluate: 1}", "f:2: flows.reevaluate: expected true or false"},
+    {"datastore_kind", "node: a\ndatastore: {etcd: {}}", "f:2: datastore.etcd: unknown key; known here: file"},
+    {"datastore_directory", "node: a\ndatastore: {file: {}}", "f:2: datastore.file: key 'directory' is missing"},
+    {"bgp_as", "node: a\nbgp: {router_id: 1.1.1.1}", "f:2: bgp: key 'as' is missing"},
+    {"bgp_as_zero", "node: a\nbgp: {as: 0, router_id: 1.1.1.1}", "f:2: bgp.as: expected a number from 1 to 4294967295"},
+    {"bgp_router_id", "node: a\nbgp: {as: 1, router_id: 0.0.0.0}", "f:2: bgp.router_id: expected an IPv4 address, found '0.0.0.0'"},
+    {"bgp_announce", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, announce: x}", "f:2: bgp.announce: expected a prefix"},
+    {"peer_address", "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {as: 2}", "f:6: bgp.neighbors[0]: key 'address' is missing"},
+    {"peer_twice", "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {address: 1.1.1.2, as: 2}\n    - {address: 1.1.1.2, as: 3}", "f:7: bgp.neighbors[1].address: neighbor 1.1.1.2 is defined twice"},
+    {"peer_families", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, families: [vpn]}]}", "f:2: bgp.neighbors[0].families: expected ipv4 or ipv6, found 'vpn'"},
+    {"peer_ttl", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, ttl: 256}]}", "f:2: bgp.neighbors[0].ttl: expected a number from 1 to 255"},
+    {"peer_hold_time", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, hold_time: 2}]}", "f:2: bgp.neighbors[0].hold_time: expected a number from 3 to 65535"},
+    {"peer_source_family", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, source: 'fd00::1'}]}", "f:2: bgp.neighbors[0].source: fd00::1 is not of the neighbor's family"},
+    {"peer_next_hop4", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop4: 'fd00::1'}]}", "f:2: bgp.neighbors[0].next_hop4: expected an IPv4 address, found 'fd00::1'"},
+    {"peer_next_hop6", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop6: 1.1.1.1}]}", "f:2: bgp.neighbors[0].next_hop6: expected an IPv6 address, found '1.1.1.1'"},
+    {"peer_bad_source", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, source: x}]}", "f:2: bgp.neighbors[0].source: expected an IPv4 or IPv6 address, found 'x'"},
+    {"filter_word", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: some}]}", "f:2: bgp.neighbors[0].import: expected all, none, local or prefixes, found 'some'"},
+    {"filter_term", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: [10.0.0.0/8 gt 9]}]}", "f:2: bgp.neighbors[0].import: expected a prefix like '10.0.0.0/8 ge 24 le 32', found '10.0.0.0/8 gt 9'"},
+    {"filter_bounds", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: [10.0.0.0/8 ge 25 le 24]}]}", "f:2: bgp.neighbors[0].import: expected a prefix like"},
+    {"filter_dangling", "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: [10.0.0.0/8 ge]}]}", "f:2: bgp.neighbors[0].import: expected a prefix like"},
+    {"log_level", "node: a\nlog: {level: loud}", "f:2: log.level: expected debug, info, warning or error, found 'loud'"},
+    {"control", "node: a\ncontrol: {socket: ''}", "f:2: control.socket: expected text, found ''"},
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    ConfigMistake,
+    testing::ValuesIn(kMistakes),
+    [](const auto& row) { return std::string{row.param.name}; });
+
+TEST(Config, AnAddressMayBeOfEitherFamily) {
+    for (const std::string address : {"1.1.1.1", "fd00::1"}) {
+        const auto config = parse_config(
+            "node: a\nports: [{name: p, device: d}]\nneighbors: [{address: '" + address +
+                "', mac: '02:00:00:00:00:01', port: p}]",
+            "f");
+        EXPECT_TRUE(config) << kAnAddress;
+    }
+}
+
+}  // namespace
+}  // namespace vr
