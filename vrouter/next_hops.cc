@@ -56,6 +56,9 @@ NextHops::NextHops() : entries_(1), slots_(1) {
 }
 
 NextHopId NextHops::allocate() {
+    // A number that is used again is as new as one that never was: a worker's snapshot may still hold
+    // what it led to before.
+    fresh_ = changed_ = true;
     if (!free_.empty()) {
         const NextHopId id = free_.back();
         free_.pop_back();
@@ -63,7 +66,6 @@ NextHopId NextHops::allocate() {
     }
     entries_.emplace_back();
     slots_.emplace_back();
-    grown_ = changed_ = true;
     return NextHopId{static_cast<std::uint32_t>(entries_.size() - 1)};
 }
 
@@ -208,8 +210,8 @@ std::vector<NextHopId> NextHops::members(NextHopId id) const {
     return slots_[id.value()].members;
 }
 
-bool NextHops::take_changes(bool& grown) {
-    grown = std::exchange(grown_, false);
+bool NextHops::take_changes(bool& fresh) {
+    fresh = std::exchange(fresh_, false);
     return std::exchange(changed_, false);
 }
 

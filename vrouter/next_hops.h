@@ -124,8 +124,9 @@ class NextHops {
 
     [[nodiscard]] const std::vector<NextHopGroup>& groups() const { return groups_; }
 
-    /// True when the arrays changed since the last call; `grown`: ids exist that were not there then.
-    [[nodiscard]] bool take_changes(bool& grown);
+    /// True when the arrays changed since the last call; `fresh`: ids were given out since then, which
+    /// a snapshot made earlier does not know or knows as something else.
+    [[nodiscard]] bool take_changes(bool& fresh);
 
   private:
     struct Slot {
@@ -155,7 +156,7 @@ class NextHops {
     PortId host_port_;
     Mac host_mac_;
     bool changed_ = true;
-    bool grown_ = true;
+    bool fresh_ = true;
 };
 
 }  // namespace vr

@@ -11,6 +11,16 @@ std::string_view to_string(RouteSource source) {
     return kNames[static_cast<std::size_t>(source)];
 }
 
+namespace {
+
+/// Gateways are reached by everything but what BGP itself brings: were its routes asked too, the answer
+/// would depend on the order in which they came.
+bool is_underlay(RouteSource source) {
+    return source != RouteSource::EBgp && source != RouteSource::IBgp;
+}
+
+}  // namespace
+
 template <Family F>
 RouteTable::FamilyRoutes<F>& RouteTable::family() {
     if constexpr (std::is_same_v<F, V4>) {
@@ -73,10 +83,8 @@ void RouteTable::remove(const IpPrefix& prefix, RouteSource source) {
     std::visit([&](const auto& p) { remove(p, source); }, prefix);
 }
 
-/// Gateways are reached by everything but what BGP itself brings and single stations.
 void RouteTable::note_underlay(RouteSource source) {
-    underlay_changed_ |= source != RouteSource::EBgp && source != RouteSource::IBgp &&
-                         source != RouteSource::Neighbor;
+    underlay_changed_ |= is_underlay(source);
 }
 
 bool RouteTable::dirty() const {
@@ -84,18 +92,22 @@ bool RouteTable::dirty() const {
 }
 
 void RouteTable::commit(const Publish& publish) {
+    const bool underlay_changed = underlay_changed_;
     settle_gateways();
-    bool grown = false;
-    if (next_hops_.take_changes(grown)) {
-        publish(grown);
+    bool fresh = false;
+    if (next_hops_.take_changes(fresh)) {
+        publish(fresh);
     }
     apply<V4>();
     apply<V6>();
     for (const NextHopId hop : std::exchange(leaving_, {})) {
         next_hops_.release(hop);
     }
-    if (next_hops_.take_changes(grown)) {
+    if (next_hops_.take_changes(fresh)) {
         publish(false);
+    }
+    if (underlay_changed && on_underlay_) {
+        on_underlay_();
     }
 }
 
@@ -155,8 +167,8 @@ void RouteTable::apply() {
     routes.dirty.clear();
 }
 
-/// The longest prefix over `gateway` whose route does not itself come from BGP over that gateway; found
-/// in the offers, not in the FIB, since what is staged must count.
+/// By the longest prefix over `gateway` that leads to a station; found in the offers, not in the FIB,
+/// since what is staged must count.
 template <Family F>
 std::optional<Adjacency> RouteTable::resolve(typename F::Addr gateway, unsigned depth) const {
     const auto& routes = family<F>().routes;
@@ -166,6 +178,9 @@ std::optional<Adjacency> RouteTable::resolve(typename F::Addr gateway, unsigned 
             continue;
         }
         for (const Offer& offer : found->second) {
+            if (!is_underlay(offer.source)) {
+                continue;
+            }
             const RouteTarget& target = next_hops_.target(offer.hop);
             if (const auto* connected = std::get_if<Connected>(&target)) {
                 return Adjacency{connected->port, gateway};

@@ -1,7 +1,7 @@
 // RouteTable: all routes of the router, whoever brings them; the best of each prefix is in the FIB.
 //
 // Sources have an order of preference; several may offer the same prefix.  A route over gateways is
-// installed only while a gateway is reachable by another route (recursively).  Changes are staged and
+// installed only while a gateway is reachable by a route that BGP did not bring (recursively).  Changes are staged and
 // take effect with commit(), which keeps one promise: a next hop is visible to every worker before any
 // FIB entry names it.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
@@ -68,7 +68,11 @@ class RouteTable {
     /// True while something waits for commit().
     [[nodiscard]] bool dirty() const;
 
-    /// Is there a station to send to for this gateway?
+    /// Calls `changed` at the end of every commit() that may have changed an answer of reachable(); it
+    /// must not change routes itself.
+    void watch_reachability(std::function<void()> changed) { on_underlay_ = std::move(changed); }
+
+    /// Is there a station to send to for this gateway, by a route that BGP did not bring?
     [[nodiscard]] bool reachable(const IpAddr& gateway) const;
 
     /// The route that decides for `destination`.
@@ -146,6 +150,7 @@ class RouteTable {
     NextHops next_hops_;
     std::vector<NextHopId> leaving_;  ///< replaced offers: released once the FIB names them no more
     bool underlay_changed_ = false;
+    std::function<void()> on_underlay_;
 };
 
 }  // namespace vr

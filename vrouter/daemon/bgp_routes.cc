@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/bgp_routes.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
+#include <utility>
 
 namespace vr::daemon {
 
 BgpRoutes::BgpRoutes(
     boost::asio::io_context& loop,
     RouteTable& routes,
-    std::function<void()> commit)
-    : loop_(loop), routes_(routes), commit_(std::move(commit)) {}
+    std::function<void()> commit,
+    std::function<void()> moved)
+    : loop_(loop), routes_(routes), commit_(std::move(commit)), moved_(std::move(moved)) {
+    routes_.watch_reachability([this] { compare_answers(); });
+}
+
+BgpRoutes::~BgpRoutes() {
+    routes_.watch_reachability({});
+}
 
 void BgpRoutes::update(const IpPrefix& prefix, const bgp::LearntRoute& route) {
     const bool external = route.from == bgp::PeerKind::External;
@@ -29,7 +38,25 @@ void BgpRoutes::withdraw(const IpPrefix& prefix) {
 }
 
 std::optional<std::uint32_t> BgpRoutes::metric(const IpAddr& next_hop) const {
-    return routes_.reachable(next_hop) ? std::optional<std::uint32_t>{0} : std::nullopt;
+    const bool reachable = routes_.reachable(next_hop);
+    answers_[next_hop] = reachable;
+    return reachable ? std::optional<std::uint32_t>{0} : std::nullopt;
+}
+
+void BgpRoutes::compare_answers() {
+    const bool same = std::ranges::all_of(
+        answers_, [this](const auto& answer) { return routes_.reachable(answer.first) == answer.second; });
+    if (same || std::exchange(moved_posted_, true)) {
+        return;
+    }
+    boost::asio::post(loop_, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) {
+            moved_posted_ = false;
+            // Those that are still wanted are asked for again.
+            answers_.clear();
+            moved_();
+        }
+    });
 }
 
 void BgpRoutes::commit_soon() {

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -15,8 +17,19 @@ namespace vr::daemon {
 
 class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
   public:
-    /// `commit` makes staged routes visible; it is called once per turn of `loop`.
-    BgpRoutes(boost::asio::io_context& loop, RouteTable& routes, std::function<void()> commit);
+    /// Both functions are called at most once per turn of `loop`: `commit` to make staged routes
+    /// visible, `moved` when a next hop that metric() was asked for can be reached now and could not
+    /// before, or the other way round.  `routes` must outlive this object.
+    BgpRoutes(
+        boost::asio::io_context& loop,
+        RouteTable& routes,
+        std::function<void()> commit,
+        std::function<void()> moved);
+    BgpRoutes(const BgpRoutes&) = delete;
+    BgpRoutes& operator=(const BgpRoutes&) = delete;
+    BgpRoutes(BgpRoutes&&) = delete;
+    BgpRoutes& operator=(BgpRoutes&&) = delete;
+    ~BgpRoutes() override;
 
     void update(const IpPrefix& prefix, const bgp::LearntRoute& route) override;
     void withdraw(const IpPrefix& prefix) override;
@@ -24,11 +37,15 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
 
   private:
     void commit_soon();
+    void compare_answers();
 
     boost::asio::io_context& loop_;
     RouteTable& routes_;
     std::function<void()> commit_;
+    std::function<void()> moved_;
+    mutable std::map<IpAddr, bool> answers_;  ///< that metric() gave
     bool commit_posted_ = false;
+    bool moved_posted_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -65,6 +65,7 @@ Daemon::~Daemon() {
     store_.reset();
     graph_.reset();
     speaker_.reset();
+    bgp_routes_.reset();
     if (machine_) {
         for (const auto& worker : machine_->workers()) {
             worker->stop();
@@ -277,6 +278,8 @@ void Daemon::add_static_routes() {
         if (!route.via.empty()) {
             Gateways gateways{route.via};
             std::ranges::sort(gateways.addresses);
+            const auto doubles = std::ranges::unique(gateways.addresses);
+            gateways.addresses.erase(doubles.begin(), doubles.end());
             target = std::move(gateways);
         }
         machine_->routes().set(route.prefix, RouteSource::Static, target);
@@ -295,7 +298,10 @@ Result<void> Daemon::start_bgp() {
     }
     if (machine_) {
         bgp_routes_ = std::make_unique<BgpRoutes>(
-            loop_, machine_->routes(), [this] { machine_->commit(); });
+            loop_,
+            machine_->routes(),
+            [this] { machine_->commit(); },
+            [this] { speaker_->next_hops_changed(); });
         speaker_ = std::make_unique<bgp::Speaker>(
             loop_, speaker_config(*config_.bgp), *bgp_routes_, *bgp_routes_);
     } else {

@@ -1,0 +1,258 @@
+// Next hops and ECMP groups: what ids lead to, how often they are counted, when they are used again.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/next_hops.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace vr {
+namespace {
+
+constexpr PortId kPort{1};
+constexpr Mac kRouterMac{{2, 0, 0, 0, 0, 1}};
+constexpr Mac kPeerMac{{2, 0, 0, 0, 0, 9}};
+
+template <typename F>
+class NextHopsOf : public testing::Test {
+  protected:
+    NextHopsOf() { hops.set_port(kPort, {kRouterMac, 9000}); }
+
+    static IpAddr address(std::uint32_t number) {
+        if constexpr (std::is_same_v<F, V4>) {
+            return Ip4{0x0a000000U + number};
+        } else {
+            return Ip6{0xfd00000000000000U, number};
+        }
+    }
+
+    static Adjacency station(std::uint32_t number) { return {kPort, address(number)}; }
+
+    static Gateways gateways(std::initializer_list<std::uint32_t> numbers) {
+        Gateways all;
+        for (const std::uint32_t number : numbers) {
+            all.addresses.push_back(address(number));
+        }
+        return all;
+    }
+
+    /// Every gateway is a station of its own on kPort, but those of `unreachable`.
+    std::vector<NextHopId> resolve(const std::set<IpAddr>& unreachable = {}) {
+        return hops.resolve_gateways([&](const IpAddr& gateway) -> std::optional<Adjacency> {
+            if (unreachable.contains(gateway)) {
+                return std::nullopt;
+            }
+            return Adjacency{kPort, gateway};
+        });
+    }
+
+    [[nodiscard]] const NextHop& entry(NextHopId id) const { return hops.entries()[id.value()]; }
+
+    /// How many slots of the group of `id` name each member.
+    [[nodiscard]] std::map<NextHopId, int> shares(NextHopId id) const {
+        std::map<NextHopId, int> count;
+        for (const NextHopId member : hops.groups()[entry(id).group]) {
+            ++count[member];
+        }
+        return count;
+    }
+
+    NextHops hops;
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(NextHopsOf, Families);
+
+TYPED_TEST(NextHopsOf, IdZeroIsNoRoute) {
+    EXPECT_EQ(this->hops.entries().at(0).kind, NextHopKind::None);
+    EXPECT_NE(this->hops.acquire(this->station(1)), NextHopId{});
+}
+
+TYPED_TEST(NextHopsOf, StationIsUnresolvedUntilItsMacIsKnown) {
+    const NextHopId id = this->hops.acquire(this->station(1));
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Unresolved);
+    this->hops.resolved(this->station(1), kPeerMac);
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Forward);
+    this->hops.lost(this->station(1));
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Unresolved);
+}
+
+TYPED_TEST(NextHopsOf, LinkHeaderIsReady) {
+    const NextHopId id = this->hops.acquire(this->station(1));
+    this->hops.resolved(this->station(1), kPeerMac);
+    const NextHop& hop = this->entry(id);
+    EXPECT_EQ(Mac::load(hop.link.data()), kPeerMac);
+    EXPECT_EQ(Mac::load(hop.link.data() + 6), kRouterMac);
+    EXPECT_EQ(load_be<std::uint16_t>(hop.link.data() + 12), TypeParam::kEtherType);
+    EXPECT_EQ(hop.mtu, 9000);
+    EXPECT_EQ(hop.port, kPort);
+}
+
+TYPED_TEST(NextHopsOf, MacThatWasKnownBeforeTheRouteCounts) {
+    this->hops.resolved(this->station(1), kPeerMac);
+    EXPECT_EQ(this->entry(this->hops.acquire(this->station(1))).kind, NextHopKind::Forward);
+}
+
+TYPED_TEST(NextHopsOf, StationsOfAPortThatIsGoneLeadNowhere) {
+    const NextHopId id = this->hops.acquire(this->station(1));
+    this->hops.resolved(this->station(1), kPeerMac);
+    this->hops.remove_port(kPort);
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::None);
+}
+
+TYPED_TEST(NextHopsOf, NextPortOfTheSameNumberInheritsNoMac) {
+    const NextHopId id = this->hops.acquire(this->station(1));
+    this->hops.resolved(this->station(1), kPeerMac);
+    this->hops.remove_port(kPort);
+    this->hops.set_port(kPort, {kRouterMac, 1500});
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Unresolved);
+}
+
+TYPED_TEST(NextHopsOf, EqualTargetsShareAnId) {
+    const NextHopId id = this->hops.acquire(this->station(1));
+    EXPECT_EQ(this->hops.acquire(this->station(1)), id);
+    EXPECT_NE(this->hops.acquire(this->station(2)), id);
+}
+
+TYPED_TEST(NextHopsOf, IdIsUsedAgainOnlyWhenNobodyCountsOnIt) {
+    const NextHopId id = this->hops.acquire(this->station(1));
+    static_cast<void>(this->hops.acquire(this->station(1)));
+    this->hops.release(id);
+    EXPECT_NE(this->hops.acquire(this->station(2)), id);
+    this->hops.release(id);
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::None);
+    EXPECT_EQ(this->hops.acquire(this->station(3)), id);
+}
+
+TYPED_TEST(NextHopsOf, AReusedIdIsAsFreshAsANewOne) {
+    const NextHopId id = this->hops.acquire(this->station(1));
+    this->hops.release(id);
+    bool fresh = false;
+    EXPECT_TRUE(this->hops.take_changes(fresh));
+    EXPECT_EQ(this->hops.acquire(this->station(2)), id);
+    EXPECT_TRUE(this->hops.take_changes(fresh));
+    EXPECT_TRUE(fresh);
+}
+
+TYPED_TEST(NextHopsOf, ResolutionIsAChangeWithoutFreshIds) {
+    static_cast<void>(this->hops.acquire(this->station(1)));
+    bool fresh = false;
+    static_cast<void>(this->hops.take_changes(fresh));
+    this->hops.resolved(this->station(1), kPeerMac);
+    EXPECT_TRUE(this->hops.take_changes(fresh));
+    EXPECT_FALSE(fresh);
+    EXPECT_FALSE(this->hops.take_changes(fresh));
+}
+
+TYPED_TEST(NextHopsOf, ConnectedNetworkGleans) {
+    const NextHopId id = this->hops.acquire(Connected{kPort, kFamilyOf<TypeParam>});
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Glean);
+    EXPECT_EQ(this->hops.station(id, this->address(7)), this->station(7));
+}
+
+TYPED_TEST(NextHopsOf, LocalDeliveryGoesToTheHost) {
+    const NextHopId id = this->hops.acquire(LocalDelivery{kFamilyOf<TypeParam>});
+    EXPECT_EQ(this->entry(id).port, PortId{});
+    this->hops.set_host(kPort, kPeerMac);
+    EXPECT_EQ(this->entry(id).port, kPort);
+    EXPECT_EQ(Mac::load(this->entry(id).link.data()), kPeerMac);
+}
+
+TYPED_TEST(NextHopsOf, GatewaysAreUsableOnceReachable) {
+    const NextHopId id = this->hops.acquire(this->gateways({1}));
+    EXPECT_FALSE(this->hops.usable(id));
+    EXPECT_EQ(this->resolve(), std::vector{id});
+    EXPECT_TRUE(this->hops.usable(id));
+    EXPECT_EQ(this->resolve({this->address(1)}), std::vector{id});
+    EXPECT_FALSE(this->hops.usable(id));
+}
+
+TYPED_TEST(NextHopsOf, OneGatewayIsACopyOfItsStation) {
+    const NextHopId id = this->hops.acquire(this->gateways({1}));
+    static_cast<void>(this->resolve());
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Unresolved);
+    this->hops.resolved(this->station(1), kPeerMac);
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Forward);
+    EXPECT_EQ(this->hops.station(id, this->address(99)), this->station(1));
+}
+
+TYPED_TEST(NextHopsOf, SeveralGatewaysShareTheSlotsEvenly) {
+    const NextHopId id = this->hops.acquire(this->gateways({1, 2}));
+    static_cast<void>(this->resolve());
+    ASSERT_EQ(this->entry(id).kind, NextHopKind::Group);
+    for (const auto& [member, slots] : this->shares(id)) {
+        EXPECT_EQ(slots, 32) << member.value();
+    }
+}
+
+TYPED_TEST(NextHopsOf, ThreeGatewaysDifferByOneSlotAtMost) {
+    const NextHopId id = this->hops.acquire(this->gateways({1, 2, 3}));
+    static_cast<void>(this->resolve());
+    for (const auto& [member, slots] : this->shares(id)) {
+        EXPECT_TRUE(slots == 21 || slots == 22) << slots;
+    }
+}
+
+TYPED_TEST(NextHopsOf, LosingAMemberRewritesTheGroupUnderTheSameId) {
+    const NextHopId id = this->hops.acquire(this->gateways({1, 2, 3}));
+    static_cast<void>(this->resolve());
+    EXPECT_TRUE(this->resolve({this->address(2)}).empty());
+    EXPECT_EQ(this->shares(id).size(), 2U);
+    EXPECT_TRUE(this->resolve({this->address(2), this->address(3)}).empty());
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Unresolved);
+}
+
+TYPED_TEST(NextHopsOf, GroupNumbersAreUsedAgain) {
+    for (std::uint32_t i = 0; i < 5; ++i) {
+        const NextHopId id = this->hops.acquire(this->gateways({i, i + 100}));
+        static_cast<void>(this->resolve());
+        this->hops.release(id);
+    }
+    EXPECT_EQ(this->hops.groups().size(), 1U);
+}
+
+TYPED_TEST(NextHopsOf, GatewayThatMovesTakesItsUsersAlong) {
+    this->hops.set_port(PortId{2}, {kRouterMac, 1500});
+    const NextHopId id = this->hops.acquire(this->gateways({1}));
+    static_cast<void>(this->resolve());
+    static_cast<void>(this->hops.resolve_gateways(
+        [](const IpAddr& gateway) { return Adjacency{PortId{2}, gateway}; }));
+    EXPECT_EQ(this->entry(id).port, PortId{2});
+    EXPECT_FALSE(this->hops.find(this->station(1)));
+}
+
+TYPED_TEST(NextHopsOf, ReleasedGatewaysReleaseTheirStations) {
+    const NextHopId id = this->hops.acquire(this->gateways({1, 2}));
+    static_cast<void>(this->resolve());
+    EXPECT_EQ(this->hops.gateway_stations().size(), 2U);
+    this->hops.release(id);
+    EXPECT_TRUE(this->hops.gateway_stations().empty());
+    EXPECT_FALSE(this->hops.find(this->station(1)));
+    EXPECT_FALSE(this->hops.find(this->station(2)));
+}
+
+TYPED_TEST(NextHopsOf, ResolvingAgainChangesNoCounts) {
+    const NextHopId id = this->hops.acquire(this->gateways({1, 2}));
+    for (int i = 0; i < 3; ++i) {
+        static_cast<void>(this->resolve());
+    }
+    this->hops.release(id);
+    EXPECT_FALSE(this->hops.find(this->station(1)));
+}
+
+TYPED_TEST(NextHopsOf, UnknownIdHasNoStation) {
+    EXPECT_FALSE(this->hops.station(NextHopId{77}, this->address(1)));
+    EXPECT_FALSE(this->hops.station(NextHopId{}, this->address(1)));
+}
+
+TEST(RouteTargetText, NamesEveryKind) {
+    const IpAddr one = Ip4{0x0a000001};
+    EXPECT_EQ(to_string(RouteTarget{Adjacency{kPort, one}}), "10.0.0.1");
+    EXPECT_EQ(to_string(RouteTarget{Connected{kPort}}), "connected");
+    EXPECT_EQ(to_string(RouteTarget{LocalDelivery{}}), "local");
+    EXPECT_EQ(to_string(RouteTarget{Discard{}}), "discard");
+    EXPECT_EQ(to_string(RouteTarget{Gateways{{one, Ip4{0x0a000002}}}}), "via 10.0.0.1 10.0.0.2");
+}
+
+}  // namespace
+}  // namespace vr

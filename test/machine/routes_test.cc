@@ -1,0 +1,426 @@
+// The route table: preference, gateways, and in which order workers learn of changes.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/routes.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+
+namespace vr {
+namespace {
+
+constexpr PortId kEast{1};
+constexpr PortId kWest{2};
+
+template <typename F>
+class Routes : public testing::Test {
+  protected:
+    using Addr = typename F::Addr;
+
+    Routes() {
+        table.next_hops().set_port(kEast, {});
+        table.next_hops().set_port(kWest, {});
+    }
+
+    /// 10.0.<net>.<host>, or fd00:0:0:<net>::<host>.
+    static Addr address(std::uint32_t net, std::uint32_t host) {
+        if constexpr (std::is_same_v<F, V4>) {
+            return Ip4{0x0a000000U + (net << 8U) + host};
+        } else {
+            return Ip6{0xfd00000000000000U + net, host};
+        }
+    }
+
+    static Prefix<F> network(std::uint32_t net) {
+        return *Prefix<F>::make(address(net, 0), F::kBits == 32 ? 24 : 64);
+    }
+
+    static Prefix<F> everything() { return Prefix<F>{}; }
+
+    static Gateways via(std::initializer_list<Addr> gateways) {
+        return Gateways{{gateways.begin(), gateways.end()}};
+    }
+
+    void connect(std::uint32_t net, PortId port) {
+        table.set(network(net), RouteSource::Connected, Connected{port, kFamilyOf<F>});
+    }
+
+    void commit() {
+        table.commit([this](bool wait) {
+            published = table.next_hops().entries();
+            if (wait) {
+                seen_by_slowest = published;
+                ++waits;
+            }
+            ++publishes;
+        });
+    }
+
+    [[nodiscard]] NextHopId hop(Addr destination) const {
+        return NextHopId{fib().lookup(destination)};
+    }
+
+    [[nodiscard]] const Lpm<F>& fib() const {
+        if constexpr (std::is_same_v<F, V4>) {
+            return fib4;
+        } else {
+            return fib6;
+        }
+    }
+
+    /// The route in force, in words: "static via 10.0.1.1".
+    [[nodiscard]] std::string in_force(Addr destination) const {
+        const auto view = table.lookup(destination);
+        return view ? std::string{to_string(view->source)} + " " + to_string(view->target) : "none";
+    }
+
+    ImmediateReclaimer reclaimer;
+    Lpm<V4> fib4{reclaimer};
+    Lpm<V6> fib6{reclaimer};
+    RouteTable table{fib4, fib6};
+    std::vector<NextHop> published;        ///< the newest snapshot
+    std::vector<NextHop> seen_by_slowest;  ///< what a worker in the middle of a batch may have
+    int publishes = 0;
+    int waits = 0;
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(Routes, Families);
+
+TYPED_TEST(Routes, NothingIsVisibleBeforeCommit) {
+    this->connect(1, kEast);
+    EXPECT_EQ(this->hop(this->address(1, 1)), NextHopId{});
+    EXPECT_TRUE(this->table.dirty());
+    this->commit();
+    EXPECT_NE(this->hop(this->address(1, 1)), NextHopId{});
+    EXPECT_FALSE(this->table.dirty());
+}
+
+TYPED_TEST(Routes, MorePreferredSourceWinsWhateverCameFirst) {
+    const RouteSource order[] = {
+        RouteSource::Local,
+        RouteSource::Workload,
+        RouteSource::Connected,
+        RouteSource::Neighbor,
+        RouteSource::Static};
+    for (std::size_t i = std::size(order); i-- > 0;) {
+        this->table.set(
+            this->network(1), order[i], Adjacency{kEast, this->address(9, static_cast<std::uint32_t>(i))});
+        this->commit();
+        EXPECT_TRUE(this->in_force(this->address(1, 1)).starts_with(to_string(order[i])));
+    }
+    for (const RouteSource source : order) {
+        EXPECT_TRUE(this->in_force(this->address(1, 1)).starts_with(to_string(source)));
+        this->table.remove(this->network(1), source);
+        this->commit();
+    }
+    EXPECT_EQ(this->in_force(this->address(1, 1)), "none");
+}
+
+TYPED_TEST(Routes, EBgpIsPreferredToIBgp) {
+    this->connect(1, kEast);
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(1, 1)}));
+    this->table.set(this->network(5), RouteSource::EBgp, this->via({this->address(1, 2)}));
+    this->commit();
+    EXPECT_TRUE(this->in_force(this->address(5, 1)).starts_with("ebgp"));
+}
+
+TYPED_TEST(Routes, SecondRouteOfASourceReplacesItsFirst) {
+    this->table.set(this->network(1), RouteSource::Static, Adjacency{kEast, this->address(9, 1)});
+    this->commit();
+    const NextHopId before = this->hop(this->address(1, 1));
+    this->table.set(this->network(1), RouteSource::Static, Adjacency{kEast, this->address(9, 2)});
+    this->commit();
+    EXPECT_NE(this->hop(this->address(1, 1)), before);
+    EXPECT_EQ(this->table.size(), 1U);
+    EXPECT_FALSE(this->table.next_hops().find({kEast, this->address(9, 1)}));
+}
+
+TYPED_TEST(Routes, SettingARouteAgainIsNoChange) {
+    const auto set = [&] {
+        this->table.set(this->network(1), RouteSource::Static, Adjacency{kEast, this->address(9, 1)});
+        this->commit();
+        return this->hop(this->address(1, 1));
+    };
+    const NextHopId before = set();
+    EXPECT_EQ(set(), before);
+    this->table.remove(this->network(1), RouteSource::Static);
+    this->commit();
+    EXPECT_FALSE(this->table.next_hops().find({kEast, this->address(9, 1)}));
+}
+
+TYPED_TEST(Routes, RemovingWhatIsNotThereDoesNothing) {
+    this->table.remove(this->network(1), RouteSource::Static);
+    this->connect(1, kEast);
+    this->table.remove(this->network(1), RouteSource::Static);
+    this->commit();
+    EXPECT_EQ(this->in_force(this->address(1, 1)), "connected connected");
+}
+
+TYPED_TEST(Routes, RouteAndRemovalInOneCommitLeaveNothing) {
+    this->connect(1, kEast);
+    this->table.remove(this->network(1), RouteSource::Connected);
+    this->commit();
+    EXPECT_EQ(this->hop(this->address(1, 1)), NextHopId{});
+    EXPECT_EQ(this->table.size(), 0U);
+}
+
+TYPED_TEST(Routes, LongerPrefixDecides) {
+    this->table.set(this->everything(), RouteSource::Local, LocalDelivery{kFamilyOf<TypeParam>});
+    this->connect(1, kEast);
+    this->commit();
+    EXPECT_EQ(this->in_force(this->address(1, 1)), "connected connected");
+    EXPECT_EQ(this->in_force(this->address(2, 1)), "local local");
+}
+
+TYPED_TEST(Routes, UnreachableGatewayIsNotInstalled) {
+    this->table.set(this->network(5), RouteSource::Static, this->via({this->address(1, 1)}));
+    this->commit();
+    EXPECT_EQ(this->hop(this->address(5, 1)), NextHopId{});
+}
+
+TYPED_TEST(Routes, GatewayThatBecomesReachableIsInstalled) {
+    this->table.set(this->network(5), RouteSource::Static, this->via({this->address(1, 1)}));
+    this->commit();
+    this->connect(1, kEast);
+    this->commit();
+    EXPECT_NE(this->hop(this->address(5, 1)), NextHopId{});
+}
+
+TYPED_TEST(Routes, UnreachableGatewayFallsBackToTheLessPreferredSource) {
+    this->connect(1, kEast);
+    this->connect(2, kEast);
+    this->table.set(this->network(5), RouteSource::Static, this->via({this->address(1, 1)}));
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(2, 1)}));
+    this->commit();
+    this->table.remove(this->network(1), RouteSource::Connected);
+    this->commit();
+    EXPECT_TRUE(this->in_force(this->address(5, 1)).starts_with("ibgp"));
+}
+
+TYPED_TEST(Routes, UnreachableGatewayFallsBackToTheShorterPrefix) {
+    this->connect(1, kEast);
+    this->table.set(this->everything(), RouteSource::Static, Discard{});
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(1, 1)}));
+    this->commit();
+    EXPECT_TRUE(this->in_force(this->address(5, 1)).starts_with("ibgp"));
+    this->table.remove(this->network(1), RouteSource::Connected);
+    this->commit();
+    EXPECT_EQ(this->in_force(this->address(5, 1)), "static discard");
+}
+
+TYPED_TEST(Routes, GatewayMayBeReachedOverAnotherGateway) {
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(4, 1)}));
+    this->table.set(this->network(4), RouteSource::Static, this->via({this->address(1, 1)}));
+    this->connect(1, kWest);
+    this->commit();
+    const NextHopId id = this->hop(this->address(5, 1));
+    EXPECT_EQ(
+        this->table.next_hops().station(id, this->address(5, 1)),
+        (Adjacency{kWest, this->address(1, 1)}));
+}
+
+TYPED_TEST(Routes, GatewaysThatLeadInACircleAreUnreachable) {
+    this->table.set(this->network(5), RouteSource::Static, this->via({this->address(4, 1)}));
+    this->table.set(this->network(4), RouteSource::Static, this->via({this->address(5, 1)}));
+    this->commit();
+    EXPECT_FALSE(this->table.reachable(this->address(5, 1)));
+    EXPECT_EQ(this->hop(this->address(5, 1)), NextHopId{});
+}
+
+TYPED_TEST(Routes, RouteOverItselfFallsBackToWhatLiesBelow) {
+    this->connect(1, kEast);
+    this->table.set(this->everything(), RouteSource::Static, this->via({this->address(1, 1)}));
+    this->table.set(this->network(5), RouteSource::Static, this->via({this->address(5, 1)}));
+    this->commit();
+    EXPECT_EQ(
+        this->table.next_hops().station(this->hop(this->address(5, 7)), this->address(5, 7)),
+        (Adjacency{kEast, this->address(1, 1)}));
+}
+
+TYPED_TEST(Routes, WhatBgpBringsReachesNoGateway) {
+    // Whichever of the two came first: the same end.
+    this->connect(1, kEast);
+    this->table.set(this->network(4), RouteSource::EBgp, this->via({this->address(1, 1)}));
+    this->commit();
+    this->table.set(this->network(5), RouteSource::Static, this->via({this->address(4, 1)}));
+    this->commit();
+    EXPECT_FALSE(this->table.reachable(this->address(4, 1)));
+    EXPECT_EQ(this->hop(this->address(5, 1)), NextHopId{});
+}
+
+TYPED_TEST(Routes, DiscardedAndLocalAddressesAreNoGateways) {
+    this->table.set(this->network(1), RouteSource::Static, Discard{});
+    this->table.set(
+        Prefix<TypeParam>::host(this->address(2, 1)), RouteSource::Local, LocalDelivery{kFamilyOf<TypeParam>});
+    EXPECT_FALSE(this->table.reachable(this->address(1, 1)));
+    EXPECT_FALSE(this->table.reachable(this->address(2, 1)));
+}
+
+TYPED_TEST(Routes, MovedGatewayMovesItsRoutesWithoutTouchingTheirPrefixes) {
+    this->connect(1, kEast);
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(1, 1)}));
+    this->commit();
+    const NextHopId before = this->hop(this->address(5, 1));
+    this->connect(1, kWest);
+    this->commit();
+    EXPECT_EQ(this->hop(this->address(5, 1)), before);
+    EXPECT_EQ(this->published[before.value()].port, kWest);
+}
+
+TYPED_TEST(Routes, LosingAMemberRewritesTheGroupNotThePrefixes) {
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    const Gateways both = this->via({this->address(1, 1), this->address(2, 1)});
+    for (std::uint32_t net = 10; net < 20; ++net) {
+        this->table.set(this->network(net), RouteSource::EBgp, both);
+    }
+    this->commit();
+    const NextHopId before = this->hop(this->address(10, 1));
+    EXPECT_EQ(this->published[before.value()].kind, NextHopKind::Group);
+    this->table.remove(this->network(2), RouteSource::Connected);
+    this->commit();
+    for (std::uint32_t net = 10; net < 20; ++net) {
+        EXPECT_EQ(this->hop(this->address(net, 1)), before);
+    }
+    EXPECT_EQ(this->published[before.value()].port, kEast);
+}
+
+TYPED_TEST(Routes, NeighborTakesItsPacketsOffTheConnectedRoute) {
+    this->connect(1, kEast);
+    this->table.set(
+        Prefix<TypeParam>::host(this->address(1, 7)),
+        RouteSource::Neighbor,
+        Adjacency{kEast, this->address(1, 7)});
+    this->commit();
+    EXPECT_NE(this->hop(this->address(1, 7)), this->hop(this->address(1, 8)));
+}
+
+TYPED_TEST(Routes, WorkersSeeANextHopBeforeAnyRouteNamesIt) {
+    this->connect(1, kEast);
+    int waited_with_route = -1;
+    this->table.commit([&](bool wait) {
+        if (wait) {
+            waited_with_route = this->hop(this->address(1, 1)) != NextHopId{} ? 1 : 0;
+        }
+    });
+    EXPECT_EQ(waited_with_route, 0);
+}
+
+TYPED_TEST(Routes, WorkersSeeAReusedNextHopBeforeAnyRouteNamesIt) {
+    this->table.set(this->network(1), RouteSource::Static, Adjacency{kEast, this->address(9, 1)});
+    this->commit();
+    const NextHopId id = this->hop(this->address(1, 1));
+    this->table.remove(this->network(1), RouteSource::Static);
+    this->commit();
+    const int before = this->waits;
+    this->table.set(this->network(2), RouteSource::Static, Adjacency{kWest, this->address(9, 2)});
+    this->commit();
+    ASSERT_EQ(this->hop(this->address(2, 1)), id);
+    EXPECT_EQ(this->waits, before + 1);
+    EXPECT_EQ(this->seen_by_slowest[id.value()].port, kWest);
+}
+
+TYPED_TEST(Routes, RouteOverAKnownNextHopWaitsForNobody) {
+    this->connect(1, kEast);
+    this->commit();
+    const int before = this->publishes;
+    this->connect(2, kEast);
+    this->commit();
+    EXPECT_EQ(this->publishes, before);
+    EXPECT_NE(this->hop(this->address(2, 1)), NextHopId{});
+}
+
+TYPED_TEST(Routes, ReachabilityIsToldOncePerCommitThatMayChangeIt) {
+    int told = 0;
+    this->table.watch_reachability([&] { ++told; });
+    this->connect(1, kEast);
+    this->connect(2, kEast);
+    this->commit();
+    EXPECT_EQ(told, 1);
+    this->table.set(this->network(5), RouteSource::EBgp, this->via({this->address(1, 1)}));
+    this->commit();
+    this->table.remove(this->network(5), RouteSource::EBgp);
+    this->commit();
+    EXPECT_LE(told, 2);
+}
+
+TYPED_TEST(Routes, SlicesShowEveryRouteOnce) {
+    for (std::uint32_t net = 0; net < 50; ++net) {
+        this->connect(net, kEast);
+    }
+    this->commit();
+    RouteTable::Cursor cursor;
+    std::size_t seen = 0;
+    while (this->table.visit_slice(cursor, 7, [&](const RouteView& view) {
+        EXPECT_TRUE(view.active);
+        ++seen;
+    })) {
+    }
+    EXPECT_EQ(seen, 50U);
+}
+
+/// The end does not depend on the way: random changes against a table that is told only the end.
+TYPED_TEST(Routes, PathDoesNotMatter) {
+    for (unsigned seed = 0; seed < 20; ++seed) {
+        std::mt19937 random{seed};
+        const auto below = [&](unsigned n) { return static_cast<std::uint32_t>(random() % n); };
+        ImmediateReclaimer immediate;
+        Lpm<V4> walked4{immediate};
+        Lpm<V6> walked6{immediate};
+        RouteTable walked{walked4, walked6};
+        walked.next_hops().set_port(kEast, {});
+        walked.next_hops().set_port(kWest, {});
+        std::map<std::pair<Prefix<TypeParam>, RouteSource>, RouteTarget> model;
+        for (int step = 0; step < 300; ++step) {
+            const Prefix<TypeParam> prefix = this->network(below(8));
+            const auto source = static_cast<RouteSource>(2 + below(5));
+            if (below(3) == 0) {
+                walked.remove(prefix, source);
+                model.erase({prefix, source});
+            } else {
+                RouteTarget target = Discard{};
+                if (source == RouteSource::Connected) {
+                    target = Connected{below(2) == 0 ? kEast : kWest, kFamilyOf<TypeParam>};
+                } else if (below(5) != 0) {
+                    Gateways gateways = this->via({this->address(below(8), 1)});
+                    if (below(2) == 0) {
+                        gateways.addresses.push_back(this->address(below(8), 2));
+                        std::ranges::sort(gateways.addresses);
+                    }
+                    target = gateways;
+                }
+                walked.set(prefix, source, target);
+                model[{prefix, source}] = target;
+            }
+            if (below(4) == 0) {
+                walked.commit([](bool) {});
+            }
+        }
+        walked.commit([](bool) {});
+        Lpm<V4> straight4{immediate};
+        Lpm<V6> straight6{immediate};
+        RouteTable straight{straight4, straight6};
+        straight.next_hops().set_port(kEast, {});
+        straight.next_hops().set_port(kWest, {});
+        for (const auto& [key, target] : model) {
+            straight.set(key.first, key.second, target);
+        }
+        straight.commit([](bool) {});
+        for (std::uint32_t net = 0; net < 8; ++net) {
+            const auto destination = this->address(net, 7);
+            const auto a = walked.lookup(destination);
+            const auto b = straight.lookup(destination);
+            ASSERT_EQ(a.has_value(), b.has_value()) << "seed " << seed << " net " << net;
+            if (a) {
+                EXPECT_EQ(a->source, b->source) << "seed " << seed << " net " << net;
+                EXPECT_EQ(a->target, b->target) << "seed " << seed << " net " << net;
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace vr
