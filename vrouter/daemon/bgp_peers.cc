@@ -108,6 +108,45 @@ bool is_for(
     return !peer.node_selector || peer.node_selector->matches(labels);
 }
 
+bool has_mesh(const std::vector<policy::ResourcePtr>& configurations) {
+    const auto standard = std::ranges::find_if(
+        configurations, [](const auto& c) { return c->key.name == "default"; });
+    return standard == configurations.end() ||
+           (*standard)->template as<policy::BgpConfiguration>().node_mesh;
+}
+
+/// The other nodes that `who` selects.
+void add_nodes(
+    const Config& config,
+    const std::vector<policy::ResourcePtr>& nodes,
+    const policy::Selector& who,
+    Peers& peers) {
+    for (const auto& node : nodes) {
+        const auto& spec = node->as<policy::ClusterNode>();
+        if (node->key.name == config.node || (!spec.address4 && !spec.address6) ||
+            !who.matches(node->labels)) {
+            continue;
+        }
+        const IpAddr address = spec.address4 ? IpAddr{*spec.address4} : IpAddr{*spec.address6};
+        const Asn asn = spec.as_number.value_or(config.bgp->asn);
+        peers.emplace(address, calico_peer(config, address, asn, "node " + node->key.name));
+    }
+}
+
+bgp::PeerConfig named_peer(const Config& config, const policy::Resource& resource) {
+    const auto& spec = resource.as<policy::BgpPeer>();
+    bgp::PeerConfig peer = calico_peer(
+        config,
+        *spec.peer_ip,
+        spec.as_number.value_or(config.bgp->asn),
+        "BGPPeer " + resource.key.name);
+    peer.port = spec.peer_port.value_or(peer.port);
+    peer.local_as = spec.local_as;
+    peer.ttl_security = static_cast<std::uint8_t>(spec.ttl_security.value_or(0));
+    peer.allow_own_as = static_cast<unsigned>(spec.allowed_local_as);
+    return peer;
+}
+
 }  // namespace
 
 bgp::SpeakerConfig speaker_config(const BgpConfig& config) {
@@ -141,42 +180,25 @@ Peers resource_peers(
         return peers;
     }
     policy::Labels labels;
-    bool mesh = true;
-    for (const auto& configuration : configurations) {
-        if (configuration->key.name == "default") {
-            mesh = configuration->as<policy::BgpConfiguration>().node_mesh;
-        }
-    }
     for (const auto& node : nodes) {
-        const auto& spec = node->as<policy::ClusterNode>();
         if (node->key.name == config.node) {
             labels = node->labels;
-        } else if (mesh && (spec.address4 || spec.address6)) {
-            const IpAddr address = spec.address4 ? IpAddr{*spec.address4} : IpAddr{*spec.address6};
-            peers.emplace(
-                address,
-                calico_peer(
-                    config,
-                    address,
-                    spec.as_number.value_or(config.bgp->asn),
-                    "node " + node->key.name));
         }
+    }
+    const policy::Selector everyone;
+    if (has_mesh(configurations)) {
+        add_nodes(config, nodes, everyone, peers);
     }
     for (const auto& resource : bgp_peers) {
         const auto& spec = resource->as<policy::BgpPeer>();
-        if (!spec.peer_ip || !is_for(spec, config.node, labels)) {
+        if (!is_for(spec, config.node, labels)) {
             continue;
         }
-        bgp::PeerConfig peer = calico_peer(
-            config,
-            *spec.peer_ip,
-            spec.as_number.value_or(config.bgp->asn),
-            "BGPPeer " + resource->key.name);
-        peer.port = spec.peer_port.value_or(peer.port);
-        peer.local_as = spec.local_as;
-        peer.ttl_security = static_cast<std::uint8_t>(spec.ttl_security.value_or(0));
-        peer.allow_own_as = static_cast<unsigned>(spec.allowed_local_as);
-        peers.insert_or_assign(peer.address, std::move(peer));
+        if (spec.peer_ip) {
+            peers.insert_or_assign(*spec.peer_ip, named_peer(config, *resource));
+        } else if (spec.peer_selector) {
+            add_nodes(config, nodes, *spec.peer_selector, peers);
+        }
     }
     return peers;
 }
