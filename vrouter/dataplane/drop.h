@@ -55,7 +55,7 @@ struct DropRow {
 
 inline constexpr std::array<DropRow, kDropCount> kDrops{{
     {DropReason::None, "none", "not dropped"},
-    {DropReason::MalformedEthernet, "malformed_ethernet", "shorter than its link header, or sent by a group address"},
+    {DropReason::MalformedEthernet, "malformed_ethernet", "shorter than its link header"},
     {DropReason::OtherMac, "other_mac", "addressed to another station's MAC address"},
     {DropReason::UnknownEtherType, "unknown_ethertype", "neither IPv4, IPv6 nor ARP; VLAN tags are not accepted"},
     {DropReason::MalformedIp, "malformed_ip", "version, header length or total length is wrong (RFC 1812 5.2.2, RFC 8200 3)"},
