@@ -76,10 +76,12 @@ class NamespaceGuest:
 
 
 class VethGuest(NamespaceGuest):
-    """Exists from the start; `interface` in the router's namespace is the router's end."""
+    """Exists from the start; `interface` in the router's namespace is the router's end, for `driver`."""
 
-    def __init__(self, network, directory, name, router_namespace, mac, addresses=(), gateways=()):
+    def __init__(self, network, directory, name, router_namespace, mac, addresses=(), gateways=(), **options):
         super().__init__(network, directory, name, mac)
+        self.driver = options.pop("driver", "net_af_packet")
+        assert not options, f"unknown options: {', '.join(options)}"
         self.interface = f"to-{name}"
         network.link(self.namespace, "eth0", router_namespace, self.interface)
         router_namespace.hand_over(self.interface)
@@ -90,4 +92,4 @@ class VethGuest(NamespaceGuest):
     @property
     def annotations(self):
         """What attaches the workload's endpoint to this guest."""
-        return {"vrouter.io/port": f"net_af_packet_{self.name},iface={self.interface}"}
+        return {"vrouter.io/port": f"{self.driver}_{self.name},iface={self.interface}"}

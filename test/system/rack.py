@@ -82,10 +82,10 @@ class Rack:
         for namespace, interface in ((self.host, "uplink"), (self.fabric, self.downlink)):
             namespace.sh("ip", "link", "set", "dev", interface, "mtu", mtu)
 
-    def veth_guest(self, workload, **endpoint):
+    def veth_guest(self, workload, driver="net_af_packet", **endpoint):
         """A guest of `workload` with its endpoint, attached by annotation."""
         names = (self.network, self.directory, workload.name, self.host)
-        guest = VethGuest(*names, workload.mac, workload.addresses, GATEWAYS)
+        guest = VethGuest(*names, workload.mac, workload.addresses, GATEWAYS, driver=driver)
         self.router.put(workload.endpoint(annotations=guest.annotations, **endpoint))
         self.workloads.append(workload)
         return guest
