@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -76,11 +77,19 @@ inline void seal(Frame& frame) {
 
 namespace detail {
 
-inline void write_ip(Frame& frame, const Envelope<V4>& e, std::size_t payload) {
-    frame.resize(kIp + sizeof(Ip4Header));
+[[nodiscard]] inline std::size_t ip_size(const Envelope<V4>& /*e*/) {
+    return sizeof(Ip4Header);
+}
+
+[[nodiscard]] inline std::size_t ip_size(const Envelope<V6>& e) {
+    const bool fragment = e.more_fragments || e.fragment_offset != 0 || e.fragment_header;
+    return sizeof(Ip6Header) + (fragment ? 8 : 0);
+}
+
+inline void write_ip(Frame& frame, const Envelope<V4>& e) {
     std::uint8_t* ip = &frame[kIp];
     ip[0] = 0x45;
-    store_be(ip + 2, static_cast<std::uint16_t>(sizeof(Ip4Header) + payload));
+    store_be(ip + 2, static_cast<std::uint16_t>(frame.size() - kIp));
     store_be(ip + 4, e.fragment_id);
     store_be(
         ip + 6,
@@ -94,12 +103,11 @@ inline void write_ip(Frame& frame, const Envelope<V4>& e, std::size_t payload) {
     seal(frame);
 }
 
-inline void write_ip(Frame& frame, const Envelope<V6>& e, std::size_t payload) {
-    const bool fragment = e.more_fragments || e.fragment_offset != 0 || e.fragment_header;
-    frame.resize(kIp + sizeof(Ip6Header) + (fragment ? 8 : 0));
+inline void write_ip(Frame& frame, const Envelope<V6>& e) {
+    const bool fragment = ip_size(e) != sizeof(Ip6Header);
     std::uint8_t* ip = &frame[kIp];
     ip[0] = 0x60;
-    store_be(ip + 4, static_cast<std::uint16_t>(payload + (fragment ? 8 : 0)));
+    store_be(ip + 4, static_cast<std::uint16_t>(frame.size() - kIp - sizeof(Ip6Header)));
     ip[6] = fragment ? ipproto::kFragment : e.protocol;
     ip[7] = e.hop_limit;
     e.source.store(ip + 8);
@@ -118,12 +126,13 @@ inline void write_ip(Frame& frame, const Envelope<V6>& e, std::size_t payload) {
 template <Family F>
 [[nodiscard]] Frame frame_of(
     const Envelope<F>& envelope, const std::vector<std::uint8_t>& payload) {
-    Frame frame(sizeof(EthernetHeader));
+    const std::size_t headers = kIp + detail::ip_size(envelope);
+    Frame frame(headers + payload.size());
     envelope.link_destination.store(frame.data());
     envelope.link_source.store(&frame[6]);
     store_be(&frame[12], F::kEtherType);
-    detail::write_ip(frame, envelope, payload.size());
-    frame.insert(frame.end(), payload.begin(), payload.end());
+    std::ranges::copy(payload, frame.begin() + static_cast<std::ptrdiff_t>(headers));
+    detail::write_ip(frame, envelope);
     return frame;
 }
 
