@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <bit>
 #include <functional>
+#include <random>
 
 #include "test/dataplane/packet_builder.h"
 
@@ -295,6 +298,40 @@ TYPED_TEST(Parse, NeverReadsBeyondThePacket) {
     for (std::size_t size = kIp; size < whole.size(); ++size) {
         EXPECT_NE(reason<TypeParam>(resized(whole, size)), DropReason::None) << size;
     }
+}
+
+/// The short way for common packets may only say what the long way says.
+TYPED_TEST(Parse, TheCommonWayAgreesWithTheFullOne) {
+    std::mt19937_64 random{5};
+    int common = 0;
+    for (int round = 0; round < 20000; ++round) {
+        auto e = envelope<TypeParam>();
+        e.protocol = random() % 2 == 0 ? ipproto::kTcp : ipproto::kUdp;
+        e.may_fragment = random() % 2 == 0;
+        Frame frame = frame_of(e, tcp_header(1000, 2000, static_cast<std::uint8_t>(random()), 4));
+        for (auto changes = random() % 3; changes > 0; --changes) {
+            frame[kIp + random() % (frame.size() - kIp)] = static_cast<std::uint8_t>(random());
+        }
+        if constexpr (std::is_same_v<TypeParam, V4>) {
+            if (random() % 2 == 0 && (frame[kIp] & 0xfU) <= 10) {
+                seal(frame);
+            }
+        }
+        frame.resize(frame.size() - random() % 8);
+        const Bytes bytes = Bytes{frame}.subspan(kIp);
+        ParsedPacket<TypeParam> full;
+        ParsedPacket<TypeParam> quick;
+        if (parse_common<TypeParam>(
+                bytes, bytes.size(), quick.source, quick.destination, quick.facts)) {
+            ++common;
+            ASSERT_EQ(parse_ip<TypeParam>(bytes, bytes.size(), full), DropReason::None);
+            ASSERT_EQ(quick.source, full.source);
+            ASSERT_EQ(quick.destination, full.destination);
+            using Raw = std::array<std::uint8_t, sizeof(PacketFacts)>;
+            ASSERT_EQ(std::bit_cast<Raw>(quick.facts), std::bit_cast<Raw>(full.facts));
+        }
+    }
+    EXPECT_GT(common, 1000);
 }
 
 // IPv6.

@@ -13,7 +13,9 @@
 
 namespace vr {
 
-void decrement_ttl(rte_mbuf* packet) noexcept {
+namespace {
+
+inline void decrement(rte_mbuf* packet, V4 /*family*/) noexcept {
     auto* header = rte_pktmbuf_mtod_offset(packet, Ip4Header*, sizeof(EthernetHeader));
     --header->ttl;
     // TTL is the high byte of its checksum word: one less there is 0x0100 more in the sum.
@@ -21,17 +23,15 @@ void decrement_ttl(rte_mbuf* packet) noexcept {
     header->checksum = Be16{static_cast<std::uint16_t>(sum + (sum >> 16U))};
 }
 
-namespace {
-
-void decrement(rte_mbuf* packet, V4 /*family*/) noexcept {
-    decrement_ttl(packet);
-}
-
-void decrement(rte_mbuf* packet, V6 /*family*/) noexcept {
+inline void decrement(rte_mbuf* packet, V6 /*family*/) noexcept {
     --rte_pktmbuf_mtod_offset(packet, Ip6Header*, sizeof(EthernetHeader))->hop_limit;
 }
 
 }  // namespace
+
+void decrement_ttl(rte_mbuf* packet) noexcept {
+    decrement(packet, V4{});
+}
 
 template <Family F>
 void decrement_hops(Batch<F>& batch, Worker& worker) noexcept {

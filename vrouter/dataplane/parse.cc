@@ -8,9 +8,10 @@
 //
 // Only the first segment of a packet is read; headers that do not lie in it are malformed.
 // SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/parse.h"
+
 #include <rte_mbuf.h>
 
-#include "vrouter/dataplane/parse.h"
 #include "vrouter/dataplane/pipeline.h"
 #include "vrouter/dataplane/worker.h"
 #include "vrouter/net/headers.h"
@@ -67,6 +68,31 @@ void cut_to(rte_mbuf* packet, std::uint32_t size) noexcept {
     last->next = nullptr;
 }
 
+/// Any packet that is not the common one.
+template <Family F>
+void parse_other(
+    Batch<F>& batch, unsigned i, Bytes bytes, std::size_t length, Worker& worker) noexcept {
+    ParsedPacket<F> parsed;
+    DropReason reason = parse_ip<F>(bytes, length, parsed);
+    if (reason == DropReason::None && parsed.facts.fragment) {
+        reason = inherit_ports(parsed, parsed.facts, worker);
+    }
+    if (reason != DropReason::None) {
+        drop(batch, i, reason, worker);
+        return;
+    }
+    batch.source[i] = parsed.source;
+    batch.destination[i] = parsed.destination;
+    batch.facts[i] = parsed.facts;
+    if (parsed.facts.icmp_error) {
+        batch.quoted[i] = parsed.quoted;
+    }
+    if (parsed.neighbor_discovery) {
+        batch.next_hop[i] = 0;
+        punt(batch, i, Punt::LinkLocal, worker);
+    }
+}
+
 }  // namespace
 
 template <Family F>
@@ -74,37 +100,20 @@ void parse(Batch<F>& batch, Worker& worker) noexcept {
     batch.live = first_packets(batch.count);
     for (unsigned i = 0; i < batch.count; ++i) {
         rte_mbuf* packet = batch.packets[i];
-        ParsedPacket<F> parsed;
         const std::size_t have = rte_pktmbuf_data_len(packet) - sizeof(EthernetHeader);
         const std::size_t length = rte_pktmbuf_pkt_len(packet) - sizeof(EthernetHeader);
         const Bytes bytes{
             rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, sizeof(EthernetHeader)), have};
-        const DropReason reason = parse_ip<F>(bytes, length, parsed);
-        if (reason != DropReason::None) [[unlikely]] {
-            drop(batch, i, reason, worker);
-            continue;
-        }
-        batch.source[i] = parsed.source;
-        batch.destination[i] = parsed.destination;
-        PacketFacts& facts = batch.facts[i];
-        facts = parsed.facts;
-        if (facts.fragment) [[unlikely]] {
-            if (const DropReason overlap = inherit_ports(parsed, facts, worker);
-                overlap != DropReason::None) {
-                drop(batch, i, overlap, worker);
+        if (!parse_common<F>(bytes, length, batch.source[i], batch.destination[i], batch.facts[i]))
+            [[unlikely]] {
+            parse_other(batch, i, bytes, length, worker);
+            if ((batch.live >> i & 1U) == 0) {
                 continue;
             }
         }
-        if (facts.icmp_error) [[unlikely]] {
-            batch.quoted[i] = parsed.quoted;
-        }
-        if (parsed.neighbor_discovery) [[unlikely]] {
-            batch.next_hop[i] = 0;
-            punt(batch, i, Punt::LinkLocal, worker);
-            continue;
-        }
-        if (length != facts.length) [[unlikely]] {
-            cut_to(packet, static_cast<std::uint32_t>(sizeof(EthernetHeader)) + facts.length);
+        if (length != batch.facts[i].length) [[unlikely]] {
+            cut_to(
+                packet, static_cast<std::uint32_t>(sizeof(EthernetHeader)) + batch.facts[i].length);
         }
     }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/parse.h"
-#include "vrouter/net/checksum.h"
 
 namespace vr {
 
@@ -56,8 +55,7 @@ template <Family F>
 DropReason parse_l4(const L4& l4, ParsedPacket<F>& parsed) noexcept {
     PacketFacts& facts = parsed.facts;
     facts.protocol = l4.protocol;
-    constexpr std::uint8_t kIcmpOfFamily =
-        std::is_same_v<F, V4> ? ipproto::kIcmp : ipproto::kIcmp6;
+    constexpr std::uint8_t kIcmpOfFamily = std::is_same_v<F, V4> ? ipproto::kIcmp : ipproto::kIcmp6;
     if (parsed.fragment_offset != 0) [[unlikely]] {
         // RFC 3128: an offset of 8 bytes would rewrite the flags of a TCP header seen before.
         return l4.protocol == ipproto::kTcp && parsed.fragment_offset < sizeof(TcpHeader)
@@ -85,31 +83,14 @@ DropReason parse_l4(const L4& l4, ParsedPacket<F>& parsed) noexcept {
 
 // IPv4.
 
-/// 20 bytes summed as five words; 0xffff when the checksum holds (RFC 1071).
-bool header_sum_is_right(const std::uint8_t* header, std::size_t size) noexcept {
-    if (size == sizeof(Ip4Header)) [[likely]] {
-        std::uint64_t sum = 0;
-        for (std::size_t at = 0; at < sizeof(Ip4Header); at += 4) {
-            std::uint32_t word = 0;
-            std::memcpy(&word, header + at, sizeof word);
-            sum += word;
-        }
-        sum = (sum & 0xffffffffU) + (sum >> 32U);
-        sum = (sum & 0xffffU) + (sum >> 16U);
-        sum = (sum & 0xffffU) + (sum >> 16U);
-        sum = (sum & 0xffffU) + (sum >> 16U);
-        return sum == 0xffff;
-    }
-    return checksum(Bytes{header, size}) == 0;
-}
-
 /// A packet on its way must be whole and right; one quoted by an ICMP error may be cut short, and
 /// routers on the way have changed its TTL.
 enum class Check : std::uint8_t { Whole, Quoted };
 
 /// Reads the IPv4 header; `l4` is what follows, cut at the total length.
 template <Check check>
-DropReason parse_header(Bytes bytes, std::size_t length, ParsedPacket<V4>& parsed, L4& l4) noexcept {
+DropReason parse_header(
+    Bytes bytes, std::size_t length, ParsedPacket<V4>& parsed, L4& l4) noexcept {
     if (bytes.size() < sizeof(Ip4Header)) [[unlikely]] {
         return DropReason::MalformedIp;
     }
@@ -138,19 +119,6 @@ DropReason parse_header(Bytes bytes, std::size_t length, ParsedPacket<V4>& parse
     const std::size_t end = std::min<std::size_t>(total, bytes.size());
     l4 = {bytes.subspan(header_size, end - header_size), header[9]};
     return DropReason::None;
-}
-
-/// Is the source one that a packet may come from, and the destination one that can be routed?
-/// RFC 1812 5.3.7.  0.0.0.0/8 and 240.0.0.0/4 cannot be routed either.
-DropReason check_addresses(Ip4 source, Ip4 destination) noexcept {
-    const std::uint32_t from = source.value() >> 24U;
-    const std::uint32_t to = destination.value() >> 24U;
-    // 1..223 but not 127 passes; the unsigned difference folds both bounds into one comparison.
-    if (from - 1 < 223 && from != 127 && to - 1 < 223 && to != 127) [[likely]] {
-        return DropReason::None;
-    }
-    return destination.is_multicast() || destination.is_broadcast() ? DropReason::Multicast
-                                                                    : DropReason::MartianAddress;
 }
 
 // IPv6.
@@ -198,7 +166,8 @@ DropReason skip_extensions(L4& l4, FragmentHeader& fragment) noexcept {
 }
 
 template <Check check>
-DropReason parse_header(Bytes bytes, std::size_t length, ParsedPacket<V6>& parsed, L4& l4) noexcept {
+DropReason parse_header(
+    Bytes bytes, std::size_t length, ParsedPacket<V6>& parsed, L4& l4) noexcept {
     if (bytes.size() < sizeof(Ip6Header)) [[unlikely]] {
         return DropReason::MalformedIp;
     }
@@ -225,17 +194,6 @@ DropReason parse_header(Bytes bytes, std::size_t length, ParsedPacket<V6>& parse
         parsed.fragment_id = fragment.id;
     }
     return reason;
-}
-
-DropReason check_addresses(Ip6 source, Ip6 destination) noexcept {
-    if (destination.is_multicast()) [[unlikely]] {
-        return DropReason::Multicast;
-    }
-    if (source.is_multicast() || source.is_loopback() || destination.is_loopback() ||
-        source.is_unspecified() || destination.is_unspecified()) [[unlikely]] {
-        return DropReason::MartianAddress;
-    }
-    return DropReason::None;
 }
 
 /// The flow of the packet inside an ICMP error.  Where addresses and ports are not shown, the key of
@@ -265,11 +223,12 @@ FlowKey<F> quoted_flow(Bytes quoted) noexcept {
 template <Family F>
 DropReason parse_ip(Bytes bytes, std::size_t length, ParsedPacket<F>& parsed) noexcept {
     L4 l4;
-    if (const DropReason reason = parse_header<Check::Whole>(bytes, length, parsed, l4); reason != DropReason::None)
-        [[unlikely]] {
+    if (const DropReason reason = parse_header<Check::Whole>(bytes, length, parsed, l4);
+        reason != DropReason::None) [[unlikely]] {
         return reason;
     }
-    if (const DropReason reason = parse_l4<F>(l4, parsed); reason != DropReason::None) [[unlikely]] {
+    if (const DropReason reason = parse_l4<F>(l4, parsed); reason != DropReason::None)
+        [[unlikely]] {
         return reason;
     }
     if constexpr (std::is_same_v<F, V6>) {

@@ -91,7 +91,8 @@ enum class Fit : std::uint8_t {
 /// An ICMP error goes to the sender of the packet that it quotes, and may come from any router on the
 /// way.
 template <Family F>
-Fit fit(const Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
+Fit fit(
+    const Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
     const PacketFacts& facts = batch.facts[i];
     const Tables& tables = worker.tables();
     const FlowEntry<F>& flow = *hit.entry;
@@ -115,7 +116,8 @@ Fit fit(const Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Wo
 }
 
 template <Family F>
-void on_hit(Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
+void on_hit(
+    Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
     const PacketFacts& facts = batch.facts[i];
     const Tables& tables = worker.tables();
     FlowEntry<F>& flow = *hit.entry;
@@ -155,21 +157,14 @@ void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
     }
 }
 
-}  // namespace
-
 template <Family F>
-void track(Batch<F>& batch, Worker& worker) noexcept {
+void track_packets(Batch<F>& batch, PacketMask tracked, Worker& worker) noexcept {
     const Tables& tables = worker.tables();
-    const bool from_workload = batch.in_port->kind == PortKind::Workload;
     std::array<FlowKey<F>, kMaxBatch> keys;
     std::array<FlowHit<F>, kMaxBatch> hits;
     std::array<std::uint8_t, kMaxBatch> index;
     unsigned count = 0;
-    for_each(batch.live, batch.count, [&](unsigned i) {
-        const PortId out = batch.hop[i]->port;
-        if (!from_workload && tables.ports[out.value()].kind != PortKind::Workload) {
-            return;
-        }
+    for_each(tracked, batch.count, [&](unsigned i) {
         const PacketFacts& facts = batch.facts[i];
         if (facts.orphan) [[unlikely]] {
             drop(batch, i, DropReason::FragmentOrphan, worker);
@@ -178,9 +173,6 @@ void track(Batch<F>& batch, Worker& worker) noexcept {
         keys[count] = facts.icmp_error ? batch.quoted[i] : flow_key(batch, i);
         index[count++] = static_cast<std::uint8_t>(i);
     });
-    if (count == 0) {
-        return;
-    }
     worker.shared().flows<F>().lookup_bulk(keys.data(), hits.data(), count);
     for (unsigned n = 0; n < count; ++n) {
         const unsigned i = index[n];
@@ -193,6 +185,25 @@ void track(Batch<F>& batch, Worker& worker) noexcept {
         } else {
             on_hit(batch, i, hit, side(tables, batch.hop[i]->port), worker);
         }
+    }
+}
+
+}  // namespace
+
+template <Family F>
+void track(Batch<F>& batch, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
+    PacketMask tracked = batch.live;
+    if (batch.in_port->kind != PortKind::Workload) {
+        tracked = 0;
+        for_each(batch.live, batch.count, [&](unsigned i) {
+            const bool policed =
+                tables.ports[batch.hop[i]->port.value()].kind == PortKind::Workload;
+            tracked |= PacketMask{policed} << i;
+        });
+    }
+    if (tracked != 0) {
+        track_packets(batch, tracked, worker);
     }
 }
 

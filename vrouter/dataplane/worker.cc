@@ -134,19 +134,15 @@ unsigned Worker::poll(PollTarget target) noexcept {
     if (count == 0) {
         return 0;
     }
-    std::uint64_t bytes = 0;
     for (unsigned i = 0; i < count; ++i) {
         rte_prefetch0(rte_pktmbuf_mtod(packets[i], const void*));
-        bytes += rte_pktmbuf_pkt_len(packets[i]);
     }
+    begin_batch(batch4_, target.port, entry);
+    begin_batch(batch6_, target.port, entry);
+    const std::uint64_t bytes = sort(packets.data(), count, entry, target.port);
     PortCounters& counters = counters_->ports[target.port.value()];
     counters.rx_packets.add(count);
     counters.rx_bytes.add(bytes);
-    begin_batch(batch4_, target.port, entry);
-    begin_batch(batch6_, target.port, entry);
-    for (unsigned i = 0; i < count; ++i) {
-        classify_ether(packets[i], entry, target.port);
-    }
     if (batch4_.count != 0) {
         forward(batch4_, *this);
     }
@@ -156,24 +152,37 @@ unsigned Worker::poll(PollTarget target) noexcept {
     return count;
 }
 
-void Worker::classify_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noexcept {
-    const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
-    if (rte_pktmbuf_data_len(packet) < sizeof(EthernetHeader)) [[unlikely]] {
-        drop(packet, in, DropReason::MalformedEthernet);
-        return;
-    }
-    const auto type = load_be<std::uint16_t>(frame + 12);
-    if (destination_number(frame) == mac_number(entry.mac)) [[likely]] {
-        if (type == V4::kEtherType) {
-            batch4_.packets[batch4_.count++] = packet;
-            return;
+/// Puts unicast IP for this port into the two batches; all else ends here.  Returns the bytes received.
+std::uint64_t Worker::sort(
+    rte_mbuf* const* packets, unsigned count, const PortEntry& entry, PortId in) noexcept {
+    constexpr auto kType4 = to_network(V4::kEtherType);
+    constexpr auto kType6 = to_network(V6::kEtherType);
+    const std::uint64_t own = mac_number(entry.mac);
+    std::uint64_t bytes = 0;
+    unsigned count4 = 0;
+    unsigned count6 = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        rte_mbuf* packet = packets[i];
+        bytes += rte_pktmbuf_pkt_len(packet);
+        if (rte_pktmbuf_data_len(packet) < sizeof(EthernetHeader)) [[unlikely]] {
+            drop(packet, in, DropReason::MalformedEthernet);
+            continue;
         }
-        if (type == V6::kEtherType) {
-            batch6_.packets[batch6_.count++] = packet;
-            return;
+        const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
+        std::uint16_t type = 0;
+        std::memcpy(&type, frame + 12, sizeof type);
+        const bool ours = destination_number(frame) == own;
+        if (ours && type == kType4) [[likely]] {
+            batch4_.packets[count4++] = packet;
+        } else if (ours && type == kType6) [[likely]] {
+            batch6_.packets[count6++] = packet;
+        } else {
+            slow_ether(packet, entry, in);
         }
     }
-    slow_ether(packet, entry, in);
+    batch4_.count = count4;
+    batch6_.count = count6;
+    return bytes;
 }
 
 /// Everything that is not unicast IP to this port: ARP and neighbor discovery for the control thread,

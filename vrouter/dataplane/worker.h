@@ -123,7 +123,8 @@ class Worker {
 
     unsigned poll(PollTarget target) noexcept;
     unsigned take_injected() noexcept;
-    void classify_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noexcept;
+    std::uint64_t sort(
+        rte_mbuf* const* packets, unsigned count, const PortEntry& entry, PortId in) noexcept;
     void slow_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noexcept;
     void flush(PortId out) noexcept;
     void flush_all() noexcept;
