@@ -68,6 +68,9 @@ class NamespaceGuest:
     def opens(self, address, port, seconds=1):
         return opens(self.namespace, address, port, seconds)
 
+    def received_packets(self):
+        return int(self.run("cat", "/sys/class/net/eth0/statistics/rx_packets"))
+
     def listen_tcp(self, *ports):
         listen_tcp(self.namespace, self.directory / f"{self.name}.listen.log", *ports)
 

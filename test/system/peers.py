@@ -165,7 +165,8 @@ class Frr(Peer):
     """
 
     def configuration(self):
-        lines = [f"router bgp {self.asn}", f" bgp router-id {self.router_id}", " no bgp ebgp-requires-policy"]
+        lines = ["bgp route-map delay-timer 0"]  # else they apply after five seconds
+        lines += [f"router bgp {self.asn}", f" bgp router-id {self.router_id}", " no bgp ebgp-requires-policy"]
         lines += [" no bgp default ipv4-unicast", " no bgp network import-check"]
         for n in self.neighbors:
             lines.append(f" neighbor {n.address} remote-as {n.asn}")

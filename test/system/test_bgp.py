@@ -7,9 +7,11 @@ import socket
 import struct
 
 import pytest
+from namespace_guest import VethGuest
 from peers import Bird, Frr, Gobgp, Neighbor
 from process import wait_for
-from rack import FABRIC, ROUTER, Rack
+from rack import FABRIC, GATEWAYS, ROUTER, Rack
+from resources import resource
 from wire import inside
 
 OUTSIDE = {4: "172.16.0.0/16", 6: "fd01::/32"}
@@ -189,6 +191,51 @@ def test_wrong_password_leaves_other_sessions_alone(rack, make_peer):
     rack.router.wait_route(OUTSIDE[6])
     assert rack.router.bgp_state(FABRIC[4]) != "established"
     assert OUTSIDE[4] not in rack.router.routes()
+
+
+def test_neighbor_by_a_resource(rack, make_peer):
+    """A BGPPeer object of Calico's in the watched directory instead of the config."""
+    rack.router.set_bgp(OWN_AS, ROUTER[4], {})
+    bird = resource("BGPPeer", "fabric", {"peerIP": FABRIC[4], "asNumber": OTHER_AS})
+    rack.router.put(bird)
+    make_peer(Bird, rack.fabric, OTHER_AS, FABRIC[4], [Neighbor(ROUTER[4], OWN_AS)], OUTSIDE.values()).start()
+    rack.start()
+    rack.router.wait_route(OUTSIDE[4], FABRIC[4])
+    rack.router.remove(bird)
+    rack.router.wait_no_route(OUTSIDE[4])
+    assert rack.router.show("bgp") == []
+
+
+def test_fabric_learns_where_guests_are(network, directory, make_router, make_peer):
+    """Two hosts, BIRD between them: a workload is reached on whichever host its endpoint is."""
+    racks = [Rack(network, directory, make_router, routes=False)]
+    racks.append(Rack(network, directory, make_router, racks[0].fabric, 2, routes=False))
+    neighbors = []
+    for number, rack in enumerate(racks):
+        rack.router.set_bgp(OWN_AS + number, rack.own[4], {gateway: OTHER_AS for gateway in rack.gateway.values()})
+        neighbors += [Neighbor(address, OWN_AS + number) for address in rack.own.values()]
+    make_peer(Bird, racks[0].fabric, OTHER_AS, FABRIC[4], neighbors, install=True).start()
+    mover = racks[0].workload(1)
+    asking = racks[0].veth_guest(racks[0].workload(2))
+    here = racks[0].veth_guest(mover)
+    for rack in racks:
+        rack.launch()
+    for rack in racks:
+        rack.wait_ready()
+        rack.router.wait_established(rack.gateway[4])
+    for address in mover.address.values():
+        asking.wait_reaches(address)
+    there = VethGuest(network, directory, "moved", racks[1].host, mover.mac, mover.addresses, GATEWAYS)
+    racks[0].router.remove(mover.endpoint())
+    moved = mover.endpoint(annotations=there.annotations)
+    moved["spec"]["node"] = "host-b"
+    moved["metadata"]["name"] = moved["metadata"]["name"].replace("host--a", "host--b")
+    racks[1].router.put(moved)
+    before = here.received_packets()
+    for family, address in mover.address.items():
+        racks[0].router.wait_route(mover.addresses[0 if family == 4 else 1], racks[0].gateway[family])
+        asking.wait_reaches(address)
+    assert here.received_packets() == before
 
 
 # Bad neighbors

@@ -41,11 +41,11 @@ def use(rack, device):
     rack.router.config["ports"][0]["device"] = device
 
 
-@pytest.mark.parametrize("device", ["net_pcap0,iface=uplink", "net_af_xdp0,iface=uplink", "net_af_packet0,iface=uplink"])
-def test_kernel_interface_by_driver(rack, device):
-    use(rack, device)
+@pytest.mark.parametrize("driver", ["net_af_packet", "net_af_xdp", "net_pcap"])
+def test_kernel_interface_by_driver(rack, driver):
+    use(rack, f"{driver}0,iface=uplink")
     guest = start(rack)
-    assert rack.router.show("ports")[0]["driver"] == device.split("0,")[0]
+    assert rack.router.show("ports")[0]["driver"] == driver
     check_traffic(rack, guest)
 
 
