@@ -1,0 +1,57 @@
+// Fuzz target of the packet path's parser: any bytes as one IP packet of both families.
+//
+// Input: one byte that says how much longer the packet is than its first segment, then that segment.
+// No read beyond the segment (the sanitizer tells); lengths stay within the packet; the short way for
+// common packets says what the full one says.
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include "vrouter/dataplane/parse.h"
+
+namespace {
+
+using namespace vr;
+
+void check(bool invariant) {
+    if (!invariant) {
+        std::abort();
+    }
+}
+
+template <Family F>
+void parse(Bytes bytes, std::size_t length) {
+    ParsedPacket<F> full;
+    const DropReason reason = parse_ip<F>(bytes, length, full);
+    ParsedPacket<F> common;
+    const bool quick =
+        parse_common<F>(bytes, length, common.source, common.destination, common.facts);
+    if (reason != DropReason::None) {
+        check(!quick);
+        return;
+    }
+    check(full.facts.length <= length);
+    check(full.facts.fragment || full.fragment_offset == 0);
+    if (quick) {
+        using Raw = std::array<std::uint8_t, sizeof(PacketFacts)>;
+        check(common.source == full.source && common.destination == full.destination);
+        check(std::bit_cast<Raw>(common.facts) == std::bit_cast<Raw>(full.facts));
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
+    if (size == 0) {
+        return 0;
+    }
+    // A buffer of its own, so that its end is the segment's end.
+    const std::vector<std::uint8_t> segment(input + 1, input + size);
+    const std::size_t length = segment.size() + std::size_t{input[0]} * 8;
+    parse<V4>(segment, length);
+    parse<V6>(segment, length);
+    return 0;
+}
