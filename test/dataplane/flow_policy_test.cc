@@ -71,6 +71,12 @@ TYPED_TEST(FlowPolicy, AForeignMacIsSpoofed) {
         lab.run(lab.a, with(lab.udp(lab.a, kGuestA, kOutside), 11, 0xff)), "dropped spoofed_mac");
 }
 
+TYPED_TEST(FlowPolicy, AGuestsAddressIsSpoofedOnTheFabric) {
+    auto& lab = this->lab_;
+    EXPECT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kGuestB, kGuestA)), "dropped spoofed_address");
+    EXPECT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA)), "sent a");
+}
+
 /// POLICY 2.9 case 25.
 TYPED_TEST(FlowPolicy, ASpoofedSourceDoesNotRideOnAKnownFlow) {
     auto& lab = this->lab_;

@@ -2,7 +2,7 @@
 //
 // Needs: source, destination, facts, quoted, hop.  Does: looks up the flow of every packet that comes
 // from or goes to a workload; follows TCP's state; ties a flow to the endpoints on both of its sides.
-// ICMP errors belong to the flow that they quote (POLICY 2.8).  Drops: fragment_orphan, flow_invalid
+// ICMP errors belong to the flow that they quote (POLICY 2.8).  Drops: fragment_orphan, spoofed_address, flow_invalid
 // (POLICY 2.5 step 3), flow_moved.  Leaves: fresh (policy must judge), remember (enter if allowed).
 // Transit between fabric ports and traffic of the host with the fabric pass by: nothing polices them.
 // SPDX-License-Identifier: Apache-2.0
@@ -141,11 +141,25 @@ void on_hit(
     }
 }
 
+/// True for an address that one of our own workloads has.
+template <Family F>
+bool is_workload_address(typename F::Addr address, Worker& worker) noexcept {
+    const std::uint32_t back = worker.shared().routes<F>().lookup(address);
+    return side(worker.tables(), worker.tables().next_hops[back].port) != PortId{};
+}
+
 template <Family F>
 void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
     const PacketFacts& facts = batch.facts[i];
     if (worker.tables().drop_invalid && cannot_begin_flow(facts)) [[unlikely]] {
         drop(batch, i, DropReason::FlowInvalid, worker);
+        return;
+    }
+    // Groups are sets of addresses: who could borrow a local guest's on the fabric would be let in as
+    // that guest.  Only new flows need asking, the others are tied to their endpoints.
+    if (batch.in_port->kind == PortKind::Fabric && is_workload_address<F>(batch.source[i], worker))
+        [[unlikely]] {
+        drop(batch, i, DropReason::SpoofedAddress, worker);
         return;
     }
     const PacketMask bit = PacketMask{1} << i;
