@@ -24,18 +24,12 @@ std::uint16_t id_of(void* self) noexcept {
 }
 
 std::uint16_t receive(
-    void* self,
-    std::uint16_t queue,
-    rte_mbuf** packets,
-    std::uint16_t count) noexcept {
+    void* self, std::uint16_t queue, rte_mbuf** packets, std::uint16_t count) noexcept {
     return rte_eth_rx_burst(id_of(self), queue, packets, count);
 }
 
 std::uint16_t transmit(
-    void* self,
-    std::uint16_t queue,
-    rte_mbuf** packets,
-    std::uint16_t count) noexcept {
+    void* self, std::uint16_t queue, rte_mbuf** packets, std::uint16_t count) noexcept {
     return rte_eth_tx_burst(id_of(self), queue, packets, count);
 }
 
@@ -65,8 +59,7 @@ Result<std::uint16_t> find_or_attach(const std::string& device, bool& attached) 
 }  // namespace
 
 Result<std::unique_ptr<EthdevPort>> EthdevPort::open(
-    const EthdevSettings& settings,
-    rte_mempool* pool) {
+    const EthdevSettings& settings, rte_mempool* pool) {
     bool attached = false;
     const auto id = find_or_attach(settings.device, attached);
     if (!id) {
@@ -100,7 +93,8 @@ Result<std::unique_ptr<EthdevPort>> EthdevPort::open(
         return fail(
             "device '" + settings.device + "': cannot " + what + ": " + rte_strerror(-error));
     };
-    if (const int e = rte_eth_dev_configure(*id, port->rx_queues_, port->tx_queues_, &conf); e < 0) {
+    if (const int e = rte_eth_dev_configure(*id, port->rx_queues_, port->tx_queues_, &conf);
+        e < 0) {
         return failed("configure its queues", e);
     }
     std::uint16_t rx_ring = settings.ring_size;

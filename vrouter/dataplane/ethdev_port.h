@@ -18,8 +18,8 @@ struct EthdevSettings {
     /// or the name of a device that exists already.
     std::string device;
     std::uint16_t mtu = 1500;
-    unsigned workers = 1;             ///< that may transmit
-    std::uint16_t rx_queues = 1;      ///< wanted; fewer if the device has fewer
+    unsigned workers = 1;         ///< that may transmit
+    std::uint16_t rx_queues = 1;  ///< wanted; fewer if the device has fewer
     std::uint16_t ring_size = 1024;
 };
 
@@ -27,8 +27,7 @@ class EthdevPort final : public Port {
   public:
     /// Attaches, configures and starts the device.  Control thread.
     [[nodiscard]] static Result<std::unique_ptr<EthdevPort>> open(
-        const EthdevSettings& settings,
-        rte_mempool* pool);
+        const EthdevSettings& settings, rte_mempool* pool);
 
     ~EthdevPort() override;
 

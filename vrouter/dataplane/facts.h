@@ -18,10 +18,10 @@ struct PacketFacts {
     std::uint8_t icmp_type = 0;
     std::uint8_t icmp_code = 0;
     std::uint8_t hop_limit = 0;
-    bool has_ports = false;   ///< TCP, UDP, SCTP, UDPLite with known ports
-    bool icmp_error = false;  ///< about another packet
-    bool fragment = false;    ///< first or later
-    bool orphan = false;      ///< later fragment whose ports are unknown
+    bool has_ports = false;     ///< TCP, UDP, SCTP, UDPLite with known ports
+    bool icmp_error = false;    ///< about another packet
+    bool fragment = false;      ///< first or later
+    bool orphan = false;        ///< later fragment whose ports are unknown
     bool may_fragment = false;  ///< IPv4 without DF
 };
 

@@ -45,11 +45,11 @@ using FlowTick = std::uint32_t;
 
 template <Family F>
 struct alignas(64) FlowEntry {
-    FlowKey<F> key;       ///< orientation of the connection's first packet
-    PortId from;          ///< endpoint that sends the first packet; PortId{} is "outside" or the host
-    PortId to;            ///< endpoint that receives it
+    FlowKey<F> key;  ///< orientation of the connection's first packet
+    PortId from;     ///< endpoint that sends the first packet; PortId{} is "outside" or the host
+    PortId to;       ///< endpoint that receives it
     std::atomic<FlowState> state;
-    bool from_host;       ///< begun by the host itself, which is not policed
+    bool from_host;  ///< begun by the host itself, which is not policed
     std::atomic<FlowTick> last_seen;
     std::atomic<std::uint32_t> generation;  ///< of policy, when the flow was last judged
 };
@@ -75,7 +75,7 @@ struct FlowStart {
 
 /// Idle times after which a flow in each state is removed, POLICY 2.8.  In ticks.
 struct FlowTimeouts {
-    FlowTick fresh = 20 * 4;           ///< TCP before the handshake is complete
+    FlowTick fresh = 20 * 4;  ///< TCP before the handshake is complete
     FlowTick established = 3600 * 4;
     FlowTick closing = 30 * 4;
     FlowTick reset = 40 * 4;
@@ -102,10 +102,7 @@ class FlowTable {
     /// Adds a flow, or returns the one that another worker added first.  Empty when the table is
     /// full.  `worker` < the constructor's `workers`, one thread each.
     [[nodiscard]] FlowHit<F> insert(
-        unsigned worker,
-        const FlowKey<F>& key,
-        const FlowStart& start,
-        FlowTick now) noexcept;
+        unsigned worker, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept;
 
     /// Removes flows idle beyond their timeout, in a slice of at most `budget` entries that goes on
     /// where the last call ended.  Returns how many were removed.  Control thread.

@@ -32,7 +32,8 @@ struct FragmentKey {
 struct FragmentPorts {
     L4Port source;
     L4Port destination;
-    std::uint16_t headers = 0;  ///< bytes of the datagram that were read: nothing may overwrite them
+    std::uint16_t headers =
+        0;  ///< bytes of the datagram that were read: nothing may overwrite them
     std::uint8_t protocol = 0;
     std::uint8_t icmp_type = 0;
     std::uint8_t icmp_code = 0;
@@ -66,8 +67,8 @@ class FragmentTable {
 
     [[nodiscard]] Slot& slot(const FragmentKey<F>& key) noexcept {
         using Hash = std::hash<typename F::Addr>;
-        const std::size_t mixed = Hash{}(key.source) * 31 + Hash{}(key.destination) * 7 +
-                                  key.id * 0x9e3779b97f4a7c15U;
+        const std::size_t mixed =
+            Hash{}(key.source) * 31 + Hash{}(key.destination) * 7 + key.id * 0x9e3779b97f4a7c15U;
         return slots_[(mixed >> 32U) % kSlots];
     }
 

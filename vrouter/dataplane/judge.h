@@ -25,9 +25,7 @@ template <Family F>
 /// The packet as classifiers see it: ICMP has no ports there, whatever its flow key holds.
 template <Family F>
 [[nodiscard]] inline acl::Packet<F> acl_packet(
-    typename F::Addr source,
-    typename F::Addr destination,
-    const PacketFacts& facts) noexcept {
+    typename F::Addr source, typename F::Addr destination, const PacketFacts& facts) noexcept {
     return {
         .source = source,
         .destination = destination,

@@ -69,7 +69,8 @@ std::vector<Packet> fragment_ip4(const Packet& packet, std::uint16_t mtu, rte_me
     std::memcpy(&whole, frame.data() + sizeof(EthernetHeader), sizeof whole);
     const std::size_t step = (mtu - sizeof whole) / 8 * 8;
     // Options would have to be copied or not, each by its kind (RFC 791 3.1): not worth it here.
-    if (whole.version_ihl != 0x45 || mtu < 68 || frame.size() < sizeof(EthernetHeader) + whole.total_length.value()) {
+    if (whole.version_ihl != 0x45 || mtu < 68 ||
+        frame.size() < sizeof(EthernetHeader) + whole.total_length.value()) {
         return {};
     }
     const auto payload = std::span<const std::uint8_t>(frame).subspan(

@@ -24,7 +24,8 @@ class Packet {
     explicit Packet(rte_mbuf* buffer) noexcept : buffer_(buffer) {}
 
     /// A copy of `frame`; empty when no buffer is free or the frame is too long for one.
-    [[nodiscard]] static Packet copy_of(rte_mempool* pool, std::span<const std::uint8_t> frame) noexcept;
+    [[nodiscard]] static Packet copy_of(
+        rte_mempool* pool, std::span<const std::uint8_t> frame) noexcept;
 
     [[nodiscard]] explicit operator bool() const noexcept { return buffer_ != nullptr; }
 
@@ -48,8 +49,6 @@ class Packet {
 /// Cuts an IPv4 packet (behind its link header) into fragments of at most `mtu` bytes; an empty list
 /// when that is not possible.  RFC 791 3.2.
 [[nodiscard]] std::vector<Packet> fragment_ip4(
-    const Packet& packet,
-    std::uint16_t mtu,
-    rte_mempool* pool);
+    const Packet& packet, std::uint16_t mtu, rte_mempool* pool);
 
 }  // namespace vr

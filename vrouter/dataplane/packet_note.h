@@ -32,10 +32,10 @@ enum class Inject : std::uint8_t {
 };
 
 struct PacketNote {
-    PortId port;          ///< punt: where it came in; Transmit: where it goes out
+    PortId port;  ///< punt: where it came in; Transmit: where it goes out
     Punt punt{};
     Inject inject{};
-    NextHopId next_hop;   ///< Resolve, Adjacent, TooBig
+    NextHopId next_hop;  ///< Resolve, Adjacent, TooBig
 };
 
 [[nodiscard]] inline PacketNote& note_of(rte_mbuf* packet) noexcept {

@@ -21,11 +21,10 @@ using PacketPool = std::unique_ptr<rte_mempool, FreePacketPool>;
 
 /// `count` buffers of `data_room` bytes behind the usual headroom, each with room for a PacketNote.
 [[nodiscard]] Result<PacketPool> make_packet_pool(
-    const char* name,
-    unsigned count,
-    std::uint16_t data_room);
+    const char* name, unsigned count, std::uint16_t data_room);
 
 /// A packet that holds a copy of `frame`; null when no buffer is free or the frame is too long.
-[[nodiscard]] rte_mbuf* make_packet(rte_mempool* pool, std::span<const std::uint8_t> frame) noexcept;
+[[nodiscard]] rte_mbuf* make_packet(
+    rte_mempool* pool, std::span<const std::uint8_t> frame) noexcept;
 
 }  // namespace vr

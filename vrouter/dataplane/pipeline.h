@@ -19,8 +19,6 @@
 #include "vrouter/dataplane/batch.h"
 #include "vrouter/dataplane/drop.h"
 #include "vrouter/dataplane/packet_note.h"
-#include "vrouter/dataplane/drop.h"
-#include "vrouter/dataplane/packet_note.h"
 
 namespace vr {
 

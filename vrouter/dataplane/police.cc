@@ -85,9 +85,7 @@ void judge(
 /// One packet's verdict; null classifier: closed.
 template <Family F>
 bool allows(
-    const acl::Classifier<F>* classifier,
-    const acl::Packet<F>& packet,
-    Worker& worker) noexcept {
+    const acl::Classifier<F>* classifier, const acl::Packet<F>& packet, Worker& worker) noexcept {
     if (classifier == nullptr) {
         return false;
     }
@@ -110,7 +108,8 @@ template <Family F>
 void judge_ingress(Batch<F>& batch, PacketMask mask, PortId out, Worker& worker) noexcept {
     const EndpointFamily<F>* endpoint = open_endpoint<F>(worker.tables(), out);
     if (endpoint == nullptr || !endpoint->ingress) {
-        for_each(mask, batch.count, [&](unsigned i) { drop(batch, i, DropReason::PortClosed, worker); });
+        for_each(
+            mask, batch.count, [&](unsigned i) { drop(batch, i, DropReason::PortClosed, worker); });
         return;
     }
     judge(

@@ -27,10 +27,7 @@ struct PortStatus {
 /// is used by one worker at a time unless `tx_shared` says that tx locks by itself.
 struct PortIo {
     using Burst = std::uint16_t (*)(
-        void* self,
-        std::uint16_t queue,
-        rte_mbuf** packets,
-        std::uint16_t count) noexcept;
+        void* self, std::uint16_t queue, rte_mbuf** packets, std::uint16_t count) noexcept;
 
     void* self = nullptr;
     Burst rx = nullptr;

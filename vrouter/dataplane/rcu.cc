@@ -14,7 +14,8 @@ void Rcu::Free::operator()(rte_rcu_qsbr* qsbr) const noexcept {
 
 Rcu::Rcu(unsigned workers) {
     const std::size_t size = rte_rcu_qsbr_get_memsize(workers);
-    const std::size_t rounded = (size + RTE_CACHE_LINE_SIZE - 1) & ~std::size_t{RTE_CACHE_LINE_SIZE - 1};
+    const std::size_t rounded =
+        (size + RTE_CACHE_LINE_SIZE - 1) & ~std::size_t{RTE_CACHE_LINE_SIZE - 1};
     qsbr_.reset(static_cast<rte_rcu_qsbr*>(std::aligned_alloc(RTE_CACHE_LINE_SIZE, rounded)));
     if (!qsbr_) {
         throw std::bad_alloc();

@@ -45,8 +45,8 @@ void route(Batch<F>& batch, Worker& worker) noexcept {
         batch.hop[i] = hop;
         const bool link_local =
             batch.source[i].is_link_local() || batch.destination[i].is_link_local();
-        if (link_local && hop->kind != NextHopKind::Local &&
-            batch.in_port->kind != PortKind::Host) [[unlikely]] {
+        if (link_local && hop->kind != NextHopKind::Local && batch.in_port->kind != PortKind::Host)
+            [[unlikely]] {
             drop(batch, i, DropReason::MartianAddress, worker);
         } else if (hop->kind == NextHopKind::None) [[unlikely]] {
             punt(batch, i, Punt::NoRoute, worker);

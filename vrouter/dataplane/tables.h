@@ -103,15 +103,15 @@ struct PollTarget {
 enum class EndpointToHost : std::uint8_t { Drop, Accept };
 
 struct Tables {
-    std::vector<PortEntry> ports;               ///< by PortId, kMaxPorts entries
-    std::vector<NextHop> next_hops;             ///< by NextHopId; entry 0 is "no route"
-    std::vector<NextHopGroup> groups;           ///< by NextHop::group
+    std::vector<PortEntry> ports;                ///< by PortId, kMaxPorts entries
+    std::vector<NextHop> next_hops;              ///< by NextHopId; entry 0 is "no route"
+    std::vector<NextHopGroup> groups;            ///< by NextHop::group
     std::vector<std::vector<PollTarget>> polls;  ///< by worker
-    PortId host_port;                           ///< the TAP; PortId{}: none
+    PortId host_port;                            ///< the TAP; PortId{}: none
     /// Grows with every change of policy or membership; a flow remembers the one it was judged under.
     std::uint32_t policy_generation = 1;
-    bool reevaluate = false;        ///< judge live flows again after a policy change (POLICY 2.8)
-    bool drop_invalid = true;       ///< POLICY 2.5 step 3
+    bool reevaluate = false;   ///< judge live flows again after a policy change (POLICY 2.8)
+    bool drop_invalid = true;  ///< POLICY 2.5 step 3
     EndpointToHost endpoint_to_host = EndpointToHost::Drop;
 };
 

@@ -27,9 +27,9 @@ namespace vr {
 
 /// How an idle worker waits.
 struct IdlePolicy {
-    bool sleep = true;                      ///< false: always poll
-    std::uint32_t spin_us = 50;             ///< poll this long after the last packet before sleeping
-    std::uint32_t max_sleep_us = 250;       ///< upper bound of one sleep: the wake-up latency
+    bool sleep = true;                 ///< false: always poll
+    std::uint32_t spin_us = 50;        ///< poll this long after the last packet before sleeping
+    std::uint32_t max_sleep_us = 250;  ///< upper bound of one sleep: the wake-up latency
 };
 
 /// Packets that wait for the end of the loop to be sent to one port.
