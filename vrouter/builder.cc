@@ -14,22 +14,19 @@ Builder::~Builder() {
 }
 
 void Builder::compile(std::shared_ptr<const acl::Program> program, Done done) {
-    std::erase_if(cache_, [](const auto& entry) { return entry.second.expired(); });
-    Job job{std::move(program), nullptr, std::move(done)};
-    if (const auto known = cache_.find(job.program); known != cache_.end()) {
-        job.ready = known->second.lock();
-    }
     ++pending_;
     {
         const std::lock_guard lock{mutex_};
-        jobs_.push_back(std::move(job));
+        jobs_.push_back({std::move(program), std::move(done)});
     }
     wake_.notify_one();
 }
 
 void Builder::run(const std::stop_token& stop) {
-    std::weak_ptr<const acl::Program> last_program;
-    std::weak_ptr<const Compiled> last_compiled;
+    // Whatever some endpoint still uses, or waits for: a burst of endpoints asks for the same few
+    // programs in turn, long before the first answer arrives.
+    std::map<std::weak_ptr<const acl::Program>, std::weak_ptr<const Compiled>, std::owner_less<>>
+        known;
     while (true) {
         Job job;
         {
@@ -40,28 +37,21 @@ void Builder::run(const std::stop_token& stop) {
             job = std::move(jobs_.front());
             jobs_.pop_front();
         }
-        std::shared_ptr<const Compiled> compiled = job.ready;
-        // A burst of endpoints with one policy asks for the same program before the first answer.
-        if (!compiled && last_program.lock() == job.program) {
-            compiled = last_compiled.lock();
-        }
-        if (!compiled) {
+        std::shared_ptr<const Compiled> compiled = known[job.program].lock();
+        const bool built = !compiled;
+        if (built) {
             compiled = std::make_shared<const Compiled>(Compiled{
                 acl::Classifier<V4>::build(job.program), acl::Classifier<V6>::build(job.program)});
+            known[job.program] = compiled;
+            std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
         }
-        last_program = job.program;
-        last_compiled = compiled;
-        post_([this, job = std::move(job), compiled] { finish(job, compiled); });
+        job.program.reset();
+        post_([this, done = std::move(job.done), compiled = std::move(compiled), built] {
+            --pending_;
+            built_ += built ? 1U : 0U;
+            done(compiled);
+        });
     }
-}
-
-void Builder::finish(const Job& job, std::shared_ptr<const Compiled> compiled) {
-    --pending_;
-    if (!job.ready) {
-        cache_.insert_or_assign(job.program, compiled);
-        ++built_;
-    }
-    job.done(std::move(compiled));
 }
 
 }  // namespace vr

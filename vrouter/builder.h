@@ -37,7 +37,7 @@ class Builder {
     Builder& operator=(Builder&&) = delete;
     ~Builder();
 
-    /// Compiles `program` unless that was done before; `done` is called on the control thread, never
+    /// Compiles `program` unless what came of it is still in use; `done` is called on the control thread, never
     /// from within this call.
     void compile(std::shared_ptr<const acl::Program> program, Done done);
 
@@ -50,17 +50,13 @@ class Builder {
   private:
     struct Job {
         std::shared_ptr<const acl::Program> program;
-        std::shared_ptr<const Compiled> ready;  ///< set: known already
         Done done;
     };
 
     void run(const std::stop_token& stop);
-    void finish(const Job& job, std::shared_ptr<const Compiled> compiled);
 
     std::function<void(std::function<void()>)> post_;
     // Control thread only.
-    std::map<std::weak_ptr<const acl::Program>, std::weak_ptr<const Compiled>, std::owner_less<>>
-        cache_;
     std::size_t pending_ = 0;
     std::size_t built_ = 0;
     // Both threads.

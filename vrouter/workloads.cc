@@ -187,12 +187,40 @@ void Workloads::withdraw(Entry& entry) {
         return;
     }
     machine_.set_endpoint(entry.port, nullptr);
-    for_each_prefix(*entry.in_force, [&](const auto& prefix) {
-        machine_.routes().remove(prefix, RouteSource::Workload);
-        announce_(prefix, false);
-    });
+    for_each_prefix(
+        *entry.in_force, [&](const auto& prefix) { stop_serving(entry.workload.name, prefix); });
     entry.in_force.reset();
     entry.endpoint.reset();
+}
+
+void Workloads::serve(const std::string& name, const IpPrefix& prefix) {
+    std::set<std::string>& servers = servers_[prefix];
+    if (servers.empty()) {
+        announce_(prefix, true);
+    }
+    if (servers.insert(name).second) {
+        set_route(prefix, *servers.begin());
+    }
+}
+
+void Workloads::stop_serving(const std::string& name, const IpPrefix& prefix) {
+    const auto found = servers_.find(prefix);
+    if (found == servers_.end() || found->second.erase(name) == 0) {
+        return;
+    }
+    if (!found->second.empty()) {
+        set_route(prefix, *found->second.begin());
+        return;
+    }
+    servers_.erase(found);
+    machine_.routes().remove(prefix, RouteSource::Workload);
+    announce_(prefix, false);
+}
+
+void Workloads::set_route(const IpPrefix& prefix, const std::string& name) {
+    const IpAddr address = std::visit([](const auto& p) { return IpAddr{p.address()}; }, prefix);
+    const Adjacency station{entries_.at(name).port, address};
+    machine_.routes().set(prefix, RouteSource::Workload, station);
 }
 
 void Workloads::compile(const std::string& name, Entry& entry) {
@@ -208,10 +236,13 @@ void Workloads::compile(const std::string& name, Entry& entry) {
                 [this, name, version, ingress = std::move(ingress)](
                     const std::shared_ptr<const Compiled>& compiled_egress) {
                     activate(name, version, ingress, compiled_egress);
-                    if (builder_.pending() == 0 && !removals_.empty()) {
-                        apply_removals();
-                    }
                     machine_.commit();
+                    if (builder_.pending() == 0 && !removals_.empty()) {
+                        // Only now does every worker run the new programs.
+                        machine_.rcu().wait();
+                        apply_removals();
+                        machine_.commit();
+                    }
                 });
         });
 }
@@ -247,24 +278,23 @@ void Workloads::activate(
 /// Host routes and neighbors for the addresses, as far as they changed.
 void Workloads::attach_addresses(Entry& entry) {
     const TimePoint now = std::chrono::steady_clock::now();
+    const std::string& name = entry.workload.name;
     if (entry.in_force) {
         for_each_prefix(*entry.in_force, [&](const auto& prefix) {
-            if (!contains(entry.workload, prefix)) {
-                machine_.routes().remove(prefix, RouteSource::Workload);
+            const bool kept = contains(entry.workload, prefix);
+            if (!kept) {
+                stop_serving(name, prefix);
+            }
+            if (!kept || (entry.in_force->mac && !entry.workload.mac)) {
                 slow_path_.remove_neighbor({entry.port, prefix.address()}, now);
-                announce_(prefix, false);
             }
         });
     }
     for_each_prefix(entry.workload, [&](const auto& prefix) {
-        const Adjacency station{entry.port, prefix.address()};
         if (entry.workload.mac) {
-            slow_path_.add_permanent(station, *entry.workload.mac, now);
+            slow_path_.add_permanent({entry.port, prefix.address()}, *entry.workload.mac, now);
         }
-        machine_.routes().set(IpPrefix{prefix}, RouteSource::Workload, station);
-        if (!entry.in_force || !contains(*entry.in_force, prefix)) {
-            announce_(prefix, true);
-        }
+        serve(name, prefix);
     });
     entry.in_force = entry.workload;
 }

@@ -3,8 +3,8 @@
 // An endpoint's life: its port is opened (guests may connect, nothing is forwarded), its two programs
 // are compiled by the builder, then port, routes and neighbors open in one step.  A changed policy
 // takes the same way while the old one stays in force.  Removed group members wait while programs are
-// being compiled, so that a program never runs with groups that were already emptied for its
-// successor.  Control thread.
+// being compiled, and until workers run what came of it, so that a program never runs with groups that
+// were already emptied for its successor.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -92,6 +92,9 @@ class Workloads final : public WorkloadSink {
         const std::shared_ptr<const Compiled>& egress);
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
+    void serve(const std::string& name, const IpPrefix& prefix);
+    void stop_serving(const std::string& name, const IpPrefix& prefix);
+    void set_route(const IpPrefix& prefix, const std::string& name);
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
     void apply_removals();
 
@@ -103,6 +106,9 @@ class Workloads final : public WorkloadSink {
     Announce announce_;
     std::map<std::string, Entry> entries_;
     std::set<std::pair<GroupId, IpPrefix>> removals_;
+    /// Which endpoints in force have an address: one as a rule, two while a workload is replaced by its
+    /// successor.  The first by name gets the packets.
+    std::map<IpPrefix, std::set<std::string>> servers_;
     std::uint64_t versions_ = 0;
 };
 

@@ -1,0 +1,279 @@
+// An endpoint's life: closed until its policy is in place, changed without a gap, gone without a trace.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/workloads.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "test/machine/router_lab.h"
+#include "vrouter/services/arp.h"
+
+namespace vr {
+namespace {
+
+using namespace vr::test;
+using State = WorkloadView::State;
+
+constexpr std::uint32_t kAddress = kGuestA;
+
+/// Allows what comes from members of the group, nothing else.
+acl::Program allow_from(GroupId group) {
+    acl::Rule rule{.action = acl::Action::Allow};
+    rule.match.source.group = group;
+    return {.rules = {rule}, .origins = {{}}};
+}
+
+/// Denies what comes from members of the group, allows the rest.
+acl::Program deny_from(GroupId group) {
+    acl::Rule rule{.action = acl::Action::Deny};
+    rule.match.source.group = group;
+    return {.rules = {rule, {.action = acl::Action::Allow}}, .origins = {{}}};
+}
+
+class WorkloadsTest : public testing::Test {
+  protected:
+    [[nodiscard]] State state(const std::string& name) const { return lab.workloads->find(name)->state; }
+
+    /// Does a fresh packet from outside reach the guest?
+    bool reaches(const std::string& name, std::uint32_t address, std::uint32_t from = kOutside) {
+        lab.receive(lab.fabric, RouterLab::from_outside(from, address, next_port_++));
+        const PortId port = lab.port_of(name);
+        return port != PortId{} && !lab.take_sent(port).empty();
+    }
+
+    std::string route(std::uint32_t address) const {
+        const auto view = lab.machine->routes().lookup(host<V4>(address));
+        return view ? std::string{to_string(view->source)} : "none";
+    }
+
+    RouterLab lab;
+
+  private:
+    std::uint16_t next_port_ = 1000;
+};
+
+TEST_F(WorkloadsTest, EndpointIsClosedUntilItsPolicyIsCompiled) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.machine->commit();
+    EXPECT_EQ(state("a"), State::Compiling);
+    EXPECT_FALSE(reaches("a", kAddress));
+    EXPECT_TRUE(lab.announced.empty());
+    const PortId port = lab.port_of("a");
+    lab.receive(port, arp::request(kGuestMacA, host<V4>(kAddress), host<V4>(1), std::nullopt));
+    EXPECT_EQ(lab.drops(port, DropReason::PortClosed), 1U);
+    lab.finish_all();
+    EXPECT_EQ(state("a"), State::Ready);
+    EXPECT_TRUE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, HalfCompiledIsStillClosed) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    EXPECT_TRUE(lab.finish_one());  // ingress
+    EXPECT_EQ(state("a"), State::Compiling);
+    EXPECT_FALSE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, AddressesAreAnnouncedWhenReady) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.finish_all();
+    EXPECT_EQ(lab.announced, (std::vector<std::string>{"+10.1.0.2/32", "+fd00::a01:2/128"}));
+}
+
+TEST_F(WorkloadsTest, OldPolicyStaysInForceWhileTheNewIsCompiled) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
+    lab.finish_all();
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+    EXPECT_TRUE(reaches("a", kAddress));
+    EXPECT_EQ(state("a"), State::Ready);
+    lab.finish_all();
+    EXPECT_FALSE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, OnlyTheNewestOfSeveralPoliciesComesIntoForce) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_FALSE(reaches("a", kAddress));
+    lab.finish_all();
+    EXPECT_TRUE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, PolicyChangeAnnouncesNothing) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.finish_all();
+    lab.announced.clear();
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+    lab.finish_all();
+    EXPECT_TRUE(lab.announced.empty());
+    EXPECT_EQ(lab.opened, 1);
+}
+
+TEST_F(WorkloadsTest, SharedProgramsAreCompiledOnce) {
+    const Workload one = RouterLab::workload("a", kAddress, allow_all(), deny_all());
+    const Workload two = RouterLab::workload("b", kGuestB, deny_all(), allow_all());
+    for (std::uint32_t i = 0; i < 20; ++i) {
+        Workload w = RouterLab::workload("w" + std::to_string(i), kGuestB + 1 + i);
+        w.ingress = i % 2 == 0 ? one.ingress : two.ingress;
+        w.egress = i % 2 == 0 ? one.egress : two.egress;
+        lab.workloads->update_workload(w);
+    }
+    lab.finish_all();
+    EXPECT_EQ(lab.builder->built(), 4U);
+}
+
+TEST_F(WorkloadsTest, NewMemberCountsAtOnce) {
+    const GroupId group{7};
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_from(group)));
+    lab.finish_all();
+    EXPECT_FALSE(reaches("a", kAddress));
+    lab.workloads->add_member(group, Prefix<V4>::host(host<V4>(kOutside)));
+    EXPECT_TRUE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, RemovedMemberIsGoneAtOnceWhenNothingIsCompiled) {
+    const GroupId group{7};
+    lab.workloads->add_member(group, Prefix<V4>::host(host<V4>(kOutside)));
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_from(group)));
+    lab.finish_all();
+    lab.workloads->remove_member(group, Prefix<V4>::host(host<V4>(kOutside)));
+    EXPECT_FALSE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, RemovedMembersStayWhileTheirProgramIsReplaced) {
+    const GroupId group{7};
+    lab.workloads->add_member(group, Prefix<V4>::host(host<V4>(kOutside)));
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_from(group)));
+    lab.finish_all();
+    EXPECT_FALSE(reaches("a", kAddress));
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+    lab.workloads->remove_member(group, Prefix<V4>::host(host<V4>(kOutside)));
+    EXPECT_FALSE(reaches("a", kAddress));
+    lab.finish_all();
+    EXPECT_FALSE(reaches("a", kAddress));
+    EXPECT_EQ(lab.machine->shared().groups4.size(), 0U);
+}
+
+TEST_F(WorkloadsTest, MemberThatComesBackMeanwhileStays) {
+    const GroupId group{7};
+    const Prefix<V4> member = Prefix<V4>::host(host<V4>(kOutside));
+    lab.workloads->add_member(group, member);
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_from(group)));
+    lab.workloads->remove_member(group, member);
+    lab.workloads->add_member(group, member);
+    lab.finish_all();
+    EXPECT_TRUE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, ChangedAttachmentOpensAnotherPort) {
+    Workload w = RouterLab::workload("a", kAddress);
+    lab.workloads->update_workload(w);
+    lab.finish_all();
+    w.attachment.vhost_socket = "/elsewhere";
+    lab.workloads->update_workload(w);
+    EXPECT_EQ(lab.opened, 2);
+    EXPECT_EQ(state("a"), State::Compiling);
+    EXPECT_EQ(route(kAddress), "none");
+    lab.finish_all();
+    EXPECT_TRUE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, InactiveEndpointServesNothing) {
+    Workload w = RouterLab::workload("a", kAddress);
+    w.active = false;
+    lab.workloads->update_workload(w);
+    lab.finish_all();
+    EXPECT_EQ(state("a"), State::Inactive);
+    EXPECT_EQ(route(kAddress), "none");
+    EXPECT_TRUE(lab.announced.empty());
+}
+
+TEST_F(WorkloadsTest, EndpointTakenDownWithdrawsItsAddresses) {
+    Workload w = RouterLab::workload("a", kAddress);
+    lab.workloads->update_workload(w);
+    lab.finish_all();
+    lab.announced.clear();
+    w.active = false;
+    lab.workloads->update_workload(w);
+    lab.finish_all();
+    EXPECT_EQ(route(kAddress), "none");
+    EXPECT_EQ(lab.announced, (std::vector<std::string>{"-10.1.0.2/32", "-fd00::a01:2/128"}));
+}
+
+TEST_F(WorkloadsTest, ChangedAddressesMoveRoutes) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.finish_all();
+    lab.workloads->update_workload(RouterLab::workload("a", kGuestB));
+    lab.finish_all();
+    EXPECT_EQ(route(kAddress), "none");
+    EXPECT_TRUE(reaches("a", kGuestB));
+}
+
+TEST_F(WorkloadsTest, FailedPortIsTriedAgain) {
+    lab.refuse_open = "no such directory";
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    EXPECT_EQ(state("a"), State::Failed);
+    EXPECT_EQ(lab.workloads->find("a")->error, "no such directory");
+    lab.workloads->retry_failed();
+    EXPECT_EQ(state("a"), State::Failed);
+    lab.refuse_open.clear();
+    lab.workloads->retry_failed();
+    lab.finish_all();
+    EXPECT_EQ(state("a"), State::Ready);
+    EXPECT_TRUE(lab.workloads->find("a")->error.empty());
+}
+
+TEST_F(WorkloadsTest, RemovedEndpointLeavesNothing) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.finish_all();
+    lab.announced.clear();
+    lab.workloads->remove_workload("a");
+    EXPECT_FALSE(lab.workloads->find("a"));
+    EXPECT_EQ(route(kAddress), "none");
+    EXPECT_EQ(lab.announced.size(), 2U);
+    EXPECT_EQ(lab.slow_path->neighbors4().size(), 0U);
+    lab.machine->housekeeping();
+    EXPECT_EQ(lab.machine->ports().size(), 1U);
+}
+
+TEST_F(WorkloadsTest, EndpointRemovedWhileItIsCompiledStaysAway) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.workloads->remove_workload("a");
+    lab.finish_all();
+    EXPECT_FALSE(lab.workloads->find("a"));
+    EXPECT_EQ(route(kAddress), "none");
+}
+
+TEST_F(WorkloadsTest, SuccessorKeepsTheAddressWhenItsPredecessorGoes) {
+    lab.workloads->update_workload(RouterLab::workload("old", kAddress));
+    lab.finish_all();
+    lab.workloads->update_workload(RouterLab::workload("successor", kAddress));
+    lab.finish_all();
+    lab.announced.clear();
+    lab.workloads->remove_workload("old");
+    EXPECT_TRUE(lab.announced.empty());
+    EXPECT_TRUE(reaches("successor", kAddress));
+}
+
+TEST_F(WorkloadsTest, OfTwoWithOneAddressTheFirstByNameGetsThePackets) {
+    for (const std::string name : {"b", "a"}) {
+        lab.workloads->update_workload(RouterLab::workload(name, kAddress));
+        lab.finish_all();
+    }
+    EXPECT_TRUE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, MacThatIsNoLongerKnownIsResolvedAgain) {
+    Workload w = RouterLab::workload("a", kAddress);
+    lab.workloads->update_workload(w);
+    lab.finish_all();
+    w.mac.reset();
+    lab.workloads->update_workload(w);
+    lab.finish_all();
+    EXPECT_FALSE(lab.slow_path->neighbors4().find({lab.port_of("a"), host<V4>(kAddress)}));
+}
+
+}  // namespace
+}  // namespace vr
