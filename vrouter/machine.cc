@@ -2,6 +2,8 @@
 #include "vrouter/machine.h"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 #include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/packet.h"
@@ -39,8 +41,14 @@ Result<std::unique_ptr<Machine>> Machine::make(const MachineSettings& settings) 
     if (!policy_log) {
         return std::unexpected(policy_log.error());
     }
-    return std::unique_ptr<Machine>(new Machine(
-        settings, std::move(*pool), std::move(*punt), std::move(*policy_log)));
+    try {
+        return std::unique_ptr<Machine>(new Machine(
+            settings, std::move(*pool), std::move(*punt), std::move(*policy_log)));
+    } catch (const std::bad_alloc&) {
+        return fail(
+            "not enough memory for " + std::to_string(settings.flows) + " flows and " +
+            std::to_string(settings.workers) + " workers");
+    }
 }
 
 Machine::Machine(
@@ -115,18 +123,31 @@ void Machine::remove_port(PortId id, std::function<void()> gone) {
     assign_queues();
     dirty_ = true;
     commit();
-    // No worker polls it or sends to it after this grace period; what flows remember of it must go
-    // before its number may mean another port.
+    // No worker polls it or sends to it after this grace period.
     rcu_.retire([this, id, port, gone = std::move(gone)]() mutable {
         port.reset();
-        const auto names = [id](const auto& flow) { return flow.from == id || flow.to == id; };
-        shared_->flows4.remove_if(names);
-        shared_->flows6.remove_if(names);
+        gone_.emplace(id, std::move(gone));
+    });
+}
+
+/// What flows remember of a port must go before its number may mean another one.  One walk over all
+/// flows for however many ports left together.
+void Machine::forget_flows_of_gone() {
+    if (gone_.empty()) {
+        return;
+    }
+    const auto ports = std::exchange(gone_, {});
+    const auto names = [&](const auto& flow) {
+        return ports.contains(flow.from) || ports.contains(flow.to);
+    };
+    shared_->flows4.remove_if(names);
+    shared_->flows6.remove_if(names);
+    for (const auto& [id, gone] : ports) {
         leaving_[id.value()] = false;
         if (gone) {
             gone();
         }
-    });
+    }
 }
 
 void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) {
@@ -187,6 +208,7 @@ void Machine::publish(bool wait) {
 
 void Machine::housekeeping() {
     rcu_.reclaim();
+    forget_flows_of_gone();
     const FlowTick now = flow_now();
     shared_->flows4.age(now, settings_.timeouts, kAgeSlice);
     shared_->flows6.age(now, settings_.timeouts, kAgeSlice);

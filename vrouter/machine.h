@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -133,6 +134,7 @@ class Machine {
     void write_policy_log();
 
     void publish(bool wait);
+    void forget_flows_of_gone();
     void assign_queues();
     [[nodiscard]] std::optional<PortId> free_id() const;
     [[nodiscard]] PortTotals raw_totals(PortId id) const;
@@ -147,6 +149,8 @@ class Machine {
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<PortRecord> records_;
     std::vector<bool> leaving_;  ///< removed, but workers or flows may still name it
+    /// Leaving, and no worker uses it any more; what to call when its flows are gone too.
+    std::map<PortId, std::function<void()>> gone_;
     std::vector<std::array<std::uint64_t, kDropCount>> control_drops_;
     std::vector<PortTotals> baselines_;  ///< what the number's earlier port had counted
     Tables master_;

@@ -1,0 +1,196 @@
+// The machine: ports and their numbers, counters, and what rests until no worker can hold it.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/machine.h"
+
+#include <gtest/gtest.h>
+#include <rte_mbuf.h>
+
+#include "test/machine/router_lab.h"
+#include "vrouter/dataplane/clock.h"
+#include "vrouter/dataplane/packet_pool.h"
+
+namespace vr {
+namespace {
+
+using namespace vr::test;
+
+/// Tells when it is destroyed.
+class MortalPort final : public Port {
+  public:
+    explicit MortalPort(bool& alive) : alive_(alive) { alive_ = true; }
+
+    ~MortalPort() override { alive_ = false; }
+
+    [[nodiscard]] PortIo io() noexcept override {
+        const auto none = [](void*, std::uint16_t, rte_mbuf**, std::uint16_t) noexcept {
+            return std::uint16_t{0};
+        };
+        return {.self = this, .rx = none, .tx = none};
+    }
+
+    [[nodiscard]] PortStatus status() const override { return {}; }
+
+    [[nodiscard]] Mac mac() const override { return {}; }
+
+    [[nodiscard]] std::uint16_t mtu() const override { return 1500; }
+
+  private:
+    bool& alive_;
+};
+
+class MachineTest : public testing::Test {
+  protected:
+    PortId add(bool& alive) {
+        return *lab.machine->add_port(
+            {.name = "p", .kind = PortKind::Fabric, .port = std::make_unique<MortalPort>(alive)});
+    }
+
+    Machine& machine() { return *lab.machine; }
+
+    RouterLab lab;
+};
+
+TEST_F(MachineTest, PortsAreFoundByNumberAndName) {
+    bool alive = false;
+    const PortId id = add(alive);
+    EXPECT_EQ(machine().port(id)->name, "p");
+    EXPECT_EQ(machine().find_port("p"), id);
+    EXPECT_FALSE(machine().find_port("q"));
+    EXPECT_EQ(machine().ports(), (std::vector<PortId>{lab.fabric, id}));
+}
+
+TEST_F(MachineTest, NumberIsNotUsedAgainBeforeTheGracePeriod) {
+    bool alive = false;
+    bool other = false;
+    const PortId id = add(alive);
+    machine().remove_port(id);
+    EXPECT_EQ(machine().port(id), nullptr);
+    EXPECT_NE(add(other), id);
+    machine().housekeeping();
+    EXPECT_EQ(add(alive), id);
+}
+
+TEST_F(MachineTest, PortLivesUntilNoWorkerCanHoldIt) {
+    bool alive = false;
+    const PortId id = add(alive);
+    machine().commit();
+    machine().rcu().online(0);
+    machine().workers()[0]->poll_once();
+    machine().remove_port(id);
+    machine().housekeeping();
+    EXPECT_TRUE(alive);  // the worker may be in the middle of a round
+    machine().workers()[0]->poll_once();
+    machine().housekeeping();
+    EXPECT_FALSE(alive);
+    machine().rcu().offline(0);
+}
+
+TEST_F(MachineTest, GoneIsToldWhenNothingNamesThePortAnyMore) {
+    bool alive = false;
+    const PortId id = add(alive);
+    int told = 0;
+    machine().remove_port(id, [&] {
+        EXPECT_FALSE(alive);
+        ++told;
+    });
+    EXPECT_EQ(told, 0);
+    machine().housekeeping();
+    EXPECT_EQ(told, 1);
+}
+
+TEST_F(MachineTest, FlowsOfAPortGoWithIt) {
+    bool alive = false;
+    const PortId id = add(alive);
+    const auto enter = [&](PortId from, std::uint16_t port) {
+        const FlowKey<V4> key{Ip4{1}, Ip4{2}, L4Port{port}, L4Port{80}, 6};
+        static_cast<void>(machine().shared().flows4.insert(0, key, {.from = from}, flow_now()));
+    };
+    enter(id, 1);
+    enter(lab.fabric, 2);
+    machine().remove_port(id);
+    machine().housekeeping();
+    EXPECT_EQ(machine().shared().flows4.size(), 1U);
+}
+
+TEST_F(MachineTest, NextPortOfANumberCountsFromZero) {
+    const PortId id = lab.add_port("a", PortKind::Fabric, kGuestMacA);
+    machine().commit();
+    lab.receive(id, Frame(60));
+    machine().count_drop(id, DropReason::NoRoute);
+    EXPECT_EQ(machine().totals(id).rx_packets, 1U);
+    machine().remove_port(id);
+    machine().housekeeping();
+    ASSERT_EQ(lab.add_port("b", PortKind::Fabric, kGuestMacB), id);
+    machine().commit();
+    const PortTotals totals = machine().totals(id);
+    EXPECT_EQ(totals.rx_packets + totals.rx_bytes, 0U);
+    for (const std::uint64_t drops : totals.drops) {
+        EXPECT_EQ(drops, 0U);
+    }
+    lab.receive(id, Frame(60));
+    EXPECT_EQ(machine().totals(id).rx_packets, 1U);
+}
+
+TEST_F(MachineTest, NumbersRunOut) {
+    std::vector<std::unique_ptr<bool>> alive;
+    while (machine().ports().size() < kMaxPorts - 1) {
+        alive.push_back(std::make_unique<bool>());
+        add(*alive.back());
+    }
+    bool more = false;
+    const auto id = machine().add_port(
+        {.name = "p", .kind = PortKind::Fabric, .port = std::make_unique<MortalPort>(more)});
+    ASSERT_FALSE(id);
+    EXPECT_EQ(id.error().text, "no port number is free: 1023 ports exist");
+    for (const PortId port : machine().ports()) {
+        machine().remove_port(port);
+    }
+    machine().housekeeping();
+    EXPECT_TRUE(machine().ports().empty());
+}
+
+TEST_F(MachineTest, ChangesAreVisibleAfterCommit) {
+    bool alive = false;
+    const PortId id = add(alive);
+    EXPECT_EQ(machine().tables().ports[id.value()].kind, PortKind::None);
+    machine().commit();
+    EXPECT_EQ(machine().tables().ports[id.value()].kind, PortKind::Fabric);
+}
+
+TEST_F(MachineTest, CommitWithoutChangesPublishesNothing) {
+    machine().commit();
+    const Tables* before = &machine().tables();
+    machine().commit();
+    EXPECT_EQ(&machine().tables(), before);
+}
+
+TEST_F(MachineTest, QueuesAreDealtToAllWorkers) {
+    lab.slow_path.reset();
+    lab.workloads.reset();
+    lab.builder.reset();
+    lab.machine.reset();
+    MachineSettings settings = RouterLab::defaults();
+    settings.workers = 2;
+    auto both = Machine::make(settings);
+    ASSERT_TRUE(both);
+    bool alive[3] = {};
+    for (bool& one : alive) {
+        static_cast<void>((*both)->add_port(
+            {.name = "p", .kind = PortKind::Fabric, .port = std::make_unique<MortalPort>(one)}));
+    }
+    (*both)->commit();
+    EXPECT_EQ((*both)->tables().polls[0].size(), 2U);
+    EXPECT_EQ((*both)->tables().polls[1].size(), 1U);
+}
+
+TEST_F(MachineTest, InjectedPacketsThatFindNoRoomAreCounted) {
+    for (int i = 0; i < 1100; ++i) {
+        rte_mbuf* packet = make_packet(machine().pool(), Frame(60));
+        note_of(packet) = {.port = lab.fabric, .punt = {}, .inject = Inject::Transmit, .next_hop = {}};
+        machine().inject(packet, lab.fabric);
+    }
+    EXPECT_GT(lab.drops(lab.fabric, DropReason::PuntFull), 0U);
+}
+
+}  // namespace
+}  // namespace vr
