@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/slow_path.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -47,6 +48,22 @@ SlowPath::SlowPath(Machine& machine)
       responder_(ResponderSettings{}),
       neighbors4_(NeighborSettings{}),
       neighbors6_(NeighborSettings{}) {}
+
+SlowPath::~SlowPath() {
+    free_held<V4>();
+    free_held<V6>();
+}
+
+template <Family F>
+void SlowPath::free_held() {
+    for (const auto& neighbor : neighbors<F>().view()) {
+        for (const auto& action : neighbors<F>().remove(neighbor.key)) {
+            if (const auto* drop = std::get_if<Drop<F>>(&action)) {
+                std::ranges::for_each(drop->packets, from_handle);
+            }
+        }
+    }
+}
 
 template <Family F>
 Neighbors<F>& SlowPath::neighbors() {
@@ -176,7 +193,11 @@ void SlowPath::too_big(const PortFacts& port, Packet packet, TimePoint now) {
     constexpr std::size_t kFlags = sizeof(EthernetHeader) + offsetof(Ip4Header, flags_fragment);
     constexpr std::uint8_t kDontFragment = 0x40;
     if (is_ip4(packet) && (packet.frame()[kFlags] & kDontFragment) == 0) {
-        for (Packet& piece : fragment_ip4(packet, mtu, machine_.pool())) {
+        std::vector<Packet> pieces = fragment_ip4(packet, mtu, machine_.pool());
+        if (pieces.empty()) {
+            machine_.count_drop(port.id, DropReason::NoBuffer);
+        }
+        for (Packet& piece : pieces) {
             piece.note() = {
                 .port = {}, .punt = {}, .inject = Inject::Fragment, .next_hop = hop};
             machine_.inject(piece.release(), port.id);

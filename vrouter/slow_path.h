@@ -22,6 +22,13 @@ namespace vr {
 class SlowPath {
   public:
     explicit SlowPath(Machine& machine);
+    SlowPath(const SlowPath&) = delete;
+    SlowPath& operator=(const SlowPath&) = delete;
+    SlowPath(SlowPath&&) = delete;
+    SlowPath& operator=(SlowPath&&) = delete;
+
+    /// Frees the packets that wait.
+    ~SlowPath();
 
     /// Tells who stands behind a port / that the port is gone.
     void set_port(const PortFacts& facts);
@@ -72,6 +79,9 @@ class SlowPath {
     void perform(const Release<F>& action);
     template <Family F>
     void fail_held(const Drop<F>& action, TimePoint now);
+
+    template <Family F>
+    void free_held();
 
     /// Sends a frame out of a port through a worker.
     void transmit(PortId port, const Frame& frame);

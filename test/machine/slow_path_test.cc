@@ -1,0 +1,279 @@
+// What the control thread does with punted packets, from a frame in to the frames out.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/slow_path.h"
+
+#include <gtest/gtest.h>
+
+#include "test/machine/router_lab.h"
+#include "vrouter/services/arp.h"
+#include "vrouter/services/nd.h"
+
+namespace vr {
+namespace {
+
+using namespace vr::test;
+
+constexpr std::uint32_t kNeighbor = 0x0a000007;  ///< a station of the fabric's network
+constexpr Mac kNeighborMac{{2, 0, 0, 0, 7, 7}};
+
+template <typename F>
+class SlowPathTest : public testing::Test {
+  protected:
+    SlowPathTest() {
+        guest = lab.add_port("guest", PortKind::Workload, Mac{{2, 0, 0, 0, 0, 2}});
+        PortFacts facts;
+        facts.id = guest;
+        facts.role = PortRole::Guest;
+        facts.mac = lab.machine->port(guest)->mac;
+        facts.peer_mac = kGuestMacA;
+        facts.v4 = {{host<V4>(0xa9fe0101)}, {Prefix<V4>::host(host<V4>(kGuestA))}, {}};
+        facts.v6 = {{host<V6>(0xa9fe0101)}, {Prefix<V6>::host(host<V6>(kGuestA))}, {}};
+        lab.slow_path->set_port(facts);
+        auto endpoint = std::make_shared<Endpoint>();
+        endpoint->active = true;
+        const auto program = std::make_shared<const acl::Program>(allow_all());
+        endpoint->v4 = {
+            {Prefix<V4>::host(host<V4>(kGuestA))},
+            acl::Classifier<V4>::build(program),
+            acl::Classifier<V4>::build(program)};
+        endpoint->v6 = {
+            {Prefix<V6>::host(host<V6>(kGuestA))},
+            acl::Classifier<V6>::build(program),
+            acl::Classifier<V6>::build(program)};
+        lab.machine->set_endpoint(guest, endpoint);
+        const IpAddr address = host<F>(kGuestA);
+        lab.machine->routes().set(
+            Prefix<F>::host(host<F>(kGuestA)), RouteSource::Workload, Adjacency{guest, address});
+        lab.slow_path->add_permanent({guest, address}, kGuestMacA, lab.now);
+        lab.machine->commit();
+    }
+
+    /// A packet of the guest.
+    Frame from_guest(
+        std::uint32_t to, std::size_t size = 18, std::uint8_t hops = 64, bool may_fragment = true) {
+        Envelope<F> e{
+            .link_source = kGuestMacA,
+            .link_destination = lab.machine->port(guest)->mac,
+            .source = host<F>(kGuestA),
+            .destination = host<F>(to)};
+        e.hop_limit = hops;
+        e.may_fragment = may_fragment;
+        return frame_of(e, udp_header(1000, 2000, size));
+    }
+
+    /// The fabric's station tells who it is, as an answer to our question.
+    Frame neighbor_speaks() {
+        if constexpr (std::is_same_v<F, V4>) {
+            return arp::reply(
+                *arp::parse(arp::request(
+                    kFabricMac, host<V4>(kFabricAddress), host<V4>(kNeighbor), std::nullopt)),
+                kNeighborMac);
+        } else {
+            const auto asked = nd::parse(nd::neighbor_solicitation(
+                kFabricMac, nd::link_local(kFabricMac), host<V6>(kNeighbor), std::nullopt));
+            return nd::neighbor_advertisement(
+                std::get<nd::NeighborSolicitation>(*asked),
+                kNeighborMac,
+                host<V6>(kNeighbor),
+                {.router = false, .solicited = true, .override_cached = true});
+        }
+    }
+
+    /// "icmp <type>/<code>" of a frame, or what else it is.
+    static std::string kind(const Frame& frame) {
+        const auto type = load_be<std::uint16_t>(&frame[12]);
+        if (type == ethertype::kArp) {
+            return "arp";
+        }
+        const std::size_t protocol = type == ethertype::kIp4 ? kIp + 9 : kIp + 6;
+        const std::size_t l4 = kL4<F>;
+        if (frame[protocol] != kIcmpOf<F>) {
+            return "packet";
+        }
+        return "icmp " + std::to_string(frame[l4]) + "/" + std::to_string(frame[l4 + 1]);
+    }
+
+    std::vector<std::string> sent(PortId port) {
+        std::vector<std::string> kinds;
+        for (const Frame& frame : lab.take_sent(port)) {
+            kinds.push_back(kind(frame));
+        }
+        return kinds;
+    }
+
+    using Kinds = std::vector<std::string>;
+    static constexpr bool kIs4 = std::is_same_v<F, V4>;
+    const std::string solicitation = kIs4 ? "arp" : "icmp 135/0";
+
+    RouterLab lab;
+    PortId guest;
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(SlowPathTest, Families);
+
+TYPED_TEST(SlowPathTest, GuestsQuestionsAreAnsweredWithTheRoutersMac) {
+    const Frame question =
+        TestFixture::kIs4
+            ? arp::request(kGuestMacA, host<V4>(kGuestA), host<V4>(0x0a010099), std::nullopt)
+            : nd::neighbor_solicitation(
+                  kGuestMacA, host<V6>(kGuestA), host<V6>(0x0a010099), std::nullopt);
+    this->lab.receive(this->guest, question);
+    const auto answers = this->lab.take_sent(this->guest);
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_EQ(this->kind(answers[0]), TestFixture::kIs4 ? "arp" : "icmp 136/0");
+    EXPECT_EQ(Mac::load(&answers[0][6]), this->lab.machine->port(this->guest)->mac);
+    EXPECT_EQ(this->lab.slow_path->answered(), 1U);
+}
+
+TYPED_TEST(SlowPathTest, SpoofedQuestionsAreCounted) {
+    const Frame question =
+        TestFixture::kIs4
+            ? arp::request(kGuestMacB, host<V4>(kGuestB), host<V4>(0x0a010099), std::nullopt)
+            : nd::neighbor_solicitation(
+                  kGuestMacB, host<V6>(kGuestB), host<V6>(0x0a010099), std::nullopt);
+    this->lab.receive(this->guest, question);
+    EXPECT_TRUE(this->lab.take_sent(this->guest).empty());
+    EXPECT_EQ(this->lab.drops(this->guest, DropReason::SpoofedAddress), 1U);
+}
+
+TYPED_TEST(SlowPathTest, PacketsWaitForResolutionAndGoOutInOrder) {
+    for (std::size_t i = 0; i < 3; ++i) {
+        this->lab.receive(this->guest, this->from_guest(kNeighbor, 10 + i));
+    }
+    EXPECT_EQ(this->sent(this->lab.fabric), (typename TestFixture::Kinds{this->solicitation}));
+    this->lab.receive(this->lab.fabric, this->neighbor_speaks());
+    const auto packets = this->lab.take_sent(this->lab.fabric);
+    ASSERT_EQ(packets.size(), 3U);
+    for (std::size_t i = 0; i < 3; ++i) {
+        EXPECT_EQ(packets[i].size(), kL4<TypeParam> + 8 + 10 + i);
+        EXPECT_EQ(Mac::load(packets[i].data()), kNeighborMac);
+        EXPECT_EQ(Mac::load(&packets[i][6]), kFabricMac);
+    }
+}
+
+TYPED_TEST(SlowPathTest, ResolvedNeighborNeedsNoSlowPath) {
+    this->lab.receive(this->guest, this->from_guest(kNeighbor));
+    this->lab.receive(this->lab.fabric, this->neighbor_speaks());
+    this->lab.take_sent(this->lab.fabric);
+    const auto punted = this->lab.machine->totals(this->guest).punted;
+    this->lab.receive(this->guest, this->from_guest(kNeighbor));
+    EXPECT_EQ(this->sent(this->lab.fabric), (typename TestFixture::Kinds{"packet"}));
+    EXPECT_EQ(this->lab.machine->totals(this->guest).punted, punted);
+}
+
+TYPED_TEST(SlowPathTest, PacketsToAGatewayWaitForTheGateway) {
+    this->lab.receive(this->guest, this->from_guest(kOutside));
+    EXPECT_EQ(this->sent(this->lab.fabric), (typename TestFixture::Kinds{this->solicitation}));
+    this->lab.slow_path->add_permanent(
+        {this->lab.fabric, host<TypeParam>(kGateway)}, kGatewayMac, this->lab.now);
+    this->lab.settle();
+    const auto packets = this->lab.take_sent(this->lab.fabric);
+    ASSERT_EQ(packets.size(), 1U);
+    EXPECT_EQ(Mac::load(packets[0].data()), kGatewayMac);
+}
+
+TYPED_TEST(SlowPathTest, UnansweredQuestionsEndInAddressUnreachable) {
+    this->lab.receive(this->guest, this->from_guest(kNeighbor));
+    for (int i = 0; i < 5; ++i) {
+        this->lab.now += std::chrono::seconds{1};
+        this->lab.slow_path->tick(this->lab.now);
+        this->lab.settle();
+    }
+    EXPECT_EQ(
+        this->sent(this->guest),
+        (typename TestFixture::Kinds{TestFixture::kIs4 ? "icmp 3/1" : "icmp 1/3"}));
+    EXPECT_EQ(this->lab.drops(this->guest, DropReason::Unresolved), 1U);
+}
+
+TYPED_TEST(SlowPathTest, HeldPacketsAreFreedAtTheEnd) {
+    const unsigned before = this->lab.buffers_in_use();
+    this->lab.receive(this->guest, this->from_guest(kNeighbor));
+    this->lab.take_sent(this->lab.fabric);
+    EXPECT_EQ(this->lab.buffers_in_use(), before + 1);
+    this->lab.workloads.reset();
+    this->lab.slow_path.reset();
+    EXPECT_EQ(this->lab.buffers_in_use(), before);
+}
+
+TYPED_TEST(SlowPathTest, HeldPacketsAreFreedWithTheirPort) {
+    const unsigned before = this->lab.buffers_in_use();
+    this->lab.receive(this->guest, this->from_guest(kNeighbor));
+    this->lab.slow_path->remove_port(this->lab.fabric);
+    EXPECT_EQ(this->lab.buffers_in_use(), before);
+}
+
+TYPED_TEST(SlowPathTest, UsedUpHopLimitIsAnswered) {
+    this->lab.receive(this->guest, this->from_guest(kNeighbor, 18, 1));
+    EXPECT_EQ(
+        this->sent(this->guest),
+        (typename TestFixture::Kinds{TestFixture::kIs4 ? "icmp 11/0" : "icmp 3/0"}));
+    EXPECT_EQ(this->lab.drops(this->guest, DropReason::HopLimit), 1U);
+}
+
+TYPED_TEST(SlowPathTest, MissingRouteIsAnswered) {
+    this->lab.receive(this->guest, this->from_guest(0x63000001));
+    EXPECT_EQ(
+        this->sent(this->guest),
+        (typename TestFixture::Kinds{TestFixture::kIs4 ? "icmp 3/0" : "icmp 1/0"}));
+    EXPECT_EQ(this->lab.drops(this->guest, DropReason::NoRoute), 1U);
+}
+
+TYPED_TEST(SlowPathTest, TooBigIsAnsweredWithTheMtu) {
+    this->lab.receive(this->guest, this->from_guest(kNeighbor, 1600, 64, false));
+    const auto answers = this->lab.take_sent(this->guest);
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_EQ(this->kind(answers[0]), TestFixture::kIs4 ? "icmp 3/4" : "icmp 2/0");
+    EXPECT_EQ(load_be<std::uint16_t>(&answers[0][kL4<TypeParam> + 6]), 1500);
+}
+
+TYPED_TEST(SlowPathTest, EchoRequestsToTheRouterAreAnswered) {
+    Envelope<TypeParam> e{
+        .link_source = kNeighborMac,
+        .link_destination = kFabricMac,
+        .source = host<TypeParam>(kNeighbor),
+        .destination = host<TypeParam>(kFabricAddress),
+        .protocol = kIcmpOf<TypeParam>};
+    // A message whose sum is right: icmp_frame writes it.
+    const Frame request = icmp_frame<TypeParam>(
+        {.link_source = kNeighborMac,
+         .link_destination = kFabricMac,
+         .source = e.source,
+         .destination = e.destination},
+        icmp_header(kEchoRequest<TypeParam>, 0, 5));
+    this->lab.receive(this->lab.fabric, request);
+    const std::string reply = "icmp " + std::to_string(kEchoReply<TypeParam>) + "/0";
+    EXPECT_EQ(this->sent(this->lab.fabric), (typename TestFixture::Kinds{reply}));
+}
+
+TYPED_TEST(SlowPathTest, PacketsOfAPortThatIsGoneAreFreed) {
+    const unsigned before = this->lab.buffers_in_use();
+    this->lab.memory(this->guest).arriving.push_back(
+        make_packet(this->lab.machine->pool(), this->from_guest(0x63000001)));
+    this->lab.poll();
+    this->lab.slow_path->remove_port(this->guest);
+    this->lab.settle();
+    EXPECT_EQ(this->lab.buffers_in_use(), before);
+}
+
+using SlowPath4 = SlowPathTest<V4>;
+
+TEST_F(SlowPath4, LargeIp4WithoutDontFragmentIsCut) {
+    lab.slow_path->add_permanent({lab.fabric, host<V4>(kNeighbor)}, kNeighborMac, lab.now);
+    const Frame whole = from_guest(kNeighbor, 1700);
+    lab.receive(guest, whole);
+    const auto pieces = lab.take_sent(lab.fabric);
+    ASSERT_EQ(pieces.size(), 2U);
+    std::size_t payload = 0;
+    for (const Frame& piece : pieces) {
+        EXPECT_LE(piece.size(), kIp + 1500);
+        EXPECT_EQ(piece[kIp + 8], 63);
+        EXPECT_EQ(checksum(Bytes{&piece[kIp], sizeof(Ip4Header)}), 0);
+        payload += piece.size() - kL4<V4>;
+    }
+    EXPECT_EQ(payload, whole.size() - kL4<V4>);
+    EXPECT_TRUE(lab.take_sent(guest).empty());
+}
+
+}  // namespace
+}  // namespace vr
