@@ -37,7 +37,8 @@ class Walk {
     }
 
     TraceResult run() {
-        if (check_source() && route() && (track() || (egress() && ingress() && to_host()))) {
+        if (check_source() && route() && (track() || (egress() && ingress() && to_host())) &&
+            result_.reason == DropReason::None) {
             leave();
         }
         return std::move(result_);
@@ -111,6 +112,11 @@ class Walk {
             view->prefix,
             to_string(view->source),
             to_string(view->target));
+        const bool link_local = source_.is_link_local() || destination_.is_link_local();
+        if (link_local && hop_->kind != NextHopKind::Local && !from_host()) {
+            return drop(
+                "route", DropReason::MartianAddress, "link-local traffic is not routed: " + text);
+        }
         if (hop_->kind == NextHopKind::Discard) {
             return drop("route", DropReason::Discarded, text);
         }
@@ -133,6 +139,19 @@ class Walk {
         if (hit.entry == nullptr) {
             note("flow", "not known: policy judges");
             return false;
+        }
+        const auto side = [&](PortKind kind, PortId port) {
+            return kind == PortKind::Workload ? port : PortId{};
+        };
+        const FlowEntry<F>& flow = *hit.entry;
+        const PortId sender = hit.reply ? flow.to : flow.from;
+        const PortId receiver = hit.reply ? flow.from : flow.to;
+        // The host's flows were not policed: nobody else may send on them in its name.
+        const bool foreign = flow.from_host && !hit.reply && !from_host();
+        if (foreign || sender != side(in().kind, query_.in) ||
+            receiver != side(out_kind(), hop_->port)) {
+            drop("flow", DropReason::FlowMoved, "was allowed between other endpoints");
+            return true;
         }
         return pass("flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
     }
@@ -241,7 +260,7 @@ class Walk {
     }
 
     void deliver_local() {
-        if (is_echo_request(facts_.protocol, facts_.icmp_type)) {
+        if (is_echo_request(facts_.protocol, facts_.icmp_type) && !from_host()) {
             pass("local", "an address of the router, which answers echo requests");
         } else if (hop_->port == PortId{}) {
             drop("local", DropReason::NoHostPath, "no host TAP is configured");

@@ -1,0 +1,150 @@
+// trace against the packet path: for random packets it says what a worker does with the real packet.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/trace.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "test/dataplane/pipeline_lab.h"
+
+namespace vr {
+namespace {
+
+using namespace vr::test;
+
+template <typename F>
+class TraceTest : public testing::Test {
+  protected:
+    /// A packet that is to be traced and sent.
+    struct Trial {
+        PortId in;
+        std::uint32_t source = 0;
+        std::uint32_t destination = 0;
+        std::uint8_t protocol = ipproto::kUdp;
+        std::uint16_t source_port = 0;
+        std::uint16_t destination_port = 0;
+    };
+
+    Frame frame(const Trial& t) {
+        Envelope<F> e = lab->envelope(t.in, t.source, t.destination);
+        e.protocol = t.protocol;
+        if (t.protocol == ipproto::kTcp) {
+            return frame_of(e, tcp_header(t.source_port, t.destination_port, tcpflag::kSyn));
+        }
+        if (t.protocol == ipproto::kUdp) {
+            return frame_of(e, udp_header(t.source_port, t.destination_port));
+        }
+        if (t.protocol == kIcmpOf<F>) {
+            return frame_of(e, icmp_header(kEchoRequest<F>, 0, t.source_port));
+        }
+        return frame_of(e, std::vector<std::uint8_t>(20));
+    }
+
+    TraceResult traced(const Trial& t) {
+        TraceQuery query;
+        query.in = t.in;
+        query.source = host<F>(t.source);
+        query.destination = host<F>(t.destination);
+        query.protocol = t.protocol;
+        const bool icmp = t.protocol == kIcmpOf<F>;
+        if (icmp || t.protocol == ipproto::kTcp || t.protocol == ipproto::kUdp) {
+            query.source_port = L4Port{t.source_port};
+            query.destination_port = L4Port{icmp ? std::uint16_t{0} : t.destination_port};
+        }
+        query.icmp_type = icmp ? kEchoRequest<F> : 0;
+        return trace(*lab->machine, query);
+    }
+
+    /// What trace says, in the words in which the lab tells what the worker did.
+    std::string foretold(const Trial& t) {
+        const TraceResult result = traced(t);
+        if (result.reason == DropReason::NoRoute) {
+            return "punted no_route";
+        }
+        if (result.reason != DropReason::None) {
+            return "dropped " + std::string{name(result.reason)};
+        }
+        if (result.out == PortId{}) {
+            return "punted echo";
+        }
+        const std::string& last = result.steps.back().detail;
+        return last.starts_with("held") ? "punted resolve"
+                                        : "sent " + lab->machine->port(result.out)->name;
+    }
+
+    std::unique_ptr<PipelineLab<F>> lab = std::make_unique<PipelineLab<F>>();
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(TraceTest, Families);
+
+TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
+    for (unsigned seed = 0; seed < 8; ++seed) {
+        // A router of its own: the last one has used up what it may punt in a quarter of a second.
+        this->lab.reset();
+        this->lab = std::make_unique<PipelineLab<TypeParam>>();
+        auto& router = *this->lab;
+        std::mt19937 random{seed};
+        const auto one_of = [&](const auto& values) { return values[random() % std::size(values)]; };
+        const std::array programs{allow_all(), deny_all(), allow_port(80)};
+        router.set_policy(router.a, one_of(programs), one_of(programs));
+        router.set_policy(router.b, one_of(programs), one_of(programs));
+        if (random() % 4 == 0) {
+            router.close(router.b);
+        }
+        const std::uint32_t stations[] = {
+            kRouter, kGuestA, kGuestB, kGateway, kOutside, kOutside2, 0x0a000033, 0x63000001};
+        const std::uint8_t protocols[] = {
+            ipproto::kTcp, ipproto::kUdp, kIcmpOf<TypeParam>, ipproto::kIpip, 50};
+        for (int i = 0; i < 400; ++i) {
+            typename TestFixture::Trial t;
+            t.in = one_of(std::array{router.fabric, router.a, router.b, router.tap});
+            t.source = t.in == router.a && random() % 8 != 0   ? kGuestA
+                       : t.in == router.b && random() % 8 != 0 ? kGuestB
+                       : t.in == router.tap                    ? kRouter
+                                                            : one_of(stations);
+            t.destination = one_of(stations);
+            t.protocol = one_of(protocols);
+            t.source_port = static_cast<std::uint16_t>(1000 + random() % 50);
+            t.destination_port = random() % 2 == 0 ? 80 : 53;
+            const std::string wanted = this->foretold(t);
+            ASSERT_EQ(router.run(t.in, this->frame(t)), wanted)
+                << "seed " << seed << " packet " << i << ": port " << router.machine->port(t.in)->name
+                << " " << to_string(host<TypeParam>(t.source)) << " -> "
+                << to_string(host<TypeParam>(t.destination)) << " protocol "
+                << static_cast<unsigned>(t.protocol) << " ports " << t.source_port << " "
+                << t.destination_port;
+        }
+    }
+}
+
+TYPED_TEST(TraceTest, LeavesNoTrace) {
+    this->traced({this->lab->a, kGuestA, kGuestB, ipproto::kTcp, 1, 80});
+    EXPECT_EQ(this->lab->machine->shared().template flows<TypeParam>().size(), 0U);
+    EXPECT_EQ(this->lab->sums().received, 0U);
+}
+
+TYPED_TEST(TraceTest, KnownFlowDecidesBeforePolicy) {
+    auto& router = *this->lab;
+    ASSERT_EQ(router.run(router.a, router.tcp(router.a, kGuestA, kGuestB, tcpflag::kSyn)), "sent b");
+    router.set_policy(router.a, deny_all(), deny_all());
+    const TraceResult result = this->traced({router.b, kGuestB, kGuestA, ipproto::kTcp, 80, 1000});
+    EXPECT_EQ(result.reason, DropReason::None);
+    EXPECT_EQ(result.out, router.a);
+}
+
+TYPED_TEST(TraceTest, NamesTheDecidingRule) {
+    auto& router = *this->lab;
+    acl::Program program = deny_all();
+    program.origins = {{.tier = "t", .policy = "NetworkPolicy prod/web", .rule = 3}};
+    router.set_policy(router.b, program, allow_all());
+    const TraceResult result = this->traced({router.a, kGuestA, kGuestB, ipproto::kTcp, 1, 80});
+    ASSERT_EQ(result.reason, DropReason::IngressDenied);
+    ASSERT_TRUE(result.steps.back().origin);
+    EXPECT_EQ(result.steps.back().origin->policy, "NetworkPolicy prod/web");
+    EXPECT_NE(result.steps.back().detail.find("rule 3"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vr
