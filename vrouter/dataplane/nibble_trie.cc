@@ -164,6 +164,23 @@ std::uint32_t NibbleTrie::make(Ip6 address, unsigned offset, std::uint32_t value
     return index;
 }
 
+/// A node, not yet linked, that says what node `from` says now.
+std::uint32_t NibbleTrie::copy(std::uint32_t from) {
+    const std::uint32_t index = nodes_.take();
+    const Node& old = nodes_[from];
+    Node& node = nodes_[index];
+    node.key = old.key;
+    node.offset = old.offset;
+    node.fallback.store(old.fallback.load(kOwn), kOwn);
+    node.children = old.children;
+    node.prefixes = old.prefixes;
+    for (unsigned i = 0; i < kWays; ++i) {
+        node.slots[i].store(old.slots[i].load(kOwn), kOwn);
+    }
+    node.depth = old.depth;
+    return index;
+}
+
 /// Links `child` below `parent`, which has no other child on that way.
 void NibbleTrie::adopt(std::uint32_t parent, std::uint32_t child) noexcept {
     const Row above = row(parent);
@@ -234,11 +251,14 @@ void NibbleTrie::insert(const Prefix<V6>& prefix, const Paint& paint, bool added
         const unsigned shared = common_bits(address, node.key) / 4 * 4;
         const unsigned fork = std::min({shared, wanted, unsigned{node.offset}});
         if (fork < node.offset) {
-            // The ways part inside the skip, or `prefix` ends there: a node in between.
+            // The ways part inside the skip, or `prefix` ends there: a node in between.  Behind it
+            // the fallback answers for fewer addresses, so a reader who came by the old link must
+            // not see what is painted there from now on: the child goes on as a copy.
             const std::uint32_t between =
                 make(address, fork, node.fallback.load(kOwn), above.depth[at]);
-            adopt(between, found.node());
+            adopt(between, copy(found.node()));
             slot.store(link(between, above), kPublish);
+            nodes_.retire(found.node());
             continue;
         }
         if (fork == wanted) {

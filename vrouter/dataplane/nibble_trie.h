@@ -6,7 +6,8 @@
 // skip the node's second line is compared.  About 150 bytes per prefix.
 //
 // Changes are made in place, slot by slot; new nodes are complete before they are linked, unlinked
-// ones rest with the Reclaimer.  A reader sees each slot's old or new value.
+// ones rest with the Reclaimer.  A reader sees each slot's old or new value.  What a node's slots and
+// fallback answer for never shrinks while it is linked: readers on their way may rely on it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -84,6 +85,7 @@ class NibbleTrie {
     [[nodiscard]] std::uint32_t link(std::uint32_t node, const Row& above) noexcept;
     [[nodiscard]] std::uint32_t make(
         Ip6 address, unsigned offset, std::uint32_t value, unsigned depth);
+    [[nodiscard]] std::uint32_t copy(std::uint32_t from);
     void adopt(std::uint32_t parent, std::uint32_t child) noexcept;
     void paint_prefix(const Row& row, const Prefix<V6>& prefix, const Paint& paint) noexcept;
     void paint_slots(const Row& row, unsigned first, unsigned end, const Paint& paint) noexcept;
