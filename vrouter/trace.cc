@@ -103,15 +103,16 @@ class Walk {
         NextHopId id{machine_.shared().routes<F>().lookup(destination_)};
         hop_ = &tables_.next_hops[id.value()];
         if (hop_->kind == NextHopKind::Group) {
-            note("route", fmt::format("{} next hops share the flows", machine_.routes().next_hops().members(id).size()));
+            note(
+                "route",
+                fmt::format(
+                    "{} next hops share the flows",
+                    machine_.routes().next_hops().members(id).size()));
             id = tables_.groups[hop_->group].front();
             hop_ = &tables_.next_hops[id.value()];
         }
         const std::string text = fmt::format(
-            "{} ({}), {}",
-            view->prefix,
-            to_string(view->source),
-            to_string(view->target));
+            "{} ({}), {}", view->prefix, to_string(view->source), to_string(view->target));
         const bool link_local = source_.is_link_local() || destination_.is_link_local();
         if (link_local && hop_->kind != NextHopKind::Local && !from_host()) {
             return drop(
@@ -147,7 +148,7 @@ class Walk {
                 return true;
             }
             note("flow", "not known: policy judges");
-            return false;
+            return borrows_address();
         }
         const auto side = [&](PortKind kind, PortId port) {
             return kind == PortKind::Workload ? port : PortId{};
@@ -162,7 +163,23 @@ class Walk {
             drop("flow", DropReason::FlowMoved, "was allowed between other endpoints");
             return true;
         }
-        return pass("flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
+        return pass(
+            "flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
+    }
+
+    /// True, and dropped, when the address of a local workload comes from the fabric.
+    bool borrows_address() {
+        const std::uint32_t back = machine_.shared().routes<F>().lookup(source_);
+        const PortId owner = tables_.next_hops[back].port;
+        if (in().kind != PortKind::Fabric ||
+            tables_.ports[owner.value()].kind != PortKind::Workload) {
+            return false;
+        }
+        drop(
+            "source check",
+            DropReason::SpoofedAddress,
+            fmt::format("{} belongs to {} of this host", source_, port_name(owner)));
+        return true;
     }
 
     [[nodiscard]] PortKind out_kind() const { return tables_.ports[hop_->port.value()].kind; }
@@ -173,7 +190,8 @@ class Walk {
         const acl::Classifier<F>* classifier,
         DropReason denied) {
         if (classifier == nullptr) {
-            return drop(stage, DropReason::PortClosed, "policy of " + endpoint + " is not in place");
+            return drop(
+                stage, DropReason::PortClosed, "policy of " + endpoint + " is not in place");
         }
         const acl::Packet<F> packet = acl_packet<F>(source_, destination_, facts_);
         const GroupSet* from = machine_.shared().groups<F>().lookup(source_);
@@ -262,9 +280,14 @@ class Walk {
         if (hop_->kind == NextHopKind::Forward) {
             pass(
                 "next hop",
-                fmt::format("sent to {} out of port {}", Mac::load(hop_->link.data()), port_name(hop_->port)));
+                fmt::format(
+                    "sent to {} out of port {}",
+                    Mac::load(hop_->link.data()),
+                    port_name(hop_->port)));
         } else {
-            pass("next hop", "held until its link address is resolved on port " + port_name(hop_->port));
+            pass(
+                "next hop",
+                "held until its link address is resolved on port " + port_name(hop_->port));
         }
     }
 
