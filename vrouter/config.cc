@@ -124,10 +124,11 @@ void read_neighbor(YamlSection& yaml, Config& config) {
     assign(neighbor.address, yaml.value("address", kAddress, [](const std::string& s) {
         return parse_ip(s);
     }));
-    assign(neighbor.mac, yaml.value("mac", "a MAC address like 02:00:00:00:00:01", [](const auto& s) {
-        const auto mac = Mac::parse(s);
-        return mac && !mac->is_multicast() ? mac : std::nullopt;
-    }));
+    assign(
+        neighbor.mac, yaml.value("mac", "a MAC address like 02:00:00:00:00:01", [](const auto& s) {
+            const auto mac = Mac::parse(s);
+            return mac && !mac->is_multicast() ? mac : std::nullopt;
+        }));
     assign(neighbor.port, yaml.text("port"));
     const auto named = [&](const PortConfig& p) { return p.name == neighbor.port; };
     if (yaml.ok() && std::ranges::none_of(config.ports, named)) {
@@ -190,7 +191,8 @@ std::optional<BgpFilterConfig::Term> parse_term(const std::string& text) {
     std::string word;
     unsigned number = 0;
     while (words >> word) {
-        if (!(words >> number) || number < length || number > most || (word != "ge" && word != "le")) {
+        if (!(words >> number) || number < length || number > most ||
+            (word != "ge" && word != "le")) {
             return std::nullopt;
         }
         (word == "ge" ? ge : le) = number;
@@ -302,9 +304,11 @@ void read_root(YamlSection& yaml, Config& config) {
     yaml.section("workers", [&](YamlSection& s) { read_workers(s, config.workers); });
     yaml.sections("ports", [&](YamlSection& s) { read_port(s, config); });
     yaml.section("host", [&](YamlSection& s) {
-        assign(config.host.tap, s.value("tap", "an interface name of at most 15 characters", [](const auto& t) {
-            return !t.empty() && t.size() < 16 ? std::optional{t} : std::nullopt;
-        }));
+        assign(
+            config.host.tap,
+            s.value("tap", "an interface name of at most 15 characters", [](const auto& t) {
+                return !t.empty() && t.size() < 16 ? std::optional{t} : std::nullopt;
+            }));
         config.host.addresses = s.list("addresses", kInterface, parse_interface);
         config.host.routes =
             s.list("routes", kPrefix, [](const std::string& r) { return parse_prefix(r); });
@@ -320,16 +324,18 @@ void read_root(YamlSection& yaml, Config& config) {
         });
     });
     yaml.section("bgp", [&](YamlSection& s) { read_bgp(s, config); });
-    yaml.section("control", [&](YamlSection& s) { assign(config.control_socket, s.text("socket")); });
+    yaml.section(
+        "control", [&](YamlSection& s) { assign(config.control_socket, s.text("socket")); });
     yaml.section("log", [&](YamlSection& s) {
         using log::Level;
-        assign(config.log_level, s.value("level", "debug, info, warning or error", [](const auto& l) {
-            return l == "debug"     ? std::optional{Level::Debug}
-                   : l == "info"    ? std::optional{Level::Info}
-                   : l == "warning" ? std::optional{Level::Warning}
-                   : l == "error"   ? std::optional{Level::Error}
-                                    : std::nullopt;
-        }));
+        assign(
+            config.log_level, s.value("level", "debug, info, warning or error", [](const auto& l) {
+                return l == "debug"     ? std::optional{Level::Debug}
+                       : l == "info"    ? std::optional{Level::Info}
+                       : l == "warning" ? std::optional{Level::Warning}
+                       : l == "error"   ? std::optional{Level::Error}
+                                        : std::nullopt;
+            }));
     });
     yaml.finish();
 }

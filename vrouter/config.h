@@ -64,8 +64,8 @@ struct WorkerConfig {
 
 struct WorkloadConfig {
     std::string socket_directory = "/run/vrouter/vhost";
-    Ip4 gateway4{0xa9fe0101};                       ///< 169.254.1.1
-    Ip6 gateway6{0xfe80'0000'0000'0000U, 1};        ///< fe80::1
+    Ip4 gateway4{0xa9fe0101};                 ///< 169.254.1.1
+    Ip6 gateway6{0xfe80'0000'0000'0000U, 1};  ///< fe80::1
     std::uint16_t mtu = 1500;
     std::uint16_t queue_pairs = 1;
     EndpointToHost to_host = EndpointToHost::Drop;
@@ -126,10 +126,10 @@ struct BgpConfig {
 };
 
 struct Config {
-    std::string node;                     ///< this host's name in the datastore
-    bool dataplane = true;                ///< false: no ports, no workers (a route reflector)
-    std::vector<std::string> eal;         ///< raw EAL arguments
-    std::uint32_t packets = 32768;        ///< packet buffers
+    std::string node;               ///< this host's name in the datastore
+    bool dataplane = true;          ///< false: no ports, no workers (a route reflector)
+    std::vector<std::string> eal;   ///< raw EAL arguments
+    std::uint32_t packets = 32768;  ///< packet buffers
     WorkerConfig workers;
     std::vector<PortConfig> ports;
     HostConfig host;
@@ -137,7 +137,7 @@ struct Config {
     std::vector<StaticNeighbor> neighbors;
     WorkloadConfig workloads;
     FlowConfig flows;
-    std::string resource_directory;       ///< datastore.file.directory; empty: no datastore
+    std::string resource_directory;  ///< datastore.file.directory; empty: no datastore
     std::optional<BgpConfig> bgp;
     std::string control_socket = "/run/vrouter/vrouter.sock";
     log::Level log_level = log::Level::Info;

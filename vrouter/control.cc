@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/control.h"
 
-#include <boost/asio/post.hpp>
 #include <unistd.h>
+
+#include <boost/asio/post.hpp>
 
 namespace vr {
 

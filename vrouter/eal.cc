@@ -21,7 +21,8 @@ namespace {
 /// Free huge pages of any size, as the kernel counts them.
 bool has_huge_pages() {
     std::error_code error;
-    for (const auto& size : std::filesystem::directory_iterator("/sys/kernel/mm/hugepages", error)) {
+    for (const auto& size :
+         std::filesystem::directory_iterator("/sys/kernel/mm/hugepages", error)) {
         std::ifstream in{size.path() / "free_hugepages"};
         unsigned long free = 0;
         if (in >> free && free != 0) {
@@ -63,8 +64,8 @@ std::string allowed_cpus() {
 bool uses_pci(const Config& config) {
     // "0000:3b:00.0" or "3b:00.0": everything else is a virtual device.
     return std::ranges::any_of(config.ports, [](const PortConfig& port) {
-        return !port.device.empty() && port.device.substr(0, port.device.find(',')).find(':') !=
-                                           std::string::npos;
+        return !port.device.empty() &&
+               port.device.substr(0, port.device.find(',')).find(':') != std::string::npos;
     });
 }
 
@@ -89,8 +90,7 @@ std::vector<std::string> eal_arguments(const Config& config, int pid, bool huge_
         // Lcore 0 is the control thread, which floats; worker i is lcore i + 1 on its CPU.
         std::string lcores = "0@(" + allowed_cpus() + ")";
         for (std::size_t i = 0; i < config.workers.lcores.size(); ++i) {
-            lcores +=
-                "," + std::to_string(i + 1) + "@" + std::to_string(config.workers.lcores[i]);
+            lcores += "," + std::to_string(i + 1) + "@" + std::to_string(config.workers.lcores[i]);
         }
         add("--lcores", lcores);
     }

@@ -36,8 +36,6 @@ class Eal {
 
 /// The arguments that the EAL gets for `config`; `huge_pages` says whether the machine has free ones.
 [[nodiscard]] std::vector<std::string> eal_arguments(
-    const Config& config,
-    int pid,
-    bool huge_pages);
+    const Config& config, int pid, bool huge_pages);
 
 }  // namespace vr

@@ -42,8 +42,8 @@ Result<std::unique_ptr<Machine>> Machine::make(const MachineSettings& settings) 
         return std::unexpected(policy_log.error());
     }
     try {
-        return std::unique_ptr<Machine>(new Machine(
-            settings, std::move(*pool), std::move(*punt), std::move(*policy_log)));
+        return std::unique_ptr<Machine>(
+            new Machine(settings, std::move(*pool), std::move(*punt), std::move(*policy_log)));
     } catch (const std::bad_alloc&) {
         return fail(
             "not enough memory for " + std::to_string(settings.flows) + " flows and " +
@@ -73,8 +73,8 @@ Machine::Machine(
     master_.drop_invalid = settings.drop_invalid;
     master_.endpoint_to_host = settings.to_host;
     for (unsigned i = 0; i < settings.workers; ++i) {
-        workers_.push_back(std::make_unique<Worker>(
-            i, *shared_, rcu_, *punt_, *policy_log_, settings.idle));
+        workers_.push_back(
+            std::make_unique<Worker>(i, *shared_, rcu_, *punt_, *policy_log_, settings.idle));
     }
     publish(false);
 }

@@ -2,12 +2,13 @@
 //
 // Exit codes: 0 stopped as told, 1 could not start, 2 wrong usage.
 // SPDX-License-Identifier: Apache-2.0
+#include <csignal>
+#include <cstdio>
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <csignal>
-#include <cstdio>
 
 #include "vrouter/config.h"
 #include "vrouter/daemon/daemon.h"

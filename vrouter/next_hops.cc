@@ -14,8 +14,7 @@ namespace {
 void write_link(NextHop& hop, const Mac& destination, const Mac& source, IpFamily family) {
     destination.store(hop.link.data());
     source.store(hop.link.data() + 6);
-    store_be(
-        hop.link.data() + 12, family == IpFamily::Ip4 ? ethertype::kIp4 : ethertype::kIp6);
+    store_be(hop.link.data() + 12, family == IpFamily::Ip4 ? ethertype::kIp4 : ethertype::kIp6);
 }
 
 IpFamily family_of(const IpAddr& address) {

@@ -115,8 +115,8 @@ void RouteTable::settle_gateways() {
     if (!std::exchange(underlay_changed_, false)) {
         return;
     }
-    const auto flipped = next_hops_.resolve_gateways(
-        [this](const IpAddr& gateway) { return resolve(gateway, 0); });
+    const auto flipped =
+        next_hops_.resolve_gateways([this](const IpAddr& gateway) { return resolve(gateway, 0); });
     if (!flipped.empty()) {
         mark_users<V4>(flipped);
         mark_users<V6>(flipped);
@@ -225,8 +225,7 @@ std::optional<RouteView> RouteTable::lookup(const IpAddr& destination) const {
         if (found != family<F>().routes.end()) {
             for (const Offer& offer : found->second) {
                 if (offer.hop.value() == value) {
-                    return RouteView{
-                        prefix, offer.source, next_hops_.target(offer.hop), true};
+                    return RouteView{prefix, offer.source, next_hops_.target(offer.hop), true};
                 }
             }
         }
@@ -274,9 +273,7 @@ bool RouteTable::visit_buckets(
 }
 
 bool RouteTable::visit_slice(
-    Cursor& cursor,
-    std::size_t most,
-    const std::function<void(const RouteView&)>& visit) const {
+    Cursor& cursor, std::size_t most, const std::function<void(const RouteView&)>& visit) const {
     if (cursor.ip6) {
         return visit_buckets<V6>(cursor.bucket, most, visit);
     }

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "vrouter/dataplane/lpm.h"
-#include "vrouter/next_hops.h"
 #include "vrouter/net/prefix.h"
+#include "vrouter/next_hops.h"
 
 namespace vr {
 
@@ -90,9 +90,7 @@ class RouteTable {
     /// The same for a slice of about `most` prefixes; false when it was the last.  A table that grows
     /// between slices may be seen in part twice or not at all.
     [[nodiscard]] bool visit_slice(
-        Cursor& cursor,
-        std::size_t most,
-        const std::function<void(const RouteView&)>& visit) const;
+        Cursor& cursor, std::size_t most, const std::function<void(const RouteView&)>& visit) const;
 
     [[nodiscard]] std::size_t size() const { return v4_.routes.size() + v6_.routes.size(); }
 

@@ -158,13 +158,14 @@ void SlowPath::answer(const PortFacts& port, const Packet& packet, TimePoint now
             "port {}: another station uses an address of the router",
             record == nullptr ? "?" : record->name);
     }
-    const bool silent = answer.outcome == Outcome::Malformed || answer.outcome == Outcome::Spoofed ||
-                        answer.outcome == Outcome::RateLimited ||
-                        answer.outcome == Outcome::NotForUs;
+    const bool silent =
+        answer.outcome == Outcome::Malformed || answer.outcome == Outcome::Spoofed ||
+        answer.outcome == Outcome::RateLimited || answer.outcome == Outcome::NotForUs;
     if (silent) {
         machine_.count_drop(
             port.id,
-            answer.outcome == Outcome::Spoofed ? DropReason::SpoofedAddress : DropReason::Unanswered);
+            answer.outcome == Outcome::Spoofed ? DropReason::SpoofedAddress
+                                               : DropReason::Unanswered);
     }
     if (const auto* heard = std::get_if<Heard<V4>>(&answer.heard)) {
         perform<V4>(neighbors4_.hear(*heard, now), now);
@@ -174,10 +175,7 @@ void SlowPath::answer(const PortFacts& port, const Packet& packet, TimePoint now
 }
 
 void SlowPath::report(
-    const PortFacts& port,
-    const Packet& packet,
-    const icmp::Report& report,
-    TimePoint now) {
+    const PortFacts& port, const Packet& packet, const icmp::Report& report, TimePoint now) {
     const auto frame = is_ip4(packet) ? responder_.report<V4>(port, packet.frame(), report, now)
                                       : responder_.report<V6>(port, packet.frame(), report, now);
     if (frame) {
@@ -198,8 +196,7 @@ void SlowPath::too_big(const PortFacts& port, Packet packet, TimePoint now) {
             machine_.count_drop(port.id, DropReason::NoBuffer);
         }
         for (Packet& piece : pieces) {
-            piece.note() = {
-                .port = {}, .punt = {}, .inject = Inject::Fragment, .next_hop = hop};
+            piece.note() = {.port = {}, .punt = {}, .inject = Inject::Fragment, .next_hop = hop};
             machine_.inject(piece.release(), port.id);
         }
         return;
@@ -245,8 +242,7 @@ void SlowPath::touch_gateways(TimePoint now) {
         std::visit(
             [&]<typename Addr>(const Addr& address) {
                 using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
-                perform<F>(
-                    neighbors<F>().resolve({station.port, address}, std::nullopt, now), now);
+                perform<F>(neighbors<F>().resolve({station.port, address}, std::nullopt, now), now);
             },
             station.address);
     }
@@ -280,8 +276,7 @@ void SlowPath::perform(const Resolved<F>& action) {
     const Adjacency station{action.key.port, action.key.address};
     machine_.routes().next_hops().resolved(station, action.mac);
     if (is_fabric(facts_, action.key.port)) {
-        machine_.routes().set(
-            Prefix<F>::host(action.key.address), RouteSource::Neighbor, station);
+        machine_.routes().set(Prefix<F>::host(action.key.address), RouteSource::Neighbor, station);
     }
     machine_.commit();
 }

@@ -63,7 +63,8 @@ class SlowPath {
 
     void handle(Packet packet, TimePoint now);
     void answer(const PortFacts& port, const Packet& packet, TimePoint now);
-    void report(const PortFacts& port, const Packet& packet, const icmp::Report& report, TimePoint now);
+    void report(
+        const PortFacts& port, const Packet& packet, const icmp::Report& report, TimePoint now);
     void too_big(const PortFacts& port, Packet packet, TimePoint now);
     template <Family F>
     void resolve(Packet packet, TimePoint now);

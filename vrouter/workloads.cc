@@ -69,7 +69,9 @@ void Workloads::add_member(GroupId group, const IpPrefix& member) {
         return;  // its removal still waited
     }
     std::visit(
-        [&]<Family F>(const Prefix<F>& prefix) { machine_.shared().groups<F>().add(group, prefix); },
+        [&]<Family F>(const Prefix<F>& prefix) {
+            machine_.shared().groups<F>().add(group, prefix);
+        },
         member);
     machine_.bump_policy_generation();
 }
@@ -94,9 +96,9 @@ void Workloads::apply_removals() {
 
 void Workloads::update_workload(const Workload& workload) {
     Entry& entry = entries_[workload.name];
-    const bool moved = entry.port != PortId{} &&
-                       (entry.workload.attachment != workload.attachment ||
-                        entry.workload.interface_name != workload.interface_name);
+    const bool moved =
+        entry.port != PortId{} && (entry.workload.attachment != workload.attachment ||
+                                   entry.workload.interface_name != workload.interface_name);
     if (moved) {
         close(entry);
     }
@@ -326,8 +328,8 @@ std::optional<WorkloadView> Workloads::find(const std::string& name) const {
         return std::nullopt;
     }
     const Entry& entry = found->second;
-    const State state = entry.port == PortId{} ? State::Failed
-                        : !entry.endpoint      ? State::Compiling
+    const State state = entry.port == PortId{}   ? State::Failed
+                        : !entry.endpoint        ? State::Compiling
                         : entry.endpoint->active ? State::Ready
                                                  : State::Inactive;
     return WorkloadView{entry.workload, entry.port, state, entry.error};

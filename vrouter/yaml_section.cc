@@ -31,16 +31,13 @@ std::optional<bool> YamlSection::boolean(const char* key) {
 }
 
 std::optional<std::uint64_t> YamlSection::number(
-    const char* key,
-    std::uint64_t least,
-    std::uint64_t most) {
+    const char* key, std::uint64_t least, std::uint64_t most) {
     const std::string expected =
         "a number from " + std::to_string(least) + " to " + std::to_string(most);
     return value(key, expected, [&](const std::string& s) -> std::optional<std::uint64_t> {
         std::uint64_t number = 0;
         const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), number);
-        if (error != std::errc{} || end != s.data() + s.size() || number < least ||
-            number > most) {
+        if (error != std::errc{} || end != s.data() + s.size() || number < least || number > most) {
             return std::nullopt;
         }
         return number;
@@ -145,10 +142,7 @@ std::vector<YAML::Node> YamlSection::items(const char* key) {
 }
 
 void YamlSection::refuse(
-    const YAML::Node& at,
-    std::string_view key,
-    std::string_view expected,
-    std::string_view found) {
+    const YAML::Node& at, std::string_view key, std::string_view expected, std::string_view found) {
     set_error(
         at.Mark(),
         key,

@@ -5,8 +5,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -15,6 +13,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <yaml-cpp/yaml.h>
 
 #include "vrouter/net/result.h"
 
@@ -50,9 +50,7 @@ class YamlSection {
     [[nodiscard]] std::optional<std::string> text(const char* key);
     [[nodiscard]] std::optional<bool> boolean(const char* key);
     [[nodiscard]] std::optional<std::uint64_t> number(
-        const char* key,
-        std::uint64_t least,
-        std::uint64_t most);
+        const char* key, std::uint64_t least, std::uint64_t most);
 
     /// Every element of the list at `key` through `parse`; a single scalar counts as a list of one.
     template <typename Parse>

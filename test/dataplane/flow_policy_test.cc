@@ -73,7 +73,8 @@ TYPED_TEST(FlowPolicy, AForeignMacIsSpoofed) {
 
 TYPED_TEST(FlowPolicy, AGuestsAddressIsSpoofedOnTheFabric) {
     auto& lab = this->lab_;
-    EXPECT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kGuestB, kGuestA)), "dropped spoofed_address");
+    EXPECT_EQ(
+        lab.run(lab.fabric, lab.udp(lab.fabric, kGuestB, kGuestA)), "dropped spoofed_address");
     EXPECT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA)), "sent a");
 }
 

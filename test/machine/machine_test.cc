@@ -186,7 +186,8 @@ TEST_F(MachineTest, QueuesAreDealtToAllWorkers) {
 TEST_F(MachineTest, InjectedPacketsThatFindNoRoomAreCounted) {
     for (int i = 0; i < 1100; ++i) {
         rte_mbuf* packet = make_packet(machine().pool(), Frame(60));
-        note_of(packet) = {.port = lab.fabric, .punt = {}, .inject = Inject::Transmit, .next_hop = {}};
+        note_of(packet) = {
+            .port = lab.fabric, .punt = {}, .inject = Inject::Transmit, .next_hop = {}};
         machine().inject(packet, lab.fabric);
     }
     EXPECT_GT(lab.drops(lab.fabric, DropReason::PuntFull), 0U);

@@ -126,9 +126,7 @@ Workload RouterLab::workload(
 }
 
 Frame RouterLab::from_outside(
-    std::uint32_t source,
-    std::uint32_t destination,
-    std::uint16_t source_port) {
+    std::uint32_t source, std::uint32_t destination, std::uint16_t source_port) {
     const Envelope<V4> envelope{
         .link_source = kGatewayMac,
         .link_destination = kFabricMac,

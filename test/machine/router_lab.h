@@ -64,9 +64,7 @@ class RouterLab {
 
     /// An IPv4 packet as the gateway sends it to the fabric port.
     [[nodiscard]] static Frame from_outside(
-        std::uint32_t source,
-        std::uint32_t destination,
-        std::uint16_t source_port);
+        std::uint32_t source, std::uint32_t destination, std::uint16_t source_port);
 
     /// The port of a workload.
     [[nodiscard]] PortId port_of(const std::string& name) const {

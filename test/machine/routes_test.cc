@@ -107,7 +107,9 @@ TYPED_TEST(Routes, MorePreferredSourceWinsWhateverCameFirst) {
         RouteSource::Static};
     for (std::size_t i = std::size(order); i-- > 0;) {
         this->table.set(
-            this->network(1), order[i], Adjacency{kEast, this->address(9, static_cast<std::uint32_t>(i))});
+            this->network(1),
+            order[i],
+            Adjacency{kEast, this->address(9, static_cast<std::uint32_t>(i))});
         this->commit();
         EXPECT_TRUE(this->in_force(this->address(1, 1)).starts_with(to_string(order[i])));
     }
@@ -140,7 +142,8 @@ TYPED_TEST(Routes, SecondRouteOfASourceReplacesItsFirst) {
 
 TYPED_TEST(Routes, SettingARouteAgainIsNoChange) {
     const auto set = [&] {
-        this->table.set(this->network(1), RouteSource::Static, Adjacency{kEast, this->address(9, 1)});
+        this->table.set(
+            this->network(1), RouteSource::Static, Adjacency{kEast, this->address(9, 1)});
         this->commit();
         return this->hop(this->address(1, 1));
     };
@@ -254,7 +257,9 @@ TYPED_TEST(Routes, WhatBgpBringsReachesNoGateway) {
 TYPED_TEST(Routes, DiscardedAndLocalAddressesAreNoGateways) {
     this->table.set(this->network(1), RouteSource::Static, Discard{});
     this->table.set(
-        Prefix<TypeParam>::host(this->address(2, 1)), RouteSource::Local, LocalDelivery{kFamilyOf<TypeParam>});
+        Prefix<TypeParam>::host(this->address(2, 1)),
+        RouteSource::Local,
+        LocalDelivery{kFamilyOf<TypeParam>});
     EXPECT_FALSE(this->table.reachable(this->address(1, 1)));
     EXPECT_FALSE(this->table.reachable(this->address(2, 1)));
 }

@@ -248,8 +248,8 @@ TYPED_TEST(SlowPathTest, EchoRequestsToTheRouterAreAnswered) {
 
 TYPED_TEST(SlowPathTest, PacketsOfAPortThatIsGoneAreFreed) {
     const unsigned before = this->lab.buffers_in_use();
-    this->lab.memory(this->guest).arriving.push_back(
-        make_packet(this->lab.machine->pool(), this->from_guest(0x63000001)));
+    this->lab.memory(this->guest)
+        .arriving.push_back(make_packet(this->lab.machine->pool(), this->from_guest(0x63000001)));
     this->lab.poll();
     this->lab.slow_path->remove_port(this->guest);
     this->lab.settle();

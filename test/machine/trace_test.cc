@@ -86,7 +86,9 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
         this->lab = std::make_unique<PipelineLab<TypeParam>>();
         auto& router = *this->lab;
         std::mt19937 random{seed};
-        const auto one_of = [&](const auto& values) { return values[random() % std::size(values)]; };
+        const auto one_of = [&](const auto& values) {
+            return values[random() % std::size(values)];
+        };
         const std::array programs{allow_all(), deny_all(), allow_port(80)};
         router.set_policy(router.a, one_of(programs), one_of(programs));
         router.set_policy(router.b, one_of(programs), one_of(programs));
@@ -103,16 +105,16 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
             t.source = t.in == router.a && random() % 8 != 0   ? kGuestA
                        : t.in == router.b && random() % 8 != 0 ? kGuestB
                        : t.in == router.tap                    ? kRouter
-                                                            : one_of(stations);
+                                                               : one_of(stations);
             t.destination = one_of(stations);
             t.protocol = one_of(protocols);
             t.source_port = static_cast<std::uint16_t>(1000 + random() % 50);
             t.destination_port = random() % 2 == 0 ? 80 : 53;
             const std::string wanted = this->foretold(t);
             ASSERT_EQ(router.run(t.in, this->frame(t)), wanted)
-                << "seed " << seed << " packet " << i << ": port " << router.machine->port(t.in)->name
-                << " " << to_string(host<TypeParam>(t.source)) << " -> "
-                << to_string(host<TypeParam>(t.destination)) << " protocol "
+                << "seed " << seed << " packet " << i << ": port "
+                << router.machine->port(t.in)->name << " " << to_string(host<TypeParam>(t.source))
+                << " -> " << to_string(host<TypeParam>(t.destination)) << " protocol "
                 << static_cast<unsigned>(t.protocol) << " ports " << t.source_port << " "
                 << t.destination_port;
         }
@@ -127,7 +129,8 @@ TYPED_TEST(TraceTest, LeavesNoTrace) {
 
 TYPED_TEST(TraceTest, KnownFlowDecidesBeforePolicy) {
     auto& router = *this->lab;
-    ASSERT_EQ(router.run(router.a, router.tcp(router.a, kGuestA, kGuestB, tcpflag::kSyn)), "sent b");
+    ASSERT_EQ(
+        router.run(router.a, router.tcp(router.a, kGuestA, kGuestB, tcpflag::kSyn)), "sent b");
     router.set_policy(router.a, deny_all(), deny_all());
     const TraceResult result = this->traced({router.b, kGuestB, kGuestA, ipproto::kTcp, 80, 1000});
     EXPECT_EQ(result.reason, DropReason::None);

@@ -33,7 +33,9 @@ acl::Program deny_from(GroupId group) {
 
 class WorkloadsTest : public testing::Test {
   protected:
-    [[nodiscard]] State state(const std::string& name) const { return lab.workloads->find(name)->state; }
+    [[nodiscard]] State state(const std::string& name) const {
+        return lab.workloads->find(name)->state;
+    }
 
     /// Does a fresh packet from outside reach the guest?
     bool reaches(const std::string& name, std::uint32_t address, std::uint32_t from = kOutside) {

@@ -31,16 +31,12 @@ bool contains(const IpPrefix& network, const IpAddr& address) {
 }
 
 /// Our address of the wanted family on the port whose network the peer is in.
-std::optional<IpAddr> own_address(
-    const Config& config,
-    const IpAddr& peer,
-    std::size_t family) {
+std::optional<IpAddr> own_address(const Config& config, const IpAddr& peer, std::size_t family) {
     for (const PortConfig& port : config.ports) {
         const bool here = std::ranges::any_of(
             port.addresses, [&](const InterfaceAddress& a) { return contains(a.network, peer); });
-        const auto own = std::ranges::find_if(port.addresses, [&](const InterfaceAddress& a) {
-            return a.address.index() == family;
-        });
+        const auto own = std::ranges::find_if(
+            port.addresses, [&](const InterfaceAddress& a) { return a.address.index() == family; });
         if (here && own != port.addresses.end()) {
             return own->address;
         }
@@ -84,10 +80,7 @@ bgp::PeerConfig to_peer(const Config& config, const BgpNeighborConfig& from) {
 
 /// A peer as Calico means it: everything is taken, this host's own routes are given.
 bgp::PeerConfig calico_peer(
-    const Config& config,
-    const IpAddr& address,
-    Asn asn,
-    const std::string& description) {
+    const Config& config, const IpAddr& address, Asn asn, const std::string& description) {
     bgp::PeerConfig peer;
     peer.address = address;
     peer.asn = asn;
@@ -98,10 +91,7 @@ bgp::PeerConfig calico_peer(
     return peer;
 }
 
-bool is_for(
-    const policy::BgpPeer& peer,
-    const std::string& node,
-    const policy::Labels& labels) {
+bool is_for(const policy::BgpPeer& peer, const std::string& node, const policy::Labels& labels) {
     if (!peer.node.empty()) {
         return peer.node == node;
     }

@@ -2,8 +2,9 @@
 #include "vrouter/daemon/bgp_routes.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <utility>
+
+#include <boost/asio/post.hpp>
 
 namespace vr::daemon {
 
@@ -25,9 +26,7 @@ void BgpRoutes::update(const IpPrefix& prefix, const bgp::LearntRoute& route) {
     // A prefix that changes from one kind of peer to the other must not keep both.
     routes_.remove(prefix, external ? RouteSource::IBgp : RouteSource::EBgp);
     routes_.set(
-        prefix,
-        external ? RouteSource::EBgp : RouteSource::IBgp,
-        Gateways{route.next_hops});
+        prefix, external ? RouteSource::EBgp : RouteSource::IBgp, Gateways{route.next_hops});
     commit_soon();
 }
 
@@ -44,8 +43,9 @@ std::optional<std::uint32_t> BgpRoutes::metric(const IpAddr& next_hop) const {
 }
 
 void BgpRoutes::compare_answers() {
-    const bool same = std::ranges::all_of(
-        answers_, [this](const auto& answer) { return routes_.reachable(answer.first) == answer.second; });
+    const bool same = std::ranges::all_of(answers_, [this](const auto& answer) {
+        return routes_.reachable(answer.first) == answer.second;
+    });
     if (same || std::exchange(moved_posted_, true)) {
         return;
     }

@@ -4,11 +4,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+
+#include <boost/asio/io_context.hpp>
 
 #include "bgp/route_sink.h"
 #include "vrouter/routes.h"

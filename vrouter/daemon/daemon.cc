@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/daemon.h"
 
-#include <boost/asio/post.hpp>
 #include <unistd.h>
 
 #include <algorithm>
 #include <optional>
+
+#include <boost/asio/post.hpp>
 
 #include "vhost/port.h"
 #include "vrouter/dataplane/ethdev_port.h"

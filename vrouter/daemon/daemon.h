@@ -4,9 +4,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <memory>
+
+#include <boost/asio/io_context.hpp>
 
 #include "bgp/speaker.h"
 #include "ctl/dispatch.h"

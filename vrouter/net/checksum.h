@@ -29,10 +29,7 @@ class Checksum {
     /// The pseudo header of TCP, UDP and ICMPv6: RFC 793 3.1, RFC 8200 8.1.
     template <typename Addr>
     void add_pseudo_header(
-        Addr source,
-        Addr destination,
-        std::uint8_t protocol,
-        std::uint32_t length) noexcept {
+        Addr source, Addr destination, std::uint8_t protocol, std::uint32_t length) noexcept {
         std::array<std::uint8_t, 32> wire{};
         constexpr std::size_t kBytes = std::is_same_v<Addr, Ip4> ? 4 : 16;
         source.store(wire.data());
@@ -64,9 +61,7 @@ class Checksum {
 
 /// The checksum after one 16-bit word went from `before` to `after`: RFC 1624 equation 3.
 [[nodiscard]] constexpr std::uint16_t checksum_updated(
-    std::uint16_t sum,
-    std::uint16_t before,
-    std::uint16_t after) noexcept {
+    std::uint16_t sum, std::uint16_t before, std::uint16_t after) noexcept {
     std::uint32_t folded = static_cast<std::uint16_t>(~sum);
     folded += static_cast<std::uint16_t>(~before);
     folded += after;

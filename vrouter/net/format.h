@@ -26,15 +26,21 @@ struct TextFormatter : fmt::formatter<std::string_view> {
 
 template <>
 struct fmt::formatter<vr::Ip4> : vr::TextFormatter<vr::Ip4> {};
+
 template <>
 struct fmt::formatter<vr::Ip6> : vr::TextFormatter<vr::Ip6> {};
+
 template <>
 struct fmt::formatter<vr::IpAddr> : vr::TextFormatter<vr::IpAddr> {};
+
 template <>
 struct fmt::formatter<vr::Mac> : vr::TextFormatter<vr::Mac> {};
+
 template <vr::Family F>
 struct fmt::formatter<vr::Prefix<F>> : vr::TextFormatter<vr::Prefix<F>> {};
+
 template <>
 struct fmt::formatter<vr::IpPrefix> : vr::TextFormatter<vr::IpPrefix> {};
+
 template <typename Tag, typename Integer>
 struct fmt::formatter<vr::Id<Tag, Integer>> : vr::TextFormatter<vr::Id<Tag, Integer>> {};
