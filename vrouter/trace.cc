@@ -138,15 +138,6 @@ class Walk {
         FlowHit<F> hit;
         machine_.shared().flows<F>().lookup_bulk(&key, &hit, 1);
         if (hit.entry == nullptr) {
-            const std::uint32_t back = machine_.shared().routes<F>().lookup(source_);
-            if (in().kind == PortKind::Fabric &&
-                tables_.ports[tables_.next_hops[back].port.value()].kind == PortKind::Workload) {
-                drop(
-                    "flow",
-                    DropReason::SpoofedAddress,
-                    fmt::format("{} is a workload's address, not the fabric's", source_));
-                return true;
-            }
             note("flow", "not known: policy judges");
             return borrows_address();
         }
