@@ -1,0 +1,514 @@
+// How long a change takes: from the rename() of a resource file to the first packet that is judged by it.
+//
+// usage: update_bench [--changes N] [--only WORD]
+//
+// The parts of vrouterd that a change passes, joined as daemon.cc joins them: watched directory, graph,
+// builder thread, machine, and a worker on its own core that polls a port which makes a packet of a new
+// flow every 20 us.  Each change turns the verdict on these packets, from Deny to Allow and back, so that
+// every change shows.  Beside the whole, how long each part took (medians): "file" until the objects are
+// read, "graph" until the machine was told, "compile" until the last program was built, "apply" until the
+// packet.  With BENCHMARK_OUT set, JSON goes there.
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <rte_mbuf.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <charconv>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "policy/file_store.h"
+#include "policy/graph.h"
+#include "test/dataplane/packet_builder.h"
+#include "vrouter/builder.h"
+#include "vrouter/control.h"
+#include "vrouter/dataplane/packet_pool.h"
+#include "vrouter/eal.h"
+#include "vrouter/machine.h"
+#include "vrouter/slow_path.h"
+#include "vrouter/workloads.h"
+
+namespace vr::perf {
+namespace {
+
+namespace fs = std::filesystem;
+using test::host;
+using Clock = std::chrono::steady_clock;
+
+constexpr Mac kRouterMac{{2, 0, 0, 0, 0, 1}};
+constexpr Mac kSenderMac{{2, 0, 0, 0, 1, 1}};
+constexpr std::uint32_t kClient = 0xc0000201;  ///< 192.0.2.1, on the fabric
+constexpr std::uint32_t kFirstGuest = 0x0a010001;
+constexpr int kRules = 1000;
+constexpr std::chrono::microseconds kInterval{20};
+
+std::int64_t now() {
+    return Clock::now().time_since_epoch().count();
+}
+
+/// When each part was done with the newest change; written by the threads that do it.
+struct Stamps {
+    std::atomic<std::int64_t> file{0};
+    std::atomic<std::int64_t> graph{0};
+    std::atomic<std::int64_t> compiled{0};
+};
+
+/// A port without a packet.
+class QuietPort : public Port {
+  public:
+    [[nodiscard]] PortIo io() noexcept override { return {.self = this, .rx = none, .tx = swallow}; }
+
+    [[nodiscard]] PortStatus status() const override { return {true, "quiet", ""}; }
+
+    [[nodiscard]] Mac mac() const override { return kRouterMac; }
+
+    [[nodiscard]] std::uint16_t mtu() const override { return 1500; }
+
+    std::uint64_t swallowed = 0;  ///< worker only
+
+  private:
+    static std::uint16_t none(void*, std::uint16_t, rte_mbuf**, std::uint16_t) noexcept { return 0; }
+
+    static std::uint16_t swallow(
+        void* self, std::uint16_t, rte_mbuf** packets, std::uint16_t count) noexcept {
+        static_cast<QuietPort*>(self)->swallowed += count;
+        rte_pktmbuf_free_bulk(packets, count);
+        return count;
+    }
+};
+
+/// Sends packets of new flows to a guest and notes when they begin, or cease, to arrive there.
+class Probe final : public Port {
+  public:
+    Probe(rte_mempool* pool, std::uint32_t guest) : pool_(pool) {
+        const test::Envelope<V4> envelope{
+            .link_source = kSenderMac,
+            .link_destination = kRouterMac,
+            .source = host<V4>(kClient),
+            .destination = host<V4>(guest)};
+        frame_ = test::frame_of(envelope, test::udp_header(0, 0));
+    }
+
+    [[nodiscard]] PortIo io() noexcept override { return {.self = this, .rx = rx, .tx = tx}; }
+
+    [[nodiscard]] PortStatus status() const override { return {true, "probe", ""}; }
+
+    [[nodiscard]] Mac mac() const override { return kRouterMac; }
+
+    [[nodiscard]] std::uint16_t mtu() const override { return 1500; }
+
+    /// Where the packets arrive; before the worker runs.
+    void watch(const QuietPort& sink) { sink_ = &sink; }
+
+    /// How often the verdict has turned, and when the first packet that met the last turn came in.
+    [[nodiscard]] std::uint32_t turns() const { return turns_.load(std::memory_order_acquire); }
+
+    [[nodiscard]] std::int64_t turned_at() const { return turned_at_.load(std::memory_order_relaxed); }
+
+  private:
+    static std::uint16_t rx(
+        void* self, std::uint16_t, rte_mbuf** packets, std::uint16_t) noexcept {
+        return static_cast<Probe*>(self)->make(packets);
+    }
+
+    static std::uint16_t tx(void*, std::uint16_t, rte_mbuf**, std::uint16_t) noexcept { return 0; }
+
+    std::uint16_t make(rte_mbuf** packets) noexcept {
+        const std::int64_t time = now();
+        if (sink_ == nullptr || time - sent_at_ < std::chrono::nanoseconds{kInterval}.count()) {
+            return 0;
+        }
+        // The last packet's way ended within the worker's last round.
+        const bool passed = sink_->swallowed != seen_;
+        seen_ = sink_->swallowed;
+        if (sent_at_ != 0 && passed != passed_) {
+            passed_ = passed;
+            turned_at_.store(sent_at_, std::memory_order_relaxed);
+            turns_.fetch_add(1, std::memory_order_release);
+        }
+        sent_at_ = time;
+        ++flow_;
+        store_be(&frame_[test::kL4<V4>], static_cast<std::uint16_t>(flow_));
+        store_be(&frame_[test::kL4<V4> + 2], static_cast<std::uint16_t>(flow_ >> 16U));
+        packets[0] = make_packet(pool_, frame_);
+        return packets[0] == nullptr ? 0 : 1;
+    }
+
+    rte_mempool* pool_;
+    test::Frame frame_;
+    const QuietPort* sink_ = nullptr;
+    std::int64_t sent_at_ = 0;
+    std::uint64_t seen_ = 0;
+    std::uint32_t flow_ = 0;
+    bool passed_ = false;
+    std::atomic<std::uint32_t> turns_{0};
+    std::atomic<std::int64_t> turned_at_{0};
+};
+
+/// A directory of resources, gone at the end.
+class Directory {
+  public:
+    Directory() {
+        std::string pattern = (fs::temp_directory_path() / "update-XXXXXX").string();
+        path_ = mkdtemp(pattern.data());
+    }
+
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+    Directory(Directory&&) = delete;
+    Directory& operator=(Directory&&) = delete;
+
+    ~Directory() { fs::remove_all(path_); }
+
+    [[nodiscard]] const fs::path& path() const { return path_; }
+
+    /// Writes beside, then renames into place; returns when.
+    std::int64_t replace(const std::string& name, const std::string& text) const {
+        const fs::path beside = path_ / ("." + name);
+        std::ofstream{beside} << text;
+        const std::int64_t begin = now();
+        fs::rename(beside, path_ / name);
+        return begin;
+    }
+
+  private:
+    fs::path path_;
+};
+
+std::string head(const std::string& kind, const std::string& name, const std::string& labels = "") {
+    return "apiVersion: projectcalico.org/v3\nkind: " + kind + "\nmetadata: {name: " + name +
+           ", namespace: prod, labels: {" + labels + "}}\nspec:\n";
+}
+
+std::string endpoint_name(std::size_t i) {
+    return fmt::format("h-openstack-w{:03}-eth0", i);
+}
+
+std::string endpoint(const std::string& node, std::size_t i, Ip4 address, const std::string& role) {
+    return head("WorkloadEndpoint", node + endpoint_name(i).substr(1), "role: " + role) +
+           fmt::format(
+               "  node: {}\n  orchestrator: openstack\n  workload: w{:03}\n  endpoint: eth0\n"
+               "  interfaceName: tap{:03}\n  mac: \"02:00:00:00:09:{:02x}\"\n  ipNetworks: [{}/32]\n",
+               node,
+               i,
+               i,
+               i % 256,
+               to_string(address));
+}
+
+std::string network_set(bool with_client) {
+    return head("NetworkSet", "clients", "role: client") + "  nets: [198.51.100.0/24" +
+           (with_client ? ", " + to_string(host<V4>(kClient)) + "/32]\n" : "]\n");
+}
+
+/// Rules that look at everything and match nothing, then one about the clients.
+std::string network_policy(bool allow) {
+    std::string text = head("NetworkPolicy", "default.web") +
+                       "  tier: default\n  order: 100\n  selector: role == 'server'\n"
+                       "  types: [Ingress]\n  ingress:\n";
+    for (int i = 0; i + 1 < kRules; ++i) {
+        text += fmt::format(
+            "  - action: Deny\n    protocol: UDP\n    source: {{nets: [172.16.{}.{}/32]}}\n"
+            "    destination: {{ports: [{}]}}\n",
+            i / 256,
+            i % 256,
+            i + 1);
+    }
+    return text + "  - action: " + (allow ? "Allow" : "Deny") +
+           "\n    source: {selector: role == 'client'}\n";
+}
+
+/// What is changed, to and fro.
+struct Scenario {
+    std::string name;
+    std::string file;
+    std::string (*text)(bool allow);
+    bool has_client;  ///< the set holds the client from the start
+};
+
+const std::vector<Scenario> kScenarios{
+    {"members of a network set", "set.yaml", network_set, false},
+    {"labels of an endpoint",
+     "client.yaml",
+     [](bool allow) { return endpoint("x", 0, host<V4>(kClient), allow ? "client" : "other"); },
+     false},
+    {"policy of 1,000 rules", "policy.yaml", network_policy, true}};
+
+Config bench_config() {
+    Config config;
+    config.node = "h";
+    config.eal = {"--no-huge"};
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    config.workers.lcores = {static_cast<unsigned>(cpus - 1)};
+    return config;
+}
+
+/// The router around one scenario.
+class Router {
+  public:
+    Router(Eal& eal, const Directory& directory, std::size_t endpoints)
+        : eal_(eal),
+          machine_(*Machine::make({})),
+          slow_path_(*machine_),
+          control_(loop_, *machine_, slow_path_),
+          builder_([this](std::function<void()> task) {
+              stamps.compiled.store(now());
+              boost::asio::post(loop_, std::move(task));
+          }),
+          workloads_(
+              *machine_,
+              slow_path_,
+              builder_,
+              {},
+              [this](const Workload& workload) { return open(workload); },
+              [](const IpPrefix&, bool) {}),
+          graph_("h", workloads_),
+          store_(loop_.get_executor(), directory.path(), [this](const policy::Batch& batch) {
+              stamps.file.store(now());
+              graph_.on(batch);
+              machine_->commit();
+              stamps.graph.store(now());
+          }) {
+        last_ = fmt::format("tap{:03}", endpoints - 1);
+        auto fabric = std::make_unique<Probe>(
+            machine_->pool(), kFirstGuest + static_cast<std::uint32_t>(endpoints - 1));
+        probe_ = fabric.get();
+        static_cast<void>(machine_->add_port(
+            {.name = "fabric",
+             .kind = PortKind::Fabric,
+             .port = std::move(fabric),
+             .mac = kRouterMac}));
+        machine_->commit();
+    }
+
+    Router(const Router&) = delete;
+    Router& operator=(const Router&) = delete;
+    Router(Router&&) = delete;
+    Router& operator=(Router&&) = delete;
+
+    ~Router() {
+        loop_.stop();
+        loop_thread_.join();
+        for (const auto& worker : machine_->workers()) {
+            worker->stop();
+        }
+        eal_.join();
+    }
+
+    [[nodiscard]] bool start() {
+        if (!store_.start() || !eal_.launch(machine_->workers())) {
+            return false;
+        }
+        loop_thread_ = std::thread{[this] { loop_.run(); }};
+        return true;
+    }
+
+    [[nodiscard]] const Probe& probe() const { return *probe_; }
+
+    Stamps stamps;
+
+  private:
+    Result<std::unique_ptr<Port>> open(const Workload& workload) {
+        auto port = std::make_unique<QuietPort>();
+        if (workload.interface_name == last_) {
+            // The one that is told last.
+            probe_->watch(*port);
+        }
+        return port;
+    }
+
+    Eal& eal_;
+    boost::asio::io_context loop_{1};
+    std::unique_ptr<Machine> machine_;
+    SlowPath slow_path_;
+    Control control_;
+    Builder builder_;
+    Workloads workloads_;
+    policy::Graph graph_;
+    policy::FileStore store_;
+    std::string last_;
+    Probe* probe_ = nullptr;
+    std::thread loop_thread_;
+};
+
+/// Microseconds of one change, the whole and its parts.
+struct Sample {
+    double whole = 0;
+    double file = 0;
+    double graph = 0;
+    double compile = 0;
+    double apply = 0;
+};
+
+double quantile(std::vector<Sample> samples, double Sample::* part, double q) {
+    std::ranges::sort(samples, {}, part);
+    const auto rank = static_cast<std::size_t>(q * static_cast<double>(samples.size() - 1) + 0.5);
+    return samples[rank].*part;
+}
+
+Sample sample(std::int64_t begin, const Stamps& stamps, std::int64_t judged) {
+    constexpr double kMicrosecond = 1000;
+    const std::int64_t file = stamps.file.load();
+    // Group members take effect while the graph runs; programs after they are compiled.
+    const std::int64_t graph = std::min(stamps.graph.load(), judged);
+    const std::int64_t compiled = std::clamp(stamps.compiled.load(), graph, judged);
+    const auto us = [](std::int64_t ns) { return static_cast<double>(ns) / kMicrosecond; };
+    return {
+        us(judged - begin),
+        us(file - begin),
+        us(graph - file),
+        us(compiled - graph),
+        us(judged - compiled)};
+}
+
+bool wait_for_turn(const Probe& probe, std::uint32_t before) {
+    const auto limit = Clock::now() + std::chrono::seconds{20};
+    while (probe.turns() == before) {
+        if (Clock::now() > limit) {
+            return false;
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds{200});
+    }
+    return true;
+}
+
+std::vector<Sample> measure(
+    Eal& eal,
+    const Scenario& scenario,
+    std::size_t endpoints,
+    std::size_t changes) {
+    const Directory directory;
+    directory.replace("set.yaml", network_set(scenario.has_client));
+    directory.replace("policy.yaml", network_policy(!scenario.has_client));
+    directory.replace(scenario.file, scenario.text(true));
+    for (std::size_t i = 0; i < endpoints; ++i) {
+        const Ip4 address = host<V4>(kFirstGuest + static_cast<std::uint32_t>(i));
+        directory.replace(fmt::format("w{:03}.yaml", i), endpoint("h", i, address, "server"));
+    }
+    Router router{eal, directory, endpoints};
+    std::vector<Sample> samples;
+    // The first turn: the policy is in place and the client may pass.
+    if (!router.start() || !wait_for_turn(router.probe(), 0)) {
+        return samples;
+    }
+    for (std::size_t i = 0; i < changes; ++i) {
+        // What the last change left to do must not count for the next.
+        std::this_thread::sleep_for(std::chrono::milliseconds{30 + i % 7});
+        const std::string text = scenario.text(i % 2 != 0);
+        const std::uint32_t before = router.probe().turns();
+        const std::int64_t begin = directory.replace(scenario.file, text);
+        if (!wait_for_turn(router.probe(), before)) {
+            return {};
+        }
+        samples.push_back(sample(begin, router.stamps, router.probe().turned_at()));
+    }
+    return samples;
+}
+
+constexpr std::pair<const char*, double Sample::*> kParts[] = {
+    {"file", &Sample::file},
+    {"graph", &Sample::graph},
+    {"compile", &Sample::compile},
+    {"apply", &Sample::apply}};
+
+void print_row(const Scenario& scenario, std::size_t endpoints, const std::vector<Sample>& samples) {
+    fmt::print("{:<26} {:>9}", scenario.name, endpoints);
+    for (const double q : {0.5, 0.99, 1.0}) {
+        fmt::print(" {:>8.2f}", quantile(samples, &Sample::whole, q) / 1000);
+    }
+    for (const auto& [name, part] : kParts) {
+        fmt::print(" {:>8.2f}", quantile(samples, part, 0.5) / 1000);
+    }
+    fmt::print("\n");
+    std::fflush(stdout);
+}
+
+std::string json_row(
+    const Scenario& scenario, std::size_t endpoints, const std::vector<Sample>& samples) {
+    std::string row = fmt::format(
+        R"({{"name": "{}/{}", "changes": {}, "time_unit": "us")",
+        scenario.name,
+        endpoints,
+        samples.size());
+    for (const auto& [name, q] : {std::pair{"p50", 0.5}, {"p99", 0.99}, {"max", 1.0}}) {
+        row += fmt::format(R"(, "{}": {:.1f})", name, quantile(samples, &Sample::whole, q));
+    }
+    for (const auto& [name, part] : kParts) {
+        row += fmt::format(R"(, "{}": {:.1f})", name, quantile(samples, part, 0.5));
+    }
+    return row + "}";
+}
+
+struct Options {
+    std::size_t changes = 100;
+    std::string only;
+};
+
+Options parse_options(const std::vector<std::string>& arguments) {
+    Options options;
+    for (std::size_t i = 1; i + 1 < arguments.size(); i += 2) {
+        const std::string& value = arguments[i + 1];
+        if (arguments[i] == "--changes") {
+            std::from_chars(value.data(), value.data() + value.size(), options.changes);
+        } else if (arguments[i] == "--only") {
+            options.only = value;
+        }
+    }
+    return options;
+}
+
+int run(const Options& options) {
+    log::start(log::Level::Error);
+    auto eal = Eal::start(bench_config(), getpid());
+    if (!eal) {
+        fmt::print(stderr, "update_bench: {}\n", eal.error().text);
+        return 1;
+    }
+    fmt::print(
+        "{:<26} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+        "ms from rename() to packet",
+        "endpoints",
+        "p50",
+        "p99",
+        "max",
+        "file",
+        "graph",
+        "compile",
+        "apply");
+    std::string rows;
+    for (const Scenario& scenario : kScenarios) {
+        for (const std::size_t endpoints : {std::size_t{1}, std::size_t{100}}) {
+            if (scenario.name.find(options.only) == std::string::npos) {
+                continue;
+            }
+            const auto samples = measure(**eal, scenario, endpoints, options.changes);
+            if (samples.empty()) {
+                fmt::print(stderr, "update_bench: {}: a change did not show\n", scenario.name);
+                return 1;
+            }
+            print_row(scenario, endpoints, samples);
+            rows += (rows.empty() ? "" : ",\n    ") + json_row(scenario, endpoints, samples);
+        }
+    }
+    if (const char* path = std::getenv("BENCHMARK_OUT")) {
+        std::ofstream{path} << "{\n  \"benchmarks\": [\n    " << rows << "\n  ]\n}\n";
+    }
+    return 0;
+}
+
+}  // namespace
+}  // namespace vr::perf
+
+int main(int argc, char** argv) {
+    return vr::perf::run(vr::perf::parse_options({argv, argv + argc}));
+}
