@@ -52,7 +52,7 @@ class NextHopOracle {
     [[nodiscard]] virtual std::optional<std::uint32_t> metric(const IpAddr& next_hop) const = 0;
 };
 
-/// Every next hop is reachable at no cost: for tests and route reflectors.
+/// Every next hop is reachable at no cost: for tests and speakers without a data plane.
 class AnyNextHop final : public NextHopOracle {
   public:
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& /*next_hop*/) const override {

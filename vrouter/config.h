@@ -1,7 +1,7 @@
 // Config: everything that vrouterd is told at start, as one value, from one YAML file.
 //
 // Every mistake is answered with file, line and what was expected; unknown keys are refused.  README.md
-// shows the file; `vrouterd --check FILE` reads one and says whether it is right.
+// shows the file; `vrouterd --check --config FILE` says whether one is right.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -127,7 +127,7 @@ struct BgpConfig {
 
 struct Config {
     std::string node;               ///< this host's name in the datastore
-    bool dataplane = true;          ///< false: no ports, no workers (a route reflector)
+    bool dataplane = true;          ///< false: no ports, no workers, no datastore
     std::vector<std::string> eal;   ///< raw EAL arguments
     std::uint32_t packets = 32768;  ///< packet buffers
     WorkerConfig workers;

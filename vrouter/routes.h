@@ -1,9 +1,9 @@
 // RouteTable: all routes of the router, whoever brings them; the best of each prefix is in the FIB.
 //
 // Sources have an order of preference; several may offer the same prefix.  A route over gateways is
-// installed only while a gateway is reachable by a route that BGP did not bring (recursively).  Changes are staged and
-// take effect with commit(), which keeps one promise: a next hop is visible to every worker before any
-// FIB entry names it.  Control thread.
+// installed only while a gateway is reachable by a route that BGP did not bring (recursively).
+// Changes are staged and take effect with commit(), which keeps one promise: a next hop is visible to
+// every worker before any FIB entry names it.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -1,7 +1,7 @@
 // What policy/ tells the machine: local endpoints with the programs that guard them, and the members
 // of the groups that those programs name.
 //
-// The machine implements WorkloadSink (control.h); policy/ calls it.  Order within one flush: group
+// The machine implements WorkloadSink (workloads.h); policy/ calls it.  Order within one flush: group
 // members first, then endpoints, then removals, so that no program is ever published before the
 // groups that it names are filled.  All calls come on the control thread.
 // SPDX-License-Identifier: Apache-2.0

@@ -2,8 +2,9 @@
 //
 // Needs: source, destination, facts, quoted, hop.  Does: looks up the flow of every packet that comes
 // from or goes to a workload; follows TCP's state; ties a flow to the endpoints on both of its sides.
-// ICMP errors belong to the flow that they quote (POLICY 2.8).  Drops: fragment_orphan, spoofed_address, flow_invalid
-// (POLICY 2.5 step 3), flow_moved.  Leaves: fresh (policy must judge), remember (enter if allowed).
+// ICMP errors belong to the flow that they quote (POLICY 2.8).  Drops: fragment_orphan,
+// spoofed_address, flow_invalid (POLICY 2.5 step 3), flow_moved.  Leaves: fresh (policy must judge),
+// remember (enter if allowed).
 // Transit between fabric ports and traffic of the host with the fabric pass by: nothing polices them.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
