@@ -1,5 +1,4 @@
-// Walks an acl::Program rule by rule, as its definition says: what `vrouterctl trace` shows of a
-// verdict, and what classifiers are compared with.
+// Walks an acl::Program rule by rule, as its definition says: what classifiers are compared with.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
