@@ -205,6 +205,14 @@ Result<pb::Request> drops_request(const Values& values) {
     return request;
 }
 
+constexpr std::uint32_t kIcmp = 1;
+constexpr std::uint32_t kIcmp6 = 58;
+
+/// What ping sends; 0 for protocols without types.
+std::uint32_t echo_request_type(std::uint32_t protocol) {
+    return protocol == kIcmp ? 8 : protocol == kIcmp6 ? 128 : 0;
+}
+
 Result<pb::Request> trace_request(const Values& values) {
     pb::Request request;
     auto& trace = *request.mutable_trace();
@@ -217,9 +225,14 @@ Result<pb::Request> trace_request(const Values& values) {
     trace.set_source(values.text("source"));
     trace.set_destination(values.text("destination"));
     trace.set_protocol(parse_protocol(values.text("protocol")).value_or(0));
+    if (destination && destination->index() == 0 ? trace.protocol() == kIcmp6
+                                                 : trace.protocol() == kIcmp) {
+        return fail("-p: icmp is IPv4's and icmpv6 is IPv6's");
+    }
     trace.set_source_port(values.number("source-port"));
     trace.set_destination_port(values.number("destination-port"));
-    trace.set_icmp_type(values.number("icmp-type"));
+    const std::uint32_t echo = echo_request_type(trace.protocol());
+    trace.set_icmp_type(values.has("icmp-type") ? values.number("icmp-type") : echo);
     trace.set_icmp_code(values.number("icmp-code"));
     trace.set_size(values.number("size"));
     return request;
@@ -369,7 +382,7 @@ std::vector<Command> other_rows() {
               required(option("protocol", "-p,--protocol", kProtocol, "which protocol")),
               option("source-port", "--sport,--source-port", kPortNumber, "default 0"),
               option("destination-port", "--dport,--destination-port", kPortNumber, "default 0"),
-              option("icmp-type", "--icmp-type", kByte, "default 0"),
+              option("icmp-type", "--icmp-type", kByte, "default: an echo request"),
               option("icmp-code", "--icmp-code", kByte, "default 0"),
               option("size", "--size", kSize, "of the IP packet, for the MTU")},
          .request = trace_request,

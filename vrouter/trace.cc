@@ -37,7 +37,8 @@ class Walk {
     }
 
     TraceResult run() {
-        if (check_source() && route() && (track() || (egress() && ingress() && to_host())) &&
+        if (check_route_ends() && check_source() && route() &&
+            (track() || (egress() && ingress() && to_host())) &&
             result_.reason == DropReason::None) {
             leave();
         }
@@ -69,6 +70,13 @@ class Walk {
     [[nodiscard]] std::string port_name(PortId id) const {
         const PortRecord* record = machine_.port(id);
         return record == nullptr ? "the router itself" : record->name;
+    }
+
+    /// What parse() refuses whoever sends it.
+    bool check_route_ends() {
+        const DropReason reason = check_addresses(source_, destination_);
+        return reason == DropReason::None ||
+               drop("addresses", reason, std::string(meaning(reason)));
     }
 
     bool check_source() {

@@ -200,6 +200,13 @@ void Workloads::serve(const std::string& name, const IpPrefix& prefix) {
     if (servers.empty()) {
         announce_(prefix, true);
     }
+    if (!servers.empty() && !servers.contains(name)) {
+        log::warning(
+            "endpoint {}: {} is an address of {} too; the first by name gets its packets",
+            name,
+            prefix,
+            *servers.begin());
+    }
     if (servers.insert(name).second) {
         set_route(prefix, *servers.begin());
     }

@@ -97,6 +97,10 @@ INSTANTIATE_TEST_SUITE_P(
             "trace --from eth0 -d fd00::2 -p ICMPv6 --icmp-type 128 --icmp-code 1",
             "trace { from: \"eth0\" destination: \"fd00::2\" protocol: 58 icmp_type: 128 "
             "icmp_code: 1 }"},
+        RequestRow{
+            "TraceIcmpIsAnEchoRequest",
+            "trace --from eth0 -d 10.0.0.2 -p icmp",
+            "trace { from: \"eth0\" destination: \"10.0.0.2\" protocol: 1 icmp_type: 8 }"},
         RequestRow{"ClearBgp", "clear bgp all", "clear_bgp { neighbor: \"all\" }"},
         RequestRow{"ClearFlows", "clear flows", "clear_flows { }"}),
     [](const auto& row) { return std::string(row.param.name); });
@@ -155,6 +159,11 @@ INSTANTIATE_TEST_SUITE_P(
             "trace --from a -d 10.0.0.1 -p tpc",
             "trace: -p: 'tpc' is not a protocol (tcp, udp, icmp, icmpv6, sctp or 1-255) "
             "('vrouterctl trace --help' tells more)"},
+        UsageRow{
+            "IcmpOfTheOtherFamily",
+            "trace --from a -d fd00::1 -p icmp",
+            "trace: -p: icmp is IPv4's and icmpv6 is IPv6's ('vrouterctl trace --help' tells "
+            "more)"},
         UsageRow{
             "TwoFamilies",
             "trace --from a -s 10.0.0.1 -d fd00::1 -p tcp",

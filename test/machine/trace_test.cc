@@ -121,6 +121,16 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
     }
 }
 
+TYPED_TEST(TraceTest, RefusesWhatNoPacketMayCarry) {
+    using Addr = typename TypeParam::Addr;
+    const bool ip4 = TypeParam::kVersion == 4;
+    TraceQuery query{.in = this->lab->a, .source = host<TypeParam>(kGuestA), .destination = {}};
+    query.destination = *Addr::parse(ip4 ? "224.0.0.9" : "ff02::9");
+    EXPECT_EQ(trace(*this->lab->machine, query).reason, DropReason::Multicast);
+    query.destination = *Addr::parse(ip4 ? "127.0.0.1" : "::1");
+    EXPECT_EQ(trace(*this->lab->machine, query).reason, DropReason::MartianAddress);
+}
+
 TYPED_TEST(TraceTest, LeavesNoTrace) {
     this->traced({this->lab->a, kGuestA, kGuestB, ipproto::kTcp, 1, 80});
     EXPECT_EQ(this->lab->machine->shared().template flows<TypeParam>().size(), 0U);
