@@ -360,8 +360,8 @@ Sample sample(std::int64_t begin, const Stamps& stamps, std::int64_t judged) {
     constexpr double kMicrosecond = 1000;
     const std::int64_t file = stamps.file.load();
     // Group members take effect while the graph runs; programs after they are compiled.
-    const std::int64_t graph = std::min(stamps.graph.load(), judged);
-    const std::int64_t compiled = std::clamp(stamps.compiled.load(), graph, judged);
+    const std::int64_t graph = std::clamp(stamps.graph.load(), file, std::max(file, judged));
+    const std::int64_t compiled = std::clamp(stamps.compiled.load(), graph, std::max(graph, judged));
     const auto us = [](std::int64_t ns) { return static_cast<double>(ns) / kMicrosecond; };
     return {
         us(judged - begin),
@@ -487,7 +487,7 @@ int run(const Options& options) {
         "apply");
     std::string rows;
     for (const Scenario& scenario : kScenarios) {
-        for (const std::size_t endpoints : {std::size_t{1}, std::size_t{100}}) {
+        for (const std::size_t endpoints : {1U, 100U, 1000U}) {
             if (scenario.name.find(options.only) == std::string::npos) {
                 continue;
             }
