@@ -110,6 +110,9 @@ unsigned SlowPath::handle_burst(TimePoint now) {
     for (unsigned i = 0; i < count; ++i) {
         handle(Packet{packets[i]}, now);
     }
+    if (count != 0) {
+        machine_.commit();
+    }
     return count;
 }
 
@@ -226,6 +229,7 @@ void SlowPath::resolve(Packet packet, TimePoint now) {
 void SlowPath::tick(TimePoint now) {
     perform<V4>(neighbors4_.tick(now), now);
     perform<V6>(neighbors6_.tick(now), now);
+    machine_.commit();
 }
 
 std::optional<TimePoint> SlowPath::next_deadline() const {
@@ -246,6 +250,7 @@ void SlowPath::touch_gateways(TimePoint now) {
             },
             station.address);
     }
+    machine_.commit();
 }
 
 template <Family F>
@@ -278,7 +283,6 @@ void SlowPath::perform(const Resolved<F>& action) {
     if (is_fabric(facts_, action.key.port)) {
         machine_.routes().set(Prefix<F>::host(action.key.address), RouteSource::Neighbor, station);
     }
-    machine_.commit();
 }
 
 template <Family F>
@@ -286,11 +290,12 @@ void SlowPath::perform(const Lost<F>& action) {
     const Adjacency station{action.key.port, action.key.address};
     machine_.routes().next_hops().lost(station);
     machine_.routes().remove(Prefix<F>::host(action.key.address), RouteSource::Neighbor);
-    machine_.commit();
 }
 
 template <Family F>
 void SlowPath::perform(const Release<F>& action) {
+    // The workers must know the way before they get the packets.
+    machine_.commit();
     const auto hop =
         machine_.routes().next_hops().find(Adjacency{action.key.port, action.key.address});
     for (const HeldPacket handle : action.packets) {

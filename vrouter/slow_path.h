@@ -30,11 +30,12 @@ class SlowPath {
     /// Frees the packets that wait.
     ~SlowPath();
 
-    /// Tells who stands behind a port / that the port is gone.
+    /// Tells who stands behind a port / that the port is gone; the caller commits.
     void set_port(const PortFacts& facts);
     void remove_port(PortId port);
 
-    /// A neighbor from the config or from a workload's description, which stays until removed.
+    /// A neighbor from the config or from a workload's description, which stays until removed.  The
+    /// caller commits.
     void add_permanent(const Adjacency& neighbor, Mac mac, TimePoint now);
     void remove_neighbor(const Adjacency& neighbor, TimePoint now);
 

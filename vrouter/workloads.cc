@@ -245,15 +245,27 @@ void Workloads::compile(const std::string& name, Entry& entry) {
                 [this, name, version, ingress = std::move(ingress)](
                     const std::shared_ptr<const Compiled>& compiled_egress) {
                     activate(name, version, ingress, compiled_egress);
-                    machine_.commit();
-                    if (builder_.pending() == 0 && !removals_.empty()) {
-                        // Only now does every worker run the new programs.
-                        machine_.rcu().wait();
-                        apply_removals();
-                        machine_.commit();
-                    }
+                    settle();
                 });
         });
+}
+
+/// Makes what was activated visible.  A commit may wait for the slowest worker, so endpoints that become
+/// ready in a burst share one.
+void Workloads::settle() {
+    constexpr unsigned kTogether = 32;
+    const bool idle = builder_.pending() == 0;
+    if (!idle && ++activated_ < kTogether) {
+        return;
+    }
+    activated_ = 0;
+    machine_.commit();
+    if (idle && !removals_.empty()) {
+        // Only now does every worker run the new programs.
+        machine_.rcu().wait();
+        apply_removals();
+        machine_.commit();
+    }
 }
 
 void Workloads::activate(

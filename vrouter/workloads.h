@@ -90,6 +90,7 @@ class Workloads final : public WorkloadSink {
         std::uint64_t version,
         const std::shared_ptr<const Compiled>& ingress,
         const std::shared_ptr<const Compiled>& egress);
+    void settle();
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
     void serve(const std::string& name, const IpPrefix& prefix);
@@ -110,6 +111,7 @@ class Workloads final : public WorkloadSink {
     /// successor.  The first by name gets the packets.
     std::map<IpPrefix, std::set<std::string>> servers_;
     std::uint64_t versions_ = 0;
+    unsigned activated_ = 0;  ///< endpoints since the last commit
 };
 
 }  // namespace vr

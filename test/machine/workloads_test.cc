@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <set>
 
 #include "test/machine/router_lab.h"
 #include "vrouter/services/arp.h"
@@ -124,6 +124,23 @@ TEST_F(WorkloadsTest, SharedProgramsAreCompiledOnce) {
     }
     lab.finish_all();
     EXPECT_EQ(lab.builder->built(), 4U);
+}
+
+TEST_F(WorkloadsTest, EndpointsThatBecomeReadyInABurstAreAllOpenAtItsEnd) {
+    for (std::uint32_t i = 0; i < 50; ++i) {
+        lab.workloads->update_workload(
+            RouterLab::workload("w" + std::to_string(i), kGuestB + 1 + i));
+    }
+    const Tables* before = &lab.machine->tables();
+    std::set<const Tables*> seen;
+    while (lab.finish_one()) {
+        seen.insert(&lab.machine->tables());
+    }
+    seen.erase(before);
+    EXPECT_LE(seen.size(), 4U);
+    for (std::uint32_t i = 0; i < 50; ++i) {
+        EXPECT_TRUE(reaches("w" + std::to_string(i), kGuestB + 1 + i));
+    }
 }
 
 TEST_F(WorkloadsTest, NewMemberCountsAtOnce) {
