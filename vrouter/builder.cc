@@ -5,6 +5,22 @@
 
 namespace vr {
 
+namespace {
+
+/// A program's classifiers, for as long as somebody else keeps them.
+struct Known {
+    std::weak_ptr<const acl::Classifier<V4>> v4;
+    std::weak_ptr<const acl::Classifier<V6>> v6;
+
+    [[nodiscard]] std::shared_ptr<const Compiled> lock() const {
+        Compiled compiled{v4.lock(), v6.lock()};
+        return compiled.v4 && compiled.v6 ? std::make_shared<const Compiled>(std::move(compiled))
+                                          : nullptr;
+    }
+};
+
+}  // namespace
+
 Builder::Builder(std::function<void(std::function<void()>)> post)
     : post_(std::move(post)), thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
@@ -23,10 +39,9 @@ void Builder::compile(std::shared_ptr<const acl::Program> program, Done done) {
 }
 
 void Builder::run(const std::stop_token& stop) {
-    // Whatever some endpoint still uses, or waits for: a burst of endpoints asks for the same few
+    // Whatever some endpoint runs, or waits for: also a burst of endpoints that asks for the same few
     // programs in turn, long before the first answer arrives.
-    std::map<std::weak_ptr<const acl::Program>, std::weak_ptr<const Compiled>, std::owner_less<>>
-        known;
+    std::map<std::weak_ptr<const acl::Program>, Known, std::owner_less<>> known;
     while (true) {
         Job job;
         {
@@ -42,8 +57,8 @@ void Builder::run(const std::stop_token& stop) {
         if (built) {
             compiled = std::make_shared<const Compiled>(Compiled{
                 acl::Classifier<V4>::build(job.program), acl::Classifier<V6>::build(job.program)});
-            known[job.program] = compiled;
-            std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
+            known[job.program] = {compiled->v4, compiled->v6};
+            std::erase_if(known, [](const auto& entry) { return entry.second.lock() == nullptr; });
         }
         job.program.reset();
         post_([this, done = std::move(job.done), compiled = std::move(compiled), built] {

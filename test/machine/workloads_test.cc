@@ -126,6 +126,16 @@ TEST_F(WorkloadsTest, SharedProgramsAreCompiledOnce) {
     EXPECT_EQ(lab.builder->built(), 4U);
 }
 
+TEST_F(WorkloadsTest, ProgramInUseIsNotCompiledAgain) {
+    Workload w = RouterLab::workload("a", kAddress);
+    lab.workloads->update_workload(w);
+    lab.finish_all();
+    w.name = "b";
+    lab.workloads->update_workload(w);
+    lab.finish_all();
+    EXPECT_EQ(lab.builder->built(), 2U);
+}
+
 TEST_F(WorkloadsTest, EndpointsThatBecomeReadyInABurstAreAllOpenAtItsEnd) {
     for (std::uint32_t i = 0; i < 50; ++i) {
         lab.workloads->update_workload(
