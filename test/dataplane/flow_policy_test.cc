@@ -307,6 +307,22 @@ TYPED_TEST(FlowPolicy, ReevaluationJudgesAReplyByTheFlowsFirstDirection) {
     EXPECT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside, 81, 1)), "dropped ingress_denied");
 }
 
+/// What the guest repeats of a connection that was cut must not pick it up again from its side.
+TYPED_TEST(FlowPolicy, ACutFlowIsNotPickedUpFromTheOtherSide) {
+    auto settings = PipelineLab<TypeParam>::defaults();
+    settings.reevaluate = true;
+    auto& lab = this->remade(settings);
+    const auto in = [&] { return lab.tcp(lab.fabric, kOutside, kGuestA, kAck, 1000, 81); };
+    const auto out = [&] { return lab.tcp(lab.a, kGuestA, kOutside, kAck, 81, 1000); };
+    ASSERT_EQ(lab.run(lab.fabric, in()), "sent a");
+    lab.set_policy(lab.a, allow_port(80), allow_all());
+    EXPECT_EQ(lab.run(lab.fabric, in()), "dropped ingress_denied");
+    EXPECT_EQ(lab.run(lab.a, out()), "dropped ingress_denied");
+    EXPECT_EQ(lab.run(lab.fabric, in()), "dropped ingress_denied");
+    lab.set_policy(lab.a, allow_all(), allow_all());
+    EXPECT_EQ(lab.run(lab.fabric, in()), "sent a");
+}
+
 // ICMP errors: POLICY 2.5 step 3, 2.8.
 
 TYPED_TEST(FlowPolicy, AnErrorAboutAFlowReachesItsSender) {

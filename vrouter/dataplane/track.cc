@@ -132,7 +132,8 @@ void on_hit(
     if (tables.reevaluate &&
         flow.generation.load(std::memory_order_relaxed) != tables.policy_generation) [[unlikely]] {
         if (const DropReason reason = judge_again(flow, worker); reason != DropReason::None) {
-            flow.state.store(FlowState::Dead, std::memory_order_relaxed);
+            // The flow stays, and is asked again at each packet: were it gone, what the allowed side
+            // sends next would begin a flow of its own, and bring the other side's data back as replies.
             drop(batch, i, reason, worker);
             return;
         }
