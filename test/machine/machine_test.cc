@@ -14,12 +14,15 @@ namespace {
 
 using namespace vr::test;
 
+/// Whether a port still is; outlives the port, which may outlive the test's body.
+using Alive = std::shared_ptr<bool>;
+
 /// Tells when it is destroyed.
 class MortalPort final : public Port {
   public:
-    explicit MortalPort(bool& alive) : alive_(alive) { alive_ = true; }
+    explicit MortalPort(Alive alive) : alive_(std::move(alive)) { *alive_ = true; }
 
-    ~MortalPort() override { alive_ = false; }
+    ~MortalPort() override { *alive_ = false; }
 
     [[nodiscard]] PortIo io() noexcept override {
         const auto none = [](void*, std::uint16_t, rte_mbuf**, std::uint16_t) noexcept {
@@ -35,12 +38,12 @@ class MortalPort final : public Port {
     [[nodiscard]] std::uint16_t mtu() const override { return 1500; }
 
   private:
-    bool& alive_;
+    Alive alive_;
 };
 
 class MachineTest : public testing::Test {
   protected:
-    PortId add(bool& alive) {
+    PortId add(const Alive& alive) {
         return *lab.machine->add_port(
             {.name = "p", .kind = PortKind::Fabric, .port = std::make_unique<MortalPort>(alive)});
     }
@@ -51,7 +54,7 @@ class MachineTest : public testing::Test {
 };
 
 TEST_F(MachineTest, PortsAreFoundByNumberAndName) {
-    bool alive = false;
+    const auto alive = std::make_shared<bool>(false);
     const PortId id = add(alive);
     EXPECT_EQ(machine().port(id)->name, "p");
     EXPECT_EQ(machine().find_port("p"), id);
@@ -60,8 +63,8 @@ TEST_F(MachineTest, PortsAreFoundByNumberAndName) {
 }
 
 TEST_F(MachineTest, NumberIsNotUsedAgainBeforeTheGracePeriod) {
-    bool alive = false;
-    bool other = false;
+    const auto alive = std::make_shared<bool>(false);
+    const auto other = std::make_shared<bool>(false);
     const PortId id = add(alive);
     machine().remove_port(id);
     EXPECT_EQ(machine().port(id), nullptr);
@@ -71,26 +74,26 @@ TEST_F(MachineTest, NumberIsNotUsedAgainBeforeTheGracePeriod) {
 }
 
 TEST_F(MachineTest, PortLivesUntilNoWorkerCanHoldIt) {
-    bool alive = false;
+    const auto alive = std::make_shared<bool>(false);
     const PortId id = add(alive);
     machine().commit();
     machine().rcu().online(0);
     machine().workers()[0]->poll_once();
     machine().remove_port(id);
     machine().housekeeping();
-    EXPECT_TRUE(alive);  // the worker may be in the middle of a round
+    EXPECT_TRUE(*alive);  // the worker may be in the middle of a round
     machine().workers()[0]->poll_once();
     machine().housekeeping();
-    EXPECT_FALSE(alive);
+    EXPECT_FALSE(*alive);
     machine().rcu().offline(0);
 }
 
 TEST_F(MachineTest, GoneIsToldWhenNothingNamesThePortAnyMore) {
-    bool alive = false;
+    const auto alive = std::make_shared<bool>(false);
     const PortId id = add(alive);
     int told = 0;
     machine().remove_port(id, [&] {
-        EXPECT_FALSE(alive);
+        EXPECT_FALSE(*alive);
         ++told;
     });
     EXPECT_EQ(told, 0);
@@ -99,7 +102,7 @@ TEST_F(MachineTest, GoneIsToldWhenNothingNamesThePortAnyMore) {
 }
 
 TEST_F(MachineTest, FlowsOfAPortGoWithIt) {
-    bool alive = false;
+    const auto alive = std::make_shared<bool>(false);
     const PortId id = add(alive);
     const auto enter = [&](PortId from, std::uint16_t port) {
         const FlowKey<V4> key{Ip4{1}, Ip4{2}, L4Port{port}, L4Port{80}, 6};
@@ -132,14 +135,12 @@ TEST_F(MachineTest, NextPortOfANumberCountsFromZero) {
 }
 
 TEST_F(MachineTest, NumbersRunOut) {
-    std::vector<std::unique_ptr<bool>> alive;
+    const auto alive = std::make_shared<bool>(false);
     while (machine().ports().size() < kMaxPorts - 1) {
-        alive.push_back(std::make_unique<bool>());
-        add(*alive.back());
+        add(alive);
     }
-    bool more = false;
     const auto id = machine().add_port(
-        {.name = "p", .kind = PortKind::Fabric, .port = std::make_unique<MortalPort>(more)});
+        {.name = "p", .kind = PortKind::Fabric, .port = std::make_unique<MortalPort>(alive)});
     ASSERT_FALSE(id);
     EXPECT_EQ(id.error().text, "no port number is free: 1023 ports exist");
     for (const PortId port : machine().ports()) {
@@ -150,7 +151,7 @@ TEST_F(MachineTest, NumbersRunOut) {
 }
 
 TEST_F(MachineTest, ChangesAreVisibleAfterCommit) {
-    bool alive = false;
+    const auto alive = std::make_shared<bool>(false);
     const PortId id = add(alive);
     EXPECT_EQ(machine().tables().ports[id.value()].kind, PortKind::None);
     machine().commit();
@@ -173,10 +174,11 @@ TEST_F(MachineTest, QueuesAreDealtToAllWorkers) {
     settings.workers = 2;
     auto both = Machine::make(settings);
     ASSERT_TRUE(both);
-    bool alive[3] = {};
-    for (bool& one : alive) {
+    for (int i = 0; i < 3; ++i) {
         static_cast<void>((*both)->add_port(
-            {.name = "p", .kind = PortKind::Fabric, .port = std::make_unique<MortalPort>(one)}));
+            {.name = "p",
+             .kind = PortKind::Fabric,
+             .port = std::make_unique<MortalPort>(std::make_shared<bool>(false))}));
     }
     (*both)->commit();
     EXPECT_EQ((*both)->tables().polls[0].size(), 2U);
