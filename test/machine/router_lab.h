@@ -24,6 +24,13 @@ namespace vr::test {
 class RouterLab {
   public:
     explicit RouterLab(MachineSettings settings = defaults());
+    RouterLab(const RouterLab&) = delete;
+    RouterLab& operator=(const RouterLab&) = delete;
+    RouterLab(RouterLab&&) = delete;
+    RouterLab& operator=(RouterLab&&) = delete;
+
+    /// The builder's thread ends before what it answers into.
+    ~RouterLab() { builder.reset(); }
 
     [[nodiscard]] static MachineSettings defaults() {
         return {.packets = 2047, .flows = 4096, .idle = {.sleep = false}};
