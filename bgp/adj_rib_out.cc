@@ -8,8 +8,8 @@
 namespace vr::bgp {
 
 template <Family F>
-void AdjRibOut<F>::want(const Prefix<F>& prefix, const AttributesRef& attributes) {
-    if (find(prefix) == attributes) {
+void AdjRibOut<F>::want(const Prefix<F>& prefix, const AttributesRef& attributes, bool again) {
+    if (!again && find(prefix) == attributes) {
         pending_.erase(prefix);
     } else {
         pending_.insert_or_assign(prefix, attributes);
@@ -22,13 +22,6 @@ void AdjRibOut<F>::want_nothing(const Prefix<F>& prefix) {
         pending_.insert_or_assign(prefix, AttributesRef{});
     } else {
         pending_.erase(prefix);
-    }
-}
-
-template <Family F>
-void AdjRibOut<F>::resend() {
-    for (const auto& [prefix, attributes] : advertised_) {
-        pending_.try_emplace(prefix, attributes);
     }
 }
 

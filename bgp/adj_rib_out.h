@@ -18,14 +18,12 @@ namespace vr::bgp {
 template <Family F>
 class AdjRibOut {
   public:
-    /// The peer shall know `prefix` with these attributes.
-    void want(const Prefix<F>& prefix, const AttributesRef& attributes);
+    /// The peer shall know `prefix` with these attributes; with `again` it is told even what it knows
+    /// (RFC 2918).
+    void want(const Prefix<F>& prefix, const AttributesRef& attributes, bool again = false);
 
     /// The peer shall not know `prefix`.
     void want_nothing(const Prefix<F>& prefix);
-
-    /// Everything advertised is sent once more (RFC 2918).
-    void resend();
 
     /// Appends UPDATEs for at most `most` pending prefixes to `out`; answers how many messages.
     /// Prefixes whose attributes fit no message are withdrawn instead.

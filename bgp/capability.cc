@@ -38,23 +38,81 @@ void encode_multiprotocol(const Capabilities& from, Writer& out) {
     }
 }
 
-void decode_route_refresh(Reader& /*value*/, Capabilities& into) {
-    into.route_refresh = true;
+/// RFC 8950 4: triples of AFI, SAFI (two octets) and the AFI of next hops.
+void decode_extended_next_hop(Reader& value, Capabilities& into) {
+    while (!value.empty()) {
+        const std::uint16_t afi = value.u16();
+        const std::uint16_t safi = value.u16();
+        const std::uint16_t next_hop = value.u16();
+        const bool ipv4_unicast = afi == V4::kAfi && safi == kSafiUnicast;
+        into.ipv4_over_ipv6 =
+            into.ipv4_over_ipv6 || (value.ok() && ipv4_unicast && next_hop == V6::kAfi);
+    }
 }
 
-void encode_route_refresh(const Capabilities& from, Writer& out) {
-    if (from.route_refresh) {
-        out.u8(2);
+void encode_extended_next_hop(const Capabilities& from, Writer& out) {
+    if (from.ipv4_over_ipv6) {
+        out.u8(5);
+        out.u8(6);
+        out.u16(V4::kAfi);
+        out.u16(kSafiUnicast);
+        out.u16(V6::kAfi);
+    }
+}
+
+/// A capability that says nothing but that it is there.
+template <bool Capabilities::* Field>
+void decode_flag(Reader& /*value*/, Capabilities& into) {
+    into.*Field = true;
+}
+
+template <bool Capabilities::* Field, std::uint8_t Code>
+void encode_flag(const Capabilities& from, Writer& out) {
+    if (from.*Field) {
+        out.u8(Code);
         out.u8(0);
     }
 }
 
+constexpr std::uint16_t kRestarting = 0x8000;
+constexpr std::uint16_t kNotification = 0x4000;
+constexpr std::uint8_t kForwarding = 0x80;
+
 void decode_graceful_restart(Reader& value, Capabilities& into) {
-    into.restart_seconds = static_cast<std::uint16_t>(value.u16() & 0x0fffU);
-    static_cast<void>(value.rest());
+    const std::uint16_t head = value.u16();
+    GracefulRestart restart;
+    restart.restarting = (head & kRestarting) != 0;
+    restart.notification = (head & kNotification) != 0;
+    restart.seconds = head & GracefulRestart::kMostSeconds;
+    while (!value.empty()) {
+        GracefulRestart::Member member;
+        member.family.afi = value.u16();
+        member.family.safi = value.u8();
+        member.forwarding = (value.u8() & kForwarding) != 0;
+        if (value.ok()) {
+            restart.members.push_back(member);
+        }
+    }
+    into.graceful_restart = std::move(restart);  // RFC 4724 3: the last one counts
 }
 
-void encode_graceful_restart(const Capabilities& /*from*/, Writer& /*out*/) {}
+void encode_graceful_restart(const Capabilities& from, Writer& out) {
+    if (!from.graceful_restart) {
+        return;
+    }
+    const GracefulRestart& restart = *from.graceful_restart;
+    out.u8(64);
+    out.u8(static_cast<std::uint8_t>(2 + 4 * restart.members.size()));
+    const unsigned flags =
+        (restart.restarting ? kRestarting : 0U) | (restart.notification ? kNotification : 0U);
+    out.u16(static_cast<std::uint16_t>(
+        flags | std::min(restart.seconds, GracefulRestart::kMostSeconds)));
+    for (const GracefulRestart::Member& member : restart.members) {
+        out.u16(member.family.afi);
+        out.u8(member.family.safi);
+        out.u8(member.forwarding ? kForwarding : std::uint8_t{0});
+    }
+}
 
 void decode_four_octet_as(Reader& value, Capabilities& into) {
     into.four_octet_as = Asn{value.u32()};
@@ -70,9 +128,21 @@ void encode_four_octet_as(const Capabilities& from, Writer& out) {
 
 constexpr std::array kRows{
     Row{1, "multiprotocol", decode_multiprotocol, encode_multiprotocol},
-    Row{2, "route-refresh", decode_route_refresh, encode_route_refresh},
+    Row{2,
+        "route-refresh",
+        decode_flag<&Capabilities::route_refresh>,
+        encode_flag<&Capabilities::route_refresh, 2>},
+    Row{5, "extended-next-hop", decode_extended_next_hop, encode_extended_next_hop},
+    Row{6,
+        "extended-message",
+        decode_flag<&Capabilities::extended_message>,
+        encode_flag<&Capabilities::extended_message, 6>},
     Row{64, "graceful-restart", decode_graceful_restart, encode_graceful_restart},
     Row{65, "as4", decode_four_octet_as, encode_four_octet_as},
+    Row{70,
+        "enhanced-route-refresh",
+        decode_flag<&Capabilities::enhanced_refresh>,
+        encode_flag<&Capabilities::enhanced_refresh, 70>},
 };
 
 /// Names of what others offer and we do not use.
@@ -82,17 +152,19 @@ struct OtherName {
 };
 
 constexpr std::array kOtherNames{
-    OtherName{5, "extended-next-hop"},
-    OtherName{6, "extended-message"},
     OtherName{9, "role"},
     OtherName{69, "add-path"},
-    OtherName{70, "enhanced-route-refresh"},
     OtherName{71, "long-lived-graceful-restart"},
     OtherName{73, "fqdn"},
     OtherName{128, "route-refresh-cisco"},
 };
 
 }  // namespace
+
+const GracefulRestart::Member* GracefulRestart::find(AfiSafi family) const {
+    const auto at = std::ranges::find(members, family, &Member::family);
+    return at == members.end() ? nullptr : &*at;
+}
 
 bool Capabilities::has(AfiSafi family) const {
     return std::ranges::find(families, family) != families.end();
@@ -148,7 +220,16 @@ std::string to_string(const Capabilities& capabilities) {
     if (capabilities.route_refresh) {
         add("route-refresh");
     }
-    if (capabilities.restart_seconds) {
+    if (capabilities.enhanced_refresh) {
+        add("enhanced-route-refresh");
+    }
+    if (capabilities.extended_message) {
+        add("extended-message");
+    }
+    if (capabilities.ipv4_over_ipv6) {
+        add("extended-next-hop");
+    }
+    if (capabilities.graceful_restart) {
         add("graceful-restart");
     }
     if (capabilities.four_octet_as) {

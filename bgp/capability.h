@@ -1,8 +1,9 @@
 // Capabilities of an OPEN, RFC 5492: one row per capability.
 //
-// Understood: multiprotocol (RFC 4760), route refresh (RFC 2918), 4-octet AS numbers (RFC 6793).
-// Graceful restart (RFC 4724) is read for display only: it is not offered.  Everything else is kept by
-// its code, so that an operator sees what the peer offers.
+// Understood: multiprotocol (RFC 4760), route refresh (RFC 2918) and enhanced (RFC 7313), next hops of
+// the other family (RFC 8950), extended messages (RFC 8654), graceful restart (RFC 4724, RFC 8538),
+// 4-octet AS numbers (RFC 6793).  Everything else is kept by its code, so that an operator sees what
+// the peer offers.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/wire.h"
 
@@ -30,12 +32,36 @@ struct AfiSafi {
 inline constexpr AfiSafi kIpv4Unicast{.afi = 1, .safi = kSafiUnicast};
 inline constexpr AfiSafi kIpv6Unicast{.afi = 2, .safi = kSafiUnicast};
 
+/// RFC 4724 3 and, for `notification`, RFC 8538 2.
+struct GracefulRestart {
+    struct Member {
+        AfiSafi family;
+        bool forwarding = false;  ///< F: what was forwarded before still is
+
+        friend bool operator==(const Member&, const Member&) = default;
+    };
+
+    static constexpr std::uint16_t kMostSeconds = 0xfff;
+
+    bool restarting = false;      ///< R: just restarted
+    bool notification = false;    ///< N: a NOTIFICATION is survived too
+    std::uint16_t seconds = 0;    ///< how long its routes are to be kept
+    std::vector<Member> members;  ///< families whose routes are to be kept; none: a helper only
+
+    [[nodiscard]] const Member* find(AfiSafi family) const;
+
+    friend bool operator==(const GracefulRestart&, const GracefulRestart&) = default;
+};
+
 struct Capabilities {
     std::vector<AfiSafi> families;     ///< multiprotocol, in the order offered
     std::optional<Asn> four_octet_as;  ///< the speaker's real AS number
     bool route_refresh = false;
-    std::optional<std::uint16_t> restart_seconds;  ///< graceful restart offered, with this time
-    std::vector<std::uint8_t> others;              ///< codes that are not understood here
+    bool enhanced_refresh = false;
+    bool extended_message = false;
+    bool ipv4_over_ipv6 = false;  ///< IPv4 unicast routes may have IPv6 next hops
+    std::optional<GracefulRestart> graceful_restart;
+    std::vector<std::uint8_t> others;  ///< codes that are not understood here
 
     [[nodiscard]] bool has(AfiSafi family) const;
 

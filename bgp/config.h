@@ -14,6 +14,22 @@
 
 namespace vr::bgp {
 
+/// Graceful restart, RFC 4724 and RFC 8538, towards one peer.
+struct GracefulRestartConfig {
+    enum class Mode : std::uint8_t {
+        Off,
+        Helper,  ///< a restarting peer's routes are kept; ours are not to be
+        Full,    ///< ours too: what we forward goes on without the speaker
+    };
+
+    Mode mode = Mode::Helper;
+    std::chrono::seconds restart_time{120};  ///< so long the peer keeps ours, at most 4095 s
+    /// So long the peer's routes are kept, at most: while it is away, and again until it has said all.
+    std::chrono::seconds stale_time{360};
+
+    friend bool operator==(const GracefulRestartConfig&, const GracefulRestartConfig&) = default;
+};
+
 struct SpeakerConfig {
     Asn asn;
     Ip4 router_id;
@@ -22,6 +38,9 @@ struct SpeakerConfig {
     L4Port port{179};
     /// Most next hops that one route may have.
     unsigned multipath = 16;
+    /// We are back after a restart during which everything was forwarded as before: nothing is selected
+    /// until the peers have said all, or for this long (RFC 4724 4.1).  Absent: a fresh start.
+    std::optional<std::chrono::seconds> selection_deferral;
 
     friend bool operator==(const SpeakerConfig&, const SpeakerConfig&) = default;
 };
@@ -33,6 +52,8 @@ struct FamilyConfig {
     std::optional<IpAddr> next_hop;
     /// The session is closed when the peer sends more; 0: no limit.
     std::uint32_t maximum_prefixes = 0;
+    /// Pause after that; 0: as after any error.
+    std::chrono::seconds maximum_prefixes_restart{0};
 
     friend bool operator==(const FamilyConfig&, const FamilyConfig&) = default;
 };
@@ -45,6 +66,8 @@ struct PeerTimers {
     std::chrono::seconds open_wait{30};               ///< for the peer's OPEN, once connected
     std::chrono::milliseconds idle_hold{1000};        ///< pause after an error; doubles ...
     std::chrono::milliseconds idle_hold_most{60000};  ///< ... up to this
+    /// A peer that takes nothing for this long is given up, RFC 9687; at least twice the hold time.
+    std::chrono::seconds send_hold{480};
 
     friend bool operator==(const PeerTimers&, const PeerTimers&) = default;
 };
@@ -61,6 +84,7 @@ struct PeerConfig {
     std::optional<std::uint8_t> ttl;  ///< eBGP multihop: TTL of our packets; absent: 1 for eBGP
     std::uint8_t ttl_security = 0;    ///< GTSM (RFC 5082): most hops away; 0: off
     PeerTimers timers;
+    GracefulRestartConfig graceful_restart;
     FamilyConfig ipv4;
     FamilyConfig ipv6;
     /// Absent: everything from iBGP, nothing from eBGP (RFC 8212).

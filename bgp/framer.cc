@@ -14,7 +14,7 @@ Framer::Next Framer::next() {
     if (unread.size() < kHeaderSize) {
         return std::monostate{};
     }
-    auto header = decode_header(unread.first(kHeaderSize));
+    auto header = decode_header(unread.first(kHeaderSize), most_);
     if (auto* bad = std::get_if<Notification>(&header)) {
         return std::move(*bad);
     }

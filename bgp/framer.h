@@ -29,6 +29,9 @@ class Framer {
 
     void feed(Bytes bytes);
 
+    /// The longest message that is accepted from now on.
+    void set_most(std::size_t most) noexcept { most_ = most; }
+
     [[nodiscard]] Next next();
 
     /// Bytes fed and not yet handed out.
@@ -37,10 +40,12 @@ class Framer {
     void clear() noexcept {
         buffer_.clear();
         begin_ = 0;
+        most_ = kMaxMessage;
     }
 
   private:
     std::vector<std::uint8_t> buffer_;
+    std::size_t most_ = kMaxMessage;
     std::size_t begin_ = 0;  ///< first byte not yet handed out
 };
 

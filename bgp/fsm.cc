@@ -21,6 +21,10 @@ bool is(const Event& event) {
     return std::holds_alternative<T>(event);
 }
 
+bool is_hard_reset(const Notification& what) {
+    return what.code == ErrorCode::Cease && what.subcode == cease::kHardReset;
+}
+
 /// The message type behind an event, for the data of an FSM error (RFC 6608 3).
 std::optional<MessageType> message_of(const Event& event) {
     if (is<event::OpenReceived>(event)) {
@@ -36,6 +40,12 @@ std::optional<MessageType> message_of(const Event& event) {
         return MessageType::RouteRefresh;
     }
     return std::nullopt;
+}
+
+/// Anything that only an open connection can bring.
+bool is_message(const Event& event) {
+    return message_of(event) || is<event::NotificationReceived>(event) ||
+           is<event::MessageRefused>(event);
 }
 
 }  // namespace
@@ -89,6 +99,11 @@ std::vector<Action> Fsm::tick(Time now) {
     if (due(hold_)) {
         on_hold_expired();
     }
+    if (due(send_hold_)) {
+        // RFC 9687 4.1: the words will hardly get out, but the log has them.
+        close_with(notification(ErrorCode::SendHoldTimer, 0));
+        fail("send hold timer expired");
+    }
     if (due(keepalive_)) {
         send_keepalive();
     }
@@ -109,7 +124,7 @@ std::vector<Action> Fsm::tick(Time now) {
 
 Time Fsm::next_deadline() const noexcept {
     Time next = Time::max();
-    for (const Deadline& deadline : {connect_retry_, hold_, keepalive_, idle_hold_}) {
+    for (const Deadline& deadline : {connect_retry_, hold_, send_hold_, keepalive_, idle_hold_}) {
         next = deadline ? std::min(next, *deadline) : next;
     }
     return next;
@@ -139,7 +154,7 @@ void Fsm::on_connect(const Event& event) {
     } else if (is<event::CollisionLost>(event)) {
         actions_.emplace_back(action::Disconnect{});
         park("the other connection lives");
-    } else if (!is<event::Start>(event)) {
+    } else if (is_message(event)) {
         actions_.emplace_back(action::Disconnect{});
         fail("message before the connection");
     }
@@ -153,7 +168,7 @@ void Fsm::on_active(const Event& event) {
         park(to_string(stop->why));
     } else if (is<event::CollisionLost>(event)) {
         park("the other connection lives");
-    } else if (!is<event::Start>(event) && !is<event::TcpFailed>(event)) {
+    } else if (is_message(event)) {
         actions_.emplace_back(action::Disconnect{});
         fail("message before the connection");
     }
@@ -187,6 +202,7 @@ void Fsm::on_open_confirm(const Event& event) {
     if (is<event::KeepaliveReceived>(event)) {
         restart_hold();
         established_since_ = now_;
+        restart_send_hold();
         change(State::Established, "KEEPALIVE received");
         actions_.emplace_back(action::SessionUp{});
     } else if (!ended(event)) {
@@ -213,15 +229,24 @@ bool Fsm::ended(const Event& event) {
         park("the other connection lives");
     } else if (const auto* failed = std::get_if<event::TcpFailed>(&event)) {
         actions_.emplace_back(action::Disconnect{});
+        ending_ = Ending::Lost;
         fail(failed->why);
         listen_again();
+    } else if (const auto* bfd = std::get_if<event::BfdDown>(&event)) {
+        // RFC 9384.  RFC 5882 4.3.2: with only its control part lost, the peer may be restarting.
+        close_with(notification(ErrorCode::Cease, cease::kBfdDown));
+        ending_ = bfd->forwarding_lost ? Ending::Final : Ending::Lost;
+        fail("BFD session down");
     } else if (const auto* received = std::get_if<event::NotificationReceived>(&event)) {
+        ending_ = is_hard_reset(received->what) ? Ending::Final : Ending::Notified;
         actions_.emplace_back(action::Disconnect{});
         fail("received " + to_string(received->what));
         listen_again();
     } else if (const auto* refused = std::get_if<event::MessageRefused>(&event)) {
         close_with(refused->answer);
         fail("sent " + to_string(refused->answer));
+    } else if (is<event::Sent>(event)) {
+        restart_send_hold();
     } else {
         return is<event::Start>(event) || is<event::TcpConnected>(event);
     }
@@ -279,7 +304,8 @@ void Fsm::fail(std::string why) {
         next_idle_hold_ = timers_.idle_hold;
     }
     leave(std::move(why), true);
-    idle_hold_ = jittered(next_idle_hold_);
+    const milliseconds pause = std::exchange(next_pause_, milliseconds{0});
+    idle_hold_ = std::max(jittered(next_idle_hold_), now_ + pause);
     next_idle_hold_ = std::min(next_idle_hold_ * 2, timers_.idle_hold_most);
 }
 
@@ -299,16 +325,18 @@ void Fsm::leave(std::string why, bool is_error) {
     const bool was_up = state_ == State::Established;
     connect_retry_.reset();
     hold_.reset();
+    send_hold_.reset();
     keepalive_.reset();
     idle_hold_.reset();
     hold_time_ = keepalive_time_ = milliseconds{0};
     change(State::Idle, std::move(why), is_error);
     if (was_up) {
-        actions_.emplace_back(action::SessionDown{});
+        actions_.emplace_back(action::SessionDown{ending_});
     }
 }
 
 void Fsm::close_with(const Notification& notification) {
+    ending_ = is_permanent(notification) ? Ending::Final : Ending::Notified;
     actions_.emplace_back(action::SendNotification{notification});
     actions_.emplace_back(action::Disconnect{});
 }
@@ -317,6 +345,13 @@ void Fsm::restart_hold() {
     hold_.reset();
     if (hold_time_.count() > 0) {
         hold_ = now_ + hold_time_;
+    }
+}
+
+/// RFC 9687 4.1: off with a hold time of 0, since then nothing need ever be sent.
+void Fsm::restart_send_hold() {
+    if (state_ >= State::OpenConfirm && hold_time_.count() > 0 && timers_.send_hold.count() > 0) {
+        send_hold_ = now_ + std::max<milliseconds>(timers_.send_hold, 2 * hold_time_);
     }
 }
 

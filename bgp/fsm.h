@@ -8,6 +8,7 @@
 // Departures from the RFC, all of them usual: no DelayOpen; a failed connection attempt leads to Active
 // (and from there to the next attempt) instead of Idle; leaving Idle after an error waits for the idle
 // hold time, which doubles with every error until a session has lived.  Error subcodes: RFC 6608.
+// The send hold timer is RFC 9687's.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -64,6 +65,14 @@ struct NotificationReceived {
     Notification what;
 };
 
+/// What waited for the peer's TCP has gone out: restarts the send hold timer, RFC 9687.
+struct Sent {};
+
+/// BFD says that the peer cannot be reached, RFC 5882.
+struct BfdDown {
+    bool forwarding_lost = false;  ///< not only its control part
+};
+
 /// BGPHeaderErr, BGPOpenMsgErr, UpdateMsgErr: what arrived is refused with this.
 struct MessageRefused {
     Notification answer;
@@ -83,8 +92,17 @@ using Event = std::variant<
     event::UpdateReceived,
     event::RouteRefreshReceived,
     event::NotificationReceived,
+    event::Sent,
+    event::BfdDown,
     event::MessageRefused,
     event::CollisionLost>;
+
+/// How a session ended, for what graceful restart makes of it.
+enum class Ending : std::uint8_t {
+    Lost,      ///< the connection went without a word, RFC 4724
+    Notified,  ///< with a NOTIFICATION that leaves the way back open, RFC 8538
+    Final,     ///< nobody is coming back: hard reset, or an operator's will
+};
 
 namespace action {
 
@@ -114,6 +132,7 @@ struct SessionUp {
 };
 
 struct SessionDown {
+    Ending how = Ending::Lost;
     friend bool operator==(const SessionDown&, const SessionDown&) = default;
 };
 
@@ -161,6 +180,9 @@ class Fsm {
 
     void set_timers(const PeerTimers& timers) { timers_ = timers; }
 
+    /// Makes the pause after the error that is about to come at least this long.
+    void set_next_pause(std::chrono::milliseconds pause) { next_pause_ = pause; }
+
   private:
     using Deadline = std::optional<Time>;
 
@@ -188,6 +210,7 @@ class Fsm {
     void leave(std::string why, bool is_error);
     void close_with(const Notification& notification);
     void restart_hold();
+    void restart_send_hold();
     [[nodiscard]] Time jittered(std::chrono::milliseconds period) const;
 
     Direction direction_;
@@ -196,11 +219,14 @@ class Fsm {
     State state_ = State::Idle;
     Deadline connect_retry_;
     Deadline hold_;
+    Deadline send_hold_;
     Deadline keepalive_;
     Deadline idle_hold_;
     std::chrono::milliseconds hold_time_{0};
     std::chrono::milliseconds keepalive_time_{0};
     std::chrono::milliseconds next_idle_hold_;
+    std::chrono::milliseconds next_pause_{0};
+    Ending ending_ = Ending::Lost;
     Time established_since_{};
     Time now_{};
     std::vector<Action> actions_;

@@ -24,6 +24,35 @@ Instance::Instance(
     own_.identifier = config_.router_id;
 }
 
+void Instance::start(Time now) {
+    if (config_.selection_deferral) {
+        ribs_.selection_deferred = true;
+        deferred_until_ = now + *config_.selection_deferral;
+    }
+}
+
+void Instance::tick(Time now) {
+    if (deferred_until_ && *deferred_until_ <= now) {
+        deferred_until_.reset();
+    }
+}
+
+bool Instance::may_decide() {
+    if (deferred_until_ && !peers_.empty() &&
+        std::ranges::all_of(peers_, [](const auto& each) { return each.second->has_said_all(); })) {
+        deferred_until_.reset();
+    }
+    return !deferred_until_;
+}
+
+/// Selected and told for the first time since the restart: peers may have their End-of-RIB.
+void Instance::end_restart() {
+    if (ribs_.selection_deferred && !ribs_.v4.has_dirty() && !ribs_.v6.has_dirty()) {
+        ribs_.selection_deferred = false;
+        sink_.restart_done();
+    }
+}
+
 Result<void> Instance::check(const PeerConfig& config) const {
     const auto name = to_string(config.address);
     if (config.asn.value() == 0) {
@@ -97,8 +126,12 @@ void Instance::next_hops_changed() {
 
 bool Instance::work() {
     // Decisions first: what peers hear is the outcome, not every step on the way there.
-    bool more = decide<V4>();
-    more = decide<V6>() || more;
+    bool more = false;
+    if (may_decide()) {
+        more = decide<V4>();
+        more = decide<V6>() || more;
+        end_restart();
+    }
     for (auto& peer : leaving_) {
         more = peer->work() || more;
     }
@@ -108,7 +141,8 @@ bool Instance::work() {
     if (!ribs_.v4.has_dirty() && !ribs_.v6.has_dirty()) {
         std::erase_if(leaving_, [](const auto& peer) { return peer->drained(); });
     }
-    return more || ribs_.v4.has_dirty() || ribs_.v6.has_dirty() || !leaving_.empty();
+    const bool undecided = ribs_.v4.has_dirty() || ribs_.v6.has_dirty();
+    return more || (undecided && !deferred_until_) || !leaving_.empty();
 }
 
 template <Family F>
@@ -143,7 +177,7 @@ void Instance::publish(
 }
 
 Time Instance::next_deadline() const {
-    Time next = Time::max();
+    Time next = deferred_until_.value_or(Time::max());
     for (const auto& [address, peer] : peers_) {
         next = std::min(next, peer->next_deadline());
     }

@@ -26,6 +26,9 @@ class Instance {
     Instance& operator=(Instance&&) = delete;
     ~Instance() = default;
 
+    /// Before anything else: begins to wait for the peers when this is a restart (RFC 4724 4.1).
+    void start(Time now);
+
     /// A new peer, started; fails when its address is taken or its configuration makes no sense.
     [[nodiscard]] Result<Peer*> add_peer(const PeerConfig& config, Time now);
 
@@ -54,7 +57,10 @@ class Instance {
     /// One slice (a millisecond or two) of decisions, table walks and UPDATEs; true when more is left.
     bool work();
 
-    /// When a peer's timer is due.
+    /// Does what is due but for the peers' timers.
+    void tick(Time now);
+
+    /// When a peer's timer or one of our own is due.
     [[nodiscard]] Time next_deadline() const;
 
     /// The paths of every prefix inside `within` (absent: of the family-less whole), at most `most`
@@ -67,6 +73,10 @@ class Instance {
     [[nodiscard]] const Ribs& ribs() const noexcept { return ribs_; }
 
   private:
+    /// False while selection is deferred.
+    [[nodiscard]] bool may_decide();
+    void end_restart();
+
     template <Family F>
     bool decide();
 
@@ -86,6 +96,7 @@ class Instance {
     Random random_;
     PathSource own_;  ///< of what we originate
     Ribs ribs_;
+    std::optional<Time> deferred_until_;  ///< selection waits for the peers, RFC 4724 4.1
     std::map<IpAddr, std::unique_ptr<Peer>> peers_;
     std::vector<std::unique_ptr<Peer>> leaving_;  ///< removed, their routes not yet all gone
 };

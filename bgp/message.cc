@@ -22,11 +22,11 @@ struct LengthRow {
 
 constexpr std::array kLengths{
     LengthRow{MessageType::Open, 29, kMaxMessage},
-    LengthRow{MessageType::Update, 23, kMaxMessage},
-    LengthRow{MessageType::Notification, 21, kMaxMessage},
+    LengthRow{MessageType::Update, 23, kMaxExtendedMessage},
+    LengthRow{MessageType::Notification, 21, kMaxExtendedMessage},
     LengthRow{MessageType::Keepalive, kHeaderSize, kHeaderSize},
-    // RFC 7313 5 gives a wrong length its own error code; a longer one (RFC 5291) we never asked for.
-    LengthRow{MessageType::RouteRefresh, 23, 23},
+    // RFC 7313 5 has its own error for a wrong length, with the whole message as data.
+    LengthRow{MessageType::RouteRefresh, kHeaderSize, kMaxExtendedMessage},
 };
 
 Notification bad_open(std::uint8_t subcode) {
@@ -35,8 +35,9 @@ Notification bad_open(std::uint8_t subcode) {
 
 /// Optional parameters of both forms: RFC 4271 4.2 and the extended one of RFC 9072.
 std::optional<Notification> decode_parameters(Reader in, std::uint8_t length, Capabilities& into) {
-    const bool extended = length == kExtendedLengthParameter && in.remaining() >= 3 &&
-                          Reader{in}.u8() == kExtendedLengthParameter;
+    // RFC 9072 2: the type says so, and then the short length means nothing.
+    const bool extended =
+        length != 0 && in.remaining() >= 3 && Reader{in}.u8() == kExtendedLengthParameter;
     if (extended) {
         in.skip(1);
         length = 0;
@@ -66,7 +67,7 @@ std::optional<Notification> decode_parameters(Reader in, std::uint8_t length, Ca
 
 }  // namespace
 
-Decoded<Header> decode_header(Bytes header) {
+Decoded<Header> decode_header(Bytes header, std::size_t most) {
     Reader in{header};
     const Bytes marker = in.bytes(kMarkerSize);
     const std::uint16_t length = in.u16();
@@ -75,7 +76,7 @@ Decoded<Header> decode_header(Bytes header) {
         return notification(ErrorCode::Header, header_error::kNotSynchronized);
     }
     const Bytes length_field = header.subspan(kMarkerSize, 2);
-    if (length < kHeaderSize || length > kMaxMessage) {
+    if (length < kHeaderSize || length > most) {
         return notification(ErrorCode::Header, header_error::kBadLength, length_field);
     }
     const auto* row = std::ranges::find(kLengths, static_cast<MessageType>(type), &LengthRow::type);
@@ -124,13 +125,13 @@ Notification decode_notification(Bytes body) {
     return result;
 }
 
-RouteRefresh decode_route_refresh(Bytes body) {
+std::optional<RouteRefresh> decode_route_refresh(Bytes body) {
     Reader in{body};
     RouteRefresh refresh;
     refresh.family.afi = in.u16();
     refresh.subtype = in.u8();
     refresh.family.safi = in.u8();
-    return refresh;
+    return in.done() ? std::optional{refresh} : std::nullopt;
 }
 
 void encode_message(MessageType type, Bytes body, std::vector<std::uint8_t>& out) {
@@ -152,6 +153,13 @@ void encode_open(const Open& open, std::vector<std::uint8_t>& out) {
     body.u32(open.identifier.value());
     if (capabilities.size() == 0) {
         body.u8(0);
+    } else if (capabilities.size() + 2 > kExtendedLengthParameter - 1U) {
+        body.u8(kExtendedLengthParameter);
+        body.u8(kExtendedLengthParameter);
+        body.u16(static_cast<std::uint16_t>(capabilities.size() + 3));
+        body.u8(kCapabilitiesParameter);
+        body.u16(static_cast<std::uint16_t>(capabilities.size()));
+        body.bytes(capabilities.view());
     } else {
         body.u8(static_cast<std::uint8_t>(capabilities.size() + 2));
         body.u8(kCapabilitiesParameter);
@@ -174,10 +182,10 @@ void encode_keepalive(std::vector<std::uint8_t>& out) {
     encode_message(MessageType::Keepalive, {}, out);
 }
 
-void encode_route_refresh(AfiSafi family, std::vector<std::uint8_t>& out) {
+void encode_route_refresh(AfiSafi family, std::uint8_t subtype, std::vector<std::uint8_t>& out) {
     Writer body;
     body.u16(family.afi);
-    body.u8(0);
+    body.u8(subtype);
     body.u8(family.safi);
     encode_message(MessageType::RouteRefresh, body.view(), out);
 }

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "bgp/capability.h"
@@ -17,6 +18,7 @@ namespace vr::bgp {
 
 inline constexpr std::size_t kHeaderSize = 19;
 inline constexpr std::size_t kMaxMessage = 4096;
+inline constexpr std::size_t kMaxExtendedMessage = 65535;  ///< RFC 8654
 inline constexpr std::uint8_t kVersion = 4;
 
 enum class MessageType : std::uint8_t {
@@ -32,8 +34,9 @@ struct Header {
     std::size_t length = 0;  ///< whole message, header included
 };
 
-/// Reads a header of exactly kHeaderSize bytes; the length is checked against the type, RFC 4271 6.1.
-[[nodiscard]] Decoded<Header> decode_header(Bytes header);
+/// Reads a header of exactly kHeaderSize bytes; the length is checked against the type, RFC 4271 6.1,
+/// and `most`, which RFC 8654 raises for all but OPEN and KEEPALIVE.
+[[nodiscard]] Decoded<Header> decode_header(Bytes header, std::size_t most = kMaxMessage);
 
 struct Open {
     std::uint8_t version = kVersion;
@@ -54,16 +57,22 @@ struct Open {
 
 struct RouteRefresh {
     AfiSafi family;
-    std::uint8_t subtype = 0;  ///< 0 asks for everything; RFC 7313 has more
+    std::uint8_t subtype = 0;  ///< 0 asks for everything; see refresh_marker
 };
 
-/// Body of a ROUTE-REFRESH, whose length decode_header() has checked.
-[[nodiscard]] RouteRefresh decode_route_refresh(Bytes body);
+/// What RFC 7313 puts around the answer to a request.
+namespace refresh_marker {
+inline constexpr std::uint8_t kBegin = 1;
+inline constexpr std::uint8_t kEnd = 2;
+}  // namespace refresh_marker
+
+/// Body of a ROUTE-REFRESH; nothing when it has a wrong length.
+[[nodiscard]] std::optional<RouteRefresh> decode_route_refresh(Bytes body);
 
 void encode_open(const Open& open, std::vector<std::uint8_t>& out);
 void encode_notification(const Notification& notification, std::vector<std::uint8_t>& out);
 void encode_keepalive(std::vector<std::uint8_t>& out);
-void encode_route_refresh(AfiSafi family, std::vector<std::uint8_t>& out);
+void encode_route_refresh(AfiSafi family, std::uint8_t subtype, std::vector<std::uint8_t>& out);
 
 /// Appends a message made of header and `body` to `out`.
 void encode_message(MessageType type, Bytes body, std::vector<std::uint8_t>& out);

@@ -15,6 +15,25 @@ Notification missing_family(const Capabilities& ours) {
     return notification(ErrorCode::Open, open_error::kUnsupportedCapability, wanted.view());
 }
 
+std::optional<GracefulRestart> graceful_restart(
+    const LocalSide& local, const PeerConfig& peer, const std::vector<AfiSafi>& families) {
+    using Mode = GracefulRestartConfig::Mode;
+    if (peer.graceful_restart.mode == Mode::Off) {
+        return std::nullopt;
+    }
+    GracefulRestart offer;
+    offer.restarting = local.restarting;
+    offer.notification = true;
+    offer.seconds = static_cast<std::uint16_t>(std::clamp<std::chrono::seconds::rep>(
+        peer.graceful_restart.restart_time.count(), 0, GracefulRestart::kMostSeconds));
+    if (peer.graceful_restart.mode == Mode::Full) {
+        for (const AfiSafi family : families) {
+            offer.members.push_back({.family = family, .forwarding = local.forwarding_kept});
+        }
+    }
+    return offer;
+}
+
 }  // namespace
 
 Open make_open(const LocalSide& local, const PeerConfig& peer) {
@@ -31,7 +50,9 @@ Open make_open(const LocalSide& local, const PeerConfig& peer) {
         open.capabilities.families.push_back(kIpv6Unicast);
     }
     open.capabilities.route_refresh = true;
+    open.capabilities.enhanced_refresh = true;
     open.capabilities.four_octet_as = local.asn;
+    open.capabilities.graceful_restart = graceful_restart(local, peer, open.capabilities.families);
     return open;
 }
 
@@ -55,6 +76,13 @@ Decoded<Terms> negotiate(const LocalSide& local, const PeerConfig& peer, const O
     terms.hold_time = std::chrono::seconds{std::min(ours.hold_time, received.hold_time)};
     terms.as_width = received.capabilities.four_octet_as ? AsWidth::Four : AsWidth::Two;
     terms.route_refresh = received.capabilities.route_refresh;
+    const Capabilities& theirs = received.capabilities;
+    terms.enhanced_refresh = theirs.enhanced_refresh && theirs.route_refresh;
+    terms.extended_message = ours.capabilities.extended_message && theirs.extended_message;
+    terms.ipv4_over_ipv6 = ours.capabilities.ipv4_over_ipv6 && theirs.ipv4_over_ipv6;
+    if (ours.capabilities.graceful_restart) {
+        terms.graceful_restart = theirs.graceful_restart;
+    }
     terms.identifier = received.identifier;
     terms.capabilities = received.capabilities;
     // RFC 4760 8: a peer that says nothing of families speaks IPv4 unicast.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <optional>
+#include <type_traits>
 
 #include "bgp/config.h"
 #include "bgp/message.h"
@@ -14,6 +15,8 @@ namespace vr::bgp {
 struct LocalSide {
     Asn asn;  ///< towards this peer
     Ip4 identifier;
+    bool restarting = false;       ///< back a moment ago, and not yet done selecting (RFC 4724)
+    bool forwarding_kept = false;  ///< what the peer knew from us was forwarded all the time
 };
 
 /// The terms of a session.
@@ -22,9 +25,14 @@ struct Terms {
     AsWidth as_width = AsWidth::Four;
     bool ipv4 = false;
     bool ipv6 = false;
-    bool route_refresh = false;  ///< the peer answers requests
-    Ip4 identifier;              ///< the peer's
-    Capabilities capabilities;   ///< as the peer sent them
+    bool route_refresh = false;     ///< the peer answers requests
+    bool enhanced_refresh = false;  ///< with markers around the answer, RFC 7313
+    bool extended_message = false;  ///< up to 65535 octets, RFC 8654
+    bool ipv4_over_ipv6 = false;    ///< IPv4 routes may have IPv6 next hops, RFC 8950
+    /// Set when both sides know graceful restart: what the peer said of its own.
+    std::optional<GracefulRestart> graceful_restart;
+    Ip4 identifier;             ///< the peer's
+    Capabilities capabilities;  ///< as the peer sent them
 
     template <Family F>
     [[nodiscard]] bool has() const {

@@ -57,6 +57,7 @@ constexpr std::array kNames{
     Name{ErrorCode::Cease, 10, "BFD Down"},
     Name{ErrorCode::RouteRefresh, 0, "ROUTE-REFRESH Message Error"},
     Name{ErrorCode::RouteRefresh, 1, "Invalid Message Length"},
+    Name{ErrorCode::SendHoldTimer, 0, "Send Hold Timer Expired"},
 };
 
 std::string name_of(ErrorCode code, std::uint8_t subcode) {
@@ -89,7 +90,30 @@ Notification notification(ErrorCode code, std::uint8_t subcode, Bytes data) {
     return Notification{.code = code, .subcode = subcode, .data = {data.begin(), data.end()}};
 }
 
+bool is_permanent(const Notification& n) {
+    constexpr std::array kSubcodes{
+        cease::kMaximumPrefixes, cease::kShutdown, cease::kDeconfigured, cease::kHardReset};
+    return n.code == ErrorCode::Cease && std::ranges::find(kSubcodes, n.subcode) != kSubcodes.end();
+}
+
+Notification hard_reset(const Notification& inner) {
+    Writer data;
+    data.u8(static_cast<std::uint8_t>(inner.code));
+    data.u8(inner.subcode);
+    data.bytes(inner.data);
+    return notification(ErrorCode::Cease, cease::kHardReset, data.view());
+}
+
 std::string to_string(const Notification& n) {
+    if (n.code == ErrorCode::Cease && n.subcode == cease::kHardReset && n.data.size() >= 2) {
+        // The inner one once, not again inside: its depth is the sender's choice.
+        const Notification inner{
+            .code = static_cast<ErrorCode>(n.data[0]),
+            .subcode = n.data[1],
+            .data = {n.data.begin() + 2, n.data.end()}};
+        const bool nested = inner.code == ErrorCode::Cease && inner.subcode == cease::kHardReset;
+        return "Hard Reset: " + (nested ? name_of(inner.code, inner.subcode) : to_string(inner));
+    }
     std::string text = name_of(n.code, 0);
     if (n.subcode != 0) {
         text += "/" + name_of(n.code, n.subcode);
@@ -104,7 +128,13 @@ std::vector<std::uint8_t> shutdown_communication(std::string_view text) {
     if (text.empty()) {
         return {};
     }
-    const std::string_view kept = text.substr(0, 255);
+    // At most 255 octets, and no character cut in two.
+    std::size_t size = std::min<std::size_t>(text.size(), 255);
+    while (size > 0 && size < text.size() &&
+           (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80U) {
+        --size;
+    }
+    const std::string_view kept = text.substr(0, size);
     std::vector<std::uint8_t> data{static_cast<std::uint8_t>(kept.size())};
     data.insert(data.end(), kept.begin(), kept.end());
     return data;

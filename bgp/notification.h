@@ -1,7 +1,7 @@
 // NOTIFICATION: why a session ends, RFC 4271 section 4.5 and 6.
 //
-// Codes and subcodes of RFC 4271, RFC 4486 (Cease), RFC 6608 (FSM) and RFC 7313 (route refresh).  A
-// decoder that refuses a message answers with the Notification to send, data included.
+// Codes and subcodes of RFC 4271, RFC 4486 (Cease), RFC 6608 (FSM), RFC 7313 (route refresh), RFC 8538
+// (hard reset), RFC 9384 (BFD) and RFC 9687 (send hold timer).  A decoder that refuses a message answers with the Notification to send, data included.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -23,6 +23,7 @@ enum class ErrorCode : std::uint8_t {
     Fsm = 5,
     Cease = 6,
     RouteRefresh = 7,
+    SendHoldTimer = 8,
 };
 
 namespace header_error {
@@ -55,6 +56,11 @@ inline constexpr std::uint8_t kInOpenConfirm = 2;
 inline constexpr std::uint8_t kInEstablished = 3;
 }  // namespace fsm_error
 
+/// RFC 7313.
+namespace refresh_error {
+inline constexpr std::uint8_t kBadLength = 1;
+}  // namespace refresh_error
+
 /// RFC 4486.
 namespace cease {
 inline constexpr std::uint8_t kMaximumPrefixes = 1;
@@ -65,6 +71,8 @@ inline constexpr std::uint8_t kRejected = 5;
 inline constexpr std::uint8_t kConfigurationChange = 6;
 inline constexpr std::uint8_t kCollision = 7;
 inline constexpr std::uint8_t kOutOfResources = 8;
+inline constexpr std::uint8_t kHardReset = 9;
+inline constexpr std::uint8_t kBfdDown = 10;
 }  // namespace cease
 
 struct Notification {
@@ -84,6 +92,12 @@ using Decoded = std::variant<T, Notification>;
 
 /// "Cease/Administrative Shutdown"; a shutdown communication (RFC 9003) follows in quotes.
 [[nodiscard]] std::string to_string(const Notification& notification);
+
+/// True when the sender means to stay away, RFC 8538 5.1: graceful restart has no place then.
+[[nodiscard]] bool is_permanent(const Notification& notification);
+
+/// The same words as a Hard Reset, RFC 8538 3.1: for peers that would keep our routes otherwise.
+[[nodiscard]] Notification hard_reset(const Notification& inner);
 
 /// The data of a Cease that explains itself, RFC 9003: at most 255 octets of text.
 [[nodiscard]] std::vector<std::uint8_t> shutdown_communication(std::string_view text);

@@ -12,6 +12,11 @@ constexpr std::size_t kBytesPerSlice = 16 * 1024;
 /// Output that may wait for the socket before no more UPDATEs are made.
 constexpr std::size_t kOutputRoom = 64 * 1024;
 
+/// A peer that asks for everything again gets it this often at most.
+constexpr std::chrono::seconds kRefreshPause{1};
+/// A session that lived this long was no collision of two calls at the start.
+constexpr std::chrono::seconds kSettled{10};
+
 constexpr std::array kDirections{Direction::Outgoing, Direction::Incoming};
 
 constexpr Direction other(Direction direction) {
@@ -60,6 +65,7 @@ Notification too_many_prefixes(AfiSafi family, std::uint32_t limit) {
 
 Peer::Peer(const SpeakerConfig& speaker, PeerConfig config, Ribs& ribs, const Random& random)
     : speaker_(speaker),
+      ribs_(ribs),
       config_(std::move(config)),
       source_{.kind = kind_of(speaker, config_), .identifier = {}, .address = config_.address},
       links_{
@@ -77,16 +83,50 @@ void Peer::stop(const Notification& why, Time now) {
     for (const Direction direction : kDirections) {
         feed(direction, event::Stop{why}, now);
     }
+    drop_stale();
 }
 
 void Peer::restart(const Notification& why, Time now) {
-    stop(why, now);
+    wanted_ = false;
+    for (const Direction direction : kDirections) {
+        feed(direction, event::Stop{why}, now);
+    }
     start(now);
+}
+
+bool Peer::ask_refresh() {
+    if (!established_ || !link(*established_).terms->route_refresh) {
+        return false;
+    }
+    const auto ask = [&](const auto& rib, AfiSafi family) {
+        if (rib.up()) {
+            encode_route_refresh(family, 0, link(*established_).output);
+            ++sent_.refreshes;
+        }
+    };
+    ask(rib<V4>(), kIpv4Unicast);
+    ask(rib<V6>(), kIpv6Unicast);
+    return true;
+}
+
+void Peer::bfd_down(bool forwarding_lost, Time now) {
+    for (const Direction direction : kDirections) {
+        if (link(direction).fsm.state() >= State::OpenSent) {
+            feed(direction, event::BfdDown{forwarding_lost}, now);
+        }
+    }
+    if (forwarding_lost) {
+        drop_stale();
+    }
 }
 
 bool Peer::needs_restart(const PeerConfig& changed) const {
     PeerConfig same = changed;
     same.description = config_.description;
+    same.graceful_restart.stale_time = config_.graceful_restart.stale_time;
+    same.timers.send_hold = config_.timers.send_hold;
+    same.ipv4.maximum_prefixes_restart = config_.ipv4.maximum_prefixes_restart;
+    same.ipv6.maximum_prefixes_restart = config_.ipv6.maximum_prefixes_restart;
     same.timers.connect_retry = config_.timers.connect_retry;
     same.timers.open_wait = config_.timers.open_wait;
     same.timers.idle_hold = config_.timers.idle_hold;
@@ -123,6 +163,10 @@ bool Peer::accept(Time now) {
     if (wanted_ && incoming.fsm.state() == State::OpenSent) {
         // The peer gave up on the older one, or it would not call again.
         feed(Direction::Incoming, event::TcpFailed{"replaced by a newer connection"}, now);
+    } else if (wanted_ && incoming.fsm.state() == State::Established && restart_) {
+        // RFC 4724 5: it calls again, so the old session is over for it: it has restarted.
+        feed(Direction::Incoming, event::TcpFailed{"the peer has restarted"}, now);
+        tick(now);
     }
     return wanted_ && incoming.fsm.state() == State::Active;
 }
@@ -137,6 +181,10 @@ void Peer::connected(Direction direction, const IpAddr& local_address, Time now)
     opened.terms.reset();
     opened.local_address = local_address;
     feed(direction, event::TcpConnected{}, now);
+}
+
+void Peer::sent(Direction direction, Time now) {
+    feed(direction, event::Sent{}, now);
 }
 
 void Peer::disconnected(Direction direction, std::string why, Time now) {
@@ -165,11 +213,43 @@ void Peer::tick(Time now) {
     for (const Direction direction : kDirections) {
         perform(direction, link(direction).fsm.tick(now), now);
     }
+    tick_refreshes(now);
+    tick_restart(now);
     balance(now);
 }
 
 Time Peer::next_deadline() const {
-    return std::min(links_[0].fsm.next_deadline(), links_[1].fsm.next_deadline());
+    Time next = std::min(links_[0].fsm.next_deadline(), links_[1].fsm.next_deadline());
+    for (const std::optional<Time>& deadline :
+         {back_until_, done_until_, refresh_paces_[0].due, refresh_paces_[1].due}) {
+        next = std::min(next, deadline.value_or(Time::max()));
+    }
+    return next;
+}
+
+/// RFC 4724 4.2: a peer that is not back in time, or does not get done, loses what was kept for it.
+void Peer::tick_restart(Time now) {
+    for (const std::optional<Time>& deadline : {back_until_, done_until_}) {
+        if (deadline && *deadline <= now) {
+            drop_stale();
+            return;
+        }
+    }
+}
+
+void Peer::tick_refreshes(Time now) {
+    const auto fire = [now](auto& rib, RefreshPace& pace) {
+        if (!pace.due || *pace.due > now) {
+            return;
+        }
+        pace.due.reset();
+        if (rib.up()) {
+            pace.not_before = now + kRefreshPause;
+            rib.refresh(pace.markers);
+        }
+    };
+    fire(rib<V4>(), refresh_paces_[0]);
+    fire(rib<V6>(), refresh_paces_[1]);
 }
 
 void Peer::feed(Direction direction, const Event& event, Time now) {
@@ -199,12 +279,16 @@ void Peer::perform_one(Direction direction, Action& what, Time now) {
         encode_keepalive(on.output);
         sent(MessageType::Keepalive);
     } else if (const auto* farewell = std::get_if<action::SendNotification>(&what)) {
-        encode_notification(farewell->what, on.output);
+        // RFC 8538 5.1: or the peer would keep our routes.
+        const bool wrap =
+            on.terms && on.terms->graceful_restart && on.terms->graceful_restart->notification &&
+            is_permanent(farewell->what) && farewell->what.subcode != cease::kHardReset;
+        encode_notification(wrap ? hard_reset(farewell->what) : farewell->what, on.output);
         sent(MessageType::Notification);
     } else if (std::holds_alternative<action::SessionUp>(what)) {
         session_up(direction, now);
-    } else if (std::holds_alternative<action::SessionDown>(what)) {
-        session_down();
+    } else if (const auto* down = std::get_if<action::SessionDown>(&what)) {
+        session_down(down->how, now);
     } else if (auto* changed = std::get_if<action::Changed>(&what)) {
         if (changed->is_error) {
             last_error_ = changed->why;
@@ -251,7 +335,7 @@ void Peer::on_message(Direction direction, const Framer::Message& message, Time 
         case MessageType::Keepalive:
             return feed(direction, event::KeepaliveReceived{}, now);
         case MessageType::RouteRefresh:
-            return on_route_refresh(direction, message.body(), now);
+            return on_route_refresh(direction, message, now);
     }
 }
 
@@ -269,11 +353,23 @@ void Peer::on_open(Direction direction, Bytes body, Time now) {
     if (auto* bad = std::get_if<Notification>(&terms)) {
         return feed(direction, event::MessageRefused{std::move(*bad)}, now);
     }
-    if (!survives_collision(direction, open, now)) {
+    if (is_fresh_start(direction, open, now)) {
+        feed(other(direction), event::TcpFailed{"the peer has restarted"}, now);
+    } else if (!survives_collision(direction, open, now)) {
         return feed(direction, event::CollisionLost{}, now);
     }
     from.terms = std::get<Terms>(std::move(terms));
+    from.framer.set_most(from.terms->extended_message ? kMaxExtendedMessage : kMaxMessage);
     feed(direction, event::OpenReceived{from.terms->hold_time}, now);
+}
+
+/// RFC 4724 5: a peer that says OPEN although a session stands has lost that session.  A call of the
+/// peer that merely crossed ours at the start is a collision instead.
+bool Peer::is_fresh_start(Direction direction, const Open& open, Time now) const {
+    const bool stands = link(other(direction)).fsm.state() == State::Established;
+    const auto& said = open.capabilities.graceful_restart;
+    return stands && restart_ && direction == Direction::Incoming &&
+           ((said && said->restarting) || now - established_since_ >= kSettled);
 }
 
 bool Peer::survives_collision(Direction direction, const Open& open, Time now) {
@@ -316,6 +412,14 @@ void Peer::on_update(Direction direction, Bytes body, Time now) {
     }
     receive_routes<V4>(direction, update.of<V4>(), now);
     receive_routes<V6>(direction, update.of<V6>(), now);
+    forget_done();
+}
+
+/// What was stale is confirmed or gone: nothing to wait for.
+void Peer::forget_done() {
+    if (done_until_ && !rib<V4>().has_stale() && !rib<V6>().has_stale()) {
+        done_until_.reset();
+    }
 }
 
 template <Family F>
@@ -324,21 +428,56 @@ void Peer::receive_routes(Direction direction, const Reach<F>& reach, Time now) 
         const std::uint32_t limit =
             std::is_same_v<F, V4> ? config_.ipv4.maximum_prefixes : config_.ipv6.maximum_prefixes;
         const AfiSafi family{.afi = F::kAfi, .safi = kSafiUnicast};
+        link(direction).fsm.set_next_pause(
+            std::is_same_v<F, V4> ? config_.ipv4.maximum_prefixes_restart
+                                  : config_.ipv6.maximum_prefixes_restart);
         feed(direction, event::MessageRefused{too_many_prefixes(family, limit)}, now);
     }
 }
 
-void Peer::on_route_refresh(Direction direction, Bytes body, Time now) {
+void Peer::on_route_refresh(Direction direction, const Framer::Message& message, Time now) {
     feed(direction, event::RouteRefreshReceived{}, now);
     if (link(direction).fsm.state() != State::Established) {
         return;
     }
-    const RouteRefresh asked = decode_route_refresh(body);
-    // RFC 2918 4: families that were not agreed on are ignored; RFC 7313's markers we did not offer.
-    if (asked.subtype == 0 && asked.family == kIpv4Unicast && rib<V4>().up()) {
-        rib<V4>().refresh();
-    } else if (asked.subtype == 0 && asked.family == kIpv6Unicast && rib<V6>().up()) {
-        rib<V6>().refresh();
+    const Terms& terms = *link(direction).terms;
+    const auto said = decode_route_refresh(message.body());
+    if (!said) {
+        constexpr std::size_t kLengthAt = 16;
+        const Notification answer =
+            terms.enhanced_refresh
+                ? notification(ErrorCode::RouteRefresh, refresh_error::kBadLength, message.whole)
+                : notification(
+                      ErrorCode::Header,
+                      header_error::kBadLength,
+                      message.whole.subspan(kLengthAt, 2));
+        return feed(direction, event::MessageRefused{answer}, now);
+    }
+    // RFC 2918 4: families that were not agreed on are ignored.
+    if (said->family == kIpv4Unicast && rib<V4>().up()) {
+        on_refresh_of<V4>(said->subtype, terms, now);
+    } else if (said->family == kIpv6Unicast && rib<V6>().up()) {
+        on_refresh_of<V6>(said->subtype, terms, now);
+    }
+}
+
+template <Family F>
+void Peer::on_refresh_of(std::uint8_t subtype, const Terms& terms, Time now) {
+    if (subtype == 0) {
+        RefreshPace& pace = refresh_paces_[std::is_same_v<F, V4> ? 0 : 1];
+        pace.markers = terms.enhanced_refresh;
+        if (!pace.due) {
+            pace.due = std::max(now, pace.not_before);
+            tick_refreshes(now);
+        }
+    } else if (!terms.enhanced_refresh) {
+        return;  // RFC 7313 5: unknown subtypes are ignored
+    } else if (subtype == refresh_marker::kBegin) {
+        rib<F>().begin_refresh();
+        done_until_ = now + config_.graceful_restart.stale_time;
+    } else if (subtype == refresh_marker::kEnd) {
+        rib<F>().end_refresh();
+        forget_done();
     }
 }
 
@@ -349,21 +488,63 @@ void Peer::session_up(Direction direction, Time now) {
     ++established_count_;
     const Ends session_ends = ends(on);
     const AttributeContext context{.as_width = on.terms->as_width, .peer = source_.kind};
-    const auto begin = [&](auto& rib, bool agreed) {
-        if (agreed) {
-            rib.begin(session_ends, context, config_);
+    // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.
+    restart_ = on.terms->graceful_restart;
+    const auto begin = [&]<Family F>(PeerRib<F>& rib, AfiSafi family) {
+        using Old = typename PeerRib<F>::Old;
+        const auto* member = restart_ ? restart_->find(family) : nullptr;
+        const Old old = member != nullptr && member->forwarding ? Old::Keep : Old::Drop;
+        if (on.terms->has<F>()) {
+            rib.begin(session_ends, context, config_, old);
+        } else {
+            rib.end(Old::Drop);
         }
     };
-    // begin() drains what the last session left, so the source changes after it at the earliest.
-    begin(rib<V4>(), on.terms->ipv4);
-    begin(rib<V6>(), on.terms->ipv6);
+    begin(rib<V4>(), kIpv4Unicast);
+    begin(rib<V6>(), kIpv6Unicast);
     source_.identifier = on.terms->identifier;
+    back_until_.reset();
+    if (rib<V4>().has_stale() || rib<V6>().has_stale()) {
+        done_until_ = now + config_.graceful_restart.stale_time;
+    }
 }
 
-void Peer::session_down() {
+bool Peer::keeps(AfiSafi family, Ending how) const {
+    return restart_ && restart_->seconds != 0 && restart_->find(family) != nullptr &&
+           (how == Ending::Lost || (how == Ending::Notified && restart_->notification));
+}
+
+void Peer::session_down(Ending how, Time now) {
     established_.reset();
-    rib<V4>().end();
-    rib<V6>().end();
+    refresh_paces_ = {};
+    done_until_.reset();
+    const auto end = [&]<Family F>(PeerRib<F>& rib, AfiSafi family) {
+        using Old = typename PeerRib<F>::Old;
+        rib.end(rib.up() && keeps(family, how) ? Old::Keep : Old::Drop);
+    };
+    end(rib<V4>(), kIpv4Unicast);
+    end(rib<V6>(), kIpv6Unicast);
+    if (rib<V4>().has_stale() || rib<V6>().has_stale()) {
+        back_until_ =
+            now + std::min<std::chrono::seconds>(
+                      std::chrono::seconds{restart_->seconds}, config_.graceful_restart.stale_time);
+    }
+}
+
+void Peer::drop_stale() {
+    back_until_.reset();
+    done_until_.reset();
+    rib<V4>().drop_stale();
+    rib<V6>().drop_stale();
+}
+
+bool Peer::has_said_all() const {
+    if (!established_) {
+        return false;
+    }
+    // RFC 4724 4.1: those that restart too wait for us, and others do not say when they are done.
+    const auto done = [this](const auto& rib) { return !rib.up() || rib.end_of_rib_received(); };
+    return !restart_ || restart_->restarting || (done(routes<V4>()) && done(routes<V6>()));
 }
 
 bool Peer::work() {
@@ -376,6 +557,7 @@ bool Peer::work() {
     if (output.size() < kOutputRoom) {
         sent_.updates += rib<V4>().pack(kOutputRoom, output);
         sent_.updates += rib<V6>().pack(kOutputRoom, output);
+        more = more || rib<V4>().busy() || rib<V6>().busy();  // an answer may have begun
     }
     return more;
 }
@@ -389,7 +571,14 @@ State Peer::state() const {
 }
 
 LocalSide Peer::local_side() const {
-    return LocalSide{.asn = local_as_of(speaker_, config_), .identifier = speaker_.router_id};
+    // RFC 4724 3: R while we are coming back ourselves; F when what this peer knows from us was
+    // forwarded all the time, which a lost session alone does not change (RFC 8538 4).
+    const bool back = speaker_.selection_deferral.has_value();
+    return LocalSide{
+        .asn = local_as_of(speaker_, config_),
+        .identifier = speaker_.router_id,
+        .restarting = back && ribs_.selection_deferred,
+        .forwarding_kept = back || established_count_ > 0};
 }
 
 Ends Peer::ends(const Link& link) const {
@@ -402,6 +591,22 @@ Ends Peer::ends(const Link& link) const {
         .enforce_first_as = config_.enforce_first_as,
         .allow_own_as = config_.allow_own_as,
         .next_hop_self = config_.next_hop_self};
+}
+
+RestartSummary Peer::restart_summary(Time now) const {
+    const auto left = [now](std::optional<Time> until) {
+        return until ? std::optional{std::chrono::ceil<std::chrono::seconds>(*until - now)}
+                     : std::nullopt;
+    };
+    RestartSummary summary;
+    summary.back_within = left(back_until_);
+    summary.done_within = left(done_until_);
+    if (restart_) {
+        summary.agreed = true;
+        summary.notification = restart_->notification;
+        summary.peer_time = std::chrono::seconds{restart_->seconds};
+    }
+    return summary;
 }
 
 PeerSummary Peer::summary(Time now) const {
@@ -423,6 +628,7 @@ PeerSummary Peer::summary(Time now) const {
     summary.ipv6 = routes<V6>().summary();
     summary.last_error = last_error_;
     summary.last_malformed = last_malformed_;
+    summary.restart = restart_summary(now);
     if (established_) {
         const Link& on = link(*established_);
         summary.uptime = since(established_since_);

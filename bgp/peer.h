@@ -2,7 +2,8 @@
 //
 // The shell reports what happens to TCP and feeds bytes; afterwards it performs take_actions() in
 // order and writes take_output() of both directions.  Of the two connections (ours and the peer's) at
-// most one gets established: collision.h decides, RFC 4271 6.8.
+// most one gets established: collision.h decides, RFC 4271 6.8.  A peer that restarts gracefully finds
+// its routes kept: RFC 4724 4.2, RFC 8538.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -43,10 +44,14 @@ class Peer {
 
     // --- what the operator wants -----------------------------------------------------------------
     void start(Time now);
-    /// Closes with `why` and stays down until start().
+    /// Closes with `why` and stays down until start(); whatever the peer said leaves.
     void stop(const Notification& why, Time now);
-    /// Closes with `why` and starts again.
+    /// Closes with `why` and starts again; graceful restart applies.
     void restart(const Notification& why, Time now);
+    /// Asks the peer to say all again; false when there is no session or the peer does not answer that.
+    bool ask_refresh();
+    /// BFD lost the peer: a living session ends at once.  `forwarding_lost`: not only its control part.
+    void bfd_down(bool forwarding_lost, Time now);
     /// Takes a configuration for which needs_restart() is false; the session lives on.
     void reconfigure(const PeerConfig& config);
     /// True when `changed` cannot be applied to a living session.
@@ -57,6 +62,8 @@ class Peer {
     /// is due (it may close an older connection) before connected().
     [[nodiscard]] bool accept(Time now);
     void connected(Direction direction, const IpAddr& local_address, Time now);
+    /// What take_output() gave is with TCP now.
+    void sent(Direction direction, Time now);
     void disconnected(Direction direction, std::string why, Time now);
 
     /// Bytes arrived; process() looks at them.
@@ -95,6 +102,10 @@ class Peer {
 
     /// True when the peer has no path in the Loc-RIB any more.
     [[nodiscard]] bool drained() const;
+
+    /// True when the peer has said all, or is not going to: nothing to wait for after our restart
+    /// (RFC 4724 4.1).
+    [[nodiscard]] bool has_said_all() const;
 
     // --- what is shown ---------------------------------------------------------------------------
     [[nodiscard]] const PeerConfig& config() const noexcept { return config_; }
@@ -143,7 +154,11 @@ class Peer {
     void on_message(Direction direction, const Framer::Message& message, Time now);
     void on_open(Direction direction, Bytes body, Time now);
     void on_update(Direction direction, Bytes body, Time now);
-    void on_route_refresh(Direction direction, Bytes body, Time now);
+    void on_route_refresh(Direction direction, const Framer::Message& message, Time now);
+    template <Family F>
+    void on_refresh_of(std::uint8_t subtype, const Terms& terms, Time now);
+    void tick_refreshes(Time now);
+    void tick_restart(Time now);
 
     template <Family F>
     void receive_routes(Direction direction, const Reach<F>& reach, Time now);
@@ -151,11 +166,17 @@ class Peer {
     /// False when the other connection to the same peer wins.
     [[nodiscard]] bool survives_collision(Direction direction, const Open& open, Time now);
     void session_up(Direction direction, Time now);
-    void session_down();
+    void session_down(Ending how, Time now);
+    void drop_stale();
+    void forget_done();
+    [[nodiscard]] bool keeps(AfiSafi family, Ending how) const;
+    [[nodiscard]] bool is_fresh_start(Direction direction, const Open& open, Time now) const;
+    [[nodiscard]] RestartSummary restart_summary(Time now) const;
     [[nodiscard]] LocalSide local_side() const;
     [[nodiscard]] Ends ends(const Link& link) const;
 
     const SpeakerConfig& speaker_;
+    const Ribs& ribs_;
     PeerConfig config_;
     PathSource source_;
     std::array<Link, 2> links_;
@@ -163,6 +184,18 @@ class Peer {
     bool wanted_ = false;
     std::optional<Direction> established_;
     Time established_since_{};
+    std::optional<GracefulRestart> restart_;  ///< the peer's, as agreed in the last session
+    std::optional<Time> back_until_;          ///< its stale routes wait for the next session
+    std::optional<Time> done_until_;          ///< ... and then for the peer's last word
+
+    /// A family's requests to say all again, spread over time.
+    struct RefreshPace {
+        Time not_before{};
+        std::optional<Time> due;
+        bool markers = false;
+    };
+
+    std::array<RefreshPace, 2> refresh_paces_;
     std::vector<PeerAction> actions_;
     std::vector<action::Changed> changes_;
     std::vector<std::string> faults_;

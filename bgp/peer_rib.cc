@@ -52,13 +52,12 @@ void PeerRib<F>::configure(const Ends& ends, const PeerConfig& config) {
 
 template <Family F>
 void PeerRib<F>::begin(
-    const Ends& ends, const AttributeContext& context, const PeerConfig& config) {
-    while (in_.size() != 0) {  // what the last session left behind must not mix with the new
-        work();
+    const Ends& ends, const AttributeContext& context, const PeerConfig& config, Old old) {
+    if (old == Old::Drop) {
+        in_.drop_all();
     }
     configure(ends, config);
     context_ = context;
-    accepted_ = 0;
     up_ = true;
     walk_ = 0;
     end_of_rib_due_ = true;
@@ -66,18 +65,59 @@ void PeerRib<F>::begin(
 }
 
 template <Family F>
-void PeerRib<F>::end() {
+void PeerRib<F>::end(Old old) {
+    in_.drop_stale();
+    if (old == Old::Keep) {
+        in_.age();
+    } else {
+        in_.drop_all();
+    }
     up_ = false;
     walk_.reset();
     end_of_rib_due_ = false;
+    end_of_rib_received_ = false;
+    refreshing_in_ = false;
+    refresh_ = {};
     out_.clear();
     memo_ = {};
 }
 
 template <Family F>
+void PeerRib<F>::begin_refresh() {
+    in_.age();
+    refreshing_in_ = true;
+}
+
+template <Family F>
+void PeerRib<F>::end_refresh() {
+    if (std::exchange(refreshing_in_, false)) {
+        in_.drop_stale();
+    }
+}
+
+template <Family F>
+void PeerRib<F>::refresh(bool with_markers) {
+    refresh_.wanted = true;
+    refresh_.markers = with_markers;
+}
+
+/// Begins the answer to a refresh when nothing else is being told: a storm of requests costs one walk
+/// at a time.
+template <Family F>
+void PeerRib<F>::begin_answer(std::vector<std::uint8_t>& out) {
+    refresh_.wanted = false;
+    refresh_.walking = true;
+    refresh_.end_due = refresh_.markers;
+    walk_ = 0;
+    if (refresh_.markers) {
+        encode_route_refresh(kFamily, refresh_marker::kBegin, out);
+    }
+}
+
+template <Family F>
 void PeerRib<F>::reconfigure(const Ends& ends, const PeerConfig& config) {
     configure(ends, config);
-    in_.for_each([this](const Prefix<F>& prefix, const AttributesRef& attributes) {
+    in_.for_each([this](const Prefix<F>& prefix, const AttributesRef& attributes, bool) {
         accept(prefix, attributes, admit(*attributes, ends_, own_next_hop_));
     });
     walk_ = 0;
@@ -99,8 +139,10 @@ bool PeerRib<F>::receive(const Reach<F>& reach) {
             }
         }
     }
-    end_of_rib_received_ = end_of_rib_received_ || reach.end_of_rib;
-    return maximum_ == 0 || in_.size() <= maximum_;
+    if (reach.end_of_rib && !std::exchange(end_of_rib_received_, true) && !refreshing_in_) {
+        in_.drop_stale();
+    }
+    return maximum_ == 0 || in_.fresh() <= maximum_;
 }
 
 template <Family F>
@@ -139,7 +181,7 @@ void PeerRib<F>::route_changed(const typename LocRib<F>::Route& route) {
         told = exported(route.best_attributes, source->kind);
     }
     if (told) {
-        out_.want(route.prefix, told);
+        out_.want(route.prefix, told, refresh_.walking);
     } else {
         out_.want_nothing(route.prefix);
     }
@@ -148,12 +190,11 @@ void PeerRib<F>::route_changed(const typename LocRib<F>::Route& route) {
 template <Family F>
 bool PeerRib<F>::work() {
     LocRib<F>& loc = ribs_.of<F>();
-    if (!up_) {
-        in_.drain(kSlice, [&](const Prefix<F>& prefix) {
-            static_cast<void>(loc.remove(prefix, &source_));
-        });
-        return in_.size() != 0;
-    }
+    in_.drain(kSlice, [&](const Prefix<F>& prefix) {
+        if (loc.remove(prefix, &source_)) {
+            --accepted_;
+        }
+    });
     if (walk_) {
         const std::size_t to = std::min(*walk_ + kSlice, loc.end());
         for (; *walk_ < to; ++*walk_) {
@@ -163,9 +204,10 @@ bool PeerRib<F>::work() {
         }
         if (*walk_ >= loc.end()) {
             walk_.reset();
+            refresh_.walking = false;
         }
     }
-    return walk_.has_value();
+    return busy();
 }
 
 template <Family F>
@@ -177,10 +219,19 @@ unsigned PeerRib<F>::pack(std::size_t room, std::vector<std::uint8_t>& out) {
     while (out_.pending() && out.size() < room) {
         messages += out_.pack(kPackAtOnce, context_, out);
     }
-    if (end_of_rib_due_ && !walk_ && !out_.pending()) {
+    if (walk_ || out_.pending()) {
+        return messages;
+    }
+    if (end_of_rib_due_ && !ribs_.selection_deferred) {
         encode_end_of_rib<F>(out);
         end_of_rib_due_ = false;
         ++messages;
+    }
+    if (std::exchange(refresh_.end_due, false)) {
+        encode_route_refresh(kFamily, refresh_marker::kEnd, out);
+    }
+    if (refresh_.wanted && !end_of_rib_due_) {
+        begin_answer(out);
     }
     return messages;
 }
@@ -194,8 +245,9 @@ template <Family F>
 FamilySummary PeerRib<F>::summary() const {
     return FamilySummary{
         .negotiated = up_,
-        .received = up_ ? in_.size() : 0,
-        .accepted = up_ ? accepted_ : 0,
+        .received = in_.size(),
+        .accepted = in_.size() == 0 ? 0 : accepted_,
+        .stale = in_.stale(),
         .advertised = out_.advertised(),
         .end_of_rib_received = up_ && end_of_rib_received_};
 }
@@ -204,8 +256,9 @@ template <Family F>
 std::vector<PeerRouteSummary> PeerRib<F>::received_routes() const {
     std::vector<PeerRouteSummary> routes;
     routes.reserve(in_.size());
-    in_.for_each([&](const Prefix<F>& prefix, const AttributesRef& attributes) {
-        PeerRouteSummary route{.prefix = prefix, .attributes = *attributes, .refused = {}};
+    in_.for_each([&](const Prefix<F>& prefix, const AttributesRef& attributes, bool stale) {
+        PeerRouteSummary route{
+            .prefix = prefix, .attributes = *attributes, .refused = {}, .stale = stale};
         const Refusal refusal = admit(*attributes, ends_, own_next_hop_);
         if (refusal != Refusal::None) {
             route.refused = to_string(refusal);
@@ -223,8 +276,8 @@ std::vector<PeerRouteSummary> PeerRib<F>::advertised_routes() const {
     std::vector<PeerRouteSummary> routes;
     routes.reserve(out_.advertised());
     out_.for_each([&](const Prefix<F>& prefix, const AttributesRef& attributes) {
-        routes.push_back(
-            PeerRouteSummary{.prefix = prefix, .attributes = *attributes, .refused = {}});
+        routes.push_back(PeerRouteSummary{
+            .prefix = prefix, .attributes = *attributes, .refused = {}, .stale = false});
     });
     std::ranges::sort(routes, {}, &PeerRouteSummary::prefix);
     return routes;

@@ -1,6 +1,7 @@
 // PeerRib: the routes of one family that cross one session, both ways; pure.
 //
 // In: Adj-RIB-In -> rules and filter -> Loc-RIB.  Out: Loc-RIB -> rules and filter -> Adj-RIB-Out.
+// A lost session's routes may be kept as stale ones for the next session (graceful restart).
 // Whatever touches the whole table (the initial dump, a lost session, a changed filter) runs in slices
 // of work(), so that no call takes long.
 // SPDX-License-Identifier: Apache-2.0
@@ -24,6 +25,8 @@ struct Ribs {
     AttributePool pool;  ///< first: outlives every reference below
     LocRib<V4> v4;
     LocRib<V6> v6;
+    /// Back after a restart and not yet done selecting: no End-of-RIB may be sent (RFC 4724 4.1).
+    bool selection_deferred = false;
 
     Ribs(const NextHopOracle& oracle, unsigned multipath)
         : v4(oracle, multipath), v6(oracle, multipath) {}
@@ -52,11 +55,23 @@ class PeerRib {
   public:
     PeerRib(Ribs& ribs, const PathSource& source) : ribs_(ribs), source_(source) {}
 
-    /// The session is up: the whole table is due to the peer.
-    void begin(const Ends& ends, const AttributeContext& context, const PeerConfig& config);
+    enum class Old : std::uint8_t { Keep, Drop };
 
-    /// The session is gone, and its routes go with it, slice by slice.
-    void end();
+    /// The session is up: the whole table is due to the peer.  What is left of the last session stays
+    /// stale until the peer's End-of-RIB, or leaves.
+    void begin(
+        const Ends& ends, const AttributeContext& context, const PeerConfig& config, Old old);
+
+    /// The session is gone.  Its routes stay as stale ones, or leave slice by slice; those that were
+    /// stale already leave in any case (RFC 4724 4.2).
+    void end(Old old);
+
+    /// The peer did not come back, or did not finish, in time: stale routes leave.
+    void drop_stale() { in_.drop_stale(); }
+
+    /// The peer says all again, RFC 7313: what it has not repeated at the end leaves.
+    void begin_refresh();
+    void end_refresh();
 
     /// Filters or limits changed under a living session.
     void reconfigure(const Ends& ends, const PeerConfig& config);
@@ -67,8 +82,9 @@ class PeerRib {
     /// The outcome for `route` changed: the peer is told what it may hear.
     void route_changed(const typename LocRib<F>::Route& route);
 
-    /// The peer asks for everything again, RFC 2918.
-    void refresh() { out_.resend(); }
+    /// The peer asks for everything again, RFC 2918, between markers if it knows them, RFC 7313.
+    /// What it has asked for is told from the start again, once the answer to the last request is out.
+    void refresh(bool with_markers);
 
     /// One slice of what is left to do with tables; true when something remains.
     bool work();
@@ -81,7 +97,16 @@ class PeerRib {
     [[nodiscard]] bool has_output() const noexcept;
 
     /// True when no path of this peer is left in the Loc-RIB (the peer may be destroyed).
-    [[nodiscard]] bool drained() const noexcept { return !up_ && in_.size() == 0; }
+    [[nodiscard]] bool drained() const noexcept {
+        return !up_ && in_.size() == 0 && in_.leaving() == 0;
+    }
+
+    /// True when work() has a table to go through.
+    [[nodiscard]] bool busy() const noexcept { return walk_.has_value() || in_.leaving() != 0; }
+
+    [[nodiscard]] bool has_stale() const noexcept { return in_.stale() != 0; }
+
+    [[nodiscard]] bool end_of_rib_received() const noexcept { return end_of_rib_received_; }
 
     [[nodiscard]] bool up() const noexcept { return up_; }
 
@@ -90,6 +115,9 @@ class PeerRib {
     [[nodiscard]] std::vector<PeerRouteSummary> advertised_routes() const;
 
   private:
+    static constexpr AfiSafi kFamily{.afi = F::kAfi, .safi = kSafiUnicast};
+
+    void begin_answer(std::vector<std::uint8_t>& out);
     void accept(const Prefix<F>& prefix, const AttributesRef& attributes, Refusal refusal);
     void configure(const Ends& ends, const PeerConfig& config);
     [[nodiscard]] AttributesRef exported(const AttributesRef& best, PeerKind source);
@@ -109,6 +137,15 @@ class PeerRib {
     std::optional<std::size_t> walk_;  ///< next index of the Loc-RIB to tell the peer
     bool end_of_rib_due_ = false;
     bool end_of_rib_received_ = false;
+    bool refreshing_in_ = false;  ///< between the peer's markers
+
+    /// The answer to the peer's request to say all again.
+    struct Refresh {
+        bool wanted = false;   ///< not begun
+        bool walking = false;  ///< everything is sent, also what the peer has
+        bool markers = false;  ///< as the last request has it
+        bool end_due = false;  ///< the marker at the end
+    } refresh_;
 
     /// The last translation of attributes: neighbours in the table share them.
     struct Memo {

@@ -36,6 +36,10 @@ class RouteSink {
 
     /// Peers no longer offer a usable route to `prefix`, or an own route is better.
     virtual void withdraw(const IpPrefix& prefix) = 0;
+
+    /// After a restart (SpeakerConfig::selection_deferral): every route that is still good has been
+    /// told again, whatever else is left from before is stale.
+    virtual void restart_done() {}
 };
 
 class NextHopOracle {

@@ -75,6 +75,7 @@ Speaker::~Speaker() {
 }
 
 Result<void> Speaker::start() {
+    instance_.start(Clock::now());
     for (const IpAddr& address : config().listen) {
         if (auto opened = listen(address); !opened) {
             return opened;
@@ -262,15 +263,44 @@ bool Speaker::remove_peer(const IpAddr& address) {
     return true;
 }
 
-bool Speaker::clear(const IpAddr& address) {
+/// Does `what` to the peer of that address; false when there is none, or when `what` says so.
+template <typename Change>
+bool Speaker::change(const IpAddr& address, Change what) {
     const auto at = neighbours_.find(address);
     if (at == neighbours_.end()) {
         return false;
     }
-    at->second.peer.restart(notification(ErrorCode::Cease, cease::kReset), Clock::now());
+    const bool changed = what(at->second.peer);
     settle(at->second);
     want_work();
-    return true;
+    return changed;
+}
+
+bool Speaker::clear(const IpAddr& address, std::string_view text) {
+    return change(address, [&](Peer& peer) {
+        const auto words = shutdown_communication(text);
+        peer.restart(notification(ErrorCode::Cease, cease::kReset, words), Clock::now());
+        return true;
+    });
+}
+
+bool Speaker::shut_down(const IpAddr& address, std::string_view text) {
+    return change(address, [&](Peer& peer) {
+        const auto words = shutdown_communication(text);
+        peer.stop(notification(ErrorCode::Cease, cease::kShutdown, words), Clock::now());
+        return true;
+    });
+}
+
+bool Speaker::bring_up(const IpAddr& address) {
+    return change(address, [](Peer& peer) {
+        peer.start(Clock::now());
+        return true;
+    });
+}
+
+bool Speaker::refresh(const IpAddr& address) {
+    return change(address, [](Peer& peer) { return peer.ask_refresh(); });
 }
 
 void Speaker::originate(const IpPrefix& prefix, const Attributes& attributes) {
@@ -368,6 +398,7 @@ void Speaker::adopt(Neighbour& neighbour, Direction direction, SessionPtr sessio
             },
         .written =
             [this, &neighbour, direction] {
+                neighbour.peer.sent(direction, Clock::now());
                 flush(neighbour, direction);
                 want_work();
             },
@@ -518,6 +549,7 @@ void Speaker::arm_timer() {
 void Speaker::tick() {
     armed_ = Time::max();
     const Time now = Clock::now();
+    instance_.tick(now);
     for (auto& [address, neighbour] : neighbours_) {
         if (neighbour.peer.next_deadline() <= now) {
             neighbour.peer.tick(now);

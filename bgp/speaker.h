@@ -56,8 +56,17 @@ class Speaker {
     /// False when there is none.
     bool remove_peer(const IpAddr& address);
 
-    /// Resets the session ("administrative reset"); false when there is no such peer.
-    bool clear(const IpAddr& address);
+    /// Resets the session ("administrative reset"); false when there is no such peer.  The peer shows
+    /// `text` to its operator (RFC 9003).
+    bool clear(const IpAddr& address, std::string_view text = {});
+
+    /// Closes the session ("administrative shutdown") until bring_up(); false when there is no such peer.
+    bool shut_down(const IpAddr& address, std::string_view text = {});
+    bool bring_up(const IpAddr& address);
+
+    /// Asks the peer for all its routes again (RFC 2918); false when there is no session or the peer
+    /// does not know that.
+    bool refresh(const IpAddr& address);
 
     // --- routes ----------------------------------------------------------------------------------
     /// Announces `prefix` as this host's; an unspecified next hop stands for our own address.
@@ -122,6 +131,8 @@ class Speaker {
     void flush(Neighbour& neighbour, Direction direction);
     void log_news(Neighbour& neighbour);
 
+    template <typename Change>
+    bool change(const IpAddr& address, Change what);
     void want_work();
     void run_work();
     void arm_timer();

@@ -33,8 +33,18 @@ struct FamilySummary {
     bool negotiated = false;
     std::uint64_t received = 0;    ///< prefixes in Adj-RIB-In
     std::uint64_t accepted = 0;    ///< of them, those that compete in the Loc-RIB
+    std::uint64_t stale = 0;       ///< of them, those not confirmed since a restart or refresh
     std::uint64_t advertised = 0;  ///< prefixes that the peer was told
     bool end_of_rib_received = false;
+};
+
+/// Graceful restart with one peer, RFC 4724.
+struct RestartSummary {
+    bool agreed = false;                              ///< in the last session
+    bool notification = false;                        ///< RFC 8538
+    std::chrono::seconds peer_time{0};                ///< how long its routes are kept
+    std::optional<std::chrono::seconds> back_within;  ///< while it is away: what is left of that
+    std::optional<std::chrono::seconds> done_within;  ///< while it is back: until stale routes go
 };
 
 struct PeerSummary {
@@ -57,6 +67,7 @@ struct PeerSummary {
     FamilySummary ipv6;
     std::string last_error;  ///< why the last session or attempt ended; empty: never
     std::optional<std::chrono::seconds> last_error_age;
+    RestartSummary restart;
     std::string last_malformed;  ///< the last thing that RFC 7606 tolerated
 };
 
@@ -79,6 +90,7 @@ struct PeerRouteSummary {
     IpPrefix prefix;
     Attributes attributes;
     std::string refused;  ///< received and not accepted: why
+    bool stale = false;   ///< received before the peer's restart or refresh, not confirmed yet
 };
 
 }  // namespace vr::bgp

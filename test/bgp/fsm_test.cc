@@ -13,13 +13,16 @@ const event::Stop kShutdown{Notification{ErrorCode::Cease, cease::kShutdown, {}}
 const event::MessageRefused kBadUpdate{Notification{ErrorCode::Update, 10, {}}};
 
 /// What actions do, one letter each: C connect, D disconnect, O open, K keepalive, N<code/subcode>
-/// notification, U up, W down.
+/// notification, U up, W down: Wl lost, Wn notified, Wf final.
 std::string letters(const std::vector<Action>& actions) {
     std::string text;
     for (const Action& what : actions) {
         if (const auto* farewell = std::get_if<action::SendNotification>(&what)) {
             text += "N" + std::to_string(static_cast<int>(farewell->what.code)) + "/" +
                     std::to_string(farewell->what.subcode) + " ";
+        } else if (const auto* down = std::get_if<action::SessionDown>(&what)) {
+            text += "W";
+            text += "lnf"[static_cast<std::size_t>(down->how)];
         } else if (!std::holds_alternative<action::Changed>(what)) {
             constexpr std::string_view kLetters = "CDOKNUW";
             text += kLetters[what.index()];
@@ -83,6 +86,8 @@ TEST_P(FsmRows, GoesWhereTheRfcSays) {
 }
 
 const event::NotificationReceived kReceived{Notification{ErrorCode::Cease, 2, {}}};
+const event::NotificationReceived kHardReset{
+    Notification{ErrorCode::Cease, cease::kHardReset, {6, 2}}};
 
 INSTANTIATE_TEST_SUITE_P(
     Rows,
@@ -125,15 +130,28 @@ INSTANTIATE_TEST_SUITE_P(
         Row{State::OpenConfirm, "tcp_fails", event::TcpFailed{"x"}, State::Idle, "D"},
         Row{State::OpenConfirm, "collision", event::CollisionLost{}, State::Idle, "N6/7 D"},
         Row{State::Established, "start", event::Start{}, State::Established, ""},
-        Row{State::Established, "stop", kShutdown, State::Idle, "N6/2 DW"},
+        Row{State::Established, "stop", kShutdown, State::Idle, "N6/2 DWf"},
         Row{State::Established, "keepalive", event::KeepaliveReceived{}, State::Established, ""},
         Row{State::Established, "update", event::UpdateReceived{}, State::Established, ""},
         Row{State::Established, "refresh", event::RouteRefreshReceived{}, State::Established, ""},
-        Row{State::Established, "open", event::OpenReceived{90s}, State::Idle, "N5/3 DW"},
-        Row{State::Established, "notification", kReceived, State::Idle, "DW"},
-        Row{State::Established, "tcp_fails", event::TcpFailed{"x"}, State::Idle, "DW"},
-        Row{State::Established, "refused", kBadUpdate, State::Idle, "N3/10 DW"},
-        Row{State::Established, "collision", event::CollisionLost{}, State::Idle, "N6/7 DW"}),
+        Row{State::Established, "open", event::OpenReceived{90s}, State::Idle, "N5/3 DWn"},
+        Row{State::Established, "notification", kReceived, State::Idle, "DWn"},
+        Row{State::Established, "tcp_fails", event::TcpFailed{"x"}, State::Idle, "DWl"},
+        Row{State::Established, "refused", kBadUpdate, State::Idle, "N3/10 DWn"},
+        Row{State::Established, "hard_reset", kHardReset, State::Idle, "DWf"},
+        Row{State::Established, "sent", event::Sent{}, State::Established, ""},
+        Row{State::Established, "bfd_down", event::BfdDown{false}, State::Idle, "N6/10 DWl"},
+        Row{State::Established, "bfd_dead", event::BfdDown{true}, State::Idle, "N6/10 DWf"},
+        Row{State::OpenConfirm, "bfd_down", event::BfdDown{false}, State::Idle, "N6/10 D"},
+        Row{State::OpenSent, "sent", event::Sent{}, State::OpenSent, ""},
+        Row{State::Active, "bfd_down", event::BfdDown{false}, State::Active, ""},
+        Row{State::Connect, "sent", event::Sent{}, State::Connect, ""},
+        Row{State::Established,
+            "too_many",
+            event::MessageRefused{Notification{ErrorCode::Cease, cease::kMaximumPrefixes, {}}},
+            State::Idle,
+            "N6/1 DWf"},
+        Row{State::Established, "collision", event::CollisionLost{}, State::Idle, "N6/7 DWn"}),
     [](const auto& row) { return std::string(to_string(row.param.from)) + "_" + row.param.name; });
 
 TEST(FsmTimers, HoldTimeEndsInEveryOpenState) {
@@ -200,6 +218,35 @@ TEST(FsmTimers, PauseDoublesWithEveryError) {
     EXPECT_EQ(pauses[0], 1s);
     EXPECT_EQ(pauses[1], 2s);
     EXPECT_EQ(pauses[8], 60s);
+}
+
+TEST(FsmTimers, PeerThatTakesNothingIsGivenUp) {  // RFC 9687
+    Machine machine;
+    machine.reach(State::Established);
+    std::string actions;
+    for (int i = 0; i < 8; ++i) {
+        machine.feed(event::KeepaliveReceived{});
+        actions = machine.wait(60s);
+    }
+    EXPECT_EQ(actions, "N8/0 DWn");
+}
+
+TEST(FsmTimers, PeerThatTakesSomethingIsNot) {
+    Machine machine;
+    machine.reach(State::Established);
+    for (int i = 0; i < 30; ++i) {
+        machine.feed(event::KeepaliveReceived{});
+        machine.feed(event::Sent{});
+        EXPECT_EQ(machine.wait(60s), "K");
+    }
+}
+
+TEST(FsmTimers, PauseIsAtLeastWhatWasAskedFor) {
+    Machine machine;
+    machine.reach(State::Established);
+    machine.fsm.set_next_pause(5min);
+    machine.feed(kBadUpdate);
+    EXPECT_EQ(machine.fsm.next_deadline() - machine.now, 5min);
 }
 
 TEST(FsmTimers, ListenerNeverCalls) {

@@ -175,7 +175,7 @@ TEST_F(Ebgp, MaximumPrefixesClosesTheSession) {
     b.instance.originate(prefix("10.0.1.0/24"), {});
     world.settle();
     const PeerSummary summary = world.peer_of(b, a).summary(world.now);
-    EXPECT_EQ(summary.last_error, "received Cease/Maximum Number of Prefixes Reached");
+    EXPECT_EQ(summary.last_error, "received Hard Reset: Cease/Maximum Number of Prefixes Reached");
     EXPECT_TRUE(a.sink.routes.empty());
 }
 
@@ -211,7 +211,7 @@ TEST_F(Ebgp, ShutdownTextReachesTheOther) {  // RFC 9003
     world.settle();
     EXPECT_EQ(
         world.peer_of(b, a).summary(world.now).last_error,
-        "received Cease/Administrative Shutdown \"kernel upgrade\"");
+        "received Hard Reset: Cease/Administrative Shutdown \"kernel upgrade\"");
 }
 
 TEST_F(Ebgp, RemovedPeerLeavesNothingBehind) {
@@ -314,7 +314,7 @@ TEST_F(Ebgp, RouteRefreshSendsAllAgain) {
     world.settle();
     const auto before = world.peer_of(b, a).summary(world.now).sent.updates;
     std::vector<std::uint8_t> ask;
-    encode_route_refresh(kIpv4Unicast, ask);
+    encode_route_refresh(kIpv4Unicast, 0, ask);
     Peer& peer = world.peer_of(b, a);
     for (const Direction direction : {Direction::Outgoing, Direction::Incoming}) {
         peer.receive(direction, ask);

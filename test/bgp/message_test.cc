@@ -157,7 +157,7 @@ TEST(Open, SurvivesARoundTrip) {
 TEST(Framer, PutsMessagesTogetherFromSingleBytes) {
     std::vector<std::uint8_t> bytes;
     encode_keepalive(bytes);
-    encode_route_refresh(kIpv6Unicast, bytes);
+    encode_route_refresh(kIpv6Unicast, 0, bytes);
     Framer framer;
     std::vector<MessageType> seen;
     for (const std::uint8_t byte : bytes) {

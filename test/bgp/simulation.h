@@ -23,8 +23,11 @@ class RecordingSink final : public RouteSink {
 
     void withdraw(const IpPrefix& prefix) override { routes.erase(to_string(prefix)); }
 
+    void restart_done() override { ++restarts_done; }
+
     std::map<std::string, LearntRoute> routes;
     unsigned updates = 0;
+    unsigned restarts_done = 0;
 };
 
 /// Next hops that a test can break.
@@ -101,6 +104,7 @@ class World {
             }
             now = std::max(now, next);
             for (auto& node : nodes_) {
+                node->instance.tick(now);
                 node->instance.for_each_peer([&](Peer& peer) { peer.tick(now); });
             }
             settle();
@@ -176,6 +180,9 @@ class World {
                 const auto bytes = peer.take_output(direction);
                 auto& to = direction == Direction::Outgoing ? wire->to_callee : wire->to_caller;
                 to.insert(to.end(), bytes.begin(), bytes.end());
+                if (!bytes.empty() && !frozen_) {
+                    peer.sent(direction, now);
+                }
                 busy = busy || !bytes.empty();
             }
         }

@@ -93,7 +93,8 @@ TEST_F(Loopback, StopSaysGoodbye) {
     ASSERT_TRUE(wait_for_state(a, State::Established));
     b.stop("bye");
     ASSERT_TRUE(wait_for([&] { return !a.peers().at(0).last_error.empty(); }));
-    EXPECT_EQ(a.peers().at(0).last_error, "received Cease/Administrative Shutdown \"bye\"");
+    EXPECT_EQ(
+        a.peers().at(0).last_error, "received Hard Reset: Cease/Administrative Shutdown \"bye\"");
 }
 
 TEST_F(Loopback, ClearBringsANewSession) {

@@ -29,6 +29,7 @@ class Neighbor:
     hold_time: int = 9
     reflector_client: bool = False
     password: str = ""
+    restart_time: int = 0  # seconds; graceful restart when not 0
 
     def __post_init__(self):
         self.families = self.families or (family_of(self.address),)
@@ -62,6 +63,10 @@ class Peer:
         path = self.directory / name
         path.write_text(text)
         return path
+
+    def start(self, returning=False):
+        """`returning`: graceful restart, its routes are forwarded still."""
+        raise NotImplementedError
 
     def launch(self, *command, **options):
         self.process = Process(command, self.directory / "log", self.namespace, **options)
@@ -123,14 +128,17 @@ class Bird(Peer):
             yield "  rr client;"
         if neighbor.password:
             yield f'  password "{neighbor.password}";'
+        if neighbor.restart_time:
+            yield f"  graceful restart on; graceful restart time {neighbor.restart_time};"
         for family in neighbor.families:
             hop = f"next hop address {self.next_hops[family]};" if family in self.next_hops else "next hop self;"
             yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} }};"
         yield "}"
 
-    def start(self):
+    def start(self, returning=False):
         configuration = self.write("bird.conf", self.configuration())
-        return self.launch("bird", "-f", "-c", configuration, "-s", self.directory / "ctl")
+        flags = ["-R"] if returning else []
+        return self.launch("bird", "-f", *flags, "-c", configuration, "-s", self.directory / "ctl")
 
     def ask(self, *words):
         return self.namespace.sh("birdc", "-r", "-s", self.directory / "ctl", *words, check=False)
@@ -168,6 +176,9 @@ class Frr(Peer):
         lines = ["bgp route-map delay-timer 0"]  # else they apply after five seconds
         lines += [f"router bgp {self.asn}", f" bgp router-id {self.router_id}", " no bgp ebgp-requires-policy"]
         lines += [" no bgp default ipv4-unicast", " no bgp network import-check"]
+        if restart_time := max(n.restart_time for n in self.neighbors):
+            lines += [" bgp graceful-restart", f" bgp graceful-restart restart-time {restart_time}"]
+            lines.append(" bgp graceful-restart preserve-fw-state")
         for n in self.neighbors:
             lines.append(f" neighbor {n.address} remote-as {n.asn}")
             lines.append(f" neighbor {n.address} timers {max(1, n.hold_time // 3)} {n.hold_time}")
@@ -195,7 +206,7 @@ class Frr(Peer):
                 lines += [f"route-map next-hop{family} permit 10", f" set {word} {self.next_hops[family]}"]
         return "\n".join(lines) + "\n"
 
-    def start(self):
+    def start(self, returning=False):
         configuration = self.write("bgpd.conf", self.configuration())
         return self.launch(
             "/usr/lib/frr/bgpd", "-Z", "-S", "-u", "root", "-g", "root", "-P", "0",
@@ -234,7 +245,20 @@ class Gobgp(Peer):
                 "transport": {"config": {"passive-mode": n.passive}},
                 "ebgp-multihop": {"config": {"enabled": n.multihop, "multihop-ttl": 64 if n.multihop else 0}},
                 "timers": {"config": {"connect-retry": 1, "hold-time": n.hold_time, "idle-hold-time-after-reset": 1}},
-                "afi-safis": [{"config": {"afi-safi-name": f"ipv{family}-unicast"}} for family in n.families],
+                "afi-safis": [
+                    {
+                        "config": {"afi-safi-name": f"ipv{family}-unicast"},
+                        "mp-graceful-restart": {"config": {"enabled": bool(n.restart_time)}},
+                    }
+                    for family in n.families
+                ],
+                "graceful-restart": {
+                    "config": {
+                        "enabled": bool(n.restart_time),
+                        "restart-time": n.restart_time,
+                        "notification-enabled": bool(n.restart_time),
+                    }
+                },
                 "route-reflector": {
                     "config": {
                         "route-reflector-client": n.reflector_client,
@@ -249,9 +273,10 @@ class Gobgp(Peer):
         }
         return json.dumps(document, indent=1)
 
-    def start(self):
+    def start(self, returning=False):
         configuration = self.write("gobgpd.json", self.configuration())
-        self.launch("gobgpd", "-t", "json", "-f", configuration, "--api-hosts", "127.0.0.1:50051", "--pprof-disable")
+        words = ["gobgpd", "-t", "json", "-f", configuration, "--api-hosts", "127.0.0.1:50051", "--pprof-disable"]
+        self.launch(*words, *(["-r"] if returning else []))
         self.process.wait_for(lambda: self.ask("global"), 10, f"{self}: its API")
         for network in self.networks:
             self.announce(network)

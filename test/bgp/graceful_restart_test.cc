@@ -1,0 +1,483 @@
+// Graceful restart (RFC 4724, RFC 8538) in both roles, and the refresh of RFC 7313, which ages routes
+// the same way.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "test/bgp/hand_peer.h"
+
+namespace vr::bgp {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HandPeer;
+
+constexpr const char* kRoute = "10.0.0.0/24";
+constexpr const char* kOther = "10.0.1.0/24";
+constexpr const char* kRoute6 = "2001:db8:1::/64";
+
+/// Up with three routes and all said.
+void begin(HandPeer& hand, const Open& open) {
+    hand.come_up(open);
+    hand.announce(kRoute);
+    hand.announce(kOther);
+    hand.announce(kRoute6);
+    hand.end_of_rib<V4>();
+    hand.end_of_rib<V6>();
+    static_cast<void>(hand.take_heard());
+}
+
+/// Which of the three routes the machine has, one letter each.
+std::string kept(const HandPeer& hand) {
+    return std::string(hand.has(kRoute) ? "a" : "") + (hand.has(kOther) ? "b" : "") +
+           (hand.has(kRoute6) ? "c" : "");
+}
+
+// What becomes of the routes when a session ends.
+
+struct Loss {
+    std::string name;
+    Open open;
+    std::function<void(HandPeer&)> end;
+    std::string kept;
+};
+
+Open only_ipv4() {
+    Open open = HandPeer::graceful();
+    open.capabilities.graceful_restart->members.pop_back();
+    return open;
+}
+
+Open helper() {
+    Open open = HandPeer::graceful();
+    open.capabilities.graceful_restart->members.clear();
+    return open;
+}
+
+Open no_time() {
+    Open open = HandPeer::graceful();
+    open.capabilities.graceful_restart->seconds = 0;
+    return open;
+}
+
+void hang_up(HandPeer& hand) {
+    hand.hang_up();
+}
+
+void say_shutdown(HandPeer& hand) {
+    hand.notify(ErrorCode::Cease, cease::kShutdown);
+}
+
+void say_hard_reset(HandPeer& hand) {
+    hand.notify(ErrorCode::Cease, cease::kHardReset);
+}
+
+void fall_silent(HandPeer& hand) {
+    hand.pass(95s);
+}
+
+void be_rude(HandPeer& hand) {
+    hand.say(std::vector<std::uint8_t>(19, 0));
+}
+
+class AfterLoss : public ::testing::TestWithParam<Loss> {};
+
+TEST_P(AfterLoss, RoutesAreKeptWhereAgreed) {
+    HandPeer hand;
+    begin(hand, GetParam().open);
+    GetParam().end(hand);
+    EXPECT_EQ(kept(hand), GetParam().kept);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    AfterLoss,
+    ::testing::Values(
+        Loss{"no_graceful_restart", HandPeer::ordinary(), hang_up, ""},
+        Loss{"connection_lost", HandPeer::graceful(), hang_up, "abc"},
+        Loss{"one_family", only_ipv4(), hang_up, "ab"},
+        Loss{"helper_only", helper(), hang_up, ""},
+        Loss{"no_time_asked_for", no_time(), hang_up, ""},
+        Loss{"notification", HandPeer::graceful(), say_shutdown, ""},
+        Loss{"notification_agreed", HandPeer::graceful(true, true), say_shutdown, "abc"},
+        Loss{"hard_reset", HandPeer::graceful(true, true), say_hard_reset, ""},
+        Loss{"hold_time", HandPeer::graceful(), fall_silent, ""},
+        Loss{"hold_time_agreed", HandPeer::graceful(true, true), fall_silent, "abc"},
+        Loss{"refused", HandPeer::graceful(), be_rude, ""},
+        Loss{"refused_agreed", HandPeer::graceful(true, true), be_rude, "abc"},
+        Loss{
+            "bfd",
+            HandPeer::graceful(),
+            [](HandPeer& hand) {
+                hand.peer->bfd_down(false, hand.now);
+                hand.settle();
+            },
+            "abc"},
+        Loss{
+            "bfd_and_forwarding",
+            HandPeer::graceful(true, true),
+            [](HandPeer& hand) {
+                hand.peer->bfd_down(true, hand.now);
+                hand.settle();
+            },
+            ""}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(Helper, OffKeepsNothing) {
+    HandPeer hand{[](PeerConfig& config) {
+        config.graceful_restart.mode = GracefulRestartConfig::Mode::Off;
+    }};
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(Helper, PeerThatDoesNotReturnLosesItsRoutes) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.pass(119s);
+    EXPECT_EQ(kept(hand), "abc");
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(Helper, OurOwnLimitCountsToo) {
+    HandPeer hand{[](PeerConfig& config) { config.graceful_restart.stale_time = 10s; }};
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.pass(10s);
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(Helper, EndOfRibEndsWhatWasNotSaidAgain) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.pass(5s);
+    hand.come_up(HandPeer::graceful());
+    EXPECT_EQ(hand.summary().ipv4.stale, 2U);
+    hand.announce(kRoute);
+    EXPECT_EQ(kept(hand), "abc");
+    hand.end_of_rib<V4>();
+    EXPECT_EQ(kept(hand), "ac");
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(kept(hand), "a");
+    EXPECT_EQ(hand.summary().ipv4.stale, 0U);
+    EXPECT_EQ(hand.summary().restart.done_within, std::nullopt);
+}
+
+TEST(Helper, MachineHearsNothingOfARestart) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    const unsigned before = hand.sink.updates;
+    hand.hang_up();
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    hand.announce(kOther);
+    hand.announce(kRoute6);
+    hand.end_of_rib<V4>();
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(hand.sink.updates, before);
+    EXPECT_EQ(kept(hand), "abc");
+}
+
+TEST(Helper, PeerThatDoesNotFinishLosesTheRest) {
+    HandPeer hand{[](PeerConfig& config) { config.graceful_restart.stale_time = 60s; }};
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    hand.pass(59s);
+    EXPECT_EQ(kept(hand), "abc");
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "a");
+}
+
+TEST(Helper, SecondLossEndsWhatIsStale) {  // RFC 4724 4.2
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "a");
+}
+
+TEST(Helper, ForwardingThatWasNotKeptEndsThemAtOnce) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.come_up(HandPeer::graceful(false));
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(Helper, ForwardingKeptForOneFamilyKeepsThatOne) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.come_up(only_ipv4());
+    EXPECT_EQ(kept(hand), "ab");
+}
+
+TEST(Helper, PeerThatIsBackWithoutTheCapabilityBeginsAnew) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.come_up(HandPeer::ordinary());
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(Helper, PeerThatCallsAgainHasRestarted) {  // RFC 4724 5
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.come_up(HandPeer::graceful());
+    EXPECT_EQ(hand.peer->state(), State::Established);
+    EXPECT_EQ(hand.summary().established_count, 2U);
+    EXPECT_EQ(kept(hand), "abc");
+}
+
+TEST(Helper, PeerWithoutTheCapabilityCannotReplaceItsSession) {
+    HandPeer hand;
+    begin(hand, HandPeer::ordinary());
+    EXPECT_FALSE(hand.call());
+    EXPECT_EQ(hand.summary().established_count, 1U);
+}
+
+TEST(Helper, StoppedPeerKeepsNothing) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.peer->stop(notification(ErrorCode::Cease, cease::kDeconfigured), hand.now);
+    hand.settle();
+    EXPECT_EQ(kept(hand), "");
+    EXPECT_TRUE(hand.peer->drained());
+}
+
+TEST(Helper, FarewellIsAHardResetWhereTheyAreKnown) {  // RFC 8538 3.1
+    HandPeer hand;
+    begin(hand, HandPeer::graceful(true, true));
+    hand.peer->stop(notification(ErrorCode::Cease, cease::kShutdown), hand.now);
+    hand.settle();
+    EXPECT_EQ(hand.take_heard(), std::vector<std::string>{"NOTIFICATION 6/9"});
+}
+
+TEST(Helper, FarewellIsAnOrdinaryOneElsewhere) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.peer->stop(notification(ErrorCode::Cease, cease::kShutdown), hand.now);
+    hand.settle();
+    EXPECT_EQ(hand.take_heard(), std::vector<std::string>{"NOTIFICATION 6/2"});
+}
+
+// What we say of ourselves.
+
+GracefulRestart offered(const HandPeer& hand) {
+    const auto open = std::ranges::find_if(
+        hand.messages.rbegin(), hand.messages.rend(), [](const auto& m) { return m[18] == 1; });
+    return std::get<Open>(decode_open(Bytes{*open}.subspan(kHeaderSize)))
+        .capabilities.graceful_restart.value();
+}
+
+PeerConfig& full(PeerConfig& config) {
+    config.graceful_restart.mode = GracefulRestartConfig::Mode::Full;
+    return config;
+}
+
+TEST(Offer, HelperNamesNoFamily) {
+    HandPeer hand;
+    hand.come_up(HandPeer::ordinary());
+    EXPECT_TRUE(offered(hand).members.empty());
+    EXPECT_TRUE(offered(hand).notification);
+}
+
+TEST(Offer, FirstStartHasKeptNothing) {
+    HandPeer hand{full};
+    hand.come_up(HandPeer::ordinary());
+    ASSERT_EQ(offered(hand).members.size(), 2U);
+    EXPECT_FALSE(offered(hand).members[0].forwarding);
+    EXPECT_FALSE(offered(hand).restarting);
+}
+
+TEST(Offer, LostSessionHasKeptForwarding) {
+    HandPeer hand{full};
+    hand.come_up(HandPeer::ordinary());
+    hand.hang_up();
+    hand.come_up(HandPeer::ordinary());
+    EXPECT_TRUE(offered(hand).members[0].forwarding);
+    EXPECT_FALSE(offered(hand).restarting);
+}
+
+// Ourselves restarting.
+
+SpeakerConfig back() {
+    SpeakerConfig config = HandPeer::speaker_config();
+    config.selection_deferral = 60s;
+    return config;
+}
+
+TEST(Restarter, SaysSo) {
+    HandPeer hand{full, back()};
+    hand.come_up(HandPeer::graceful());
+    EXPECT_TRUE(offered(hand).restarting);
+    EXPECT_TRUE(offered(hand).members[0].forwarding);
+}
+
+TEST(Restarter, SelectsWhenThePeerHasSaidAll) {  // RFC 4724 4.1
+    HandPeer hand{full, back()};
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    hand.end_of_rib<V4>();
+    EXPECT_EQ(kept(hand), "");
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(kept(hand), "a");
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, SaysAllOnlyThen) {
+    HandPeer hand{full, back()};
+    hand.instance.originate(*parse_prefix("10.9.0.0/24"), {});
+    hand.come_up(HandPeer::graceful());
+    static_cast<void>(hand.take_heard());
+    hand.end_of_rib<V4>();
+    EXPECT_TRUE(hand.take_heard().empty());
+    hand.end_of_rib<V6>();
+    const std::vector<std::string> wanted{
+        "UPDATE 10.9.0.0/24", "UPDATE end of ipv4", "UPDATE end of ipv6"};
+    EXPECT_EQ(hand.take_heard(), wanted);
+}
+
+TEST(Restarter, WaitsForNobodyForEver) {
+    HandPeer hand{full, back()};
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    hand.pass(59s);
+    EXPECT_EQ(kept(hand), "");
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "a");
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, DoesNotWaitForWhoRestartsToo) {
+    HandPeer hand{full, back()};
+    Open open = HandPeer::graceful();
+    open.capabilities.graceful_restart->restarting = true;
+    hand.come_up(open);
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, DoesNotWaitForWhoNeverSaysWhenItIsDone) {
+    HandPeer hand{full, back()};
+    hand.come_up(HandPeer::ordinary());
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, FreshStartHasNothingToEnd) {
+    HandPeer hand;
+    hand.come_up(HandPeer::graceful());
+    EXPECT_EQ(hand.sink.restarts_done, 0U);
+}
+
+// Enhanced route refresh, RFC 7313.
+
+TEST(Refresh, AnswerStandsBetweenMarkers) {
+    HandPeer hand;
+    hand.instance.originate(*parse_prefix("10.9.0.0/24"), {});
+    begin(hand, HandPeer::ordinary());
+    hand.refresh(0);
+    EXPECT_EQ(hand.take_heard(), (std::vector<std::string>{"BEGIN", "UPDATE 10.9.0.0/24", "END"}));
+}
+
+TEST(Refresh, AnswerHasNoMarkersForWhoDoesNotKnowThem) {
+    HandPeer hand;
+    hand.instance.originate(*parse_prefix("10.9.0.0/24"), {});
+    Open open = HandPeer::ordinary();
+    open.capabilities.enhanced_refresh = false;
+    begin(hand, open);
+    hand.refresh(0);
+    EXPECT_EQ(hand.take_heard(), std::vector<std::string>{"UPDATE 10.9.0.0/24"});
+}
+
+TEST(Refresh, StormCostsOneAnswerASecond) {
+    HandPeer hand;
+    begin(hand, HandPeer::ordinary());
+    for (int i = 0; i < 1000; ++i) {
+        hand.refresh(0);
+    }
+    EXPECT_EQ(hand.take_heard(), (std::vector<std::string>{"BEGIN", "END"}));
+    hand.pass(1s);
+    EXPECT_EQ(hand.take_heard(), (std::vector<std::string>{"BEGIN", "END"}));
+    hand.pass(5s);
+    EXPECT_TRUE(hand.take_heard().empty());
+}
+
+TEST(Refresh, WhatIsNotRepeatedLeaves) {
+    HandPeer hand;
+    begin(hand, HandPeer::ordinary());
+    hand.refresh(refresh_marker::kBegin);
+    hand.announce(kRoute);
+    EXPECT_EQ(kept(hand), "abc");
+    hand.refresh(refresh_marker::kEnd);
+    EXPECT_EQ(kept(hand), "ac");
+}
+
+TEST(Refresh, MarkersOfWhoDidNotOfferThemMeanNothing) {
+    HandPeer hand;
+    Open open = HandPeer::ordinary();
+    open.capabilities.enhanced_refresh = false;
+    begin(hand, open);
+    hand.refresh(refresh_marker::kBegin);
+    hand.refresh(refresh_marker::kEnd);
+    EXPECT_EQ(kept(hand), "abc");
+}
+
+TEST(Refresh, EndWithoutBeginningMeansNothing) {
+    HandPeer hand;
+    begin(hand, HandPeer::ordinary());
+    hand.refresh(refresh_marker::kEnd);
+    EXPECT_EQ(kept(hand), "abc");
+}
+
+TEST(Refresh, EndThatNeverComesIsNotWaitedForForEver) {
+    HandPeer hand{[](PeerConfig& config) {
+        config.graceful_restart.stale_time = 30s;
+        config.timers.hold = 0s;
+    }};
+    begin(hand, HandPeer::ordinary());
+    hand.refresh(refresh_marker::kBegin);
+    hand.pass(30s);
+    EXPECT_EQ(kept(hand), "c");
+}
+
+TEST(Refresh, WrongLengthIsAnsweredWithTheWholeMessage) {  // RFC 7313 5
+    HandPeer hand;
+    begin(hand, HandPeer::ordinary());
+    std::vector<std::uint8_t> bytes;
+    encode_message(MessageType::RouteRefresh, std::vector<std::uint8_t>{0, 1, 0}, bytes);
+    hand.messages.clear();
+    hand.say(bytes);
+    ASSERT_EQ(hand.messages.size(), 1U);
+    const auto answer = decode_notification(Bytes{hand.messages[0]}.subspan(kHeaderSize));
+    EXPECT_EQ(answer, notification(ErrorCode::RouteRefresh, refresh_error::kBadLength, bytes));
+}
+
+TEST(Refresh, WeAskOnlyWhoAnswers) {
+    HandPeer hand;
+    Open open = HandPeer::ordinary();
+    open.capabilities.route_refresh = false;
+    hand.come_up(open);
+    EXPECT_FALSE(hand.peer->ask_refresh());
+}
+
+TEST(Refresh, WeAskForEveryFamily) {
+    HandPeer hand;
+    begin(hand, HandPeer::ordinary());
+    EXPECT_TRUE(hand.peer->ask_refresh());
+    hand.settle();
+    EXPECT_EQ(hand.take_heard(), (std::vector<std::string>{"REFRESH", "REFRESH"}));
+}
+
+}  // namespace
+}  // namespace vr::bgp

@@ -1,0 +1,84 @@
+"""Graceful restart: what one side's absence costs the traffic, and for how long.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import pytest
+from peers import Bird, Frr, Gobgp, Neighbor
+from process import wait_for
+from rack import FABRIC, ROUTER, Rack
+from stream import Stream
+
+OUTSIDE = {4: "172.16.0.0/16", 6: "fd01::/32"}
+TARGET = {4: "172.16.0.1", 6: "fd01::1"}
+KINDS = [Bird, Frr, Gobgp]
+OWN_AS, OTHER_AS = 64512, 65000
+FAMILIES = (4, 6)
+
+
+@pytest.fixture
+def rack(network, directory, make_router):
+    """Its fabric has addresses that only a learnt route leads to."""
+    rack = Rack(network, directory, make_router, routes=False)
+    rack.fabric.add_address("lo", "172.16.0.1/32", "fd01::1/128")
+    return rack
+
+
+def begin(rack, make_peer, kind, **options):
+    """Router, guest and peer with a session; the way back to the guest is static."""
+    neighbor = {"address": FABRIC[4], "as": OTHER_AS, "next_hop4": ROUTER[4], "next_hop6": ROUTER[6], "passive": True}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], [{**neighbor, **options}])
+    session = Neighbor(ROUTER[4], OWN_AS, families=FAMILIES, restart_time=20)
+    peer = make_peer(kind, rack.fabric, OTHER_AS, FABRIC[4], [session], OUTSIDE.values(), next_hops=FABRIC)
+    peer.start()
+    guest = rack.veth_guest(rack.workload(1))
+    for family, prefix in zip(FAMILIES, rack.workload(1).addresses):
+        rack.fabric.add_route(prefix, ROUTER[family])
+    rack.start()
+    for family in FAMILIES:
+        rack.router.wait_route(OUTSIDE[family], FABRIC[family])
+        guest.wait_reaches(TARGET[family])
+    return peer, guest
+
+
+def session(rack):
+    return rack.router.show("bgp", FABRIC[4])[0]
+
+
+def wait_back(rack, sessions=2):
+    def back():
+        now = session(rack)
+        families = (now["ipv4"], now["ipv6"])
+        return now["sessions"] == sessions and all(f["end_of_rib_received"] for f in families)
+
+    wait_for(back, 30, "the peer is back and has said all")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_packet_is_lost_while_the_peer_restarts(rack, make_peer, kind):
+    peer, guest = begin(rack, make_peer, kind)
+    with Stream(guest.namespace, rack.fabric, TARGET[4]) as stream:
+        with Stream(guest.namespace, rack.fabric, TARGET[6]) as stream6:
+            peer.process.kill()
+            rack.router.wait(lambda: rack.router.bgp_state(FABRIC[4]) != "established", 5, "the peer is gone")
+            assert set(OUTSIDE.values()) <= set(rack.router.routes()), "its routes are kept"
+            stream.wait_more()
+            peer.start(returning=True)
+            wait_back(rack)
+            stream.wait_more()
+            stream6.wait_more()
+    assert stream.lost == [] and stream6.lost == []
+    assert set(OUTSIDE.values()) <= set(rack.router.routes())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_peer_does_not_say_again_goes(rack, make_peer, kind):
+    peer, _ = begin(rack, make_peer, kind)
+    peer.process.kill()
+    peer.networks.remove(OUTSIDE[4])
+    peer.start(returning=True)
+    rack.router.wait_no_route(OUTSIDE[4], 30)
+    wait_back(rack)
+    assert OUTSIDE[6] in rack.router.routes()
+
+
