@@ -36,6 +36,11 @@ Result<std::string> yaml_to_json(std::string_view yaml) {
     return to_json(documents->front().root);
 }
 
+bool is_resource_file(std::string_view name) {
+    return !name.starts_with('.') &&
+           (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
+}
+
 std::vector<Event> Catalog::set_file(const std::string& name, const std::string& text) {
     if (is_current(name, text)) {
         return {};

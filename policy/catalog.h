@@ -22,6 +22,9 @@
 
 namespace vr::policy {
 
+/// True for the files of a directory that hold objects, by name.
+[[nodiscard]] bool is_resource_file(std::string_view name);
+
 class Catalog {
   public:
     /// A file appeared or changed.  An unchanged text costs nothing and yields nothing.

@@ -29,11 +29,6 @@ constexpr std::uint32_t kFileEvents =
     IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
 constexpr std::uint32_t kLost = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT;
 
-bool is_resource_file(const std::string& name) {
-    return !name.starts_with('.') &&
-           (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
-}
-
 std::string system_error() {
     return std::error_code(errno, std::generic_category()).message();
 }

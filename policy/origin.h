@@ -30,6 +30,14 @@ namespace vr::policy {
     return {{}, profile_title(std::string(kDefaultAllowProfile)), -1};
 }
 
+[[nodiscard]] inline acl::Origin inactive_endpoint() {
+    return {{}, "endpoint is not active", -1};
+}
+
+[[nodiscard]] inline acl::Origin established_flow() {
+    return {{}, "established flow", -1};
+}
+
 [[nodiscard]] inline acl::Origin end_of_profiles() {
     return {{}, "end of profiles", -1};
 }

@@ -214,11 +214,18 @@ class Judge {
 
 template <Family F>
 Decision judge(
-    Cluster cluster, const Key& endpoint, Direction direction, const acl::Packet<F>& packet) {
+    Cluster cluster,
+    const Key& endpoint,
+    Direction direction,
+    const acl::Packet<F>& packet,
+    FlowState flow) {
     const auto resource = find(cluster, endpoint);
     if (!resource || !resource->as<WorkloadEndpoint>().active ||
         resource->as<WorkloadEndpoint>().networks.empty()) {
-        return {false, {{}, "endpoint is not active", -1}, {}};
+        return {false, inactive_endpoint(), {}};
+    }
+    if (flow == FlowState::Established) {
+        return {true, established_flow(), {}};
     }
     const Sample sample{
         packet.source,
@@ -232,7 +239,7 @@ Decision judge(
     return Judge(cluster, direction, sample).judge(*resource);
 }
 
-template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V4>&);
-template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V6>&);
+template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V4>&, FlowState);
+template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V6>&, FlowState);
 
 }  // namespace vr::policy

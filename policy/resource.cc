@@ -7,7 +7,6 @@
 #include <array>
 
 #include "policy/bgp_spec.h"
-#include "policy/document.h"
 #include "policy/field.h"
 #include "policy/spec.h"
 
@@ -184,6 +183,14 @@ Result<ParsedFile> parse_file(std::string_view file, std::string_view text) {
         if (auto added = reader.add(document.root, document.text); !added) {
             return std::unexpected(std::move(added).error());
         }
+    }
+    return reader.take();
+}
+
+Result<ParsedFile> parse_root(std::string_view file, const Node& root) {
+    FileReader reader(file);
+    if (auto added = reader.add(root, to_yaml(root)); !added) {
+        return std::unexpected(std::move(added).error());
     }
     return reader.take();
 }

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "policy/document.h"
 #include "policy/model.h"
 #include "vrouter/net/result.h"
 
@@ -35,5 +36,8 @@ struct ParsedFile {
 };
 
 [[nodiscard]] Result<ParsedFile> parse_file(std::string_view file, std::string_view text);
+
+/// The same for one object, or one List of them, that is part of another document of `file`.
+[[nodiscard]] Result<ParsedFile> parse_root(std::string_view file, const Node& root);
 
 }  // namespace vr::policy

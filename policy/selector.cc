@@ -199,7 +199,10 @@ class Parser {
 
     Result<NodePtr> parse() {
         if (text_.size() > Selector::kMaxLength) {
-            return fail(fmt::format("longer than {} characters", Selector::kMaxLength));
+            return fail(fmt::format(
+                "column {}: longer than {} characters",
+                Selector::kMaxLength + 1,
+                Selector::kMaxLength));
         }
         skip_blanks();
         if (at_end()) {

@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"!", "column 2: expected a label"},
         {std::string(600, 'l') + " == 'x'", "column 1: label longer than 512"},
         {std::string(65, '(') + "all()" + std::string(65, ')'), "column 66: too many nested"},
-        {"a == '" + std::string(1024, 'x') + "'", "longer than 1024"},
+        {"a == '" + std::string(1024, 'x') + "'", "column 1025: longer than 1024"},
     }));
 
 TEST(Selector, PrefixedReadsNamespaceLabels) {

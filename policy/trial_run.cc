@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/trial_run.h"
+
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "policy/graph.h"
+#include "policy/origin.h"
+#include "policy/walk.h"
+#include "vrouter/dataplane/classifier.h"
+#include "vrouter/dataplane/groups.h"
+#include "vrouter/dataplane/reclaim.h"
+#include "vrouter/workload.h"
+
+namespace vr::policy {
+
+namespace {
+
+/// What a router's workers would look packets up in, without workers and packets.
+class Tables final : public WorkloadSink {
+  public:
+    void add_member(GroupId group, const IpPrefix& member) override {
+        std::visit(
+            [&]<Family F>(const Prefix<F>& prefix) { groups<F>().add(group, prefix); }, member);
+    }
+
+    void remove_member(GroupId group, const IpPrefix& member) override {
+        std::visit(
+            [&]<Family F>(const Prefix<F>& prefix) { groups<F>().remove(group, prefix); }, member);
+    }
+
+    void update_workload(const Workload& workload) override {
+        workloads_.insert_or_assign(workload.name, workload);
+    }
+
+    void remove_workload(const std::string& name) override { workloads_.erase(name); }
+
+    /// Null when the endpoint forwards nothing.
+    [[nodiscard]] const Workload* find(const std::string& name) const {
+        const auto found = workloads_.find(name);
+        return found == workloads_.end() ? nullptr : &found->second;
+    }
+
+    template <Family F>
+    [[nodiscard]] GroupTable<F>& groups() {
+        if constexpr (std::is_same_v<F, V4>) {
+            return groups4_;
+        } else {
+            return groups6_;
+        }
+    }
+
+  private:
+    ImmediateReclaimer reclaimer_;
+    GroupTable<V4> groups4_{reclaimer_};
+    GroupTable<V6> groups6_{reclaimer_};
+    std::map<std::string, Workload> workloads_;
+};
+
+/// One host of the trial's cluster.
+struct Host {
+    explicit Host(const std::string& node, const Trial& trial) : graph(node, tables) {
+        Batch batch;
+        for (const auto& object : trial.objects) {
+            batch.events.emplace_back(Upsert{object});
+        }
+        batch.events.emplace_back(InSync{});
+        graph.on(batch);
+    }
+
+    Tables tables;
+    Graph graph;
+};
+
+template <Family F>
+acl::Packet<F> to_packet(const Sample& sample) {
+    return {
+        .source = std::get<typename F::Addr>(sample.source),
+        .destination = std::get<typename F::Addr>(sample.destination),
+        .source_port = sample.source_port,
+        .destination_port = sample.destination_port,
+        .protocol = sample.protocol,
+        .icmp_type = sample.icmp_type,
+        .icmp_code = sample.icmp_code,
+        .has_ports = sample.has_ports};
+}
+
+class Court {
+  public:
+    explicit Court(const Trial& trial) : trial_(&trial) {}
+
+    CaseResult judge(const TrialCase& c) {
+        return c.packet.is_ip6() ? judge_family<V6>(c) : judge_family<V4>(c);
+    }
+
+  private:
+    template <Family F>
+    CaseResult judge_family(const TrialCase& c) {
+        const auto packet = to_packet<F>(c.packet);
+        const Decision wanted =
+            policy::judge<F>(trial_->objects, c.key, c.direction, packet, c.flow);
+        CaseResult result = compiled<F>(c, packet);
+        result.reference = wanted.allow ? Ruling::Allow : Ruling::Deny;
+        result.reference_by = wanted.by;
+        return result;
+    }
+
+    template <Family F>
+    CaseResult compiled(const TrialCase& c, const acl::Packet<F>& packet) {
+        Tables& tables = host_of(c.key).tables;
+        const Workload* workload = tables.find(c.key.ns + "/" + c.key.name);
+        if (workload == nullptr || !workload->active) {
+            return {.by = inactive_endpoint()};
+        }
+        if (c.flow == FlowState::Established) {
+            return {.compiled = Ruling::Allow, .by = established_flow()};
+        }
+        const auto& program =
+            c.direction == Direction::Ingress ? workload->ingress : workload->egress;
+        const GroupSet* source = tables.groups<F>().lookup(packet.source);
+        const GroupSet* destination = tables.groups<F>().lookup(packet.destination);
+        acl::Verdict verdict;
+        classifier<F>(program).classify(&packet, &source, &destination, &verdict, 1);
+        return {
+            .compiled = verdict.allow ? Ruling::Allow : Ruling::Deny,
+            .by = origin_of(*program, verdict).value_or(acl::Origin{})};
+    }
+
+    Host& host_of(const Key& endpoint) {
+        for (const auto& object : trial_->objects) {
+            if (object->key == endpoint) {
+                const std::string& node = object->as<WorkloadEndpoint>().node;
+                auto& host = hosts_[node];
+                if (!host) {
+                    host = std::make_unique<Host>(node, *trial_);
+                }
+                return *host;
+            }
+        }
+        std::abort();  // run_trial: every case names one of the objects
+    }
+
+    template <Family F>
+    const acl::Classifier<F>& classifier(const std::shared_ptr<const acl::Program>& program) {
+        auto& known = [&]() -> auto& {
+            if constexpr (std::is_same_v<F, V4>) {
+                return classifiers4_[program];
+            } else {
+                return classifiers6_[program];
+            }
+        }();
+        if (!known) {
+            known = acl::Classifier<F>::build(program);
+        }
+        return *known;
+    }
+
+    template <Family F>
+    using Classifiers =
+        std::map<std::shared_ptr<const acl::Program>, std::shared_ptr<const acl::Classifier<F>>>;
+
+    const Trial* trial_;
+    std::map<std::string, std::unique_ptr<Host>> hosts_;
+    Classifiers<V4> classifiers4_;
+    Classifiers<V6> classifiers6_;
+};
+
+}  // namespace
+
+std::vector<CaseResult> run_trial(const Trial& trial) {
+    Court court(trial);
+    std::vector<CaseResult> results;
+    for (const auto& c : trial.cases) {
+        results.push_back(court.judge(c));
+    }
+    return results;
+}
+
+}  // namespace vr::policy

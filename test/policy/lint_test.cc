@@ -1,0 +1,204 @@
+// What lint finds in directories, and that it finds nothing in good ones.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/lint.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace vr::policy {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+std::string object(std::string_view kind, std::string_view metadata, std::string_view spec) {
+    return fmt::format(
+        "---\napiVersion: projectcalico.org/v3\nkind: {}\nmetadata: {{{}}}\nspec: {{{}}}\n",
+        kind,
+        metadata,
+        spec);
+}
+
+const std::string kWeb = object(
+    "WorkloadEndpoint",
+    "name: web, namespace: a, labels: {role: web}",
+    "node: h, interfaceName: t1, ipNetworks: [10.0.0.1], ports: [{name: http, protocol: TCP, port: "
+    "80}]");
+
+std::string policy(std::string_view name, std::string_view spec) {
+    return object(
+        "GlobalNetworkPolicy",
+        fmt::format("name: {}", name),
+        fmt::format("types: [Ingress], {}", spec));
+}
+
+/// "KIND LINE OBJECT: text" of each finding that is no warning.
+std::vector<std::string> found(const std::string& yaml) {
+    std::vector<std::string> lines;
+    for (const auto& finding : lint({{"x.yaml", yaml}})) {
+        if (finding.kind != Finding::Kind::Warning) {
+            lines.push_back(fmt::format("{} {}", finding.object, finding.text));
+        }
+    }
+    return lines;
+}
+
+struct Row {
+    const char* name;
+    std::string yaml;
+    std::vector<std::string> findings;
+};
+
+class Lint : public testing::TestWithParam<Row> {};
+
+TEST_P(Lint, Finds) {
+    EXPECT_EQ(found(GetParam().yaml), GetParam().findings);
+}
+
+const std::string kAllowAll = "ingress: [{action: Allow}]";
+
+INSTANTIATE_TEST_SUITE_P(
+    Directories,
+    Lint,
+    testing::Values(
+        Row{"NothingInGoodOnes",
+            kWeb +
+                policy(
+                    "p",
+                    "selector: role == 'web', ingress: [{action: Log}, {action: Allow, protocol: "
+                    "TCP, destination: {ports: [http]}}, {action: Deny}]"),
+            {}},
+        Row{"PolicyWithoutEndpoints",
+            kWeb + policy("p", "selector: role == 'db', " + kAllowAll),
+            {"GlobalNetworkPolicy p selects no endpoint"}},
+        Row{"NothingIsSaidOfSelectorsWithoutEndpoints",
+            policy(
+                "p",
+                "selector: role == 'db', ingress: [{action: Allow, source: {selector: x == 'y'}}]"),
+            {}},
+        Row{"RuleWithEmptySelector",
+            kWeb + policy("p", "ingress: [{action: Allow, source: {selector: x == 'y'}}]"),
+            {"GlobalNetworkPolicy p ingress rule 0: source: no endpoint or network set is x == "
+             "\"y\""}},
+        Row{"PortThatNobodyHas",
+            kWeb +
+                policy(
+                    "p", "ingress: [{action: Allow, protocol: UDP, destination: {ports: [http]}}]"),
+            {"GlobalNetworkPolicy p ingress rule 0: destination: no endpoint has a port named "
+             "http"}},
+        Row{"NeitherFamily",
+            kWeb +
+                policy(
+                    "p", "ingress: [{action: Allow, ipVersion: 6, source: {nets: [10.0.0.0/8]}}]"),
+            {"GlobalNetworkPolicy p ingress rule 0: matches packets of neither family"}},
+        Row{"ShadowedRule",
+            kWeb + policy(
+                       "p",
+                       "ingress: [{action: Deny, source: {nets: [10.0.0.0/8]}}, {action: Allow, "
+                       "protocol: TCP, source: {nets: [10.1.0.0/16, 10.2.0.0/16]}}]"),
+            {"GlobalNetworkPolicy p ingress rule 1: never reached: rule 0 decides before for all "
+             "that it matches"}},
+        Row{"ShadowedByAnotherPolicy",
+            kWeb + policy("p", "order: 1, " + kAllowAll) + policy("q", "order: 2, " + kAllowAll),
+            {"GlobalNetworkPolicy q ingress rule 0: never reached: rule 0 of GlobalNetworkPolicy p "
+             "decides before for all that it matches"}},
+        Row{"NotShadowedWhereTheOtherDoesNotApply",
+            kWeb +
+                object(
+                    "WorkloadEndpoint",
+                    "name: db, namespace: a",
+                    "node: h, interfaceName: t2, ipNetworks: [10.0.0.2]") +
+                policy("p", "order: 1, selector: role == 'web', " + kAllowAll) +
+                policy("q", "order: 2, " + kAllowAll),
+            {}},
+        Row{"ClosedTier",
+            kWeb + object("Tier", "name: first", "order: 1") +
+                policy("p", "tier: first, ingress: [{action: Allow, protocol: TCP}]") +
+                policy("q", "ingress: [{action: Allow, protocol: UDP}]"),
+            {"GlobalNetworkPolicy q ingress rule 0: never reached: tier first lets no packet "
+             "pass"}},
+        Row{"PassOpensTheTier",
+            kWeb + object("Tier", "name: first", "order: 1") +
+                policy(
+                    "p",
+                    "tier: first, ingress: [{action: Pass, protocol: UDP}, {action: Allow, "
+                    "protocol: "
+                    "UDP}]") +
+                policy("q", "ingress: [{action: Allow, protocol: UDP}]"),
+            {"GlobalNetworkPolicy p ingress rule 1: never reached: rule 0 decides before for all "
+             "that it matches"}},
+        Row{"EarlierTierDecidesBeforeItPasses",
+            kWeb + object("Tier", "name: first", "order: 1") +
+                policy(
+                    "p", "tier: first, ingress: [{action: Allow, protocol: UDP}, {action: Pass}]") +
+                policy("q", "ingress: [{action: Allow, protocol: UDP}]"),
+            {"GlobalNetworkPolicy q ingress rule 0: never reached: rule 0 of GlobalNetworkPolicy p "
+             "decides before for all that it matches"}},
+        Row{"RulesOfAnotherType",
+            kWeb + policy("p", kAllowAll + ", egress: [{action: Allow}]"),
+            {"GlobalNetworkPolicy p egress rules that never act: types does not name them"}},
+        Row{"UnknownTier",
+            kWeb + policy("p", "tier: ghost, " + kAllowAll),
+            {"GlobalNetworkPolicy p names Tier ghost, which does not exist: judged after all "
+             "others"}},
+        Row{"UnknownProfile",
+            object(
+                "WorkloadEndpoint",
+                "name: web, namespace: a",
+                "node: h, interfaceName: t1, ipNetworks: [10.0.0.1], profiles: [ghost]"),
+            {"WorkloadEndpoint a/web names Profile ghost, which does not exist: what comes to it "
+             "is "
+             "denied"}},
+        Row{"EmptySet",
+            object("GlobalNetworkSet", "name: s", "nets: []"),
+            {"GlobalNetworkSet s no nets"}},
+        Row{"InvalidObject",
+            policy("p", "order: x"),
+            {"GlobalNetworkPolicy p spec.order: 'x' is not a number"}},
+        Row{"SecondDefinition",
+            object("Tier", "name: t", "order: 1") + object("Tier", "name: t", "order: 2"),
+            {"Tier t defined before in x.yaml:2, which counts"}}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+TEST(LintPlaces, ARuleIsFoundByItsLine) {
+    const std::string text =
+        "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec:\n"
+        "  types: [Ingress]\n  ingress:\n  - action: Allow\n  - action: Deny\n";
+    EXPECT_THAT(
+        lint({{"a.yaml", text}}),
+        ElementsAre(Finding{
+            Finding::Kind::Shadowed,
+            "a.yaml",
+            8,
+            "GlobalNetworkPolicy p",
+            "ingress rule 1: never reached: rule 0 decides before for all that it matches"}));
+}
+
+TEST(LintPlaces, ARuleOfAListToo) {
+    const std::string text =
+        "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicyList\nitems:\n"
+        "- apiVersion: projectcalico.org/v3\n  kind: GlobalNetworkPolicy\n  metadata: {name: p}\n"
+        "  spec:\n    types: [Ingress]\n    ingress:\n    - action: Allow\n    - action: Deny\n";
+    const auto findings = lint({{"a.yaml", text}});
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_EQ(findings[0].line, 11);
+}
+
+TEST(LintPlaces, AFileThatCannotBeUnderstood) {
+    const auto findings = lint({{"a.yaml", "a: [\n"}, {"b.yaml", "kind: Tier\n"}});
+    ASSERT_EQ(findings.size(), 2U);
+    EXPECT_EQ(findings[0].file, "a.yaml");
+    EXPECT_EQ(findings[1].line, 1);
+    EXPECT_EQ(findings[1].text, "an object needs metadata.name");
+}
+
+TEST(LintPlaces, AnEmptyDirectoryIsFine) {
+    EXPECT_THAT(lint({}), IsEmpty());
+}
+
+}  // namespace
+}  // namespace vr::policy

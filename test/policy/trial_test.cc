@@ -1,0 +1,260 @@
+// Policy unit tests of users: how they are read, what is said of mistakes in them, how they are judged.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/trial.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "policy/trial_run.h"
+
+namespace vr::policy {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const std::string kObjects = R"(resources:
+- apiVersion: projectcalico.org/v3
+  kind: WorkloadEndpoint
+  metadata: {name: web-1, namespace: prod, labels: {role: web}}
+  spec: {node: a, interfaceName: tap1, ipNetworks: [10.0.0.2, 'fd00::2'], profiles: [open]}
+- apiVersion: projectcalico.org/v3
+  kind: WorkloadEndpoint
+  metadata: {name: lb, namespace: prod, labels: {role: lb}}
+  spec: {node: b, interfaceName: tap1, ipNetworks: [10.0.0.9]}
+- apiVersion: projectcalico.org/v3
+  kind: Profile
+  metadata: {name: open}
+  spec: {egress: [{action: Allow}]}
+- apiVersion: projectcalico.org/v3
+  kind: NetworkPolicy
+  metadata: {name: web, namespace: prod}
+  spec:
+    selector: role == 'web'
+    types: [Ingress]
+    ingress:
+    - {action: Deny, protocol: TCP, destination: {ports: [81]}}
+    - {action: Allow, protocol: TCP, source: {selector: role == 'lb'}}
+)";
+constexpr int kFirstCase = 24;  // lines before it: the objects and "cases:"
+
+Result<std::vector<SourceFile>> no_files(const std::string& path) {
+    return fail("cannot read " + path);
+}
+
+Trial read(const std::string& cases) {
+    return read_trial("t.yaml", kObjects + "cases:\n" + cases, no_files);
+}
+
+std::string packet(const std::string& fields) {
+    return "- {name: n, endpoint: prod/web-1, direction: ingress, expect: allow, packet: {" +
+           fields + "}}\n";
+}
+
+// --- judging --------------------------------------------------------------------------------
+
+struct Row {
+    const char* name;
+    const char* fields;  ///< of the case, without its name
+    Ruling ruling;
+    acl::Origin by;
+};
+
+class Judged : public testing::TestWithParam<Row> {};
+
+TEST_P(Judged, ByClassifierAndReference) {
+    const Trial trial = read(
+        "- {name: n, endpoint: prod/web-1, expect: deny, " + std::string(GetParam().fields) +
+        "}\n");
+    ASSERT_THAT(trial.errors, IsEmpty());
+    const auto results = run_trial(trial);
+    ASSERT_EQ(results.size(), 1U);
+    EXPECT_EQ(results[0].compiled, GetParam().ruling);
+    EXPECT_EQ(results[0].by, GetParam().by) << results[0].by.policy << " " << results[0].by.rule;
+    EXPECT_TRUE(results[0].agrees());
+}
+
+const std::string kWeb = "NetworkPolicy prod/web";
+
+INSTANTIATE_TEST_SUITE_P(
+    Trial,
+    Judged,
+    testing::Values(
+        Row{"AllowedByRule",
+            "direction: ingress, packet: {protocol: TCP, source: 10.0.0.9, sourcePort: 31245, "
+            "destination: 10.0.0.2, destinationPort: 80}",
+            Ruling::Allow,
+            {"default", kWeb, 1}},
+        Row{"DeniedByRule",
+            "direction: ingress, packet: {protocol: tcp, source: 10.0.0.9, destination: 10.0.0.2, "
+            "destinationPort: 81}",
+            Ruling::Deny,
+            {"default", kWeb, 0}},
+        Row{"DeniedAtTheEndOfTheTier",
+            "direction: Ingress, packet: {protocol: 6, source: 'fd00::9', destination: 'fd00::2', "
+            "destinationPort: 80}",
+            Ruling::Deny,
+            {"default", "end of tier", -1}},
+        Row{"EstablishedFlowsAreNotJudged",
+            "direction: ingress, flow: established, packet: {protocol: UDP, source: 10.0.0.9, "
+            "destination: 10.0.0.2, destinationPort: 9}",
+            Ruling::Allow,
+            {"", "established flow", -1}},
+        Row{"AllowedByProfile",
+            "direction: egress, packet: {protocol: ICMPv6, source: 'fd00::2', destination: "
+            "'fd00::7', icmp: {type: 128, code: 0}}",
+            Ruling::Allow,
+            {"", "Profile open", 0}}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Trial, EndpointsOfSeveralHostsAreJudged) {
+    const Trial trial = read(
+        packet("protocol: 47, source: 10.0.0.9, destination: 10.0.0.2") +
+        "- {name: m, endpoint: prod/lb, direction: egress, expect: deny, packet: {protocol: 47, "
+        "source: 10.0.0.9, destination: 10.0.0.2}}\n");
+    const auto results = run_trial(trial);
+    ASSERT_EQ(results.size(), 2U);
+    EXPECT_EQ(results[0].by.policy, "end of tier");
+    EXPECT_EQ(results[1].by.policy, "end of profiles");
+}
+
+// --- reading --------------------------------------------------------------------------------
+
+TEST(Trial, ACaseKnowsItsLine) {
+    const Trial trial = read(packet("protocol: 47, source: 10.0.0.9, destination: 10.0.0.2"));
+    ASSERT_EQ(trial.cases.size(), 1U);
+    EXPECT_EQ(trial.cases[0].line, kFirstCase);
+}
+
+TEST(Trial, PingsUnlessTold) {
+    const Trial trial = read(
+        packet("protocol: ICMP, source: 10.0.0.9, destination: 10.0.0.2") +
+        packet("protocol: ICMPv6, source: 'fd00::9', destination: 'fd00::2'"));
+    ASSERT_EQ(trial.cases.size(), 2U);
+    EXPECT_EQ(trial.cases[0].packet.icmp_type, 8);
+    EXPECT_EQ(trial.cases[1].packet.icmp_type, 128);
+}
+
+TEST(Trial, PathsStartInTheFolderOfTheFile) {
+    std::vector<std::string> asked;
+    const auto trial = read_trial(
+        "ci/t.yaml",
+        "resources: [web.yaml, /etc/x]\ncases: []\n",
+        [&](const std::string& path) -> Result<std::vector<SourceFile>> {
+            asked.push_back(path);
+            return std::vector<SourceFile>{};
+        });
+    EXPECT_THAT(asked, ElementsAre("ci/web.yaml", "/etc/x"));
+    EXPECT_THAT(trial.errors, IsEmpty());
+}
+
+TEST(Trial, ObjectsComeFromFilesToo) {
+    const std::string tier =
+        "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {order: 1}\n";
+    const auto trial = read_trial(
+        "t.yaml",
+        "resources: [dir]\ncases: []\n",
+        [&](const std::string&) -> Result<std::vector<SourceFile>> {
+            return std::vector<SourceFile>{{"dir/a.yaml", tier}, {"dir/b.yaml", "---\n" + tier}};
+        });
+    EXPECT_EQ(trial.objects.size(), 1U);
+    EXPECT_THAT(
+        trial.errors, ElementsAre("dir/b.yaml:2: Tier t is defined in dir/a.yaml:1 already"));
+}
+
+TEST(Trial, AnAddressThatIsNotTheEndpointsIsWarnedOf) {
+    const Trial trial = read(packet("protocol: 47, source: 10.0.0.9, destination: 10.0.0.3"));
+    EXPECT_THAT(trial.errors, IsEmpty());
+    EXPECT_THAT(
+        trial.warnings,
+        ElementsAre(
+            "t.yaml:24: cases[0].endpoint: prod/web-1 does not have the packet's destination"));
+}
+
+TEST(Trial, TellsAllErrorsAtOnce) {
+    const Trial trial = read(
+        packet("protocol: TCP, source: 10.0.0.9, destination: 10.0.0.2") + "- {name: n}\n" +
+        packet("protocol: 47, source: 10.0.0.9, destination: 10.0.0.2"));
+    EXPECT_EQ(trial.errors.size(), 2U);
+    EXPECT_EQ(trial.cases.size(), 1U);
+}
+
+struct Mistake {
+    const char* name;
+    std::string text;  ///< of the whole file
+    const char* told;
+};
+
+class Mistakes : public testing::TestWithParam<Mistake> {};
+
+TEST_P(Mistakes, AreToldWithTheirPlace) {
+    const Trial trial = read_trial("t.yaml", GetParam().text, no_files);
+    ASSERT_FALSE(trial.errors.empty());
+    EXPECT_THAT(trial.errors.front(), HasSubstr(GetParam().told));
+}
+
+std::string with(const std::string& cases) {
+    return kObjects + "cases:\n" + cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Trial,
+    Mistakes,
+    testing::Values(
+        Mistake{"NoYaml", "a: [", "t.yaml:"},
+        Mistake{"Empty", "", "t.yaml:1: expected one document with resources and cases"},
+        Mistake{"NoCases", kObjects, "t.yaml:1: no cases"},
+        Mistake{"UnknownField", "resource: []\ncases: []\n", "unknown field, is it 'resources'?"},
+        Mistake{
+            "AbsentFile",
+            "resources:\n- absent.yaml\ncases: []\n",
+            "t.yaml:2: resources[0]: cannot read absent.yaml"},
+        Mistake{
+            "InvalidObject",
+            "resources:\n- apiVersion: projectcalico.org/v3\n  kind: Tier\n  metadata: {name: t}\n"
+            "  spec: {order: x}\ncases: []\n",
+            "t.yaml:5: spec.order: 'x' is not a number"},
+        Mistake{"NoFields", with("- {name: n}\n"), "t.yaml:24: cases[0]: a case needs name,"},
+        Mistake{
+            "UnknownEndpoint",
+            with("- {name: n, endpoint: prod/web-9, direction: ingress, expect: allow, packet: "
+                 "{protocol: 47, source: 10.0.0.9, destination: 10.0.0.2}}\n"),
+            "t.yaml:24: cases[0].endpoint: no endpoint 'prod/web-9' among the resources"},
+        Mistake{
+            "UnknownExpectation",
+            with("- {name: n, expect: accept}\n"),
+            "cases[0].expect: 'accept' is not allow or deny or reject"},
+        Mistake{
+            "NoPort",
+            with(packet("protocol: TCP, source: 10.0.0.9, destination: 10.0.0.2")),
+            "cases[0].packet: a TCP, UDP or SCTP packet needs a destinationPort"},
+        Mistake{
+            "PortOfPing",
+            with(packet("protocol: ICMP, source: 10.0.0.9, destination: 10.0.0.2, sourcePort: 1")),
+            "only TCP, UDP and SCTP packets have ports"},
+        Mistake{
+            "TwoFamilies",
+            with(packet("protocol: 47, source: 'fd00::9', destination: 10.0.0.2")),
+            "must be of one family"},
+        Mistake{
+            "ForeignIcmp",
+            with(packet("protocol: ICMP, source: 'fd00::9', destination: 'fd00::2'")),
+            "IPv6 packets have protocol ICMPv6"},
+        Mistake{
+            "IcmpOfTcp",
+            with(packet("protocol: TCP, source: 10.0.0.9, destination: 10.0.0.2, "
+                        "destinationPort: 1, icmp: {type: 8}")),
+            "icmp needs protocol ICMP"},
+        Mistake{
+            "NoAddress",
+            with(packet("protocol: 47, source: 10.0.0, destination: 10.0.0.2")),
+            "'10.0.0' is not an address"}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+}  // namespace
+}  // namespace vr::policy
