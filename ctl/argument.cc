@@ -36,6 +36,17 @@ bool is_format(std::string_view text) {
     return text == "yaml" || text == "json" || text == "wide";
 }
 
+bool is_anything(std::string_view /*text*/) {
+    return true;
+}
+
+bool is_label(std::string_view text) {
+    constexpr std::string_view kKey =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+    const std::size_t sign = text.find('=');
+    return sign != std::string_view::npos && sign > 0 && text.find_first_not_of(kKey) >= sign;
+}
+
 std::vector<std::string_view> kind_words() {
     std::vector<std::string_view> words{"all"};
     for (const Kind& kind : kKinds) {

@@ -28,6 +28,8 @@ struct ArgumentType {
 [[nodiscard]] bool is_name(std::string_view text);
 [[nodiscard]] bool is_kind(std::string_view text);
 [[nodiscard]] bool is_format(std::string_view text);
+[[nodiscard]] bool is_anything(std::string_view text);
+[[nodiscard]] bool is_label(std::string_view text);
 [[nodiscard]] std::vector<std::string_view> protocol_words();
 [[nodiscard]] std::vector<std::string_view> kind_words();
 [[nodiscard]] std::vector<std::string_view> format_words();
@@ -81,6 +83,14 @@ inline constexpr ArgumentType kFormat{
 inline constexpr ArgumentType kFile{
     .placeholder = "FILE", .expects = "a file name", .accepts = is_name};
 
+inline constexpr ArgumentType kDirectory{
+    .placeholder = "DIR", .expects = "a directory", .accepts = is_name};
+/// What it must look like is told by its own command, with the column.
+inline constexpr ArgumentType kExpression{
+    .placeholder = "EXPR", .expects = "a selector", .accepts = is_anything};
+inline constexpr ArgumentType kLabel{
+    .placeholder = "KEY=VALUE", .expects = "a label (KEY=VALUE)", .accepts = is_label};
+
 enum class Form { Positional, Option, Flag };
 
 struct Argument {
@@ -90,6 +100,7 @@ struct Argument {
     const ArgumentType* type = &kName;
     std::string_view help;
     bool required = false;
+    bool several = false;  ///< may be given any number of times; files always may
 };
 
 struct File {
@@ -100,6 +111,8 @@ struct File {
 /// What was typed for one command, already checked against its types.
 struct Values {
     std::map<std::string, std::string, std::less<>> texts;
+    std::map<std::string, std::vector<std::string>, std::less<>>
+        lists;  ///< of those that are `several`
     std::vector<File> files;
 
     [[nodiscard]] bool has(std::string_view name) const { return texts.contains(name); }
@@ -108,6 +121,12 @@ struct Values {
     [[nodiscard]] std::string text(std::string_view name) const {
         const auto found = texts.find(name);
         return found == texts.end() ? std::string{} : found->second;
+    }
+
+    /// Empty when not given.
+    [[nodiscard]] std::vector<std::string> list(std::string_view name) const {
+        const auto found = lists.find(name);
+        return found == lists.end() ? std::vector<std::string>{} : found->second;
     }
 
     /// 0 when not given.

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "ctl/kinds.h"
+#include "ctl/offline.h"
 #include "ctl/protocols.h"
 #include "ctl/text.h"
 #include "vrouter/net/addr.h"
@@ -50,6 +51,11 @@ constexpr Argument flag(std::string_view name, std::string_view flags, std::stri
 
 constexpr Argument required(Argument argument) {
     argument.required = true;
+    return argument;
+}
+
+constexpr Argument several(Argument argument) {
+    argument.several = true;
     return argument;
 }
 
@@ -344,6 +350,36 @@ std::vector<Command> show_rows() {
     };
 }
 
+/// What needs no router: checks for users' own CI.
+std::vector<Command> offline_rows() {
+    return {
+        {.words = "selector test",
+         .help = "Whether a selector matches labels (exit code 0), does not (1), or is invalid (2)",
+         .arguments =
+             {required(positional("expression", kExpression, "the selector")),
+              several(positional("labels", kLabel, "labels of an endpoint")),
+              flag("canonical", "--canonical", "also print the selector's canonical form")},
+         .answer = test_selector,
+         .example = "vrouterctl selector test \"role == 'web' && !has(legacy)\" role=web",
+         .text = selector_text,
+         .exit = selector_exit},
+        {.words = "policy test",
+         .help = "Judge the cases of policy unit tests, by the classifier and by the reference",
+         .arguments = {required(positional("files", kFile, "resources and cases"))},
+         .answer = test_policy,
+         .example = "vrouterctl policy test tests/*.yaml",
+         .text = policy_test_text,
+         .exit = policy_test_exit},
+        {.words = "policy lint",
+         .help = "Everything in a directory that is invalid, shadowed or matches nothing",
+         .arguments = {required(positional("directory", kDirectory, "of resources"))},
+         .answer = lint_policy,
+         .example = "vrouterctl policy lint policies/",
+         .text = policy_lint_text,
+         .exit = policy_lint_exit},
+    };
+}
+
 std::vector<Command> other_rows() {
     return {
         {.words = "get",
@@ -403,7 +439,9 @@ std::vector<Command> other_rows() {
          .request = version_request,
          .layout = always_details,
          .waits = true},
-        {.words = "completion bash", .help = "Print the completion script for bash"},
+        {.words = "completion bash",
+         .help = "Print the completion script for bash",
+         .example = "source <(vrouterctl completion bash)"},
     };
 }
 
@@ -413,6 +451,7 @@ const std::vector<Command>& commands() {
     static const std::vector<Command> all = [] {
         auto rows = show_rows();
         std::ranges::move(other_rows(), std::back_inserter(rows));
+        std::ranges::move(offline_rows(), std::back_inserter(rows));
         return rows;
     }();
     return all;
@@ -427,6 +466,8 @@ std::string_view verb_help(std::string_view verb) {
     constexpr std::array kVerbs{
         Verb{.word = "show", .help = "Print the router's state"},
         Verb{.word = "clear", .help = "Reset a part of the router's state"},
+        Verb{.word = "selector", .help = "Check selectors; needs no router"},
+        Verb{.word = "policy", .help = "Check policies before they are applied; needs no router"},
         Verb{.word = "completion", .help = "Print a script for a shell"},
     };
     for (const auto& [word, help] : kVerbs) {

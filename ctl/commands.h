@@ -4,6 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,13 +27,24 @@ enum class Layout {
     Text,     ///< what `text` makes of it
 };
 
+/// The files of this machine, for commands that need no router.
+struct Files {
+    /// `-`: standard input.
+    std::function<Result<std::string>(const std::string& name)> read;
+    /// Names in a directory, sorted; nothing when `name` is no directory.
+    std::function<std::optional<std::vector<std::string>>(const std::string& name)> list;
+};
+
 struct Command {
     std::string_view words;  ///< "show routes"
     std::string_view help;
     // NOLINTNEXTLINE(readability-redundant-member-init): GCC wants it where a row leaves it out
     std::vector<Argument> arguments{};
-    /// The request that the typed values become; null: vrouterctl answers by itself (completion).
+    /// The request that the typed values become; null: vrouterctl answers by itself.
     Result<pb::Request> (*request)(const Values& values) = nullptr;
+    /// Its answer then, or why the command line is wrong; both null: the completion script.
+    Result<pb::Response> (*answer)(const Values& values, const Files& files) = nullptr;
+    std::string_view example{};  ///< how it is typed, for --help and the README
     // NOLINTNEXTLINE(readability-redundant-member-init): as above
     std::span<const Column> columns{};
     std::string (*text)(const pb::Response& frame) = nullptr;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -47,6 +48,13 @@ void offer_arguments(const Command& command, Offers& offers) {
             }
         }
     }
+}
+
+bool takes_files(const Command& command) {
+    return std::ranges::any_of(command.arguments, [](const Argument& argument) {
+        return argument.form == Form::Positional &&
+               (argument.type == &kFile || argument.type == &kDirectory);
+    });
 }
 
 std::string joined(const std::set<std::string>& words) {
@@ -117,9 +125,19 @@ std::string bash_completion() {
             valued.add(argument);
         }
     }
+    std::set<std::string> with_files;
+    for (const Command& command : commands()) {
+        if (takes_files(command)) {
+            with_files.emplace(command.words);
+        }
+    }
     std::string paths;
     for (const auto& [path, words] : offers) {
-        paths += fmt::format("        \"{}\") words=\"{}\" ;;\n", path, joined(words));
+        paths += fmt::format(
+            "        \"{}\") words=\"{}\"{} ;;\n",
+            path,
+            joined(words),
+            with_files.contains(path) ? "; files=-f" : "");
     }
     std::string verbs;
     for (const auto& [path, words] : offers) {
@@ -129,7 +147,7 @@ std::string bash_completion() {
         R"(# bash completion for vrouterctl, made by `vrouterctl completion bash`
 _vrouterctl() {{
     local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}"
-    local path="" word next words="" i
+    local path="" word next words="" files="" i
     case "$previous" in
 {}    esac
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -143,7 +161,7 @@ _vrouterctl() {{
     done
     case "$path" in
 {}    esac
-    COMPREPLY=($(compgen -W "$words {}" -- "$current"))
+    COMPREPLY=($(compgen -W "$words {}" $files -- "$current"))
 }}
 complete -F _vrouterctl vrouterctl
 )",

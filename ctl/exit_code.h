@@ -24,8 +24,12 @@ inline constexpr std::array kExitMeanings{
     ExitMeaning{.code = Exit::Ok, .meaning = "done"},
     ExitMeaning{
         .code = Exit::Refused,
-        .meaning = "the router refused, or what was asked for does not exist"},
-    ExitMeaning{.code = Exit::Usage, .meaning = "the command line is wrong"},
+        .meaning =
+            "the router refused, or what was asked for does not exist; selector and policy: no "
+            "match, a failed case, a finding"},
+    ExitMeaning{
+        .code = Exit::Usage,
+        .meaning = "the command line is wrong; selector and policy: the selector or a file is"},
     ExitMeaning{
         .code = Exit::Unreachable, .meaning = "the router cannot be reached or does not answer"},
     ExitMeaning{.code = Exit::Dropped, .meaning = "trace: the packet would be dropped"},

@@ -31,8 +31,9 @@ void add(CLI::App& app, const Argument& argument, Typed& typed) {
         option = app.add_flag(name, help);
         return;
     }
-    if (argument.type == &kFile) {
-        option = app.add_option(name, typed.several.emplace_back(), help)->allow_extra_args(false);
+    if (argument.type == &kFile || argument.several) {
+        option = app.add_option(name, typed.several.emplace_back(), help);
+        option->allow_extra_args(argument.form == Form::Positional);
     } else {
         option = app.add_option(name, typed.single.emplace_back(), help);
     }
@@ -54,6 +55,10 @@ Result<void> take(
     if (!argument.type->accepts(text)) {
         return fail(
             fmt::format("{}: '{}' is not {}", name_of(argument), text, argument.type->expects));
+    }
+    if (argument.several) {
+        values.lists[std::string(argument.name)].push_back(text);
+        return {};
     }
     if (argument.type != &kFile) {
         values.texts.emplace(argument.name, text);
@@ -112,6 +117,9 @@ class Application {
             auto* node = &parent_of(command);
             node = node->add_subcommand(std::string(last_word(command)), std::string(command.help));
             node->require_subcommand(0);
+            if (!command.example.empty()) {
+                node->footer(fmt::format("Example: {}\n{}", command.example, app_.get_footer()));
+            }
             for (const Argument& argument : command.arguments) {
                 add(*node, argument, typed[&command]);
             }

@@ -1,15 +1,22 @@
 // vrouterctl: argv -> grammar -> request -> client ~ socket ~ vrouterd -> answer -> table, JSON or text.
+// Offline commands answer by themselves.
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "ctl/client.h"
 #include "ctl/grammar.h"
@@ -49,6 +56,20 @@ Result<std::string> read_file(const std::string& name) {
         return fail("cannot read " + name + ": " + reason());
     }
     return text;
+}
+
+std::optional<std::vector<std::string>> list_directory(const std::string& name) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    std::vector<std::string> names;
+    for (fs::directory_iterator at(name, error), end; !error && at != end; at.increment(error)) {
+        names.push_back(at->path().filename().string());
+    }
+    if (error) {
+        return std::nullopt;
+    }
+    std::ranges::sort(names);
+    return names;
 }
 
 /// Shows the frames of one answer and remembers what they mean for the exit code.
@@ -102,10 +123,26 @@ Result<Client> connect(const Invocation& invocation) {
     }
 }
 
-Exit perform(const Invocation& invocation) {
-    if (invocation.command->request == nullptr) {
+/// Commands that need no router.
+Exit perform_here(const Invocation& invocation) {
+    const Command& command = *invocation.command;
+    if (command.answer == nullptr) {
         out(bash_completion());
         return Exit::Ok;
+    }
+    const auto found = command.answer(invocation.values, {read_file, list_directory});
+    if (!found) {
+        complain(fmt::format("vrouterctl: {}: {}\n", command.words, found.error().text));
+        return Exit::Usage;
+    }
+    Answer answer{invocation};
+    answer.show(*found);
+    return answer.exit();
+}
+
+Exit perform(const Invocation& invocation) {
+    if (invocation.command->request == nullptr) {
+        return perform_here(invocation);
     }
     auto client = connect(invocation);
     Answer answer{invocation};

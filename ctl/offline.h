@@ -1,0 +1,33 @@
+// Commands that vrouterctl answers by itself, without a router: tests of selectors and policies for
+// users' own CI.  The meaning is policy/'s; here are the words for it, as messages and on the terminal.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include <vrouter.pb.h>
+
+#include "ctl/argument.h"
+#include "ctl/exit_code.h"
+#include "vrouter/net/result.h"
+
+namespace vr::ctl {
+
+struct Files;
+
+// What was found; an error: the command line is wrong.
+[[nodiscard]] Result<pb::Response> test_selector(const Values& values, const Files& files);
+[[nodiscard]] Result<pb::Response> test_policy(const Values& values, const Files& files);
+[[nodiscard]] Result<pb::Response> lint_policy(const Values& values, const Files& files);
+
+// As text.
+[[nodiscard]] std::string selector_text(const pb::Response& frame);
+[[nodiscard]] std::string policy_test_text(const pb::Response& frame);
+[[nodiscard]] std::string policy_lint_text(const pb::Response& frame);
+
+// As exit code.
+[[nodiscard]] Exit selector_exit(const pb::Response& frame);
+[[nodiscard]] Exit policy_test_exit(const pb::Response& frame);
+[[nodiscard]] Exit policy_lint_exit(const pb::Response& frame);
+
+}  // namespace vr::ctl

@@ -1,0 +1,213 @@
+// Offline commands as they are typed: what is printed, and the exit code for scripts.
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/offline.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ctl/grammar.h"
+#include "ctl/table.h"
+
+namespace vr::ctl {
+namespace {
+
+using testing::HasSubstr;
+
+/// Files and directories by name.
+const std::map<std::string, std::string>& disk() {
+    static const std::map<std::string, std::string> kDisk{
+        {"ci/good.yaml",
+         "resources: [../p]\ncases:\n"
+         "- {name: web, endpoint: a/vm, direction: ingress, expect: allow,\n"
+         "   packet: {protocol: TCP, source: 192.0.2.1, destination: 10.0.0.1, destinationPort: "
+         "80}}\n"},
+        {"ci/failing.yaml",
+         "resources: [../p]\ncases:\n"
+         "- {name: web, endpoint: a/vm, direction: ingress, expect: reject,\n"
+         "   packet: {protocol: TCP, source: 192.0.2.1, destination: 10.0.0.1, destinationPort: "
+         "80}}\n"},
+        {"ci/broken.yaml", "resources: [absent.yaml]\ncases: []\n"},
+        {"ci/../p/all.yaml",
+         "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\n"
+         "metadata: {name: vm, namespace: a}\n"
+         "spec: {node: h, interfaceName: t, ipNetworks: [10.0.0.1]}\n"
+         "---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\n"
+         "metadata: {name: web}\nspec: {types: [Ingress], ingress: [{action: Allow}]}\n"},
+        {"bad/x.yaml",
+         "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {order: x}\n"},
+        {"good/x.yaml",
+         "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {order: 1}\n"},
+    };
+    return kDisk;
+}
+
+Result<std::string> read(const std::string& name) {
+    const auto found = disk().find(name);
+    return found == disk().end() ? Result<std::string>(fail("cannot read " + name)) : found->second;
+}
+
+std::optional<std::vector<std::string>> list(const std::string& name) {
+    if (name == "ci/../p") {
+        return std::vector<std::string>{".hidden.yaml", "README", "all.yaml"};
+    }
+    if (name == "bad" || name == "good/") {
+        return std::vector<std::string>{"x.yaml"};
+    }
+    return std::nullopt;
+}
+
+struct Printed {
+    std::string text;
+    int exit = 0;
+};
+
+Printed run(const std::vector<std::string>& words) {
+    const auto parsed = parse(words, "/default.sock", read);
+    if (const auto* notice = std::get_if<Notice>(&parsed)) {
+        return {notice->text, static_cast<int>(notice->exit)};
+    }
+    const auto& invocation = std::get<Invocation>(parsed);
+    const Command& command = *invocation.command;
+    const auto answer = command.answer(invocation.values, {read, list});
+    if (!answer) {
+        return {answer.error().text, static_cast<int>(Exit::Usage)};
+    }
+    Printed printed;
+    if (invocation.json) {
+        JsonLines([&](std::string_view text) { printed.text += text; }).print(*answer);
+    } else {
+        printed.text = command.text(*answer);
+    }
+    printed.exit = static_cast<int>(command.exit(*answer));
+    return printed;
+}
+
+struct Row {
+    const char* name;
+    std::vector<std::string> words;
+    int exit;
+    const char* text;
+};
+
+class Offline : public testing::TestWithParam<Row> {};
+
+TEST_P(Offline, PrintsAndExits) {
+    const Printed printed = run(GetParam().words);
+    EXPECT_EQ(printed.exit, GetParam().exit) << printed.text;
+    EXPECT_THAT(printed.text, HasSubstr(GetParam().text));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Selector,
+    Offline,
+    testing::Values(
+        Row{"Matches", {"selector", "test", "role == 'web'", "role=web"}, 0, "matches\n"},
+        Row{"DoesNotMatch", {"selector", "test", "has(role)"}, 1, "does not match\n"},
+        Row{"Invalid",
+            {"selector", "test", "role = 'web'"},
+            2,
+            "invalid at column 6: expected ==, !=, in, not in,"},
+        Row{"TooLong",
+            {"selector", "test", std::string(1025, 'x')},
+            2,
+            "invalid at column 1025: longer than 1024 characters"},
+        Row{"BlankMeansAll", {"selector", "test", ""}, 0, "matches\n"},
+        Row{"ValuesMayBeEmptyAndHoldAnything",
+            {"selector", "test", "a == '' && b == 'x=y z'", "a=", "b=x=y z"},
+            0,
+            "matches\n"},
+        Row{"Canonical",
+            {"selector", "test", "--canonical", "a in {'y','x','y'}||has( b )", "a=x"},
+            0,
+            "matches\n(a in {\"x\", \"y\"} || has(b))\n"},
+        Row{"Json",
+            {"selector", "test", "a ==", "--json"},
+            2,
+            "{\"verdict\":\"invalid\",\"column\":5,"},
+        Row{"LabelTwice", {"selector", "test", "a", "k=1", "k=2"}, 2, "label k is given twice"},
+        Row{"NoLabel",
+            {"selector", "test", "all()", "web"},
+            2,
+            "KEY=VALUE: 'web' is not a label (KEY=VALUE)"},
+        Row{"NoExpression", {"selector", "test"}, 2, "expression is required"}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(
+    PolicyTest,
+    Offline,
+    testing::Values(
+        Row{"Passes",
+            {"policy", "test", "ci/good.yaml"},
+            0,
+            "ci/good.yaml:3: passed: web: allow by tier default, GlobalNetworkPolicy web rule 0\n"
+            "1 cases: 1 passed, 0 failed\n"},
+        Row{"Fails",
+            {"policy", "test", "ci/good.yaml", "ci/failing.yaml"},
+            1,
+            "ci/failing.yaml:3: failed: web: allow by tier default, GlobalNetworkPolicy web rule "
+            "0, "
+            "expected reject\n2 cases: 1 passed, 1 failed\n"},
+        Row{"Broken",
+            {"policy", "test", "ci/broken.yaml"},
+            2,
+            "ci/broken.yaml:1: resources[0]: cannot read ci/absent.yaml\n"},
+        Row{"AbsentFile", {"policy", "test", "x.yaml"}, 2, "cannot read x.yaml"},
+        Row{"Json", {"policy", "test", "ci/good.yaml", "--json"}, 0, "\"passed\":1,\"failed\":0}"}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+INSTANTIATE_TEST_SUITE_P(
+    PolicyLint,
+    Offline,
+    testing::Values(
+        Row{"NothingFound", {"policy", "lint", "good/"}, 0, "1 files: 0 problems\n"},
+        Row{"Found",
+            {"policy", "lint", "bad"},
+            1,
+            "bad/x.yaml:4: invalid: Tier t: spec.order: 'x' is not a number\n1 files: 1 "
+            "problems\n"},
+        Row{"NoDirectory",
+            {"policy", "lint", "ugly"},
+            2,
+            "'ugly' is not a directory that can be read"},
+        Row{"Json",
+            {"policy", "lint", "bad", "--json"},
+            1,
+            "\"kind\":\"invalid\",\"file\":\"bad/x.yaml\""}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Examples, AreInTheReadme) {
+    const char* name = std::getenv("VROUTER_README");
+    if (name == nullptr) {
+        GTEST_SKIP() << "VROUTER_README does not name the README";
+    }
+    std::ifstream file(name);
+    std::stringstream readme;
+    readme << file.rdbuf();
+    for (const Command& command : commands()) {
+        EXPECT_THAT(readme.str(), HasSubstr(std::string(command.example))) << command.words;
+    }
+}
+
+TEST(Examples, AreInTheHelp) {
+    for (const Command& command : commands()) {
+        const std::string words(command.words);
+        const auto space = words.find(' ');
+        std::vector<std::string> line{words.substr(0, space)};
+        if (space != std::string::npos) {
+            line.push_back(words.substr(space + 1));
+        }
+        line.emplace_back("--help");
+        EXPECT_THAT(run(line).text, HasSubstr(std::string(command.example)));
+    }
+}
+
+}  // namespace
+}  // namespace vr::ctl
