@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "test/policy/cluster.h"
+#include "test/policy/cluster_writer.h"
 
 namespace vr::policy {
 namespace {
@@ -173,7 +174,7 @@ class Walker {
   public:
     explicit Walker(unsigned seed) : random_(seed) { cluster_.graph.take(InSync{}); }
 
-    enum class Step { Flush, Hold };
+    enum class Step { Flush, Hold, FlushEachEvent };
 
     void go(const std::string& state, Step step) {
         std::map<Key, ResourcePtr> wanted;
@@ -197,6 +198,9 @@ class Walker {
         std::ranges::shuffle(events, random_);
         for (const auto& event : events) {
             cluster_.graph.take(event);
+            if (step == Step::FlushEachEvent) {
+                cluster_.graph.flush();
+            }
         }
         if (step == Step::Flush) {
             cluster_.graph.flush();
@@ -257,6 +261,55 @@ TEST(PathIndependence, AnyWalkFlushedAtTheEnd) {
             walker.go(state, Walker::Step::Hold);
         }
         walker.check(order.back());
+    }
+}
+
+TEST(PathIndependence, AnyWalkFlushedAtEachEvent) {
+    for (unsigned seed = 1; seed <= 10; ++seed) {
+        auto order = names();
+        std::ranges::shuffle(order, std::mt19937(seed));
+        Walker walker(seed);
+        for (const auto& state : order) {
+            walker.go(state, Walker::Step::FlushEachEvent);
+            walker.check(state);
+        }
+    }
+}
+
+TEST(PathIndependence, ThereAndBackAgain) {
+    auto order = names();
+    Walker walker(1);
+    for (const auto& state : order) {
+        walker.go(state, Walker::Step::Flush);
+    }
+    std::ranges::reverse(order);
+    for (const auto& state : order) {
+        walker.go(state, Walker::Step::Flush);
+        walker.check(state);
+    }
+}
+
+TEST(PathIndependence, ARandomClusterInAnyOrder) {
+    // Random states have what nobody thought of naming.
+    std::map<std::string, std::string> ends;
+    for (unsigned seed = 1; seed <= 6; ++seed) {
+        const auto all = objects(ClusterWriter(seed).cluster());
+        for (unsigned order = 0; order < 4; ++order) {
+            auto shuffled = all;
+            std::ranges::shuffle(shuffled, std::mt19937(order));
+            Cluster cluster;
+            cluster.graph.take(InSync{});
+            for (std::size_t i = 0; i < shuffled.size(); ++i) {
+                cluster.graph.take(Upsert{shuffled[i]});
+                if (order % 2 == 1) {
+                    cluster.graph.flush();
+                }
+            }
+            cluster.graph.flush();
+            const std::string end = sorted_lines(summary(cluster.sink));
+            EXPECT_EQ(ends.try_emplace(std::to_string(seed), end).first->second, end)
+                << "seed " << seed << " order " << order;
+        }
     }
 }
 

@@ -5,275 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "policy/cover.h"
+#include "policy/scope.h"
 #include "test/policy/cluster.h"
+#include "test/policy/cluster_writer.h"
 #include "vrouter/dataplane/classifier.h"
 #include "vrouter/dataplane/groups.h"
 
 namespace vr::policy {
 namespace {
-
-/// Writes YAML for clusters of up to 20 endpoints, 3 tiers and 10 policies.
-class ClusterWriter {
-  public:
-    explicit ClusterWriter(unsigned seed) : random_(seed) {}
-
-    std::string cluster() {
-        std::string yaml;
-        const int endpoints = 3 + below(17);
-        for (int i = 0; i < endpoints; ++i) {
-            yaml += endpoint(i);
-        }
-        for (int i = 0; i < 3; ++i) {
-            yaml += object("Tier", fmt::format("t{}", i), "", below(4) > 0, [&] {
-                return fmt::format(
-                    "order: {}, defaultAction: {}", below(5), one_of({"Deny", "Pass"}));
-            });
-            yaml += object("Profile", fmt::format("p{}", i), "", below(4) > 0, [&] {
-                return fmt::format(
-                    "labelsToApply: {{{}}}, ingress: {}, egress: {}", labels(), rules(2), rules(2));
-            });
-            yaml += object("Profile", "kns." + ns(i), "", true, [&] {
-                return fmt::format("labelsToApply: {{pcns.env: {}}}", value());
-            });
-            yaml += object("GlobalNetworkSet", fmt::format("g{}", i), labels(), true, [&] {
-                return fmt::format("nets: [{}, {}]", net(), net());
-            });
-            yaml += object("NetworkSet", fmt::format("s{}", i), labels(), true, [&] {
-                return fmt::format("nets: [{}]", net());
-            });
-        }
-        const int policies = 1 + below(10);
-        for (int i = 0; i < policies; ++i) {
-            const bool global = below(2) == 0;
-            yaml += object(
-                global ? "GlobalNetworkPolicy" : "NetworkPolicy",
-                fmt::format("n{}", i),
-                "",
-                true,
-                [&] { return policy(global); });
-        }
-        return yaml;
-    }
-
-    template <Family F>
-    acl::Packet<F> packet() {
-        const auto text = [&] {
-            return F::kVersion == 4 ? fmt::format("10.0.{}.{}", below(3), below(22))
-                                    : fmt::format("fd00::{}:{:x}", below(3), below(22));
-        };
-        const auto protocol = static_cast<std::uint8_t>(
-            std::vector{6, 6, 6, 17, 17, 132, F::kVersion == 4 ? 1 : 58, 1, 47}[index(9)]);
-        const auto number = [&] {
-            return static_cast<std::uint16_t>(
-                protocol == 1 || protocol == 58 ? below(3) : 80 + below(6));
-        };
-        auto made = policy::packet<F>(text(), text(), protocol, number(), number());
-        made.has_ports = made.has_ports && below(20) > 0;
-        return made;
-    }
-
-    int below(int limit) { return static_cast<int>(random_() % static_cast<unsigned>(limit)); }
-
-  private:
-    std::size_t index(int limit) { return static_cast<std::size_t>(below(limit)); }
-
-    std::string one_of(const std::vector<std::string>& choices) {
-        return choices[index(static_cast<int>(choices.size()))];
-    }
-
-    static std::string ns(int i) { return fmt::format("ns{}", i); }
-
-    template <typename Spec>
-    std::string object(
-        std::string_view kind,
-        const std::string& name,
-        const std::string& object_labels,
-        bool present,
-        Spec spec) {
-        return present ? fmt::format(
-                             "---\napiVersion: projectcalico.org/v3\nkind: {}\nmetadata: {{name: "
-                             "{}, namespace: {}, labels: {{{}}}}}\nspec: {{{}}}\n",
-                             kind,
-                             name,
-                             ns(below(3)),
-                             object_labels,
-                             spec())
-                       : std::string();
-    }
-
-    std::string value() { return one_of({"u", "v", "w"}); }
-
-    std::string labels() {
-        std::string text;
-        for (const auto* name : {"a", "b", "c"}) {
-            if (below(2) == 0) {
-                text += fmt::format("{}: {}, ", name, value());
-            }
-        }
-        return text;
-    }
-
-    std::string condition(const std::vector<std::string>& names) {
-        const std::string name = one_of(names);
-        switch (below(6)) {
-            case 0:
-                return fmt::format("has({})", name);
-            case 1:
-                return fmt::format("{} != '{}'", name, value());
-            case 2:
-                return fmt::format("{} in {{'{}', '{}'}}", name, value(), value());
-            case 3:
-                return fmt::format("{} not in {{'{}'}}", name, value());
-            case 4:
-                return one_of({"all()", fmt::format("!has({})", name)});
-            default:
-                return fmt::format("{} == '{}'", name, value());
-        }
-    }
-
-    std::string selector(const std::vector<std::string>& names = {"a", "b", "c"}) {
-        const std::string first = condition(names);
-        switch (below(4)) {
-            case 0:
-                return fmt::format("{} && {}", first, condition(names));
-            case 1:
-                return fmt::format("!({} || {})", first, condition(names));
-            default:
-                return first;
-        }
-    }
-
-    std::string net() {
-        return one_of(
-            {fmt::format("10.0.{}.0/24", below(3)),
-             fmt::format("10.0.{}.{}/31", below(3), below(20)),
-             fmt::format("'fd00::{}:0/112'", below(3)),
-             fmt::format("'fd00::{}:{:x}/127'", below(3), below(20)),
-             "0.0.0.0/0",
-             "'::/0'"});
-    }
-
-    std::string port() {
-        return one_of(
-            {fmt::format("{}", 80 + below(6)),
-             fmt::format("'{}:{}'", 80 + below(3), 83 + below(3)),
-             "web",
-             "db"});
-    }
-
-    std::string endpoint(int i) {
-        return object("WorkloadEndpoint", fmt::format("e{}", i), labels(), true, [&] {
-            std::string spec = fmt::format(
-                "orchestrator: k8s, node: {}, interfaceName: tap{}, ipNetworks: [10.0.{}.{}, "
-                "'fd00::{}:{:x}']",
-                one_of({"h1", "h2"}),
-                i,
-                below(3),
-                i + 1,
-                below(3),
-                i + 1);
-            spec += fmt::format(
-                ", profiles: [{}]",
-                one_of(
-                    {"", "p0", "p1, p2", "kns.ns1, p1", "projectcalico-default-allow", "kns.ns0"}));
-            spec += fmt::format(", serviceAccountName: {}", one_of({"''", "sa0", "sa1"}));
-            spec += fmt::format(
-                ", ports: [{{name: web, protocol: {}, port: {}}}, {{name: db, protocol: TCP, "
-                "port: {}}}]",
-                one_of({"TCP", "UDP"}),
-                80 + below(6),
-                80 + below(6));
-            return spec;
-        });
-    }
-
-    std::string entity(bool ports) {
-        std::string text;
-        const auto add = [&](int odds, const std::string& field) {
-            if (below(odds) == 0) {
-                text += (text.empty() ? "" : ", ") + field;
-            }
-        };
-        add(8, fmt::format("nets: [{}, {}]", net(), net()));
-        add(7, fmt::format("notNets: [{}]", net()));
-        add(6, fmt::format("selector: \"{}\"", selector()));
-        add(6, fmt::format("notSelector: \"{}\"", selector()));
-        add(7,
-            fmt::format(
-                "namespaceSelector: \"{}\"", one_of({"all()", "global()", selector({"env"})})));
-        add(9, fmt::format("serviceAccounts: {{names: [{}]}}", one_of({"sa0", "sa0, sa1"})));
-        if (ports) {
-            add(3, fmt::format("ports: [{}, {}]", port(), port()));
-            add(6, fmt::format("notPorts: [{}, {}]", port(), port()));
-        }
-        return text;
-    }
-
-    std::string rule() {
-        std::string text =
-            fmt::format("action: {}", one_of({"Allow", "Allow", "Allow", "Deny", "Pass", "Log"}));
-        bool ports = false;
-        switch (below(7)) {
-            case 0:
-            case 1:
-            case 2:
-                text += ", protocol: " + one_of({"TCP", "UDP", "SCTP", "6"});
-                ports = true;
-                break;
-            case 3:
-                text += ", protocol: ICMP" +
-                        one_of({"", ", icmp: {type: 1}", ", notICMP: {type: 1, code: 2}"});
-                break;
-            case 4:
-                text += ", protocol: ICMPv6" + one_of({"", ", icmp: {type: 1, code: 1}"});
-                break;
-            case 5:
-                text += one_of(
-                    {", notProtocol: TCP", ", ipVersion: 4", ", ipVersion: 6", ", protocol: 1"});
-                break;
-            default:
-                break;
-        }
-        return "{" + text +
-               fmt::format(", source: {{{}}}, destination: {{{}}}}}", entity(ports), entity(ports));
-    }
-
-    std::string rules(int most) {
-        std::string text;
-        for (int i = below(most + 1); i > 0; --i) {
-            text += (text.empty() ? "" : ", ") + rule();
-        }
-        return "[" + text + "]";
-    }
-
-    std::string policy(bool global) {
-        std::string text = fmt::format(
-            "tier: {}, selector: \"{}\", ingress: {}, egress: {}",
-            one_of({"default", "t0", "t1", "t2", "kube-admin"}),
-            one_of({"all()", "all()", selector()}),
-            rules(4),
-            rules(4));
-        if (below(2) == 0) {
-            text += fmt::format(", order: {}", below(4));
-        }
-        if (below(2) == 0) {
-            text += ", types: " + one_of({"[Ingress]", "[Egress]", "[Ingress, Egress]"});
-        }
-        if (below(6) == 0) {
-            text += fmt::format(", serviceAccountSelector: \"{}\"", one_of({"all()", "has(x)"}));
-        }
-        if (global && below(4) == 0) {
-            text += fmt::format(", namespaceSelector: \"{}\"", selector({"env"}));
-        }
-        return text;
-    }
-
-    std::mt19937 random_;
-};
 
 template <typename F>
 class RandomCluster : public testing::Test {
@@ -349,6 +92,75 @@ TYPED_TEST(RandomCluster, ProgramAndClassifierDecideAsTheReference) {
     // The generator must exercise both outcomes.
     EXPECT_GT(this->allowed_, this->judged_ / 10);
     EXPECT_LT(this->allowed_, this->judged_ * 9 / 10);
+}
+
+/// Rules of both directions of all policies and profiles, with the namespace that they mean.
+std::vector<std::pair<RuleMatch, std::string>> all_rules(const Graph& graph) {
+    std::vector<std::pair<RuleMatch, std::string>> all;
+    for (const auto& [key, object] : graph.all_resources()) {
+        for (const auto direction : {Direction::Ingress, Direction::Egress}) {
+            const std::vector<Rule>* rules = nullptr;
+            if (const auto* policy = std::get_if<Policy>(&object->spec)) {
+                rules = &policy->rules(direction);
+            } else if (const auto* profile = std::get_if<Profile>(&object->spec)) {
+                rules = &profile->rules(direction);
+            }
+            for (std::size_t i = 0; rules != nullptr && i < rules->size(); ++i) {
+                all.emplace_back((*rules)[i].match, key.ns);
+            }
+        }
+    }
+    return all;
+}
+
+std::vector<Labelled> all_labelled(const Graph& graph) {
+    std::vector<Labelled> all;
+    for (const auto& [key, object] : graph.all_resources()) {
+        if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&object->spec)) {
+            all.push_back({own_labels(*object), endpoint->networks, endpoint->ports});
+        } else if (const auto* set = std::get_if<NetworkSet>(&object->spec)) {
+            all.push_back({own_labels(*object), set->nets, {}});
+        }
+    }
+    return all;
+}
+
+TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
+    int covered = 0;
+    for (unsigned seed = 1; seed <= 80; ++seed) {
+        ClusterWriter writer(seed);
+        const Cluster cluster(writer.cluster());
+        const auto labelled = all_labelled(cluster.graph);
+        const auto rules = all_rules(cluster.graph);
+        std::vector<Sample> samples;
+        for (int i = 0; i < 60; ++i) {
+            const auto p = writer.packet<TypeParam>();
+            samples.push_back(
+                {p.source,
+                 p.destination,
+                 p.source_port,
+                 p.destination_port,
+                 p.protocol,
+                 p.icmp_type,
+                 p.icmp_code,
+                 p.has_ports});
+        }
+        for (const auto& [wide, wide_ns] : rules) {
+            for (const auto& [narrow, narrow_ns] : rules) {
+                if (!covers(lower(wide, wide_ns), lower(narrow, narrow_ns))) {
+                    continue;
+                }
+                ++covered;
+                for (const auto& sample : samples) {
+                    ASSERT_TRUE(
+                        !matches(narrow, sample, {labelled, narrow_ns}) ||
+                        matches(wide, sample, {labelled, wide_ns}))
+                        << "seed " << seed;
+                }
+            }
+        }
+    }
+    EXPECT_GT(covered, 1000);
 }
 
 }  // namespace
