@@ -9,6 +9,7 @@ namespace {
 
 constexpr unsigned kSlots = 3;
 constexpr unsigned kSmallest = 64;  // buckets
+constexpr unsigned kCached = 256;   // buckets that stay in the first cache: nothing to prefetch
 
 constexpr auto kRead = std::memory_order_acquire;
 constexpr auto kPublish = std::memory_order_release;
@@ -42,12 +43,11 @@ static_assert(sizeof(Bucket) == 64);
 struct HostHash::Table {
     explicit Table(std::size_t count) : mask(count - 1), buckets(count), use(count) {}
 
-    [[nodiscard]] const Bucket& home(Ip6 address) const noexcept {
-        return buckets[hash(address) & mask];
-    }
+    [[nodiscard]] std::size_t home(Ip6 address) const noexcept { return hash(address) & mask; }
 
-    [[nodiscard]] std::uint32_t search(Ip6 address) const noexcept {
-        for (std::size_t at = hash(address) & mask;; at = (at + 1) & mask) {
+    /// The value of `address`, whose home bucket is `at`.
+    [[nodiscard]] std::uint32_t search(Ip6 address, std::size_t at) const noexcept {
+        for (;; at = (at + 1) & mask) {
             const Bucket& bucket = buckets[at];
             for (unsigned slot = 0; slot < kSlots; ++slot) {
                 const std::uint32_t value = bucket.value[slot].load(kRead);
@@ -93,18 +93,27 @@ HostHash::HostHash(Reclaimer& reclaimer)
 HostHash::~HostHash() = default;
 
 std::uint32_t HostHash::lookup(Ip6 address) const noexcept {
-    return size() == 0 ? 0 : table_.load(kRead)->search(address);
+    const Table& table = *table_.load(kRead);
+    return table.search(address, table.home(address));
 }
 
 void HostHash::lookup_bulk(
     const Ip6* addresses, std::uint32_t* values, unsigned count) const noexcept {
     assert(count <= kBulk);
     const Table& table = *table_.load(kRead);
+    if (table.mask < kCached) {
+        for (unsigned i = 0; i < count; ++i) {
+            values[i] = table.search(addresses[i], table.home(addresses[i]));
+        }
+        return;
+    }
+    std::array<std::size_t, kBulk> homes;
     for (unsigned i = 0; i < count; ++i) {
-        __builtin_prefetch(&table.home(addresses[i]));
+        homes[i] = table.home(addresses[i]);
+        __builtin_prefetch(&table.buckets[homes[i]]);
     }
     for (unsigned i = 0; i < count; ++i) {
-        values[i] = table.search(addresses[i]);
+        values[i] = table.search(addresses[i], homes[i]);
     }
 }
 

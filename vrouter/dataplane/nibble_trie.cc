@@ -29,18 +29,25 @@ constexpr auto kOwn = std::memory_order_relaxed;
 }  // namespace
 
 struct NibbleTrie::Link {
-    static constexpr std::uint32_t kNode = std::uint32_t{1} << 31U;
+    static constexpr std::uint32_t kLink = std::uint32_t{1} << 31U;
     static constexpr std::uint32_t kSkip = std::uint32_t{1} << 30U;
 
     std::uint32_t word;
 
-    [[nodiscard]] bool is_node() const noexcept { return (word & kNode) != 0; }
+    [[nodiscard]] static Link to_leaf(std::uint32_t index) noexcept { return {kLink | index}; }
+
+    [[nodiscard]] bool is_answer() const noexcept { return (word & kLink) == 0; }
+
+    // Nodes begin below the root, so that their offset is never 0.
+    [[nodiscard]] bool is_leaf() const noexcept { return !is_answer() && offset() == 0; }
+
+    [[nodiscard]] bool is_node() const noexcept { return !is_answer() && offset() != 0; }
 
     [[nodiscard]] bool skips() const noexcept { return (word & kSkip) != 0; }
 
     [[nodiscard]] unsigned offset() const noexcept { return word >> 25U & 0x1fU; }
 
-    [[nodiscard]] std::uint32_t node() const noexcept { return word & (kMaxNodes - 1); }
+    [[nodiscard]] std::uint32_t index() const noexcept { return word & (kMaxNodes - 1); }
 
     /// Which slot of the node `address` takes.
     [[nodiscard]] unsigned way(Ip6 address) const noexcept {
@@ -70,7 +77,10 @@ struct NibbleTrie::Path {
 };
 
 NibbleTrie::NibbleTrie(Reclaimer& reclaimer)
-    : root_slots_(kRootSlots), root_depth_(kRootSlots), nodes_(reclaimer, kMaxNodes) {
+    : root_slots_(kRootSlots),
+      root_depth_(kRootSlots),
+      nodes_(reclaimer, kMaxNodes),
+      leaves_(reclaimer, kMaxNodes) {
     root_slots_.open(kRootSlots);
     root_depth_.open(kRootSlots);
 }
@@ -78,12 +88,15 @@ NibbleTrie::NibbleTrie(Reclaimer& reclaimer)
 std::uint32_t NibbleTrie::lookup(Ip6 address) const noexcept {
     Link link{root_slots_[address.high() >> (64 - kRootBits)].load(kRead)};
     while (link.is_node()) {
-        const Node& node = nodes_[link.node()];
+        const Node& node = nodes_[link.index()];
         if (link.skips() && common_bits(address, node.key) < node.offset) {
             link.word = node.fallback.load(kRead);
             break;
         }
         link.word = node.slots[link.way(address)].load(kRead);
+    }
+    if (link.is_leaf()) {
+        link.word = leaves_[link.index()].answer(address).load(kRead);
     }
     return link.word != 0 ? link.word : default_.load(kRead);
 }
@@ -95,22 +108,30 @@ void NibbleTrie::lookup_bulk(
     unsigned count) const noexcept {
     assert(count <= kBulk);
     const Node* nodes = nodes_.data();
+    const Leaf* leaves = leaves_.data();
     const std::uint32_t fallback = default_.load(kRead);
     std::array<std::uint8_t, kBulk> open;
+    std::array<std::uint8_t, kBulk> last;
     unsigned opened = 0;
+    unsigned lasting = 0;
     // All addresses take a step before any takes the next: their misses overlap.
     const auto settle = [&](std::uint8_t i, Link link) {
-        if (link.is_node()) {
-            const Node& node = nodes[link.node()];
-            __builtin_prefetch(&node.slots);
-            if (link.skips()) {
-                __builtin_prefetch(&node.key);
-            }
-            values[i] = link.word;
-            open[opened++] = i;
-        } else {
+        if (link.is_answer()) {
             values[i] = link.word != 0 ? link.word : fallback;
+            return;
         }
+        values[i] = link.word;
+        if (link.is_leaf()) {
+            __builtin_prefetch(&leaves[link.index()]);
+            last[lasting++] = i;
+            return;
+        }
+        const Node& node = nodes[link.index()];
+        __builtin_prefetch(&node.slots);
+        if (link.skips()) {
+            __builtin_prefetch(&node.key);
+        }
+        open[opened++] = i;
     };
     for (unsigned n = 0; n < count; ++n) {
         const auto slot = addresses[pending[n]].high() >> (64 - kRootBits);
@@ -121,11 +142,17 @@ void NibbleTrie::lookup_bulk(
         for (unsigned n = 0; n < round; ++n) {
             const std::uint8_t i = open[n];
             const Link link{values[i]};
-            const Node& node = nodes[link.node()];
+            const Node& node = nodes[link.index()];
             const bool differs = link.skips() && common_bits(addresses[i], node.key) < node.offset;
             const Slot& next = differs ? node.fallback : node.slots[link.way(addresses[i])];
             settle(i, Link{next.load(kRead)});
         }
+    }
+    for (unsigned n = 0; n < lasting; ++n) {
+        const std::uint8_t i = last[n];
+        const Leaf& leaf = leaves[Link{values[i]}.index()];
+        const std::uint32_t value = leaf.answer(addresses[i]).load(kRead);
+        values[i] = value != 0 ? value : fallback;
     }
 }
 
@@ -145,7 +172,7 @@ NibbleTrie::Row NibbleTrie::row(std::uint32_t node) noexcept {
 /// The word for a slot of `above` that leads to `node`.
 std::uint32_t NibbleTrie::link(std::uint32_t node, const Row& above) noexcept {
     const unsigned offset = nodes_[node].offset;
-    return Link::kNode | (offset != above.end() ? Link::kSkip : 0) | offset / 4 << 25U | node;
+    return Link::kLink | (offset != above.end() ? Link::kSkip : 0) | offset / 4 << 25U | node;
 }
 
 /// A node, not yet linked, all of whose slots hold `value`.
@@ -161,6 +188,41 @@ std::uint32_t NibbleTrie::make(Ip6 address, unsigned offset, std::uint32_t value
         slot.store(value, kOwn);
     }
     node.depth.fill(static_cast<std::uint8_t>(depth));
+    return index;
+}
+
+/// A leaf, not yet linked.
+std::uint32_t NibbleTrie::make_leaf(
+    const Prefix<V6>& prefix, std::uint32_t value, std::uint32_t fallback) {
+    const std::uint32_t index = leaves_.take();
+    Leaf& leaf = leaves_[index];
+    leaf.key = prefix.address();
+    leaf.length = static_cast<std::uint8_t>(prefix.length());
+    leaf.value.store(value, kOwn);
+    leaf.fallback.store(fallback, kOwn);
+    return index;
+}
+
+/// A node, not yet linked, that says what `leaf` says, and in or below which there is room for `beside`.
+/// `depth`: length of the prefix that gave the leaf's fallback.
+std::uint32_t NibbleTrie::unfold(const Leaf& leaf, const Prefix<V6>& beside, unsigned depth) {
+    const auto prefix = *Prefix<V6>::make(leaf.key, leaf.length);
+    const unsigned end = end_offset(leaf.length);
+    const unsigned shared = common_bits(leaf.key, beside.address()) / 4 * 4;
+    const unsigned fork = std::min({shared, end, end_offset(beside.length())});
+    const std::uint32_t value = leaf.value.load(kOwn);
+    const std::uint32_t fallback = leaf.fallback.load(kOwn);
+    const std::uint32_t index = make(leaf.key, fork, fallback, depth);
+    Node& node = nodes_[index];
+    if (fork == end) {
+        node.prefixes = 1;
+        paint_prefix(row(index), prefix, Paint{value, prefix.length(), 0, prefix.length()});
+    } else {
+        // A copy, for the reason that insert() gives for nodes.
+        const Link child = Link::to_leaf(make_leaf(prefix, value, fallback));
+        node.children = 1;
+        node.slots[row(index).index(leaf.key)].store(child.word, kOwn);
+    }
     return index;
 }
 
@@ -206,8 +268,10 @@ void NibbleTrie::paint_slots(
         row.depth[i] = static_cast<std::uint8_t>(paint.depth);
         const Link link{row.slots[i].load(kOwn)};
         if (link.is_node()) {
-            nodes_[link.node()].fallback.store(paint.value, kPublish);
-            paint_slots(this->row(link.node()), 0, kWays, paint);
+            nodes_[link.index()].fallback.store(paint.value, kPublish);
+            paint_slots(this->row(link.index()), 0, kWays, paint);
+        } else if (link.is_leaf()) {
+            leaves_[link.index()].fallback.store(paint.value, kPublish);
         } else {
             row.slots[i].store(paint.value, kPublish);
         }
@@ -227,7 +291,8 @@ void NibbleTrie::set(const Prefix<V6>& prefix, std::uint32_t value, bool added) 
     }
 }
 
-/// For prefixes that end below the root: finds or makes the node where `prefix` ends, and paints there.
+/// For prefixes that end below the root: finds the leaf of `prefix` or the node where it ends, makes what
+/// is missing.
 void NibbleTrie::insert(const Prefix<V6>& prefix, const Paint& paint, bool added) {
     const Ip6 address = prefix.address();
     const unsigned wanted = end_offset(prefix.length());
@@ -237,17 +302,25 @@ void NibbleTrie::insert(const Prefix<V6>& prefix, const Paint& paint, bool added
         const unsigned at = above.index(address);
         Slot& slot = above.slots[at];
         const Link found{slot.load(kOwn)};
-        if (!found.is_node()) {
-            const std::uint32_t added_node = make(address, wanted, found.word, above.depth[at]);
-            nodes_[added_node].prefixes = 1;
-            paint_prefix(row(added_node), prefix, paint);
-            slot.store(link(added_node, above), kPublish);
+        if (found.is_answer()) {
+            const std::uint32_t leaf = make_leaf(prefix, paint.value, found.word);
+            slot.store(Link::to_leaf(leaf).word, kPublish);
             if (parent != nullptr) {
                 ++parent->children;
             }
             return;
         }
-        Node& node = nodes_[found.node()];
+        if (found.is_leaf()) {
+            Leaf& leaf = leaves_[found.index()];
+            if (leaf.key == address && leaf.length == prefix.length()) {
+                leaf.value.store(paint.value, kPublish);
+                return;
+            }
+            slot.store(link(unfold(leaf, prefix, above.depth[at]), above), kPublish);
+            leaves_.retire(found.index());
+            continue;
+        }
+        Node& node = nodes_[found.index()];
         const unsigned shared = common_bits(address, node.key) / 4 * 4;
         const unsigned fork = std::min({shared, wanted, unsigned{node.offset}});
         if (fork < node.offset) {
@@ -256,18 +329,18 @@ void NibbleTrie::insert(const Prefix<V6>& prefix, const Paint& paint, bool added
             // not see what is painted there from now on: the child goes on as a copy.
             const std::uint32_t between =
                 make(address, fork, node.fallback.load(kOwn), above.depth[at]);
-            adopt(between, copy(found.node()));
+            adopt(between, copy(found.index()));
             slot.store(link(between, above), kPublish);
-            nodes_.retire(found.node());
+            nodes_.retire(found.index());
             continue;
         }
         if (fork == wanted) {
             node.prefixes = static_cast<std::uint8_t>(node.prefixes + (added ? 1 : 0));
-            paint_prefix(row(found.node()), prefix, paint);
+            paint_prefix(row(found.index()), prefix, paint);
             return;
         }
         parent = &node;
-        above = row(found.node());
+        above = row(found.index());
     }
 }
 
@@ -290,10 +363,19 @@ void NibbleTrie::clear(
     Row above = root();
     do {
         Slot& slot = above.slots[above.index(prefix.address())];
-        const std::uint32_t node = Link{slot.load(kOwn)}.node();
+        const Link found{slot.load(kOwn)};
+        if (found.is_leaf()) {
+            slot.store(leaves_[found.index()].fallback.load(kOwn), kPublish);
+            leaves_.retire(found.index());
+            if (path.length != 0) {
+                --nodes_[path.nodes[path.length - 1]].children;
+                prune(path);
+            }
+            return;
+        }
         path.slots[path.length] = &slot;
-        path.nodes[path.length++] = node;
-        above = row(node);
+        path.nodes[path.length++] = found.index();
+        above = row(found.index());
     } while (above.offset < end_offset(length));
     --nodes_[path.nodes[path.length - 1]].prefixes;
     paint_prefix(above, prefix, paint);
@@ -310,10 +392,11 @@ void NibbleTrie::prune(const Path& path) {
         }
         if (node.children == 1) {
             const auto only = std::find_if(node.slots.begin(), node.slots.end(), [](const Slot& s) {
-                return Link{s.load(kOwn)}.is_node();
+                return !Link{s.load(kOwn)}.is_answer();
             });
-            // The child now hangs further up, behind a skip.
-            path.slots[i]->store(only->load(kOwn) | Link::kSkip, kPublish);
+            // The child now hangs further up, a node behind a skip.
+            const Link child{only->load(kOwn)};
+            path.slots[i]->store(child.is_leaf() ? child.word : child.word | Link::kSkip, kPublish);
             nodes_.retire(index);
             return;
         }

@@ -1,13 +1,15 @@
 // NibbleTrie: the workers' table of IPv6 prefixes shorter than /128.
 //
 // The first 16 bits index a table; below it, nodes of 16 slots decide four bits each and skip runs of
-// bits that all their prefixes share.  Slots hold the value of the longest match themselves (leaf
-// pushing), so a lookup remembers nothing on its way and reads one cache line per node; only behind a
-// skip the node's second line is compared.  About 150 bytes per prefix.
+// bits that all their prefixes share; a prefix that stands alone below a slot is a leaf of half a cache
+// line.  Slots hold the value of the longest match themselves (leaf pushing), so a lookup remembers
+// nothing on its way and reads one cache line per node; only behind a skip the node's second line is
+// compared.  About 32 bytes per prefix where prefixes are far apart, 150 where they are dense.
 //
 // Changes are made in place, slot by slot; new nodes are complete before they are linked, unlinked
-// ones rest with the Reclaimer.  A reader sees each slot's old or new value.  What a node's slots and
-// fallback answer for never shrinks while it is linked: readers on their way may rely on it.
+// ones rest with the Reclaimer.  A reader sees each slot's old or new value.  What the slots and the
+// fallback of a node (or leaf) answer for never shrinks while it is linked: readers on their way may
+// rely on it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -63,7 +65,21 @@ class NibbleTrie {
 
     static_assert(sizeof(Node) == 128);
 
-    /// A slot that leads to a node: flag, skip flag, offset / 4, index.
+    /// One prefix and nothing else below a slot.
+    struct alignas(32) Leaf {
+        Ip6 key;
+        Slot value;           ///< answer for addresses inside the prefix
+        Slot fallback;        ///< answer for all others
+        std::uint8_t length;  ///< of the prefix
+
+        [[nodiscard]] const Slot& answer(Ip6 address) const noexcept {
+            return common_bits(address, key) >= length ? value : fallback;
+        }
+    };
+
+    static_assert(sizeof(Leaf) == 32);
+
+    /// A slot that leads to a node or a leaf: flag, skip flag, offset / 4 (0: a leaf), index.
     struct Link;
     struct Paint;
     struct Path;
@@ -85,7 +101,10 @@ class NibbleTrie {
     [[nodiscard]] std::uint32_t link(std::uint32_t node, const Row& above) noexcept;
     [[nodiscard]] std::uint32_t make(
         Ip6 address, unsigned offset, std::uint32_t value, unsigned depth);
+    [[nodiscard]] std::uint32_t make_leaf(
+        const Prefix<V6>& prefix, std::uint32_t value, std::uint32_t fallback);
     [[nodiscard]] std::uint32_t copy(std::uint32_t from);
+    [[nodiscard]] std::uint32_t unfold(const Leaf& leaf, const Prefix<V6>& beside, unsigned depth);
     void adopt(std::uint32_t parent, std::uint32_t child) noexcept;
     void paint_prefix(const Row& row, const Prefix<V6>& prefix, const Paint& paint) noexcept;
     void paint_slots(const Row& row, unsigned first, unsigned end, const Paint& paint) noexcept;
@@ -95,6 +114,7 @@ class NibbleTrie {
     ReservedArray<Slot> root_slots_;
     ReservedArray<std::uint8_t> root_depth_;
     SlotPool<Node> nodes_;
+    SlotPool<Leaf> leaves_;
     Slot default_{0};
 };
 
