@@ -106,7 +106,7 @@ Result<PortId> Machine::add_port(PortRecord record) {
     entry.mtu = record.mtu;
     entry.endpoint.reset();
     baselines_[id->value()] = raw_totals(*id);
-    routes_.next_hops().set_port(*id, {record.mac, record.mtu});
+    routes_.next_hops().set_port(*id, {record.mac, record.mtu, record.kind});
     records_[id->value()] = std::move(record);
     assign_queues();
     dirty_ = true;

@@ -21,9 +21,16 @@ IpFamily family_of(const IpAddr& address) {
     return address.index() == 0 ? IpFamily::Ip4 : IpFamily::Ip6;
 }
 
+NextHop towards(PortId port, const NextHops::Link& link) {
+    return {
+        .port = port,
+        .mtu = link.mtu,
+        .workload = link.kind == PortKind::Workload ? port : PortId{}};
+}
+
 bool same(const NextHop& a, const NextHop& b) {
     return a.link == b.link && a.port == b.port && a.mtu == b.mtu && a.kind == b.kind &&
-           a.group == b.group;
+           a.group == b.group && a.workload == b.workload;
 }
 
 }  // namespace
@@ -222,9 +229,11 @@ void NextHops::refresh(NextHopId id) {
 
         NextHop operator()(const Connected& c) const {
             const auto port = self.ports_.find(c.port);
-            NextHop hop{.port = c.port};
-            hop.kind = port == self.ports_.end() ? NextHopKind::None : NextHopKind::Glean;
-            hop.mtu = port == self.ports_.end() ? hop.mtu : port->second.mtu;
+            if (port == self.ports_.end()) {
+                return NextHop{.port = c.port};
+            }
+            NextHop hop = towards(c.port, port->second);
+            hop.kind = NextHopKind::Glean;
             return hop;
         }
 
@@ -285,7 +294,8 @@ NextHop NextHops::station_entry(const Adjacency& neighbor) const {
     if (port == ports_.end()) {
         return NextHop{};
     }
-    NextHop hop{.port = neighbor.port, .mtu = port->second.mtu, .kind = NextHopKind::Unresolved};
+    NextHop hop = towards(neighbor.port, port->second);
+    hop.kind = NextHopKind::Unresolved;
     if (const auto known = resolved_.find(neighbor); known != resolved_.end()) {
         hop.kind = NextHopKind::Forward;
         write_link(hop, known->second, port->second.mac, family_of(neighbor.address));

@@ -74,6 +74,7 @@ class NextHops {
     struct Link {
         Mac mac;
         std::uint16_t mtu = 1500;
+        PortKind kind = PortKind::Fabric;
     };
 
     /// Finds the station that a gateway is: by the routes.  Nothing: unreachable now.

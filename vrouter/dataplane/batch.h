@@ -38,6 +38,7 @@ struct Batch {
     alignas(64) std::array<std::uint32_t, kMaxBatch> next_hop;  ///< NextHopId after ECMP
     std::array<const NextHop*, kMaxBatch> hop;
     std::array<FlowKey<F>, kMaxBatch> quoted;  ///< ICMP errors: the packet that they are about
+    PacketMask link_local = 0;                 ///< source or destination is
     PacketMask fresh = 0;                      ///< belong to no known flow: policy must judge them
     PacketMask remember = 0;  ///< fresh, and to be entered into the flow table if allowed
 };

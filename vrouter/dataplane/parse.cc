@@ -84,6 +84,8 @@ void parse_other(
     batch.source[i] = parsed.source;
     batch.destination[i] = parsed.destination;
     batch.facts[i] = parsed.facts;
+    const bool link_local = parsed.source.is_link_local() || parsed.destination.is_link_local();
+    batch.link_local |= PacketMask{link_local} << i;
     if (parsed.facts.icmp_error) {
         batch.quoted[i] = parsed.quoted;
     }
@@ -98,6 +100,7 @@ void parse_other(
 template <Family F>
 void parse(Batch<F>& batch, Worker& worker) noexcept {
     batch.live = first_packets(batch.count);
+    batch.link_local = 0;
     for (unsigned i = 0; i < batch.count; ++i) {
         rte_mbuf* packet = batch.packets[i];
         const std::size_t have = rte_pktmbuf_data_len(packet) - sizeof(EthernetHeader);

@@ -73,13 +73,24 @@ template <Family F>
     return checksum(Bytes{header, size}) == 0;
 }
 
+/// An address that nothing need be asked about: unicast, and neither loopback nor link-local.  What is
+/// not plain may still be right.
+[[nodiscard]] constexpr bool is_plain(Ip4 address) noexcept {
+    const std::uint32_t net = address.value() >> 24U;
+    // 1..223: the unsigned difference folds both bounds into one comparison.
+    return (net - 1 < 223) & (net != 127) & !address.is_link_local();
+}
+
+[[nodiscard]] constexpr bool is_plain(Ip6 address) noexcept {
+    // fe00::/7 holds link-local and multicast, ::/64 loopback and the unspecified address.
+    return (address.high() >> 57U != 0x7f) & (address.high() != 0);
+}
+
 /// Is the source one that a packet may come from, and the destination one that can be routed?
 /// RFC 1812 5.3.7.  0.0.0.0/8 and 240.0.0.0/4 cannot be routed either.
 [[nodiscard]] inline DropReason check_addresses(Ip4 source, Ip4 destination) noexcept {
-    const std::uint32_t from = source.value() >> 24U;
-    const std::uint32_t to = destination.value() >> 24U;
-    // 1..223 but not 127 passes; the unsigned difference folds both bounds into one comparison.
-    if (from - 1 < 223 && from != 127 && to - 1 < 223 && to != 127) [[likely]] {
+    const auto routable = [](Ip4 address) { return is_plain(address) || address.is_link_local(); };
+    if (routable(source) && routable(destination)) [[likely]] {
         return DropReason::None;
     }
     return destination.is_multicast() || destination.is_broadcast() ? DropReason::Multicast
@@ -98,7 +109,7 @@ template <Family F>
 }
 
 /// Parses the packet that nearly all packets are: TCP or UDP, whole, right, without options or extension
-/// headers.  False: not one of those, parse_ip() tells what it is.  Says the same as parse_ip().
+/// headers, between plain addresses.  False: not one of those, parse_ip() tells what it is.  Says the same as parse_ip().
 template <Family F>
 [[nodiscard]] inline bool parse_common(
     Bytes bytes,
@@ -134,7 +145,7 @@ template <Family F>
     }
     const auto from = F::Addr::load(header + (kIp4 ? 12 : 8));
     const auto to = F::Addr::load(header + (kIp4 ? 16 : 24));
-    if (check_addresses(from, to) != DropReason::None) {
+    if (!is_plain(from) || !is_plain(to)) {
         return false;
     }
     source = from;

@@ -33,15 +33,12 @@ FlowState first_state(const PacketFacts& facts) noexcept {
 template <Family F>
 void remember(Batch<F>& batch, Worker& worker) noexcept {
     const Tables& tables = worker.tables();
-    const auto workload_or_outside = [&](PortId port) {
-        return tables.ports[port.value()].kind == PortKind::Workload ? port : PortId{};
-    };
-    const PortId from = workload_or_outside(batch.in);
+    const PortId from = batch.in_port->kind == PortKind::Workload ? batch.in : PortId{};
     const PacketMask mask = batch.live & batch.fresh & batch.remember;
     for_each(mask, batch.count, [&](unsigned i) {
         const FlowStart start{
             .from = from,
-            .to = workload_or_outside(batch.hop[i]->port),
+            .to = batch.hop[i]->workload,
             .state = first_state(batch.facts[i]),
             .from_host = batch.in_port->kind == PortKind::Host,
             .generation = tables.policy_generation};

@@ -25,6 +25,19 @@ std::uint32_t flow_hash(const Batch<F>& batch, unsigned i) noexcept {
     return static_cast<std::uint32_t>((hash * 0x9e3779b97f4a7c15U) >> 32U);
 }
 
+template <Family F>
+void drop_transit_of_link_local(Batch<F>& batch, Worker& worker) noexcept {
+    if (batch.in_port->kind == PortKind::Host) {
+        return;
+    }
+    const Tables& tables = worker.tables();
+    for_each(batch.link_local & batch.live, batch.count, [&](unsigned i) {
+        if (tables.next_hops[batch.next_hop[i]].kind != NextHopKind::Local) {
+            drop(batch, i, DropReason::MartianAddress, worker);
+        }
+    });
+}
+
 }  // namespace
 
 template <Family F>
@@ -35,6 +48,9 @@ void route(Batch<F>& batch, Worker& worker) noexcept {
     const Tables& tables = worker.tables();
     worker.shared().routes<F>().lookup_bulk(
         batch.destination.data(), batch.next_hop.data(), batch.count);
+    if (batch.link_local != 0) [[unlikely]] {
+        drop_transit_of_link_local(batch, worker);
+    }
     for_each(batch.live, batch.count, [&](unsigned i) {
         const NextHop* hop = &tables.next_hops[batch.next_hop[i]];
         if (hop->kind == NextHopKind::Group) {
@@ -43,12 +59,7 @@ void route(Batch<F>& batch, Worker& worker) noexcept {
             hop = &tables.next_hops[batch.next_hop[i]];
         }
         batch.hop[i] = hop;
-        const bool link_local =
-            batch.source[i].is_link_local() || batch.destination[i].is_link_local();
-        if (link_local && hop->kind != NextHopKind::Local && batch.in_port->kind != PortKind::Host)
-            [[unlikely]] {
-            drop(batch, i, DropReason::MartianAddress, worker);
-        } else if (hop->kind == NextHopKind::None) [[unlikely]] {
+        if (hop->kind == NextHopKind::None) [[unlikely]] {
             punt(batch, i, Punt::NoRoute, worker);
         } else if (hop->kind == NextHopKind::Discard) [[unlikely]] {
             drop(batch, i, DropReason::Discarded, worker);

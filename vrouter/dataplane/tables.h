@@ -86,6 +86,7 @@ struct alignas(32) NextHop {
     std::uint16_t mtu = 1500;
     NextHopKind kind = NextHopKind::None;
     std::uint32_t group = 0;  ///< Group: index into Tables::groups
+    PortId workload;          ///< the port, if it is a workload's; PortId{}: outside, or the host
 };
 
 static_assert(sizeof(NextHop) == 32);

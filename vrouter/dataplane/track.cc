@@ -112,7 +112,7 @@ Fit fit(
         return Fit::Foreign;
     }
     const std::uint32_t back = worker.shared().routes<F>().lookup(batch.source[i]);
-    const bool sender_moved = sender != in && side(tables, tables.next_hops[back].port) == in;
+    const bool sender_moved = sender != in && tables.next_hops[back].workload == in;
     return receiver != out || sender_moved ? Fit::Moved : Fit::Foreign;
 }
 
@@ -147,7 +147,7 @@ void on_hit(
 template <Family F>
 bool is_workload_address(typename F::Addr address, Worker& worker) noexcept {
     const std::uint32_t back = worker.shared().routes<F>().lookup(address);
-    return side(worker.tables(), worker.tables().next_hops[back].port) != PortId{};
+    return worker.tables().next_hops[back].workload != PortId{};
 }
 
 template <Family F>
@@ -175,7 +175,6 @@ void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
 
 template <Family F>
 void track_packets(Batch<F>& batch, PacketMask tracked, Worker& worker) noexcept {
-    const Tables& tables = worker.tables();
     std::array<FlowKey<F>, kMaxBatch> keys;
     std::array<FlowHit<F>, kMaxBatch> hits;
     std::array<std::uint8_t, kMaxBatch> index;
@@ -199,7 +198,7 @@ void track_packets(Batch<F>& batch, PacketMask tracked, Worker& worker) noexcept
             hit.entry->state.store(FlowState::Dead, std::memory_order_relaxed);
             on_miss(batch, i, worker);
         } else {
-            on_hit(batch, i, hit, side(tables, batch.hop[i]->port), worker);
+            on_hit(batch, i, hit, batch.hop[i]->workload, worker);
         }
     }
 }
@@ -208,14 +207,11 @@ void track_packets(Batch<F>& batch, PacketMask tracked, Worker& worker) noexcept
 
 template <Family F>
 void track(Batch<F>& batch, Worker& worker) noexcept {
-    const Tables& tables = worker.tables();
     PacketMask tracked = batch.live;
     if (batch.in_port->kind != PortKind::Workload) {
         tracked = 0;
         for_each(batch.live, batch.count, [&](unsigned i) {
-            const bool policed =
-                tables.ports[batch.hop[i]->port.value()].kind == PortKind::Workload;
-            tracked |= PacketMask{policed} << i;
+            tracked |= PacketMask{batch.hop[i]->workload != PortId{}} << i;
         });
     }
     if (tracked != 0) {
