@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/label_index.h"
 
+#include <algorithm>
+
 namespace vr::policy {
 
 namespace {
@@ -25,6 +27,12 @@ void collect(const Map& map, const K& key, Set& into) {
     if (const auto found = map.find(key); found != map.end()) {
         into.insert(found->second.begin(), found->second.end());
     }
+}
+
+template <typename Map, typename K>
+std::size_t count_at(const Map& map, const K& key) {
+    const auto found = map.find(key);
+    return found == map.end() ? 0 : found->second.size();
 }
 
 }  // namespace
@@ -59,10 +67,14 @@ std::vector<MatchChange> LabelIndex::remove_item(ItemId id) {
 }
 
 std::vector<MatchChange> LabelIndex::set_selector(SelectorId id, const Selector& selector) {
-    Entry& entry = selectors_[id];
-    index_selector(id, entry.selector, false);
+    const auto [known, fresh] = selectors_.try_emplace(id);
+    Entry& entry = known->second;
+    if (!fresh) {
+        index_selector(id, entry, false);
+    }
     entry.selector = selector;
-    index_selector(id, selector, true);
+    entry.place = choose_place(selector);
+    index_selector(id, entry, true);
     std::set<ItemId> to_judge = candidates(selector);
     to_judge.insert(entry.matched.begin(), entry.matched.end());
     std::vector<MatchChange> changes;
@@ -80,7 +92,7 @@ void LabelIndex::remove_selector(SelectorId id) {
     for (const auto item : found->second.matched) {
         items_.at(item).matched.erase(id);
     }
-    index_selector(id, found->second.selector, false);
+    index_selector(id, found->second, false);
     selectors_.erase(found);
 }
 
@@ -123,47 +135,86 @@ std::set<SelectorId> LabelIndex::candidates(const Item& item) const {
 
 std::set<ItemId> LabelIndex::candidates(const Selector& selector) const {
     std::set<ItemId> found;
-    const auto restriction = selector.restriction();
-    if (!restriction) {
+    const auto restrictions = selector.restrictions();
+    if (restrictions.empty()) {
         for (const auto& [id, item] : items_) {
             found.insert(id);
         }
         return found;
     }
-    const auto label = items_by_label_.find(restriction->label);
+    const auto rarest = std::ranges::min_element(
+        restrictions, {}, [this](const auto& restriction) { return holders(restriction); });
+    const auto label = items_by_label_.find(rarest->label);
     if (label == items_by_label_.end()) {
         return found;
     }
-    for (const auto& value : restriction->values) {
-        collect(label->second, value, found);
+    const auto& by_value = label->second.by_value;
+    for (const auto& value : rarest->values) {
+        collect(by_value, value, found);
     }
-    if (restriction->values.empty()) {
-        for (const auto& [value, items] : label->second) {
+    if (rarest->values.empty()) {
+        for (const auto& [value, items] : by_value) {
             found.insert(items.begin(), items.end());
         }
     }
     return found;
 }
 
+std::size_t LabelIndex::holders(const Selector::Restriction& restriction) const {
+    const auto label = items_by_label_.find(restriction.label);
+    if (label == items_by_label_.end()) {
+        return 0;
+    }
+    if (restriction.values.empty()) {
+        return label->second.count;
+    }
+    std::size_t count = 0;
+    for (const auto& value : restriction.values) {
+        count += count_at(label->second.by_value, value);
+    }
+    return count;
+}
+
+std::size_t LabelIndex::neighbours(const Selector::Restriction& restriction) const {
+    if (restriction.values.empty()) {
+        return count_at(selectors_by_label_, restriction.label);
+    }
+    std::size_t most = 0;
+    for (const auto& value : restriction.values) {
+        most = std::max(most, count_at(selectors_by_value_, LabelValue{restriction.label, value}));
+    }
+    return most;
+}
+
+std::optional<Selector::Restriction> LabelIndex::choose_place(const Selector& selector) const {
+    const auto restrictions = selector.restrictions();
+    // Values first: items that have the label with another one need not look there.
+    const auto best = std::ranges::min_element(restrictions, {}, [this](const auto& r) {
+        return std::pair(r.values.empty(), neighbours(r));
+    });
+    return best == restrictions.end() ? std::nullopt : std::optional(*best);
+}
+
 void LabelIndex::index_item(ItemId id, const Labels& labels) {
     for (const auto& [name, value] : labels) {
-        items_by_label_[name][value].insert(id);
+        Holders& label = items_by_label_[name];
+        label.by_value[value].insert(id);
+        ++label.count;
     }
 }
 
 void LabelIndex::unindex_item(ItemId id, const Labels& labels) {
     for (const auto& [name, value] : labels) {
         const auto label = items_by_label_.find(name);
-        enter(label->second, value, id, false);
-        if (label->second.empty()) {
+        enter(label->second.by_value, value, id, false);
+        if (--label->second.count == 0) {
             items_by_label_.erase(label);
         }
     }
 }
 
-void LabelIndex::index_selector(SelectorId id, const Selector& selector, bool present) {
-    const auto restriction = selector.restriction();
-    if (!restriction) {
+void LabelIndex::index_selector(SelectorId id, const Entry& entry, bool present) {
+    if (!entry.place) {
         if (present) {
             unrestricted_.insert(id);
         } else {
@@ -171,11 +222,12 @@ void LabelIndex::index_selector(SelectorId id, const Selector& selector, bool pr
         }
         return;
     }
-    if (restriction->values.empty()) {
-        enter(selectors_by_label_, restriction->label, id, present);
+    const auto& [label, values] = *entry.place;
+    if (values.empty()) {
+        enter(selectors_by_label_, label, id, present);
     }
-    for (const auto& value : restriction->values) {
-        enter(selectors_by_value_, LabelValue{restriction->label, value}, id, present);
+    for (const auto& value : values) {
+        enter(selectors_by_value_, LabelValue{label, value}, id, present);
     }
 }
 

@@ -1,11 +1,15 @@
 // LabelIndex: which items (endpoints, network sets) match which selectors, kept up to date.
 //
 // A change of one item evaluates the selectors that can match its labels; a new selector evaluates the
-// items that have the label it asks for.  Changes are returned, never called back.
+// items that have a label it asks for: of the labels that it asks for together, the one that fewest have,
+// so that "all of this namespace with that role" looks at the few with the role.  Changes are returned,
+// never called back.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -54,7 +58,15 @@ class LabelIndex {
 
     struct Entry {
         Selector selector;
+        /// Where items look for the selector; nothing: all of them look.
+        std::optional<Selector::Restriction> place;
         std::set<ItemId> matched;
+    };
+
+    /// The items that have a label.
+    struct Holders {
+        std::map<std::string, std::set<ItemId>> by_value;
+        std::size_t count = 0;
     };
 
     void judge(ItemId item_id, SelectorId selector_id, std::vector<MatchChange>& changes);
@@ -62,12 +74,17 @@ class LabelIndex {
     [[nodiscard]] std::set<ItemId> candidates(const Selector& selector) const;
     void index_item(ItemId id, const Labels& labels);
     void unindex_item(ItemId id, const Labels& labels);
+    /// How many items fulfil `restriction`; how many selectors items find beside one placed there.
+    [[nodiscard]] std::size_t holders(const Selector::Restriction& restriction) const;
+    [[nodiscard]] std::size_t neighbours(const Selector::Restriction& restriction) const;
+    /// The place with the fewest others.
+    [[nodiscard]] std::optional<Selector::Restriction> choose_place(const Selector& selector) const;
     /// Enters or takes out a selector where items look for it.
-    void index_selector(SelectorId id, const Selector& selector, bool present);
+    void index_selector(SelectorId id, const Entry& entry, bool present);
 
     std::unordered_map<ItemId, Item> items_;
     std::unordered_map<SelectorId, Entry> selectors_;
-    std::map<std::string, std::map<std::string, std::set<ItemId>>, std::less<>> items_by_label_;
+    std::map<std::string, Holders, std::less<>> items_by_label_;
     std::set<SelectorId> unrestricted_;
     std::map<std::string, std::set<SelectorId>> selectors_by_label_;
     std::map<LabelValue, std::set<SelectorId>> selectors_by_value_;

@@ -161,29 +161,26 @@ NodePtr with_prefix(const NodePtr& node, std::string_view prefix) {
     return std::make_shared<const Node>(std::move(copy));
 }
 
-std::optional<Selector::Restriction> restrict(const Node& node) {
+/// Adds to `found` what every match of `node` fulfils.
+void restrict(const Node& node, std::vector<Selector::Restriction>& found) {
     switch (node.op) {
         case Op::Equal:
         case Op::In:
-            return Selector::Restriction{node.label, node.values};
+            found.push_back({node.label, node.values});
+            return;
         case Op::Has:
         case Op::Contains:
         case Op::StartsWith:
         case Op::EndsWith:
-            return Selector::Restriction{node.label, {}};
-        case Op::And: {
-            // One operand's condition is enough; the one that names values is the sharpest.
-            std::optional<Selector::Restriction> best;
+            found.push_back({node.label, {}});
+            return;
+        case Op::And:
             for (const auto& operand : node.operands) {
-                auto found = restrict(*operand);
-                if (found && (!best || (best->values.empty() && !found->values.empty()))) {
-                    best = std::move(found);
-                }
+                restrict(*operand, found);
             }
-            return best;
-        }
+            return;
         default:
-            return std::nullopt;
+            return;
     }
 }
 
@@ -441,8 +438,10 @@ bool Selector::matches(const Labels& labels, Worth worth) const {
     return evaluate(*root_, labels, worth);
 }
 
-std::optional<Selector::Restriction> Selector::restriction() const {
-    return restrict(*root_);
+std::vector<Selector::Restriction> Selector::restrictions() const {
+    std::vector<Restriction> found;
+    restrict(*root_, found);
+    return found;
 }
 
 }  // namespace vr::policy

@@ -65,7 +65,8 @@ class Selector {
         std::vector<std::string> values;
     };
 
-    [[nodiscard]] std::optional<Restriction> restriction() const;
+    /// All that can be told from the outermost &&; empty: any labels may match.
+    [[nodiscard]] std::vector<Restriction> restrictions() const;
 
     /// The canonical text, POLICY 2.1.
     [[nodiscard]] const std::string& text() const noexcept { return *text_; }

@@ -23,9 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
             std::abort();
         }
     }
-    const auto restriction = selector->restriction();
-    if (restriction && matches && !labels.contains(restriction->label)) {
-        std::abort();
+    for (const auto& restriction : selector->restrictions()) {
+        if (matches && !labels.contains(restriction.label)) {
+            std::abort();
+        }
     }
     (void)selector->prefixed("pcns.").matches(labels);
     return 0;

@@ -34,16 +34,16 @@ TEST_P(Selectors, CanonicalTextMeansTheSame) {
     EXPECT_EQ(selector->matches(kLabels), GetParam().matches);
 }
 
-TEST_P(Selectors, RestrictionHoldsForEveryMatch) {
+TEST_P(Selectors, RestrictionsHoldForEveryMatch) {
     const auto selector = Selector::parse(GetParam().text);
-    const auto restriction = selector->restriction();
-    if (restriction && selector->matches(kLabels)) {
-        ASSERT_TRUE(kLabels.contains(restriction->label));
-        const auto& values = restriction->values;
+    if (!selector->matches(kLabels)) {
+        return;
+    }
+    for (const auto& [label, values] : selector->restrictions()) {
+        ASSERT_TRUE(kLabels.contains(label));
         EXPECT_TRUE(
             values.empty() ||
-            std::find(values.begin(), values.end(), kLabels.find(restriction->label)->second) !=
-                values.end());
+            std::find(values.begin(), values.end(), kLabels.find(label)->second) != values.end());
     }
 }
 
@@ -139,15 +139,19 @@ TEST(Selector, PrefixedReadsNamespaceLabels) {
         "!!has(projectcalico.org/namespace))");
 }
 
-TEST(Selector, RestrictionPrefersValues) {
-    const auto restriction = Selector::parse("has(a) && b in {'x', 'y'}")->restriction();
-    ASSERT_TRUE(restriction);
-    EXPECT_EQ(restriction->label, "b");
-    EXPECT_EQ(restriction->values.size(), 2U);
+TEST(Selector, EveryOperandOfAndRestricts) {
+    const auto found = Selector::parse("has(a) && (b in {'x', 'y'} && c == 'z')")->restrictions();
+    ASSERT_EQ(found.size(), 3U);
+    EXPECT_EQ(found[0].label, "a");
+    EXPECT_TRUE(found[0].values.empty());
+    EXPECT_EQ(found[1].label, "b");
+    EXPECT_EQ(found[1].values.size(), 2U);
+    EXPECT_EQ(found[2].label, "c");
 }
 
-TEST(Selector, OrHasNoRestriction) {
-    EXPECT_FALSE(Selector::parse("has(a) || has(b)")->restriction());
+TEST(Selector, OrAndNotRestrictNothing) {
+    EXPECT_TRUE(Selector::parse("has(a) || has(b)")->restrictions().empty());
+    EXPECT_TRUE(Selector::parse("!has(a) && b != 'x'")->restrictions().empty());
 }
 
 }  // namespace
