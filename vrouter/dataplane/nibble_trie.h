@@ -1,6 +1,6 @@
 // NibbleTrie: the workers' table of IPv6 prefixes shorter than /128.
 //
-// The first 16 bits index a table; below it, nodes of 16 slots decide four bits each and skip runs of
+// The first 20 bits index a table; below it, nodes of 16 slots decide four bits each and skip runs of
 // bits that all their prefixes share; a prefix that stands alone below a slot is a leaf of half a cache
 // line.  Slots hold the value of the longest match themselves (leaf pushing), so a lookup remembers
 // nothing on its way and reads one cache line per node; only behind a skip the node's second line is
@@ -48,7 +48,7 @@ class NibbleTrie {
   private:
     using Slot = std::atomic<std::uint32_t>;
     static constexpr unsigned kWays = 16;
-    static constexpr unsigned kRootBits = 16;
+    static constexpr unsigned kRootBits = 20;
     static constexpr std::size_t kRootSlots = std::size_t{1} << kRootBits;
 
     struct alignas(64) Node {
