@@ -49,6 +49,7 @@ struct HostHash::Table {
     [[nodiscard]] std::uint32_t search(Ip6 address, std::size_t at) const noexcept {
         for (;; at = (at + 1) & mask) {
             const Bucket& bucket = buckets[at];
+#pragma GCC unroll 3
             for (unsigned slot = 0; slot < kSlots; ++slot) {
                 const std::uint32_t value = bucket.value[slot].load(kRead);
                 if (value != 0 && bucket.holds(slot, address)) {
