@@ -73,7 +73,12 @@ class NibbleTrie {
         std::uint8_t length;  ///< of the prefix
 
         [[nodiscard]] const Slot& answer(Ip6 address) const noexcept {
-            return common_bits(address, key) >= length ? value : fallback;
+            // Longer than the root, shorter than a host: both shifts are in range.
+            const std::uint64_t high = address.high() ^ key.high();
+            const bool inside = length <= 64
+                                    ? high >> (64U - length) == 0
+                                    : (high | (address.low() ^ key.low()) >> (128U - length)) == 0;
+            return inside ? value : fallback;
         }
     };
 
