@@ -116,6 +116,10 @@ enum class SentBy : std::uint8_t { Anyone, InternalPeer, TwoOctetSpeaker };
 struct AttributeContext {
     AsWidth as_width = AsWidth::Four;
     PeerKind peer = PeerKind::External;
+    bool ipv4_over_ipv6 = false;      ///< IPv4 routes may have IPv6 next hops, RFC 8950
+    std::size_t message_size = 4096;  ///< of the messages that we send, at most (RFC 8654)
+
+    friend bool operator==(const AttributeContext&, const AttributeContext&) = default;
 };
 
 /// Attributes being read: the set, and what RFC 6793 needs until the end of the message.

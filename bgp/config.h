@@ -72,6 +72,16 @@ struct PeerTimers {
     friend bool operator==(const PeerTimers&, const PeerTimers&) = default;
 };
 
+/// Liveness by BFD, RFC 5881 and, over several hops, RFC 5883.
+struct BfdConfig {
+    std::chrono::milliseconds transmit{300};  ///< between our packets, at least
+    std::chrono::milliseconds receive{300};   ///< between the peer's, at least
+    std::uint8_t multiplier = 3;              ///< so many lost in a row mean that we are gone
+    bool multihop = false;
+
+    friend bool operator==(const BfdConfig&, const BfdConfig&) = default;
+};
+
 struct PeerConfig {
     IpAddr address;  ///< also the key: one session per address
     L4Port port{179};
@@ -84,7 +94,9 @@ struct PeerConfig {
     std::optional<std::uint8_t> ttl;  ///< eBGP multihop: TTL of our packets; absent: 1 for eBGP
     std::uint8_t ttl_security = 0;    ///< GTSM (RFC 5082): most hops away; 0: off
     PeerTimers timers;
+    bool extended_messages = false;  ///< up to 65535 octets, RFC 8654: fewer, but longer to handle
     GracefulRestartConfig graceful_restart;
+    std::optional<BfdConfig> bfd;  ///< absent: the hold time alone tells that the peer is gone
     FamilyConfig ipv4;
     FamilyConfig ipv6;
     /// Absent: everything from iBGP, nothing from eBGP (RFC 8212).

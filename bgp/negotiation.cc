@@ -51,6 +51,9 @@ Open make_open(const LocalSide& local, const PeerConfig& peer) {
     }
     open.capabilities.route_refresh = true;
     open.capabilities.enhanced_refresh = true;
+    open.capabilities.extended_message = peer.extended_messages;
+    open.capabilities.ipv4_over_ipv6 =
+        peer.ipv4.enabled && std::holds_alternative<Ip6>(peer.address);
     open.capabilities.four_octet_as = local.asn;
     open.capabilities.graceful_restart = graceful_restart(local, peer, open.capabilities.families);
     return open;

@@ -125,6 +125,7 @@ bool Peer::needs_restart(const PeerConfig& changed) const {
     same.description = config_.description;
     same.graceful_restart.stale_time = config_.graceful_restart.stale_time;
     same.timers.send_hold = config_.timers.send_hold;
+    same.bfd = config_.bfd;
     same.ipv4.maximum_prefixes_restart = config_.ipv4.maximum_prefixes_restart;
     same.ipv6.maximum_prefixes_restart = config_.ipv6.maximum_prefixes_restart;
     same.timers.connect_retry = config_.timers.connect_retry;
@@ -397,8 +398,7 @@ void Peer::on_update(Direction direction, Bytes body, Time now) {
     if (from.fsm.state() != State::Established) {
         return;
     }
-    auto decoded = decode_update(
-        body, AttributeContext{.as_width = from.terms->as_width, .peer = source_.kind});
+    auto decoded = decode_update(body, context(*from.terms));
     if (auto* bad = std::get_if<Notification>(&decoded)) {
         return feed(direction, event::MessageRefused{std::move(*bad)}, now);
     }
@@ -487,7 +487,6 @@ void Peer::session_up(Direction direction, Time now) {
     established_since_ = now;
     ++established_count_;
     const Ends session_ends = ends(on);
-    const AttributeContext context{.as_width = on.terms->as_width, .peer = source_.kind};
     // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.
     restart_ = on.terms->graceful_restart;
     const auto begin = [&]<Family F>(PeerRib<F>& rib, AfiSafi family) {
@@ -495,7 +494,7 @@ void Peer::session_up(Direction direction, Time now) {
         const auto* member = restart_ ? restart_->find(family) : nullptr;
         const Old old = member != nullptr && member->forwarding ? Old::Keep : Old::Drop;
         if (on.terms->has<F>()) {
-            rib.begin(session_ends, context, config_, old);
+            rib.begin(session_ends, context(*on.terms), config_, old);
         } else {
             rib.end(Old::Drop);
         }
@@ -590,7 +589,17 @@ Ends Peer::ends(const Link& link) const {
         .local_address = link.local_address,
         .enforce_first_as = config_.enforce_first_as,
         .allow_own_as = config_.allow_own_as,
-        .next_hop_self = config_.next_hop_self};
+        .next_hop_self = config_.next_hop_self,
+        .ipv4_over_ipv6 = link.terms && link.terms->ipv4_over_ipv6,
+        .zone = ribs_.oracle.zone_to(config_.address)};
+}
+
+AttributeContext Peer::context(const Terms& terms) const {
+    return AttributeContext{
+        .as_width = terms.as_width,
+        .peer = source_.kind,
+        .ipv4_over_ipv6 = terms.ipv4_over_ipv6,
+        .message_size = terms.extended_message ? kMaxExtendedMessage : kMaxMessage};
 }
 
 RestartSummary Peer::restart_summary(Time now) const {

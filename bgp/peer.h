@@ -174,6 +174,7 @@ class Peer {
     [[nodiscard]] RestartSummary restart_summary(Time now) const;
     [[nodiscard]] LocalSide local_side() const;
     [[nodiscard]] Ends ends(const Link& link) const;
+    [[nodiscard]] AttributeContext context(const Terms& terms) const;
 
     const SpeakerConfig& speaker_;
     const Ribs& ribs_;

@@ -25,16 +25,28 @@ Filter filter_or_default(const std::optional<Filter>& filter, PeerKind kind) {
         .kind = kind == PeerKind::External ? Filter::Kind::None : Filter::Kind::All, .rules = {}});
 }
 
-/// Our next hop in the family: as configured, or the session's address when it is of the family.
+/// Our next hop in the family: as configured, or the session's address when it is of the family.  For
+/// IPv4 that of IPv6 will do where both sides know RFC 8950.
 template <Family F>
-std::optional<IpAddr> own_next_hop(const FamilyConfig& config, const IpAddr& local) {
-    const auto of_family = [](const IpAddr& address) {
-        return std::holds_alternative<typename F::Addr>(address);
+std::optional<IpAddr> own_next_hop(const PeerConfig& config, const Ends& ends) {
+    const auto of_family = [](const std::optional<IpAddr>& address) {
+        return address && std::holds_alternative<typename F::Addr>(*address);
     };
-    if (config.next_hop && of_family(*config.next_hop)) {
-        return config.next_hop;
+    if (const auto& configured = family_of(config, F{}).next_hop; of_family(configured)) {
+        return configured;
     }
-    return of_family(local) ? std::optional{local} : std::nullopt;
+    if (of_family(ends.local_address)) {
+        return ends.local_address;
+    }
+    return std::is_same_v<F, V4> && ends.ipv4_over_ipv6 ? own_next_hop<V6>(config, ends)
+                                                        : std::nullopt;
+}
+
+/// RFC 8950 3: only whom we know to understand it is told an IPv6 next hop for IPv4.
+template <Family F>
+bool understands(const Ends& ends, const Attributes& told) {
+    return std::is_same_v<F, V6> || ends.ipv4_over_ipv6 ||
+           std::holds_alternative<Ip4>(told.next_hop);
 }
 
 }  // namespace
@@ -43,7 +55,7 @@ template <Family F>
 void PeerRib<F>::configure(const Ends& ends, const PeerConfig& config) {
     const FamilyConfig& family = family_of(config, F{});
     ends_ = ends;
-    own_next_hop_ = own_next_hop<F>(family, ends.local_address);
+    own_next_hop_ = own_next_hop<F>(config, ends);
     maximum_ = family.maximum_prefixes;
     import_ = filter_or_default(config.import, ends.kind);
     export_ = filter_or_default(config.export_, ends.kind);
@@ -131,7 +143,9 @@ bool PeerRib<F>::receive(const Reach<F>& reach) {
         }
     }
     if (!reach.announced.empty()) {
-        const AttributesRef attributes = ribs_.pool.intern(reach.attributes);
+        Attributes received = reach.attributes;
+        place_next_hop(received, ends_);
+        const AttributesRef attributes = ribs_.pool.intern(std::move(received));
         const Refusal refusal = admit(*attributes, ends_, own_next_hop_);
         for (const Prefix<F>& prefix : reach.announced) {
             if (in_.set(prefix, attributes)) {
@@ -160,7 +174,10 @@ void PeerRib<F>::accept(const Prefix<F>& prefix, const AttributesRef& attributes
 template <Family F>
 AttributesRef PeerRib<F>::exported(const AttributesRef& best, PeerKind source) {
     if (memo_.best != best || memo_.source != source) {
-        const auto told = advertise(*best, source, ends_, own_next_hop_);
+        auto told = advertise(*best, source, ends_, own_next_hop_);
+        if (told && !understands<F>(ends_, *told)) {
+            told.reset();
+        }
         memo_ = Memo{
             .best = best,
             .source = source,

@@ -25,11 +25,12 @@ struct Ribs {
     AttributePool pool;  ///< first: outlives every reference below
     LocRib<V4> v4;
     LocRib<V6> v6;
+    const NextHopOracle& oracle;
     /// Back after a restart and not yet done selecting: no End-of-RIB may be sent (RFC 4724 4.1).
     bool selection_deferred = false;
 
-    Ribs(const NextHopOracle& oracle, unsigned multipath)
-        : v4(oracle, multipath), v6(oracle, multipath) {}
+    Ribs(const NextHopOracle& its_oracle, unsigned multipath)
+        : v4(its_oracle, multipath), v6(its_oracle, multipath), oracle(its_oracle) {}
 
     template <Family F>
     [[nodiscard]] LocRib<F>& of() {

@@ -11,6 +11,7 @@
 #include "bgp/attributes.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/prefix.h"
+#include "vrouter/net/zone.h"
 
 namespace vr::bgp {
 
@@ -54,6 +55,10 @@ class NextHopOracle {
     /// Cost of reaching `next_hop` (RFC 4271 9.1.2.1), or nothing when it cannot be reached.  When an
     /// answer may have changed, tell Speaker::next_hops_changed().
     [[nodiscard]] virtual std::optional<std::uint32_t> metric(const IpAddr& next_hop) const = 0;
+
+    /// The link that we share with `peer`: link-local next hops that it names are on that one, and are
+    /// asked for with it (zone.h).  0: none, such next hops mean nothing.
+    [[nodiscard]] virtual Zone zone_to(const IpAddr& /*peer*/) const { return 0; }
 };
 
 /// Every next hop is reachable at no cost: for tests and speakers without a data plane.
@@ -62,6 +67,8 @@ class AnyNextHop final : public NextHopOracle {
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& /*next_hop*/) const override {
         return 0;
     }
+
+    [[nodiscard]] Zone zone_to(const IpAddr& /*peer*/) const override { return 1; }
 };
 
 }  // namespace vr::bgp

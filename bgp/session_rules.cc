@@ -10,16 +10,24 @@ bool is_unspecified(const IpAddr& address) {
     return std::visit([](const auto& a) { return a.is_unspecified(); }, address);
 }
 
-/// RFC 4271 6.3: a host address that is not our own; RFC 2545 3 allows a link-local one alone.
+bool is_link_local(const IpAddr& address) {
+    const auto* v6 = std::get_if<Ip6>(&address);
+    return v6 != nullptr && v6->is_link_local();
+}
+
+/// RFC 4271 6.3: a host address that is not our own; a link-local one on the peer's link.
 bool usable_next_hop(
     const Attributes& attributes, const Ends& ends, const std::optional<IpAddr>& own_next_hop) {
-    const bool has_link_local = attributes.next_hop_link_local.has_value();
     const bool is_host = std::visit(
-        [&](const auto& a) {
-            return (!a.is_unspecified() || has_link_local) && !a.is_multicast() &&
-                   !a.is_loopback() && !a.is_broadcast();
+        [](const auto& a) {
+            return !a.is_unspecified() && !a.is_multicast() && !a.is_loopback() &&
+                   !a.is_broadcast();
         },
         attributes.next_hop);
+    if (is_link_local(attributes.next_hop)) {
+        const Ip6 address = std::get<Ip6>(attributes.next_hop);
+        return zone_of(address) != 0 && IpAddr{without_zone(address)} != ends.local_address;
+    }
     return is_host && attributes.next_hop != ends.local_address &&
            (!own_next_hop || attributes.next_hop != *own_next_hop);
 }
@@ -43,6 +51,21 @@ std::string_view to_string(Refusal refusal) {
         "our AS is in the AS path",
         "we are the originator"};
     return kWords.at(static_cast<std::size_t>(refusal));
+}
+
+void place_next_hop(Attributes& received, const Ends& ends) {
+    auto* address = std::get_if<Ip6>(&received.next_hop);
+    if (address == nullptr) {
+        return;
+    }
+    if (address->is_unspecified() && received.next_hop_link_local &&
+        received.next_hop_link_local->is_link_local()) {
+        *address = *received.next_hop_link_local;
+    }
+    if (address->is_link_local()) {
+        *address = with_zone(*address, ends.zone);
+        received.next_hop_link_local.reset();
+    }
 }
 
 Refusal admit(
@@ -84,8 +107,10 @@ std::optional<Attributes> advertise(
             return std::nullopt;
         }
         told.next_hop = *own_next_hop;
-        told.next_hop_link_local.reset();
+    } else if (is_link_local(best.next_hop)) {
+        return std::nullopt;  // it means nothing on another link
     }
+    told.next_hop_link_local.reset();
     if (external) {
         told.as_path = best.as_path.prepended(ends.local_as);
         told.local_pref.reset();

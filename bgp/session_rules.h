@@ -11,6 +11,7 @@
 
 #include "bgp/attributes.h"
 #include "vrouter/net/prefix.h"
+#include "vrouter/net/zone.h"
 
 namespace vr::bgp {
 
@@ -24,12 +25,17 @@ struct Ends {
     bool enforce_first_as = true;
     unsigned allow_own_as = 0;
     bool next_hop_self = false;
+    bool ipv4_over_ipv6 = false;  ///< agreed, RFC 8950
+    Zone zone = 0;                ///< the link that both are on; 0: none
 };
 
 /// Why a received route is not a candidate.
 enum class Refusal : std::uint8_t { None, NextHop, FirstAs, AsLoop, Originator };
 
 [[nodiscard]] std::string_view to_string(Refusal refusal);
+
+/// Makes a link-local next hop, where there is no other (RFC 2545 3), one on the session's link.
+void place_next_hop(Attributes& received, const Ends& ends);
 
 /// Judges a received attribute set.  `own_next_hop` is what we announce as ours in the family.
 [[nodiscard]] Refusal admit(

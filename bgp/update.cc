@@ -155,13 +155,23 @@ class UpdateDecoder {
             return false;
         }
         if (family == kIpv4Unicast) {
-            mp_next_hop4_ = Ip4{next_hop.u32()};
-            return next_hop.done() && decode_nlri<V4>(in, update_.of<V4>().announced);
+            return read_next_hop4(next_hop) && decode_nlri<V4>(in, update_.of<V4>().announced);
         }
         if (family == kIpv6Unicast) {
             return read_next_hop6(next_hop) && decode_nlri<V6>(in, update_.of<V6>().announced);
         }
         return true;
+    }
+
+    /// RFC 8950 3: an IPv6 next hop only where both sides know that.
+    bool read_next_hop4(Reader& in) {
+        if (in.remaining() == V4::kAddrBytes) {
+            mp_next_hop4_ = Ip4{in.u32()};
+            return true;
+        }
+        const bool good = context_.ipv4_over_ipv6 && read_next_hop6(in);
+        mp_next_hop4_ = next_hop6_;
+        return good;
     }
 
     bool read_next_hop6(Reader& in) {
@@ -219,6 +229,7 @@ class UpdateDecoder {
         v4.attributes = set;
         if (mp_next_hop4_) {
             v4.attributes.next_hop = *mp_next_hop4_;
+            v4.attributes.next_hop_link_local = link_local_;
         }
         v6.attributes = set;
         v6.attributes.next_hop = next_hop6_;
@@ -250,7 +261,7 @@ class UpdateDecoder {
     Update update_;
     AttributeDraft draft_;
     std::bitset<256> seen_;
-    std::optional<Ip4> mp_next_hop4_;
+    std::optional<IpAddr> mp_next_hop4_;
     Ip6 next_hop6_;
     std::optional<Ip6> link_local_;
 };
@@ -289,8 +300,7 @@ void encode_mp_reach_head(const Attributes& attributes, Writer& out) {
     out.u16(F::kAfi);
     out.u8(kSafiUnicast);
     std::array<std::uint8_t, V6::kAddrBytes> address{};
-    const auto* next_hop = std::get_if<Ip6>(&attributes.next_hop);
-    (next_hop == nullptr ? Ip6{} : *next_hop).store(address.data());
+    std::get<Ip6>(attributes.next_hop).store(address.data());
     out.u8(attributes.next_hop_link_local ? 32 : 16);
     out.bytes(address);
     if (attributes.next_hop_link_local) {
@@ -346,25 +356,31 @@ unsigned pack_announcements(
     encode_attributes(attributes, context, shared);
     Writer head;
     std::size_t overhead = 4 + shared.size();
-    if constexpr (std::is_same_v<F, V6>) {
+    // IPv4 routes stand in their old place, unless their next hop does not (RFC 8950).
+    const bool multiprotocol = std::holds_alternative<Ip6>(attributes.next_hop);
+    if (std::is_same_v<F, V6> && !multiprotocol) {
+        return 0;
+    }
+    if (multiprotocol) {
         encode_mp_reach_head<F>(attributes, head);
         overhead += kMpHeader + head.size();
     }
+    const std::size_t room = context.message_size - kHeaderSize;
     unsigned messages = 0;
     while (!prefixes.empty()) {
-        const std::size_t count = overhead < kRoom ? fitting(prefixes, kRoom - overhead) : 0;
+        const std::size_t count = overhead < room ? fitting(prefixes, room - overhead) : 0;
         if (count == 0) {
             return messages;
         }
         Writer body;
         body.u32(0);  // nothing withdrawn; length of attributes
-        if constexpr (std::is_same_v<F, V6>) {
+        if (multiprotocol) {
             // RFC 7606 5.1: MP_REACH_NLRI comes first.
             encode_mp(attribute_code::kMpReach, head.view(), prefixes.first(count), body);
         }
         body.bytes(shared.view());
         body.patch(2, static_cast<std::uint16_t>(body.size() - 4));
-        if constexpr (std::is_same_v<F, V4>) {
+        if (!multiprotocol) {
             for (const Prefix<F>& prefix : prefixes.first(count)) {
                 encode_nlri(prefix, body);
             }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ctl/handlers.h"
+#include "vrouter/net/zone.h"
 
 namespace vr::ctl {
 
@@ -63,7 +64,7 @@ struct FillTarget {
     void operator()(const Gateways& gateways) const {
         row.set_action(pb::Route::ACTION_FORWARD);
         for (const IpAddr& gateway : gateways.addresses) {
-            add(to_string(gateway), port_towards(gateway));
+            add(gateway_text(gateway), port_towards(gateway));
         }
     }
 
@@ -74,6 +75,9 @@ struct FillTarget {
     }
 
     [[nodiscard]] PortId port_towards(const IpAddr& gateway) const {
+        if (const auto* v6 = std::get_if<Ip6>(&gateway); v6 != nullptr && zone_of(*v6) != 0) {
+            return PortId{zone_of(*v6)};
+        }
         const auto route = routes.lookup(gateway);
         if (!route) {
             return PortId{};

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "vrouter/net/headers.h"
+#include "vrouter/net/zone.h"
 
 namespace vr {
 
@@ -28,12 +29,22 @@ NextHop towards(PortId port, const NextHops::Link& link) {
         .workload = link.kind == PortKind::Workload ? port : PortId{}};
 }
 
+/// The station itself, whatever is sent to it.
+Adjacency station_of(const Adjacency& adjacency) {
+    return {adjacency.port, adjacency.address};
+}
+
 bool same(const NextHop& a, const NextHop& b) {
     return a.link == b.link && a.port == b.port && a.mtu == b.mtu && a.kind == b.kind &&
            a.group == b.group && a.workload == b.workload;
 }
 
 }  // namespace
+
+std::string gateway_text(const IpAddr& address) {
+    const auto* v6 = std::get_if<Ip6>(&address);
+    return v6 != nullptr && v6->is_link_local() ? to_string(without_zone(*v6)) : to_string(address);
+}
 
 std::string to_string(const RouteTarget& target) {
     struct Words {
@@ -48,7 +59,7 @@ std::string to_string(const RouteTarget& target) {
         std::string operator()(const Gateways& g) const {
             std::string text = "via";
             for (const IpAddr& address : g.addresses) {
-                text += " " + to_string(address);
+                text += " " + gateway_text(address);
             }
             return text;
         }
@@ -135,18 +146,21 @@ void NextHops::set_host(PortId port, Mac kernel) {
 }
 
 void NextHops::resolved(const Adjacency& neighbor, Mac mac) {
-    resolved_[neighbor] = mac;
-    if (const auto id = find(neighbor)) {
-        refresh(*id);
-        refresh_users_of(*id);
-    }
+    resolved_[station_of(neighbor)] = mac;
+    refresh_station(neighbor);
 }
 
 void NextHops::lost(const Adjacency& neighbor) {
-    resolved_.erase(neighbor);
-    if (const auto id = find(neighbor)) {
-        refresh(*id);
-        refresh_users_of(*id);
+    resolved_.erase(station_of(neighbor));
+    refresh_station(neighbor);
+}
+
+void NextHops::refresh_station(const Adjacency& neighbor) {
+    for (const bool carries_ip4 : {false, true}) {
+        if (const auto id = find({neighbor.port, neighbor.address, carries_ip4})) {
+            refresh(*id);
+            refresh_users_of(*id);
+        }
     }
 }
 
@@ -155,9 +169,11 @@ std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve) {
     for (const NextHopId id : std::vector<NextHopId>(gateways_.begin(), gateways_.end())) {
         const bool before = usable(id);
         std::vector<NextHopId> members;
-        const auto addresses = std::get<Gateways>(slots_[id.value()].target).addresses;
-        for (const IpAddr& gateway : addresses) {
-            if (const auto station = resolve(gateway)) {
+        const auto gateways = std::get<Gateways>(slots_[id.value()].target);
+        for (const IpAddr& gateway : gateways.addresses) {
+            if (auto station = resolve(gateway)) {
+                station->carries_ip4 =
+                    gateways.for_ip4 && std::holds_alternative<Ip6>(station->address);
                 members.push_back(acquire(*station));
             }
         }
@@ -296,9 +312,10 @@ NextHop NextHops::station_entry(const Adjacency& neighbor) const {
     }
     NextHop hop = towards(neighbor.port, port->second);
     hop.kind = NextHopKind::Unresolved;
-    if (const auto known = resolved_.find(neighbor); known != resolved_.end()) {
+    if (const auto known = resolved_.find(station_of(neighbor)); known != resolved_.end()) {
         hop.kind = NextHopKind::Forward;
-        write_link(hop, known->second, port->second.mac, family_of(neighbor.address));
+        const IpFamily carried = neighbor.carries_ip4 ? IpFamily::Ip4 : family_of(neighbor.address);
+        write_link(hop, known->second, port->second.mac, carried);
     }
     return hop;
 }

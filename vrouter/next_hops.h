@@ -33,6 +33,8 @@ inline constexpr IpFamily kFamilyOf = std::is_same_v<F, V4> ? IpFamily::Ip4 : Ip
 struct Adjacency {
     PortId port;
     IpAddr address;
+    /// IPv4 packets go to this IPv6 station (RFC 8950): the same station, another link header.
+    bool carries_ip4 = false;
 
     friend auto operator<=>(const Adjacency&, const Adjacency&) = default;
 };
@@ -57,11 +59,16 @@ struct Discard {
 };
 
 /// One or more gateways, each reached as the routes say; several share the traffic.  Sorted, no doubles.
+/// A link-local one carries its port (zone.h).
 struct Gateways {
     std::vector<IpAddr> addresses;
+    bool for_ip4 = false;  ///< IPv4 routes over IPv6 gateways
 
     friend auto operator<=>(const Gateways&, const Gateways&) = default;
 };
+
+/// The address of a gateway for people: a link-local one without its port.
+[[nodiscard]] std::string gateway_text(const IpAddr& gateway);
 
 /// Where a route leads, in words.
 using RouteTarget = std::variant<Adjacency, Connected, LocalDelivery, Discard, Gateways>;
@@ -143,6 +150,7 @@ class NextHops {
     [[nodiscard]] NextHop local(IpFamily family) const;
     [[nodiscard]] NextHop station_entry(const Adjacency& neighbor) const;
     void set_entry(NextHopId id, const NextHop& entry);
+    void refresh_station(const Adjacency& neighbor);
     void refresh_users_of(NextHopId adjacency);
 
     std::vector<NextHop> entries_;

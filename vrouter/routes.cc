@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "vrouter/net/zone.h"
+
 namespace vr {
 
 std::string_view to_string(RouteSource source) {
@@ -17,6 +19,16 @@ namespace {
 /// would depend on the order in which they came.
 bool is_underlay(RouteSource source) {
     return source != RouteSource::EBgp && source != RouteSource::IBgp;
+}
+
+/// IPv4 routes over IPv6 gateways, RFC 8950.
+template <Family F>
+bool needs_other_family(const RouteTarget& target) {
+    const auto* gateways = std::get_if<Gateways>(&target);
+    return std::is_same_v<F, V4> && gateways != nullptr &&
+           std::ranges::any_of(gateways->addresses, [](const IpAddr& gateway) {
+               return std::holds_alternative<Ip6>(gateway);
+           });
 }
 
 }  // namespace
@@ -42,7 +54,10 @@ const RouteTable::FamilyRoutes<F>& RouteTable::family() const {
 template <Family F>
 void RouteTable::set(const Prefix<F>& prefix, RouteSource source, const RouteTarget& target) {
     Offers& offers = family<F>().routes[prefix];
-    const NextHopId hop = next_hops_.acquire(target);
+    const NextHopId hop =
+        needs_other_family<F>(target)
+            ? next_hops_.acquire(Gateways{std::get<Gateways>(target).addresses, true})
+            : next_hops_.acquire(target);
     const auto at = std::ranges::lower_bound(offers, source, {}, &Offer::source);
     if (at != offers.end() && at->source == source) {
         leaving_.push_back(std::exchange(at->hop, hop));
@@ -171,6 +186,11 @@ void RouteTable::apply() {
 /// since what is staged must count.
 template <Family F>
 std::optional<Adjacency> RouteTable::resolve(typename F::Addr gateway, unsigned depth) const {
+    if constexpr (std::is_same_v<F, V6>) {
+        if (const Zone zone = zone_of(gateway); zone != 0) {
+            return Adjacency{PortId{zone}, without_zone(gateway)};
+        }
+    }
     const auto& routes = family<F>().routes;
     for (unsigned length = F::kBits + 1; length-- > 0;) {
         const auto found = routes.find(*Prefix<F>::make(gateway, length));

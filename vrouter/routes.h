@@ -75,6 +75,11 @@ class RouteTable {
     /// Is there a station to send to for this gateway, by a route that BGP did not bring?
     [[nodiscard]] bool reachable(const IpAddr& gateway) const;
 
+    /// The station that packets to this gateway are sent to now, found in the same way.
+    [[nodiscard]] std::optional<Adjacency> station_of(const IpAddr& gateway) const {
+        return resolve(gateway, 0);
+    }
+
     /// The route that decides for `destination`.
     [[nodiscard]] std::optional<RouteView> lookup(const IpAddr& destination) const;
 

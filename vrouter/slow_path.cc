@@ -213,13 +213,21 @@ void SlowPath::resolve(Packet packet, TimePoint now) {
     const PacketNote note = packet.note();
     const auto destination = destination_of<F>(packet);
     const auto station = machine_.routes().next_hops().station(note.next_hop, destination);
-    if (!station || !std::holds_alternative<typename F::Addr>(station->address)) {
+    if (station && std::holds_alternative<typename F::Addr>(station->address)) {
+        hold<F>(*station, std::move(packet), now);
+    } else if (std::is_same_v<F, V4> && station && station->carries_ip4) {
+        hold<V6>(*station, std::move(packet), now);
+    } else {
         // The next hop changed while the packet was on its way here.
         machine_.count_drop(note.port, DropReason::Unresolved);
-        return;
     }
+}
+
+/// Keeps the packet until its station answers; F is the station's family.
+template <Family F>
+void SlowPath::hold(const Adjacency& station, Packet packet, TimePoint now) {
     const std::size_t bytes = packet.frame().size();
-    const NeighborKey<F> key{station->port, std::get<typename F::Addr>(station->address)};
+    const NeighborKey<F> key{station.port, std::get<typename F::Addr>(station.address)};
     perform<F>(
         neighbors<F>().resolve(
             key, typename Neighbors<F>::Waiting{to_handle(std::move(packet)), bytes}, now),
@@ -296,10 +304,11 @@ template <Family F>
 void SlowPath::perform(const Release<F>& action) {
     // The workers must know the way before they get the packets.
     machine_.commit();
-    const auto hop =
-        machine_.routes().next_hops().find(Adjacency{action.key.port, action.key.address});
     for (const HeldPacket handle : action.packets) {
         Packet packet = from_handle(handle);
+        const bool carries_ip4 = std::is_same_v<F, V6> && is_ip4(packet);
+        const auto hop = machine_.routes().next_hops().find(
+            Adjacency{action.key.port, action.key.address, carries_ip4});
         const PortId in = packet.note().port;
         if (!hop) {
             machine_.count_drop(in, DropReason::Unresolved);

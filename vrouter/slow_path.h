@@ -70,6 +70,8 @@ class SlowPath {
     template <Family F>
     void resolve(Packet packet, TimePoint now);
     template <Family F>
+    void hold(const Adjacency& station, Packet packet, TimePoint now);
+    template <Family F>
     void perform(const typename Neighbors<F>::Actions& actions, TimePoint now);
     template <Family F>
     void perform(const Solicit<F>& action);

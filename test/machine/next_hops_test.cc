@@ -6,6 +6,8 @@
 
 #include <set>
 
+#include "vrouter/net/zone.h"
+
 namespace vr {
 namespace {
 
@@ -252,6 +254,35 @@ TEST(RouteTargetText, NamesEveryKind) {
     EXPECT_EQ(to_string(RouteTarget{LocalDelivery{}}), "local");
     EXPECT_EQ(to_string(RouteTarget{Discard{}}), "discard");
     EXPECT_EQ(to_string(RouteTarget{Gateways{{one, Ip4{0x0a000002}}}}), "via 10.0.0.1 10.0.0.2");
+}
+
+// RFC 8950: the station is known by its IPv6 address, the packets that go there are IPv4.
+
+const IpAddr kGateway = Ip6{0xfd00000000000000U, 1};
+
+std::uint16_t ether_type_towards(bool for_ip4) {
+    NextHops hops;
+    hops.set_port(kPort, {kRouterMac, 9000});
+    const NextHopId id = hops.acquire(Gateways{{kGateway}, for_ip4});
+    static_cast<void>(
+        hops.resolve_gateways([](const IpAddr& gateway) { return Adjacency{kPort, gateway}; }));
+    EXPECT_EQ(hops.entries()[id.value()].kind, NextHopKind::Unresolved);
+    hops.resolved({kPort, kGateway}, kPeerMac);
+    EXPECT_EQ(hops.entries()[id.value()].kind, NextHopKind::Forward);
+    const auto type = load_be<std::uint16_t>(&hops.entries()[id.value()].link[12]);
+    hops.lost({kPort, kGateway});
+    EXPECT_EQ(hops.entries()[id.value()].kind, NextHopKind::Unresolved);
+    return type;
+}
+
+TEST(Ipv4OverIpv6, LinkHeaderSaysWhatIsInside) {
+    EXPECT_EQ(ether_type_towards(true), 0x0800);
+    EXPECT_EQ(ether_type_towards(false), 0x86dd);
+}
+
+TEST(Gateways, LinkLocalOneIsShownWithoutItsPort) {
+    const Ip6 gateway = with_zone(Ip6{0xfe80000000000000U, 1}, 3);
+    EXPECT_EQ(to_string(RouteTarget{Gateways{{gateway}}}), "via fe80::1");
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <random>
 #include <string>
 
+#include "vrouter/net/zone.h"
+
 namespace vr {
 namespace {
 
@@ -241,6 +243,18 @@ TYPED_TEST(Routes, RouteOverItselfFallsBackToWhatLiesBelow) {
     EXPECT_EQ(
         this->table.next_hops().station(this->hop(this->address(5, 7)), this->address(5, 7)),
         (Adjacency{kEast, this->address(1, 1)}));
+}
+
+TYPED_TEST(Routes, LinkLocalGatewayIsOnItsPort) {  // and may carry IPv4, RFC 8950
+    const Ip6 gateway{0xfe80000000000000U, 1};
+    this->table.set(
+        this->network(5), RouteSource::EBgp, Gateways{{with_zone(gateway, kWest.value())}});
+    this->commit();
+    const bool carries_ip4 = std::is_same_v<TypeParam, V4>;
+    EXPECT_EQ(
+        this->table.next_hops().station(this->hop(this->address(5, 7)), this->address(5, 7)),
+        (Adjacency{kWest, gateway, carries_ip4}));
+    EXPECT_FALSE(this->table.reachable(gateway));
 }
 
 TYPED_TEST(Routes, WhatBgpBringsReachesNoGateway) {

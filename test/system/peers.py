@@ -30,6 +30,7 @@ class Neighbor:
     reflector_client: bool = False
     password: str = ""
     restart_time: int = 0  # seconds; graceful restart when not 0
+    bfd: bool = False  # every 100 ms, three lost are too many; BIRD only
 
     def __post_init__(self):
         self.families = self.families or (family_of(self.address),)
@@ -107,6 +108,9 @@ class Bird(Peer):
             "protocol device { scan time 1; }",
             "protocol direct { ipv4; ipv6; }",
         ]
+        if any(neighbor.bfd for neighbor in self.neighbors):
+            times = "min rx interval 100 ms; min tx interval 100 ms; multiplier 3;"
+            lines.append(f'protocol bfd {{ interface "*" {{ {times} }}; multihop {{ {times} }}; }}')
         for family in (4, 6):
             export = "all" if self.install else "none"
             own = [n for n in self.networks if family_of(n) == family]
@@ -130,8 +134,12 @@ class Bird(Peer):
             yield f'  password "{neighbor.password}";'
         if neighbor.restart_time:
             yield f"  graceful restart on; graceful restart time {neighbor.restart_time};"
+        if neighbor.bfd:
+            yield "  bfd on;"
         for family in neighbor.families:
             hop = f"next hop address {self.next_hops[family]};" if family in self.next_hops else "next hop self;"
+            if family == 4 and ":" in self.next_hops.get(4, ""):
+                hop += " extended next hop on;"
             yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} }};"
         yield "}"
 
@@ -167,6 +175,42 @@ class Bird(Peer):
         return table
 
 
+class Bfdd:
+    """FRR's BFD daemon, with the zebra that it needs; `peers` are addresses."""
+
+    def __init__(self, namespace, directory, peers):
+        self.namespace = namespace
+        self.directory = directory / f"bfdd-{namespace}"
+        self.directory.mkdir()
+        self.peers = peers
+        self.processes = []
+
+    def start(self):
+        times = ["  transmit-interval 100", "  receive-interval 100", "  no shutdown"]
+        lines = ["bfd", *(line for peer in self.peers for line in (f" peer {peer}", *times))]
+        (self.directory / "bfdd.conf").write_text("\n".join(lines) + "\n")
+        (self.directory / "zebra.conf").write_text("")
+        api = self.directory / "zserv.api"
+        self.launch("zebra", api)
+        wait_for(api.exists, 10, "zebra's API")
+        self.launch("bfdd", api, "--bfdctl", self.directory / "bfdd.sock")
+        return self
+
+    def launch(self, program, api, *words):
+        command = [f"/usr/lib/frr/{program}", "-u", "root", "-g", "root", "-P", "0", "-z", api]
+        command += ["-f", self.directory / f"{program}.conf", "-i", self.directory / f"{program}.pid"]
+        command += ["--vty_socket", self.directory, "--log", "stdout", *words]
+        self.processes.append(Process(command, self.directory / f"{program}.log", self.namespace))
+
+    @property
+    def process(self):
+        return self.processes[-1]
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.stop(limit=2)
+
+
 class Frr(Peer):
     """bgpd without zebra: it knows no interfaces, so it drops IPv6 routes with a link-local next hop
     beside the global one (BIRD sends both on a link that it is connected to).
@@ -190,6 +234,8 @@ class Frr(Peer):
                 lines.append(f" neighbor {n.address} disable-connected-check")
             if n.password:
                 lines.append(f" neighbor {n.address} password {n.password}")
+            if ":" in n.address and 4 in n.families and 4 not in self.next_hops:
+                lines.append(f" neighbor {n.address} capability extended-nexthop")
         for family in (4, 6):
             lines.append(f" address-family ipv{family} unicast")
             lines += [f"  network {network}" for network in self.networks if family_of(network) == family]

@@ -286,15 +286,17 @@ GARBAGE = {
 }
 
 
-def rude_visit(rack, garbage):
-    """Says `garbage` on the BGP port, then hangs up; returns what the router answered."""
+def rude_visit(rack, garbage, at_once=1 << 16):
+    """Says `garbage` on the BGP port, so many bytes a segment; returns what the router answered."""
     answer = b""
     with inside(rack.fabric):
         connection = socket.create_connection((ROUTER[4], 179), 5, (RUDE, 0))
     with connection:
         connection.settimeout(0.3)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            connection.sendall(garbage)
+            for at in range(0, len(garbage), at_once):
+                connection.sendall(garbage[at : at + at_once])
             connection.shutdown(socket.SHUT_WR)
             while chunk := connection.recv(4096):
                 answer += chunk
@@ -303,7 +305,8 @@ def rude_visit(rack, garbage):
     return answer
 
 
-def test_garbage_from_one_neighbor_leaves_the_other_alone(rack, make_peer):
+@pytest.mark.parametrize("at_once", [1 << 16, 1], ids=["whole", "in segments of one byte"])
+def test_garbage_from_one_neighbor_leaves_the_other_alone(rack, make_peer, at_once):
     rack.fabric.add_address(rack.downlink, f"{RUDE}/24")
     good = {"address": FABRIC[4], "as": OTHER_AS, "next_hop4": ROUTER[4], "next_hop6": ROUTER[6]}
     rude = {"address": RUDE, "as": OTHER_AS, "passive": True}
@@ -316,7 +319,7 @@ def test_garbage_from_one_neighbor_leaves_the_other_alone(rack, make_peer):
     for name, (garbage, _) in GARBAGE.items():
         rack.router.ctl("clear", "bgp", RUDE)  # else it would have to wait longer each time
         wait_for(lambda: rack.router.bgp_state(RUDE) == "active", 5, "the router listens to the rude neighbor")
-        codes = [tuple(body[:2]) for kind, body in messages(rude_visit(rack, garbage)) if kind == NOTIFICATION]
+        codes = [tuple(body[:2]) for kind, body in messages(rude_visit(rack, garbage, at_once)) if kind == NOTIFICATION]
         answers[name] = codes[0] if codes else None
     assert answers == {name: code for name, (_, code) in GARBAGE.items()}
     session = rack.router.show("bgp", FABRIC[4])[0]

@@ -42,6 +42,11 @@ std::optional<std::uint32_t> BgpRoutes::metric(const IpAddr& next_hop) const {
     return reachable ? std::optional<std::uint32_t>{0} : std::nullopt;
 }
 
+Zone BgpRoutes::zone_to(const IpAddr& peer) const {
+    const auto station = routes_.station_of(peer);
+    return station && station->address == peer ? station->port.value() : Zone{0};
+}
+
 void BgpRoutes::compare_answers() {
     const bool same = std::ranges::all_of(answers_, [this](const auto& answer) {
         return routes_.reachable(answer.first) == answer.second;

@@ -35,6 +35,8 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     void update(const IpPrefix& prefix, const bgp::LearntRoute& route) override;
     void withdraw(const IpPrefix& prefix) override;
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& next_hop) const override;
+    /// The port that the peer's network is on.
+    [[nodiscard]] Zone zone_to(const IpAddr& peer) const override;
 
   private:
     void commit_soon();

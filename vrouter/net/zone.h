@@ -1,0 +1,33 @@
+// The link of a link-local IPv6 address, kept inside the address.
+//
+// A link-local address means something on its own link only.  Where one is kept among addresses that
+// mean something everywhere (next hops of routes), the link's number stands in bits 16 to 31, which are
+// zero on every wire (RFC 4291 2.5.6).  Such an address must lose its zone before it leaves.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "vrouter/net/addr.h"
+
+namespace vr {
+
+/// A link's number; 0 is no link.
+using Zone = std::uint16_t;
+
+/// `address`, which is link-local, without a zone.
+[[nodiscard]] constexpr Ip6 without_zone(Ip6 address) noexcept {
+    return Ip6{address.high() & ~(std::uint64_t{0xffff} << 32U), address.low()};
+}
+
+/// `address`, which is link-local, on the link `zone`; what stood there before is forgotten.
+[[nodiscard]] constexpr Ip6 with_zone(Ip6 address, Zone zone) noexcept {
+    return Ip6{without_zone(address).high() | std::uint64_t{zone} << 32U, address.low()};
+}
+
+/// The link of `address`; 0 when it has none or is not link-local.
+[[nodiscard]] constexpr Zone zone_of(Ip6 address) noexcept {
+    return address.is_link_local() ? static_cast<Zone>(address.high() >> 32U) : Zone{0};
+}
+
+}  // namespace vr
