@@ -58,6 +58,10 @@ Speaker::Speaker(
     asio::io_context& io, SpeakerConfig config, RouteSink& sink, const NextHopOracle& oracle)
     : io_(io),
       instance_(std::move(config), sink, oracle, make_random()),
+      bfd_(
+          io,
+          make_random(),
+          [this](const IpAddr& peer, const bfd::Change& change) { bfd_changed(peer, change); }),
       scratch_(kReadSize),
       timer_(io) {}
 
@@ -224,7 +228,34 @@ Result<void> Speaker::add_peer(const PeerConfig& config) {
     }
     const auto [at, inserted] = neighbours_.try_emplace(config.address, **added);
     settle(at->second);
+    watch(config);
     return {};
+}
+
+/// Begins, changes or ends the peer's BFD session as `config` has it.
+void Speaker::watch(const PeerConfig& config) {
+    if (!config.bfd) {
+        bfd_.forget(config.address);
+    } else if (auto watched = bfd_.watch(config.address, config.source, *config.bfd); !watched) {
+        log::error("bgp {}: {}", to_string(config.address), watched.error().text);
+    }
+}
+
+void Speaker::bfd_changed(const IpAddr& address, const bfd::Change& change) {
+    log::info(
+        "bgp {}: BFD {}{}{}",
+        to_string(address),
+        bfd::to_string(change.to),
+        change.to == bfd::State::Up ? "" : ": ",
+        change.to == bfd::State::Up ? "" : bfd::to_string(change.why));
+    const auto at = neighbours_.find(address);
+    // RFC 5882 4.2: a peer whose operator ends BFD is not gone.
+    if (at == neighbours_.end() || change.to != bfd::State::Down || change.by_operator) {
+        return;
+    }
+    at->second.peer.bfd_down(change.control_independent, Clock::now());
+    settle(at->second);
+    want_work();
 }
 
 Result<void> Speaker::set_peer(const PeerConfig& config) {
@@ -238,6 +269,7 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
     }
     if (!peer.needs_restart(config)) {
         peer.reconfigure(config);
+        watch(config);
         settle(at->second);
         want_work();
         return {};
@@ -255,6 +287,7 @@ bool Speaker::remove_peer(const IpAddr& address) {
     if (!neighbour.peer.config().password.empty()) {
         protect_listeners(neighbour.peer.config(), false);
     }
+    bfd_.forget(address);
     instance_.remove_peer(
         address, notification(ErrorCode::Cease, cease::kDeconfigured), Clock::now());
     settle(neighbour);
@@ -324,6 +357,7 @@ std::vector<PeerSummary> Speaker::peers() const {
     const Time now = Clock::now();
     for (const auto& [address, neighbour] : neighbours_) {
         summaries.push_back(neighbour.peer.summary(now));
+        summaries.back().bfd = bfd_.summary(address);
     }
     return summaries;
 }

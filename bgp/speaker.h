@@ -18,6 +18,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "bgp/bfd_sockets.h"
 #include "bgp/instance.h"
 #include "bgp/session.h"
 
@@ -119,6 +120,8 @@ class Speaker {
     void accept_next(Acceptor& acceptor);
     void accepted(Session::Socket socket);
     void take_up(Neighbour& neighbour);
+    void watch(const PeerConfig& config);
+    void bfd_changed(const IpAddr& address, const bfd::Change& change);
     void protect_listeners(const PeerConfig& config, bool wanted);
 
     void open(Neighbour& neighbour);
@@ -142,6 +145,7 @@ class Speaker {
     Instance instance_;
     std::vector<Acceptor> acceptors_;
     std::map<IpAddr, Neighbour> neighbours_;
+    BfdSockets bfd_;
     std::vector<std::uint8_t> scratch_;
     boost::asio::steady_timer timer_;
     Time armed_ = Time::max();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bgp/attributes.h"
+#include "bgp/bfd_packet.h"
 #include "bgp/capability.h"
 #include "bgp/decision.h"
 #include "bgp/fsm.h"
@@ -36,6 +37,16 @@ struct FamilySummary {
     std::uint64_t stale = 0;       ///< of them, those not confirmed since a restart or refresh
     std::uint64_t advertised = 0;  ///< prefixes that the peer was told
     bool end_of_rib_received = false;
+};
+
+/// The BFD session with one peer.
+struct BfdSummary {
+    bfd::State state = bfd::State::Down;
+    bfd::State remote_state = bfd::State::Down;
+    bfd::Diagnostic diagnostic = bfd::Diagnostic::None;
+    std::chrono::microseconds transmit_interval{0};
+    std::chrono::microseconds detection_time{0};  ///< 0: nothing heard yet
+    std::uint64_t ups = 0;
 };
 
 /// Graceful restart with one peer, RFC 4724.
@@ -68,7 +79,8 @@ struct PeerSummary {
     std::string last_error;  ///< why the last session or attempt ended; empty: never
     std::optional<std::chrono::seconds> last_error_age;
     RestartSummary restart;
-    std::string last_malformed;  ///< the last thing that RFC 7606 tolerated
+    std::optional<BfdSummary> bfd;  ///< where it is configured
+    std::string last_malformed;     ///< the last thing that RFC 7606 tolerated
 };
 
 /// One path of one prefix.
