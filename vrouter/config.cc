@@ -147,11 +147,12 @@ void read_workloads(YamlSection& yaml, WorkloadConfig& workloads) {
     }));
     assign(workloads.mtu, yaml.number("mtu", 1280, 9600));
     assign(workloads.queue_pairs, yaml.number("queue_pairs", 1, 16));
-    assign(workloads.to_host, yaml.value("to_host", "drop or accept", [](const std::string& s) {
-        return s == "accept" ? std::optional{EndpointToHost::Accept}
-               : s == "drop" ? std::optional{EndpointToHost::Drop}
-                             : std::nullopt;
-    }));
+    workloads.to_host = yaml.value("to_host", "drop, return or accept", [](const std::string& s) {
+        return s == "accept"   ? std::optional{EndpointToHost::Accept}
+               : s == "return" ? std::optional{EndpointToHost::Return}
+               : s == "drop"   ? std::optional{EndpointToHost::Drop}
+                               : std::nullopt;
+    });
 }
 
 void read_flows(YamlSection& yaml, FlowConfig& flows) {

@@ -68,7 +68,7 @@ struct WorkloadConfig {
     Ip6 gateway6{0xfe80'0000'0000'0000U, 1};  ///< fe80::1
     std::uint16_t mtu = 1500;
     std::uint16_t queue_pairs = 1;
-    EndpointToHost to_host = EndpointToHost::Drop;
+    std::optional<EndpointToHost> to_host;  ///< absent: what FelixConfiguration says
 };
 
 struct FlowConfig {

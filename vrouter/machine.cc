@@ -105,6 +105,7 @@ Result<PortId> Machine::add_port(PortRecord record) {
     entry.mac = record.mac;
     entry.mtu = record.mtu;
     entry.endpoint.reset();
+    entry.guard.reset();
     baselines_[id->value()] = raw_totals(*id);
     routes_.next_hops().set_port(*id, {record.mac, record.mtu, record.kind});
     records_[id->value()] = std::move(record);
@@ -153,6 +154,27 @@ void Machine::forget_flows_of_gone() {
 void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) {
     master_.ports[id.value()].endpoint = std::move(endpoint);
     dirty_ = true;
+}
+
+void Machine::set_guard(PortId id, std::shared_ptr<const HostPolicy> guard) {
+    master_.ports[id.value()].guard = std::move(guard);
+    master_.guarded = std::ranges::any_of(
+        master_.ports, [](const PortEntry& entry) { return entry.guard != nullptr; });
+    // Workloads to the host may have to ask it where no port does.
+    master_.guarded = master_.guarded || master_.any_interface;
+    dirty_ = true;
+}
+
+void Machine::set_any_interface(std::shared_ptr<const HostPolicy> guard) {
+    master_.any_interface = std::move(guard);
+    set_guard(PortId{}, nullptr);
+}
+
+void Machine::set_endpoint_to_host(EndpointToHost action) {
+    if (master_.endpoint_to_host != action) {
+        master_.endpoint_to_host = action;
+        bump_policy_generation();
+    }
 }
 
 void Machine::set_host_port(PortId id, Mac kernel) {
@@ -215,20 +237,40 @@ void Machine::housekeeping() {
     write_policy_log();
 }
 
+/// Whatever judges packets of a port, with the name of the endpoint.  Both families run one program.
+std::vector<std::pair<std::string, const acl::Program*>> Machine::programs_of(PortId port) const {
+    std::vector<std::pair<std::string, const acl::Program*>> all;
+    const PortEntry& entry = master_.ports[port.value()];
+    const auto add = [&](const std::string& name, const auto& classifier) {
+        if (classifier) {
+            all.emplace_back(name, &classifier->program());
+        }
+    };
+    if (entry.endpoint) {
+        add(entry.endpoint->name, entry.endpoint->v4.ingress);
+        add(entry.endpoint->name, entry.endpoint->v4.egress);
+    }
+    for (const auto& guard : {entry.guard, master_.any_interface}) {
+        if (guard) {
+            std::ranges::for_each(guard->v4, [&](const auto& c) { add(guard->name, c); });
+        }
+    }
+    return all;
+}
+
 void Machine::write_policy_log() {
     PolicyLogRecord record;
     for (int line = 0; line < kLogLines && policy_log_->pop(record); ++line) {
         const bool egress = record.direction == PolicyDirection::Egress;
-        const Endpoint* endpoint = master_.ports[record.endpoint.value()].endpoint.get();
         std::string name = "?";
         std::string rule = "a policy that has changed since";
-        if (endpoint != nullptr) {
-            name = endpoint->name;
-            // Both families run the same program.
-            const auto& classifier = egress ? endpoint->v4.egress : endpoint->v4.ingress;
-            if (classifier && &classifier->program() == record.program) {
-                const acl::Program& program = classifier->program();
-                const acl::Origin& origin = program.origins[program.rules[record.rule].origin];
+        for (const auto& [endpoint, program] : programs_of(record.endpoint)) {
+            if (name == "?") {
+                name = endpoint;
+            }
+            if (program == record.program) {
+                name = endpoint;
+                const acl::Origin& origin = program->origins[program->rules[record.rule].origin];
                 rule = fmt::format("{} rule {}", origin.policy, origin.rule);
             }
         }

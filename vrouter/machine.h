@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vrouter/dataplane/counters.h"
@@ -56,6 +57,7 @@ struct PortRecord {
     std::unique_ptr<Port> port;
     Mac mac;  ///< the router's on this port
     std::uint16_t mtu = 1500;
+    std::vector<IpAddr> addresses;  ///< the host's on this port; of ports towards the fabric
 };
 
 class Machine {
@@ -79,6 +81,14 @@ class Machine {
 
     /// Opens a workload's port with its policy in place, or closes it (null).
     void set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint);
+
+    /// Guards a port towards the fabric, or no longer (null).
+    void set_guard(PortId id, std::shared_ptr<const HostPolicy> guard);
+
+    /// What the host endpoint of all interfaces says, also to workloads (EndpointToHost::Return).
+    void set_any_interface(std::shared_ptr<const HostPolicy> guard);
+
+    void set_endpoint_to_host(EndpointToHost action);
 
     /// The TAP into the host, and the MAC address of its kernel side.
     void set_host_port(PortId id, Mac kernel);
@@ -132,6 +142,9 @@ class Machine {
 
     /// Writes what Log rules matched, within a rate.
     void write_policy_log();
+
+    [[nodiscard]] std::vector<std::pair<std::string, const acl::Program*>> programs_of(
+        PortId port) const;
 
     void publish(bool wait);
     void forget_flows_of_gone();

@@ -37,8 +37,8 @@ class Walk {
     }
 
     TraceResult run() {
-        if (check_route_ends() && check_source() && route() &&
-            (track() || (egress() && ingress() && to_host())) &&
+        if (check_route_ends() && check_source() && route() && untracked() &&
+            (track() || (arrive() && egress() && ingress() && to_host() && depart())) &&
             result_.reason == DropReason::None) {
             leave();
         }
@@ -134,11 +134,40 @@ class Walk {
             hop_->port == PortId{} ? text : text + ", out of port " + port_name(hop_->port));
     }
 
+    /// What guards a port towards the fabric, or null.
+    [[nodiscard]] const HostPolicy* guard_of(PortId port) const {
+        const PortEntry& entry = tables_.ports[port.value()];
+        return entry.kind == PortKind::Fabric ? entry.guard.get() : nullptr;
+    }
+
+    /// What guards the port that it leaves by.
+    [[nodiscard]] const HostPolicy* exit_guard() const { return guard_of(hop_->port); }
+
+    bool untracked() {
+        if (in().kind == PortKind::Fabric) {
+            return ask(guard_of(query_.in), HostHook::UntrackedIngress);
+        }
+        return !from_host() || ask(exit_guard(), HostHook::UntrackedEgress);
+    }
+
+    /// Whether a host endpoint must know the flow.
+    [[nodiscard]] bool followed() const {
+        const HostPolicy* in_guard = guard_of(query_.in);
+        const bool ends_here = hop_->kind == NextHopKind::Local;
+        return (in_guard != nullptr && (ends_here || in_guard->follows_transit)) ||
+               (exit_guard() != nullptr && (from_host() || exit_guard()->follows_transit));
+    }
+
     /// True when a known flow has decided already.
     bool track() {
-        const bool policed = in().kind == PortKind::Workload || out_kind() == PortKind::Workload;
+        if (accepted_) {
+            note("flow", "none: allowed without one");
+            return borrows_address();
+        }
+        const bool policed =
+            in().kind == PortKind::Workload || out_kind() == PortKind::Workload || followed();
         if (!policed) {
-            note("flow", "none needed: no workload on either side");
+            note("flow", "none needed: nobody polices both sides");
             return true;
         }
         FlowKey<F> key{
@@ -162,16 +191,22 @@ class Walk {
             drop("flow", DropReason::FlowMoved, "was allowed between other endpoints");
             return true;
         }
+        const bool loose = flow.from == PortId{} && flow.to == PortId{};
+        if (loose && hit.reply && borrows_address()) {
+            return true;
+        }
         return pass(
             "flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
     }
 
-    /// True, and dropped, when the address of a local workload comes from the fabric.
+    /// True, and dropped, when an address of this host or of its workloads comes from the fabric.
     bool borrows_address() {
         const std::uint32_t back = machine_.shared().routes<F>().lookup(source_);
-        const PortId owner = tables_.next_hops[back].port;
+        const NextHop& hop = tables_.next_hops[back];
+        const PortId owner = hop.port;
         if (in().kind != PortKind::Fabric ||
-            tables_.ports[owner.value()].kind != PortKind::Workload) {
+            (hop.kind != NextHopKind::Local &&
+             tables_.ports[owner.value()].kind != PortKind::Workload)) {
             return false;
         }
         drop(
@@ -192,16 +227,28 @@ class Walk {
             return drop(
                 stage, DropReason::PortClosed, "policy of " + endpoint + " is not in place");
         }
-        const acl::Packet<F> packet = acl_packet<F>(source_, destination_, facts_);
-        const GroupSet* from = machine_.shared().groups<F>().lookup(source_);
-        const GroupSet* to = machine_.shared().groups<F>().lookup(destination_);
-        acl::Verdict verdict;
-        classifier->classify(&packet, &from, &to, &verdict, 1);
+        return tell(stage, endpoint, *classifier, ask_classifier(*classifier), denied);
+    }
+
+    [[nodiscard]] acl::Verdict ask_classifier(const acl::Classifier<F>& classifier) {
+        return classify_one<F>(
+            classifier,
+            acl_packet<F>(source_, destination_, facts_),
+            machine_.shared().groups<F>());
+    }
+
+    /// Writes down a verdict and what decided it.
+    bool tell(
+        const std::string& stage,
+        const std::string& endpoint,
+        const acl::Classifier<F>& classifier,
+        const acl::Verdict& verdict,
+        DropReason denied) {
         TraceStep step{stage, verdict.allow ? Outcome::Pass : Outcome::Drop, "", {}};
         if (verdict.rule == acl::Verdict::kFellOff) {
             step.detail = endpoint + ": no rule allows it";
         } else {
-            const acl::Program& program = classifier->program();
+            const acl::Program& program = classifier.program();
             step.origin = program.origins[program.rules[verdict.rule].origin];
             step.detail = fmt::format(
                 "{}: {} by {}{}",
@@ -217,8 +264,57 @@ class Walk {
         return verdict.allow;
     }
 
+    /// Asks a host endpoint; what it says nothing about goes on.
+    bool ask(const HostPolicy* guard, HostHook hook) {
+        const acl::Classifier<F>* classifier = guard == nullptr ? nullptr : guard->at<F>(hook);
+        if (classifier == nullptr) {
+            return true;
+        }
+        const bool in = is_ingress(hook);
+        const std::string stage =
+            fmt::format("{} {} policy", name(hook), in ? "ingress" : "egress");
+        const acl::Verdict verdict = ask_classifier(*classifier);
+        if (may_be_silent(hook) && !verdict.allow && verdict.rule == acl::Verdict::kFellOff) {
+            note(stage, guard->name + ": says nothing");
+            return true;
+        }
+        if (may_be_silent(hook)) {
+            accepted_ = verdict.allow;
+        }
+        return tell(
+            stage,
+            guard->name,
+            *classifier,
+            verdict,
+            in ? DropReason::HostIngressDenied : DropReason::HostEgressDenied);
+    }
+
+    /// Host endpoints: may it come in by this port, and reach the host?
+    bool arrive() {
+        const HostPolicy* guard = guard_of(query_.in);
+        const bool ends_here = hop_->kind == NextHopKind::Local;
+        return accepted_ ||
+               (ask(guard, HostHook::PreDnatIngress) &&
+                (accepted_ ||
+                 ask(guard, ends_here ? HostHook::NormalIngress : HostHook::ForwardIngress)));
+    }
+
+    /// Host endpoints: may it leave by this port?
+    bool depart() {
+        if (from_host() && accepted_) {
+            return true;
+        }
+        return ask(exit_guard(), from_host() ? HostHook::NormalEgress : HostHook::ForwardEgress);
+    }
+
+    /// Of a workload to the host, before policy.
+    [[nodiscard]] bool always_reaches() const {
+        return in().kind == PortKind::Workload && hop_->kind == NextHopKind::Local &&
+               always_reaches_host<F>(facts_);
+    }
+
     bool egress() {
-        if (in().kind != PortKind::Workload) {
+        if (in().kind != PortKind::Workload || always_reaches()) {
             return true;
         }
         if (is_tunnel(facts_)) {
@@ -253,12 +349,20 @@ class Walk {
     }
 
     bool to_host() {
-        if (hop_->kind == NextHopKind::Local && in().kind == PortKind::Workload &&
-            tables_.endpoint_to_host == EndpointToHost::Drop) {
-            return drop(
-                "endpoint to host",
-                DropReason::HostDenied,
-                "workloads.to_host is drop: workloads do not reach the host itself");
+        if (hop_->kind != NextHopKind::Local || in().kind != PortKind::Workload ||
+            always_reaches()) {
+            return true;
+        }
+        switch (tables_.endpoint_to_host) {
+            case EndpointToHost::Drop:
+                return drop(
+                    "endpoint to host",
+                    DropReason::HostDenied,
+                    "the action is drop: workloads do not reach the host itself");
+            case EndpointToHost::Return:
+                return ask(tables_.any_interface.get(), HostHook::NormalIngress);
+            case EndpointToHost::Accept:
+                break;
         }
         return true;
     }
@@ -308,6 +412,7 @@ class Walk {
     typename F::Addr destination_;
     PacketFacts facts_;
     const NextHop* hop_ = nullptr;
+    bool accepted_ = false;  ///< by untracked or preDNAT policy: not asked again on that side
     TraceResult result_;
 };
 

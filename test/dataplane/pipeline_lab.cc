@@ -152,6 +152,36 @@ void PipelineLab<F>::set_policy(
 }
 
 template <Family F>
+std::shared_ptr<const HostPolicy> PipelineLab<F>::host_policy(
+    const std::map<HostHook, acl::Program>& programs) const {
+    auto policy = std::make_shared<HostPolicy>();
+    policy->name = "guard";
+    for (const auto& [hook, program] : programs) {
+        const auto i = static_cast<std::size_t>(hook);
+        if constexpr (std::is_same_v<F, V4>) {
+            policy->v4[i] = compile<F>(program);
+        } else {
+            policy->v6[i] = compile<F>(program);
+        }
+        policy->follows_transit |= is_forward(hook) || hook == HostHook::PreDnatIngress;
+    }
+    return policy;
+}
+
+template <Family F>
+void PipelineLab<F>::guard(const std::map<HostHook, acl::Program>& programs) {
+    machine->set_guard(fabric, host_policy(programs));
+    machine->bump_policy_generation();
+    machine->commit();
+}
+
+template <Family F>
+void PipelineLab<F>::guard_all(const std::map<HostHook, acl::Program>& programs) {
+    machine->set_any_interface(host_policy(programs));
+    guard(programs);
+}
+
+template <Family F>
 void PipelineLab<F>::close(PortId guest) {
     machine->set_endpoint(guest, nullptr);
     machine->commit();

@@ -85,6 +85,11 @@ class PipelineLab {
     void set_policy(PortId guest, const acl::Program& ingress, const acl::Program& egress);
     void close(PortId guest);
 
+    /// Guards the fabric port; hooks that are not named have no policy.
+    void guard(const std::map<HostHook, acl::Program>& programs);
+    /// The same for all interfaces, as HostEndpoint "*" does.
+    void guard_all(const std::map<HostHook, acl::Program>& programs);
+
     /// The router's MAC address on a port.
     [[nodiscard]] Mac mac(PortId port) const { return machine->port(port)->mac; }
 
@@ -150,6 +155,8 @@ class PipelineLab {
 
   private:
     PortId add(const std::string& name, PortKind kind, Mac mac);
+    [[nodiscard]] std::shared_ptr<const HostPolicy> host_policy(
+        const std::map<HostHook, acl::Program>& programs) const;
 };
 
 }  // namespace vr::test

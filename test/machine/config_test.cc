@@ -299,7 +299,7 @@ const Mistake kMistakes[] = {
      "f:2: workloads.queue_pairs: expected a number from 1 to 16"},
     {"to_host",
      "node: a\nworkloads: {to_host: reject}",
-     "f:2: workloads.to_host: expected drop or accept"},
+     "f:2: workloads.to_host: expected drop, return or accept"},
     {"flow_capacity",
      "node: a\nflows: {capacity: 1}",
      "f:2: flows.capacity: expected a number from 1024 to 16777216"},

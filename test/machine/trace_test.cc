@@ -80,7 +80,7 @@ using Families = testing::Types<V4, V6>;
 TYPED_TEST_SUITE(TraceTest, Families);
 
 TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
-    for (unsigned seed = 0; seed < 8; ++seed) {
+    for (unsigned seed = 0; seed < 16; ++seed) {
         // A router of its own: the last one has used up what it may punt in a quarter of a second.
         this->lab.reset();
         this->lab = std::make_unique<PipelineLab<TypeParam>>();
@@ -94,6 +94,19 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
         router.set_policy(router.b, one_of(programs), one_of(programs));
         if (random() % 4 == 0) {
             router.close(router.b);
+        }
+        std::map<HostHook, acl::Program> guard;
+        for (const HostHook hook : kAllHostHooks) {
+            if (random() % 3 == 0) {
+                guard[hook] = one_of(std::array{allow_all(), allow_port(80), acl::Program{}});
+            }
+        }
+        router.machine->set_endpoint_to_host(one_of(
+            std::array{EndpointToHost::Drop, EndpointToHost::Return, EndpointToHost::Accept}));
+        if (seed % 4 == 1) {
+            router.guard(guard);
+        } else if (seed % 4 == 2) {
+            router.guard_all(guard);
         }
         const std::uint32_t stations[] = {
             kRouter, kGuestA, kGuestB, kGateway, kOutside, kOutside2, 0x0a000033, 0x63000001};

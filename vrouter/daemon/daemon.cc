@@ -29,7 +29,7 @@ MachineSettings machine_settings(const Config& config) {
         .idle = config.workers.idle,
         .reevaluate = config.flows.reevaluate,
         .drop_invalid = config.flows.drop_invalid,
-        .to_host = config.workloads.to_host};
+        .to_host = config.workloads.to_host.value_or(EndpointToHost::Drop)};
 }
 
 PortFacts fabric_facts(PortId id, const PortRecord& record, const PortConfig& config) {
@@ -195,6 +195,9 @@ Result<void> Daemon::open_fabric_port(const PortConfig& config) {
     PortRecord record{.name = config.name, .kind = PortKind::Fabric, .mtu = config.mtu};
     record.mac = (*port)->mac();
     record.port = std::move(*port);
+    for (const InterfaceAddress& address : config.addresses) {
+        record.addresses.push_back(address.address);
+    }
     auto id = machine_->add_port(std::move(record));
     if (!id) {
         return std::unexpected(std::move(id).error());

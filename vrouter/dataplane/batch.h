@@ -40,7 +40,8 @@ struct Batch {
     std::array<FlowKey<F>, kMaxBatch> quoted;  ///< ICMP errors: the packet that they are about
     PacketMask link_local = 0;                 ///< source or destination is
     PacketMask fresh = 0;                      ///< belong to no known flow: policy must judge them
-    PacketMask remember = 0;  ///< fresh, and to be entered into the flow table if allowed
+    PacketMask remember = 0;   ///< fresh, and to be entered into the flow table if allowed
+    PacketMask untracked = 0;  ///< allowed by a host endpoint without a flow
 };
 
 /// Calls `visit(i)` for every packet of `mask`; the full batch runs as a plain loop.

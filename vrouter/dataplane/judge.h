@@ -2,9 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <type_traits>
+
 #include "vrouter/dataplane/acl.h"
 #include "vrouter/dataplane/batch.h"
 #include "vrouter/dataplane/drop.h"
+#include "vrouter/dataplane/parse.h"
+#include "vrouter/dataplane/policy_log.h"
+#include "vrouter/net/headers.h"
 
 namespace vr {
 
@@ -35,6 +41,60 @@ template <Family F>
         .icmp_type = facts.icmp_type,
         .icmp_code = facts.icmp_code,
         .has_ports = facts.has_ports};
+}
+
+/// The packet that began a flow.
+template <Family F>
+[[nodiscard]] inline acl::Packet<F> first_packet(const FlowKey<F>& key) noexcept {
+    PacketFacts facts;
+    facts.protocol = key.protocol;
+    facts.has_ports = has_l4_ports(key.protocol);
+    facts.source_port = key.source_port;
+    facts.destination_port = key.destination_port;
+    // Of ICMP only echo requests begin flows.
+    facts.icmp_type = key.protocol == ipproto::kIcmp6 ? 128 : 8;
+    return acl_packet<F>(key.source, key.destination, facts);
+}
+
+/// Runs the packets of `mask` through a policy of `port`; verdicts[i] is that of packet i.  Log rules
+/// leave their records.
+template <Family F>
+void classify(
+    const Batch<F>& batch,
+    PacketMask mask,
+    const acl::Classifier<F>& classifier,
+    PortId port,
+    PolicyDirection direction,
+    std::array<acl::Verdict, kMaxBatch>& verdicts,
+    Worker& worker) noexcept;
+
+/// Runs one packet through a policy, without a record.
+template <Family F>
+[[nodiscard]] acl::Verdict classify_one(
+    const acl::Classifier<F>& classifier,
+    const acl::Packet<F>& packet,
+    const GroupTable<F>& groups) noexcept;
+
+/// The packets of whose flows a host endpoint must know, POLICY 2.6.  To be asked only if some port is
+/// guarded.
+template <Family F>
+[[nodiscard]] PacketMask followed_by_guards(const Batch<F>& batch, const Tables& tables) noexcept;
+
+/// What host endpoints say today to a flow between two ports, in the orientation of its first packet.
+template <Family F>
+[[nodiscard]] DropReason host_judges_again(
+    const FlowEntry<F>& flow, PortId from, PortId to, Worker& worker) noexcept;
+
+/// POLICY 2.6: of a workload to the host, before policy: neighbor discovery and multicast listeners.
+template <Family F>
+[[nodiscard]] constexpr bool always_reaches_host(const PacketFacts& facts) noexcept {
+    if constexpr (std::is_same_v<F, V4>) {
+        return false;
+    } else {
+        const std::uint8_t type = facts.icmp_type;
+        return facts.protocol == ipproto::kIcmp6 &&
+               ((type >= 130 && type <= 133) || type == 135 || type == 136);
+    }
 }
 
 /// POLICY 2.5 step 5: VXLAN and IP-in-IP from a workload would carry traffic past its policy.

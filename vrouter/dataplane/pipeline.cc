@@ -10,10 +10,20 @@ void forward(Batch<F>& batch, Worker& worker) noexcept {
     parse(batch, worker);
     check_source(batch, worker);
     route(batch, worker);
+    const bool guarded = worker.tables().guarded;
+    if (guarded) [[unlikely]] {
+        untracked_policy(batch, worker);
+    }
     track(batch, worker);
     if (batch.fresh != 0) {
+        if (guarded) [[unlikely]] {
+            host_ingress(batch, worker);
+        }
         egress_policy(batch, worker);
         ingress_policy(batch, worker);
+        if (guarded) [[unlikely]] {
+            host_egress(batch, worker);
+        }
         remember(batch, worker);
     }
     decrement_hops(batch, worker);

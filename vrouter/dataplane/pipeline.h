@@ -5,13 +5,16 @@
 //   parse            sane headers -> addresses and facts
 //   check_source     a workload may send only from its own addresses
 //   route            longest prefix -> next hop, ECMP member chosen
+//   untracked_policy host endpoints: doNotTrack policy
 //   track            known flow: verdict is already decided
+//   host_ingress     host endpoints: may it come in by this port, and reach the host?
 //   egress_policy    may the sender send this?
 //   ingress_policy   may the receiver receive it?
+//   host_egress      host endpoints: may it leave by this port?
 //   remember         newly allowed flows enter the flow table
 //   decrement_hops   TTL / hop limit, MTU
 //   rewrite          link header; resolved: sent, unresolved: held by the control thread
-// Route comes before track, unlike in a NAT box: transit between fabric ports then never touches the
+// The three of host endpoints are run only where a port has one.  Route comes before track, unlike in a NAT box: transit between fabric ports then never touches the
 // flow table, and a flow's verdict can be tied to the endpoints on both of its sides.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -36,6 +39,7 @@ inline void begin_batch(Batch<F>& batch, PortId in, const PortEntry& entry) noex
     batch.in_port = &entry;
     batch.fresh = 0;
     batch.remember = 0;
+    batch.untracked = 0;
 }
 
 /// Writes the link header of `next_hop` on a packet that went through forward() before and was held
@@ -54,11 +58,17 @@ void check_source(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void route(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
+void untracked_policy(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
 void track(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void host_ingress(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void egress_policy(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void ingress_policy(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void host_egress(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void remember(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>

@@ -2,7 +2,8 @@
 //
 // Needs: source, destination, facts, hop, fresh.  Does: looks up the groups of both addresses, then runs
 // the endpoint's classifier (POLICY 2.5 steps 5-7, 2.6); the host may reach its workloads unpoliced; a
-// workload to the host itself meets its egress policy, then the endpoint-to-host action.  Drops:
+// workload to the host itself meets its egress policy, then the endpoint-to-host action (Return: see
+// host_policy.cc).  Drops:
 // tunnel_denied, egress_denied, ingress_denied, host_denied, port_closed.  Leaves: fresh packets that
 // are still live are allowed by all whom they concern.
 // SPDX-License-Identifier: Apache-2.0
@@ -28,13 +29,14 @@ void log_match(
     const acl::Packet<F>& packet,
     const acl::Verdict& verdict,
     const acl::Program& program,
-    const Judge& judge,
+    PortId port,
+    PolicyDirection direction,
     Worker& worker) noexcept {
     PolicyLogRecord record{
         .program = &program,
         .rule = verdict.logged,
-        .endpoint = judge.endpoint,
-        .direction = judge.direction,
+        .endpoint = port,
+        .direction = direction,
         .ip6 = std::is_same_v<F, V6>,
         .allowed = verdict.allow,
         .protocol = packet.protocol,
@@ -53,48 +55,21 @@ void judge(
     const acl::Classifier<F>* classifier,
     const Judge& judge,
     Worker& worker) noexcept {
-    std::array<acl::Packet<F>, kMaxBatch> packets;
-    std::array<typename F::Addr, kMaxBatch> sources;
-    std::array<typename F::Addr, kMaxBatch> destinations;
-    std::array<const GroupSet*, kMaxBatch> source_groups;
-    std::array<const GroupSet*, kMaxBatch> destination_groups;
     std::array<acl::Verdict, kMaxBatch> verdicts;
-    std::array<std::uint8_t, kMaxBatch> index;
-    unsigned count = 0;
+    classify(batch, mask, *classifier, judge.endpoint, judge.direction, verdicts, worker);
     for_each(mask, batch.count, [&](unsigned i) {
-        sources[count] = batch.source[i];
-        destinations[count] = batch.destination[i];
-        packets[count] = acl_packet<F>(batch.source[i], batch.destination[i], batch.facts[i]);
-        index[count++] = static_cast<std::uint8_t>(i);
+        if (!verdicts[i].allow) {
+            drop(batch, i, judge.denied, worker);
+        }
     });
-    const GroupTable<F>& groups = worker.shared().groups<F>();
-    groups.lookup_bulk(sources.data(), source_groups.data(), count);
-    groups.lookup_bulk(destinations.data(), destination_groups.data(), count);
-    classifier->classify(
-        packets.data(), source_groups.data(), destination_groups.data(), verdicts.data(), count);
-    for (unsigned n = 0; n < count; ++n) {
-        if (verdicts[n].logged != acl::Verdict::kFellOff) [[unlikely]] {
-            log_match<F>(packets[n], verdicts[n], classifier->program(), judge, worker);
-        }
-        if (!verdicts[n].allow) {
-            drop(batch, index[n], judge.denied, worker);
-        }
-    }
 }
 
 /// One packet's verdict; null classifier: closed.
 template <Family F>
 bool allows(
     const acl::Classifier<F>* classifier, const acl::Packet<F>& packet, Worker& worker) noexcept {
-    if (classifier == nullptr) {
-        return false;
-    }
-    const GroupTable<F>& groups = worker.shared().groups<F>();
-    const GroupSet* source = groups.lookup(packet.source);
-    const GroupSet* destination = groups.lookup(packet.destination);
-    acl::Verdict verdict;
-    classifier->classify(&packet, &source, &destination, &verdict, 1);
-    return verdict.allow;
+    return classifier != nullptr &&
+           classify_one(*classifier, packet, worker.shared().groups<F>()).allow;
 }
 
 template <Family F>
@@ -122,6 +97,54 @@ void judge_ingress(Batch<F>& batch, PacketMask mask, PortId out, Worker& worker)
 
 }  // namespace
 
+template <Family F>
+void classify(
+    const Batch<F>& batch,
+    PacketMask mask,
+    const acl::Classifier<F>& classifier,
+    PortId port,
+    PolicyDirection direction,
+    std::array<acl::Verdict, kMaxBatch>& verdicts,
+    Worker& worker) noexcept {
+    std::array<acl::Packet<F>, kMaxBatch> packets;
+    std::array<typename F::Addr, kMaxBatch> sources;
+    std::array<typename F::Addr, kMaxBatch> destinations;
+    std::array<const GroupSet*, kMaxBatch> source_groups;
+    std::array<const GroupSet*, kMaxBatch> destination_groups;
+    std::array<acl::Verdict, kMaxBatch> in_a_row;
+    std::array<std::uint8_t, kMaxBatch> index;
+    unsigned count = 0;
+    for_each(mask, batch.count, [&](unsigned i) {
+        sources[count] = batch.source[i];
+        destinations[count] = batch.destination[i];
+        packets[count] = acl_packet<F>(batch.source[i], batch.destination[i], batch.facts[i]);
+        index[count++] = static_cast<std::uint8_t>(i);
+    });
+    const GroupTable<F>& groups = worker.shared().groups<F>();
+    groups.lookup_bulk(sources.data(), source_groups.data(), count);
+    groups.lookup_bulk(destinations.data(), destination_groups.data(), count);
+    classifier.classify(
+        packets.data(), source_groups.data(), destination_groups.data(), in_a_row.data(), count);
+    for (unsigned n = 0; n < count; ++n) {
+        verdicts[index[n]] = in_a_row[n];
+        if (in_a_row[n].logged != acl::Verdict::kFellOff) [[unlikely]] {
+            log_match<F>(packets[n], in_a_row[n], classifier.program(), port, direction, worker);
+        }
+    }
+}
+
+template <Family F>
+acl::Verdict classify_one(
+    const acl::Classifier<F>& classifier,
+    const acl::Packet<F>& packet,
+    const GroupTable<F>& groups) noexcept {
+    const GroupSet* source = groups.lookup(packet.source);
+    const GroupSet* destination = groups.lookup(packet.destination);
+    acl::Verdict verdict;
+    classifier.classify(&packet, &source, &destination, &verdict, 1);
+    return verdict;
+}
+
 bool is_tunnel(const PacketFacts& facts) noexcept {
     constexpr L4Port kVxlan{4789};
     return facts.protocol == ipproto::kIpip ||
@@ -138,7 +161,15 @@ void egress_policy(Batch<F>& batch, Worker& worker) noexcept {
             drop(batch, i, DropReason::TunnelDenied, worker);
         }
     });
-    const PacketMask mask = batch.live & batch.fresh;
+    PacketMask mask = batch.live & batch.fresh;
+    if constexpr (std::is_same_v<F, V6>) {
+        for_each(mask, batch.count, [&](unsigned i) {
+            if (always_reaches_host<F>(batch.facts[i]) && batch.hop[i]->kind == NextHopKind::Local)
+                [[unlikely]] {
+                mask &= ~(PacketMask{1} << i);
+            }
+        });
+    }
     if (mask != 0) {
         // check_source let only packets of an open endpoint pass, and an open one has its programs.
         const auto& endpoint = batch.in_port->endpoint->template family<F>();
@@ -166,11 +197,12 @@ void ingress_policy(Batch<F>& batch, Worker& worker) noexcept {
         const PortKind kind = tables.ports[out.value()].kind;
         if (kind == PortKind::Workload && !from_host) {
             judge_ingress(batch, same, out, worker);
-        } else if (kind != PortKind::Workload) {
-            // From a workload to a fabric port, or to the host itself.
+        } else if (kind != PortKind::Workload && batch.in_port->kind == PortKind::Workload) {
+            // To a fabric port, or to the host itself.
             for_each(same, batch.count, [&](unsigned i) {
                 if (batch.hop[i]->kind == NextHopKind::Local &&
-                    tables.endpoint_to_host == EndpointToHost::Drop) {
+                    tables.endpoint_to_host == EndpointToHost::Drop &&
+                    !always_reaches_host<F>(batch.facts[i])) {
                     drop(batch, i, DropReason::HostDenied, worker);
                 }
             });
@@ -181,15 +213,7 @@ void ingress_policy(Batch<F>& batch, Worker& worker) noexcept {
 template <Family F>
 DropReason judge_again(FlowEntry<F>& flow, Worker& worker) noexcept {
     const Tables& tables = worker.tables();
-    const FlowKey<F>& key = flow.key;
-    PacketFacts facts;
-    facts.protocol = key.protocol;
-    facts.has_ports = has_l4_ports(key.protocol);
-    facts.source_port = key.source_port;
-    facts.destination_port = key.destination_port;
-    // Of ICMP only echo requests begin flows.
-    facts.icmp_type = key.protocol == ipproto::kIcmp6 ? 128 : 8;
-    const acl::Packet<F> packet = acl_packet<F>(key.source, key.destination, facts);
+    const acl::Packet<F> packet = first_packet(flow.key);
     if (flow.from != PortId{}) {
         const EndpointFamily<F>* sender = open_endpoint<F>(tables, flow.from);
         if (sender == nullptr || !allows(sender->egress.get(), packet, worker)) {
@@ -206,6 +230,26 @@ DropReason judge_again(FlowEntry<F>& flow, Worker& worker) noexcept {
     return DropReason::None;
 }
 
+template void classify(
+    const Batch<V4>&,
+    PacketMask,
+    const acl::Classifier<V4>&,
+    PortId,
+    PolicyDirection,
+    std::array<acl::Verdict, kMaxBatch>&,
+    Worker&) noexcept;
+template void classify(
+    const Batch<V6>&,
+    PacketMask,
+    const acl::Classifier<V6>&,
+    PortId,
+    PolicyDirection,
+    std::array<acl::Verdict, kMaxBatch>&,
+    Worker&) noexcept;
+template acl::Verdict classify_one(
+    const acl::Classifier<V4>&, const acl::Packet<V4>&, const GroupTable<V4>&) noexcept;
+template acl::Verdict classify_one(
+    const acl::Classifier<V6>&, const acl::Packet<V6>&, const GroupTable<V6>&) noexcept;
 template void egress_policy(Batch<V4>&, Worker&) noexcept;
 template void egress_policy(Batch<V6>&, Worker&) noexcept;
 template void ingress_policy(Batch<V4>&, Worker&) noexcept;

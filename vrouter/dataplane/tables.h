@@ -18,6 +18,7 @@
 #include "vrouter/dataplane/classifier.h"
 #include "vrouter/dataplane/flow_table.h"
 #include "vrouter/dataplane/groups.h"
+#include "vrouter/dataplane/host_hook.h"
 #include "vrouter/dataplane/lpm.h"
 #include "vrouter/dataplane/port.h"
 #include "vrouter/net/ids.h"
@@ -60,6 +61,26 @@ struct Endpoint {
     }
 };
 
+/// What guards ports of the host towards the fabric: the programs of a HostEndpoint, by HostHook; null
+/// where no policy acts.
+struct HostPolicy {
+    std::string name;
+    std::array<std::shared_ptr<const acl::Classifier<V4>>, kHostHooks> v4;
+    std::array<std::shared_ptr<const acl::Classifier<V6>>, kHostHooks> v6;
+    /// New flows that only pass through are judged: their packets must be told from replies.
+    bool follows_transit = false;
+
+    template <Family F>
+    [[nodiscard]] const acl::Classifier<F>* at(HostHook hook) const noexcept {
+        const auto i = static_cast<std::size_t>(hook);
+        if constexpr (std::is_same_v<F, V4>) {
+            return v4[i].get();
+        } else {
+            return v6[i].get();
+        }
+    }
+};
+
 /// A port as workers see it.
 struct PortEntry {
     PortKind kind = PortKind::None;
@@ -67,6 +88,7 @@ struct PortEntry {
     Mac mac;  ///< the router's address on this port
     std::uint16_t mtu = 1500;
     std::shared_ptr<const Endpoint> endpoint;  ///< Workload; null: closed
+    std::shared_ptr<const HostPolicy> guard;   ///< Fabric; null: what uses it is not policed
 };
 
 enum class NextHopKind : std::uint8_t {
@@ -101,8 +123,6 @@ struct PollTarget {
     std::uint16_t queue = 0;
 };
 
-enum class EndpointToHost : std::uint8_t { Drop, Accept };
-
 struct Tables {
     std::vector<PortEntry> ports;                ///< by PortId, kMaxPorts entries
     std::vector<NextHop> next_hops;              ///< by NextHopId; entry 0 is "no route"
@@ -114,6 +134,9 @@ struct Tables {
     bool reevaluate = false;   ///< judge live flows again after a policy change (POLICY 2.8)
     bool drop_invalid = true;  ///< POLICY 2.5 step 3
     EndpointToHost endpoint_to_host = EndpointToHost::Drop;
+    /// Some port is guarded; false: no stage of host endpoints is run.
+    bool guarded = false;
+    std::shared_ptr<const HostPolicy> any_interface;  ///< of the HostEndpoint "*"; null: none
 };
 
 struct SharedState {

@@ -5,7 +5,8 @@
 // ICMP errors belong to the flow that they quote (POLICY 2.8).  Drops: fragment_orphan,
 // spoofed_address, flow_invalid (POLICY 2.5 step 3), flow_moved.  Leaves: fresh (policy must judge),
 // remember (enter if allowed).
-// Transit between fabric ports and traffic of the host with the fabric pass by: nothing polices them.
+// Transit between fabric ports and traffic of the host with the fabric pass by where no host endpoint
+// polices them.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/parse.h"
@@ -116,6 +117,33 @@ Fit fit(
     return receiver != out || sender_moved ? Fit::Moved : Fit::Foreign;
 }
 
+/// True for an address that this host or one of its workloads has.
+template <Family F>
+bool is_own_address(typename F::Addr address, Worker& worker) noexcept {
+    const std::uint32_t back = worker.shared().routes<F>().lookup(address);
+    const NextHop& hop = worker.tables().next_hops[back];
+    return hop.kind == NextHopKind::Local || hop.workload != PortId{};
+}
+
+/// Groups are sets of addresses: who could borrow one of ours on the fabric would be let in as that
+/// guest or host.  Only new flows need asking, the others are tied to their endpoints.
+template <Family F>
+bool is_borrowed(const Batch<F>& batch, unsigned i, Worker& worker) noexcept {
+    return batch.in_port->kind == PortKind::Fabric && is_own_address<F>(batch.source[i], worker);
+}
+
+/// Host endpoints first: judge_again() notes that all have been asked.
+template <Family F>
+DropReason judge_flow_again(
+    const Batch<F>& batch, unsigned i, const FlowHit<F>& hit, Worker& worker) noexcept {
+    // An ICMP error goes against the packet that it quotes.
+    const bool against = hit.reply != batch.facts[i].icmp_error;
+    const PortId out = batch.hop[i]->port;
+    const DropReason reason =
+        host_judges_again(*hit.entry, against ? out : batch.in, against ? batch.in : out, worker);
+    return reason == DropReason::None ? judge_again(*hit.entry, worker) : reason;
+}
+
 template <Family F>
 void on_hit(
     Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
@@ -129,9 +157,16 @@ void on_hit(
         drop(batch, i, facts.icmp_error ? DropReason::FlowInvalid : DropReason::FlowMoved, worker);
         return;
     }
+    // What is begun by the host, or ends there, is tied to no endpoint: on its side only the host speaks.
+    const bool loose = flow.from == PortId{} && flow.to == PortId{};
+    if (loose && hit.reply && is_borrowed(batch, i, worker)) [[unlikely]] {
+        drop(batch, i, DropReason::SpoofedAddress, worker);
+        return;
+    }
     if (tables.reevaluate &&
         flow.generation.load(std::memory_order_relaxed) != tables.policy_generation) [[unlikely]] {
-        if (const DropReason reason = judge_again(flow, worker); reason != DropReason::None) {
+        if (const DropReason reason = judge_flow_again(batch, i, hit, worker);
+            reason != DropReason::None) {
             // The flow stays, and is asked again at each packet: were it gone, what the allowed side
             // sends next would begin a flow of its own, and bring the other side's data back as replies.
             drop(batch, i, reason, worker);
@@ -143,13 +178,6 @@ void on_hit(
     }
 }
 
-/// True for an address that one of our own workloads has.
-template <Family F>
-bool is_workload_address(typename F::Addr address, Worker& worker) noexcept {
-    const std::uint32_t back = worker.shared().routes<F>().lookup(address);
-    return worker.tables().next_hops[back].workload != PortId{};
-}
-
 template <Family F>
 void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
     const PacketFacts& facts = batch.facts[i];
@@ -157,10 +185,7 @@ void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
         drop(batch, i, DropReason::FlowInvalid, worker);
         return;
     }
-    // Groups are sets of addresses: who could borrow a local guest's on the fabric would be let in as
-    // that guest.  Only new flows need asking, the others are tied to their endpoints.
-    if (batch.in_port->kind == PortKind::Fabric && is_workload_address<F>(batch.source[i], worker))
-        [[unlikely]] {
+    if (is_borrowed(batch, i, worker)) [[unlikely]] {
         drop(batch, i, DropReason::SpoofedAddress, worker);
         return;
     }
@@ -203,16 +228,34 @@ void track_packets(Batch<F>& batch, PacketMask tracked, Worker& worker) noexcept
     }
 }
 
+/// What a host endpoint allows without a flow is judged by the others at each packet.
+template <Family F>
+void admit_untracked(Batch<F>& batch, Worker& worker) noexcept {
+    for_each(batch.live & batch.untracked, batch.count, [&](unsigned i) {
+        if (is_borrowed(batch, i, worker)) [[unlikely]] {
+            drop(batch, i, DropReason::SpoofedAddress, worker);
+        } else {
+            batch.fresh |= PacketMask{1} << i;
+        }
+    });
+}
+
 }  // namespace
 
 template <Family F>
 void track(Batch<F>& batch, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
     PacketMask tracked = batch.live;
     if (batch.in_port->kind != PortKind::Workload) {
         tracked = 0;
         for_each(batch.live, batch.count, [&](unsigned i) {
             tracked |= PacketMask{batch.hop[i]->workload != PortId{}} << i;
         });
+    }
+    if (tables.guarded) [[unlikely]] {
+        tracked |= followed_by_guards(batch, tables);
+        tracked &= ~batch.untracked;
+        admit_untracked(batch, worker);
     }
     if (tracked != 0) {
         track_packets(batch, tracked, worker);
