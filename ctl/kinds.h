@@ -23,6 +23,11 @@ inline constexpr std::array kKinds{
         .brief = "bgpconfig"},
     Kind{.name = "BGPPeer", .word = "bgppeer", .plural = "bgppeers", .brief = "bgpp"},
     Kind{
+        .name = "FelixConfiguration",
+        .word = "felixconfiguration",
+        .plural = "felixconfigurations",
+        .brief = "felixconfig"},
+    Kind{
         .name = "GlobalNetworkPolicy",
         .word = "globalnetworkpolicy",
         .plural = "globalnetworkpolicies",
@@ -32,6 +37,7 @@ inline constexpr std::array kKinds{
         .word = "globalnetworkset",
         .plural = "globalnetworksets",
         .brief = "gns"},
+    Kind{.name = "HostEndpoint", .word = "hostendpoint", .plural = "hostendpoints", .brief = "hep"},
     Kind{.name = "IPPool", .word = "ippool", .plural = "ippools", .brief = "ipp"},
     Kind{
         .name = "NetworkPolicy",

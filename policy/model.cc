@@ -11,8 +11,10 @@ namespace {
 constexpr std::array kKinds{
     KindRow{Kind::BGPConfiguration, "BGPConfiguration", "bgpconfigurations", false},
     KindRow{Kind::BGPPeer, "BGPPeer", "bgppeers", false},
+    KindRow{Kind::FelixConfiguration, "FelixConfiguration", "felixconfigurations", false},
     KindRow{Kind::GlobalNetworkPolicy, "GlobalNetworkPolicy", "globalnetworkpolicies", false},
     KindRow{Kind::GlobalNetworkSet, "GlobalNetworkSet", "globalnetworksets", false},
+    KindRow{Kind::HostEndpoint, "HostEndpoint", "hostendpoints", false},
     KindRow{Kind::IPPool, "IPPool", "ippools", false},
     KindRow{Kind::NetworkPolicy, "NetworkPolicy", "networkpolicies", true},
     KindRow{Kind::NetworkSet, "NetworkSet", "networksets", true},

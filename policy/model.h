@@ -17,6 +17,7 @@
 
 #include "policy/selector.h"
 #include "vrouter/dataplane/acl.h"
+#include "vrouter/dataplane/host_hook.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/prefix.h"
@@ -27,8 +28,10 @@ namespace vr::policy {
 enum class Kind : std::uint8_t {
     BGPConfiguration,
     BGPPeer,
+    FelixConfiguration,
     GlobalNetworkPolicy,
     GlobalNetworkSet,
+    HostEndpoint,
     IPPool,
     NetworkPolicy,
     NetworkSet,
@@ -145,6 +148,38 @@ struct WorkloadEndpoint {
     friend bool operator==(const WorkloadEndpoint&, const WorkloadEndpoint&) = default;
 };
 
+/// What a HostEndpoint's interfaceName may be besides a name: every interface without one of its own.
+inline constexpr std::string_view kAllInterfaces = "*";
+
+struct HostEndpoint {
+    std::string node;
+    std::string interface_name;          ///< or kAllInterfaces; empty: the one with an expected IP
+    std::vector<IpPrefix> expected_ips;  ///< single addresses
+    std::vector<std::string> profiles;
+    std::vector<NamedPort> ports;
+    /// Stands in for an invalid one: no normal policy counts and no profile, failsafe ports alone.
+    bool closed = false;
+
+    friend bool operator==(const HostEndpoint&, const HostEndpoint&) = default;
+};
+
+/// A port of the host that no policy can close, POLICY 2.6.
+struct FailsafePort {
+    std::uint8_t protocol = 0;
+    L4Port port;
+    std::optional<IpPrefix> net;  ///< of the peer; absent: any
+
+    friend auto operator<=>(const FailsafePort&, const FailsafePort&) = default;
+};
+
+struct FelixConfiguration {
+    std::optional<std::vector<FailsafePort>> failsafe_inbound;
+    std::optional<std::vector<FailsafePort>> failsafe_outbound;
+    std::optional<EndpointToHost> endpoint_to_host;
+
+    friend bool operator==(const FelixConfiguration&, const FelixConfiguration&) = default;
+};
+
 /// Directions that a policy governs (types).
 enum class Governs : std::uint8_t { Ingress, Egress, Both };
 
@@ -168,6 +203,7 @@ struct Policy {
     std::vector<Rule> ingress;
     std::vector<Rule> egress;
     Hook hook = Hook::Normal;
+    bool apply_on_forward = false;  ///< for host endpoints: what they forward, too
 
     [[nodiscard]] const std::vector<Rule>& rules(Direction direction) const {
         return direction == Direction::Ingress ? ingress : egress;
@@ -266,6 +302,8 @@ using Spec = std::variant<
     BgpConfiguration,
     BgpPeer,
     ClusterNode,
+    FelixConfiguration,
+    HostEndpoint,
     IpPool,
     NetworkSet,
     Policy,

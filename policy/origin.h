@@ -42,4 +42,14 @@ namespace vr::policy {
     return {{}, "end of profiles", -1};
 }
 
+/// A failsafe port of a host endpoint.
+[[nodiscard]] inline acl::Origin failsafe_port() {
+    return {{}, "failsafe port", -1};
+}
+
+/// Forwarded traffic has no profiles: what all tiers pass is allowed, POLICY 2.6.
+[[nodiscard]] inline acl::Origin end_of_forward_tiers() {
+    return {{}, "end of forward tiers", -1};
+}
+
 }  // namespace vr::policy

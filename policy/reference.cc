@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "policy/felix.h"
 #include "policy/match.h"
 #include "policy/origin.h"
 #include "policy/scope.h"
@@ -47,6 +48,8 @@ std::vector<Labelled> labelled(Cluster cluster) {
     for (const auto& resource : cluster) {
         if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource->spec)) {
             all.push_back({labels_of(cluster, *resource), endpoint->networks, endpoint->ports});
+        } else if (const auto* host = std::get_if<HostEndpoint>(&resource->spec)) {
+            all.push_back({labels_of(cluster, *resource), host->expected_ips, host->ports});
         } else if (const auto* set = std::get_if<NetworkSet>(&resource->spec)) {
             all.push_back({labels_of(cluster, *resource), set->nets, {}});
         }
@@ -54,11 +57,25 @@ std::vector<Labelled> labelled(Cluster cluster) {
     return all;
 }
 
+/// POLICY 2.6: the policies of workloads, and those of each hook of host endpoints.
+bool acts_at(const Policy& policy, std::optional<HostHook> hook) {
+    if (hook && is_untracked(*hook)) {
+        return policy.hook == Hook::Untracked;
+    }
+    if (hook == HostHook::PreDnatIngress) {
+        return policy.hook == Hook::PreDnat;
+    }
+    if (hook && is_forward(*hook)) {
+        return policy.hook == Hook::Normal && policy.apply_on_forward;
+    }
+    return policy.hook == Hook::Normal;
+}
+
 /// POLICY 2.3, first paragraph.
 bool applies(const Resource& resource, const Labels& labels, Direction direction) {
     const auto& policy = resource.as<Policy>();
     const auto ns = labels.find(kNamespaceLabel);
-    if (policy.hook != Hook::Normal || !governs(policy.types, direction)) {
+    if (!governs(policy.types, direction)) {
         return false;
     }
     if (resource.key.kind == Kind::NetworkPolicy &&
@@ -108,16 +125,53 @@ enum class Outcome { NoMatch, Pass, Decided };
 
 class Judge {
   public:
-    Judge(Cluster cluster, Direction direction, Sample packet)
-        : cluster_(cluster), direction_(direction), packet_(packet), labelled_(labelled(cluster)) {}
+    Judge(Cluster cluster, Direction direction, Sample packet, std::optional<HostHook> hook = {})
+        : cluster_(cluster),
+          direction_(direction),
+          packet_(packet),
+          hook_(hook),
+          labelled_(labelled(cluster)) {}
 
     Decision judge(const Resource& endpoint) {
+        if (!run_tiers(endpoint)) {
+            run_profiles(endpoint.as<WorkloadEndpoint>().profiles);
+        }
+        return decision_;
+    }
+
+    Decision judge_host(const Resource& endpoint, const FelixSettings& felix) {
+        const auto& host = endpoint.as<HostEndpoint>();
+        if (!is_forward(*hook_) && is_failsafe(felix)) {
+            if (is_normal(*hook_)) {
+                decide(true, failsafe_port());
+            } else {
+                decision_.silent = true;
+            }
+            return decision_;
+        }
+        if (host.closed && is_normal(*hook_)) {
+            decide(false, end_of_profiles());
+        } else if (!run_tiers(endpoint)) {
+            if (is_normal(*hook_)) {
+                run_profiles(host.profiles);
+            } else if (is_forward(*hook_)) {
+                decide(true, end_of_forward_tiers());
+            } else {
+                decision_.silent = true;
+            }
+        }
+        return decision_;
+    }
+
+  private:
+    /// True when a tier decided.
+    bool run_tiers(const Resource& endpoint) {
         const Labels labels = labels_of(cluster_, endpoint);
         std::vector<ResourcePtr> policies;
         std::vector<std::string> tiers;
         for (const auto& resource : cluster_) {
             if (std::holds_alternative<Policy>(resource->spec) &&
-                applies(*resource, labels, direction_)) {
+                acts_at(resource->as<Policy>(), hook_) && applies(*resource, labels, direction_)) {
                 policies.push_back(resource);
                 if (std::ranges::count(tiers, resource->as<Policy>().tier) == 0) {
                     tiers.push_back(resource->as<Policy>().tier);
@@ -127,16 +181,36 @@ class Judge {
         std::ranges::sort(policies, policy_before);
         std::ranges::sort(
             tiers, [&](const auto& a, const auto& b) { return tier_before(cluster_, a, b); });
-        for (const auto& tier : tiers) {
-            if (run_tier(tier, policies)) {
-                return decision_;
-            }
-        }
-        run_profiles(endpoint.as<WorkloadEndpoint>().profiles);
-        return decision_;
+        return std::ranges::any_of(
+            tiers, [&](const auto& tier) { return run_tier(tier, policies); });
     }
 
-  private:
+    /// POLICY 2.6: the failsafe ports of this direction; before the flow lookup also what comes back
+    /// from those of the other one.
+    [[nodiscard]] bool is_failsafe(const FelixSettings& felix) const {
+        const bool in = is_ingress(*hook_);
+        const IpAddr& peer = in ? packet_.source : packet_.destination;
+        const auto listed = [&](const std::vector<FailsafePort>& ports, L4Port port) {
+            return packet_.has_ports && std::ranges::any_of(ports, [&](const FailsafePort& p) {
+                       return p.protocol == packet_.protocol && p.port == port &&
+                              (!p.net || contains(*p.net, peer));
+                   });
+        };
+        const auto& own = in ? felix.failsafe_inbound : felix.failsafe_outbound;
+        const auto& other = in ? felix.failsafe_outbound : felix.failsafe_inbound;
+        return listed(own, packet_.destination_port) ||
+               (is_untracked(*hook_) && listed(other, packet_.source_port));
+    }
+
+    static bool contains(const IpPrefix& net, const IpAddr& address) {
+        return std::visit(
+            [&]<Family F>(const Prefix<F>& prefix) {
+                const auto* own = std::get_if<typename F::Addr>(&address);
+                return own != nullptr && prefix.contains(*own);
+            },
+            net);
+    }
+
     /// True when the tier decided.
     bool run_tier(const std::string& tier, const std::vector<ResourcePtr>& policies) {
         for (const auto& policy : policies) {
@@ -151,7 +225,8 @@ class Judge {
                 return outcome == Outcome::Decided;
             }
         }
-        if (tier_of(cluster_, tier).value_or(Tier{}).default_action == TierDefault::Pass) {
+        if (tier_of(cluster_, tier).value_or(Tier{}).default_action == TierDefault::Pass ||
+            (hook_ && may_be_silent(*hook_))) {
             return false;
         }
         decide(false, end_of_tier(tier));
@@ -206,9 +281,23 @@ class Judge {
     Cluster cluster_;
     Direction direction_;
     Sample packet_;
+    std::optional<HostHook> hook_;  ///< absent: of a workload endpoint
     std::vector<Labelled> labelled_;
     Decision decision_;
 };
+
+template <Family F>
+Sample sample_of(const acl::Packet<F>& packet) {
+    return {
+        packet.source,
+        packet.destination,
+        packet.source_port,
+        packet.destination_port,
+        packet.protocol,
+        packet.icmp_type,
+        packet.icmp_code,
+        packet.has_ports};
+}
 
 }  // namespace
 
@@ -222,24 +311,31 @@ Decision judge(
     const auto resource = find(cluster, endpoint);
     if (!resource || !resource->as<WorkloadEndpoint>().active ||
         resource->as<WorkloadEndpoint>().networks.empty()) {
-        return {false, inactive_endpoint(), {}};
+        return {.allow = false, .by = inactive_endpoint()};
     }
     if (flow == FlowState::Established) {
-        return {true, established_flow(), {}};
+        return {.allow = true, .by = established_flow()};
     }
-    const Sample sample{
-        packet.source,
-        packet.destination,
-        packet.source_port,
-        packet.destination_port,
-        packet.protocol,
-        packet.icmp_type,
-        packet.icmp_code,
-        packet.has_ports};
-    return Judge(cluster, direction, sample).judge(*resource);
+    return Judge(cluster, direction, sample_of(packet)).judge(*resource);
+}
+
+template <Family F>
+Decision judge(Cluster cluster, const Key& endpoint, HostHook hook, const acl::Packet<F>& packet) {
+    const auto resource = find(cluster, endpoint);
+    const std::string& node = resource->as<HostEndpoint>().node;
+    const auto felix = [&](const std::string& name) {
+        const auto found = find(cluster, {Kind::FelixConfiguration, {}, name});
+        return found ? &found->as<FelixConfiguration>() : nullptr;
+    };
+    const Direction direction = is_ingress(hook) ? Direction::Ingress : Direction::Egress;
+    return Judge(cluster, direction, sample_of(packet), hook)
+        .judge_host(
+            *resource, felix_settings(felix(std::string(kFelixDefault)), felix(felix_name(node))));
 }
 
 template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V4>&, FlowState);
 template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V6>&, FlowState);
+template Decision judge(Cluster, const Key&, HostHook, const acl::Packet<V4>&);
+template Decision judge(Cluster, const Key&, HostHook, const acl::Packet<V6>&);
 
 }  // namespace vr::policy

@@ -1,8 +1,9 @@
 // Reference: what POLICY 2.1-2.5 says, evaluated on the objects themselves, slowly and plainly.
 //
 // The oracle of compiler, classifiers and packet path: linear scans only, no index, nothing compiled,
-// nothing remembered.  Covers steps 1, 3, 6 and 7 of POLICY 2.5 for workload endpoints: it is told
-// whether a flow is known; connection tracking itself and limits are the packet path's.
+// nothing remembered.  Covers steps 1, 3, 6 and 7 of POLICY 2.5 for workload endpoints and each hook of
+// host endpoints (POLICY 2.6; passage.h puts these together).  It is told whether a flow is known;
+// connection tracking itself and limits are the packet path's.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -23,6 +24,7 @@ enum class FlowState { New, Established };
 
 struct Decision {
     bool allow = false;
+    bool silent = false;              ///< nothing decides here: the packet goes on to the next hook
     acl::Origin by;                   ///< what decided
     std::vector<acl::Origin> logged;  ///< Log rules that matched before
 };
@@ -35,5 +37,13 @@ template <Family F>
     Direction direction,
     const acl::Packet<F>& packet,
     FlowState flow = FlowState::New);
+
+/// Judges the first packet of a flow at one hook of `endpoint`, a HostEndpoint of `cluster`.
+template <Family F>
+[[nodiscard]] Decision judge(
+    std::span<const ResourcePtr> cluster,
+    const Key& endpoint,
+    HostHook hook,
+    const acl::Packet<F>& packet);
 
 }  // namespace vr::policy

@@ -18,13 +18,11 @@ constexpr std::string_view kGroup = "projectcalico.org/";
 constexpr std::string_view kApiVersion = "projectcalico.org/v3";
 
 /// Kinds of Calico's that exist and that we do not act upon.
-constexpr std::array<std::string_view, 15> kKnownKinds{
+constexpr std::array<std::string_view, 13> kKnownKinds{
     "BGPFilter",
     "BlockAffinity",
     "CalicoNodeStatus",
     "ClusterInformation",
-    "FelixConfiguration",
-    "HostEndpoint",
     "IPAMBlock",
     "IPAMConfiguration",
     "IPAMHandle",

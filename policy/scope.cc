@@ -73,6 +73,9 @@ std::vector<std::string> inherited_profiles(const Resource& resource) {
     if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource.spec)) {
         return endpoint->profiles;
     }
+    if (const auto* host = std::get_if<HostEndpoint>(&resource.spec)) {
+        return host->profiles;
+    }
     if (resource.key.kind == Kind::NetworkSet) {
         return {"kns." + resource.key.ns};
     }

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "policy/bgp_spec.h"
+#include "policy/host_spec.h"
 #include "policy/match.h"
 
 namespace vr::policy {
@@ -57,14 +58,6 @@ std::optional<Field> annotation(const Field& metadata, std::string_view name) {
 
 // --- WorkloadEndpoint -----------------------------------------------------------------------
 
-bool is_interface_name(std::string_view name) {
-    return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&
-           std::ranges::all_of(name, [](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '_' || c == '.' || c == '-';
-           });
-}
-
 Result<void> parse_interface_name(const Field& field, WorkloadEndpoint& into) {
     auto name = field.text();
     if (!name || !is_interface_name(*name)) {
@@ -99,35 +92,6 @@ Result<void> parse_ip_networks(const Field& field, WorkloadEndpoint& into) {
     });
 }
 
-Result<void> parse_endpoint_port(const Field& field, WorkloadEndpoint& into) {
-    static constexpr std::array<FieldRow<NamedPort>, 5> kRows{{
-        {"name", text_into<&NamedPort::name>},
-        {"protocol",
-         [](const Field& f, NamedPort& p) -> Result<void> {
-             auto protocol = parse_protocol(f);
-             if (!protocol) {
-                 return std::unexpected(std::move(protocol).error());
-             }
-             p.protocol = protocol->number;
-             return {};
-         }},
-        {"port", [](const Field& f, NamedPort& p) { return store_port(f, p.port); }},
-        {"hostPort", nullptr},
-        {"hostIP", nullptr},
-    }};
-    NamedPort port;
-    if (auto parsed = parse_fields<NamedPort>(field, kRows, port, Unknown::Warn); !parsed) {
-        return parsed;
-    }
-    if (port.port.value() == 0 || port.protocol == 0) {
-        return field.error("a port needs protocol and port");
-    }
-    if (!port.name.empty()) {
-        into.ports.push_back(std::move(port));
-    }
-    return {};
-}
-
 Result<void> refuse_spoofing(const Field& field, WorkloadEndpoint& /*into*/) {
     if (field.node().items.empty()) {
         return field.each([](const Field& /*item*/) { return Result<void>{}; });
@@ -156,7 +120,7 @@ constexpr std::array<FieldRow<WorkloadEndpoint>, 19> kEndpointRows{{
     {"profiles", [](const Field& f, WorkloadEndpoint& e) { return store(f.texts(), e.profiles); }},
     {"ports",
      [](const Field& f, WorkloadEndpoint& e) {
-         return f.each([&](const Field& item) { return parse_endpoint_port(item, e); });
+         return f.each([&](const Field& item) { return parse_named_port(item, e.ports); });
      }},
     {"serviceAccountName", text_into<&WorkloadEndpoint::service_account>},
     {"qosControls",
@@ -268,7 +232,8 @@ constexpr std::array<FieldRow<Policy>, 12> kPolicyRows{{
     {"namespaceSelector", selector_into<&Policy::namespace_selector>},
     {"doNotTrack", parse_hook<Hook::Untracked>},
     {"preDNAT", parse_hook<Hook::PreDnat>},
-    {"applyOnForward", nullptr},
+    {"applyOnForward",
+     [](const Field& f, Policy& p) { return store(f.boolean(), p.apply_on_forward); }},
 }};
 
 /// The name that the user gave: newer clients keep it in an annotation, older ones put the tier in
@@ -291,6 +256,21 @@ std::string written_name(const Field& object, const Key& key, const Policy& poli
                : key.name;
 }
 
+/// POLICY 2.6: the exclusion rules of doNotTrack and preDNAT.
+Result<void> check_hook(const Field& spec, const Policy& policy) {
+    if (policy.hook == Hook::Normal) {
+        return {};
+    }
+    if (!policy.apply_on_forward) {
+        return spec.error("doNotTrack and preDNAT need applyOnForward: true");
+    }
+    if (policy.hook == Hook::PreDnat &&
+        (!policy.egress.empty() || (spec.child("types") && policy.types != Governs::Ingress))) {
+        return spec.error("preDNAT is for ingress only");
+    }
+    return {};
+}
+
 Result<void> parse_policy(const Field& object, const Field& spec, Resource& into) {
     Policy policy;
     std::span<const FieldRow<Policy>> rows = kPolicyRows;
@@ -300,6 +280,9 @@ Result<void> parse_policy(const Field& object, const Field& spec, Resource& into
     // A misspelt selector, tier or type would widen what the policy allows: refuse it.
     if (auto parsed = parse_fields<Policy>(spec, rows, policy, Unknown::RefuseSimilar); !parsed) {
         return parsed;
+    }
+    if (auto checked = check_hook(spec, policy); !checked) {
+        return checked;
     }
     if (!spec.child("types")) {
         spec.warn("no types: governs ingress and egress");
@@ -377,8 +360,10 @@ struct SpecRow {
 constexpr std::array kSpecRows{
     SpecRow{Kind::BGPConfiguration, parse_bgp_configuration},
     SpecRow{Kind::BGPPeer, parse_bgp_peer},
+    SpecRow{Kind::FelixConfiguration, parse_felix_configuration},
     SpecRow{Kind::GlobalNetworkPolicy, parse_policy},
     SpecRow{Kind::GlobalNetworkSet, parse_network_set},
+    SpecRow{Kind::HostEndpoint, parse_host_endpoint},
     SpecRow{Kind::IPPool, parse_ip_pool},
     SpecRow{Kind::NetworkPolicy, parse_policy},
     SpecRow{Kind::NetworkSet, parse_network_set},
@@ -393,6 +378,26 @@ template <typename Parse>
 bool try_field(const Field& spec, std::string_view key, Parse parse) {
     const auto field = spec.child(key);
     return !field || parse(*field).has_value();
+}
+
+/// Where a broken policy was to act; what cannot be read acts on new flows, forwarded ones too.
+void read_hook(const Field& spec, Policy& policy) {
+    const bool untracked = try_field(
+        spec, "doNotTrack", [&](const Field& f) { return parse_hook<Hook::Untracked>(f, policy); });
+    const bool pre_dnat = try_field(
+        spec, "preDNAT", [&](const Field& f) { return parse_hook<Hook::PreDnat>(f, policy); });
+    const bool forward = try_field(spec, "applyOnForward", [&](const Field& f) {
+        return store(f.boolean(), policy.apply_on_forward);
+    });
+    if (!untracked || !pre_dnat) {
+        policy.hook = Hook::Normal;
+    }
+    if (!untracked || !pre_dnat || !forward) {
+        policy.apply_on_forward = true;
+    }
+    if (policy.hook == Hook::PreDnat) {
+        policy.types = Governs::Both;
+    }
 }
 
 Policy denying_policy(const Field& object, const Key& key) {
@@ -423,6 +428,7 @@ Policy denying_policy(const Field& object, const Key& key) {
         if (!try_field(*spec, "types", [&](const Field& f) { return parse_types(f, policy); })) {
             policy.types = Governs::Both;
         }
+        read_hook(*spec, policy);
     } else {
         policy.tier = kFirstTier;
         policy.order = kBeforeAll;
@@ -444,6 +450,43 @@ Tier denying_tier(const Field& object) {
 }
 
 }  // namespace
+
+bool is_interface_name(std::string_view name) {
+    return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&
+           std::ranges::all_of(name, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.' || c == '-';
+           });
+}
+
+Result<void> parse_named_port(const Field& field, std::vector<NamedPort>& into) {
+    static constexpr std::array<FieldRow<NamedPort>, 5> kRows{{
+        {"name", text_into<&NamedPort::name>},
+        {"protocol",
+         [](const Field& f, NamedPort& p) -> Result<void> {
+             auto protocol = parse_protocol(f);
+             if (!protocol) {
+                 return std::unexpected(std::move(protocol).error());
+             }
+             p.protocol = protocol->number;
+             return {};
+         }},
+        {"port", [](const Field& f, NamedPort& p) { return store_port(f, p.port); }},
+        {"hostPort", nullptr},
+        {"hostIP", nullptr},
+    }};
+    NamedPort port;
+    if (auto parsed = parse_fields<NamedPort>(field, kRows, port, Unknown::Warn); !parsed) {
+        return parsed;
+    }
+    if (port.port.value() == 0 || port.protocol == 0) {
+        return field.error("a port needs protocol and port");
+    }
+    if (!port.name.empty()) {
+        into.push_back(std::move(port));
+    }
+    return {};
+}
 
 Result<void> parse_rules(const Field& field, std::vector<Rule>& into) {
     const auto parse_rule = [&](const Field& item) -> Result<void> {
@@ -491,6 +534,12 @@ ResourcePtr stand_in(const Field& object, const Key& key) {
         resource.spec = denying_policy(object, key);
     } else if (key.kind == Kind::Tier && key.name != "default") {
         resource.spec = denying_tier(object);
+    } else if (key.kind == Kind::HostEndpoint) {
+        auto closed = closed_host_endpoint(object, resource.labels);
+        if (!closed) {
+            return nullptr;
+        }
+        resource.spec = std::move(*closed);
     } else {
         return nullptr;
     }

@@ -19,6 +19,12 @@ namespace vr::policy {
 /// A tier before all others, for stand-ins whose tier cannot be read.
 inline constexpr std::string_view kFirstTier = "";
 
+/// One named port of an endpoint.
+[[nodiscard]] Result<void> parse_named_port(const Field& field, std::vector<NamedPort>& into);
+
+/// 1-15 characters that a kernel takes.
+[[nodiscard]] bool is_interface_name(std::string_view name);
+
 /// Rules and their action, used by policies and profiles.
 [[nodiscard]] Result<void> parse_rules(const Field& field, std::vector<Rule>& into);
 

@@ -46,7 +46,7 @@ VROUTERCTL = (
 )
 DATA_PATH = ("vrouter/dataplane/", "vrouter/services/", "vhost/")
 # No packets, no ports, no DPDK: tables.  `offline` judges by them.
-JUDGES = tuple(f"vrouter/dataplane/{name}.h" for name in ("acl", "classifier", "groups", "reclaim"))
+JUDGES = tuple(f"vrouter/dataplane/{name}.h" for name in ("acl", "classifier", "groups", "host_hook", "reclaim"))
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.MULTILINE)
 

@@ -193,7 +193,7 @@ TEST(Resource, UnknownFieldsOfASpecAreAWarning) {
 TEST(Resource, ForeignAndUnsupportedObjectsAreIgnored) {
     const auto file = read(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n"
-        "apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: x}\n");
+        "apiVersion: projectcalico.org/v3\nkind: BlockAffinity\nmetadata: {name: x}\n");
     EXPECT_TRUE(file.objects.empty());
     EXPECT_EQ(file.ignored.size(), 2U);
 }

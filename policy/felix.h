@@ -1,0 +1,31 @@
+// FelixSettings: what FelixConfiguration says for one node.  The object `node.<name>` overrides
+// `default` field by field (DATASTORE 3.2), the rest is as in POLICY 2.6.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/model.h"
+
+namespace vr::policy {
+
+struct FelixSettings {
+    std::vector<FailsafePort> failsafe_inbound;
+    std::vector<FailsafePort> failsafe_outbound;
+    EndpointToHost endpoint_to_host = EndpointToHost::Drop;
+
+    friend bool operator==(const FelixSettings&, const FelixSettings&) = default;
+};
+
+inline constexpr std::string_view kFelixDefault = "default";
+
+/// The name of the object that concerns one node alone.
+[[nodiscard]] std::string felix_name(const std::string& node);
+
+/// Either may be null: it does not exist.
+[[nodiscard]] FelixSettings felix_settings(
+    const FelixConfiguration* everywhere, const FelixConfiguration* here);
+
+}  // namespace vr::policy

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/host_spec.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "policy/bgp_spec.h"
+#include "policy/match.h"
+#include "policy/spec.h"
+
+namespace vr::policy {
+
+namespace {
+
+// --- HostEndpoint ---------------------------------------------------------------------------
+
+Result<void> parse_interface(const Field& field, HostEndpoint& into) {
+    auto name = field.text();
+    if (!name || (!name->empty() && *name != kAllInterfaces && !is_interface_name(*name))) {
+        return field.error(
+            "expected '*' or an interface name: 1-15 letters, digits, '_', '.', '-'");
+    }
+    into.interface_name = *std::move(name);
+    return {};
+}
+
+Result<void> parse_expected_ips(const Field& field, HostEndpoint& into) {
+    return field.each([&](const Field& item) -> Result<void> {
+        const auto address = parse_ip(item.node().text);
+        if (!address) {
+            return item.error("'" + item.node().text + "' is not an address");
+        }
+        std::visit(
+            [&]<typename Addr>(const Addr& a) {
+                using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
+                const IpPrefix prefix{Prefix<F>::host(a)};
+                if (std::ranges::count(into.expected_ips, prefix) == 0) {
+                    into.expected_ips.push_back(prefix);
+                }
+            },
+            *address);
+        return {};
+    });
+}
+
+constexpr std::array<FieldRow<HostEndpoint>, 5> kHostEndpointRows{{
+    {"node", [](const Field& f, HostEndpoint& h) { return store(f.text(), h.node); }},
+    {"interfaceName", parse_interface},
+    {"expectedIPs", parse_expected_ips},
+    {"profiles", [](const Field& f, HostEndpoint& h) { return store(f.texts(), h.profiles); }},
+    {"ports",
+     [](const Field& f, HostEndpoint& h) {
+         return f.each([&](const Field& item) { return parse_named_port(item, h.ports); });
+     }},
+}};
+
+// --- FelixConfiguration ---------------------------------------------------------------------
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+    return std::ranges::equal(a, b, {}, tolower, tolower);
+}
+
+Result<void> parse_failsafe_protocol(const Field& field, FailsafePort& into) {
+    constexpr std::array<std::pair<std::string_view, std::uint8_t>, 3> kProtocols{
+        {{"tcp", 6}, {"udp", 17}, {"sctp", 132}}};
+    for (const auto& [name, number] : kProtocols) {
+        if (equal_ignoring_case(field.node().text, name)) {
+            into.protocol = number;
+            return {};
+        }
+    }
+    return field.error("unknown protocol '" + field.node().text + "', expected tcp, udp or sctp");
+}
+
+Result<void> parse_failsafe_net(const Field& field, FailsafePort& into) {
+    if (field.node().text.empty()) {
+        return {};
+    }
+    auto net = parse_net(field);
+    if (!net) {
+        return std::unexpected(std::move(net).error());
+    }
+    into.net = *net;
+    return {};
+}
+
+template <auto Member>
+Result<void> parse_failsafe_ports(const Field& field, FelixConfiguration& into) {
+    static constexpr std::array<FieldRow<FailsafePort>, 3> kRows{{
+        {"protocol", parse_failsafe_protocol},
+        {"port", [](const Field& f, FailsafePort& p) { return store_port(f, p.port); }},
+        {"net", parse_failsafe_net},
+    }};
+    auto& ports = (into.*Member).emplace();
+    return field.each([&](const Field& item) -> Result<void> {
+        FailsafePort& port = ports.emplace_back();
+        if (auto parsed = parse_fields<FailsafePort>(item, kRows, port, Unknown::Refuse); !parsed) {
+            return parsed;
+        }
+        return port.protocol == 0 || port.port == L4Port{}
+                   ? item.error("a failsafe port needs protocol and port")
+                   : Result<void>{};
+    });
+}
+
+Result<void> parse_endpoint_to_host(const Field& field, FelixConfiguration& into) {
+    constexpr std::array<std::pair<std::string_view, EndpointToHost>, 3> kActions{
+        {{"Drop", EndpointToHost::Drop},
+         {"Return", EndpointToHost::Return},
+         {"Accept", EndpointToHost::Accept}}};
+    for (const auto& [name, action] : kActions) {
+        if (equal_ignoring_case(field.node().text, name)) {
+            into.endpoint_to_host = action;
+            return {};
+        }
+    }
+    return field.error(
+        "unknown action '" + field.node().text + "', expected Drop, Return or Accept");
+}
+
+}  // namespace
+
+Result<void> parse_host_endpoint(const Field& /*object*/, const Field& spec, Resource& into) {
+    HostEndpoint host;
+    // A misspelt interface or profile would leave the host open, or close it.
+    if (auto parsed =
+            parse_fields<HostEndpoint>(spec, kHostEndpointRows, host, Unknown::RefuseSimilar);
+        !parsed) {
+        return parsed;
+    }
+    if (host.node.empty()) {
+        return spec.error("a host endpoint needs node");
+    }
+    if (host.interface_name.empty() && host.expected_ips.empty()) {
+        return spec.error("a host endpoint needs interfaceName or expectedIPs");
+    }
+    into.spec = std::move(host);
+    return {};
+}
+
+std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& labels) {
+    const auto spec = object.child("spec");
+    const auto node = spec ? spec->child("node") : std::nullopt;
+    if (!node || node->node().type != Node::Type::Scalar || node->node().text.empty()) {
+        return std::nullopt;
+    }
+    HostEndpoint host;
+    host.node = node->node().text;
+    host.closed = true;
+    host.interface_name = kAllInterfaces;
+    if (const auto name = spec->child("interfaceName"); name && !parse_interface(*name, host)) {
+        host.interface_name = kAllInterfaces;
+    }
+    const auto metadata = object.child("metadata");
+    const auto written = metadata ? metadata->child("labels") : std::nullopt;
+    if (written && !parse_labels(*written, labels)) {
+        labels.clear();
+    }
+    return host;
+}
+
+Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
+    // Its other fields, a hundred and more, steer Calico's own data planes or are not acted upon yet.
+    FelixConfiguration felix;
+    static constexpr std::array<FieldRow<FelixConfiguration>, 3> kRows{{
+        {"failsafeInboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_inbound>},
+        {"failsafeOutboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_outbound>},
+        {"defaultEndpointToHostAction", parse_endpoint_to_host},
+    }};
+    if (auto parsed = parse_fields<FelixConfiguration>(spec, kRows, felix, Unknown::RefuseSimilar);
+        !parsed) {
+        return parsed;
+    }
+    into.spec = std::move(felix);
+    return {};
+}
+
+}  // namespace vr::policy

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/passage.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "policy/felix.h"
+
+namespace vr::policy {
+
+namespace {
+
+using Cluster = std::span<const ResourcePtr>;
+
+bool expects_one_of(const HostEndpoint& host, const std::vector<IpAddr>& addresses) {
+    return std::ranges::any_of(host.expected_ips, [&](const IpPrefix& expected) {
+        const IpAddr address =
+            std::visit([](const auto& prefix) { return IpAddr{prefix.address()}; }, expected);
+        return std::ranges::count(addresses, address) != 0;
+    });
+}
+
+/// The first by name of the node's host endpoints that `fits`.
+template <typename Fits>
+std::optional<Key> first_host_endpoint(Cluster cluster, const std::string& node, Fits fits) {
+    std::optional<Key> first;
+    for (const auto& resource : cluster) {
+        const auto* host = std::get_if<HostEndpoint>(&resource->spec);
+        if (host != nullptr && host->node == node && fits(*host) &&
+            (!first || resource->key.name < first->name)) {
+            first = resource->key;
+        }
+    }
+    return first;
+}
+
+EndpointToHost endpoint_to_host(Cluster cluster, const std::string& node) {
+    const FelixConfiguration* everywhere = nullptr;
+    const FelixConfiguration* here = nullptr;
+    for (const auto& resource : cluster) {
+        if (const auto* felix = std::get_if<FelixConfiguration>(&resource->spec)) {
+            if (resource->key.name == kFelixDefault) {
+                everywhere = felix;
+            } else if (resource->key.name == felix_name(node)) {
+                here = felix;
+            }
+        }
+    }
+    return felix_settings(everywhere, here).endpoint_to_host;
+}
+
+/// Neighbor discovery and multicast listeners, POLICY 2.6.
+template <Family F>
+bool always_reaches_the_host(const acl::Packet<F>& packet) {
+    const std::uint8_t type = packet.icmp_type;
+    return packet.protocol == 58 && std::is_same_v<F, V6> &&
+           ((type >= 130 && type <= 133) || type == 135 || type == 136);
+}
+
+/// One packet on its way; each step returns false when the way ends there.
+template <Family F>
+class Walk {
+  public:
+    Walk(Cluster cluster, std::string node, const Place& from, const Place& to)
+        : cluster_(cluster), node_(std::move(node)), from_(from), to_(to) {
+        if (const auto* outside = std::get_if<Outside>(&from)) {
+            in_ = guard_of(cluster, node_, *outside);
+        }
+        if (const auto* outside = std::get_if<Outside>(&to)) {
+            out_ = guard_of(cluster, node_, *outside);
+        }
+    }
+
+    Passage run(const acl::Packet<F>& packet, const acl::Packet<F>& arriving) {
+        passage_.allow = untracked(arriving) && pre_dnat(arriving) && incoming(packet) &&
+                         workloads(packet) && outgoing(packet);
+        return std::move(passage_);
+    }
+
+  private:
+    [[nodiscard]] bool from_host() const { return std::holds_alternative<HostItself>(from_); }
+
+    [[nodiscard]] bool to_host() const { return std::holds_alternative<HostItself>(to_); }
+
+    /// What is allowed before the flow lookup, or before translation, is not asked again on that side.
+    bool early(const std::optional<Key>& guard, HostHook hook, const acl::Packet<F>& packet) {
+        const Decision decision = judge<F>(cluster_, *guard, hook, packet);
+        if (decision.silent) {
+            return true;
+        }
+        passage_.by = decision.by;
+        accepted_ = decision.allow;
+        return decision.allow;
+    }
+
+    bool untracked(const acl::Packet<F>& packet) {
+        bool goes_on = true;
+        if (in_) {
+            goes_on = early(in_, HostHook::UntrackedIngress, packet);
+        } else if (from_host() && out_) {
+            goes_on = early(out_, HostHook::UntrackedEgress, packet);
+        }
+        passage_.tracked = !accepted_;
+        return goes_on;
+    }
+
+    bool pre_dnat(const acl::Packet<F>& packet) {
+        return !in_ || accepted_ || early(in_, HostHook::PreDnatIngress, packet);
+    }
+
+    bool ask(const std::optional<Key>& guard, HostHook hook, const acl::Packet<F>& packet) {
+        const Decision decision = judge<F>(cluster_, *guard, hook, packet);
+        passage_.by = decision.by;
+        return decision.allow;
+    }
+
+    bool incoming(const acl::Packet<F>& packet) {
+        return !in_ || accepted_ ||
+               ask(in_, to_host() ? HostHook::NormalIngress : HostHook::ForwardIngress, packet);
+    }
+
+    bool ask(const Key& endpoint, Direction direction, const acl::Packet<F>& packet) {
+        const Decision decision = judge<F>(cluster_, endpoint, direction, packet);
+        passage_.by = decision.by;
+        return decision.allow;
+    }
+
+    bool workloads(const acl::Packet<F>& packet) {
+        const auto* sender = std::get_if<Key>(&from_);
+        const auto* receiver = std::get_if<Key>(&to_);
+        if (sender != nullptr && to_host() && always_reaches_the_host(packet)) {
+            return true;
+        }
+        return (sender == nullptr || ask(*sender, Direction::Egress, packet)) &&
+               (receiver == nullptr || from_host() || ask(*receiver, Direction::Ingress, packet)) &&
+               (sender == nullptr || !to_host() || workload_to_host(packet));
+    }
+
+    bool workload_to_host(const acl::Packet<F>& packet) {
+        const EndpointToHost action = endpoint_to_host(cluster_, node_);
+        const auto everywhere = first_host_endpoint(cluster_, node_, [](const HostEndpoint& host) {
+            return host.interface_name == kAllInterfaces;
+        });
+        if (action == EndpointToHost::Return && everywhere) {
+            return ask(everywhere, HostHook::NormalIngress, packet);
+        }
+        return action != EndpointToHost::Drop;
+    }
+
+    bool outgoing(const acl::Packet<F>& packet) {
+        if (!out_ || (from_host() && accepted_)) {
+            return true;
+        }
+        return ask(out_, from_host() ? HostHook::NormalEgress : HostHook::ForwardEgress, packet);
+    }
+
+    Cluster cluster_;
+    std::string node_;
+    const Place& from_;
+    const Place& to_;
+    std::optional<Key> in_;   ///< guards the interface that it came in by
+    std::optional<Key> out_;  ///< guards the one that it leaves by
+    bool accepted_ = false;
+    Passage passage_;
+};
+
+}  // namespace
+
+std::optional<Key> guard_of(Cluster cluster, const std::string& node, const Outside& interface) {
+    const auto own = first_host_endpoint(cluster, node, [&](const HostEndpoint& host) {
+        return host.interface_name == interface.interface ||
+               (host.interface_name.empty() && expects_one_of(host, interface.addresses));
+    });
+    return own ? own : first_host_endpoint(cluster, node, [](const HostEndpoint& host) {
+        return host.interface_name == kAllInterfaces;
+    });
+}
+
+template <Family F>
+Passage judge_passage(
+    Cluster cluster,
+    const std::string& node,
+    const Place& from,
+    const Place& to,
+    const acl::Packet<F>& packet,
+    const acl::Packet<F>& arriving) {
+    return Walk<F>(cluster, node, from, to).run(packet, arriving);
+}
+
+template Passage judge_passage(
+    Cluster,
+    const std::string&,
+    const Place&,
+    const Place&,
+    const acl::Packet<V4>&,
+    const acl::Packet<V4>&);
+template Passage judge_passage(
+    Cluster,
+    const std::string&,
+    const Place&,
+    const Place&,
+    const acl::Packet<V6>&,
+    const acl::Packet<V6>&);
+
+}  // namespace vr::policy

@@ -1,0 +1,54 @@
+// Passage: which checks meet a packet on its way through one host, POLICY 2.6, in the words of the
+// reference: slow, plain, on the objects themselves.
+//
+// For the first packet of a flow that begins now: nothing is remembered from one call to the next.
+// Source checks, tunnels and limits are the packet path's.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "policy/model.h"
+#include "policy/reference.h"
+#include "vrouter/dataplane/acl.h"
+
+namespace vr::policy {
+
+/// Beyond an interface of the host.
+struct Outside {
+    std::string interface;
+    std::vector<IpAddr> addresses;  ///< of the host, on that interface
+};
+
+/// The host itself: its own processes.
+struct HostItself {};
+
+/// Where a packet comes from or goes to; a Key names a WorkloadEndpoint of the host.
+using Place = std::variant<HostItself, Outside, Key>;
+
+struct Passage {
+    bool allow = false;
+    bool tracked = true;  ///< false: allowed without a flow, so replies are judged for themselves
+    acl::Origin by;       ///< what decided last
+};
+
+/// The HostEndpoint that guards an interface of `node`: of those that name it or expect one of its
+/// addresses the first by name, else of those for all interfaces.  POLICY 2.2.
+[[nodiscard]] std::optional<Key> guard_of(
+    std::span<const ResourcePtr> cluster, const std::string& node, const Outside& interface);
+
+/// `arriving` is the packet as it came, `packet` the same with its destination translated.
+template <Family F>
+[[nodiscard]] Passage judge_passage(
+    std::span<const ResourcePtr> cluster,
+    const std::string& node,
+    const Place& from,
+    const Place& to,
+    const acl::Packet<F>& packet,
+    const acl::Packet<F>& arriving);
+
+}  // namespace vr::policy
