@@ -63,6 +63,12 @@ class CountingSink final : public WorkloadSink {
 
     void remove_workload(const std::string&) override { ++workloads; }
 
+    void update_host(const HostGuard&) override { ++workloads; }
+
+    void remove_host(const std::string&) override { ++workloads; }
+
+    void set_endpoint_to_host(EndpointToHost) override {}
+
     std::size_t members = 0;
     std::size_t workloads = 0;
 };

@@ -15,14 +15,48 @@ class Emitter {
   public:
     explicit Emitter(GroupSource& groups) : groups_(&groups) {}
 
-    void emit_tier(const CompilerInput::InTier& tier, Direction direction) {
+    /// POLICY 2.6; `silent`: they are none of this program's business.
+    void emit_failsafes(const Failsafes& failsafes, Direction direction, bool silent) {
+        if (failsafes.opened.empty() && failsafes.answers.empty()) {
+            return;
+        }
+        const std::uint32_t origin = add_origin(failsafe_port());
+        const auto emit = [&](const FailsafePort& port, acl::SideMatch acl::Match::* side) {
+            acl::Match match;
+            match.protocol = port.protocol;
+            (match.*side).ports = {{port.port, port.port}};
+            if (port.net) {
+                match.ip4 = port.net->index() == 0;
+                match.ip6 = !match.ip4;
+                auto& peer = direction == Direction::Ingress ? match.source : match.destination;
+                if (match.ip4) {
+                    peer.nets4 = {std::get<Prefix<V4>>(*port.net)};
+                } else {
+                    peer.nets6 = {std::get<Prefix<V6>>(*port.net)};
+                }
+            }
+            if (silent) {
+                skips_.push_back(next());
+            }
+            program_.rules.push_back(
+                {std::move(match), silent ? acl::Action::Jump : acl::Action::Allow, 0, origin});
+        };
+        for (const auto& port : failsafes.opened) {
+            emit(port, &acl::Match::destination);
+        }
+        for (const auto& port : failsafes.answers) {
+            emit(port, &acl::Match::source);
+        }
+    }
+
+    void emit_tier(const CompilerInput::InTier& tier, Direction direction, bool silent) {
         for (const auto& policy : tier.policies) {
             emit_rules(
                 policy->as<Policy>().rules(direction),
                 policy->key.ns,
                 {tier.name, policy_title(*policy), -1});
         }
-        if (tier.default_action == TierDefault::Deny) {
+        if (tier.default_action == TierDefault::Deny && !silent) {
             emit_final(acl::Action::Deny, end_of_tier(tier.name));
         }
         land_passes();
@@ -41,10 +75,17 @@ class Emitter {
 
     void emit_end() { emit_final(acl::Action::Deny, end_of_profiles()); }
 
+    void emit_forwarding() { emit_final(acl::Action::Allow, end_of_forward_tiers()); }
+
     /// Nothing emitted from here on can be reached.
     [[nodiscard]] bool is_closed() const { return closed_; }
 
-    [[nodiscard]] acl::Program take() { return std::move(program_); }
+    [[nodiscard]] acl::Program take() {
+        for (const auto rule : skips_) {
+            program_.rules[rule].target = next();
+        }
+        return std::move(program_);
+    }
 
   private:
     [[nodiscard]] std::uint32_t next() const {
@@ -177,6 +218,7 @@ class Emitter {
     GroupSource* groups_;
     acl::Program program_;
     std::vector<std::uint32_t> passes_;
+    std::vector<std::uint32_t> skips_;  ///< Jumps behind the end
     bool closed_ = false;
 };
 
@@ -184,10 +226,21 @@ class Emitter {
 
 acl::Program compile(const CompilerInput& input, GroupSource& groups) {
     Emitter emitter(groups);
+    const bool silent = input.hook && may_be_silent(*input.hook);
+    emitter.emit_failsafes(input.failsafes, input.direction, silent);
     for (const auto& tier : input.tiers) {
         if (!emitter.is_closed()) {
-            emitter.emit_tier(tier, input.direction);
+            emitter.emit_tier(tier, input.direction, silent);
         }
+    }
+    if (silent) {
+        return emitter.take();
+    }
+    if (input.hook && is_forward(*input.hook)) {
+        if (!emitter.is_closed()) {
+            emitter.emit_forwarding();
+        }
+        return emitter.take();
     }
     for (const auto& [name, profile] : input.profiles) {
         if (!emitter.is_closed()) {

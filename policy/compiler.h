@@ -6,16 +6,21 @@
 //   named ports            a rule for the numbers and one for each number that a name stands for
 //   named notPorts         in front of the rule, Jumps over it
 //   unknown profile        Deny
+//   failsafe ports         first: Allow; where a program need not decide, a Jump behind its end
+//   hooks of host endpoints  forwarding: no profiles, what all tiers pass is allowed; untracked and
+//                          preDNAT: what no rule matches falls off the end
 // Rules that can match in neither family, and what no packet can reach, are left out.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "policy/model.h"
+#include "policy/policy_list.h"
 #include "policy/selector.h"
 #include "vrouter/dataplane/acl.h"
 #include "vrouter/net/ids.h"
@@ -48,6 +53,8 @@ struct CompilerInput {
     };
 
     Direction direction = Direction::Ingress;
+    std::optional<HostHook> hook;
+    Failsafes failsafes;
     std::vector<InTier> tiers;
     std::vector<std::pair<std::string, ResourcePtr>> profiles;  ///< null: does not exist
 };

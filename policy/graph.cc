@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/graph.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "policy/scope.h"
@@ -50,6 +51,7 @@ void Graph::take(const Event& event) {
 void Graph::upsert(const ResourcePtr& resource) {
     const Key& key = resource->key;
     if (std::holds_alternative<WorkloadEndpoint>(resource->spec) ||
+        std::holds_alternative<HostEndpoint>(resource->spec) ||
         std::holds_alternative<NetworkSet>(resource->spec)) {
         (void)inheritance_.set_item(key, own_labels(*resource), inherited_profiles(*resource));
         place_item(*resource);
@@ -61,6 +63,8 @@ void Graph::upsert(const ResourcePtr& resource) {
         resolver_.set_policy(resource);
     } else if (const auto* tier = std::get_if<Tier>(&resource->spec)) {
         resolver_.set_tier(key.name, *tier);
+    } else if (key.kind == Kind::FelixConfiguration) {
+        configure();
     }
 }
 
@@ -72,6 +76,8 @@ void Graph::remove(const Key& key) {
         resolver_.remove_policy(key);
     } else if (key.kind == Kind::Tier) {
         resolver_.remove_tier(key.name);
+    } else if (key.kind == Kind::FelixConfiguration) {
+        configure();
     } else {
         inheritance_.remove_item(key);
         remove_item(key);
@@ -91,12 +97,16 @@ void Graph::place_item(const Resource& resource) {
         sets_.set_item(key, labels, set->nets, {});
         return;
     }
-    const auto& endpoint = resource.as<WorkloadEndpoint>();
-    if (endpoint.networks.empty()) {
-        remove_item(key);  // ignored completely, POLICY 2.2
-        return;
+    if (const auto* host = std::get_if<HostEndpoint>(&resource.spec)) {
+        sets_.set_item(key, labels, host->expected_ips, host->ports);
+    } else {
+        const auto& endpoint = resource.as<WorkloadEndpoint>();
+        if (endpoint.networks.empty()) {
+            remove_item(key);  // ignored completely, POLICY 2.2
+            return;
+        }
+        sets_.set_item(key, labels, endpoint.networks, endpoint.ports);
     }
-    sets_.set_item(key, labels, endpoint.networks, endpoint.ports);
     if (is_local(resource)) {
         resolver_.set_endpoint(key, labels);
         changed_local_.insert(key);
@@ -116,7 +126,24 @@ void Graph::remove_item(const Key& key) {
 }
 
 bool Graph::is_local(const Resource& resource) const {
+    if (const auto* host = std::get_if<HostEndpoint>(&resource.spec)) {
+        return host->node == node_;
+    }
     return resource.as<WorkloadEndpoint>().node == node_;
+}
+
+/// Takes over what FelixConfiguration says now.
+void Graph::configure() {
+    const auto find = [&](const std::string& name) {
+        const auto found = resource({Kind::FelixConfiguration, {}, name});
+        return found ? &found->as<FelixConfiguration>() : nullptr;
+    };
+    felix_ = felix_settings(find(std::string(kFelixDefault)), find(felix_name(node_)));
+    for (const auto& host : resources(Kind::HostEndpoint)) {
+        if (is_local(*host)) {
+            changed_local_.insert(host->key);
+        }
+    }
 }
 
 void Graph::flush() {
@@ -125,7 +152,11 @@ void Graph::flush() {
     }
     for (const auto& endpoint : std::exchange(removed_local_, {})) {
         drop_lists(endpoint);
-        publisher_.remove_workload(workload_name(endpoint));
+        if (endpoint.kind == Kind::HostEndpoint) {
+            publisher_.remove_host(endpoint.name);
+        } else {
+            publisher_.remove_workload(workload_name(endpoint));
+        }
     }
     std::set<Key> to_publish = std::exchange(changed_local_, {});
     to_publish.merge(resolver_.take_dirty());
@@ -137,13 +168,14 @@ void Graph::flush() {
     }
     const std::set<PolicyList> changed = programs_.refresh();
     for (const auto& [endpoint, lists] : local_) {
-        if (changed.contains(lists.ingress) || changed.contains(lists.egress)) {
+        if (std::ranges::any_of(lists, [&](const auto& list) { return changed.contains(list); })) {
             to_publish.insert(endpoint);
         }
     }
     for (const auto& endpoint : to_publish) {
-        publisher_.set_workload(workload(endpoint));
+        publish(endpoint);
     }
+    publisher_.set_endpoint_to_host(felix_.endpoint_to_host);
     publisher_.change_members(sets_.take_changes());
     publisher_.flush();
     const std::set<Kind> kinds = std::exchange(changed_kinds_, {});
@@ -154,21 +186,68 @@ void Graph::flush() {
 
 /// Gives `endpoint` the lists that it should have now.
 void Graph::resolve(const Key& endpoint) {
-    const auto& profiles = resources_.at(endpoint)->as<WorkloadEndpoint>().profiles;
-    Lists lists{
-        resolver_.resolve(endpoint, Direction::Ingress, profiles),
-        resolver_.resolve(endpoint, Direction::Egress, profiles)};
+    Lists lists;
+    if (endpoint.kind == Kind::HostEndpoint) {
+        lists = host_lists(endpoint);
+    } else {
+        const auto& profiles = resources_.at(endpoint)->as<WorkloadEndpoint>().profiles;
+        lists = {
+            resolver_.resolve(endpoint, Direction::Ingress, profiles),
+            resolver_.resolve(endpoint, Direction::Egress, profiles)};
+    }
     // The new ones first: programs that stay are not compiled again.
-    programs_.acquire(lists.ingress);
-    programs_.acquire(lists.egress);
+    for (const auto& list : lists) {
+        programs_.acquire(list);
+    }
     drop_lists(endpoint);
     local_.emplace(endpoint, std::move(lists));
 }
 
+Graph::Lists Graph::host_lists(const Key& endpoint) const {
+    const auto& host = resources_.at(endpoint)->as<HostEndpoint>();
+    Lists lists;
+    for (const HostHook hook : kAllHostHooks) {
+        lists.push_back(host_list(endpoint, host, hook));
+    }
+    return lists;
+}
+
+PolicyList Graph::host_list(const Key& endpoint, const HostEndpoint& host, HostHook hook) const {
+    const bool in = is_ingress(hook);
+    const Direction direction = in ? Direction::Ingress : Direction::Egress;
+    PolicyList list;
+    if (host.closed && is_normal(hook)) {
+        list.direction = direction;
+        list.hook = hook;
+    } else {
+        list = resolver_.resolve(
+            endpoint,
+            direction,
+            is_normal(hook) ? host.profiles : std::vector<std::string>{},
+            hook);
+    }
+    if (!is_forward(hook)) {
+        list.failsafes.opened = in ? felix_.failsafe_inbound : felix_.failsafe_outbound;
+    }
+    if (is_untracked(hook)) {
+        list.failsafes.answers = in ? felix_.failsafe_outbound : felix_.failsafe_inbound;
+    }
+    return list;
+}
+
+void Graph::publish(const Key& endpoint) {
+    if (endpoint.kind == Kind::HostEndpoint) {
+        publisher_.set_host(host_guard(endpoint));
+    } else {
+        publisher_.set_workload(workload(endpoint));
+    }
+}
+
 void Graph::drop_lists(const Key& endpoint) {
     if (const auto known = local_.find(endpoint); known != local_.end()) {
-        programs_.release(known->second.ingress);
-        programs_.release(known->second.egress);
+        for (const auto& list : known->second) {
+            programs_.release(list);
+        }
         local_.erase(known);
     }
 }
@@ -189,9 +268,28 @@ Workload Graph::workload(const Key& key) const {
         }
     }
     workload.attachment = endpoint.attachment;
-    workload.ingress = programs_.program(lists.ingress);
-    workload.egress = programs_.program(lists.egress);
+    workload.ingress = programs_.program(lists[0]);
+    workload.egress = programs_.program(lists[1]);
     return workload;
+}
+
+HostGuard Graph::host_guard(const Key& key) const {
+    const auto& host = resources_.at(key)->as<HostEndpoint>();
+    const Lists& lists = local_.at(key);
+    HostGuard guard;
+    guard.name = key.name;
+    guard.interface_name = host.interface_name;
+    for (const auto& expected : host.expected_ips) {
+        guard.addresses.push_back(
+            std::visit([](const auto& prefix) { return IpAddr{prefix.address()}; }, expected));
+    }
+    for (const HostHook hook : kAllHostHooks) {
+        const auto i = static_cast<std::size_t>(hook);
+        if (is_normal(hook) || !lists[i].tiers.empty()) {
+            guard.programs[i] = programs_.program(lists[i]);
+        }
+    }
+    return guard;
 }
 
 std::vector<ResourcePtr> Graph::resources(Kind kind) const {
@@ -211,10 +309,18 @@ ResourcePtr Graph::resource(const Key& key) const {
 
 std::optional<PolicyList> Graph::policies_of(const Key& endpoint, Direction direction) const {
     const auto known = local_.find(endpoint);
-    if (known == local_.end()) {
+    if (known == local_.end() || endpoint.kind != Kind::WorkloadEndpoint) {
         return std::nullopt;
     }
-    return direction == Direction::Ingress ? known->second.ingress : known->second.egress;
+    return known->second[direction == Direction::Ingress ? 0 : 1];
+}
+
+std::optional<PolicyList> Graph::policies_of(const Key& host_endpoint, HostHook hook) const {
+    const auto known = local_.find(host_endpoint);
+    if (known == local_.end() || host_endpoint.kind != Kind::HostEndpoint) {
+        return std::nullopt;
+    }
+    return known->second[static_cast<std::size_t>(hook)];
 }
 
 }  // namespace vr::policy

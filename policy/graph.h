@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "policy/datastore.h"
+#include "policy/felix.h"
 #include "policy/inheritance.h"
 #include "policy/ip_set.h"
 #include "policy/programs.h"
@@ -69,9 +70,18 @@ class Graph {
     [[nodiscard]] std::optional<PolicyList> policies_of(
         const Key& endpoint, Direction direction) const;
 
+    /// The same for one hook of a local host endpoint.
+    [[nodiscard]] std::optional<PolicyList> policies_of(
+        const Key& host_endpoint, HostHook hook) const;
+
     /// Local endpoints as published, by "namespace/name".
     [[nodiscard]] const std::map<std::string, Workload>& published() const {
         return publisher_.published();
+    }
+
+    /// Local host endpoints as published, by name.
+    [[nodiscard]] const std::map<std::string, HostGuard>& published_hosts() const {
+        return publisher_.published_hosts();
     }
 
     [[nodiscard]] const IpSets& sets() const { return sets_; }
@@ -79,10 +89,8 @@ class Graph {
     [[nodiscard]] std::size_t programs() const { return programs_.size(); }
 
   private:
-    struct Lists {
-        PolicyList ingress;
-        PolicyList egress;
-    };
+    /// Of a workload endpoint: ingress, egress; of a host endpoint: by HostHook.
+    using Lists = std::vector<PolicyList>;
 
     void upsert(const ResourcePtr& resource);
     void remove(const Key& key);
@@ -92,8 +100,14 @@ class Graph {
     void bestow(const std::string& profile, const Labels& labels);
     [[nodiscard]] bool is_local(const Resource& resource) const;
     void resolve(const Key& endpoint);
+    [[nodiscard]] Lists host_lists(const Key& endpoint) const;
+    [[nodiscard]] PolicyList host_list(
+        const Key& endpoint, const HostEndpoint& host, HostHook hook) const;
+    void publish(const Key& endpoint);
+    void configure();
     void drop_lists(const Key& endpoint);
     [[nodiscard]] Workload workload(const Key& endpoint) const;
+    [[nodiscard]] HostGuard host_guard(const Key& endpoint) const;
 
     std::string node_;
     std::map<Key, ResourcePtr> resources_;
@@ -102,6 +116,7 @@ class Graph {
     Resolver resolver_;
     Programs programs_;
     Publisher publisher_;
+    FelixSettings felix_ = felix_settings(nullptr, nullptr);
     std::map<Key, Lists> local_;   ///< as of the last flush
     std::set<Key> changed_local_;  ///< to be published anew
     std::set<Key> removed_local_;

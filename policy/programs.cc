@@ -66,6 +66,8 @@ ResourcePtr find(const std::map<Key, ResourcePtr>& resources, const Key& key) {
 CompilerInput input_for(const PolicyList& list, const std::map<Key, ResourcePtr>& resources) {
     CompilerInput input;
     input.direction = list.direction;
+    input.hook = list.hook;
+    input.failsafes = list.failsafes;
     for (const auto& tier : list.tiers) {
         auto& in_tier = input.tiers.emplace_back();
         in_tier.name = tier.name;

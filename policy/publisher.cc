@@ -54,9 +54,34 @@ void Publisher::remove_workload(const std::string& name) {
     }
 }
 
+void Publisher::set_host(HostGuard guard) {
+    removed_hosts_.erase(guard.name);
+    const auto before = published_hosts_.find(guard.name);
+    if (before != published_hosts_.end() && before->second == guard) {
+        changed_hosts_.erase(guard.name);
+        return;
+    }
+    changed_hosts_.insert_or_assign(guard.name, std::move(guard));
+}
+
+void Publisher::remove_host(const std::string& name) {
+    changed_hosts_.erase(name);
+    if (published_hosts_.contains(name)) {
+        removed_hosts_.insert(name);
+    }
+}
+
 void Publisher::flush() {
     for (const auto& [group, member] : arriving_) {
         sink_->add_member(group, member);
+    }
+    for (auto& [name, guard] : changed_hosts_) {
+        sink_->update_host(guard);
+        published_hosts_.insert_or_assign(name, std::move(guard));
+    }
+    if (published_endpoint_to_host_ != endpoint_to_host_) {
+        sink_->set_endpoint_to_host(endpoint_to_host_);
+        published_endpoint_to_host_ = endpoint_to_host_;
     }
     for (auto& [name, workload] : changed_) {
         sink_->update_workload(workload);
@@ -66,12 +91,18 @@ void Publisher::flush() {
         sink_->remove_workload(name);
         published_.erase(name);
     }
+    for (const auto& name : removed_hosts_) {
+        sink_->remove_host(name);
+        published_hosts_.erase(name);
+    }
     for (const auto& [group, member] : leaving_) {
         sink_->remove_member(group, member);
     }
     arriving_.clear();
     changed_.clear();
+    changed_hosts_.clear();
     removed_.clear();
+    removed_hosts_.clear();
     leaving_.clear();
 }
 

@@ -1,12 +1,13 @@
 // Publisher: hands the machine the difference between what it has and what it should have.
 //
-// One flush: new members, then endpoints, then removals of endpoints and members, so that no program
-// is published before the groups that it names are filled.  What cancels out, or is the same as
+// One flush: new members, then endpoints (the host's own first), then removals of endpoints and members,
+// so that no program is published before the groups that it names are filled.  What cancels out, or is the same as
 // before, is not told.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -24,11 +25,19 @@ class Publisher {
     void change_members(const std::vector<MemberChange>& changes);
     void set_workload(Workload workload);
     void remove_workload(const std::string& name);
+    void set_host(HostGuard guard);
+    void remove_host(const std::string& name);
+
+    void set_endpoint_to_host(EndpointToHost action) { endpoint_to_host_ = action; }
 
     void flush();
 
     /// What the machine has been told.
     [[nodiscard]] const std::map<std::string, Workload>& published() const { return published_; }
+
+    [[nodiscard]] const std::map<std::string, HostGuard>& published_hosts() const {
+        return published_hosts_;
+    }
 
   private:
     using Member = std::pair<GroupId, IpPrefix>;
@@ -39,6 +48,11 @@ class Publisher {
     std::map<std::string, Workload> changed_;
     std::set<std::string> removed_;
     std::map<std::string, Workload> published_;
+    std::map<std::string, HostGuard> changed_hosts_;
+    std::set<std::string> removed_hosts_;
+    std::map<std::string, HostGuard> published_hosts_;
+    EndpointToHost endpoint_to_host_ = EndpointToHost::Drop;
+    std::optional<EndpointToHost> published_endpoint_to_host_;
 };
 
 }  // namespace vr::policy

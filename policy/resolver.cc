@@ -23,6 +23,17 @@ auto rank_of(const Resource& resource) {
         policy.name + "/" + resource.key.ns + "/" + std::string(row_of(resource.key.kind).name));
 }
 
+/// POLICY 2.6: doNotTrack and preDNAT are for host endpoints only, each at its own hook.
+bool acts_at(const Policy& policy, std::optional<HostHook> hook) {
+    if (hook && is_forward(*hook) && !policy.apply_on_forward) {
+        return false;
+    }
+    const Hook wanted = hook == HostHook::PreDnatIngress ? Hook::PreDnat
+                        : hook && is_untracked(*hook)    ? Hook::Untracked
+                                                         : Hook::Normal;
+    return policy.hook == wanted;
+}
+
 }  // namespace
 
 void Resolver::set_endpoint(const Key& key, const Labels& labels) {
@@ -50,10 +61,6 @@ void Resolver::remove_endpoint(const Key& key) {
 
 void Resolver::set_policy(const ResourcePtr& policy) {
     const Key& key = policy->key;
-    if (policy->as<Policy>().hook != Hook::Normal) {
-        remove_policy(key);  // for host endpoints only, POLICY 2.6
-        return;
-    }
     Entry& entry = policies_[key];
     if (entry.id == SelectorId{}) {
         entry.id = SelectorId{++last_policy_};
@@ -91,16 +98,20 @@ std::set<Key> Resolver::take_dirty() {
 }
 
 PolicyList Resolver::resolve(
-    const Key& endpoint, Direction direction, const std::vector<std::string>& profiles) const {
+    const Key& endpoint,
+    Direction direction,
+    const std::vector<std::string>& profiles,
+    std::optional<HostHook> hook) const {
     std::map<TierRank, std::vector<const Resource*>> tiers;
     for (const auto id : index_.selectors_of(endpoint_ids_.at(endpoint))) {
         const ResourcePtr& policy = policies_.at(policy_keys_.at(id)).policy;
-        if (governs(policy->as<Policy>().types, direction)) {
+        if (governs(policy->as<Policy>().types, direction) && acts_at(policy->as<Policy>(), hook)) {
             tiers[rank(policy->as<Policy>().tier)].push_back(policy.get());
         }
     }
     PolicyList list;
     list.direction = direction;
+    list.hook = hook;
     list.profiles = profiles;
     for (auto& [tier_rank, policies] : tiers) {
         std::ranges::sort(policies, {}, [](const auto* policy) { return rank_of(*policy); });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -25,9 +26,12 @@ class Resolver {
     /// Endpoints whose list may be another than at the last call.
     [[nodiscard]] std::set<Key> take_dirty();
 
-    /// The list of `endpoint`, with `profiles` behind it.
+    /// The list of `endpoint`, with `profiles` behind it; `hook` of a host endpoint.
     [[nodiscard]] PolicyList resolve(
-        const Key& endpoint, Direction direction, const std::vector<std::string>& profiles) const;
+        const Key& endpoint,
+        Direction direction,
+        const std::vector<std::string>& profiles,
+        std::optional<HostHook> hook = {}) const;
 
   private:
     /// Sorts as tiers are judged.

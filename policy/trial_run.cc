@@ -38,6 +38,20 @@ class Tables final : public WorkloadSink {
 
     void remove_workload(const std::string& name) override { workloads_.erase(name); }
 
+    void update_host(const HostGuard& guard) override {
+        hosts_.insert_or_assign(guard.name, guard);
+    }
+
+    void remove_host(const std::string& name) override { hosts_.erase(name); }
+
+    void set_endpoint_to_host(EndpointToHost /*action*/) override {}
+
+    /// Null when no host endpoint is called so.
+    [[nodiscard]] const HostGuard* find_host(const std::string& name) const {
+        const auto found = hosts_.find(name);
+        return found == hosts_.end() ? nullptr : &found->second;
+    }
+
     /// Null when the endpoint forwards nothing.
     [[nodiscard]] const Workload* find(const std::string& name) const {
         const auto found = workloads_.find(name);
@@ -58,6 +72,7 @@ class Tables final : public WorkloadSink {
     GroupTable<V4> groups4_{reclaimer_};
     GroupTable<V6> groups6_{reclaimer_};
     std::map<std::string, Workload> workloads_;
+    std::map<std::string, HostGuard> hosts_;
 };
 
 /// One host of the trial's cluster.

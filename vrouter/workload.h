@@ -1,5 +1,5 @@
-// What policy/ tells the machine: local endpoints with the programs that guard them, and the members
-// of the groups that those programs name.
+// What policy/ tells the machine: local endpoints, of workloads and of the host, with the programs that
+// guard them, and the members of the groups that those programs name.
 //
 // The machine implements WorkloadSink (workloads.h); policy/ calls it.  Order within one flush: group
 // members first, then endpoints, then removals, so that no program is ever published before the
@@ -7,12 +7,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "vrouter/dataplane/acl.h"
+#include "vrouter/dataplane/host_hook.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/prefix.h"
@@ -52,6 +54,26 @@ struct Workload {
     std::shared_ptr<const acl::Program> egress;
 };
 
+/// A HostEndpoint of this host.
+struct HostGuard {
+    std::string name;            ///< of the HostEndpoint: the key
+    std::string interface_name;  ///< of a port, or kAnyInterface; empty: that with an expected IP
+    std::vector<IpAddr> addresses;  ///< spec.expectedIPs
+    /// By HostHook.  Null: no policy acts there, what comes by passes on; those of the normal hooks are
+    /// never null.
+    std::array<std::shared_ptr<const acl::Program>, kHostHooks> programs;
+
+    /// Every port towards the fabric that no other HostEndpoint guards.
+    static constexpr std::string_view kAnyInterface = "*";
+
+    [[nodiscard]] const std::shared_ptr<const acl::Program>& program(HostHook hook) const {
+        return programs[static_cast<std::size_t>(hook)];
+    }
+
+    /// Programs compare by identity: a changed one is another object.
+    friend bool operator==(const HostGuard&, const HostGuard&) = default;
+};
+
 class WorkloadSink {
   public:
     WorkloadSink() = default;
@@ -68,6 +90,14 @@ class WorkloadSink {
     /// Creates or changes an endpoint.  Nothing is forwarded before its programs are compiled.
     virtual void update_workload(const Workload& workload) = 0;
     virtual void remove_workload(const std::string& name) = 0;
+
+    /// Creates or changes what guards interfaces of the host.  Until its programs are compiled, what
+    /// guarded them before stays in force.
+    virtual void update_host(const HostGuard& guard) = 0;
+    virtual void remove_host(const std::string& name) = 0;
+
+    /// What becomes of workloads' packets to the host itself.
+    virtual void set_endpoint_to_host(EndpointToHost action) = 0;
 };
 
 }  // namespace vr

@@ -62,7 +62,15 @@ Workloads::Workloads(
       builder_(builder),
       config_(std::move(config)),
       open_vhost_(std::move(open_vhost)),
-      announce_(std::move(announce)) {}
+      announce_(std::move(announce)),
+      hosts_(machine, builder, [this] { settle(); }) {}
+
+void Workloads::set_endpoint_to_host(EndpointToHost action) {
+    if (!config_.to_host) {
+        machine_.set_endpoint_to_host(action);
+        machine_.commit();
+    }
+}
 
 void Workloads::add_member(GroupId group, const IpPrefix& member) {
     if (removals_.erase({group, member}) != 0) {

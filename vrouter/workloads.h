@@ -20,6 +20,7 @@
 
 #include "vrouter/builder.h"
 #include "vrouter/config.h"
+#include "vrouter/host_guards.h"
 #include "vrouter/machine.h"
 #include "vrouter/slow_path.h"
 #include "vrouter/workload.h"
@@ -64,10 +65,19 @@ class Workloads final : public WorkloadSink {
     void update_workload(const Workload& workload) override;
     void remove_workload(const std::string& name) override;
 
+    void update_host(const HostGuard& guard) override { hosts_.update(guard); }
+
+    void remove_host(const std::string& name) override { hosts_.remove(name); }
+
+    /// The config's word counts more.
+    void set_endpoint_to_host(EndpointToHost action) override;
+
     /// Tries again to open ports that could not be opened.  To be called now and then.
     void retry_failed();
 
     [[nodiscard]] std::vector<WorkloadView> view() const;
+
+    [[nodiscard]] std::vector<HostGuardView> view_hosts() const { return hosts_.view(); }
 
     [[nodiscard]] std::optional<WorkloadView> find(const std::string& name) const;
 
@@ -105,6 +115,7 @@ class Workloads final : public WorkloadSink {
     WorkloadConfig config_;
     OpenVhost open_vhost_;
     Announce announce_;
+    HostGuards hosts_;
     std::map<std::string, Entry> entries_;
     std::set<std::pair<GroupId, IpPrefix>> removals_;
     /// Which endpoints in force have an address: one as a rule, two while a workload is replaced by its

@@ -24,6 +24,17 @@ class SilentSink : public vr::WorkloadSink {
     }
 
     void remove_workload(const std::string& /*name*/) override {}
+
+    void update_host(const vr::HostGuard& guard) override {
+        if (!guard.program(vr::HostHook::NormalIngress) ||
+            !guard.program(vr::HostHook::NormalEgress)) {
+            std::abort();
+        }
+    }
+
+    void remove_host(const std::string& /*name*/) override {}
+
+    void set_endpoint_to_host(vr::EndpointToHost /*action*/) override {}
 };
 
 constexpr auto kEndpoint =

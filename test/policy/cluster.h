@@ -44,6 +44,21 @@ class RememberingSink : public WorkloadSink {
         ++calls;
     }
 
+    void update_host(const HostGuard& guard) override {
+        EXPECT_TRUE(
+            guard.program(HostHook::NormalIngress) && guard.program(HostHook::NormalEgress));
+        hosts.insert_or_assign(guard.name, guard);
+        updated.push_back(guard.name);
+        ++calls;
+    }
+
+    void remove_host(const std::string& name) override {
+        EXPECT_EQ(hosts.erase(name), 1U);
+        ++calls;
+    }
+
+    void set_endpoint_to_host(EndpointToHost action) override { endpoint_to_host = action; }
+
     [[nodiscard]] bool contains(GroupId group, const IpAddr& address) const {
         const auto found = members.find(group);
         if (found == members.end()) {
@@ -66,6 +81,8 @@ class RememberingSink : public WorkloadSink {
 
     std::map<GroupId, std::set<IpPrefix>> members;
     std::map<std::string, Workload> workloads;
+    std::map<std::string, HostGuard> hosts;
+    EndpointToHost endpoint_to_host = EndpointToHost::Drop;
     std::vector<std::string> updated;
     int calls = 0;
 };
@@ -130,11 +147,7 @@ class Cluster {
 
     template <Family F>
     Decision reference(const Key& endpoint, Direction direction, const acl::Packet<F>& p) const {
-        std::vector<ResourcePtr> all;
-        for (const auto& [key, resource] : graph.all_resources()) {
-            all.push_back(resource);
-        }
-        return judge<F>(all, endpoint, direction, p);
+        return judge<F>(all(), endpoint, direction, p);
     }
 
     /// What the published program says, with the members that were published.
@@ -149,12 +162,45 @@ class Cluster {
         const auto verdict = walk<F>(program, p, [&](GroupId group, const IpAddr& address) {
             return sink.contains(group, address);
         });
-        return {verdict.allow, origin_of(program, verdict).value_or(acl::Origin{}), {}};
+        return {.allow = verdict.allow, .by = origin_of(program, verdict).value_or(acl::Origin{})};
+    }
+
+    template <Family F>
+    Decision reference(const Key& host_endpoint, HostHook hook, const acl::Packet<F>& p) const {
+        return judge<F>(all(), host_endpoint, hook, p);
+    }
+
+    template <Family F>
+    Decision compiled(const Key& host_endpoint, HostHook hook, const acl::Packet<F>& p) const {
+        const auto& program = sink.hosts.at(host_endpoint.name).program(hook);
+        if (!program) {  // no policy acts: what comes by passes on
+            return is_forward(hook) ? Decision{.allow = true, .by = end_of_forward_tiers()}
+                                    : Decision{.silent = true};
+        }
+        const auto verdict = walk<F>(*program, p, [&](GroupId group, const IpAddr& address) {
+            return sink.contains(group, address);
+        });
+        if (verdict.rule == acl::Verdict::kFellOff && may_be_silent(hook)) {
+            return {.silent = true};
+        }
+        return {.allow = verdict.allow, .by = origin_of(*program, verdict).value_or(acl::Origin{})};
+    }
+
+    [[nodiscard]] std::vector<ResourcePtr> all() const {
+        std::vector<ResourcePtr> resources;
+        for (const auto& [key, resource] : graph.all_resources()) {
+            resources.push_back(resource);
+        }
+        return resources;
     }
 
     RememberingSink sink;
     Graph graph;
 };
+
+inline Key host_key(std::string name) {
+    return {Kind::HostEndpoint, {}, std::move(name)};
+}
 
 inline Key endpoint_key(std::string ns, std::string name) {
     return {Kind::WorkloadEndpoint, std::move(ns), std::move(name)};

@@ -44,6 +44,14 @@ class ClusterWriter {
                 return fmt::format("nets: [{}]", net());
             });
         }
+        for (int i = 0; i < 3; ++i) {
+            yaml += object("HostEndpoint", fmt::format("h{}", i), labels(), below(3) > 0, [&] {
+                return host(i);
+            });
+        }
+        for (const auto* name : {"default", "node.h1", "node.h2"}) {
+            yaml += object("FelixConfiguration", name, "", below(3) == 0, [&] { return felix(); });
+        }
         const int policies = 1 + below(10);
         for (int i = 0; i < policies; ++i) {
             const bool global = below(2) == 0;
@@ -189,6 +197,42 @@ class ClusterWriter {
         });
     }
 
+    std::string host(int i) {
+        return fmt::format(
+            "node: {}, interfaceName: {}, expectedIPs: [10.0.{}.{}, 'fd00::{}:{:x}'], profiles: "
+            "[{}], "
+            "ports: [{{name: web, protocol: TCP, port: {}}}]",
+            one_of({"h1", "h1", "h2"}),
+            one_of({"eth0", "eth1", "'*'", "''"}),
+            below(3),
+            i + 1,
+            below(3),
+            i + 1,
+            one_of({"", "p0", "p1, p2", "projectcalico-default-allow"}),
+            80 + below(6));
+    }
+
+    std::string failsafes() {
+        std::string text;
+        for (int i = below(3); i > 0; --i) {
+            text += fmt::format(
+                "{}{{protocol: {}, port: {}, net: {}}}",
+                text.empty() ? "" : ", ",
+                one_of({"tcp", "UDP"}),
+                80 + below(6),
+                one_of({net(), "''"}));
+        }
+        return "[" + text + "]";
+    }
+
+    std::string felix() {
+        return fmt::format(
+            "failsafeInboundHostPorts: {}, defaultEndpointToHostAction: {}{}",
+            failsafes(),
+            one_of({"Drop", "Return", "Accept"}),
+            below(2) == 0 ? ", failsafeOutboundHostPorts: " + failsafes() : "");
+    }
+
     std::string entity(bool ports) {
         std::string text;
         const auto add = [&](int odds, const std::string& field) {
@@ -249,16 +293,20 @@ class ClusterWriter {
     }
 
     std::string policy(bool global) {
+        const std::string hook = global ? one_of(kHooks) : std::string();
+        const bool ingress_only = hook.ends_with("preDNAT: true");
         std::string text = fmt::format(
-            "tier: {}, selector: \"{}\", ingress: {}, egress: {}",
+            "tier: {}, selector: \"{}\", ingress: {}, {}: {}{}",
             one_of({"default", "t0", "t1", "t2", "kube-admin"}),
             one_of({"all()", "all()", selector()}),
             rules(4),
-            rules(4));
+            ingress_only ? "types" : "egress",
+            ingress_only ? "[Ingress]" : rules(4),
+            hook);
         if (below(2) == 0) {
             text += fmt::format(", order: {}", below(4));
         }
-        if (below(2) == 0) {
+        if (below(2) == 0 && !ingress_only) {
             text += ", types: " + one_of({"[Ingress]", "[Egress]", "[Ingress, Egress]"});
         }
         if (below(6) == 0) {
@@ -269,6 +317,15 @@ class ClusterWriter {
         }
         return text;
     }
+
+    /// Most policies are for workloads.
+    inline static const std::vector<std::string> kHooks{
+        "",
+        "",
+        "",
+        ", applyOnForward: true",
+        ", applyOnForward: true, doNotTrack: true",
+        ", applyOnForward: true, preDNAT: true"};
 
     std::mt19937 random_;
 };

@@ -45,6 +45,34 @@ const std::string kToDb = object(
     "selector: \"role == 'web'\", types: [Egress], egress: [{action: Allow, protocol: TCP, "
     "destination: {selector: \"role == 'db'\", ports: [sql]}}]");
 
+const std::string kEth0 = object(
+    "HostEndpoint",
+    "name: eth0, labels: {role: host}",
+    "node: h1, interfaceName: eth0, expectedIPs: [10.9.0.1, 'fd00:9::1']");
+
+/// A host endpoint with a policy at each hook.
+const std::string kHost =
+    kEth0 +
+    object(
+        "GlobalNetworkPolicy",
+        "name: host-in",
+        "selector: \"role == 'host'\", ingress: [{action: Allow}]") +
+    object(
+        "GlobalNetworkPolicy",
+        "name: through",
+        "selector: \"role == 'host'\", applyOnForward: true, ingress: [{action: Deny}], egress: "
+        "[{action: Pass}]") +
+    object(
+        "GlobalNetworkPolicy",
+        "name: fast",
+        "selector: has(role), applyOnForward: true, doNotTrack: true, ingress: [{action: Allow}], "
+        "egress: [{action: Allow, source: {selector: \"role == 'host'\"}}]") +
+    object(
+        "GlobalNetworkPolicy",
+        "name: early",
+        "selector: all(), applyOnForward: true, preDNAT: true, types: [Ingress], ingress: "
+        "[{action: Deny}]");
+
 /// The named states that walks go through.
 const std::map<std::string, std::string>& states() {
     static const std::map<std::string, std::string> kStates{
@@ -96,6 +124,30 @@ const std::map<std::string, std::string>& states() {
                  "NetworkSet",
                  "name: bad, namespace: a, labels: {bad: 'yes'}",
                  "nets: [192.0.2.7]")},
+        {"host endpoint", kHost},
+        {"host endpoint without policy", kEth0},
+        {"host endpoint of another node",
+         object(
+             "HostEndpoint",
+             "name: eth0, labels: {role: host}",
+             "node: h2, interfaceName: eth0, expectedIPs: [10.9.0.1]") +
+             kLocal},
+        {"host endpoint, own failsafe ports",
+         kHost + kLocal +
+             object(
+                 "FelixConfiguration",
+                 "name: default",
+                 "defaultEndpointToHostAction: Accept, failsafeInboundHostPorts: []") +
+             object(
+                 "FelixConfiguration",
+                 "name: node.h1",
+                 "failsafeInboundHostPorts: [{protocol: tcp, port: 2222}]")},
+        {"a rule that names hosts",
+         kEth0 + kLocal +
+             object(
+                 "GlobalNetworkPolicy",
+                 "name: from-hosts",
+                 "ingress: [{action: Allow, source: {selector: \"role == 'host'\"}}]")},
         {"one address, two owners",
          kLocal + kToDb + kRemote +
              endpoint("db3", "role: db", "node: h2, ipNetworks: [10.0.0.3]")},
@@ -124,21 +176,32 @@ std::string summary(const RememberingSink& sink) {
         }
         return text;
     };
-    std::string text;
+    std::string text = fmt::format("to host {}\n", static_cast<int>(sink.endpoint_to_host));
+    const auto add = [&](const acl::Program& program) {
+        for (const auto& rule : program.rules) {
+            const auto& origin = program.origins[rule.origin];
+            text += fmt::format(
+                "  {} {} [{}] [{}] -> {} {} {}\n",
+                rule.match.ip4,
+                rule.match.ip6,
+                side(rule.match.source),
+                side(rule.match.destination),
+                static_cast<int>(rule.action),
+                origin.policy,
+                origin.rule);
+        }
+    };
     for (const auto& [name, workload] : sink.workloads) {
         text += fmt::format("{} {} active={}\n", name, workload.interface_name, workload.active);
-        for (const auto& program : {workload.ingress, workload.egress}) {
-            for (const auto& rule : program->rules) {
-                const auto& origin = program->origins[rule.origin];
-                text += fmt::format(
-                    "  {} {} [{}] [{}] -> {} {} {}\n",
-                    rule.match.ip4,
-                    rule.match.ip6,
-                    side(rule.match.source),
-                    side(rule.match.destination),
-                    static_cast<int>(rule.action),
-                    origin.policy,
-                    origin.rule);
+        add(*workload.ingress);
+        add(*workload.egress);
+    }
+    for (const auto& [name, guard] : sink.hosts) {
+        text += fmt::format("host {} {}\n", name, guard.interface_name);
+        for (const HostHook hook : kAllHostHooks) {
+            text += fmt::format(" {} {}\n", vr::name(hook), is_ingress(hook));
+            if (guard.program(hook)) {
+                add(*guard.program(hook));
             }
         }
     }
@@ -320,6 +383,7 @@ TEST(PathIndependence, NothingIsLeftInTheEnd) {
     }
     walker.go("empty", Walker::Step::Flush);
     EXPECT_TRUE(walker.cluster().sink.workloads.empty());
+    EXPECT_TRUE(walker.cluster().sink.hosts.empty());
     for (const auto& [group, members] : walker.cluster().sink.members) {
         EXPECT_TRUE(members.empty());
     }

@@ -59,6 +59,30 @@ class RandomCluster : public testing::Test {
         }
     }
 
+    /// Every hook of every local host endpoint.
+    void compare_hosts(unsigned seed) {
+        ClusterWriter writer(seed);
+        const Cluster cluster(writer.cluster());
+        for (const auto& [name, guard] : cluster.sink.hosts) {
+            for (const HostHook hook : kAllHostHooks) {
+                for (int i = 0; i < 30 && !this->HasFailure(); ++i) {
+                    const auto packet = writer.template packet<F>();
+                    const auto wanted = cluster.reference<F>(host_key(name), hook, packet);
+                    const auto compiled = cluster.compiled<F>(host_key(name), hook, packet);
+                    const auto where = fmt::format(
+                        "seed {} {} {} {}", seed, name, vr::name(hook), is_ingress(hook));
+                    EXPECT_EQ(compiled.silent, wanted.silent) << where;
+                    EXPECT_EQ(compiled.allow, wanted.allow) << where;
+                    EXPECT_EQ(compiled.by, wanted.by)
+                        << where << " " << compiled.by.policy << " / " << wanted.by.policy;
+                    ++judged_;
+                    allowed_ += wanted.allow ? 1 : 0;
+                    silent_ += wanted.silent ? 1 : 0;
+                }
+            }
+        }
+    }
+
     static std::pair<bool, std::uint32_t> classified(
         const acl::Classifier<F>& classifier,
         const GroupTable<F>& groups,
@@ -80,6 +104,7 @@ class RandomCluster : public testing::Test {
 
     int judged_ = 0;
     int allowed_ = 0;
+    int silent_ = 0;
 };
 
 using Families = testing::Types<V4, V6>;
@@ -161,6 +186,15 @@ TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
         }
     }
     EXPECT_GT(covered, 1000);
+}
+
+TYPED_TEST(RandomCluster, ProgramsOfHostEndpointsDecideAsTheReference) {
+    for (unsigned seed = 1; seed <= 120 && !this->HasFailure(); ++seed) {
+        this->compare_hosts(seed);
+    }
+    EXPECT_GT(this->allowed_, this->judged_ / 10);
+    EXPECT_LT(this->allowed_, this->judged_ * 9 / 10);
+    EXPECT_GT(this->silent_, this->judged_ / 10);
 }
 
 }  // namespace

@@ -1,0 +1,404 @@
+// Host endpoints: the worked cases of POLICY 2.9 that concern them (21-24) judged by the reference along
+// a packet's whole way, which endpoint guards an interface, how their objects are read.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+#include <vector>
+
+#include "policy/felix.h"
+#include "policy/passage.h"
+#include "test/policy/cluster.h"
+
+namespace vr::policy {
+namespace {
+
+constexpr std::uint8_t kTcp = 6;
+constexpr std::uint8_t kUdp = 17;
+
+std::string object(std::string_view kind, std::string_view metadata, std::string_view spec) {
+    return "---\napiVersion: projectcalico.org/v3\nkind: " + std::string(kind) + "\nmetadata: {" +
+           std::string(metadata) + "}\nspec: {" + std::string(spec) + "}\n";
+}
+
+std::string gnp(std::string_view name, std::string_view spec) {
+    return object("GlobalNetworkPolicy", "name: " + std::string(name), spec);
+}
+
+const std::string kHost =
+    object("HostEndpoint", "name: uplink, labels: {side: host}", "node: h1, interfaceName: eth0");
+const std::string kGuest = object(
+    "WorkloadEndpoint",
+    "name: vm, namespace: a",
+    "node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.2], profiles: "
+    "[projectcalico-default-allow]");
+
+const Place kHostItself = HostItself{};
+const Place kUplink = Outside{"eth0", {Ip4{0xc6336401}}};
+const Place kVm = endpoint_key("a", "vm");
+
+/// The first packet of a flow, from an address outside unless it comes from the guest.
+struct Probe {
+    const Place& from;
+    const Place& to;
+    std::uint8_t protocol = 0;
+    std::uint16_t port = 0;  ///< of the destination
+    bool allow = false;
+    bool tracked = true;
+    std::string by = {};           ///< what decides, if it matters
+    std::string arriving_to = {};  ///< destination before translation
+};
+
+struct Case {
+    std::string name;
+    std::string objects;
+    std::vector<Probe> probes;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+    return out << c.name;
+}
+
+const std::vector<Case> kCases{
+    {"21 policy of a workload does not see a floating address",
+     object(
+         "NetworkPolicy",
+         "name: by-fip, namespace: a",
+         "types: [Ingress], ingress: [{action: Allow, destination: {nets: [203.0.113.9/32]}}]"),
+     {{kUplink, kVm, kTcp, 80, false, true, "end of tier", "203.0.113.9"}}},
+    {"21 preDNAT policy does",
+     gnp("by-fip",
+         "selector: has(side), preDNAT: true, applyOnForward: true, types: [Ingress], ingress: "
+         "[{action: Deny, destination: {nets: [203.0.113.9/32]}}]"),
+     {{kUplink, kVm, kTcp, 80, false, true, "GlobalNetworkPolicy by-fip", "203.0.113.9"},
+      {kUplink, kVm, kTcp, 80, true, true, "", "10.0.0.2"}}},
+    {"22 doNotTrack ingress allow",
+     gnp("fast",
+         "selector: has(side), doNotTrack: true, applyOnForward: true, types: [Ingress], ingress: "
+         "[{action: Allow, protocol: TCP, destination: {ports: [80]}}]"),
+     {{kUplink, kHostItself, kTcp, 80, true, false, "GlobalNetworkPolicy fast"},
+      {kUplink, kHostItself, kTcp, 81, false, true, "end of profiles"},
+      {kHostItself, kUplink, kTcp, 80, false, true, "end of profiles"}}},
+    {"23 host endpoint without policy",
+     "",
+     {{kUplink, kHostItself, kTcp, 22, true, true, "failsafe port"},
+      {kUplink, kHostItself, kUdp, 22, false},
+      {kUplink, kHostItself, kTcp, 80, false, true, "end of profiles"},
+      {kHostItself, kUplink, kUdp, 53, true, true, "failsafe port"},
+      {kHostItself, kUplink, kTcp, 22, false},
+      {kUplink, kVm, kTcp, 80, true},
+      {kVm, kUplink, kTcp, 80, true},
+      {kUplink, kUplink, kTcp, 80, true}}},
+    {"24 applyOnForward Deny on the uplink",
+     gnp("closed",
+         "selector: has(side), applyOnForward: true, ingress: [{action: Deny}], egress: [{action: "
+         "Deny}]"),
+     {{kUplink, kVm, kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
+      {kVm, kUplink, kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
+      {kUplink, kVm, kTcp, 22, false, true, "GlobalNetworkPolicy closed"},
+      {kUplink, kHostItself, kTcp, 22, true, true, "failsafe port"}}},
+    {"without applyOnForward only the host is meant",
+     gnp("closed", "selector: has(side), ingress: [{action: Deny}], egress: [{action: Deny}]"),
+     {{kUplink, kVm, kTcp, 80, true},
+      {kVm, kUplink, kTcp, 80, true},
+      {kUplink, kHostItself, kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
+      {kUplink, kHostItself, kTcp, 179, true, true, "failsafe port"}}},
+    {"forward policy of one direction leaves the other alone",
+     gnp("in-only",
+         "selector: has(side), applyOnForward: true, types: [Ingress], ingress: [{action: Deny}]"),
+     {{kUplink, kVm, kTcp, 80, false}, {kVm, kUplink, kTcp, 80, true}}},
+    {"what all forward tiers pass is allowed",
+     object("Tier", "name: first", "order: 1, defaultAction: Pass") +
+         gnp("some",
+             "tier: first, selector: has(side), applyOnForward: true, ingress: [{action: Deny, "
+             "protocol: TCP, destination: {ports: [81]}}]"),
+     {{kUplink, kVm, kTcp, 80, true},
+      {kUplink, kVm, kTcp, 81, false},
+      {kUplink, kHostItself, kTcp, 80, false, true, "end of profiles"}}},
+    {"untracked and preDNAT tiers do not drop at their end",
+     gnp("fast",
+         "selector: has(side), doNotTrack: true, applyOnForward: true, ingress: [{action: Allow, "
+         "protocol: UDP}], egress: []") +
+         gnp("early",
+             "selector: has(side), preDNAT: true, applyOnForward: true, types: [Ingress], ingress: "
+             "[{action: Allow, protocol: TCP, destination: {ports: [80]}}]"),
+     {{kUplink, kVm, kTcp, 443, true},
+      {kUplink, kHostItself, kTcp, 80, true, true, "GlobalNetworkPolicy early"},
+      {kUplink, kHostItself, kTcp, 443, false, true, "end of profiles"},
+      {kUplink, kHostItself, kUdp, 7, true, false}}},
+    {"failsafe ports come before untracked and preDNAT policy",
+     gnp("fast",
+         "selector: has(side), doNotTrack: true, applyOnForward: true, ingress: [{action: Deny}], "
+         "egress: [{action: Deny}]") +
+         gnp("early",
+             "selector: has(side), preDNAT: true, applyOnForward: true, types: [Ingress], ingress: "
+             "[{action: Deny}]"),
+     {{kUplink, kHostItself, kTcp, 22, true, true, "failsafe port"},
+      {kUplink, kHostItself, kTcp, 23, false, true, "GlobalNetworkPolicy fast"},
+      {kHostItself, kUplink, kTcp, 179, true, true, "failsafe port"}}},
+    {"a profile of the host endpoint",
+     object(
+         "HostEndpoint",
+         "name: uplink",
+         "node: h1, interfaceName: eth0, profiles: [projectcalico-default-allow]"),
+     {{kUplink, kHostItself, kTcp, 80, true}, {kHostItself, kUplink, kTcp, 80, true}}},
+    {"own failsafe ports, with a net",
+     object(
+         "FelixConfiguration",
+         "name: default",
+         "failsafeInboundHostPorts: [{protocol: tcp, port: 22, net: 10.0.0.0/8}, {protocol: udp, "
+         "port: 500}], failsafeOutboundHostPorts: []"),
+     {{kUplink, kHostItself, kTcp, 22, false},
+      {kUplink, kHostItself, kUdp, 500, true},
+      {kUplink, kHostItself, kTcp, 179, false},
+      {kHostItself, kUplink, kTcp, 179, false}}},
+    {"a workload to the host is dropped",
+     "",
+     {{kVm, kHostItself, kTcp, 22, false}, {kHostItself, kVm, kTcp, 80, true}}},
+    {"Accept: its egress policy decides",
+     object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Drop") +
+         object("FelixConfiguration", "name: node.h1", "defaultEndpointToHostAction: Accept") +
+         object(
+             "NetworkPolicy",
+             "name: out, namespace: a",
+             "types: [Egress], egress: [{action: Allow, protocol: UDP}]"),
+     {{kVm, kHostItself, kTcp, 80, false, true, "end of tier"},
+      {kVm, kHostItself, kUdp, 80, true}}},
+    {"Return: the guard of all interfaces decides",
+     object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Return") +
+         object("HostEndpoint", "name: zz-all, labels: {all: x}", "node: h1, interfaceName: '*'") +
+         gnp("from-guests",
+             "selector: has(all), types: [Ingress], ingress: [{action: Allow, protocol: UDP}]"),
+     {{kVm, kHostItself, kUdp, 80, true, true, "GlobalNetworkPolicy from-guests"},
+      {kVm, kHostItself, kTcp, 80, false, true, "end of tier"},
+      {kVm, kHostItself, kTcp, 22, true, true, "failsafe port"}}},
+    {"Return without such a guard",
+     object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Return"),
+     {{kVm, kHostItself, kTcp, 80, true}}},
+    {"both ends of a flow through the host count",
+     gnp("closed", "selector: has(side), applyOnForward: true, types: [Egress], egress: []"),
+     {{kUplink, kUplink, kTcp, 80, false, true, "end of tier"}, {kUplink, kVm, kTcp, 80, true}}},
+};
+
+class HostWorkedCases : public testing::TestWithParam<Case> {};
+
+TEST_P(HostWorkedCases, TheReferenceDecides) {
+    const Cluster cluster(kHost + kGuest + GetParam().objects);
+    for (const auto& p : GetParam().probes) {
+        const bool from_vm = std::holds_alternative<Key>(p.from);
+        const bool to_vm = std::holds_alternative<Key>(p.to);
+        const std::string source = from_vm ? "10.0.0.2" : "192.0.2.7";
+        const std::string destination = to_vm ? "10.0.0.2" : "198.51.100.1";
+        const auto made = packet<V4>(source, destination, p.protocol, 1000, p.port);
+        auto arriving = made;
+        if (!p.arriving_to.empty()) {
+            arriving.destination = Ip4::parse(p.arriving_to).value();
+        }
+        const Passage passage =
+            judge_passage<V4>(cluster.all(), "h1", p.from, p.to, made, arriving);
+        const std::string where = "protocol " + std::to_string(p.protocol) + " port " +
+                                  std::to_string(p.port) + " by " + passage.by.policy;
+        EXPECT_EQ(passage.allow, p.allow) << where;
+        EXPECT_EQ(passage.tracked, p.tracked) << where;
+        if (!p.by.empty()) {
+            EXPECT_EQ(passage.by.policy, p.by) << where;
+        }
+    }
+}
+
+std::string row_name(const testing::TestParamInfo<Case>& info) {
+    std::string name = info.param.name;
+    std::ranges::replace_if(name, [](char c) { return std::isalnum(c) == 0; }, '_');
+    return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Policy26, HostWorkedCases, testing::ValuesIn(kCases), row_name);
+
+// Which endpoint guards an interface.
+
+std::string host_endpoint(std::string_view name, std::string_view spec) {
+    return object("HostEndpoint", "name: " + std::string(name), spec);
+}
+
+std::string guard(std::string_view yaml) {
+    const Cluster cluster(yaml);
+    const auto key = guard_of(
+        cluster.all(), "h1", Outside{"eth0", {*parse_ip("192.0.2.1"), *parse_ip("fd00::1")}});
+    return key ? key->name : "none";
+}
+
+TEST(GuardOf, TheLowerNameWins) {
+    EXPECT_EQ(
+        guard(
+            host_endpoint("b", "node: h1, interfaceName: eth0") +
+            host_endpoint("a", "node: h1, expectedIPs: ['fd00::1']")),
+        "a");
+}
+
+TEST(GuardOf, AnInterfaceNameIsNotPassedOverForAnAddress) {
+    EXPECT_EQ(
+        guard(host_endpoint("a", "node: h1, interfaceName: eth1, expectedIPs: [192.0.2.1]")),
+        "none");
+}
+
+TEST(GuardOf, AllInterfacesComeLast) {
+    EXPECT_EQ(
+        guard(
+            host_endpoint("a", "node: h1, interfaceName: '*'") +
+            host_endpoint("b", "node: h1, interfaceName: eth0")),
+        "b");
+    EXPECT_EQ(guard(host_endpoint("a", "node: h1, interfaceName: '*'")), "a");
+}
+
+TEST(GuardOf, OtherNodesEndpointsDoNotCount) {
+    EXPECT_EQ(guard(host_endpoint("a", "node: h2, interfaceName: '*'")), "none");
+}
+
+// Rules that name host endpoints.
+
+TEST(HostEndpoint, ItsAddressesBelongToSelectors) {
+    const Cluster cluster(
+        kGuest +
+        object(
+            "HostEndpoint",
+            "name: x, labels: {role: host}",
+            "node: h2, interfaceName: eth0, expectedIPs: [192.0.2.5]") +
+        object(
+            "NetworkPolicy",
+            "name: p, namespace: a",
+            "types: [Ingress], ingress: [{action: Allow, source: {selector: \"role == 'host'\", "
+            "namespaceSelector: global()}}]"));
+    const Key vm = endpoint_key("a", "vm");
+    for (const auto& [from, allowed] :
+         {std::pair("192.0.2.5", true), std::pair("192.0.2.6", false)}) {
+        const auto p = packet<V4>(from, "10.0.0.2", kTcp, 1, 80);
+        EXPECT_EQ(cluster.reference<V4>(vm, Direction::Ingress, p).allow, allowed);
+        EXPECT_EQ(cluster.compiled<V4>(vm, Direction::Ingress, p).allow, allowed);
+    }
+}
+
+// How they are read.
+
+struct Refused {
+    std::string name;
+    std::string object;
+    std::string error;
+};
+
+class RefusedHostObjects : public testing::TestWithParam<Refused> {};
+
+TEST_P(RefusedHostObjects, SayWhereAndWhy) {
+    const auto file = parse_file("f", GetParam().object);
+    ASSERT_TRUE(file) << file.error().text;
+    ASSERT_EQ(file->objects.size(), 1U);
+    EXPECT_EQ(file->objects[0].resource, nullptr);
+    EXPECT_NE(file->objects[0].error.find(GetParam().error), std::string::npos)
+        << file->objects[0].error;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    HostEndpoint,
+    RefusedHostObjects,
+    testing::ValuesIn(std::vector<Refused>{
+        {"no_node", host_endpoint("a", "interfaceName: eth0"), "needs node"},
+        {"no_interface", host_endpoint("a", "node: h1"), "needs interfaceName or expectedIPs"},
+        {"interface",
+         host_endpoint("a", "node: h1, interfaceName: 'eth*'"),
+         "spec.interfaceName: expected '*' or an interface name"},
+        {"address",
+         host_endpoint("a", "node: h1, expectedIPs: [192.0.2.0/24]"),
+         "spec.expectedIPs[0]: '192.0.2.0/24' is not an address"},
+        {"misspelt", host_endpoint("a", "node: h1, interfacename: eth0"), "is it 'interfaceName'?"},
+        {"untracked_without_forward", gnp("p", "doNotTrack: true"), "need applyOnForward: true"},
+        {"pre_dnat_without_forward", gnp("p", "preDNAT: true"), "need applyOnForward: true"},
+        {"both",
+         gnp("p", "applyOnForward: true, preDNAT: true, doNotTrack: true"),
+         "exclude each other"},
+        {"pre_dnat_egress_rules",
+         gnp("p", "applyOnForward: true, preDNAT: true, egress: [{action: Allow}]"),
+         "preDNAT is for ingress only"},
+        {"pre_dnat_egress_type",
+         gnp("p", "applyOnForward: true, preDNAT: true, types: [Ingress, Egress]"),
+         "preDNAT is for ingress only"},
+        {"failsafe_protocol",
+         object(
+             "FelixConfiguration",
+             "name: default",
+             "failsafeInboundHostPorts: [{protocol: icmp, port: 1}]"),
+         "unknown protocol 'icmp', expected tcp, udp or sctp"},
+        {"failsafe_port",
+         object(
+             "FelixConfiguration", "name: default", "failsafeInboundHostPorts: [{protocol: tcp}]"),
+         "needs protocol and port"},
+        {"action",
+         object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Reject"),
+         "expected Drop, Return or Accept"},
+    }),
+    [](const auto& row) { return row.param.name; });
+
+/// What cannot be understood opens nothing: the interface is closed but for failsafe ports.
+TEST(HostEndpoint, AnInvalidOneIsClosed) {
+    const auto file = parse_file(
+        "f",
+        object(
+            "HostEndpoint",
+            "name: a, labels: {side: host}",
+            "node: h1, interfaceName: eth0, expectedIPs: [x], profiles: "
+            "[projectcalico-default-allow]"));
+    ASSERT_TRUE(file && file->objects.at(0).stand_in);
+    auto all = objects(gnp("open", "selector: all(), ingress: [{action: Allow}]"));
+    all.push_back(file->objects[0].stand_in);
+    const auto ask = [&](std::uint16_t port) {
+        const auto p = packet<V4>("192.0.2.7", "198.51.100.1", kTcp, 1000, port);
+        return judge<V4>(all, host_key("a"), HostHook::NormalIngress, p).allow;
+    };
+    EXPECT_TRUE(ask(22));
+    EXPECT_FALSE(ask(80));
+    Cluster cluster;
+    cluster.graph.on({0, {Upsert{all[0]}, Upsert{all[1]}, InSync{}}});
+    const auto p = packet<V4>("192.0.2.7", "198.51.100.1", kTcp, 1000, 80);
+    EXPECT_FALSE(cluster.compiled<V4>(host_key("a"), HostHook::NormalIngress, p).allow);
+}
+
+TEST(HostEndpoint, AnInvalidOneOfUnknownNodeIsMissing) {
+    const auto file = parse_file("f", host_endpoint("a", "interfaceName: eth0"));
+    ASSERT_TRUE(file);
+    EXPECT_EQ(file->objects.at(0).stand_in, nullptr);
+}
+
+/// A broken policy denies where it was to act, and nowhere else.
+TEST(HostEndpoint, ABrokenUntrackedPolicyDeniesUntracked) {
+    const auto file = parse_file(
+        "f",
+        gnp("p",
+            "selector: has(side), applyOnForward: true, doNotTrack: true, ingress: [{action: x}]"));
+    ASSERT_TRUE(file && file->objects.at(0).stand_in);
+    const auto& policy = file->objects[0].stand_in->as<Policy>();
+    EXPECT_EQ(policy.hook, Hook::Untracked);
+    EXPECT_EQ(policy.ingress, std::vector<Rule>{Rule{}});
+}
+
+TEST(HostEndpoint, ABrokenPolicyOfUnknownHookDeniesForwardingToo) {
+    const auto file = parse_file("f", gnp("p", "selector: has(side), doNotTrack: perhaps"));
+    ASSERT_TRUE(file && file->objects.at(0).stand_in);
+    const auto& policy = file->objects[0].stand_in->as<Policy>();
+    EXPECT_EQ(policy.hook, Hook::Normal);
+    EXPECT_TRUE(policy.apply_on_forward);
+}
+
+TEST(Felix, TheNodesObjectOverridesFieldByField) {
+    FelixConfiguration everywhere;
+    everywhere.failsafe_inbound.emplace();
+    everywhere.endpoint_to_host = EndpointToHost::Accept;
+    FelixConfiguration here;
+    here.endpoint_to_host = EndpointToHost::Return;
+    const auto settings = felix_settings(&everywhere, &here);
+    EXPECT_TRUE(settings.failsafe_inbound.empty());
+    EXPECT_EQ(settings.failsafe_outbound.size(), 9U) << "the default";
+    EXPECT_EQ(settings.endpoint_to_host, EndpointToHost::Return);
+}
+
+}  // namespace
+}  // namespace vr::policy

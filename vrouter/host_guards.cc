@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/host_guards.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "vrouter/net/log.h"
+
+namespace vr {
+
+namespace {
+
+bool is_for_all(const HostGuard& guard) {
+    return guard.interface_name == HostGuard::kAnyInterface;
+}
+
+/// Whether `guard` is for this very port.
+bool is_for(const HostGuard& guard, const PortRecord& port) {
+    if (!guard.interface_name.empty()) {
+        return guard.interface_name == port.name;
+    }
+    return std::ranges::any_of(guard.addresses, [&](const IpAddr& address) {
+        return std::ranges::count(port.addresses, address) != 0;
+    });
+}
+
+}  // namespace
+
+std::string_view to_string(HostGuardView::State state) {
+    switch (state) {
+        case HostGuardView::State::Compiling:
+            return "compiling";
+        case HostGuardView::State::Unused:
+            return "unused";
+        case HostGuardView::State::Ready:
+            return "ready";
+    }
+    return "?";
+}
+
+HostGuards::HostGuards(Machine& machine, Builder& builder, std::function<void()> settle)
+    : machine_(machine), builder_(builder), settle_(std::move(settle)) {}
+
+void HostGuards::update(const HostGuard& guard) {
+    Entry& entry = entries_[guard.name];
+    entry.guard = guard;
+    entry.version = ++versions_;
+    leaving_.erase(guard.name);
+    ++pending_;
+    compile_next(
+        std::make_shared<Job>(Job{guard, entry.version, std::make_shared<HostPolicy>()}), 0);
+}
+
+void HostGuards::remove(const std::string& name) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
+        return;
+    }
+    found->second.version = ++versions_;  // what is being compiled for it is not wanted any more
+    leaving_.insert(name);
+    forget_leaving();
+    machine_.commit();
+}
+
+void HostGuards::forget_leaving() {
+    if (pending_ != 0 || leaving_.empty()) {
+        return;
+    }
+    for (const std::string& name : std::exchange(leaving_, {})) {
+        entries_.erase(name);
+        log::info("host endpoint {}: removed", name);
+    }
+    machine_.bump_policy_generation();
+    assign();
+}
+
+/// Compiles the programs of a job in turn, then puts them in force.
+void HostGuards::compile_next(const std::shared_ptr<Job>& job, std::size_t hook) {
+    while (hook < kHostHooks && !job->guard.programs[hook]) {
+        ++hook;
+    }
+    if (hook == kHostHooks) {
+        --pending_;
+        activate(*job);
+        forget_leaving();
+        settle_();
+        return;
+    }
+    builder_.compile(
+        job->guard.programs[hook],
+        [this, job, hook](const std::shared_ptr<const Compiled>& compiled) {
+            job->policy->v4[hook] = compiled->v4;
+            job->policy->v6[hook] = compiled->v6;
+            compile_next(job, hook + 1);
+        });
+}
+
+void HostGuards::activate(const Job& job) {
+    const auto found = entries_.find(job.guard.name);
+    if (found == entries_.end() || found->second.version != job.version) {
+        return;  // changed or removed meanwhile; the newer compilation is on its way
+    }
+    Entry& entry = found->second;
+    if (!entry.policy) {
+        log::info("host endpoint {}: policy in place", job.guard.name);
+    }
+    job.policy->name = job.guard.name;
+    for (const HostHook hook : kAllHostHooks) {
+        const bool acts = job.guard.program(hook) != nullptr;
+        job.policy->follows_transit |=
+            acts && (is_forward(hook) || hook == HostHook::PreDnatIngress);
+    }
+    entry.policy = job.policy;
+    entry.in_force = job.guard;
+    machine_.bump_policy_generation();
+    assign();
+}
+
+/// Gives every port the guard that it should have now.
+void HostGuards::assign() {
+    for (const PortId id : fabric_ports()) {
+        const Entry* entry = guard_of(id);
+        machine_.set_guard(id, entry == nullptr ? nullptr : entry->policy);
+    }
+    const Entry* everywhere = any_interface();
+    machine_.set_any_interface(everywhere == nullptr ? nullptr : everywhere->policy);
+}
+
+std::vector<PortId> HostGuards::fabric_ports() const {
+    std::vector<PortId> ports = machine_.ports();
+    std::erase_if(ports, [&](PortId id) { return machine_.port(id)->kind != PortKind::Fabric; });
+    return ports;
+}
+
+const HostGuards::Entry* HostGuards::guard_of(PortId port) const {
+    const PortRecord& record = *machine_.port(port);
+    for (const auto& [name, entry] : entries_) {
+        if (entry.policy && is_for(entry.in_force, record)) {
+            return &entry;
+        }
+    }
+    return any_interface();
+}
+
+const HostGuards::Entry* HostGuards::any_interface() const {
+    for (const auto& [name, entry] : entries_) {
+        if (entry.policy && is_for_all(entry.in_force)) {
+            return &entry;
+        }
+    }
+    return nullptr;
+}
+
+std::string HostGuards::why_unused(const Entry& entry) const {
+    for (const PortId id : fabric_ports()) {
+        const PortRecord& record = *machine_.port(id);
+        const Entry* other = guard_of(id);
+        if (other != nullptr && (is_for_all(entry.in_force) || is_for(entry.in_force, record))) {
+            return fmt::format("port {} is guarded by {}", record.name, other->guard.name);
+        }
+    }
+    return entry.in_force.interface_name.empty()
+               ? std::string("no port has an address that it expects")
+               : fmt::format("no port is called {}", entry.in_force.interface_name);
+}
+
+std::vector<HostGuardView> HostGuards::view() const {
+    using State = HostGuardView::State;
+    std::vector<HostGuardView> all;
+    for (const auto& [name, entry] : entries_) {
+        HostGuardView view{entry.guard, {}, State::Compiling, {}};
+        for (const PortId id : fabric_ports()) {
+            if (guard_of(id) == &entry) {
+                view.ports.push_back(id);
+            }
+        }
+        if (entry.policy) {
+            const bool used = !view.ports.empty() || any_interface() == &entry;
+            view.state = used ? State::Ready : State::Unused;
+            view.problem = used ? std::string{} : why_unused(entry);
+        }
+        all.push_back(std::move(view));
+    }
+    return all;
+}
+
+}  // namespace vr

@@ -1,0 +1,86 @@
+// HostGuards: what guards the ports towards the fabric, from what policy/ says to programs in force.
+//
+// Each port has at most one guard: of the host endpoints that name it, or expect an address that it has,
+// the first by name; else the first of those for all interfaces (POLICY 2.2, 2.6).  A guard takes effect
+// in one step when all of its programs are compiled; until then what guarded the port before stays in
+// force, so that neither a new, a changed nor a replaced host endpoint opens anything in between: one that
+// is removed stays while others are being compiled.  Control thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vrouter/builder.h"
+#include "vrouter/machine.h"
+#include "vrouter/workload.h"
+
+namespace vr {
+
+/// What operators see of a host endpoint.
+struct HostGuardView {
+    enum class State : std::uint8_t {
+        Compiling,  ///< not in force yet
+        Unused,     ///< guards no port; `problem` says why
+        Ready,      ///< in force
+    };
+
+    HostGuard guard;
+    std::vector<PortId> ports;
+    State state = State::Compiling;
+    std::string problem;
+};
+
+[[nodiscard]] std::string_view to_string(HostGuardView::State state);
+
+class HostGuards {
+  public:
+    /// `settle` is called after programs took effect, and commits.
+    HostGuards(Machine& machine, Builder& builder, std::function<void()> settle);
+
+    void update(const HostGuard& guard);
+    void remove(const std::string& name);
+
+    [[nodiscard]] std::vector<HostGuardView> view() const;
+
+  private:
+    struct Entry {
+        HostGuard guard;
+        std::uint64_t version = 0;                 ///< of `guard`; older compilations are ignored
+        HostGuard in_force;                        ///< what `policy` was compiled from
+        std::shared_ptr<const HostPolicy> policy;  ///< null: never compiled yet
+    };
+
+    /// A compilation on its way: one program after the other.
+    struct Job {
+        HostGuard guard;
+        std::uint64_t version = 0;
+        std::shared_ptr<HostPolicy> policy;
+    };
+
+    void compile_next(const std::shared_ptr<Job>& job, std::size_t hook);
+    void activate(const Job& job);
+    void assign();
+    void forget_leaving();
+    [[nodiscard]] std::vector<PortId> fabric_ports() const;
+    /// The entry in force that guards `port`, or null.
+    [[nodiscard]] const Entry* guard_of(PortId port) const;
+    [[nodiscard]] const Entry* any_interface() const;
+    [[nodiscard]] std::string why_unused(const Entry& entry) const;
+
+    Machine& machine_;
+    Builder& builder_;
+    std::function<void()> settle_;
+    std::map<std::string, Entry> entries_;  ///< in the order of preference
+    std::set<std::string> leaving_;         ///< removed, but in force until `pending_` is 0
+    std::size_t pending_ = 0;               ///< jobs on their way
+    std::uint64_t versions_ = 0;
+};
+
+}  // namespace vr
