@@ -75,6 +75,7 @@ constexpr Column kPortColumns[] = {
 };
 constexpr Column kEndpointColumns[] = {
     field("ENDPOINT", "name"),
+    field("KIND", "kind"),
     field("STATE", "state"),
     field("PORT", "port"),
     field("MAC", "mac"),
@@ -108,6 +109,7 @@ constexpr Column kBgpColumns[] = {
 constexpr Column kPolicyColumns[] = {
     field("ENDPOINT", "endpoint"),
     field("DIRECTION", "direction"),
+    field("HOOK", "hook"),
     field("#", "index"),
     field("ACTION", "action"),
     field("MATCH", "match"),

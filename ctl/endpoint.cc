@@ -1,7 +1,7 @@
 // show endpoints.
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "ctl/handlers.h"
 
@@ -27,8 +27,10 @@ std::uint32_t rules_of(const std::shared_ptr<const acl::Program>& program) {
     return program ? static_cast<std::uint32_t>(program->rules.size()) : 0;
 }
 
-void fill(const WorkloadView& view, const std::string& port, pb::Endpoint& row) {
+pb::Endpoint row_of(const WorkloadView& view, const std::string& port) {
     const Workload& workload = view.workload;
+    pb::Endpoint row;
+    row.set_kind(pb::Endpoint::KIND_WORKLOAD);
     row.set_name(workload.name);
     row.set_port(port);
     row.set_state(state_of(view.state));
@@ -42,6 +44,39 @@ void fill(const WorkloadView& view, const std::string& port, pb::Endpoint& row) 
     row.set_ingress_rules(rules_of(workload.ingress));
     row.set_egress_rules(rules_of(workload.egress));
     row.set_problem(view.error);
+    return row;
+}
+
+pb::Endpoint::State state_of(HostGuardView::State state) {
+    switch (state) {
+        case HostGuardView::State::Compiling:
+            return pb::Endpoint::STATE_COMPILING;
+        case HostGuardView::State::Unused:
+            return pb::Endpoint::STATE_UNUSED;
+        case HostGuardView::State::Ready:
+            return pb::Endpoint::STATE_READY;
+    }
+    return pb::Endpoint::STATE_UNSPECIFIED;
+}
+
+/// Its rules are those of normal policy; show policy tells them all.
+pb::Endpoint row_of(const HostGuardView& view, const PortName& port_name) {
+    pb::Endpoint row;
+    row.set_kind(pb::Endpoint::KIND_HOST);
+    row.set_name(view.guard.name);
+    std::string ports;
+    for (const PortId port : view.ports) {
+        ports += (ports.empty() ? "" : ",") + port_name(port);
+    }
+    row.set_port(ports);
+    row.set_state(state_of(view.state));
+    for (const auto& address : view.guard.addresses) {
+        row.add_addresses(to_string(address));
+    }
+    row.set_ingress_rules(rules_of(view.guard.program(HostHook::NormalIngress)));
+    row.set_egress_rules(rules_of(view.guard.program(HostHook::NormalEgress)));
+    row.set_problem(view.problem);
+    return row;
 }
 
 }  // namespace
@@ -52,24 +87,30 @@ Failure no_endpoint(const std::string& name) {
         .text = "no endpoint '" + name + "' on this host: 'show endpoints' lists them"};
 }
 
-void serve_endpoints(Dispatch& dispatch, Endpoints endpoints, PortName port_name) {
+void serve_endpoints(
+    Dispatch& dispatch, Endpoints endpoints, HostEndpoints hosts, PortName port_name) {
     dispatch.on(
         pb::Request::kShowEndpoints,
         [endpoints = std::move(endpoints),
+         hosts = std::move(hosts),
          port_name = std::move(port_name)](const pb::Request& request) -> Answer {
             const std::string& wanted = request.show_endpoints().endpoint();
-            auto views = endpoints();
-            if (!wanted.empty()) {
-                std::erase_if(
-                    views, [&](const auto& view) { return view.workload.name != wanted; });
-                if (views.empty()) {
-                    return no_endpoint(wanted);
+            std::vector<pb::Endpoint> all;
+            for (const HostGuardView& view : hosts()) {
+                if (wanted.empty() || wanted == view.guard.name) {
+                    all.push_back(row_of(view, port_name));
                 }
             }
+            for (const WorkloadView& view : endpoints()) {
+                if (wanted.empty() || wanted == view.workload.name) {
+                    all.push_back(row_of(view, port_name(view.port)));
+                }
+            }
+            if (all.empty() && !wanted.empty()) {
+                return no_endpoint(wanted);
+            }
             return listing<&pb::Response::mutable_endpoints>(
-                std::move(views), [port_name](const WorkloadView& view, pb::Endpoint& row) {
-                    fill(view, port_name(view.port), row);
-                });
+                std::move(all), [](const pb::Endpoint& one, pb::Endpoint& row) { row = one; });
         });
 }
 

@@ -35,6 +35,9 @@ using PortName = std::function<std::string(PortId)>;
 /// Local endpoints.
 using Endpoints = std::function<std::vector<WorkloadView>()>;
 
+/// Local host endpoints.
+using HostEndpoints = std::function<std::vector<HostGuardView>()>;
+
 /// stats.cc: show version.
 void serve_version(
     Dispatch& dispatch, std::string version, std::chrono::steady_clock::time_point started);
@@ -46,7 +49,8 @@ void serve_drops(Dispatch& dispatch, const Machine& machine);
 void serve_ports(Dispatch& dispatch, const Machine& machine);
 
 /// endpoint.cc: show endpoints.
-void serve_endpoints(Dispatch& dispatch, Endpoints endpoints, PortName port_name);
+void serve_endpoints(
+    Dispatch& dispatch, Endpoints endpoints, HostEndpoints hosts, PortName port_name);
 
 /// route.cc: show routes.
 void serve_routes(Dispatch& dispatch, const RouteTable& routes, PortName port_name);
@@ -62,7 +66,8 @@ void serve_neighbors(
 void serve_bgp(Dispatch& dispatch, bgp::Speaker& speaker);
 
 /// policy.cc: show policy.
-void serve_policy(Dispatch& dispatch, Endpoints endpoints, GroupText group_text);
+void serve_policy(
+    Dispatch& dispatch, Endpoints endpoints, HostEndpoints hosts, GroupText group_text);
 
 /// resource.cc: get, apply, delete.
 void serve_resources(Dispatch& dispatch, policy::Datastore& store);

@@ -16,7 +16,21 @@ struct Guard {
     std::string endpoint;
     pb::Direction direction;
     std::shared_ptr<const acl::Program> program;
+    std::string_view hook = {};  ///< of a host endpoint
 };
+
+/// Each hook of a host endpoint where a policy acts.
+void add_guards(const HostGuard& host, std::vector<Guard>& guards) {
+    for (const HostHook hook : kAllHostHooks) {
+        if (const auto& program = host.program(hook)) {
+            guards.push_back(
+                {.endpoint = host.name,
+                 .direction = is_ingress(hook) ? pb::DIRECTION_INGRESS : pb::DIRECTION_EGRESS,
+                 .program = program,
+                 .hook = name(hook)});
+        }
+    }
+}
 
 void fill(const Guard& guard, std::size_t index, const GroupText& group_text, pb::PolicyRule& row) {
     const acl::Rule& rule = guard.program->rules[index];
@@ -29,6 +43,7 @@ void fill(const Guard& guard, std::size_t index, const GroupText& group_text, pb
     row.set_tier(origin.tier);
     row.set_policy(origin.policy);
     row.set_rule(origin.rule);
+    row.set_hook(std::string(guard.hook));
 }
 
 /// The rules of all `guards`, one after the other.
@@ -53,13 +68,20 @@ Slices rules_of(std::vector<Guard> guards, GroupText group_text) {
 
 }  // namespace
 
-void serve_policy(Dispatch& dispatch, Endpoints endpoints, GroupText group_text) {
+void serve_policy(
+    Dispatch& dispatch, Endpoints endpoints, HostEndpoints hosts, GroupText group_text) {
     dispatch.on(
         pb::Request::kShowPolicy,
         [endpoints = std::move(endpoints),
+         hosts = std::move(hosts),
          group_text = std::move(group_text)](const pb::Request& request) -> Answer {
             const std::string& wanted = request.show_policy().endpoint();
             std::vector<Guard> guards;
+            for (const HostGuardView& view : hosts()) {
+                if (wanted.empty() || wanted == view.guard.name) {
+                    add_guards(view.guard, guards);
+                }
+            }
             for (const auto& [workload, port, state, error] : endpoints()) {
                 if (wanted.empty() || wanted == workload.name) {
                     guards.push_back(

@@ -33,7 +33,8 @@ std::string_view word(Direction direction) {
 }
 
 bool is_endpoint(const Resource& object) {
-    return std::holds_alternative<WorkloadEndpoint>(object.spec);
+    return std::holds_alternative<WorkloadEndpoint>(object.spec) ||
+           std::holds_alternative<HostEndpoint>(object.spec);
 }
 
 /// What selectors select: every endpoint and network set with its labels.
@@ -53,6 +54,9 @@ class Population {
                     endpoints_.emplace(key, inheritance_.labels(key));
                     ports_.emplace(key, &endpoint->ports);
                 }
+            } else if (const auto* host = std::get_if<HostEndpoint>(&object->spec)) {
+                hosts_.emplace(key, inheritance_.labels(key));
+                ports_.emplace(key, &host->ports);
             } else if (std::holds_alternative<NetworkSet>(object->spec)) {
                 sets_.emplace(key, inheritance_.labels(key));
             }
@@ -61,12 +65,16 @@ class Population {
 
     [[nodiscard]] const std::map<Key, Labels>& endpoints() const { return endpoints_; }
 
+    [[nodiscard]] const std::map<Key, Labels>& hosts() const { return hosts_; }
+
+    [[nodiscard]] bool has_endpoints() const { return !endpoints_.empty() || !hosts_.empty(); }
+
     [[nodiscard]] bool has_endpoint(const Selector& selector) const {
-        return any(endpoints_, selector);
+        return any(endpoints_, selector) || any(hosts_, selector);
     }
 
     [[nodiscard]] bool has_address(const Selector& selector) const {
-        return any(endpoints_, selector) || any(sets_, selector);
+        return has_endpoint(selector) || any(sets_, selector);
     }
 
     /// Some endpoint that `selector` selects exposes `port`.
@@ -78,7 +86,8 @@ class Population {
                        [&](const NamedPort& own) {
                            return own.name == port && own.protocol == protocol;
                        }) &&
-                   selector.matches(endpoints_.at(entry.first));
+                   selector.matches((entry.first.kind == Kind::HostEndpoint ? hosts_ : endpoints_)
+                                        .at(entry.first));
         });
     }
 
@@ -89,7 +98,8 @@ class Population {
     }
 
     Inheritance inheritance_;
-    std::map<Key, Labels> endpoints_;
+    std::map<Key, Labels> endpoints_;  ///< of workloads
+    std::map<Key, Labels> hosts_;
     std::map<Key, Labels> sets_;
     std::map<Key, const std::vector<NamedPort>*> ports_;
 };
@@ -224,6 +234,8 @@ class Linter {
             }
         } else if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&object.spec)) {
             check_endpoint(key, *endpoint);
+        } else if (const auto* host = std::get_if<HostEndpoint>(&object.spec)) {
+            check_profiles(key, host->profiles);
         } else if (const auto* set = std::get_if<NetworkSet>(&object.spec)) {
             if (set->nets.empty()) {
                 report(Finding::Kind::MatchesNothing, key, "no nets");
@@ -235,7 +247,11 @@ class Linter {
         if (endpoint.networks.empty()) {
             report(Finding::Kind::MatchesNothing, key, "no ipNetworks: the endpoint is ignored");
         }
-        for (const auto& profile : endpoint.profiles) {
+        check_profiles(key, endpoint.profiles);
+    }
+
+    void check_profiles(const Key& key, const std::vector<std::string>& profiles) {
+        for (const auto& profile : profiles) {
             if (profile != kDefaultAllowProfile &&
                 !objects_.contains({Kind::Profile, {}, profile})) {
                 report(
@@ -257,7 +273,7 @@ class Linter {
                 fmt::format(
                     "names Tier {}, which does not exist: judged after all others", policy.tier));
         }
-        if (!population.endpoints().empty() &&
+        if (population.has_endpoints() &&
             !population.has_endpoint(policy_scope(policy, object.key.ns))) {
             report(Finding::Kind::MatchesNothing, object.key, "selects no endpoint");
         }
@@ -301,7 +317,7 @@ class Linter {
         if (!match.match.ip4 && !match.match.ip6) {
             return "matches packets of neither family";
         }
-        if (population.endpoints().empty()) {
+        if (!population.has_endpoints()) {
             return {};
         }
         for (const auto& [side, name] :
@@ -338,6 +354,20 @@ class Linter {
             resolver.set_endpoint(key, labels);
             for (const auto direction : kDirections) {
                 lists.insert(resolver.resolve(key, direction, {}));
+            }
+        }
+        for (const auto& [key, labels] : population.hosts()) {
+            resolver.set_endpoint(key, labels);
+            for (const HostHook hook : kAllHostHooks) {
+                const Direction direction =
+                    is_ingress(hook) ? Direction::Ingress : Direction::Egress;
+                PolicyList list = resolver.resolve(key, direction, {}, hook);
+                for (auto& tier : list.tiers) {
+                    if (may_be_silent(hook)) {  // nothing is denied at the end of a tier
+                        tier.default_action = TierDefault::Pass;
+                    }
+                }
+                lists.insert(std::move(list));
             }
         }
         for (const auto& list : lists) {

@@ -197,7 +197,19 @@ class PolicyHandler : public testing::Test {
         view.workload.ingress = std::make_shared<const acl::Program>(program);
         view.workload.egress = std::make_shared<const acl::Program>();
         endpoints_.push_back(view);
-        serve_policy(dispatch_, [this] { return endpoints_; }, [](GroupId) { return "has(role)"; });
+        program.rules.resize(1);
+        HostGuardView host;
+        host.guard.name = "uplink";
+        host.guard.programs[static_cast<std::size_t>(HostHook::ForwardEgress)] =
+            std::make_shared<const acl::Program>(program);
+        host.ports = {PortId{1}, PortId{2}};
+        host.state = HostGuardView::State::Ready;
+        hosts_.push_back(host);
+        const auto endpoints = [this] { return endpoints_; };
+        const auto hosts = [this] { return hosts_; };
+        serve_policy(dispatch_, endpoints, hosts, [](GroupId) { return "has(role)"; });
+        serve_endpoints(
+            dispatch_, endpoints, hosts, [](PortId id) { return "port" + to_string(id); });
     }
 
     static pb::Request request(const std::string& endpoint) {
@@ -208,8 +220,29 @@ class PolicyHandler : public testing::Test {
 
     static constexpr std::size_t kRules = kRowsPerFrame + 1;
     std::vector<WorkloadView> endpoints_;
+    std::vector<HostGuardView> hosts_;
     Dispatch dispatch_;
 };
+
+TEST_F(PolicyHandler, TellsTheHookOfAHostEndpointsRules) {
+    const auto rows = ask(dispatch_, request("uplink")).front().policy();
+    ASSERT_EQ(rows.rows_size(), 1);
+    EXPECT_EQ(rows.rows(0).endpoint(), "uplink");
+    EXPECT_EQ(rows.rows(0).direction(), pb::DIRECTION_EGRESS);
+    EXPECT_EQ(rows.rows(0).hook(), "forward");
+}
+
+TEST_F(PolicyHandler, ListsHostEndpointsWithThePortsThatTheyGuard) {
+    pb::Request asked;
+    asked.mutable_show_endpoints();
+    const auto rows = ask(dispatch_, asked).front().endpoints();
+    ASSERT_EQ(rows.rows_size(), 2);
+    EXPECT_EQ(rows.rows(0).name(), "uplink");
+    EXPECT_EQ(rows.rows(0).kind(), pb::Endpoint::KIND_HOST);
+    EXPECT_EQ(rows.rows(0).port(), "port1,port2");
+    EXPECT_EQ(rows.rows(0).state(), pb::Endpoint::STATE_READY);
+    EXPECT_EQ(rows.rows(1).kind(), pb::Endpoint::KIND_WORKLOAD);
+}
 
 TEST_F(PolicyHandler, TellsRulesWithTheirOrigin) {
     const auto row = ask(dispatch_, request("a/b")).front().policy().rows(0);
@@ -228,7 +261,7 @@ TEST_F(PolicyHandler, ListsAllRulesInSlices) {
         EXPECT_LE(frame.policy().rows_size(), static_cast<int>(kRowsPerFrame));
         rows += static_cast<std::size_t>(frame.policy().rows_size());
     }
-    EXPECT_EQ(rows, kRules);
+    EXPECT_EQ(rows, kRules + 1);
 }
 
 TEST_F(PolicyHandler, KnowsNoOtherEndpoint) {

@@ -75,6 +75,24 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"PolicyWithoutEndpoints",
             kWeb + policy("p", "selector: role == 'db', " + kAllowAll),
             {"GlobalNetworkPolicy p selects no endpoint"}},
+        Row{"PolicyOfAHostEndpoint",
+            kWeb +
+                object(
+                    "HostEndpoint",
+                    "name: up, labels: {side: host}",
+                    "node: h, interfaceName: eth0, ports: [{name: ssh, protocol: TCP, port: 22}]") +
+                policy(
+                    "p",
+                    "selector: has(side), ingress: [{action: Allow, protocol: TCP, destination: "
+                    "{selector: has(side), ports: [ssh]}}, {action: Deny}]") +
+                policy(
+                    "early",
+                    "selector: has(side), applyOnForward: true, preDNAT: true, order: 1, ingress: "
+                    "[{action: Deny, source: {nets: [192.0.2.0/24]}}]"),
+            {}},
+        Row{"HostEndpointWithAnUnknownProfile",
+            object("HostEndpoint", "name: up", "node: h, interfaceName: eth0, profiles: [no]"),
+            {"HostEndpoint up names Profile no, which does not exist: what comes to it is denied"}},
         Row{"NothingIsSaidOfSelectorsWithoutEndpoints",
             policy(
                 "p",

@@ -14,16 +14,17 @@ void Daemon::serve_commands() {
     ctl::serve_version(dispatch_, VROUTER_VERSION, started_);
     if (machine_) {
         const auto endpoints = [this] { return workloads_->view(); };
+        const auto hosts = [this] { return workloads_->view_hosts(); };
         const auto group_text = [this](GroupId group) {
             return graph_ ? graph_->sets().describe(group) : to_string(group);
         };
         ctl::serve_drops(dispatch_, *machine_);
         ctl::serve_ports(dispatch_, *machine_);
-        ctl::serve_endpoints(dispatch_, endpoints, port_name);
+        ctl::serve_endpoints(dispatch_, endpoints, hosts, port_name);
         ctl::serve_routes(dispatch_, machine_->routes(), port_name);
         ctl::serve_neighbors(
             dispatch_, slow_path_->neighbors4(), slow_path_->neighbors6(), port_name);
-        ctl::serve_policy(dispatch_, endpoints, group_text);
+        ctl::serve_policy(dispatch_, endpoints, hosts, group_text);
         ctl::serve_flows(dispatch_, machine_->shared(), port_name);
         ctl::serve_trace(dispatch_, *machine_);
     }

@@ -158,8 +158,8 @@ void on_hit(
         return;
     }
     // What is begun by the host, or ends there, is tied to no endpoint: on its side only the host speaks.
-    const bool loose = flow.from == PortId{} && flow.to == PortId{};
-    if (loose && hit.reply && is_borrowed(batch, i, worker)) [[unlikely]] {
+    if (tables.guarded && hit.reply && flow.from == flow.to && flow.to == PortId{} &&
+        is_borrowed(batch, i, worker)) [[unlikely]] {
         drop(batch, i, DropReason::SpoofedAddress, worker);
         return;
     }

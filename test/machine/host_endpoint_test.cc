@@ -1,0 +1,207 @@
+// Random clusters x random packets through ports: what the packet path lets through is what the
+// reference says of the packet's whole way, host endpoints included.  POLICY 2.6, 2.10 (b).
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/graph.h"
+#include "policy/passage.h"
+#include "test/machine/router_lab.h"
+#include "test/policy/cluster_writer.h"
+
+namespace vr {
+namespace {
+
+using namespace vr::test;
+using policy::Place;
+
+/// A router of node h1 with two more ports, eth0 and eth1, a TAP, and the workloads of a cluster.
+template <Family F>
+class Host {
+  public:
+    explicit Host(const std::string& yaml) : graph_("h1", *lab_.workloads) {
+        eth0_ = add_port("eth0", 1);
+        eth1_ = add_port("eth1", 2);
+        tap_ = lab_.add_port("vr0", PortKind::Host, Mac{{2, 0, 0, 0, 0, 9}});
+        lab_.machine->set_host_port(tap_, kHostMac);
+        lab_.machine->commit();
+        policy::Batch batch;
+        for (const auto& object : policy::objects(yaml)) {
+            batch.events.emplace_back(policy::Upsert{object});
+        }
+        batch.events.emplace_back(policy::InSync{});
+        graph_.on(batch);
+        lab_.finish_all();
+    }
+
+    /// Where packets may come from: the ports of the lab.
+    [[nodiscard]] std::vector<PortId> ports() const { return lab_.machine->ports(); }
+
+    /// An address that a station behind `port` may use.
+    std::optional<typename F::Addr> source(PortId port, typename F::Addr wanted) const {
+        const PortRecord& record = *lab_.machine->port(port);
+        if (record.kind == PortKind::Host) {
+            return host<F>(kFabricAddress);
+        }
+        if (record.kind == PortKind::Workload) {
+            const auto& endpoint = lab_.machine->tables().ports[port.value()].endpoint;
+            const auto& own = endpoint->family<F>().addresses;
+            return own.empty() ? std::nullopt : std::optional{own.front().address()};
+        }
+        // Nobody outside has an address of this host.
+        const bool foreign = std::holds_alternative<policy::Outside>(place_of(wanted));
+        return foreign ? std::optional{wanted} : std::nullopt;
+    }
+
+    [[nodiscard]] Place from(PortId port) const {
+        return place(port, lab_.machine->port(port)->kind == PortKind::Host);
+    }
+
+    /// Where packets to an address go.
+    [[nodiscard]] Place place_of(typename F::Addr address) const {
+        const auto& hop =
+            lab_.machine->tables().next_hops[lab_.machine->shared().routes<F>().lookup(address)];
+        return place(hop.port, hop.kind == NextHopKind::Local);
+    }
+
+    [[nodiscard]] policy::Passage wanted(
+        const Place& from, const Place& to, const acl::Packet<F>& packet) const {
+        std::vector<policy::ResourcePtr> all;
+        for (const auto& [key, resource] : graph_.all_resources()) {
+            all.push_back(resource);
+        }
+        return policy::judge_passage<F>(all, "h1", from, to, packet, packet);
+    }
+
+    /// Whether policy lets the packet through; every packet begins a flow of its own.
+    bool passes(PortId in, const acl::Packet<F>& packet) {
+        const std::uint64_t before = denied();
+        Envelope<F> envelope;
+        envelope.link_destination = lab_.machine->port(in)->mac;
+        envelope.source = packet.source;
+        envelope.destination = packet.destination;
+        envelope.protocol = packet.protocol;
+        const std::uint16_t from = packet.source_port.value();
+        const std::uint16_t to = packet.destination_port.value();
+        const auto payload = packet.protocol == ipproto::kTcp ? tcp_header(from, to, tcpflag::kSyn)
+                                                              : udp_header(from, to);
+        forget_flows();
+        lab_.receive(in, frame_of(envelope, payload));
+        return denied() == before;
+    }
+
+    [[nodiscard]] bool has_flow() const {
+        return lab_.machine->shared().template flows<F>().size() != 0;
+    }
+
+  private:
+    PortId add_port(const std::string& name, unsigned third) {
+        const Mac mac{{2, 0, 0, 0, 7, static_cast<std::uint8_t>(third)}};
+        const PortId id = lab_.add_port(name, PortKind::Fabric, mac);
+        constexpr bool kIp4 = std::is_same_v<F, V4>;
+        const auto network = Prefix<F>::parse(
+            kIp4 ? fmt::format("10.0.{}.0/24", third) : fmt::format("fd00::{}:0/112", third));
+        lab_.machine->routes().set(*network, RouteSource::Connected, Connected{id, kFamilyOf<F>});
+        return id;
+    }
+
+    [[nodiscard]] Place place(PortId port, bool is_host) const {
+        if (is_host) {
+            return policy::HostItself{};
+        }
+        const PortRecord* record = lab_.machine->port(port);
+        if (record != nullptr && record->kind == PortKind::Workload) {
+            const std::string& name = lab_.machine->tables().ports[port.value()].endpoint->name;
+            const auto slash = name.find('/');
+            return policy::endpoint_key(name.substr(0, slash), name.substr(slash + 1));
+        }
+        return policy::Outside{record == nullptr ? "" : record->name, {}};
+    }
+
+    [[nodiscard]] std::uint64_t denied() const {
+        std::uint64_t sum = 0;
+        for (const PortId port : ports()) {
+            for (const auto reason :
+                 {DropReason::EgressDenied,
+                  DropReason::IngressDenied,
+                  DropReason::HostDenied,
+                  DropReason::HostIngressDenied,
+                  DropReason::HostEgressDenied,
+                  DropReason::PortClosed,
+                  DropReason::SpoofedAddress,
+                  DropReason::FlowInvalid}) {
+                sum += lab_.drops(port, reason);
+            }
+        }
+        return sum;
+    }
+
+    void forget_flows() {
+        lab_.machine->shared().template flows<F>().remove_if([](const auto&) { return true; });
+        lab_.machine->rcu().reclaim();
+    }
+
+    RouterLab lab_;
+    policy::Graph graph_;
+    PortId eth0_;
+    PortId eth1_;
+    PortId tap_;
+};
+
+template <typename F>
+class RandomPassage : public testing::Test {};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(RandomPassage, Families);
+
+TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
+    int judged = 0;
+    int allowed = 0;
+    int untracked = 0;
+    for (unsigned seed = 1; seed <= 24 && !this->HasFailure(); ++seed) {
+        policy::ClusterWriter writer(seed);
+        Host<TypeParam> router(writer.cluster());
+        const std::vector<PortId> ports = router.ports();
+        for (int i = 0; i < 150 && !this->HasFailure(); ++i) {
+            auto packet = writer.template packet<TypeParam>();
+            packet.protocol = writer.below(2) == 0 ? ipproto::kTcp : ipproto::kUdp;
+            packet.has_ports = true;
+            const PortId in =
+                ports[static_cast<std::size_t>(writer.below(static_cast<int>(ports.size())))];
+            const auto source = router.source(in, packet.source);
+            if (!source) {
+                continue;
+            }
+            packet.source = *source;
+            if (writer.below(4) == 0) {
+                packet.destination =
+                    host<TypeParam>(writer.below(2) == 0 ? kFabricAddress : kOutside);
+            }
+            const Place from = router.from(in);
+            const Place to = router.place_of(packet.destination);
+            if (std::holds_alternative<policy::HostItself>(from) &&
+                std::holds_alternative<policy::HostItself>(to)) {
+                continue;
+            }
+            const auto wanted = router.wanted(from, to, packet);
+            EXPECT_EQ(router.passes(in, packet), wanted.allow)
+                << "seed " << seed << " packet " << i << " by " << wanted.by.policy;
+            EXPECT_FALSE(wanted.allow && !wanted.tracked && router.has_flow())
+                << "seed " << seed << " packet " << i;
+            ++judged;
+            allowed += wanted.allow ? 1 : 0;
+            untracked += wanted.allow && !wanted.tracked ? 1 : 0;
+        }
+    }
+    EXPECT_GT(judged, 1500);
+    EXPECT_GT(allowed, judged / 10);
+    EXPECT_LT(allowed, judged * 9 / 10);
+    EXPECT_GT(untracked, 10);
+}
+
+}  // namespace
+}  // namespace vr

@@ -1,0 +1,192 @@
+// What guards a port of the host: which host endpoint, from when on, and never anything in between.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/host_guards.h"
+
+#include <gtest/gtest.h>
+
+#include "test/machine/router_lab.h"
+
+namespace vr {
+namespace {
+
+using namespace vr::test;
+
+class HostGuardsTest : public testing::Test {
+  protected:
+    HostGuardsTest() : tap_(lab_.add_port("vr0", PortKind::Host, Mac{{2, 0, 0, 0, 0, 9}})) {
+        lab_.machine->set_host_port(tap_, kHostMac);
+        lab_.machine->commit();
+    }
+
+    static HostGuard guard(
+        const std::string& name,
+        const std::string& interface,
+        const acl::Program& ingress = allow_port(80),
+        const std::vector<IpAddr>& addresses = {}) {
+        HostGuard made;
+        made.name = name;
+        made.interface_name = interface;
+        made.addresses = addresses;
+        made.programs[static_cast<std::size_t>(HostHook::NormalIngress)] =
+            std::make_shared<const acl::Program>(ingress);
+        made.programs[static_cast<std::size_t>(HostHook::NormalEgress)] =
+            std::make_shared<const acl::Program>(allow_all());
+        return made;
+    }
+
+    /// Whether a new flow to a port of the host gets there.
+    bool opens(std::uint16_t port) {
+        const Envelope<V4> envelope{
+            .link_source = kGatewayMac,
+            .link_destination = kFabricMac,
+            .source = host<V4>(kOutside),
+            .destination = host<V4>(kFabricAddress)};
+        lab_.receive(lab_.fabric, frame_of(envelope, udp_header(++flow_, port)));
+        return !lab_.take_sent(tap_).empty();
+    }
+
+    HostGuardView::State state(const std::string& name) {
+        for (const auto& view : lab_.workloads->view_hosts()) {
+            if (view.guard.name == name) {
+                return view.state;
+            }
+        }
+        ADD_FAILURE() << "no host endpoint " << name;
+        return {};
+    }
+
+    void update(const HostGuard& guard) { lab_.workloads->update_host(guard); }
+
+    RouterLab lab_;
+    PortId tap_;
+    std::uint16_t flow_ = 1000;
+};
+
+using State = HostGuardView::State;
+
+TEST_F(HostGuardsTest, TakesEffectInOneStep) {
+    update(guard("a", "fabric"));
+    EXPECT_EQ(state("a"), State::Compiling);
+    EXPECT_TRUE(opens(81)) << "as before";
+    lab_.finish_all();
+    EXPECT_EQ(state("a"), State::Ready);
+    EXPECT_TRUE(opens(80));
+    EXPECT_FALSE(opens(81));
+}
+
+TEST_F(HostGuardsTest, AChangedPolicyReplacesTheOldWithoutAGap) {
+    update(guard("a", "fabric"));
+    lab_.finish_all();
+    update(guard("a", "fabric", allow_port(81)));
+    EXPECT_FALSE(opens(81));
+    EXPECT_TRUE(opens(80));
+    lab_.finish_all();
+    EXPECT_TRUE(opens(81));
+    EXPECT_FALSE(opens(80));
+}
+
+TEST_F(HostGuardsTest, AReplacedEndpointStaysUntilItsSuccessorIsThere) {
+    update(guard("a", "fabric"));
+    lab_.finish_all();
+    update(guard("b", "fabric", allow_port(81)));
+    lab_.workloads->remove_host("a");
+    EXPECT_FALSE(opens(82));
+    EXPECT_FALSE(opens(81));
+    lab_.finish_all();
+    EXPECT_TRUE(opens(81));
+    EXPECT_FALSE(opens(80));
+    EXPECT_EQ(lab_.workloads->view_hosts().size(), 1U);
+}
+
+TEST_F(HostGuardsTest, OneThatComesBackMeanwhileStays) {
+    update(guard("a", "fabric"));
+    lab_.finish_all();
+    update(guard("b", "eth9"));
+    lab_.workloads->remove_host("a");
+    update(guard("a", "fabric", allow_port(81)));
+    lab_.finish_all();
+    EXPECT_EQ(state("a"), State::Ready);
+    EXPECT_TRUE(opens(81));
+    EXPECT_FALSE(opens(80));
+}
+
+TEST_F(HostGuardsTest, WithTheLastOneTheHostIsOpenAgain) {
+    update(guard("a", "fabric"));
+    lab_.finish_all();
+    ASSERT_TRUE(lab_.machine->tables().guarded);
+    lab_.workloads->remove_host("a");
+    EXPECT_TRUE(opens(81));
+    EXPECT_FALSE(lab_.machine->tables().guarded);
+}
+
+TEST_F(HostGuardsTest, TheLowerNameWins) {
+    update(guard("b", "fabric", allow_port(81)));
+    lab_.finish_all();
+    update(guard("a", "fabric", allow_port(82)));
+    EXPECT_TRUE(opens(81)) << "the lower name is not ready yet";
+    lab_.finish_all();
+    EXPECT_TRUE(opens(82));
+    EXPECT_FALSE(opens(81));
+    EXPECT_EQ(state("b"), State::Unused);
+    lab_.workloads->remove_host("a");
+    EXPECT_TRUE(opens(81));
+    EXPECT_FALSE(opens(82));
+}
+
+TEST_F(HostGuardsTest, AllInterfacesComeLast) {
+    update(guard("a", "*", allow_port(81)));
+    update(guard("b", "fabric", allow_port(82)));
+    lab_.finish_all();
+    EXPECT_TRUE(opens(82));
+    EXPECT_FALSE(opens(81));
+    EXPECT_EQ(state("a"), State::Ready) << "workloads may ask it";
+    lab_.workloads->remove_host("b");
+    EXPECT_TRUE(opens(81));
+}
+
+TEST_F(HostGuardsTest, OfAnUnknownInterfaceItGuardsNothing) {
+    update(guard("a", "eth9"));
+    lab_.finish_all();
+    EXPECT_EQ(state("a"), State::Unused);
+    EXPECT_EQ(lab_.workloads->view_hosts().front().problem, "no port is called eth9");
+    EXPECT_TRUE(opens(81));
+}
+
+TEST_F(HostGuardsTest, AnExpectedAddressTellsThePort) {
+    const PortId second = *lab_.machine->add_port(
+        {.name = "second",
+         .kind = PortKind::Fabric,
+         .port = std::make_unique<MemoryPort>(kFabricMac),
+         .mac = kFabricMac,
+         .addresses = {IpAddr{Ip4{0xc6336401}}}});
+    update(guard("a", "", allow_all(), {IpAddr{Ip4{0xc6336401}}}));
+    lab_.finish_all();
+    EXPECT_EQ(lab_.workloads->view_hosts().front().ports, std::vector{second});
+}
+
+/// Members leave a group only when every program that was compiled meanwhile is in force.
+TEST_F(HostGuardsTest, MembersLeaveBehindTheProgramsThatNamedThem) {
+    acl::Program of_group = deny_all();
+    acl::Rule rule{.action = acl::Action::Allow};
+    rule.match.source.group = GroupId{5};
+    of_group.rules.insert(of_group.rules.begin(), rule);
+    const IpPrefix member{Prefix<V4>::host(host<V4>(kOutside))};
+    lab_.workloads->add_member(GroupId{5}, member);
+    update(guard("a", "fabric", of_group));
+    lab_.finish_all();
+    EXPECT_TRUE(opens(80));
+    update(guard("a", "fabric", allow_port(80)));
+    lab_.workloads->remove_member(GroupId{5}, member);
+    EXPECT_TRUE(opens(80)) << "the old program with its group";
+    lab_.finish_all();
+    EXPECT_TRUE(opens(80));
+    EXPECT_EQ(lab_.machine->shared().groups4.lookup(host<V4>(kOutside))->ids().size(), 0U);
+}
+
+TEST_F(HostGuardsTest, FelixConfigurationDecidesUnlessTheConfigDoes) {
+    lab_.workloads->set_endpoint_to_host(EndpointToHost::Accept);
+    EXPECT_EQ(lab_.machine->tables().endpoint_to_host, EndpointToHost::Accept);
+}
+
+}  // namespace
+}  // namespace vr
