@@ -163,14 +163,15 @@ class Emitter {
         return acl::Action::Deny;
     }
 
-    /// The port numbers that the named ports of one side stand for, with the groups that have them.
-    std::set<std::pair<L4Port, GroupId>> resolve_names(
+    /// The port numbers that the named ports of one side stand for, with the groups that have them; in
+    /// the order of names and numbers, as ids of groups are history.
+    std::vector<std::pair<L4Port, GroupId>> resolve_names(
         const LoweredSide& side, const std::vector<std::string>& names, std::uint8_t protocol) {
-        std::set<std::pair<L4Port, GroupId>> resolved;
-        for (const auto& name : names) {
+        std::vector<std::pair<L4Port, GroupId>> resolved;
+        for (const auto& name : std::set<std::string>(names.begin(), names.end())) {
             const auto found =
                 groups_->port_groups(side.group.value_or(Selector()), name, protocol);
-            resolved.insert(found.begin(), found.end());
+            resolved.insert(resolved.end(), found.begin(), found.end());
         }
         return resolved;
     }
