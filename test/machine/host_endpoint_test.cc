@@ -24,10 +24,11 @@ template <Family F>
 class Host {
   public:
     explicit Host(const std::string& yaml) : graph_("h1", *lab_.workloads) {
-        eth0_ = add_port("eth0", 1);
-        eth1_ = add_port("eth1", 2);
-        tap_ = lab_.add_port("vr0", PortKind::Host, Mac{{2, 0, 0, 0, 0, 9}});
-        lab_.machine->set_host_port(tap_, kHostMac);
+        connect(lab_.fabric, 0);
+        add_port("eth0", 1);
+        add_port("eth1", 2);
+        const PortId tap = lab_.add_port("vr0", PortKind::Host, Mac{{2, 0, 0, 0, 0, 9}});
+        lab_.machine->set_host_port(tap, kHostMac);
         lab_.machine->commit();
         policy::Batch batch;
         for (const auto& object : policy::objects(yaml)) {
@@ -99,14 +100,17 @@ class Host {
     }
 
   private:
-    PortId add_port(const std::string& name, unsigned third) {
+    void add_port(const std::string& name, unsigned third) {
         const Mac mac{{2, 0, 0, 0, 7, static_cast<std::uint8_t>(third)}};
-        const PortId id = lab_.add_port(name, PortKind::Fabric, mac);
+        connect(lab_.add_port(name, PortKind::Fabric, mac), third);
+    }
+
+    /// One of the three networks that a cluster's addresses are in.
+    void connect(PortId id, unsigned third) {
         constexpr bool kIp4 = std::is_same_v<F, V4>;
         const auto network = Prefix<F>::parse(
             kIp4 ? fmt::format("10.0.{}.0/24", third) : fmt::format("fd00::{}:0/112", third));
         lab_.machine->routes().set(*network, RouteSource::Connected, Connected{id, kFamilyOf<F>});
-        return id;
     }
 
     [[nodiscard]] Place place(PortId port, bool is_host) const {
@@ -147,9 +151,6 @@ class Host {
 
     RouterLab lab_;
     policy::Graph graph_;
-    PortId eth0_;
-    PortId eth1_;
-    PortId tap_;
 };
 
 template <typename F>
