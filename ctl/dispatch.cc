@@ -7,24 +7,35 @@ namespace vr::ctl {
 
 namespace {
 
+using Deliver = std::move_only_function<void(Slices)>;
+
+Slices one_frame(pb::Response response) {
+    return [response = std::move(response)](pb::Response& frame) mutable {
+        frame = std::move(response);
+        return false;
+    };
+}
+
 /// Turns each kind of answer into the one that the server sends.
-struct ToSlices {
-    Slices operator()(pb::Response&& response) const {
-        return [response = std::move(response)](pb::Response& frame) mutable {
-            frame = std::move(response);
-            return false;
-        };
+struct Answering {
+    Deliver& deliver;
+
+    void operator()(pb::Response&& response) const { deliver(one_frame(std::move(response))); }
+
+    void operator()(Failure&& failure) const {
+        pb::Response response;
+        response.mutable_error()->set_code(failure.code);
+        response.mutable_error()->set_text(failure.text);
+        deliver(one_frame(std::move(response)));
     }
 
-    Slices operator()(Failure&& failure) const {
-        return [failure = std::move(failure)](pb::Response& frame) {
-            frame.mutable_error()->set_code(failure.code);
-            frame.mutable_error()->set_text(failure.text);
-            return false;
-        };
-    }
+    void operator()(Slices&& slices) const { deliver(std::move(slices)); }
 
-    Slices operator()(Slices&& slices) const { return std::move(slices); }
+    void operator()(Later&& later) const {
+        later([deliver = std::move(deliver)](pb::Response response) mutable {
+            deliver(one_frame(std::move(response)));
+        });
+    }
 };
 
 }  // namespace
@@ -35,16 +46,18 @@ void Dispatch::on(pb::Request::CommandCase command, Handler handler) {
     static_cast<void>(added);
 }
 
-Slices Dispatch::answer(const pb::Request& request) const {
+void Dispatch::answer(const pb::Request& request, Deliver deliver) const {
+    const Answering answering{deliver};
     const auto found = handlers_.find(request.command_case());
     if (found == handlers_.end()) {
-        return ToSlices{}(Failure{
+        answering(Failure{
             .code = pb::Error::CODE_UNSUPPORTED,
             .text =
                 "this vrouterd does not serve the command: it runs without the part that is asked "
                 "for (data plane, BGP, datastore: see its config), or is of another version"});
+        return;
     }
-    return std::visit(ToSlices{}, found->second(request));
+    std::visit(answering, found->second(request));
 }
 
 }  // namespace vr::ctl

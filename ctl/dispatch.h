@@ -1,9 +1,10 @@
 // Dispatch: which handler answers which request.
 //
 // Handlers are functions by noun (port.cc, route.cc, ...), registered with on(), each given only the
-// part of the router that it reads.  An answer is a message, a failure, or Slices: a listing made
-// frame by frame, so that a million routes never hold up the control thread.  Handlers and slices run
-// on the control thread; the parts that they read must outlive the Server.
+// part of the router that it reads.  An answer is a message, a failure, Slices: a listing made frame
+// by frame, so that a million routes never hold up the control thread; or it comes Later, when others
+// have answered.  Handlers and slices run on the control thread; the parts that they read must outlive
+// the Server.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -31,7 +32,11 @@ struct Failure {
     std::string text;
 };
 
-using Answer = std::variant<pb::Response, Failure, Slices>;
+/// Given where the answer is to go, once it is known.
+using Later =
+    std::move_only_function<void(std::move_only_function<void(pb::Response response)> reply)>;
+
+using Answer = std::variant<pb::Response, Failure, Slices, Later>;
 using Handler = std::function<Answer(const pb::Request&)>;
 
 class Dispatch {
@@ -39,8 +44,9 @@ class Dispatch {
     /// `handler` answers `command` from now on; one handler for each.
     void on(pb::Request::CommandCase command, Handler handler);
 
-    /// Answers `request`, whatever it is: failures and unknown commands become Error frames.
-    [[nodiscard]] Slices answer(const pb::Request& request) const;
+    /// Answers `request`, whatever it is, by calling `deliver` once, now or later: failures and unknown
+    /// commands become Error frames.
+    void answer(const pb::Request& request, std::move_only_function<void(Slices)> deliver) const;
 
   private:
     std::map<pb::Request::CommandCase, Handler> handlers_;

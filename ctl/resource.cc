@@ -3,6 +3,9 @@
 #include "policy/resource.h"
 
 #include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -108,41 +111,101 @@ void add_refused(const std::string& file, const std::string& problem, pb::Change
     change.set_problem(problem);
 }
 
-pb::Response apply(policy::Datastore& store, const pb::ApplyResources& request) {
-    pb::Response response;
-    auto& changes = *response.mutable_changes();
-    for (const pb::Documents& file : request.files()) {
-        const auto keys = store.put(file.text());
-        if (!keys) {
-            add_refused(file.name(), keys.error().text, changes);
-            continue;
-        }
-        for (const policy::Key& key : *keys) {
-            add_change(key, pb::Change::OUTCOME_APPLIED, changes);
-        }
+/// Changes that are made one after the other, some by stores that answer later.
+class Changes : public std::enable_shared_from_this<Changes> {
+  public:
+    using Reply = std::move_only_function<void(pb::Response)>;
+    using Job = std::variant<pb::Documents, policy::Key>;
+
+    explicit Changes(policy::Datastore& store) : store_(store) {}
+
+    void put(pb::Documents file) { todo_.emplace_back(std::move(file)); }
+
+    void remove(policy::Key key) { todo_.emplace_back(std::move(key)); }
+
+    [[nodiscard]] pb::ChangeList& outcome() { return *response_.mutable_changes(); }
+
+    void make(Reply reply) {
+        reply_ = std::move(reply);
+        go_on();
     }
-    return response;
+
+  private:
+    /// Loops over stores that answer at once, which call this again from within.
+    void go_on() {
+        again_ = true;
+        if (busy_) {
+            return;
+        }
+        busy_ = true;
+        while (std::exchange(again_, false)) {
+            if (todo_.empty()) {
+                reply_(std::move(response_));
+                break;
+            }
+            const Job job = std::move(todo_.front());
+            todo_.pop_front();
+            std::visit([this](const auto& what) { start(what); }, job);
+        }
+        busy_ = false;
+    }
+
+    void start(const pb::Documents& file) {
+        store_.put(file.text(), [self = shared_from_this(), name = file.name()](const auto& keys) {
+            if (!keys) {
+                add_refused(name, keys.error().text, self->outcome());
+            } else {
+                for (const policy::Key& key : *keys) {
+                    add_change(key, pb::Change::OUTCOME_APPLIED, self->outcome());
+                }
+            }
+            self->go_on();
+        });
+    }
+
+    void start(const policy::Key& key) {
+        store_.remove(key, [self = shared_from_this(), key](const Result<void>& removed) {
+            add_change(
+                key,
+                removed ? pb::Change::OUTCOME_DELETED : pb::Change::OUTCOME_REFUSED,
+                self->outcome());
+            if (!removed) {
+                self->outcome().mutable_rows()->rbegin()->set_problem(removed.error().text);
+            }
+            self->go_on();
+        });
+    }
+
+    policy::Datastore& store_;
+    std::deque<Job> todo_;
+    pb::Response response_;
+    Reply reply_;
+    bool busy_ = false;
+    bool again_ = false;
+};
+
+Later make(const std::shared_ptr<Changes>& changes) {
+    return [changes](Changes::Reply reply) { changes->make(std::move(reply)); };
 }
 
-void remove(policy::Datastore& store, const policy::Key& key, pb::ChangeList& changes) {
-    const auto removed = store.remove(key);
-    add_change(key, removed ? pb::Change::OUTCOME_DELETED : pb::Change::OUTCOME_REFUSED, changes);
-    if (!removed) {
-        changes.mutable_rows()->rbegin()->set_problem(removed.error().text);
+Answer apply(policy::Datastore& store, const pb::ApplyResources& request) {
+    const auto changes = std::make_shared<Changes>(store);
+    for (const pb::Documents& file : request.files()) {
+        changes->put(file);
     }
+    return make(changes);
 }
 
 Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
-    pb::Response response;
-    auto& changes = *response.mutable_changes();
+    const auto changes = std::make_shared<Changes>(store);
     for (const pb::Documents& file : request.files()) {
         const auto parsed = policy::parse_file(file.name(), file.text());
         if (!parsed) {
-            add_refused(file.name(), parsed.error().text, changes);
+            add_refused(file.name(), parsed.error().text, changes->outcome());
             continue;
         }
         for (const policy::ParsedObject& object : parsed->objects) {
-            remove(store, object.key, changes);
+            changes->remove(object.key);
         }
     }
     if (request.files().empty()) {
@@ -151,14 +214,12 @@ Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
             return unknown_kind(request.kind());
         }
         const bool in_default = policy::row_of(*kind).namespaced && request.namespace_().empty();
-        remove(
-            store,
+        changes->remove(
             {.kind = *kind,
              .ns = in_default ? std::string(kDefaultNamespace) : request.namespace_(),
-             .name = request.name()},
-            changes);
+             .name = request.name()});
     }
-    return response;
+    return make(changes);
 }
 
 }  // namespace

@@ -92,8 +92,13 @@ class Session : public std::enable_shared_from_this<Session> {
             refuse(request.error());
             return;
         }
-        slices_ = server->dispatch.answer(*request);
-        next_frame();
+        server->dispatch.answer(*request, [self = shared_from_this()](Slices slices) {
+            // The client may have been closed while it waited.
+            if (self->socket_.is_open()) {
+                self->slices_ = std::move(slices);
+                self->next_frame();
+            }
+        });
     }
 
     void next_frame() {

@@ -75,9 +75,14 @@ class Datastore {
     [[nodiscard]] virtual std::vector<ObjectStatus> list(std::optional<Kind> kind) const = 0;
     /// Files and objects outside the model: "FILE:LINE: reason".
     [[nodiscard]] virtual std::vector<std::string> problems() const = 0;
-    /// Stores every object of `yaml`, all or none when any is invalid.  Returns their keys.
-    [[nodiscard]] virtual Result<std::vector<Key>> put(std::string_view yaml) = 0;
-    [[nodiscard]] virtual Result<void> remove(const Key& key) = 0;
+
+    using PutDone = std::move_only_function<void(Result<std::vector<Key>>)>;
+    using RemoveDone = std::move_only_function<void(Result<void>)>;
+
+    /// Stores every object of `yaml`, all or none when any is invalid, and tells their keys.  `done` is
+    /// called once, before this returns or later; not at all when the store is destroyed before.
+    virtual void put(std::string_view yaml, PutDone done) = 0;
+    virtual void remove(const Key& key, RemoveDone done) = 0;
 };
 
 /// The object as one line of JSON.

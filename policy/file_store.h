@@ -37,9 +37,14 @@ class FileStore final : public Datastore {
 
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
+
     /// One file per object, "networkpolicy.prod.web.yaml"; delivered before this returns.
-    [[nodiscard]] Result<std::vector<Key>> put(std::string_view yaml) override;
-    [[nodiscard]] Result<void> remove(const Key& key) override;
+    void put(std::string_view yaml, PutDone done) override { done(put(yaml)); }
+
+    void remove(const Key& key, RemoveDone done) override { done(remove(key)); }
+
+    [[nodiscard]] Result<std::vector<Key>> put(std::string_view yaml);
+    [[nodiscard]] Result<void> remove(const Key& key);
 
   private:
     struct Write {

@@ -19,7 +19,8 @@ using namespace vr::literals;
 
 /// Every frame of the answer to `request`.
 std::vector<pb::Response> ask(const Dispatch& dispatch, const pb::Request& request) {
-    auto slices = dispatch.answer(request);
+    Slices slices;
+    dispatch.answer(request, [&](Slices given) { slices = std::move(given); });
     std::vector<pb::Response> frames(1);
     while (slices(frames.back())) {
         frames.emplace_back();
@@ -293,17 +294,22 @@ class TwoTiers : public policy::Datastore {
         return {"junk.yaml:1: not an object"};
     }
 
-    [[nodiscard]] Result<std::vector<policy::Key>> put(std::string_view yaml) override {
+    void put(std::string_view yaml, PutDone done) override {
         if (yaml.empty()) {
-            return fail("nothing in it");
+            done(fail("nothing in it"));
+        } else if (yaml == "later") {
+            waiting = std::move(done);
+        } else {
+            done(std::vector<policy::Key>{{.kind = policy::Kind::Tier, .ns = {}, .name = "good"}});
         }
-        return std::vector<policy::Key>{{.kind = policy::Kind::Tier, .ns = {}, .name = "good"}};
     }
 
-    [[nodiscard]] Result<void> remove(const policy::Key& key) override {
+    void remove(const policy::Key& key, RemoveDone done) override {
         removed.push_back(to_string(key));
-        return key.name == "absent" ? fail("it does not exist") : Result<void>{};
+        done(key.name == "absent" ? fail("it does not exist") : Result<void>{});
     }
+
+    PutDone waiting;
 
     std::vector<std::string> removed;
 };
@@ -364,6 +370,21 @@ TEST_F(ResourceHandler, AppliesFileByFile) {
     EXPECT_EQ(changes.rows(0).outcome(), pb::Change::OUTCOME_REFUSED);
     EXPECT_EQ(changes.rows(0).problem(), "nothing in it");
     EXPECT_EQ(changes.rows(1).outcome(), pb::Change::OUTCOME_APPLIED);
+}
+
+TEST_F(ResourceHandler, AnswersWhenAllChangesAreMade) {
+    pb::Request request;
+    request.mutable_apply_resources()->add_files()->set_text("later");
+    request.mutable_apply_resources()->add_files()->set_text("kind: Tier");
+    Slices answer;
+    dispatch_.answer(request, [&](Slices given) { answer = std::move(given); });
+    EXPECT_FALSE(answer);
+    store_.waiting(fail("too late"));
+    ASSERT_TRUE(answer);
+    pb::Response response;
+    EXPECT_FALSE(answer(response));
+    EXPECT_EQ(response.changes().rows_size(), 2);
+    EXPECT_EQ(response.changes().rows(0).problem(), "too late");
 }
 
 TEST_F(ResourceHandler, DeletesInTheDefaultNamespaceUnlessOneIsGiven) {
