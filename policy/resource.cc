@@ -8,6 +8,7 @@
 
 #include "policy/bgp_spec.h"
 #include "policy/field.h"
+#include "policy/json_document.h"
 #include "policy/spec.h"
 
 namespace vr::policy {
@@ -191,6 +192,27 @@ Result<ParsedFile> parse_root(std::string_view file, const Node& root) {
         return std::unexpected(std::move(added).error());
     }
     return reader.take();
+}
+
+Result<ParsedObject> parse_stored(std::string_view file, const Key& key, std::string_view json) {
+    const auto root = parse_json(file, json);
+    if (!root) {
+        return std::unexpected(root.error());
+    }
+    std::vector<std::string> warnings;
+    const Field object(file, *root, warnings);
+    if (auto map = object.expect_map(); !map) {
+        return std::unexpected(std::move(map).error());
+    }
+    const auto metadata = object.child("metadata");
+    const auto written = [&](std::string_view field) {
+        return metadata ? text_of(*metadata, field) : std::string();
+    };
+    if (text_of(object, "kind") != row_of(key.kind).name || written("name") != key.name ||
+        (row_of(key.kind).namespaced && written("namespace") != key.ns)) {
+        return object.error("is not the object that its key says: " + to_string(key));
+    }
+    return read(object, key, warnings);
 }
 
 }  // namespace vr::policy

@@ -40,4 +40,10 @@ struct ParsedFile {
 /// The same for one object, or one List of them, that is part of another document of `file`.
 [[nodiscard]] Result<ParsedFile> parse_root(std::string_view file, const Node& root);
 
+/// Reads the JSON that a datastore keeps for `key`; `file` names the place in messages.  An error means
+/// that the text as a whole is not that object: no JSON, another kind, name or namespace.  ParsedObject's
+/// `text` stays empty.
+[[nodiscard]] Result<ParsedObject> parse_stored(
+    std::string_view file, const Key& key, std::string_view json);
+
 }  // namespace vr::policy

@@ -294,6 +294,54 @@ void read_bgp(YamlSection& yaml, Config& config) {
     config.bgp = std::move(bgp);
 }
 
+void read_etcd(YamlSection& yaml, Config& config) {
+    EtcdConfig etcd;
+    yaml.require("endpoints");
+    etcd.endpoints =
+        yaml.list("endpoints", "a URL like https://192.0.2.1:2379", [](const std::string& s) {
+            return EtcdEndpoint::parse(s);
+        });
+    if (etcd.endpoints.empty()) {
+        yaml.refuse("endpoints", "at least one endpoint is needed");
+    }
+    assign(etcd.ca, yaml.text("ca"));
+    assign(etcd.certificate, yaml.text("certificate"));
+    assign(etcd.key, yaml.text("key"));
+    assign(etcd.username, yaml.text("username"));
+    assign(etcd.password_file, yaml.text("password_file"));
+    const auto absolute = [](const std::string& s) {
+        return s.starts_with('/') && !s.ends_with('/') ? std::optional{s} : std::nullopt;
+    };
+    assign(etcd.prefix, yaml.value("prefix", "a path like /calico", absolute));
+    assign(etcd.state_file, yaml.value("state_file", "the path of a file", absolute));
+    assign(etcd.region, yaml.value("region", "a name", [](const std::string& s) {
+        return s.empty() ? std::nullopt : std::optional{"region-" + s};
+    }));
+    assign(etcd.write_node, yaml.boolean("write_node"));
+    if (etcd.certificate.empty() != etcd.key.empty()) {
+        yaml.refuse("certificate", "certificate and key belong together");
+    }
+    if (etcd.username.empty() != etcd.password_file.empty()) {
+        yaml.refuse("username", "username and password_file belong together");
+    }
+    const bool secret = !etcd.ca.empty() || !etcd.certificate.empty();
+    if (secret && !std::ranges::all_of(etcd.endpoints, &EtcdEndpoint::tls)) {
+        yaml.refuse("endpoints", "with ca or certificate every endpoint must be https://");
+    }
+    config.etcd = std::move(etcd);
+}
+
+void read_datastore(YamlSection& yaml, Config& config) {
+    yaml.section("file", [&](YamlSection& f) {
+        f.require("directory");
+        assign(config.resource_directory, f.text("directory"));
+    });
+    yaml.section("etcd", [&](YamlSection& e) { read_etcd(e, config); });
+    if (yaml.ok() && config.etcd && !config.resource_directory.empty()) {
+        yaml.refuse("etcd", "there is one datastore: file or etcd");
+    }
+}
+
 void read_root(YamlSection& yaml, Config& config) {
     yaml.require("node");
     assign(config.node, yaml.text("node"));
@@ -318,12 +366,7 @@ void read_root(YamlSection& yaml, Config& config) {
     yaml.sections("neighbors", [&](YamlSection& s) { read_neighbor(s, config); });
     yaml.section("workloads", [&](YamlSection& s) { read_workloads(s, config.workloads); });
     yaml.section("flows", [&](YamlSection& s) { read_flows(s, config.flows); });
-    yaml.section("datastore", [&](YamlSection& s) {
-        s.section("file", [&](YamlSection& f) {
-            f.require("directory");
-            assign(config.resource_directory, f.text("directory"));
-        });
-    });
+    yaml.section("datastore", [&](YamlSection& s) { read_datastore(s, config); });
     yaml.section("bgp", [&](YamlSection& s) { read_bgp(s, config); });
     yaml.section(
         "control", [&](YamlSection& s) { assign(config.control_socket, s.text("socket")); });

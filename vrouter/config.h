@@ -13,6 +13,7 @@
 
 #include "vrouter/dataplane/tables.h"
 #include "vrouter/dataplane/worker.h"
+#include "vrouter/etcd_config.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/log.h"
@@ -137,7 +138,8 @@ struct Config {
     std::vector<StaticNeighbor> neighbors;
     WorkloadConfig workloads;
     FlowConfig flows;
-    std::string resource_directory;  ///< datastore.file.directory; empty: no datastore
+    std::string resource_directory;  ///< datastore.file.directory; empty: no such datastore
+    std::optional<EtcdConfig> etcd;  ///< datastore.etcd
     std::optional<BgpConfig> bgp;
     std::string control_socket = "/run/vrouter/vrouter.sock";
     log::Level log_level = log::Level::Info;

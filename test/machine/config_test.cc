@@ -155,6 +155,27 @@ TEST(Config, OnlyTheNodeIsNeeded) {
     EXPECT_EQ(config->workers.lcores, std::vector<unsigned>{1});
 }
 
+TEST(Config, ReadsEtcd) {
+    const auto config = parse_config(
+        "node: a\ndatastore: {etcd: {endpoints: ['https://etcd-1.example', "
+        "'https://[fd00::1]:2380/'], "
+        "ca: /a, certificate: /b, key: /c, username: u, password_file: /d, prefix: /c, region: r, "
+        "state_file: /s, write_node: false}}",
+        "f");
+    ASSERT_TRUE(config) << config.error().text;
+    const EtcdConfig& etcd = *config->etcd;
+    EXPECT_EQ(
+        etcd.endpoints,
+        (std::vector<EtcdEndpoint>{{true, "etcd-1.example", 2379}, {true, "fd00::1", 2380}}));
+    EXPECT_EQ(to_string(etcd.endpoints[1]), "https://[fd00::1]:2380");
+    EXPECT_EQ(etcd.ca + etcd.certificate + etcd.key + etcd.password_file, "/a/b/c/d");
+    EXPECT_EQ(etcd.username, "u");
+    EXPECT_EQ(etcd.prefix, "/c");
+    EXPECT_EQ(etcd.region, "region-r");
+    EXPECT_EQ(etcd.state_file, "/s");
+    EXPECT_FALSE(etcd.write_node);
+}
+
 TEST(Config, TermWithOnlyGeEndsAtTheFamilysWidth) {
     const auto config = parse_config(
         "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
@@ -198,6 +219,34 @@ const Mistake kMistakes[] = {
     {"node_is_list", "node: [a]", "f:1: node: expected text, found 'a list or mapping'"},
     {"unknown_key", "node: a\nnod: b", "f:2: nod: unknown key; known here: bgp, control, "},
     {"key_twice", "node: a\nnode: b", "f:2: node: the key is given twice"},
+    {"etcd_nowhere",
+     "node: a\ndatastore:\n  etcd: {ca: x}",
+     "f:3: datastore.etcd: key 'endpoints' is missing"},
+    {"etcd_no_endpoints",
+     "node: a\ndatastore:\n  etcd: {endpoints: []}",
+     "f:3: datastore.etcd.endpoints: at least one endpoint is needed"},
+    {"etcd_no_url",
+     "node: a\ndatastore:\n  etcd: {endpoints: [etcd:2379]}",
+     "f:3: datastore.etcd.endpoints: expected a URL like https://192.0.2.1:2379, found "
+     "'etcd:2379'"},
+    {"etcd_port",
+     "node: a\ndatastore:\n  etcd: {endpoints: ['http://e:0']}",
+     "f:3: datastore.etcd.endpoints: expected a URL"},
+    {"etcd_certificate_alone",
+     "node: a\ndatastore:\n  etcd: {endpoints: ['https://e'], certificate: x}",
+     "f:3: datastore.etcd.certificate: certificate and key belong together"},
+    {"etcd_user_alone",
+     "node: a\ndatastore:\n  etcd: {endpoints: ['https://e'], username: x}",
+     "f:3: datastore.etcd.username: username and password_file belong together"},
+    {"etcd_in_the_clear",
+     "node: a\ndatastore:\n  etcd: {endpoints: ['http://e'], ca: x}",
+     "f:3: datastore.etcd.endpoints: with ca or certificate every endpoint must be https://"},
+    {"etcd_prefix",
+     "node: a\ndatastore:\n  etcd: {endpoints: ['http://e'], prefix: calico}",
+     "f:3: datastore.etcd.prefix: expected a path like /calico, found 'calico'"},
+    {"two_datastores",
+     "node: a\ndatastore:\n  file: {directory: /d}\n  etcd: {endpoints: ['http://e']}",
+     "f:4: datastore.etcd: there is one datastore: file or etcd"},
     {"unknown_inner_key",
      "node: a\nlog:\n  lvel: debug",
      "f:3: log.lvel: unknown key; known here: level"},
@@ -310,8 +359,8 @@ const Mistake kMistakes[] = {
      "node: a\nflows: {reevaluate: 1}",
      "f:2: flows.reevaluate: expected true or false"},
     {"datastore_kind",
-     "node: a\ndatastore: {etcd: {}}",
-     "f:2: datastore.etcd: unknown key; known here: file"},
+     "node: a\ndatastore: {consul: {}}",
+     "f:2: datastore.consul: unknown key; known here: etcd, file"},
     {"datastore_directory",
      "node: a\ndatastore: {file: {}}",
      "f:2: datastore.file: key 'directory' is missing"},

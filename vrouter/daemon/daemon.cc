@@ -8,7 +8,10 @@
 
 #include <boost/asio/post.hpp>
 
+#include "policy/etcd/store.h"
+#include "policy/file_store.h"
 #include "vhost/port.h"
+#include "vrouter/daemon/etcd_status.h"
 #include "vrouter/dataplane/ethdev_port.h"
 #include "vrouter/host_link.h"
 #include "vrouter/net/log.h"
@@ -63,6 +66,7 @@ Daemon::Daemon(boost::asio::io_context& loop, Config config)
 
 Daemon::~Daemon() {
     server_.reset();
+    reporter_.reset();
     store_.reset();
     graph_.reset();
     speaker_.reset();
@@ -365,7 +369,7 @@ void Daemon::announce(const IpPrefix& prefix, bool up) {
 }
 
 Result<void> Daemon::start_policy() {
-    if (config_.resource_directory.empty() || !workloads_) {
+    if ((config_.resource_directory.empty() && !config_.etcd) || !workloads_) {
         return {};
     }
     graph_ = std::make_unique<policy::Graph>(config_.node, *workloads_);
@@ -376,12 +380,31 @@ Result<void> Daemon::start_policy() {
             update_peers();
         }
     });
-    store_ = std::make_unique<policy::FileStore>(
-        loop_.get_executor(), config_.resource_directory, [this](const policy::Batch& batch) {
-            graph_->on(batch);
-            machine_->commit();
-        });
-    return store_->start();
+    const auto listener = [this](const policy::Batch& batch) {
+        graph_->on(batch);
+        machine_->commit();
+    };
+    if (config_.etcd) {
+        start_etcd(listener);
+        return {};
+    }
+    auto store = std::make_unique<policy::FileStore>(
+        loop_.get_executor(), config_.resource_directory, listener);
+    auto started = store->start();
+    store_ = std::move(store);
+    return started;
+}
+
+void Daemon::start_etcd(policy::Listener listener) {
+    auto store = std::make_unique<policy::etcd::Store>(
+        loop_.get_executor(), *config_.etcd, std::move(listener));
+    store->start();
+    reporter_ = std::make_unique<policy::etcd::Reporter>(
+        loop_.get_executor(),
+        *store,
+        policy::etcd::Reporter::Host{config_.node, config_.etcd->region, node_facts(config_)},
+        [this] { return endpoint_statuses(workloads_->view()); });
+    store_ = std::move(store);
 }
 
 }  // namespace vr::daemon

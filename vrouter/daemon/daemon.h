@@ -12,7 +12,8 @@
 #include "bgp/speaker.h"
 #include "ctl/dispatch.h"
 #include "ctl/server.h"
-#include "policy/file_store.h"
+#include "policy/datastore.h"
+#include "policy/etcd/reporter.h"
 #include "policy/graph.h"
 #include "vrouter/builder.h"
 #include "vrouter/config.h"
@@ -50,6 +51,7 @@ class Daemon {
     void add_static_routes();
     [[nodiscard]] Result<void> start_bgp();
     [[nodiscard]] Result<void> start_policy();
+    void start_etcd(policy::Listener listener);
     void serve_commands();
     void update_peers();
     void announce(const IpPrefix& prefix, bool up);
@@ -68,7 +70,8 @@ class Daemon {
     std::unique_ptr<bgp::Speaker> speaker_;
     Peers peers_;  ///< as the speaker has them
     std::unique_ptr<policy::Graph> graph_;
-    std::unique_ptr<policy::FileStore> store_;
+    std::unique_ptr<policy::Datastore> store_;
+    std::unique_ptr<policy::etcd::Reporter> reporter_;
     ctl::Dispatch dispatch_;
     std::unique_ptr<ctl::Server> server_;
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/etcd/objects.h"
+
+#include <utility>
+
+namespace vr::policy::etcd {
+
+std::vector<Event> Objects::apply(std::vector<Change> changes) {
+    std::vector<Event> events;
+    for (Change& change : changes) {
+        const auto key = keys_.resource(change.key);
+        if (!key) {
+            continue;
+        }
+        if (change.value) {
+            take(*key, objects_[*key], std::move(change), events);
+        } else if (const auto object = objects_.find(*key); object != objects_.end()) {
+            if (object->second.in_force) {
+                events.emplace_back(Delete{*key});
+            }
+            objects_.erase(object);
+        }
+    }
+    return events;
+}
+
+void Objects::take(const Key& key, Object& object, Change change, std::vector<Event>& events) {
+    object.revision = change.revision;
+    if (object.value && *object.value == *change.value) {
+        return;
+    }
+    object.value = std::make_shared<const std::string>(*std::move(change.value));
+    const std::string place = change.key.substr(keys_.resources().size());
+    auto parsed = parse_stored(place, key, *object.value);
+    object.unknown = !parsed;
+    if (!parsed) {
+        object.error = std::move(parsed).error().text;
+        object.warnings.clear();
+        return;
+    }
+    object.error = std::move(parsed->error);
+    object.warnings = std::move(parsed->warnings);
+    const ResourcePtr before = object.in_force;
+    if (parsed->resource) {
+        object.in_force = std::move(parsed->resource);
+        object.valid_value = object.value;
+    } else if (!object.valid_value) {
+        object.in_force = std::move(parsed->stand_in);
+    }
+    if (object.in_force && (!before || *before != *object.in_force)) {
+        events.emplace_back(Upsert{object.in_force});
+    } else if (!object.in_force && before) {
+        events.emplace_back(Delete{key});
+    }
+}
+
+ObjectStatus Objects::status(const Key& key, const Object& object) const {
+    ObjectStatus status;
+    status.key = key;
+    status.state = object.error.empty() ? ObjectState::Valid
+                   : object.valid_value ? ObjectState::Kept
+                   : object.in_force    ? ObjectState::StandIn
+                                        : ObjectState::Missing;
+    status.file = keys_.of(key);
+    status.line = 1;
+    status.reason = object.error;
+    status.warnings = object.warnings;
+    // What is no document cannot be shown as one.
+    status.yaml = object.unknown ? "null" : *object.value;
+    return status;
+}
+
+std::vector<ObjectStatus> Objects::list(std::optional<Kind> kind) const {
+    std::vector<ObjectStatus> all;
+    auto at = kind ? objects_.lower_bound(Key{*kind, {}, {}}) : objects_.begin();
+    for (; at != objects_.end() && (!kind || at->first.kind == *kind); ++at) {
+        all.push_back(status(at->first, at->second));
+    }
+    return all;
+}
+
+std::optional<ObjectStatus> Objects::find(const Key& key) const {
+    const auto object = objects_.find(key);
+    return object == objects_.end() ? std::nullopt : std::optional(status(key, object->second));
+}
+
+bool Objects::is_clean(const Key& key) const {
+    const auto object = objects_.find(key);
+    return object == objects_.end() ||
+           (object->second.error.empty() && object->second.warnings.empty());
+}
+
+std::shared_ptr<const std::string> Objects::value(const Key& key) const {
+    const auto object = objects_.find(key);
+    return object == objects_.end() ? nullptr : object->second.value;
+}
+
+std::vector<Objects::Good> Objects::good() const {
+    std::vector<Good> all;
+    all.reserve(objects_.size());
+    for (const auto& [key, object] : objects_) {
+        const bool present = !object.valid_value || object.valid_value == object.value;
+        all.push_back(
+            {keys_.of(key),
+             present ? object.value : object.valid_value,
+             present ? object.revision : 0});
+    }
+    return all;
+}
+
+}  // namespace vr::policy::etcd

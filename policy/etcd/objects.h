@@ -1,0 +1,68 @@
+// Objects: from keys and values to objects in force, as catalog.h does for files.  Pure.
+//
+// A key names one object, so there is no double.  The rest is the same (policy/README.md): a value that
+// is not the object which its key says keeps what was in force and is nothing when new; an invalid
+// object keeps its last valid version, or is replaced by its stand-in.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/datastore.h"
+#include "policy/etcd/keys.h"
+#include "policy/etcd/sync.h"
+#include "policy/resource.h"
+
+namespace vr::policy::etcd {
+
+class Objects {
+  public:
+    explicit Objects(Keys keys) : keys_(std::move(keys)) {}
+
+    /// Takes changes, in order; keys of other kinds are not looked at.
+    [[nodiscard]] std::vector<Event> apply(std::vector<Change> changes);
+
+    [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const;
+
+    [[nodiscard]] std::optional<ObjectStatus> find(const Key& key) const;
+    /// False for an object that exists and is not as it should be.
+    [[nodiscard]] bool is_clean(const Key& key) const;
+
+    /// The value of an object, valid or not; null when there is none.
+    [[nodiscard]] std::shared_ptr<const std::string> value(const Key& key) const;
+
+    /// What is to be kept on disk: the last valid version of each object, and the present one where
+    /// none ever was.
+    struct Good {
+        std::string key;
+        std::shared_ptr<const std::string> value;
+        std::int64_t revision = 0;  ///< 0: not the present value
+    };
+
+    [[nodiscard]] std::vector<Good> good() const;
+
+    [[nodiscard]] std::size_t size() const { return objects_.size(); }
+
+  private:
+    struct Object {
+        std::shared_ptr<const std::string> value;  ///< as etcd has it
+        std::int64_t revision = 0;
+        std::string error;     ///< why `value` is not valid
+        bool unknown = false;  ///< `value` is not this object at all
+        std::vector<std::string> warnings;
+        std::shared_ptr<const std::string> valid_value;  ///< the last valid one; null: never
+        ResourcePtr in_force;
+    };
+
+    void take(const Key& key, Object& object, Change change, std::vector<Event>& events);
+    [[nodiscard]] ObjectStatus status(const Key& key, const Object& object) const;
+
+    Keys keys_;
+    std::map<Key, Object> objects_;
+};
+
+}  // namespace vr::policy::etcd

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/etcd/reporter.h"
+
+#include <utility>
+
+#include "vrouter/net/log.h"
+
+namespace vr::policy::etcd {
+
+namespace {
+
+constexpr std::chrono::seconds kBeat{30};
+constexpr std::int64_t kLeaseSeconds = 90;
+
+/// Between two looks at the endpoints, at most one write each; a part of it by chance.
+constexpr std::chrono::milliseconds kTick{500};
+constexpr std::int64_t kPage = 1000;
+
+}  // namespace
+
+Reporter::Reporter(
+    boost::asio::any_io_executor executor, Store& store, Host host, Endpoints endpoints)
+    : store_(store),
+      host_(std::move(host)),
+      endpoints_(std::move(endpoints)),
+      beat_timer_(executor),
+      tick_timer_(executor),
+      random_(std::random_device{}()) {
+    store_.set_on_live([this] { on_live(); });
+    tick_later();
+    if (store_.is_live()) {
+        on_live();
+    }
+}
+
+Reporter::~Reporter() {
+    store_.set_on_live(nullptr);
+    alive_.reset();
+}
+
+void Reporter::call(
+    const std::string& what,
+    std::string_view path,
+    std::string body,
+    std::function<void(const std::string& body)> next) {
+    store_.call(
+        path,
+        std::move(body),
+        [this, what, next = std::move(next), alive = std::weak_ptr(alive_)](const Body& answer) {
+            if (alive.expired()) {
+                return;
+            }
+            if (answer) {
+                complaint_.clear();
+                next(*answer);
+                return;
+            }
+            writing_ = false;
+            const std::string complaint = what + ": " + answer.error().refusal.text;
+            if (!answer.error().lost && complaint != complaint_) {
+                log::warning("etcd: {}", complaint);
+            }
+            complaint_ = complaint;
+        });
+}
+
+void Reporter::on_live() {
+    statuses_read_ = false;
+    writing_ = false;
+    read_statuses(store_.keys().endpoint_statuses(host_.region, host_.node), {});
+    write_node();
+    beat();
+}
+
+// --- the agent ------------------------------------------------------------------------------
+
+void Reporter::beat_later() {
+    beat_timer_.expires_after(kBeat);
+    beat_timer_.async_wait([this, alive = std::weak_ptr(alive_)](boost::system::error_code error) {
+        if (!error && !alive.expired()) {
+            beat();
+        }
+    });
+}
+
+void Reporter::beat() {
+    beat_later();
+    if (!store_.is_live()) {
+        return;
+    }
+    if (lease_ == 0) {
+        call("lease", kGrantPath, encode_grant(kLeaseSeconds), [this](const std::string& body) {
+            if (const auto lease = decode_grant(body)) {
+                lease_ = *lease;
+                put_agent_status();
+            }
+        });
+        return;
+    }
+    call("lease", kKeepAlivePath, encode_keep_alive(lease_), [this](const std::string& body) {
+        if (decode_keep_alive(body).value_or(0) > 0) {
+            put_agent_status();
+        } else {
+            lease_ = 0;
+            beat();
+        }
+    });
+}
+
+void Reporter::put_agent_status() {
+    const std::string value = agent_status(
+        std::chrono::system_clock::now(),
+        std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - started_),
+        first_);
+    const Keys& keys = store_.keys();
+    call(
+        "agent status",
+        kPutPath,
+        encode_put(keys.status(host_.region, host_.node), value, lease_),
+        [this](const std::string& /*body*/) { first_ = false; });
+    call(
+        "agent status",
+        kPutPath,
+        encode_put(keys.last_status(host_.region, host_.node), value, 0),
+        [](const std::string& /*body*/) {});
+}
+
+void Reporter::write_node() {
+    if (!host_.facts) {
+        return;
+    }
+    const Key key{Kind::Node, {}, host_.node};
+    auto wanted = node_resource(store_.value(key).get(), host_.node, *host_.facts);
+    if (!wanted) {
+        log::warning("etcd: {}", wanted.error().text);
+        return;
+    }
+    if (!*wanted) {
+        return;
+    }
+    const std::string path = store_.keys().of(key);
+    store_.write({path, **std::move(wanted), store_.revision_of(path)}, [](const auto& written) {
+        if (!written) {
+            log::warning("etcd: Node resource: {}", written.error().text);
+        }
+    });
+}
+
+// --- endpoints ------------------------------------------------------------------------------
+
+/// Reads the status keys from `from` on; `read` are those before.
+void Reporter::read_statuses(std::string from, std::map<std::string, std::string> read) {
+    const std::string end = prefix_end(store_.keys().endpoint_statuses(host_.region, host_.node));
+    call(
+        "endpoint status",
+        kRangePath,
+        encode(RangeRequest{std::move(from), end, 0, kPage}),
+        [this, read = std::move(read)](const std::string& body) mutable {
+            auto reply = decode_range(body);
+            if (!reply) {
+                log::warning("etcd: endpoint status: {}", reply.error().text);
+                return;
+            }
+            for (KeyValue& item : reply->items) {
+                read[std::move(item.key)] = std::move(item.value);
+            }
+            if (reply->more && !read.empty()) {
+                std::string next = read.rbegin()->first + '\0';
+                read_statuses(std::move(next), std::move(read));
+                return;
+            }
+            statuses_.set_stored(std::move(read));
+            statuses_read_ = true;
+        });
+}
+
+void Reporter::tick_later() {
+    const double chance = std::uniform_real_distribution<>(0.5, 1)(random_);
+    tick_timer_.expires_after(
+        std::chrono::duration_cast<std::chrono::milliseconds>(kTick * chance));
+    tick_timer_.async_wait([this, alive = std::weak_ptr(alive_)](boost::system::error_code error) {
+        if (!error && !alive.expired()) {
+            tick();
+            tick_later();
+        }
+    });
+}
+
+void Reporter::tick() {
+    const bool may = statuses_read_ && !writing_ && store_.is_live();
+    if (!may || !reports_endpoints(store_.felix(), host_.node)) {
+        return;
+    }
+    std::map<std::string, std::optional<std::string>> wanted;
+    for (const auto& [key, status] : endpoints_()) {
+        const auto path = store_.keys().endpoint_status(host_.region, host_.node, key);
+        if (path) {
+            wanted[*path] = status ? std::optional(endpoint_status(*status)) : std::nullopt;
+        }
+    }
+    statuses_.set_wanted(std::move(wanted));
+    const auto write = statuses_.next();
+    if (!write) {
+        return;
+    }
+    writing_ = true;
+    call(
+        "endpoint status",
+        write->value ? kPutPath : kDeletePath,
+        write->value ? encode_put(write->key, *write->value, 0) : encode_delete(write->key),
+        [this, write = *write](const std::string& /*body*/) {
+            writing_ = false;
+            statuses_.written(write);
+        });
+}
+
+}  // namespace vr::policy::etcd

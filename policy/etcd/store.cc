@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/etcd/store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "policy/document.h"
+#include "policy/etcd/state_file.h"
+#include "policy/json_document.h"
+#include "policy/resource.h"
+#include "vrouter/net/log.h"
+
+namespace vr::policy::etcd {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+/// How long a start waits for etcd before the last good state counts.
+constexpr std::chrono::seconds kFirstWait{3};
+
+/// The least pause between two saves, and the share of the time that saving may take.
+constexpr std::chrono::milliseconds kSavePause{5000};
+constexpr std::chrono::milliseconds kFirstSave{500};
+constexpr int kSaveShare = 100;
+
+const Node* find(const Node& node, std::string_view a, std::string_view b) {
+    const Node* inner = node.find(a);
+    return inner != nullptr ? inner->find(b) : nullptr;
+}
+
+/// The object as etcd keeps it: one line of JSON, with what identifies it as before.
+Result<std::string> stored_form(const std::string& yaml, const std::string* before) {
+    auto documents = parse_documents("object", yaml);
+    if (!documents) {
+        return std::unexpected(std::move(documents).error());
+    }
+    Node& root = documents->front().root;
+    const auto old = before != nullptr ? parse_json("object", *before) : fail("");
+    for (const std::string_view field : {"uid", "creationTimestamp"}) {
+        const Node* kept = old ? find(*old, "metadata", field) : nullptr;
+        for (Member& member : root.fields) {
+            if (member.key == "metadata" && kept != nullptr &&
+                member.value.find(field) == nullptr) {
+                member.value.fields.push_back({std::string(field), *kept});
+            }
+        }
+    }
+    return to_json(root);
+}
+
+}  // namespace
+
+Store::Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener listener)
+    : executor_(executor),
+      config_(std::move(config)),
+      listener_(std::move(listener)),
+      keys_(config_.prefix),
+      sync_(keys_.resources(), keys_.cluster_information()),
+      objects_(keys_),
+      backoff_(config_.endpoints.size()),
+      connect_timer_(executor),
+      wait_timer_(executor),
+      random_(std::random_device{}()),
+      save_timer_(executor),
+      saver_(std::make_unique<boost::asio::thread_pool>(1)),
+      save_pause_(kFirstSave) {}
+
+Store::~Store() {
+    stop();
+    saver_->join();
+}
+
+void Store::start() {
+    running_ = std::make_shared<const bool>(true);
+    if (auto stored = read_state(config_.state_file)) {
+        sync_.restore(*std::move(stored));
+    } else {
+        log::error("etcd: last good state: {}", stored.error().text);
+    }
+    if (!config_.username.empty() &&
+        std::ranges::any_of(config_.endpoints, [](const auto& e) { return !e.tls; })) {
+        log::warning("etcd: the password of {} travels in the clear", config_.username);
+    }
+    // Not all hosts at the first endpoint.
+    next_endpoint_ = random_() % config_.endpoints.size();
+    wait_timer_.expires_after(kFirstWait);
+    wait_timer_.async_wait(
+        [this, alive = std::weak_ptr(running_)](boost::system::error_code error) {
+            if (!error && !alive.expired()) {
+                handle(sync_.give_up_waiting());
+            }
+        });
+    connect();
+}
+
+void Store::stop() {
+    if (!running_) {
+        return;
+    }
+    running_.reset();
+    connect_timer_.cancel();
+    wait_timer_.cancel();
+    save_timer_.cancel();
+    if (session_) {
+        std::exchange(session_, nullptr)->close();
+    }
+    saver_->join();
+    if (changed_) {
+        const auto saved =
+            write_state(config_.state_file, encode_state(sync_.position(), objects_.good()));
+        if (!saved) {
+            log::error("etcd: last good state: {}", saved.error().text);
+        }
+    }
+}
+
+// --- sessions -------------------------------------------------------------------------------
+
+void Store::connect() {
+    const EtcdEndpoint& endpoint = config_.endpoints[next_endpoint_++ % config_.endpoints.size()];
+    Session::Events events;
+    events.watched = [this](std::string_view line) { on_line(line); };
+    events.ended = [this](const std::string& why) { on_ended(why); };
+    session_ =
+        std::make_shared<Session>(executor_, endpoint, config_, Patience{}, std::move(events));
+    session_->start(keys_.cluster_information());
+    handle(sync_.connected());
+}
+
+void Store::on_ended(const std::string& why) {
+    if (!session_) {
+        return;
+    }
+    trouble_ = to_string(session_->endpoint()) + ": " + why;
+    session_->close();
+    session_.reset();
+    live_ = false;
+    const double chance = std::uniform_real_distribution<>(0, 1)(random_);
+    connect_timer_.expires_after(backoff_.failed(chance));
+    connect_timer_.async_wait(
+        [this, alive = std::weak_ptr(running_)](boost::system::error_code error) {
+            if (!error && !alive.expired()) {
+                connect();
+            }
+        });
+    tell_state();
+    if (backoff_.tried_all()) {
+        handle(sync_.give_up_waiting());
+    }
+}
+
+void Store::handle(Step step) {
+    // The next page travels while this one is worked off.
+    ask(step.ask);
+    std::ranges::move(step.changes, std::back_inserter(changes_));
+    in_sync_ = in_sync_ || step.in_sync;
+    if (sync_.is_watching() && session_) {
+        backoff_.succeeded();
+        trouble_.clear();
+    }
+    // What else was received together goes into one batch.
+    if (!std::exchange(settling_, true)) {
+        boost::asio::post(executor_, [this, alive = std::weak_ptr(running_)] {
+            if (!alive.expired()) {
+                settle();
+            }
+        });
+    }
+}
+
+/// Hands out what has come together and looks where we are.
+void Store::settle() {
+    settling_ = false;
+    deliver(std::exchange(changes_, {}), std::exchange(in_sync_, false));
+    tell_state();
+    if (!std::exchange(live_, is_live()) && live_ && on_live_) {
+        on_live_();
+    }
+}
+
+void Store::ask(const Ask& ask) {
+    if (!session_) {
+        return;
+    }
+    if (const auto* range = std::get_if<RangeRequest>(&ask)) {
+        session_->call(
+            kRangePath, encode(*range), [this](auto body) { on_range(std::move(body)); });
+    } else if (const auto* watch = std::get_if<WatchRequest>(&ask)) {
+        session_->watch(encode(*watch));
+    } else if (const auto* reconnect = std::get_if<Reconnect>(&ask)) {
+        on_ended(reconnect->why);
+    }
+}
+
+void Store::on_range(std::expected<std::string, Session::Failure> body) {
+    if (!body) {
+        if (body.error().too_large) {
+            handle(sync_.on_too_large());
+        } else if (!body.error().lost) {
+            handle(sync_.on_refused(body.error().refusal));
+        }
+        return;
+    }
+    auto reply = decode_range(*body);
+    if (!reply) {
+        on_ended(reply.error().text);
+        return;
+    }
+    handle(sync_.on_range(*std::move(reply)));
+}
+
+void Store::on_line(std::string_view line) {
+    auto reply = decode_watch(line);
+    if (!reply) {
+        on_ended(reply.error().text);
+        return;
+    }
+    handle(sync_.on_watch(*std::move(reply)));
+}
+
+/// Logs what an operator looks for, once for each change of it.
+void Store::tell_state() {
+    const std::string frozen = sync_.is_watching() ? sync_.frozen() : std::string();
+    std::string state = !trouble_.empty()     ? "unreachable"
+                        : !frozen.empty()     ? "frozen: " + frozen
+                        : sync_.is_watching() ? "in sync"
+                                              : "connecting";
+    if (state == told_ || (state == "connecting" && !told_.empty())) {
+        return;
+    }
+    told_ = std::move(state);
+    if (!trouble_.empty()) {
+        log::warning("etcd {}; the last state stays in force", trouble_);
+    } else if (!frozen.empty()) {
+        log::error("etcd: {}; the last good state stays in force", frozen);
+    } else if (sync_.is_watching()) {
+        log::info(
+            "etcd {}: in sync at revision {}, {} objects",
+            to_string(session_->endpoint()),
+            sync_.position().revision,
+            objects_.size());
+    }
+}
+
+bool Store::is_live() const {
+    return session_ && sync_.is_watching() && sync_.frozen().empty();
+}
+
+void Store::accept() {
+    handle(sync_.accept());
+}
+
+// --- objects --------------------------------------------------------------------------------
+
+void Store::deliver(std::vector<Change> changes, bool in_sync) {
+    if (changes.empty() && !in_sync) {
+        return;
+    }
+    const std::string felix = keys_.felix_configuration("");
+    std::vector<Key> touched;
+    for (const Change& change : changes) {
+        if (change.key.starts_with(felix)) {
+            const std::string name = change.key.substr(felix.size());
+            if (change.value) {
+                felix_[name] = *change.value;
+            } else {
+                felix_.erase(name);
+            }
+        }
+        if (auto key = keys_.resource(change.key)) {
+            touched.push_back(*std::move(key));
+        }
+    }
+    Batch batch;
+    batch.revision = ++batches_;
+    batch.events = objects_.apply(std::move(changes));
+    if (in_sync) {
+        batch.events.emplace_back(InSync{});
+    }
+    for (const Key& key : touched) {
+        if (!objects_.is_clean(key)) {
+            report(key);
+        }
+    }
+    changed_ = true;
+    save_later();
+    if (!batch.events.empty()) {
+        listener_(batch);
+    }
+}
+
+void Store::report(const Key& key) const {
+    const auto status = objects_.find(key);
+    if (status->state != ObjectState::Valid) {
+        log::error("etcd: {} {}: {}", to_string(key), to_string(status->state), status->reason);
+    }
+    for (const auto& warning : status->warnings) {
+        log::debug("etcd: {}", warning);
+    }
+}
+
+std::vector<ObjectStatus> Store::list(std::optional<Kind> kind) const {
+    return objects_.list(kind);
+}
+
+std::vector<std::string> Store::problems() const {
+    std::vector<std::string> all;
+    if (!trouble_.empty()) {
+        all.push_back("etcd " + trouble_);
+    }
+    if (const std::string frozen = sync_.frozen(); sync_.is_watching() && !frozen.empty()) {
+        all.push_back("etcd: " + frozen + "; the last good state stays in force");
+    }
+    if (!save_error_.empty()) {
+        all.push_back("etcd: last good state: " + save_error_);
+    }
+    return all;
+}
+
+// --- writing --------------------------------------------------------------------------------
+
+void Store::call(std::string_view path, std::string body, Session::Done done) {
+    if (session_) {
+        session_->call(path, std::move(body), std::move(done));
+    } else {
+        done(std::unexpected(Session::Failure{false, true, {0, trouble_}}));
+    }
+}
+
+Result<std::vector<Write>> Store::plan(std::string_view yaml, std::vector<Key>& keys) const {
+    auto parsed = parse_file("request", yaml);
+    if (!parsed) {
+        return std::unexpected(std::move(parsed).error());
+    }
+    if (!parsed->ignored.empty()) {
+        return fail(parsed->ignored.front());
+    }
+    std::vector<Write> writes;
+    for (const ParsedObject& object : parsed->objects) {
+        if (!object.resource) {
+            return fail(object.error);
+        }
+        if (std::ranges::count(keys, object.key) > 0) {
+            return fail(to_string(object.key) + " is given twice");
+        }
+        auto value = stored_form(object.text, objects_.value(object.key).get());
+        if (!value) {
+            return std::unexpected(std::move(value).error());
+        }
+        const std::string path = keys_.of(object.key);
+        writes.push_back({path, *std::move(value), sync_.revision_of(path)});
+        keys.push_back(object.key);
+    }
+    return writes;
+}
+
+void Store::put(std::string_view yaml, PutDone done) {
+    std::vector<Key> keys;
+    auto writes = plan(yaml, keys);
+    if (!writes) {
+        done(std::unexpected(std::move(writes).error()));
+        return;
+    }
+    const auto shared = std::make_shared<PutDone>(std::move(done));
+    commit(*std::move(writes), 0, [shared, keys = std::move(keys)](Result<void> result) {
+        if (result) {
+            (*shared)(keys);
+        } else {
+            (*shared)(std::unexpected(std::move(result).error()));
+        }
+    });
+}
+
+void Store::remove(const Key& key, RemoveDone done) {
+    const std::string path = keys_.of(key);
+    const std::int64_t revision = sync_.revision_of(path);
+    if (revision == 0) {
+        done(fail(to_string(key) + " does not exist"));
+        return;
+    }
+    const auto shared = std::make_shared<RemoveDone>(std::move(done));
+    commit({{path, std::nullopt, revision}}, 0, [shared](Result<void> result) {
+        (*shared)(std::move(result));
+    });
+}
+
+void Store::write(Write write, std::function<void(Result<void>)> done) {
+    commit({std::move(write)}, 0, std::move(done));
+}
+
+/// Writes from number `from` on, in as many transactions as are needed.
+void Store::commit(
+    std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done) {
+    if (from >= writes.size()) {
+        done({});
+        return;
+    }
+    if (!is_live()) {
+        const std::string frozen = sync_.is_watching() ? sync_.frozen() : std::string();
+        done(fail(
+            "etcd is not written to: " + (!trouble_.empty() ? trouble_
+                                          : !frozen.empty() ? frozen
+                                                            : "not in sync yet")));
+        return;
+    }
+    const std::size_t to = std::min(from + kMaxWrites, writes.size());
+    const std::vector<Write> part(
+        writes.begin() + static_cast<std::ptrdiff_t>(from),
+        writes.begin() + static_cast<std::ptrdiff_t>(to));
+    call(
+        kTransactionPath,
+        encode_transaction(part),
+        [this, part, writes = std::move(writes), to, done = std::move(done)](
+            std::expected<std::string, Session::Failure> body) {
+            if (!body) {
+                done(fail("etcd: " + body.error().refusal.text));
+                return;
+            }
+            const auto reply = decode_transaction(*body);
+            if (!reply) {
+                done(std::unexpected(reply.error()));
+            } else if (!reply->succeeded) {
+                done(fail("somebody else changed it at the same time: try again"));
+            } else {
+                handle(sync_.written(part, reply->header));
+                commit(writes, to, done);
+            }
+        });
+}
+
+// --- the last good state --------------------------------------------------------------------
+
+void Store::save_later() {
+    if (saving_ || !sync_.is_in_sync() || !running_) {
+        return;
+    }
+    saving_ = true;
+    save_timer_.expires_after(save_pause_);
+    save_timer_.async_wait(
+        [this, alive = std::weak_ptr(running_)](boost::system::error_code error) {
+            if (!error && !alive.expired()) {
+                save();
+            }
+        });
+}
+
+void Store::save() {
+    changed_ = false;
+    const auto started = steady_clock::now();
+    const auto saved = [this, started, alive = std::weak_ptr(running_)](Result<void> result) {
+        if (alive.expired()) {
+            return;
+        }
+        const auto took =
+            std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - started);
+        save_pause_ = std::max(kSavePause, took * kSaveShare);
+        saving_ = false;
+        std::string error = result ? std::string() : std::move(result).error().text;
+        if (!error.empty() && error != save_error_) {
+            log::error("etcd: last good state: {}", error);
+        }
+        changed_ = changed_ || !error.empty();
+        save_error_ = std::move(error);
+        if (changed_) {
+            save_later();
+        }
+    };
+    boost::asio::post(
+        *saver_,
+        [executor = executor_,
+         path = config_.state_file,
+         position = sync_.position(),
+         items = objects_.good(),
+         saved] {
+            auto result = write_state(path, encode_state(position, items));
+            boost::asio::post(executor, [saved, result = std::move(result)] { saved(result); });
+        });
+}
+
+}  // namespace vr::policy::etcd

@@ -1,0 +1,143 @@
+// Store: Calico's resources in etcd as a Datastore.  Asio shell around sync.h and objects.h: sessions
+// with one endpoint after the other, the last good state on disk, and writes by compare-and-swap.
+//
+//   Session --answers--> Sync --changes--> Objects --events--> listener
+//      ^                  |                   |
+//      +------ asks ------+                   +--> state file, now and then
+//
+// The last good state of an earlier run counts when no etcd answers soon after the start, or one that
+// is frozen (sync.h); it never counts before etcd was asked.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "policy/datastore.h"
+#include "policy/etcd/backoff.h"
+#include "policy/etcd/keys.h"
+#include "policy/etcd/objects.h"
+#include "policy/etcd/session.h"
+#include "policy/etcd/sync.h"
+#include "vrouter/etcd_config.h"
+
+namespace boost::asio {
+class thread_pool;  // NOLINT(readability-identifier-naming): Asio's name
+}
+
+namespace vr::policy::etcd {
+
+class Store final : public Datastore {
+  public:
+    Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener listener);
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+    Store(Store&&) = delete;
+    Store& operator=(Store&&) = delete;
+    ~Store() override;
+
+    /// Reads the last good state and looks for an etcd; no etcd is no error.
+    void start();
+    /// Leaves etcd and saves the last good state.
+    void stop();
+
+    [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
+    [[nodiscard]] std::vector<std::string> problems() const override;
+    /// One transaction for up to kMaxWrites objects.
+    void put(std::string_view yaml, PutDone done) override;
+    void remove(const Key& key, RemoveDone done) override;
+
+    /// Takes the store as it is although it looks wiped or exchanged; see sync.h.
+    void accept();
+
+    // --- for who writes into etcd beside resources ---
+
+    [[nodiscard]] const Keys& keys() const { return keys_; }
+
+    /// True when etcd answers and what it has is in force.
+    [[nodiscard]] bool is_live() const;
+
+    /// Called whenever is_live() becomes true.
+    void set_on_live(std::function<void()> callback) { on_live_ = std::move(callback); }
+
+    /// Asks etcd; a failure at once when there is none.
+    void call(std::string_view path, std::string body, Session::Done done);
+
+    /// The FelixConfigurations as etcd has them, by name.
+    [[nodiscard]] const std::map<std::string, std::string>& felix() const { return felix_; }
+
+    [[nodiscard]] std::shared_ptr<const std::string> value(const Key& key) const {
+        return objects_.value(key);
+    }
+
+    /// Writes one object that it leaves to the caller to have made right.
+    void write(Write write, std::function<void(Result<void>)> done);
+
+    [[nodiscard]] std::int64_t revision_of(const std::string& key) const {
+        return sync_.revision_of(key);
+    }
+
+    static constexpr std::size_t kMaxWrites = 100;  ///< etcd takes 128 as a rule
+
+  private:
+    void connect();
+    void on_ended(const std::string& why);
+    void handle(Step step);
+    void settle();
+    void ask(const Ask& ask);
+    void on_range(std::expected<std::string, Session::Failure> body);
+    void on_line(std::string_view line);
+    void deliver(std::vector<Change> changes, bool in_sync);
+    void report(const Key& key) const;
+    void tell_state();
+    [[nodiscard]] Result<std::vector<Write>> plan(
+        std::string_view yaml, std::vector<Key>& keys) const;
+    void commit(
+        std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done);
+
+    void save_later();
+    void save();
+
+    boost::asio::any_io_executor executor_;
+    EtcdConfig config_;
+    Listener listener_;
+    Keys keys_;
+    Sync sync_;
+    Objects objects_;
+    std::map<std::string, std::string> felix_;
+    std::function<void()> on_live_;
+    std::vector<Change> changes_;  ///< to be delivered with the next batch
+    bool in_sync_ = false;         ///< ... as is this
+    bool settling_ = false;
+    std::uint64_t batches_ = 0;
+
+    std::shared_ptr<Session> session_;  ///< null: none now
+    Backoff backoff_;
+    std::size_t next_endpoint_ = 0;
+    boost::asio::steady_timer connect_timer_;
+    boost::asio::steady_timer wait_timer_;  ///< for the first answer
+    std::minstd_rand random_;
+    std::string trouble_;  ///< why there is no session; empty: there is
+    std::string told_;     ///< the state that was logged last
+    bool live_ = false;
+
+    boost::asio::steady_timer save_timer_;
+    std::unique_ptr<boost::asio::thread_pool> saver_;
+    std::chrono::milliseconds save_pause_;
+    bool changed_ = false;  ///< since the last save began
+    bool saving_ = false;   ///< or about to
+    std::string save_error_;
+    /// Held weakly by completions that may come when the store is gone.
+    std::shared_ptr<const bool> running_;
+};
+
+}  // namespace vr::policy::etcd

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/etcd/sync.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "policy/json_document.h"
+
+namespace vr::policy::etcd {
+
+namespace {
+
+/// A watch that is cancelled so often at one revision is given up: everything is listed again.
+constexpr unsigned kMaxCancellations = 5;
+
+/// What a ClusterInformation says; an unreadable one says nothing good.
+bool says_ready(std::string_view value) {
+    const auto root = parse_json("ClusterInformation", value);
+    const Node* spec = root ? root->find("spec") : nullptr;
+    const Node* ready = spec != nullptr ? spec->find("datastoreReady") : nullptr;
+    return ready != nullptr && ready->text == "true" && !ready->quoted;
+}
+
+}  // namespace
+
+Sync::Sync(std::string prefix, std::string ready_key)
+    : prefix_(std::move(prefix)), ready_key_(std::move(ready_key)) {}
+
+void Sync::restore(Stored stored) {
+    good_ = stored.position;
+    stored_ = std::move(stored.items);
+}
+
+Step Sync::connected() {
+    phase_ = Phase::Checking;
+    return {RangeRequest{ready_key_, {}, 0, 1}, {}, false};
+}
+
+Step Sync::on_range(RangeReply reply) {
+    if (phase_ == Phase::Checking) {
+        return on_check(reply);
+    }
+    if (phase_ == Phase::Listing) {
+        return on_page(std::move(reply));
+    }
+    return {};
+}
+
+/// Decides whether the watch can go on where it ended.
+Step Sync::on_check(const RangeReply& reply) {
+    const bool there = !reply.items.empty() && reply.items.front().key == ready_key_;
+    const std::int64_t created = there ? reply.items.front().create_revision : 0;
+    // A store that was emptied and filled again may have come far: then its ClusterInformation is
+    // another one.  Without one there is no telling, and everything is listed.
+    const bool continues = !must_list_ && live_.cluster == reply.header.cluster &&
+                           live_.revision > 0 && live_.revision <= reply.header.revision &&
+                           created != 0 && created == ready_created_;
+    if (continues) {
+        phase_ = Phase::Watching;
+        return {watch(), {}, false};
+    }
+    const bool foreign = good_.cluster != 0 && (good_.cluster != reply.header.cluster ||
+                                                good_.revision > reply.header.revision);
+    accepted_ = accepted_ && live_.cluster == reply.header.cluster &&
+                live_.revision <= reply.header.revision;
+    foreign_ = foreign;
+    live_ = reply.header;
+    take_ready(there ? std::optional(reply.items.front().value) : std::nullopt, created);
+    Step step = list();
+    if (!in_sync_ && !frozen().empty()) {
+        auto waited = give_up_waiting();
+        step.changes = std::move(waited.changes);
+        step.in_sync = waited.in_sync;
+    }
+    return step;
+}
+
+Step Sync::list() {
+    phase_ = Phase::Listing;
+    must_list_ = true;  // until it is done
+    list_revision_ = live_.revision;
+    list_from_ = prefix_;
+    seen_.clear();
+    held_.clear();
+    return {RangeRequest{list_from_, prefix_end(prefix_), list_revision_, page_size_}, {}, false};
+}
+
+Step Sync::on_page(RangeReply reply) {
+    if (reply.header.cluster != live_.cluster) {
+        return {Reconnect{"endpoints belong to different clusters"}, {}, false};
+    }
+    std::string last;
+    for (KeyValue& item : reply.items) {
+        if (item.key < list_from_ || !item.key.starts_with(prefix_)) {
+            return {Reconnect{"a listing is out of order"}, {}, false};
+        }
+        last = item.key;
+        seen_.insert(item.key);
+        take(std::move(item));
+    }
+    Step step;
+    if (reply.more && !last.empty()) {
+        list_from_ = last + '\0';
+        step.ask = RangeRequest{list_from_, prefix_end(prefix_), list_revision_, page_size_};
+        if (!in_sync_) {
+            // Nothing is published before in-sync: pages are worked off as they come.
+            release(step, false);
+        }
+        return step;
+    }
+    std::vector<std::string> gone;
+    for (const auto& [key, revision] : known_) {
+        if (!seen_.contains(key)) {
+            gone.push_back(key);
+        }
+    }
+    for (const std::string& key : gone) {
+        take_gone(key, list_revision_);
+    }
+    seen_.clear();
+    must_list_ = false;
+    page_size_ = kPageSize;
+    live_.revision = list_revision_;
+    phase_ = Phase::Watching;
+    step.ask = watch();
+    release(step, true);
+    return step;
+}
+
+Step Sync::on_refused(const Refusal& refusal) {
+    if (phase_ == Phase::Listing && refusal.code == Refusal::kOutOfRange) {
+        return connected();  // compacted under our hands: a newer picture
+    }
+    phase_ = Phase::Idle;
+    return {Reconnect{refusal.text}, {}, false};
+}
+
+Step Sync::on_too_large() {
+    if (phase_ != Phase::Listing || page_size_ == 1) {
+        return {Reconnect{"an answer is too large"}, {}, false};
+    }
+    page_size_ = std::max<std::int64_t>(page_size_ / 4, 1);
+    return {RangeRequest{list_from_, prefix_end(prefix_), list_revision_, page_size_}, {}, false};
+}
+
+WatchRequest Sync::watch() {
+    // From a revision that we know already: a compaction at the next one takes its deletes with it, and an
+    // older etcd does not cancel a watch that begins right there (its issue 18089).
+    return {prefix_, prefix_end(prefix_), live_.revision};
+}
+
+Step Sync::on_watch(WatchReply reply) {
+    if (phase_ != Phase::Watching) {
+        return {};
+    }
+    if (reply.canceled) {
+        // Compacted: what happened in between is lost.
+        must_list_ = reply.compact_revision != 0 || ++cancellations_ >= kMaxCancellations;
+        if (reply.compact_revision != 0) {
+            return connected();
+        }
+        phase_ = Phase::Idle;
+        return {Reconnect{"the watch was cancelled: " + reply.cancel_reason}, {}, false};
+    }
+    if (reply.header.cluster != live_.cluster) {
+        must_list_ = true;
+        return {Reconnect{"endpoints belong to different clusters"}, {}, false};
+    }
+    if (reply.created) {
+        if (reply.header.revision < live_.revision) {
+            must_list_ = true;
+            return {Reconnect{"etcd went back in time"}, {}, false};
+        }
+        return {};
+    }
+    Step step;
+    if (reply.events.empty()) {
+        // A progress notice: nothing was left out up to here.
+        live_.revision = std::max(live_.revision, reply.header.revision);
+    }
+    cancellations_ = 0;
+    for (WatchEvent& event : reply.events) {
+        take_event(std::move(event));
+    }
+    release(step, true);
+    return step;
+}
+
+void Sync::take_event(WatchEvent event) {
+    KeyValue& item = event.item;
+    live_.revision = std::max(live_.revision, item.mod_revision);
+    if (!item.key.starts_with(prefix_)) {
+        return;
+    }
+    if (item.key == ready_key_) {
+        if (event.deleted) {
+            take_ready(std::nullopt, 0);
+        } else {
+            take_ready(item.value, item.create_revision);
+        }
+    }
+    if (event.deleted) {
+        take_gone(item.key, item.mod_revision);
+    } else {
+        take(std::move(item));
+    }
+}
+
+void Sync::take_ready(const std::optional<std::string>& value, std::int64_t create_revision) {
+    const Ready before = std::exchange(
+        ready_,
+        !value               ? Ready::Absent
+        : says_ready(*value) ? Ready::Yes
+                             : Ready::No);
+    ready_created_ = create_revision;
+    accepted_ = accepted_ && ready_ == before;
+}
+
+bool Sync::is_known(const std::string& key, std::int64_t revision) const {
+    if (const auto held = held_.find(key); held != held_.end()) {
+        return held->second.revision >= revision;
+    }
+    const auto known = known_.find(key);
+    return !foreign_ && known != known_.end() && known->second >= revision;
+}
+
+void Sync::take(KeyValue item) {
+    if (!is_known(item.key, item.mod_revision)) {
+        held_[std::move(item.key)] = {std::move(item.value), item.mod_revision};
+    }
+}
+
+void Sync::take_gone(const std::string& key, std::int64_t revision) {
+    if (is_known(key, revision)) {
+        return;
+    }
+    if (known_.contains(key)) {
+        held_[key] = {std::nullopt, revision};
+    } else {
+        held_.erase(key);
+    }
+}
+
+std::string Sync::frozen() const {
+    if (accepted_) {
+        return {};
+    }
+    if (ready_ == Ready::No) {
+        return "ClusterInformation does not say datastoreReady: true";
+    }
+    if (foreign_ && ready_ != Ready::Yes) {
+        return live_.cluster == good_.cluster ? "etcd is older than the state in force"
+                                              : "etcd is another one than before";
+    }
+    if (good_.was_ready && ready_ == Ready::Absent && phase_ != Phase::Idle) {
+        return "ClusterInformation is gone";
+    }
+    return {};
+}
+
+void Sync::release(Step& step, bool complete) {
+    if (!frozen().empty()) {
+        return;
+    }
+    for (auto& [key, held] : std::exchange(held_, {})) {
+        if (held.value) {
+            known_[key] = held.revision;
+        } else {
+            known_.erase(key);
+        }
+        step.changes.push_back({key, std::move(held.value), held.revision});
+    }
+    if (!complete) {
+        return;
+    }
+    good_ = {live_.cluster, live_.revision, ready_ == Ready::Yes};
+    foreign_ = false;
+    stored_.clear();
+    step.in_sync = !std::exchange(in_sync_, true);
+}
+
+Step Sync::give_up_waiting() {
+    Step step;
+    if (in_sync_ || good_.cluster == 0) {
+        return step;
+    }
+    for (KeyValue& item : std::exchange(stored_, {})) {
+        if (known_.emplace(item.key, item.mod_revision).second) {
+            step.changes.push_back({std::move(item.key), std::move(item.value), item.mod_revision});
+        }
+    }
+    in_sync_ = true;
+    step.in_sync = true;
+    return step;
+}
+
+Step Sync::written(const std::vector<Write>& writes, const Header& header) {
+    Step step;
+    // What is not watched, or of another etcd, is told by the next listing.
+    if (phase_ != Phase::Watching || header.cluster != live_.cluster) {
+        return step;
+    }
+    const std::int64_t position = live_.revision;
+    for (const Write& write : writes) {
+        take_event({!write.value, {write.key, write.value.value_or(""), header.revision, 0}});
+    }
+    // Others may have written in between: the watch still has to tell that.
+    live_.revision = position;
+    release(step, true);
+    return step;
+}
+
+Step Sync::accept() {
+    accepted_ = true;
+    Step step;
+    if (phase_ == Phase::Watching) {
+        release(step, true);
+    }
+    return step;
+}
+
+std::int64_t Sync::revision_of(const std::string& key) const {
+    if (const auto held = held_.find(key); held != held_.end()) {
+        return held->second.value ? held->second.revision : 0;
+    }
+    const auto known = known_.find(key);
+    return known == known_.end() ? 0 : known->second;
+}
+
+}  // namespace vr::policy::etcd

@@ -1,0 +1,159 @@
+// Sync: keeps up with everything below one prefix of an etcd.  Pure: it is given answers and returns
+// what to ask next and which keys changed.
+//
+//   connected --> Checking --> Listing --> Watching     Checking reads ClusterInformation and with it
+//                     |                       ^         the revision R; Listing pages through all keys
+//                     +---- nothing missed ---+         at R; Watching goes on from there.
+//
+// What it hands out is one consistent picture after the other: the events of one revision stay
+// together, and a new listing replaces the old picture in one step, with deletes for what is gone.
+// Keys that did not change cost nothing.  DATASTORE 3.3.
+//
+// Nothing is handed out while it is frozen; the last good state stays in force and changes are held:
+//   - ClusterInformation says datastoreReady: false;
+//   - ClusterInformation was there and is gone: somebody wiped the store;
+//   - it is another etcd, or an older state of the same one (cluster id, or a revision below that of
+//     the last good state), unless a ClusterInformation there says datastoreReady: true.
+// accept() ends it by hand, until ClusterInformation or the store change again.  Whoever restores a
+// store from outside says datastoreReady: true last.  A store that never had a ClusterInformation is
+// taken as it is.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <variant>
+#include <vector>
+
+#include "policy/etcd/messages.h"
+
+namespace vr::policy::etcd {
+
+/// A key that came, changed or went.
+struct Change {
+    std::string key;
+    std::optional<std::string> value;  ///< absent: gone
+    std::int64_t revision = 0;         ///< of the key
+
+    friend bool operator==(const Change&, const Change&) = default;
+};
+
+/// Where a good state comes from; kept with it on disk.
+struct Position {
+    std::uint64_t cluster = 0;  ///< 0: none yet
+    std::int64_t revision = 0;
+    bool was_ready = false;  ///< a ClusterInformation said so
+
+    friend bool operator==(const Position&, const Position&) = default;
+};
+
+struct Stored {
+    Position position;
+    std::vector<KeyValue> items;  ///< mod_revision 0: not as in etcd, to be read again
+};
+
+/// Start again with connected(), after a pause.
+struct Reconnect {
+    std::string why;
+};
+
+using Ask = std::variant<std::monostate, RangeRequest, WatchRequest, Reconnect>;
+
+struct Step {
+    Ask ask;
+    std::vector<Change> changes;
+    bool in_sync = false;  ///< true once: everything has been handed out
+};
+
+class Sync {
+  public:
+    /// `ready_key` is where ClusterInformation is kept, below `prefix`.
+    Sync(std::string prefix, std::string ready_key);
+
+    /// The last good state of an earlier run, before anything else.
+    void restore(Stored stored);
+
+    /// There is a connection: what to ask first.
+    [[nodiscard]] Step connected();
+    [[nodiscard]] Step on_range(RangeReply reply);
+    /// The asked range was refused.
+    [[nodiscard]] Step on_refused(const Refusal& refusal);
+    /// The asked page did not fit into memory limits.
+    [[nodiscard]] Step on_too_large();
+    [[nodiscard]] Step on_watch(WatchReply reply);
+
+    /// No etcd answers: the restored state is handed out, if there is one and nothing else was.
+    [[nodiscard]] Step give_up_waiting();
+
+    /// We wrote this ourselves; hands it out before the watch tells it.
+    [[nodiscard]] Step written(const std::vector<Write>& writes, const Header& header);
+
+    /// An operator takes the store as it is.
+    [[nodiscard]] Step accept();
+
+    /// The mod_revision of a key as etcd has it; 0: it does not exist.
+    [[nodiscard]] std::int64_t revision_of(const std::string& key) const;
+
+    /// Why nothing is handed out; empty when it is.
+    [[nodiscard]] std::string frozen() const;
+
+    [[nodiscard]] bool is_in_sync() const { return in_sync_; }
+
+    /// True when all that etcd has was listed and is watched.
+    [[nodiscard]] bool is_watching() const { return phase_ == Phase::Watching; }
+
+    /// Of what was handed out.
+    [[nodiscard]] const Position& position() const { return good_; }
+
+    static constexpr std::int64_t kPageSize = 1000;
+
+  private:
+    enum class Phase { Idle, Checking, Listing, Watching };
+    enum class Ready { Absent, No, Yes };
+
+    struct Held {
+        std::optional<std::string> value;
+        std::int64_t revision = 0;
+    };
+
+    [[nodiscard]] Step on_check(const RangeReply& reply);
+    [[nodiscard]] Step on_page(RangeReply reply);
+    [[nodiscard]] Step list();
+    [[nodiscard]] WatchRequest watch();
+    void take_ready(const std::optional<std::string>& value, std::int64_t create_revision);
+    void take(KeyValue item);
+    void take_gone(const std::string& key, std::int64_t revision);
+    void take_event(WatchEvent event);
+    [[nodiscard]] bool is_known(const std::string& key, std::int64_t revision) const;
+    /// Hands out what is held unless frozen; `complete` when nothing of a picture is missing.
+    void release(Step& step, bool complete);
+
+    std::string prefix_;
+    std::string ready_key_;
+    Phase phase_ = Phase::Idle;
+    Header live_;  ///< the store that we are connected to, and how far we know it
+    std::int64_t list_revision_ = 0;
+    std::string list_from_;  ///< the first key of the next page
+    std::int64_t page_size_ = kPageSize;
+    std::unordered_set<std::string> seen_;  ///< by this listing
+
+    Ready ready_ = Ready::Absent;
+    std::int64_t ready_created_ = 0;  ///< create_revision of ClusterInformation; 0: absent
+    bool foreign_ = false;
+    bool accepted_ = false;
+    bool must_list_ = false;
+    unsigned cancellations_ = 0;  ///< of the watch, since it told something
+
+    Position good_;
+    std::unordered_map<std::string, std::int64_t> known_;  ///< handed out, with mod_revision
+    std::map<std::string, Held> held_;                     ///< differs from what was handed out
+    std::vector<KeyValue> stored_;
+    bool in_sync_ = false;
+};
+
+}  // namespace vr::policy::etcd

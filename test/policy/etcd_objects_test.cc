@@ -1,0 +1,216 @@
+// Keys and values of Calico's etcd as objects in force, and what of them is kept on disk.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "policy/etcd/objects.h"
+#include "policy/etcd/state_file.h"
+#include "policy/json_document.h"
+
+namespace vr::policy::etcd {
+namespace {
+
+const Keys kKeys("/calico");
+const std::string kRoot = "/calico/resources/v3/projectcalico.org/";
+const Key kWeb{Kind::NetworkPolicy, "prod", "web"};
+
+std::string policy(const std::string& spec, const std::string& name = "web") {
+    return R"({"apiVersion":"projectcalico.org/v3","kind":"NetworkPolicy","metadata":{"name":")" +
+           name + R"(","namespace":"prod"},"spec":{)" + spec + "}}";
+}
+
+std::vector<Event> set(Objects& objects, const std::string& value) {
+    return objects.apply({{kKeys.of(kWeb), value, 7}});
+}
+
+std::vector<Event> unset(Objects& objects) {
+    return objects.apply({{kKeys.of(kWeb), std::nullopt, 8}});
+}
+
+// --- keys -----------------------------------------------------------------------------------
+
+TEST(EtcdKeys, AKeyNamesAnObject) {
+    EXPECT_EQ(kKeys.of(kWeb), kRoot + "networkpolicies/prod/web");
+    EXPECT_EQ(kKeys.resource(kRoot + "networkpolicies/prod/web"), kWeb);
+    EXPECT_EQ(kKeys.resource(kRoot + "tiers/t"), (Key{Kind::Tier, {}, "t"}));
+}
+
+class NoObject : public testing::TestWithParam<std::string> {};
+
+TEST_P(NoObject, IsPassedOver) {
+    EXPECT_EQ(kKeys.resource(GetParam()), std::nullopt);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    NoObject,
+    testing::Values(
+        "",
+        "/calico/ipam/v2/config",
+        kRoot,
+        kRoot + "tiers",
+        kRoot + "tiers/",
+        kRoot + "tiers/a/b",
+        kRoot + "Tier/a",
+        kRoot + "networkpolicies/web",
+        kRoot + "networkpolicies//web",
+        kRoot + "networkpolicies/prod/",
+        kRoot + "tiers/\xff",
+        kRoot + "tiers/a b",
+        kRoot + "clusterinformations/default"));
+
+TEST(EtcdKeys, AnEndpointsNameSaysWhatItBelongsTo) {
+    EXPECT_EQ(
+        parse_endpoint_name("host--a-openstack-vm--7-eth0"),
+        (EndpointName{"host-a", "openstack", "vm-7", "eth0"}));
+    EXPECT_EQ(parse_endpoint_name("a-b-c"), std::nullopt);
+    EXPECT_EQ(parse_endpoint_name("a-b-c-d-e"), std::nullopt);
+    EXPECT_EQ(parse_endpoint_name("a-b--c-d"), std::nullopt);
+}
+
+TEST(EtcdKeys, TheStatusOfAnEndpointIsWhereNeutronLooksForIt) {
+    EXPECT_EQ(
+        kKeys.endpoint_status(
+            "no-region",
+            "host-a",
+            {Kind::WorkloadEndpoint, "openstack", "host--a-openstack-564c-71e4"}),
+        "/calico/felix/v2/no-region/host/host-a/workload/openstack/openstack%2f564c/endpoint/71e4");
+}
+
+// --- objects --------------------------------------------------------------------------------
+
+TEST(EtcdObjects, AnObjectComesChangesAndGoes) {
+    Objects objects(kKeys);
+    EXPECT_EQ(std::get<Upsert>(set(objects, policy(R"("order":1)")).at(0)).resource->key, kWeb);
+    EXPECT_EQ(
+        std::get<Upsert>(set(objects, policy(R"("order":2)")).at(0)).resource->as<Policy>().order,
+        2);
+    EXPECT_EQ(std::get<Delete>(unset(objects).at(0)).key, kWeb);
+    EXPECT_TRUE(objects.list(std::nullopt).empty());
+}
+
+TEST(EtcdObjects, TheSameValueAgainTellsNothing) {
+    Objects objects(kKeys);
+    (void)set(objects, policy(R"("order":1)"));
+    EXPECT_TRUE(set(objects, policy(R"("order":1)")).empty());
+    EXPECT_TRUE(set(objects, policy(R"("order": 1)")).empty());
+}
+
+TEST(EtcdObjects, ADeleteOfWhatIsNotThereTellsNothing) {
+    Objects objects(kKeys);
+    EXPECT_TRUE(unset(objects).empty());
+}
+
+TEST(EtcdObjects, AnInvalidObjectKeepsItsLastValidVersion) {
+    Objects objects(kKeys);
+    (void)set(objects, policy(R"("order":1)"));
+    EXPECT_TRUE(set(objects, policy(R"("order":"soon")")).empty());
+    const auto listed = objects.list(Kind::NetworkPolicy);
+    EXPECT_EQ(listed.at(0).state, ObjectState::Kept);
+    EXPECT_NE(listed.at(0).reason.find("networkpolicies/prod/web"), std::string::npos);
+}
+
+TEST(EtcdObjects, AnInvalidPolicyThatNeverWasValidDenies) {
+    Objects objects(kKeys);
+    const auto events = set(objects, policy(R"("order":"soon")"));
+    EXPECT_EQ(
+        std::get<Upsert>(events.at(0)).resource->as<Policy>().ingress, std::vector<Rule>{Rule{}});
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+}
+
+class Garbage : public testing::TestWithParam<std::string> {};
+
+TEST_P(Garbage, ChangesNothingAndIsShown) {
+    Objects objects(kKeys);
+    EXPECT_TRUE(set(objects, GetParam()).empty());
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Missing);
+    EXPECT_TRUE(unset(objects).empty());
+    (void)set(objects, policy(R"("order":1)"));
+    EXPECT_TRUE(set(objects, GetParam()).empty());
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Kept);
+    EXPECT_EQ(unset(objects).size(), 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    Garbage,
+    testing::Values(
+        "",
+        "garbage",
+        "\xff\xfe",
+        "[]",
+        "{}",
+        policy("") + policy(""),
+        policy("", "another"),
+        std::string(10000, '['),
+        R"({"kind":"Tier","metadata":{"name":"web"}})",
+        R"({"kind":"NetworkPolicy","kind":"NetworkPolicy"})"));
+
+// --- JSON -----------------------------------------------------------------------------------
+
+TEST(JsonDocument, MakesTheTreeThatYamlMakes) {
+    const auto json = parse_json("f", R"({"a":[1,-2.5,1e3,"x\n1",true,null],"b":{"c":"é"}})");
+    ASSERT_TRUE(json) << json.error().text;
+    EXPECT_EQ(to_json(*json), R"({"a":[1,-2.5E0,1E3,"x\n1",true,null],"b":{"c":"é"}})");
+    EXPECT_EQ(json->find("a")->items.at(1).text, "-2.5");
+}
+
+TEST(JsonDocument, RefusesAKeyGivenTwice) {
+    EXPECT_EQ(parse_json("f", R"({"a":1,"a":2})").error().text, "f: 'a' is given twice");
+}
+
+TEST(JsonDocument, RefusesWhatIsNestedTooDeep) {
+    EXPECT_TRUE(parse_json("f", std::string(60, '[') + std::string(60, ']')));
+    EXPECT_FALSE(parse_json("f", std::string(80, '[') + std::string(80, ']')));
+}
+
+// --- the last good state ---------------------------------------------------------------------
+
+TEST(EtcdState, IsReadAsItWasWritten) {
+    Objects objects(kKeys);
+    (void)set(objects, policy(R"("order":1)"));
+    const Position position{0xfedcba9876543210U, 42, true};
+    const auto read = decode_state(encode_state(position, objects.good()));
+    ASSERT_TRUE(read) << read.error().text;
+    EXPECT_EQ(read->position, position);
+    EXPECT_EQ(read->items, (std::vector<KeyValue>{{kKeys.of(kWeb), policy(R"("order":1)"), 7, 0}}));
+}
+
+TEST(EtcdState, HoldsTheLastValidVersion) {
+    Objects objects(kKeys);
+    (void)set(objects, policy(R"("order":1)"));
+    (void)set(objects, policy(R"("order":"soon")"));
+    const auto good = objects.good();
+    EXPECT_EQ(*good.at(0).value, policy(R"("order":1)"));
+    EXPECT_EQ(good.at(0).revision, 0);
+}
+
+TEST(EtcdState, ADamagedFileIsNoState) {
+    const std::string bytes = encode_state({1, 2, true}, {});
+    EXPECT_TRUE(decode_state(bytes));
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        std::string damaged = bytes;
+        damaged[i] = static_cast<char>(damaged[i] ^ 1);
+        EXPECT_FALSE(decode_state(damaged)) << i;
+        EXPECT_FALSE(decode_state(bytes.substr(0, i))) << i;
+    }
+}
+
+TEST(EtcdState, AnAbsentFileIsAnEmptyState) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "state-XXXXXX").string();
+    const std::filesystem::path directory = mkdtemp(pattern.data());
+    const std::string path = directory / "deeper" / "state";
+    EXPECT_EQ(read_state(path)->position, Position{});
+    ASSERT_TRUE(write_state(path, encode_state({1, 2, true}, {})));
+    EXPECT_EQ(read_state(path)->position, (Position{1, 2, true}));
+    std::ofstream(path) << "something else";
+    EXPECT_FALSE(read_state(path));
+    std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace vr::policy::etcd

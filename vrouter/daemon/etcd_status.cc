@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/daemon/etcd_status.h"
+
+namespace vr::daemon {
+
+namespace {
+
+/// The first address of a family, fabric ports before the host's own, as "192.0.2.1/24".
+std::string address_of(const Config& config, std::size_t family) {
+    std::vector<InterfaceAddress> all;
+    for (const PortConfig& port : config.ports) {
+        all.insert(all.end(), port.addresses.begin(), port.addresses.end());
+    }
+    all.insert(all.end(), config.host.addresses.begin(), config.host.addresses.end());
+    for (const InterfaceAddress& address : all) {
+        if (address.address.index() == family) {
+            const unsigned length =
+                std::visit([](const auto& p) { return unsigned{p.length()}; }, address.network);
+            return to_string(address.address) + "/" + std::to_string(length);
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+std::optional<policy::etcd::NodeFacts> node_facts(const Config& config) {
+    if (!config.bgp || !config.etcd || !config.etcd->write_node) {
+        return std::nullopt;
+    }
+    return policy::etcd::NodeFacts{config.bgp->asn, address_of(config, 0), address_of(config, 1)};
+}
+
+std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
+    const std::vector<WorkloadView>& workloads) {
+    using State = WorkloadView::State;
+    std::map<policy::Key, std::optional<std::string>> all;
+    for (const WorkloadView& view : workloads) {
+        const std::string& name = view.workload.name;
+        const std::size_t slash = name.find('/');
+        if (slash == std::string::npos) {
+            continue;
+        }
+        auto& status =
+            all[{policy::Kind::WorkloadEndpoint, name.substr(0, slash), name.substr(slash + 1)}];
+        if (view.state != State::Compiling) {
+            status = view.state == State::Ready      ? "up"
+                     : view.state == State::Inactive ? "down"
+                                                     : "error";
+        }
+    }
+    return all;
+}
+
+}  // namespace vr::daemon

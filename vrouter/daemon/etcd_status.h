@@ -1,0 +1,24 @@
+// What this host tells others through etcd, in the datastore's words.  Pure.  DATASTORE 3.1.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "policy/etcd/status.h"
+#include "policy/model.h"
+#include "vrouter/config.h"
+#include "vrouter/workloads.h"
+
+namespace vr::daemon {
+
+/// How this node speaks BGP; nothing when it does not, or shall not say so.
+[[nodiscard]] std::optional<policy::etcd::NodeFacts> node_facts(const Config& config);
+
+/// "up", "down" or "error"; nothing while an endpoint is being made ready.
+[[nodiscard]] std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
+    const std::vector<WorkloadView>& workloads);
+
+}  // namespace vr::daemon
