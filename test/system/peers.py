@@ -8,7 +8,10 @@ SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import ipaddress
 import json
+import pathlib
 import re
+import shutil
+import tempfile
 
 from process import Process, wait_for
 
@@ -176,12 +179,16 @@ class Bird(Peer):
 
 
 class Bfdd:
-    """FRR's BFD daemon, with the zebra that it needs; `peers` are addresses."""
+    """FRR's BFD daemon, with the zebra that it needs; `peers` are addresses.
 
-    def __init__(self, namespace, directory, peers):
+    Unlike bgpd they insist on being no root, so their files are elsewhere and theirs.
+    """
+
+    def __init__(self, namespace, logs, peers):
         self.namespace = namespace
-        self.directory = directory / f"bfdd-{namespace}"
-        self.directory.mkdir()
+        self.logs = logs
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vrt-bfdd-"))
+        shutil.chown(self.directory, "frr", "frr")
         self.peers = peers
         self.processes = []
 
@@ -197,10 +204,10 @@ class Bfdd:
         return self
 
     def launch(self, program, api, *words):
-        command = [f"/usr/lib/frr/{program}", "-u", "root", "-g", "root", "-P", "0", "-z", api]
+        command = [f"/usr/lib/frr/{program}", "-u", "frr", "-g", "frr", "-P", "0", "-z", api]
         command += ["-f", self.directory / f"{program}.conf", "-i", self.directory / f"{program}.pid"]
         command += ["--vty_socket", self.directory, "--log", "stdout", *words]
-        self.processes.append(Process(command, self.directory / f"{program}.log", self.namespace))
+        self.processes.append(Process(command, self.logs / f"{program}.log", self.namespace))
 
     @property
     def process(self):
@@ -209,6 +216,7 @@ class Bfdd:
     def stop(self):
         for process in reversed(self.processes):
             process.stop(limit=2)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Frr(Peer):
