@@ -148,7 +148,7 @@ constexpr Argument kFiles =
 void add_files(const Values& values, google::protobuf::RepeatedPtrField<pb::Documents>& files) {
     for (const File& file : values.files) {
         auto& documents = *files.Add();
-        documents.set_name(file.name);
+        documents.set_name(file.name == "-" ? "standard input" : file.name);
         documents.set_text(file.text);
     }
 }

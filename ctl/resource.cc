@@ -151,7 +151,7 @@ class Changes : public std::enable_shared_from_this<Changes> {
     }
 
     void start(const pb::Documents& file) {
-        store_.put(file.text(), [self = shared_from_this(), name = file.name()](const auto& keys) {
+        const auto done = [self = shared_from_this(), name = file.name()](const auto& keys) {
             if (!keys) {
                 add_refused(name, keys.error().text, self->outcome());
             } else {
@@ -160,7 +160,8 @@ class Changes : public std::enable_shared_from_this<Changes> {
                 }
             }
             self->go_on();
-        });
+        };
+        store_.put(file.name(), file.text(), done);
     }
 
     void start(const policy::Key& key) {

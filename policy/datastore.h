@@ -80,8 +80,9 @@ class Datastore {
     using RemoveDone = std::move_only_function<void(Result<void>)>;
 
     /// Stores every object of `yaml`, all or none when any is invalid, and tells their keys.  `done` is
-    /// called once, before this returns or later; not at all when the store is destroyed before.
-    virtual void put(std::string_view yaml, PutDone done) = 0;
+    /// called once, before this returns or later; not at all when the store is destroyed before.  Errors
+    /// name `file` and the line, "FILE:LINE: reason".
+    virtual void put(std::string_view file, std::string_view yaml, PutDone done) = 0;
     virtual void remove(const Key& key, RemoveDone done) = 0;
 };
 

@@ -283,8 +283,8 @@ std::vector<std::string> FileStore::problems() const {
     return catalog_.problems();
 }
 
-Result<std::vector<Key>> FileStore::put(std::string_view yaml) {
-    auto parsed = parse_file("request", yaml);
+Result<std::vector<Key>> FileStore::put(std::string_view file, std::string_view yaml) {
+    auto parsed = parse_file(file, yaml);
     if (!parsed) {
         return std::unexpected(std::move(parsed).error());
     }

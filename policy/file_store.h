@@ -39,11 +39,13 @@ class FileStore final : public Datastore {
     [[nodiscard]] std::vector<std::string> problems() const override;
 
     /// One file per object, "networkpolicy.prod.web.yaml"; delivered before this returns.
-    void put(std::string_view yaml, PutDone done) override { done(put(yaml)); }
+    void put(std::string_view file, std::string_view yaml, PutDone done) override {
+        done(put(file, yaml));
+    }
 
     void remove(const Key& key, RemoveDone done) override { done(remove(key)); }
 
-    [[nodiscard]] Result<std::vector<Key>> put(std::string_view yaml);
+    [[nodiscard]] Result<std::vector<Key>> put(std::string_view file, std::string_view yaml);
     [[nodiscard]] Result<void> remove(const Key& key);
 
   private:

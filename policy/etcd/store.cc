@@ -334,8 +334,9 @@ void Store::call(std::string_view path, std::string body, Session::Done done) {
     }
 }
 
-Result<std::vector<Write>> Store::plan(std::string_view yaml, std::vector<Key>& keys) const {
-    auto parsed = parse_file("request", yaml);
+Result<std::vector<Write>> Store::plan(
+    std::string_view file, std::string_view yaml, std::vector<Key>& keys) const {
+    auto parsed = parse_file(file, yaml);
     if (!parsed) {
         return std::unexpected(std::move(parsed).error());
     }
@@ -361,9 +362,9 @@ Result<std::vector<Write>> Store::plan(std::string_view yaml, std::vector<Key>& 
     return writes;
 }
 
-void Store::put(std::string_view yaml, PutDone done) {
+void Store::put(std::string_view file, std::string_view yaml, PutDone done) {
     std::vector<Key> keys;
-    auto writes = plan(yaml, keys);
+    auto writes = plan(file, yaml, keys);
     if (!writes) {
         done(std::unexpected(std::move(writes).error()));
         return;

@@ -53,7 +53,7 @@ class Store final : public Datastore {
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
     /// One transaction for up to kMaxWrites objects.
-    void put(std::string_view yaml, PutDone done) override;
+    void put(std::string_view file, std::string_view yaml, PutDone done) override;
     void remove(const Key& key, RemoveDone done) override;
 
     /// Takes the store as it is although it looks wiped or exchanged; see sync.h.
@@ -100,7 +100,7 @@ class Store final : public Datastore {
     void report(const Key& key) const;
     void tell_state();
     [[nodiscard]] Result<std::vector<Write>> plan(
-        std::string_view yaml, std::vector<Key>& keys) const;
+        std::string_view file, std::string_view yaml, std::vector<Key>& keys) const;
     void commit(
         std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done);
 

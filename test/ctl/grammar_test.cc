@@ -80,8 +80,8 @@ INSTANTIATE_TEST_SUITE_P(
         RequestRow{
             "ApplyFiles",
             "apply -f a.yaml -f -",
-            "apply_resources { files { name: \"a.yaml\" text: \"[a.yaml]\" } files { name: \"-\" "
-            "text: \"[-]\" } }"},
+            "apply_resources { files { name: \"a.yaml\" text: \"[a.yaml]\" } files { name: \"standard "
+            "input\" text: \"[-]\" } }"},
         RequestRow{"DeleteOne", "delete tier t", "delete_resources { kind: \"Tier\" name: \"t\" }"},
         RequestRow{
             "DeleteFile",

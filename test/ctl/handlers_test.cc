@@ -294,9 +294,9 @@ class TwoTiers : public policy::Datastore {
         return {"junk.yaml:1: not an object"};
     }
 
-    void put(std::string_view yaml, PutDone done) override {
+    void put(std::string_view file, std::string_view yaml, PutDone done) override {
         if (yaml.empty()) {
-            done(fail("nothing in it"));
+            done(fail(std::string(file) + ":1: nothing in it"));
         } else if (yaml == "later") {
             waiting = std::move(done);
         } else {
@@ -368,7 +368,7 @@ TEST_F(ResourceHandler, AppliesFileByFile) {
     ASSERT_EQ(changes.rows_size(), 2);
     EXPECT_EQ(changes.rows(0).name(), "empty.yaml");
     EXPECT_EQ(changes.rows(0).outcome(), pb::Change::OUTCOME_REFUSED);
-    EXPECT_EQ(changes.rows(0).problem(), "nothing in it");
+    EXPECT_EQ(changes.rows(0).problem(), "empty.yaml:1: nothing in it");
     EXPECT_EQ(changes.rows(1).outcome(), pb::Change::OUTCOME_APPLIED);
 }
 

@@ -165,7 +165,7 @@ TEST_F(FileStoreTest, AVanishedDirectoryKeepsTheStateAndIsWatchedAgain) {
 
 TEST_F(FileStoreTest, PutWritesAFilePerObjectAndDeliversAtOnce) {
     auto& store = start();
-    const auto keys = store.put(tier("a", 1) + tier("b", 2));
+    const auto keys = store.put("t.yaml", tier("a", 1) + tier("b", 2));
     ASSERT_TRUE(keys) << keys.error().text;
     EXPECT_EQ(*keys, (std::vector<Key>{tier_key("a"), tier_key("b")}));
     EXPECT_EQ(order("a"), 1);
@@ -176,7 +176,7 @@ TEST_F(FileStoreTest, PutWritesAFilePerObjectAndDeliversAtOnce) {
 TEST_F(FileStoreTest, PutOverwritesTheFileThatHoldsTheObjectAlone) {
     write("mine.yaml", tier("a", 1));
     auto& store = start();
-    ASSERT_TRUE(store.put(tier("a", 5)));
+    ASSERT_TRUE(store.put("t.yaml", tier("a", 5)));
     EXPECT_EQ(order("a"), 5);
     EXPECT_FALSE(fs::exists(directory_ / "tier.a.yaml"));
 }
@@ -184,23 +184,26 @@ TEST_F(FileStoreTest, PutOverwritesTheFileThatHoldsTheObjectAlone) {
 TEST_F(FileStoreTest, PutRefusesWhatLivesInAFileWithOthers) {
     write("mine.yaml", tier("a", 1) + tier("b", 2));
     auto& store = start();
-    const auto put = store.put(tier("b", 5));
+    const auto put = store.put("t.yaml", tier("b", 5));
     ASSERT_FALSE(put);
     EXPECT_EQ(put.error().text, "Tier b is defined in mine.yaml:7, edit it there");
 }
 
 TEST_F(FileStoreTest, PutRefusesAnInvalidObjectAndWritesNothing) {
     auto& store = start();
-    EXPECT_FALSE(store.put(
+    const auto put = store.put(
+        "t.yaml",
         tier("a", 1) +
         "---\napiVersion: projectcalico.org/v3\nkind: Tier\n"
-        "metadata: {name: b}\nspec: {order: x}\n"));
+        "metadata: {name: b}\nspec: {order: x}\n");
+    ASSERT_FALSE(put);
+    EXPECT_TRUE(put.error().text.starts_with("t.yaml:10: ")) << put.error().text;
     EXPECT_TRUE(fs::is_empty(directory_));
 }
 
 TEST_F(FileStoreTest, RemoveDeletesTheObjectsFile) {
     auto& store = start();
-    ASSERT_TRUE(store.put(tier("a", 1)));
+    ASSERT_TRUE(store.put("t.yaml", tier("a", 1)));
     ASSERT_TRUE(store.remove(tier_key("a")));
     EXPECT_TRUE(objects_.empty());
     EXPECT_TRUE(fs::is_empty(directory_));
