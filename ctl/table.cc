@@ -52,6 +52,22 @@ std::size_t width_of(std::string_view text) {
         text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
 }
 
+/// A line for each field; those of a message inside it carry its name: "ipv4 received: 3".
+void append_details(const Message& message, const std::string& prefix, std::string& text) {
+    const auto& descriptor = *message.GetDescriptor();
+    for (int i = 0; i < descriptor.field_count(); ++i) {
+        const auto& field = *descriptor.field(i);
+        std::string name = prefix + field.name();
+        std::ranges::replace(name, '_', ' ');
+        if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field.is_repeated()) {
+            append_details(message.GetReflection()->GetMessage(message, &field), name + " ", text);
+            continue;
+        }
+        const std::string value = field_text(message, field);
+        text += name + ": " + (value.empty() ? std::string(kEmpty) : value) + "\n";
+    }
+}
+
 /// A row as JSON; a resource's document becomes part of it instead of YAML in a string.
 boost::json::value row_json(const Message& row) {
     boost::json::value value = to_json(row);
@@ -171,13 +187,7 @@ std::string details(const pb::Response& frame) {
     std::string text;
     for (const Message* row : rows(frame)) {
         text += text.empty() ? "" : "\n";
-        const auto& descriptor = *row->GetDescriptor();
-        for (int i = 0; i < descriptor.field_count(); ++i) {
-            std::string name = descriptor.field(i)->name();
-            std::ranges::replace(name, '_', ' ');
-            const std::string value = field_text(*row, *descriptor.field(i));
-            text += name + ": " + (value.empty() ? std::string(kEmpty) : value) + "\n";
-        }
+        append_details(*row, "", text);
     }
     return text;
 }

@@ -64,7 +64,8 @@ class JsonLines {
     Sink sink_;
 };
 
-/// Every field of every row on its own line, "name: value", an empty line between rows.
+/// Every field of every row on its own line, "name: value", an empty line between rows.  Fields of a
+/// message inside the row follow its name: "ipv4 received: 3".
 [[nodiscard]] std::string details(const pb::Response& frame);
 
 }  // namespace vr::ctl

@@ -186,6 +186,17 @@ TEST(Details, PrintEveryFieldOnItsLine) {
         "version: 0.1.0\npid: 7\nuptime seconds: 60\n");
 }
 
+TEST(Details, NameTheFieldsOfEachFamily) {
+    const std::string text = details(response(R"(bgp { rows {
+        address: "192.0.2.1"
+        ipv4 { negotiated: true received: 3 accepted: 2 advertised: 1 } } })"));
+    EXPECT_NE(
+        text.find("ipv4 negotiated: yes\nipv4 received: 3\nipv4 accepted: 2\nipv4 advertised: 1\n"),
+        std::string::npos)
+        << text;
+    EXPECT_NE(text.find("\nipv6 negotiated: no\n"), std::string::npos) << text;
+}
+
 TEST(Text, TellsATraceStepByStep) {
     const auto frame = response(R"(trace {
         steps { stage: "source check" outcome: OUTCOME_PASS detail: "10.0.0.1 is its own" }
