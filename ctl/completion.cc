@@ -114,6 +114,7 @@ std::string bash_completion() {
     Offers offers;
     Valued valued;
     std::set<std::string> everywhere{"--help"};
+    offers[""].insert("--version");
     for (const Argument& option : global_options()) {
         valued.add(option);
         for_each_flag(option.flags, [&](const std::string& flag) { everywhere.insert(flag); });

@@ -109,6 +109,7 @@ class Application {
     Application() {
         app_.require_subcommand(1);
         app_.fallthrough();
+        app_.set_version_flag("--version", VROUTER_VERSION);
         app_.footer("--socket, --json and --timeout go with every command: vrouterctl --help");
         for (const Argument& option : global_options()) {
             add(app_, option, globals);
@@ -247,6 +248,8 @@ std::variant<Invocation, Notice> parse(
         application.app().parse(words);
     } catch (const CLI::CallForHelp&) {
         return Notice{.exit = Exit::Ok, .text = application.app().help()};
+    } catch (const CLI::CallForVersion&) {
+        return Notice{.exit = Exit::Ok, .text = std::string(VROUTER_VERSION) + "\n"};
     } catch (const CLI::ParseError& error) {
         return usage(application.path(), complaint(error, application.app().remaining(true)));
     }

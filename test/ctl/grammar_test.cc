@@ -221,6 +221,12 @@ TEST(Grammar, HelpsOnEveryCommand) {
     }
 }
 
+TEST(Grammar, TellsItsVersion) {
+    const auto notice = std::get<Notice>(parsed("--version"));
+    EXPECT_EQ(notice.exit, Exit::Ok);
+    EXPECT_EQ(notice.text, std::string(VROUTER_VERSION) + "\n");
+}
+
 TEST(Grammar, DocumentsItsExitCodes) {
     const auto text = std::get<Notice>(parsed("--help")).text;
     for (const auto& [code, meaning] : kExitMeanings) {
