@@ -107,6 +107,18 @@ TEST_F(Ebgp, ComesBackAfterACut) {
     EXPECT_EQ(world.wires(), 1U);
 }
 
+TEST_F(Ebgp, StandingSessionSurvivesTheNewsOfAnotherConnection) {
+    connect();
+    Peer& peer = world.peer_of(a, b);
+    for (const Direction direction : {Direction::Outgoing, Direction::Incoming}) {
+        peer.connected(direction, *parse_ip("192.0.2.1"), world.now);
+    }
+    b.instance.originate(prefix("10.0.0.0/24"), {});
+    world.settle();
+    EXPECT_EQ(peer.state(), State::Established);
+    EXPECT_EQ(a.sink.routes.count("10.0.0.0/24"), 1U);
+}
+
 TEST_F(Ebgp, EndOfRibArrivesForBothFamilies) {
     connect();
     const PeerSummary summary = world.peer_of(a, b).summary(world.now);
