@@ -105,6 +105,11 @@ TYPED_TEST(Forward, DropsTransportHeadersCutShort) {
         envelope.protocol = protocol;
         // 200: an informational ICMP type that nobody answers.
         std::vector<std::uint8_t> l4(need, 200);
+        if (protocol == ipproto::kTcp) {
+            l4[12] = 0x50;
+        } else if (protocol == ipproto::kUdp || protocol == ipproto::kUdpLite) {
+            store_be(&l4[4], std::uint16_t{8});
+        }
         EXPECT_EQ(lab.run(lab.fabric, frame_of(envelope, l4)), "sent fabric") << int{protocol};
         l4.pop_back();
         EXPECT_EQ(lab.run(lab.fabric, frame_of(envelope, l4)), "dropped malformed_l4")

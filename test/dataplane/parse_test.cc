@@ -164,6 +164,39 @@ INSTANTIATE_TEST_SUITE_P(
             [](Frame& f) { set16(f, kIp + 2, 27); },
             DropReason::MalformedL4},
         Row4{
+            "UDP length less than its header",
+            [](Frame& f) { set16(f, kL4<V4> + 4, 7); },
+            DropReason::MalformedL4},
+        Row4{
+            "UDP length beyond the packet",
+            [](Frame& f) { set16(f, kL4<V4> + 4, 8 + 18 + 1); },
+            DropReason::MalformedL4},
+        Row4{
+            "UDP length less than the packet",
+            [](Frame& f) { set16(f, kL4<V4> + 4, 8); },
+            DropReason::None},
+        Row4{
+            "first fragment of a longer UDP datagram",
+            [](Frame& f) {
+                set16(f, kIp + 6, 0x2000);
+                set16(f, kL4<V4> + 4, 4000);
+            },
+            DropReason::None},
+        Row4{
+            "UDP-Lite coverage of the whole packet",
+            [](Frame& f) {
+                f[kIp + 9] = ipproto::kUdpLite;
+                set16(f, kL4<V4> + 4, 0);
+            },
+            DropReason::None},
+        Row4{
+            "UDP-Lite coverage of half a header",
+            [](Frame& f) {
+                f[kIp + 9] = ipproto::kUdpLite;
+                set16(f, kL4<V4> + 4, 4);
+            },
+            DropReason::MalformedL4},
+        Row4{
             "TCP fragment that would overwrite flags",
             [](Frame& f) {
                 f[kIp + 9] = ipproto::kTcp;
@@ -209,6 +242,39 @@ class Parse : public testing::Test {};
 
 using Families = testing::Types<V4, V6>;
 TYPED_TEST_SUITE(Parse, Families);
+
+/// A segment with `data` bytes behind its fixed header, whose data offset is `words`.
+template <Family F>
+DropReason reason_of_offset(std::uint8_t words, std::size_t data) {
+    auto e = envelope<F>();
+    e.protocol = ipproto::kTcp;
+    Frame frame = frame_of(e, tcp_header(1, 2, tcpflag::kSyn, data));
+    frame[kL4<F> + 12] = static_cast<std::uint8_t>(words << 4U);
+    return reason<F>(frame);
+}
+
+TYPED_TEST(Parse, RefusesATcpHeaderShorterThanItsFixedPart) {
+    EXPECT_EQ(reason_of_offset<TypeParam>(4, 20), DropReason::MalformedL4);
+    EXPECT_EQ(reason_of_offset<TypeParam>(5, 20), DropReason::None);
+}
+
+TYPED_TEST(Parse, RefusesATcpHeaderLongerThanThePacket) {
+    EXPECT_EQ(reason_of_offset<TypeParam>(15, 40), DropReason::None);
+    EXPECT_EQ(reason_of_offset<TypeParam>(15, 39), DropReason::MalformedL4);
+}
+
+/// Guests' packets come in several pieces; options may lie in the second.
+TYPED_TEST(Parse, TakesATcpHeaderThatGoesOnInTheNextPiece) {
+    auto e = envelope<TypeParam>();
+    e.protocol = ipproto::kTcp;
+    Frame frame = frame_of(e, tcp_header(1, 2, tcpflag::kSyn, 40));
+    frame[kL4<TypeParam> + 12] = 0xf0;
+    const Bytes packet = Bytes{frame}.subspan(kIp);
+    ParsedPacket<TypeParam> parsed;
+    EXPECT_EQ(
+        parse_ip<TypeParam>(packet.first(packet.size() - 40), packet.size(), parsed),
+        DropReason::None);
+}
 
 TYPED_TEST(Parse, ReadsTcpFlags) {
     auto e = envelope<TypeParam>();
@@ -308,7 +374,11 @@ TYPED_TEST(Parse, TheCommonWayAgreesWithTheFullOne) {
         auto e = envelope<TypeParam>();
         e.protocol = random() % 2 == 0 ? ipproto::kTcp : ipproto::kUdp;
         e.may_fragment = random() % 2 == 0;
-        Frame frame = frame_of(e, tcp_header(1000, 2000, static_cast<std::uint8_t>(random()), 4));
+        const auto flags = static_cast<std::uint8_t>(random());
+        Frame frame = frame_of(
+            e,
+            e.protocol == ipproto::kTcp ? tcp_header(1000, 2000, flags, 4)
+                                        : udp_header(1000, 2000));
         for (auto changes = random() % 3; changes > 0; --changes) {
             frame[kIp + random() % (frame.size() - kIp)] = static_cast<std::uint8_t>(random());
         }

@@ -85,11 +85,11 @@ MALFORMED = {
         {"malformed_ip", "malformed_l4"},
     ),
     "TCP header cut": (lambda p: p.ip(proto=6) / b"\0\x50\0\x50", "malformed_l4"),
-    "TCP header of 16 bytes": (lambda p: p.ip() / TCP(dataofs=4), None),
-    "TCP options beyond the packet": (lambda p: p.ip() / TCP(dataofs=15), None),
+    "TCP header of 16 bytes": (lambda p: p.ip() / TCP(dataofs=4), "malformed_l4"),
+    "TCP options beyond the packet": (lambda p: p.ip() / TCP(dataofs=15), "malformed_l4"),
     "UDP header cut": (lambda p: p.ip6(nh=17) / b"\0\x50", "malformed_l4"),
-    "UDP length of 7": (lambda p: p.ip() / UDP(len=7), None),
-    "UDP length beyond the packet": (lambda p: p.ip6() / UDP(len=999), None),
+    "UDP length of 7": (lambda p: p.ip() / UDP(len=7), "malformed_l4"),
+    "UDP length beyond the packet": (lambda p: p.ip6() / UDP(len=999), "malformed_l4"),
     "ICMP header cut": (lambda p: p.ip(proto=1) / b"\x08", "malformed_l4"),
     # Of IPv4 fragments this driver sees nothing: net_af_packet has the kernel put them together.
     "IPv6 fragment over a TCP header": (

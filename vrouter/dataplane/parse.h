@@ -132,6 +132,12 @@ template <Family F>
         bytes.size() < need || total > 0xffff) {
         return false;
     }
+    // What the transport header says of its own length: TCP's data offset, UDP's length.
+    const std::size_t said =
+        tcp ? (header[kHeader + 12] >> 4U) * 4U : load_be<std::uint16_t>(header + kHeader + 4);
+    if (kHeader + said < need || kHeader + said > total) {
+        return false;
+    }
     std::uint16_t fragment = 0;
     if constexpr (kIp4) {
         constexpr std::uint16_t kFragmented = 0x3fff;

@@ -14,6 +14,7 @@ constexpr unsigned kMaxExtensionHeaders = 8;
 struct L4 {
     Bytes bytes;  ///< from the transport header on, padding cut off
     std::uint8_t protocol = 0;
+    std::size_t length = 0;  ///< of the transport part, whether all of it lies in `bytes` or not
 };
 
 template <Family F>
@@ -51,6 +52,22 @@ DropReason parse_icmp(Bytes l4, ParsedPacket<F>& parsed) noexcept {
     return DropReason::None;
 }
 
+/// What a transport header says of its own length fits the packet: TCP's data offset (RFC 9293 3.1),
+/// UDP's length (RFC 768), UDP-Lite's coverage (RFC 3828 3.1).  The first fragment of a UDP datagram may
+/// be shorter than the datagram.  `l4` holds the fixed header.
+bool length_fits(const L4& l4, bool fragment) noexcept {
+    if (l4.protocol == ipproto::kTcp) {
+        const std::size_t header = (l4.bytes[12] >> 4U) * 4U;
+        return header >= sizeof(TcpHeader) && header <= l4.length;
+    }
+    if (l4.protocol == ipproto::kUdp || l4.protocol == ipproto::kUdpLite) {
+        const std::size_t said = load_be<std::uint16_t>(&l4.bytes[4]);
+        const bool whole_packet = said == 0 && l4.protocol == ipproto::kUdpLite;
+        return whole_packet || (said >= sizeof(UdpHeader) && (fragment || said <= l4.length));
+    }
+    return true;
+}
+
 template <Family F>
 DropReason parse_l4(const L4& l4, ParsedPacket<F>& parsed) noexcept {
     PacketFacts& facts = parsed.facts;
@@ -66,7 +83,7 @@ DropReason parse_l4(const L4& l4, ParsedPacket<F>& parsed) noexcept {
         const std::size_t need = l4.protocol == ipproto::kTcp    ? sizeof(TcpHeader)
                                  : l4.protocol == ipproto::kSctp ? 12
                                                                  : sizeof(UdpHeader);
-        if (l4.bytes.size() < need) [[unlikely]] {
+        if (l4.bytes.size() < need || !length_fits(l4, facts.fragment)) [[unlikely]] {
             return DropReason::MalformedL4;
         }
         parsed.fragment_headers = static_cast<std::uint16_t>(parsed.fragment_headers + need);
@@ -227,6 +244,7 @@ DropReason parse_ip(Bytes bytes, std::size_t length, ParsedPacket<F>& parsed) no
         reason != DropReason::None) [[unlikely]] {
         return reason;
     }
+    l4.length = parsed.facts.length - static_cast<std::size_t>(l4.bytes.data() - bytes.data());
     if (const DropReason reason = parse_l4<F>(l4, parsed); reason != DropReason::None)
         [[unlikely]] {
         return reason;
