@@ -73,7 +73,8 @@ struct WorkloadConfig {
 };
 
 struct FlowConfig {
-    std::uint32_t capacity = 262144;  ///< per family
+    std::uint32_t capacity = 262144;            ///< per family
+    std::optional<std::uint32_t> per_endpoint;  ///< of them; absent: a quarter
     FlowTimeouts timeouts;
     bool reevaluate = false;
     bool drop_invalid = true;

@@ -71,6 +71,7 @@ Machine::Machine(
     master_.polls.resize(settings.workers);
     master_.reevaluate = settings.reevaluate;
     master_.drop_invalid = settings.drop_invalid;
+    master_.flows_per_endpoint = settings.flows_per_endpoint;
     master_.endpoint_to_host = settings.to_host;
     for (unsigned i = 0; i < settings.workers; ++i) {
         workers_.push_back(

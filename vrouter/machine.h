@@ -32,6 +32,7 @@ struct MachineSettings {
     unsigned workers = 1;
     std::uint32_t packets = 32768;
     std::uint32_t flows = 262144;
+    std::uint32_t flows_per_endpoint = UINT32_MAX;
     FlowTimeouts timeouts;
     IdlePolicy idle;
     bool reevaluate = false;

@@ -38,7 +38,8 @@ class Walk {
 
     TraceResult run() {
         if (check_route_ends() && check_source() && route() && untracked() &&
-            (track() || (arrive() && egress() && ingress() && to_host() && depart())) &&
+            (track() ||
+             (arrive() && egress() && ingress() && to_host() && depart() && has_room())) &&
             result_.reason == DropReason::None) {
             leave();
         }
@@ -365,6 +366,25 @@ class Walk {
                 break;
         }
         return true;
+    }
+
+    /// A new flow counts against the sender, or the receiver when it comes from outside.
+    bool has_room() {
+        const auto workload = [](PortKind kind, PortId port) {
+            return kind == PortKind::Workload ? port : PortId{};
+        };
+        const PortId owner =
+            owner_of(workload(in().kind, query_.in), workload(out_kind(), hop_->port));
+        const std::size_t held = machine_.shared().flows<F>().held_by(owner);
+        const bool icmp = facts_.protocol == ipproto::kIcmp || facts_.protocol == ipproto::kIcmp6;
+        const bool stateless = icmp && !is_echo_request(facts_.protocol, facts_.icmp_type);
+        if (owner == PortId{} || from_host() || stateless || held < tables_.flows_per_endpoint) {
+            return true;
+        }
+        return drop(
+            "flow",
+            DropReason::FlowQuota,
+            fmt::format("{} has {} flows already (flows.per_endpoint)", port_name(owner), held));
     }
 
     void leave() {

@@ -246,6 +246,27 @@ TYPED_TEST(FlowPolicy, AFullFlowTableDropsNewFlows) {
     EXPECT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA, 1)), "sent a");
 }
 
+TYPED_TEST(FlowPolicy, AnEndpointHoldsNoMoreThanItsShareOfTheFlows) {
+    auto settings = PipelineLab<TypeParam>::defaults();
+    settings.flows_per_endpoint = 64;
+    auto& lab = this->remade(settings);
+    const auto from_a = [&](std::uint16_t flow) {
+        return lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside, flow));
+    };
+    for (std::uint16_t flow = 1; flow <= 64; ++flow) {
+        ASSERT_EQ(from_a(flow), "sent fabric") << flow;
+    }
+    EXPECT_EQ(from_a(65), "dropped flow_quota");
+    EXPECT_EQ(
+        lab.run(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA, 7, 7)), "dropped flow_quota");
+    // Neither the flows that it has nor those of others suffer, nor what the host sends it.
+    EXPECT_EQ(from_a(64), "sent fabric");
+    EXPECT_EQ(lab.run(lab.b, lab.udp(lab.b, kGuestB, kOutside)), "sent fabric");
+    EXPECT_EQ(lab.run(lab.tap, lab.udp(lab.tap, kRouter, kGuestA)), "sent a");
+    lab.machine->shared().template flows<TypeParam>().remove_if([](const auto&) { return true; });
+    EXPECT_EQ(from_a(65), "sent fabric");
+}
+
 // Flows whose endpoints change.
 
 TYPED_TEST(FlowPolicy, AFlowDoesNotFollowItsAddressToAnotherEndpoint) {

@@ -84,6 +84,38 @@ TYPED_TEST(FlowsOf, EntryHoldsWhatTheFlowStartedWith) {
     EXPECT_EQ(entry->generation, 5U);
 }
 
+TYPED_TEST(FlowsOf, CountsAFlowAgainstItsSender) {
+    for (std::uint32_t n = 0; n < 100; ++n) {
+        this->insert(key<TypeParam>(n));
+        this->insert(key<TypeParam>(n));
+    }
+    EXPECT_EQ(this->table.held_by(PortId{1}, 0), 100U);
+    EXPECT_EQ(this->table.held_by(PortId{2}, 0), 0U);
+}
+
+TYPED_TEST(FlowsOf, CountsAFlowFromOutsideAgainstItsReceiver) {
+    const FlowStart from_outside{.from = PortId{}, .to = PortId{2}};
+    static_cast<void>(this->table.insert(0, key<TypeParam>(1), from_outside, 0));
+    EXPECT_EQ(this->table.held_by(PortId{2}, 0), 1U);
+}
+
+TYPED_TEST(FlowsOf, ARemovedFlowNoLongerCounts) {
+    for (std::uint32_t n = 0; n < 50; ++n) {
+        this->insert(key<TypeParam>(n));
+    }
+    this->table.remove_if([](const auto& flow) { return flow.key.source_port.value() < 20; });
+    EXPECT_EQ(this->table.held_by(PortId{1}, 0), 30U);
+}
+
+TYPED_TEST(FlowsOf, CountsByDifferentWorkersAddUp) {
+    static_cast<void>(this->table.insert(0, key<TypeParam>(1), {.from = PortId{1}}, 0));
+    static_cast<void>(this->table.insert(1, key<TypeParam>(2), {.from = PortId{1}}, 0));
+    // Each worker tells the others when it turns to another endpoint.
+    static_cast<void>(this->table.insert(0, key<TypeParam>(3), {.from = PortId{3}}, 0));
+    static_cast<void>(this->table.insert(1, key<TypeParam>(4), {.from = PortId{3}}, 0));
+    EXPECT_EQ(this->table.held_by(PortId{1}), 2U);
+}
+
 TYPED_TEST(FlowsOf, SecondInsertReturnsTheFirstFlow) {
     const auto k = key<TypeParam>(1);
     const auto first = this->insert(k);

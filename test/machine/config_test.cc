@@ -28,6 +28,7 @@ neighbors:
 workloads: {socket_directory: /tmp/v, gateway4: 169.254.1.2, gateway6: "fe80::2", mtu: 1400, queue_pairs: 2, to_host: accept}
 flows:
   capacity: 2048
+  per_endpoint: 100
   reevaluate: true
   drop_invalid: false
   timeouts: {tcp_new: 1, tcp_established: 2, tcp_closing: 3, tcp_reset: 4, udp: 5, icmp: 6, other: 7}
@@ -75,6 +76,7 @@ TEST(Config, ReadsTheMachine) {
     EXPECT_EQ(config.workers.idle.max_sleep_us, 100U);
     EXPECT_EQ(config.workers.idle.spin_us, 0U);
     EXPECT_EQ(config.flows.capacity, 2048U);
+    EXPECT_EQ(config.flows.per_endpoint, 100U);
     EXPECT_TRUE(config.flows.reevaluate);
     EXPECT_FALSE(config.flows.drop_invalid);
     EXPECT_EQ(config.resource_directory, "/tmp/d");

@@ -160,6 +160,19 @@ TYPED_TEST(TraceTest, KnownFlowDecidesBeforePolicy) {
     EXPECT_EQ(result.out, router.a);
 }
 
+TYPED_TEST(TraceTest, TellsThatTheEndpointHasItsShareOfTheFlows) {
+    auto settings = PipelineLab<TypeParam>::defaults();
+    settings.flows_per_endpoint = 32;
+    this->lab.reset();
+    this->lab = std::make_unique<PipelineLab<TypeParam>>(settings);
+    auto& router = *this->lab;
+    for (std::uint16_t flow = 1; flow <= 32; ++flow) {
+        router.run(router.a, router.udp(router.a, kGuestA, kOutside, flow));
+    }
+    const TraceResult result = this->traced({router.a, kGuestA, kOutside, ipproto::kUdp, 99, 53});
+    EXPECT_EQ(result.reason, DropReason::FlowQuota);
+}
+
 TYPED_TEST(TraceTest, NamesTheDecidingRule) {
     auto& router = *this->lab;
     acl::Program program = deny_all();

@@ -28,6 +28,7 @@ MachineSettings machine_settings(const Config& config) {
         .workers = static_cast<unsigned>(config.workers.lcores.size()),
         .packets = config.packets,
         .flows = config.flows.capacity,
+        .flows_per_endpoint = config.flows.per_endpoint.value_or(config.flows.capacity / 4),
         .timeouts = config.flows.timeouts,
         .idle = config.workers.idle,
         .reevaluate = config.flows.reevaluate,

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "vrouter/dataplane/flow_bucket.h"
@@ -21,6 +22,9 @@ constexpr unsigned kMaxOverflow = 3;
 
 /// Entries that a worker takes from the pool at a time.
 constexpr unsigned kRefill = 32;
+
+/// Flows of one owner that a worker counts at a time.
+constexpr std::int32_t kCountTogether = 32;
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
@@ -65,6 +69,9 @@ struct alignas(64) WorkerCache {
     std::array<std::uint32_t, kRefill> entries{};
     unsigned count = 0;
     std::atomic<std::size_t> inserted{0};
+    /// Flows of `owner` that are not in Tables::held yet: the shared counter is touched once for many.
+    PortId owner;
+    std::int32_t uncounted = 0;
 };
 
 [[nodiscard]] FlowTick timeout_of(FlowState state, const FlowTimeouts& timeouts) noexcept {
@@ -112,6 +119,7 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
           buckets(mask + 1),
           overflow(overflow_capacity),
           live(flows),
+          held(kFlowOwners),
           free_entries(flows),
           free_overflow(overflow_capacity),
           caches(workers) {
@@ -162,6 +170,21 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
         unsigned slot;
     };
 
+    [[nodiscard]] std::atomic<std::int32_t>& held_by(PortId owner) noexcept {
+        return held[owner.value() % kFlowOwners];
+    }
+
+    /// Notes one more flow of `owner`.
+    void count(WorkerCache& cache, PortId owner) noexcept {
+        if (cache.owner != owner) {
+            held_by(cache.owner).fetch_add(std::exchange(cache.uncounted, 0), kRelaxed);
+            cache.owner = owner;
+        }
+        if (++cache.uncounted == kCountTogether) {
+            held_by(owner).fetch_add(std::exchange(cache.uncounted, 0), kRelaxed);
+        }
+    }
+
     [[nodiscard]] std::optional<Place> vacancy(FlowBucket& first) noexcept;
     [[nodiscard]] std::optional<std::uint32_t> take_entry(unsigned worker) noexcept;
     void lookup_step(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;
@@ -184,6 +207,8 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
     ReservedArray<FlowBucket> buckets;
     ReservedArray<FlowBucket> overflow;
     std::vector<std::atomic<bool>> live;  ///< entry is in the table: what age() looks through
+    /// Flows by owner; below zero for a moment when flows go that a worker has not counted yet.
+    std::vector<std::atomic<std::int32_t>> held;
     NumberPool free_entries;
     NumberPool free_overflow;
     std::vector<WorkerCache> caches;
@@ -281,6 +306,7 @@ void FlowTable<F>::Tables::remove(std::uint32_t number, Removed& removed) {
         }
     }
     live[number].store(false, kRelaxed);
+    held_by(owner_of(entries[number].from, entries[number].to)).fetch_sub(1, kRelaxed);
     removed.entries.push_back(number);
 }
 
@@ -345,9 +371,23 @@ FlowHit<F> FlowTable<F>::insert(
     entry.generation.store(start.generation, kRelaxed);
     place->bucket->put(place->slot, FlowBucket::tag_of(h), *number);
     t.live[*number].store(true, std::memory_order_release);
-    auto& inserted = t.caches[worker].inserted;
-    inserted.store(inserted.load(kRelaxed) + 1, kRelaxed);
+    WorkerCache& cache = t.caches[worker];
+    cache.inserted.store(cache.inserted.load(kRelaxed) + 1, kRelaxed);
+    t.count(cache, owner_of(start.from, start.to));
     return {&entry, false};
+}
+
+template <Family F>
+std::size_t FlowTable<F>::held_by(PortId owner, unsigned worker) const noexcept {
+    const WorkerCache& cache = tables_->caches[worker];
+    const std::int32_t known = tables_->held_by(owner).load(kRelaxed);
+    return static_cast<std::size_t>(
+        std::max(0, cache.owner == owner ? known + cache.uncounted : known));
+}
+
+template <Family F>
+std::size_t FlowTable<F>::held_by(PortId owner) const noexcept {
+    return static_cast<std::size_t>(std::max(0, tables_->held_by(owner).load(kRelaxed)));
 }
 
 template <Family F>

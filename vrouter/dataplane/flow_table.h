@@ -73,6 +73,14 @@ struct FlowStart {
     std::uint32_t generation = 0;
 };
 
+/// Endpoints that flows can be counted against: every PortId is below.
+inline constexpr std::size_t kFlowOwners = 1024;
+
+/// Whom a flow counts against: the endpoint that began it, or the one that it came to from outside.
+[[nodiscard]] constexpr PortId owner_of(PortId from, PortId to) noexcept {
+    return from == PortId{} ? to : from;
+}
+
 /// Idle times after which a flow in each state is removed, POLICY 2.8.  In ticks.
 struct FlowTimeouts {
     FlowTick fresh = 20 * 4;  ///< TCP before the handshake is complete
@@ -103,6 +111,13 @@ class FlowTable {
     /// full.  `worker` < the constructor's `workers`, one thread each.
     [[nodiscard]] FlowHit<F> insert(
         unsigned worker, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept;
+
+    /// Flows that count against `owner`.  Exact where `worker` is the only one that inserts; others may have
+    /// added up to 32 each that it does not know of yet.  Worker `worker`.
+    [[nodiscard]] std::size_t held_by(PortId owner, unsigned worker) const noexcept;
+
+    /// The same without the flows that workers added last.  Any thread.
+    [[nodiscard]] std::size_t held_by(PortId owner) const noexcept;
 
     /// Removes flows idle beyond their timeout, in a slice of at most `budget` entries that goes on
     /// where the last call ended.  Returns how many were removed.  Control thread.

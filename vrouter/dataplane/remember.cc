@@ -1,7 +1,8 @@
 // Stage remember: newly allowed flows enter the flow table.
 //
-// Needs: remember, and fresh packets that policy let live.  Drops: flow_table_full: without an entry the
-// replies would be refused, so the sender had better know now.
+// Needs: remember, and fresh packets that policy let live.  Drops: flow_table_full,
+// flow_quota (the endpoint that the flow counts against has its share; the host's flows are exempt): without
+// an entry the replies would be refused, so the sender had better know now.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/pipeline.h"
@@ -34,6 +35,7 @@ template <Family F>
 void remember(Batch<F>& batch, Worker& worker) noexcept {
     const Tables& tables = worker.tables();
     const PortId from = batch.in_port->kind == PortKind::Workload ? batch.in : PortId{};
+    FlowTable<F>& flows = worker.shared().flows<F>();
     const PacketMask mask = batch.live & batch.fresh & batch.remember;
     for_each(mask, batch.count, [&](unsigned i) {
         const FlowStart start{
@@ -42,8 +44,14 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
             .state = first_state(batch.facts[i]),
             .from_host = batch.in_port->kind == PortKind::Host,
             .generation = tables.policy_generation};
-        const FlowHit<F> entered = worker.shared().flows<F>().insert(
-            worker.index(), flow_key(batch, i), start, worker.now());
+        const PortId owner = owner_of(start.from, start.to);
+        if (flows.held_by(owner, worker.index()) >= tables.flows_per_endpoint && !start.from_host)
+            [[unlikely]] {
+            drop(batch, i, DropReason::FlowQuota, worker);
+            return;
+        }
+        const FlowHit<F> entered =
+            flows.insert(worker.index(), flow_key(batch, i), start, worker.now());
         if (entered.entry == nullptr) {
             drop(batch, i, DropReason::FlowTableFull, worker);
         }

@@ -27,6 +27,7 @@ namespace vr {
 
 /// Port numbers are 1..kMaxPorts-1.
 inline constexpr std::size_t kMaxPorts = 1024;
+static_assert(kMaxPorts <= kFlowOwners);
 
 enum class PortKind : std::uint8_t {
     None,
@@ -133,6 +134,8 @@ struct Tables {
     std::uint32_t policy_generation = 1;
     bool reevaluate = false;   ///< judge live flows again after a policy change (POLICY 2.8)
     bool drop_invalid = true;  ///< POLICY 2.5 step 3
+    /// Flows of one family that may count against one endpoint: none may fill the table.
+    std::uint32_t flows_per_endpoint = UINT32_MAX;
     EndpointToHost endpoint_to_host = EndpointToHost::Drop;
     /// Some port is guarded; false: no stage of host endpoints is run.
     bool guarded = false;
