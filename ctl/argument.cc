@@ -24,6 +24,14 @@ bool is_protocol(std::string_view text) {
     return parse_protocol(text).has_value();
 }
 
+bool is_tcp_flags(std::string_view text) {
+    return parse_tcp_flags(text).has_value();
+}
+
+bool is_mac(std::string_view text) {
+    return Mac::parse(text).has_value();
+}
+
 bool is_name(std::string_view text) {
     return !text.empty();
 }

@@ -25,6 +25,8 @@ struct ArgumentType {
 [[nodiscard]] bool is_address_or_all(std::string_view text);
 [[nodiscard]] bool is_prefix(std::string_view text);
 [[nodiscard]] bool is_protocol(std::string_view text);
+[[nodiscard]] bool is_tcp_flags(std::string_view text);
+[[nodiscard]] bool is_mac(std::string_view text);
 [[nodiscard]] bool is_name(std::string_view text);
 [[nodiscard]] bool is_kind(std::string_view text);
 [[nodiscard]] bool is_format(std::string_view text);
@@ -57,6 +59,12 @@ inline constexpr ArgumentType kProtocol{
     .expects = "a protocol (tcp, udp, icmp, icmpv6, sctp or 1-255)",
     .accepts = is_protocol,
     .words = protocol_words};
+inline constexpr ArgumentType kTcpFlags{
+    .placeholder = "FLAGS",
+    .expects = "TCP flags (letters of FSRPAU, like SA)",
+    .accepts = is_tcp_flags};
+inline constexpr ArgumentType kMac{
+    .placeholder = "MAC", .expects = "a MAC address (like 02:00:00:00:00:01)", .accepts = is_mac};
 inline constexpr ArgumentType kPortNumber{
     .placeholder = "PORT", .expects = "a port number (0-65535)", .accepts = is_number<0, 65535>};
 inline constexpr ArgumentType kByte{

@@ -243,6 +243,8 @@ Result<pb::Request> trace_request(const Values& values) {
     trace.set_icmp_type(values.has("icmp-type") ? values.number("icmp-type") : echo);
     trace.set_icmp_code(values.number("icmp-code"));
     trace.set_size(values.number("size"));
+    trace.set_tcp_flags(values.text("tcp-flags"));
+    trace.set_source_mac(values.text("source-mac"));
     return request;
 }
 
@@ -422,6 +424,8 @@ std::vector<Command> other_rows() {
               option("destination-port", "--dport,--destination-port", kPortNumber, "default 0"),
               option("icmp-type", "--icmp-type", kByte, "default: an echo request"),
               option("icmp-code", "--icmp-code", kByte, "default 0"),
+              option("tcp-flags", "--tcp-flags", kTcpFlags, "default S: a new connection"),
+              option("source-mac", "--source-mac", kMac, "default: the endpoint's own"),
               option("size", "--size", kSize, "of the IP packet, for the MTU")},
          .request = trace_request,
          .text = trace_text,

@@ -46,6 +46,20 @@ std::optional<std::uint8_t> parse_protocol(std::string_view text) {
     return number;
 }
 
+std::optional<std::uint8_t> parse_tcp_flags(std::string_view text) {
+    constexpr std::string_view kLetters = "fsrpau";  // from the lowest bit on, RFC 9293 3.1
+    unsigned flags = 0;
+    for (const char letter : text) {
+        const auto bit =
+            kLetters.find(static_cast<char>(std::tolower(static_cast<unsigned char>(letter))));
+        if (bit == std::string_view::npos) {
+            return std::nullopt;
+        }
+        flags |= 1U << bit;
+    }
+    return text.empty() ? std::nullopt : std::optional{static_cast<std::uint8_t>(flags)};
+}
+
 std::string protocol_text(std::uint8_t protocol) {
     const auto* found = std::ranges::find(kProtocols, protocol, &Protocol::number);
     return found == kProtocols.end() ? std::to_string(protocol) : std::string(found->name);

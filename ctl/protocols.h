@@ -1,4 +1,4 @@
-// Names of IP protocols, as policies and people write them.
+// Names of IP protocols and TCP flags, as policies and people write them.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -14,5 +14,8 @@ namespace vr::ctl {
 
 /// "tcp", or the number of a protocol without a name here.
 [[nodiscard]] std::string protocol_text(std::uint8_t protocol);
+
+/// "SA" (letters of FSRPAU in any order and case) as TCP's flags byte.
+[[nodiscard]] std::optional<std::uint8_t> parse_tcp_flags(std::string_view text);
 
 }  // namespace vr::ctl

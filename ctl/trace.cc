@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "ctl/handlers.h"
+#include "ctl/protocols.h"
 #include "vrouter/machine.h"
 
 namespace vr::ctl {
@@ -69,6 +70,14 @@ Query query_of(const Machine& machine, const pb::Trace& request) {
     if (source->index() != destination->index()) {
         return invalid("source and destination must be of one family");
     }
+    const auto flags = parse_tcp_flags(request.tcp_flags().empty() ? "S" : request.tcp_flags());
+    if (!flags) {
+        return invalid("'" + request.tcp_flags() + "' are not TCP flags");
+    }
+    const auto mac = Mac::parse(request.source_mac());
+    if (!mac && !request.source_mac().empty()) {
+        return invalid("source MAC '" + request.source_mac() + "' is not a MAC address");
+    }
     TraceQuery query;
     query.in = *from;
     query.source = *source;
@@ -76,6 +85,8 @@ Query query_of(const Machine& machine, const pb::Trace& request) {
     query.protocol = static_cast<std::uint8_t>(request.protocol());
     query.source_port = L4Port{static_cast<std::uint16_t>(request.source_port())};
     query.destination_port = L4Port{static_cast<std::uint16_t>(request.destination_port())};
+    query.tcp_flags = *flags;
+    query.source_mac = mac;
     query.icmp_type = static_cast<std::uint8_t>(request.icmp_type());
     query.icmp_code = static_cast<std::uint8_t>(request.icmp_code());
     query.length = static_cast<std::uint16_t>(request.size());

@@ -32,7 +32,9 @@ class Walk {
         facts_.destination_port = query.destination_port;
         facts_.icmp_type = query.icmp_type;
         facts_.icmp_code = query.icmp_code;
-        facts_.tcp_flags = tcpflag::kSyn;
+        facts_.tcp_flags = query.protocol == ipproto::kTcp ? query.tcp_flags : std::uint8_t{0};
+        facts_.icmp_error = query.protocol == kIcmp &&
+                            is_icmp_error<F>(query.icmp_type);  // what it quotes is unknown
         facts_.length = query.length;
     }
 
@@ -47,6 +49,8 @@ class Walk {
     }
 
   private:
+    static constexpr std::uint8_t kIcmp = std::is_same_v<F, V4> ? ipproto::kIcmp : ipproto::kIcmp6;
+
     void note(std::string stage, std::string detail) {
         result_.steps.push_back({std::move(stage), Outcome::Note, std::move(detail), {}});
     }
@@ -90,6 +94,16 @@ class Walk {
                 "source check",
                 DropReason::PortClosed,
                 endpoint == nullptr ? "its policy is not in place yet" : "endpoint is down");
+        }
+        if (query_.source_mac && !endpoint->mac.is_zero() && *query_.source_mac != endpoint->mac) {
+            return drop(
+                "source check",
+                DropReason::SpoofedMac,
+                fmt::format(
+                    "{} is not the MAC address of {}, {}",
+                    *query_.source_mac,
+                    endpoint->name,
+                    endpoint->mac));
         }
         const auto& own = endpoint->family<F>().addresses;
         const auto match =
@@ -175,9 +189,9 @@ class Walk {
             source_, destination_, query_.source_port, query_.destination_port, query_.protocol};
         FlowHit<F> hit;
         machine_.shared().flows<F>().lookup_bulk(&key, &hit, 1);
-        if (hit.entry == nullptr) {
-            note("flow", "not known: policy judges");
-            return borrows_address();
+        if (hit.entry == nullptr || facts_.icmp_error || !may_belong(facts_, hit.reply) ||
+            begins_anew(*hit.entry, facts_)) {
+            return begins_flow();
         }
         const auto side = [&](PortKind kind, PortId port) {
             return kind == PortKind::Workload ? port : PortId{};
@@ -198,6 +212,16 @@ class Walk {
         }
         return pass(
             "flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
+    }
+
+    /// False when policy must judge; true, and dropped, when the packet cannot begin a flow.
+    bool begins_flow() {
+        if (tables_.drop_invalid && cannot_begin_flow(facts_)) {
+            drop("flow", DropReason::FlowInvalid, "not known, and such a packet begins none");
+            return true;
+        }
+        note("flow", "not known: policy judges");
+        return borrows_address();
     }
 
     /// True, and dropped, when an address of this host or of its workloads comes from the fabric.
@@ -376,8 +400,8 @@ class Walk {
         const PortId owner =
             owner_of(workload(in().kind, query_.in), workload(out_kind(), hop_->port));
         const std::size_t held = machine_.shared().flows<F>().held_by(owner);
-        const bool icmp = facts_.protocol == ipproto::kIcmp || facts_.protocol == ipproto::kIcmp6;
-        const bool stateless = icmp && !is_echo_request(facts_.protocol, facts_.icmp_type);
+        const bool stateless =
+            facts_.protocol == kIcmp && !is_echo_request(facts_.protocol, facts_.icmp_type);
         if (owner == PortId{} || from_host() || stateless || held < tables_.flows_per_endpoint) {
             return true;
         }

@@ -14,6 +14,7 @@
 #include "vrouter/dataplane/drop.h"
 #include "vrouter/dataplane/facts.h"
 #include "vrouter/machine.h"
+#include "vrouter/net/headers.h"
 
 namespace vr {
 
@@ -25,9 +26,11 @@ struct TraceQuery {
     std::uint8_t protocol = 6;
     L4Port source_port;
     L4Port destination_port;
+    std::uint8_t tcp_flags = tcpflag::kSyn;
     std::uint8_t icmp_type = 0;
     std::uint8_t icmp_code = 0;
-    std::uint16_t length = 0;  ///< of the IP packet; 0: small enough for any port
+    std::uint16_t length = 0;       ///< of the IP packet; 0: small enough for any port
+    std::optional<Mac> source_mac;  ///< absent: the endpoint's own
 };
 
 struct TraceStep {

@@ -80,7 +80,8 @@ INSTANTIATE_TEST_SUITE_P(
         RequestRow{
             "ApplyFiles",
             "apply -f a.yaml -f -",
-            "apply_resources { files { name: \"a.yaml\" text: \"[a.yaml]\" } files { name: \"standard "
+            "apply_resources { files { name: \"a.yaml\" text: \"[a.yaml]\" } files { name: "
+            "\"standard "
             "input\" text: \"[-]\" } }"},
         RequestRow{"DeleteOne", "delete tier t", "delete_resources { kind: \"Tier\" name: \"t\" }"},
         RequestRow{
@@ -92,6 +93,11 @@ INSTANTIATE_TEST_SUITE_P(
             "trace --from a/b -s 10.0.0.1 -d 10.0.0.2 -p tcp --sport 1 --dport 80 --size 1500",
             "trace { from: \"a/b\" source: \"10.0.0.1\" destination: \"10.0.0.2\" protocol: 6 "
             "source_port: 1 destination_port: 80 size: 1500 }"},
+        RequestRow{
+            "TraceReply",
+            "trace --from a/b -d 10.0.0.2 -p tcp --tcp-flags SA --source-mac 02:00:00:00:00:01",
+            "trace { from: \"a/b\" destination: \"10.0.0.2\" protocol: 6 tcp_flags: \"SA\" "
+            "source_mac: \"02:00:00:00:00:01\" }"},
         RequestRow{
             "TraceIcmp",
             "trace --from eth0 -d fd00::2 -p ICMPv6 --icmp-type 128 --icmp-code 1",
@@ -159,6 +165,11 @@ INSTANTIATE_TEST_SUITE_P(
             "trace --from a -d 10.0.0.1 -p tpc",
             "trace: -p: 'tpc' is not a protocol (tcp, udp, icmp, icmpv6, sctp or 1-255) "
             "('vrouterctl trace --help' tells more)"},
+        UsageRow{
+            "BadTcpFlags",
+            "trace --from a -d 10.0.0.1 -p tcp --tcp-flags SX",
+            "trace: --tcp-flags: 'SX' is not TCP flags (letters of FSRPAU, like SA) ('vrouterctl "
+            "trace --help' tells more)"},
         UsageRow{
             "IcmpOfTheOtherFamily",
             "trace --from a -d fd00::1 -p icmp",

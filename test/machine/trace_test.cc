@@ -24,13 +24,16 @@ class TraceTest : public testing::Test {
         std::uint8_t protocol = ipproto::kUdp;
         std::uint16_t source_port = 0;
         std::uint16_t destination_port = 0;
+        std::uint8_t tcp_flags = tcpflag::kSyn;
+        std::optional<Mac> source_mac = {};
     };
 
     Frame frame(const Trial& t) {
         Envelope<F> e = lab->envelope(t.in, t.source, t.destination);
         e.protocol = t.protocol;
+        e.link_source = t.source_mac.value_or(e.link_source);
         if (t.protocol == ipproto::kTcp) {
-            return frame_of(e, tcp_header(t.source_port, t.destination_port, tcpflag::kSyn));
+            return frame_of(e, tcp_header(t.source_port, t.destination_port, t.tcp_flags));
         }
         if (t.protocol == ipproto::kUdp) {
             return frame_of(e, udp_header(t.source_port, t.destination_port));
@@ -53,6 +56,8 @@ class TraceTest : public testing::Test {
             query.destination_port = L4Port{icmp ? std::uint16_t{0} : t.destination_port};
         }
         query.icmp_type = icmp ? kEchoRequest<F> : 0;
+        query.tcp_flags = t.tcp_flags;
+        query.source_mac = t.source_mac;
         return trace(*lab->machine, query);
     }
 
@@ -123,6 +128,16 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
             t.protocol = one_of(protocols);
             t.source_port = static_cast<std::uint16_t>(1000 + random() % 50);
             t.destination_port = random() % 2 == 0 ? 80 : 53;
+            constexpr std::array kFlags{
+                tcpflag::kSyn,
+                tcpflag::kAck,
+                tcpflag::kRst,
+                tcpflag::kFin,
+                std::uint8_t{tcpflag::kSyn | tcpflag::kAck}};
+            t.tcp_flags = one_of(kFlags);
+            if (random() % 16 == 0 && t.in != router.tap) {
+                t.source_mac = Mac{{2, 0, 0, 0, 9, 9}};
+            }
             const std::string wanted = this->foretold(t);
             ASSERT_EQ(router.run(t.in, this->frame(t)), wanted)
                 << "seed " << seed << " packet " << i << ": port "
@@ -142,6 +157,16 @@ TYPED_TEST(TraceTest, RefusesWhatNoPacketMayCarry) {
     EXPECT_EQ(trace(*this->lab->machine, query).reason, DropReason::Multicast);
     query.destination = *Addr::parse(ip4 ? "127.0.0.1" : "::1");
     EXPECT_EQ(trace(*this->lab->machine, query).reason, DropReason::MartianAddress);
+}
+
+TYPED_TEST(TraceTest, AnIcmpErrorThatQuotesNothingKnownIsInvalid) {
+    const TraceQuery query{
+        .in = this->lab->fabric,
+        .source = host<TypeParam>(kOutside),
+        .destination = host<TypeParam>(kGuestA),
+        .protocol = kIcmpOf<TypeParam>,
+        .icmp_type = kUnreachable<TypeParam>};
+    EXPECT_EQ(trace(*this->lab->machine, query).reason, DropReason::FlowInvalid);
 }
 
 TYPED_TEST(TraceTest, LeavesNoTrace) {

@@ -1,4 +1,4 @@
-// Asking policy about packets: what the policy stages, re-evaluation of live flows and trace share.
+// Asking flows and policy about packets: what the stages, re-evaluation of live flows and trace share.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -95,6 +95,39 @@ template <Family F>
         return facts.protocol == ipproto::kIcmp6 &&
                ((type >= 130 && type <= 133) || type == 135 || type == 136);
     }
+}
+
+/// POLICY 2.5 step 3: these never begin a connection.  A bare ACK may (loose pick-up after a restart).
+[[nodiscard]] inline bool cannot_begin_flow(const PacketFacts& facts) noexcept {
+    if (facts.icmp_error) {
+        return true;
+    }
+    if (facts.protocol != ipproto::kTcp) {
+        return false;
+    }
+    const std::uint8_t flags = facts.tcp_flags;
+    return (flags & (tcpflag::kFin | tcpflag::kRst)) != 0 ||
+           (flags & (tcpflag::kSyn | tcpflag::kAck)) == (tcpflag::kSyn | tcpflag::kAck);
+}
+
+/// A TCP connection that ended and begins again on the same ports.
+template <Family F>
+[[nodiscard]] inline bool begins_anew(const FlowEntry<F>& flow, const PacketFacts& facts) noexcept {
+    constexpr std::uint8_t kOpening = tcpflag::kSyn | tcpflag::kAck | tcpflag::kRst | tcpflag::kFin;
+    const FlowState state = flow.state.load(std::memory_order_relaxed);
+    return (state == FlowState::Closing || state == FlowState::Reset) &&
+           (facts.tcp_flags & kOpening) == tcpflag::kSyn;
+}
+
+/// Of ICMP only echo has flows, and each of its two messages goes one way.  Without this a request, or
+/// any other message where the identifier is 0, would pass as the reply.
+[[nodiscard]] inline bool may_belong(const PacketFacts& facts, bool reply) noexcept {
+    const bool icmp = facts.protocol == ipproto::kIcmp || facts.protocol == ipproto::kIcmp6;
+    if (!icmp || facts.icmp_error) [[likely]] {
+        return true;
+    }
+    return reply ? is_echo_reply(facts.protocol, facts.icmp_type)
+                 : is_echo_request(facts.protocol, facts.icmp_type);
 }
 
 /// POLICY 2.5 step 5: VXLAN and IP-in-IP from a workload would carry traffic past its policy.

@@ -54,6 +54,16 @@ template <Family F>
            (protocol == ipproto::kIcmp6 && type == 129);
 }
 
+/// ICMP types that report an error about a quoted packet: RFC 792, RFC 4443 2.1.
+template <Family F>
+[[nodiscard]] constexpr bool is_icmp_error(std::uint8_t type) noexcept {
+    if constexpr (std::is_same_v<F, V4>) {
+        return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+    } else {
+        return type < 128;
+    }
+}
+
 /// 20 bytes summed as five words; 0xffff when the checksum holds (RFC 1071).
 [[nodiscard]] inline bool header_sum_is_right(
     const std::uint8_t* header, std::size_t size) noexcept {

@@ -20,16 +20,6 @@ struct L4 {
 template <Family F>
 FlowKey<F> quoted_flow(Bytes quoted) noexcept;
 
-/// ICMP types that report an error about a quoted packet: RFC 792, RFC 4443 2.1.
-template <Family F>
-constexpr bool is_icmp_error(std::uint8_t type) noexcept {
-    if constexpr (std::is_same_v<F, V4>) {
-        return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
-    } else {
-        return type < 128;
-    }
-}
-
 template <Family F>
 DropReason parse_icmp(Bytes l4, ParsedPacket<F>& parsed) noexcept {
     PacketFacts& facts = parsed.facts;

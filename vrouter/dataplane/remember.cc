@@ -1,8 +1,8 @@
 // Stage remember: newly allowed flows enter the flow table.
 //
 // Needs: remember, and fresh packets that policy let live.  Drops: flow_table_full,
-// flow_quota (the endpoint that the flow counts against has its share; the host's flows are exempt): without
-// an entry the replies would be refused, so the sender had better know now.
+// flow_quota (the endpoint that the flow counts against has its share; the host's own flows and transit
+// count against none): without an entry the replies would be refused, so the sender had better know now.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/pipeline.h"
@@ -45,7 +45,8 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
             .from_host = batch.in_port->kind == PortKind::Host,
             .generation = tables.policy_generation};
         const PortId owner = owner_of(start.from, start.to);
-        if (flows.held_by(owner, worker.index()) >= tables.flows_per_endpoint && !start.from_host)
+        const bool bounded = owner != PortId{} && !start.from_host;
+        if (bounded && flows.held_by(owner, worker.index()) >= tables.flows_per_endpoint)
             [[unlikely]] {
             drop(batch, i, DropReason::FlowQuota, worker);
             return;

@@ -18,32 +18,9 @@ namespace vr {
 
 namespace {
 
-constexpr std::uint8_t kOpening = tcpflag::kSyn | tcpflag::kAck | tcpflag::kRst | tcpflag::kFin;
-
 /// The endpoint on one side of a packet as flows name it: workloads by port, all else is "outside".
 PortId side(const Tables& tables, PortId port) noexcept {
     return tables.ports[port.value()].kind == PortKind::Workload ? port : PortId{};
-}
-
-/// POLICY 2.5 step 3: these never begin a connection.  A bare ACK may (loose pick-up after a restart).
-bool cannot_begin_flow(const PacketFacts& facts) noexcept {
-    if (facts.icmp_error) {
-        return true;
-    }
-    if (facts.protocol != ipproto::kTcp) {
-        return false;
-    }
-    const std::uint8_t flags = facts.tcp_flags;
-    return (flags & (tcpflag::kFin | tcpflag::kRst)) != 0 ||
-           (flags & (tcpflag::kSyn | tcpflag::kAck)) == (tcpflag::kSyn | tcpflag::kAck);
-}
-
-/// A TCP connection that ended and begins again on the same ports.
-template <Family F>
-bool begins_anew(const FlowEntry<F>& flow, const PacketFacts& facts) noexcept {
-    const FlowState state = flow.state.load(std::memory_order_relaxed);
-    return (state == FlowState::Closing || state == FlowState::Reset) &&
-           (facts.tcp_flags & kOpening) == tcpflag::kSyn;
 }
 
 /// Notes that the flow is alive, and what TCP says about it.  Writes only what changes, so that an
@@ -70,17 +47,6 @@ void advance(FlowEntry<F>& flow, const PacketFacts& facts, bool reply, FlowTick 
     if (next != state) {
         flow.state.store(next, std::memory_order_relaxed);
     }
-}
-
-/// Of ICMP only echo has flows, and each of its two messages goes one way.  Without this a request, or
-/// any other message where the identifier is 0, would pass as the reply.
-bool may_belong(const PacketFacts& facts, bool reply) noexcept {
-    const bool icmp = facts.protocol == ipproto::kIcmp || facts.protocol == ipproto::kIcmp6;
-    if (!icmp || facts.icmp_error) [[likely]] {
-        return true;
-    }
-    return reply ? is_echo_reply(facts.protocol, facts.icmp_type)
-                 : is_echo_request(facts.protocol, facts.icmp_type);
 }
 
 /// How a packet stands to the flow that it claims to belong to.
