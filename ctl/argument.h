@@ -78,8 +78,7 @@ inline constexpr ArgumentType kSeconds{
 inline constexpr ArgumentType kName{.placeholder = "NAME", .expects = "a name", .accepts = is_name};
 inline constexpr ArgumentType kKind{
     .placeholder = "KIND",
-    .expects =
-        "a kind of resource (workloadendpoint, networkpolicy, tier, ...; completion lists them)",
+    .expects = "a kind of resource (workloadendpoint, networkpolicy, tier, ...)",
     .accepts = is_kind,
     .words = kind_words};
 inline constexpr ArgumentType kFormat{

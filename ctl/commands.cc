@@ -141,7 +141,7 @@ constexpr Column kResourceColumns[] = {
 };
 
 constexpr Argument kNamespace =
-    option("namespace", "-n,--namespace", kName, "only in this namespace");
+    option("namespace", "-n,--namespace", kName, "default: 'default' with NAME, else all");
 constexpr Argument kFiles =
     option("file", "-f,--file", kFile, "a file of YAML documents, - for standard input");
 
@@ -392,7 +392,7 @@ std::vector<Command> other_rows() {
              {required(positional("kind", kKind, "kind of resource")),
               positional("name", kName, "only this one"),
               kNamespace,
-              option("output", "-o,--output", kFormat, "yaml, json or wide")},
+              option("output", "-o,--output", kFormat, "how to print it")},
          .request = get_request,
          .columns = kResourceColumns,
          .text = resources_text,
@@ -419,7 +419,7 @@ std::vector<Command> other_rows() {
              {required(option("from", "--from", kName, "endpoint (NAMESPACE/NAME) or port")),
               option("source", "-s,--source", kAddress, "default: the endpoint's own"),
               required(option("destination", "-d,--destination", kAddress, "where to")),
-              required(option("protocol", "-p,--protocol", kProtocol, "which protocol")),
+              required(option("protocol", "-p,--protocol", kProtocol, "number or name")),
               option("source-port", "--sport,--source-port", kPortNumber, "default 0"),
               option("destination-port", "--dport,--destination-port", kPortNumber, "default 0"),
               option("icmp-type", "--icmp-type", kByte, "default: an echo request"),

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/grammar.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <deque>
@@ -23,8 +23,17 @@ struct Typed {
     std::deque<std::vector<std::string>> several;
 };
 
+/// What --help says of an argument: a small choice is listed.
+std::string help_of(const Argument& argument) {
+    std::string help(argument.help);
+    if (argument.type->words != nullptr) {
+        help += fmt::format(": {}", fmt::join(argument.type->words(), ", "));
+    }
+    return help;
+}
+
 void add(CLI::App& app, const Argument& argument, Typed& typed) {
-    const std::string help(argument.help);
+    const std::string help = help_of(argument);
     const std::string name(argument.form == Form::Positional ? argument.name : argument.flags);
     auto& option = typed.options[&argument];
     if (argument.form == Form::Flag) {

@@ -63,6 +63,14 @@ Failure unknown_kind(const std::string& kind) {
     return {.code = pb::Error::CODE_INVALID, .text = "unknown kind of resource '" + kind + "'"};
 }
 
+/// The namespace in which an object of `kind` with that name is meant.
+std::string namespace_of(policy::Kind kind, const std::string& given) {
+    if (!policy::row_of(kind).namespaced) {
+        return {};
+    }
+    return given.empty() ? std::string(kDefaultNamespace) : given;
+}
+
 Answer get(const policy::Datastore& store, const pb::GetResources& request) {
     using Item = std::variant<ObjectStatus, std::string>;
     std::optional<policy::Kind> kind;
@@ -74,8 +82,11 @@ Answer get(const policy::Datastore& store, const pb::GetResources& request) {
     }
     std::vector<Item> found;
     for (ObjectStatus& object : store.list(kind)) {
-        const bool wanted = (request.name().empty() || request.name() == object.key.name) &&
-                            (request.namespace_().empty() || request.namespace_() == object.key.ns);
+        const bool wanted =
+            request.name().empty()
+                ? request.namespace_().empty() || request.namespace_() == object.key.ns
+                : request.name() == object.key.name &&
+                      namespace_of(object.key.kind, request.namespace_()) == object.key.ns;
         if (wanted) {
             found.emplace_back(std::move(object));
         }
@@ -83,8 +94,11 @@ Answer get(const policy::Datastore& store, const pb::GetResources& request) {
     if (found.empty() && !request.name().empty()) {
         return Failure{
             .code = pb::Error::CODE_NOT_FOUND,
-            .text = "no " + request.kind() + " '" + request.name() +
-                    "': 'get' without a name lists them"};
+            .text = "no " + request.kind() + " '" + request.name() + "'" +
+                    (kind && policy::row_of(*kind).namespaced
+                         ? " in namespace '" + namespace_of(*kind, request.namespace_()) + "'"
+                         : "") +
+                    ": 'get' without a name lists all"};
     }
     if (!kind && request.name().empty()) {
         std::ranges::move(store.problems(), std::back_inserter(found));
@@ -214,10 +228,9 @@ Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
         if (!kind) {
             return unknown_kind(request.kind());
         }
-        const bool in_default = policy::row_of(*kind).namespaced && request.namespace_().empty();
         changes->remove(
             {.kind = *kind,
-             .ns = in_default ? std::string(kDefaultNamespace) : request.namespace_(),
+             .ns = namespace_of(*kind, request.namespace_()),
              .name = request.name()});
     }
     return make(changes);

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "ctl/kinds.h"
+
 namespace vr::ctl {
 namespace {
 
@@ -229,6 +231,15 @@ TEST(Grammar, HelpsOnEveryCommand) {
         ASSERT_NE(notice, nullptr) << command.words;
         EXPECT_EQ(notice->exit, Exit::Ok);
         EXPECT_TRUE(notice->text.starts_with(command.help)) << notice->text;
+    }
+}
+
+TEST(Grammar, HelpListsTheKindsOfResources) {
+    for (const auto* line : {"get --help", "delete --help"}) {
+        const auto text = std::get<Notice>(parsed(line)).text;
+        for (const Kind& kind : kKinds) {
+            EXPECT_NE(text.find(kind.word), std::string::npos) << line << " " << kind.word;
+        }
     }
 }
 

@@ -275,6 +275,9 @@ class TwoTiers : public policy::Datastore {
   public:
     [[nodiscard]] std::vector<policy::ObjectStatus> list(
         std::optional<policy::Kind> kind) const override {
+        if (kind == policy::Kind::NetworkPolicy) {
+            return {policy_in("default"), policy_in("prod")};
+        }
         if (kind && *kind != policy::Kind::Tier) {
             return {};
         }
@@ -312,14 +315,23 @@ class TwoTiers : public policy::Datastore {
     PutDone waiting;
 
     std::vector<std::string> removed;
+
+  private:
+    static policy::ObjectStatus policy_in(const std::string& space) {
+        policy::ObjectStatus web;
+        web.key = {.kind = policy::Kind::NetworkPolicy, .ns = space, .name = "web"};
+        return web;
+    }
 };
 
 class ResourceHandler : public testing::Test {
   protected:
     ResourceHandler() { serve_resources(dispatch_, store_); }
 
-    pb::Response get(const std::string& kind, const std::string& name) {
+    pb::Response get(
+        const std::string& kind, const std::string& name, const std::string& space = {}) {
         pb::Request request;
+        request.mutable_get_resources()->set_namespace_(space);
         request.mutable_get_resources()->set_kind(kind);
         request.mutable_get_resources()->set_name(name);
         return ask_once(dispatch_, request);
@@ -356,6 +368,13 @@ TEST_F(ResourceHandler, FindsOneByName) {
     EXPECT_EQ(get("Tier", "good").resources().rows_size(), 1);
     EXPECT_EQ(get("Tier", "absent").error().code(), pb::Error::CODE_NOT_FOUND);
     EXPECT_EQ(get("Tears", "").error().code(), pb::Error::CODE_INVALID);
+}
+
+TEST_F(ResourceHandler, FindsANameInTheDefaultNamespaceUnlessOneIsGiven) {
+    ASSERT_EQ(get("NetworkPolicy", "web").resources().rows_size(), 1);
+    EXPECT_EQ(get("NetworkPolicy", "web").resources().rows(0).namespace_(), "default");
+    EXPECT_EQ(get("NetworkPolicy", "web", "prod").resources().rows(0).namespace_(), "prod");
+    EXPECT_EQ(get("NetworkPolicy", "").resources().rows_size(), 2);
 }
 
 TEST_F(ResourceHandler, AppliesFileByFile) {
