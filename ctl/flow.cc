@@ -3,28 +3,14 @@
 #include <optional>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include "ctl/handlers.h"
 #include "ctl/protocols.h"
-#include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/tables.h"
 
 namespace vr::ctl {
 
 namespace {
-
-/// A flow as it was when the listing began; entries themselves may be used anew meanwhile.
-template <Family F>
-struct Seen {
-    FlowKey<F> key;
-    PortId from;
-    PortId to;
-    FlowState state;
-    FlowTick last_seen;
-};
-
-using Row = std::variant<Seen<V4>, Seen<V6>>;
 
 /// An optional address that flows are chosen by.
 struct Filter {
@@ -73,24 +59,10 @@ std::string state_text(FlowState state) {
 }
 
 template <Family F>
-void collect(const FlowTable<F>& flows, const Filter& filter, std::vector<Row>& found) {
-    flows.for_each([&](const FlowEntry<F>& flow) {
-        // Relaxed: some recent value will do for showing.
-        const FlowState state = flow.state.load(std::memory_order_relaxed);
-        if (state != FlowState::Dead && filter.takes(flow.key)) {
-            found.emplace_back(Seen<F>{
-                .key = flow.key,
-                .from = flow.from,
-                .to = flow.to,
-                .state = state,
-                .last_seen = flow.last_seen.load(std::memory_order_relaxed)});
-        }
-    });
-}
-
-template <Family F>
-void fill(const Seen<F>& flow, const PortName& port_name, FlowTick now, pb::Flow& row) {
+void fill(const FlowEntry<F>& flow, const PortName& port_name, FlowTick now, pb::Flow& row) {
     constexpr std::uint64_t kMsPerTick = 250;
+    // Relaxed: some recent value will do for showing.
+    const FlowTick last_seen = flow.last_seen.load(std::memory_order_relaxed);
     row.set_protocol(protocol_text(flow.key.protocol));
     row.set_source(to_string(flow.key.source));
     row.set_source_port(flow.key.source_port.value());
@@ -98,45 +70,87 @@ void fill(const Seen<F>& flow, const PortName& port_name, FlowTick now, pb::Flow
     row.set_destination_port(flow.key.destination_port.value());
     row.set_from(port_name(flow.from));
     row.set_to(port_name(flow.to));
-    row.set_state(state_text(flow.state));
-    row.set_idle_ms(now > flow.last_seen ? (now - flow.last_seen) * kMsPerTick : 0);
+    row.set_state(state_text(flow.state.load(std::memory_order_relaxed)));
+    row.set_idle_ms(now > last_seen ? (now - last_seen) * kMsPerTick : 0);
 }
 
-Answer show(SharedState& shared, const PortName& port_name, const std::string& address) {
+/// A walk over the flows of both families, slice by slice.
+class Walk {
+  public:
+    explicit Walk(SharedState& shared) : shared_(&shared) {}
+
+    /// Calls `visit(table, range)` for the next slice; false when it was the last.
+    template <typename Visit>
+    bool step(Visit visit) {
+        return ip6_ ? step(shared_->flows6, visit) : step(shared_->flows4, visit);
+    }
+
+  private:
+    template <Family F, typename Visit>
+    bool step(FlowTable<F>& flows, Visit visit) {
+        visit(flows, FlowRange{at_, at_ + kRowsPerFrame});
+        at_ += kRowsPerFrame;
+        if (at_ < flows.extent()) {
+            return true;
+        }
+        at_ = 0;
+        return !std::exchange(ip6_, true);
+    }
+
+    SharedState* shared_;
+    std::size_t at_ = 0;
+    bool ip6_ = false;
+};
+
+Answer show(
+    SharedState& shared, const PortName& port_name, FlowTick now, const std::string& address) {
     auto filter = filter_of(address);
     if (auto* failure = std::get_if<Failure>(&filter)) {
         return std::move(*failure);
     }
-    std::vector<Row> found;
-    collect(shared.flows4, std::get<Filter>(filter), found);
-    collect(shared.flows6, std::get<Filter>(filter), found);
-    return listing<&pb::Response::mutable_flows>(
-        std::move(found), [port_name, now = flow_now()](const Row& flow, pb::Flow& row) {
-            std::visit([&](const auto& seen) { fill(seen, port_name, now, row); }, flow);
+    return [walk = Walk{shared}, port_name, now, wanted = std::get<Filter>(filter)](
+               pb::Response& frame) mutable {
+        auto& list = *frame.mutable_flows();
+        return walk.step([&](const auto& flows, FlowRange range) {
+            flows.for_each(
+                [&](const auto& flow) {
+                    if (wanted.takes(flow.key)) {
+                        fill(flow, port_name, now, *list.add_rows());
+                    }
+                },
+                range);
         });
+    };
 }
 
+/// Frames before the last are empty: they only let others have their turn.
 Answer clear(SharedState& shared, const std::string& address) {
     auto filter = filter_of(address);
     if (auto* failure = std::get_if<Failure>(&filter)) {
         return std::move(*failure);
     }
-    const auto condemned = [&](const auto& flow) {
-        return std::get<Filter>(filter).takes(flow.key);
+    return [walk = Walk{shared}, wanted = std::get<Filter>(filter), count = std::uint64_t{0}](
+               pb::Response& frame) mutable {
+        const bool more = walk.step([&](auto& flows, FlowRange range) {
+            count +=
+                flows.remove_if([&](const auto& flow) { return wanted.takes(flow.key); }, range);
+        });
+        if (!more) {
+            frame.mutable_cleared()->set_count(count);
+        }
+        return more;
     };
-    pb::Response response;
-    response.mutable_cleared()->set_count(
-        shared.flows4.remove_if(condemned) + shared.flows6.remove_if(condemned));
-    return response;
 }
 
 }  // namespace
 
-void serve_flows(Dispatch& dispatch, SharedState& shared, PortName port_name) {
+void serve_flows(
+    Dispatch& dispatch, SharedState& shared, PortName port_name, std::function<FlowTick()> now) {
     dispatch.on(
         pb::Request::kShowFlows,
-        [&shared, port_name = std::move(port_name)](const pb::Request& request) {
-            return show(shared, port_name, request.show_flows().address());
+        [&shared, port_name = std::move(port_name), now = std::move(now)](
+            const pb::Request& request) {
+            return show(shared, port_name, now(), request.show_flows().address());
         });
     dispatch.on(pb::Request::kClearFlows, [&shared](const pb::Request& request) {
         return clear(shared, request.clear_flows().address());

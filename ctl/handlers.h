@@ -72,8 +72,9 @@ void serve_policy(
 /// resource.cc: get, apply, delete.
 void serve_resources(Dispatch& dispatch, policy::Datastore& store);
 
-/// flow.cc: show flows, clear flows.
-void serve_flows(Dispatch& dispatch, SharedState& shared, PortName port_name);
+/// flow.cc: show flows, clear flows.  `now` is the clock that flows are stamped by.
+void serve_flows(
+    Dispatch& dispatch, SharedState& shared, PortName port_name, std::function<FlowTick()> now);
 
 /// trace.cc: trace.
 void serve_trace(Dispatch& dispatch, Machine& machine);

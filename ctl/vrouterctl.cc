@@ -88,6 +88,9 @@ class Answer {
             exit_ = Exit::Refused;
             return;
         }
+        if (body(frame) == nullptr) {
+            return;  // the router is not done yet
+        }
         if (invocation_.json) {
             json_.print(frame);
         } else if (layout_ == Layout::Text) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "policy/datastore.h"
+#include "vrouter/dataplane/tables.h"
 
 namespace vr::ctl {
 namespace {
@@ -268,6 +269,81 @@ TEST_F(PolicyHandler, ListsAllRulesInSlices) {
 TEST_F(PolicyHandler, KnowsNoOtherEndpoint) {
     const auto reply = ask_once(dispatch_, request("a/c"));
     EXPECT_EQ(reply.error().code(), pb::Error::CODE_NOT_FOUND);
+}
+
+/// Flows of both families, more than a frame holds.
+class FlowHandler : public testing::Test {
+  protected:
+    FlowHandler() {
+        for (std::uint32_t n = 0; n < kFlows; ++n) {
+            insert(shared_.flows4, {Ip4{0x0a000001}, Ip4{0x0b000000U + n}, {}, {}, 17});
+        }
+        insert(shared_.flows6, {*Ip6::parse("fd00::1"), *Ip6::parse("fd00::2"), {}, {}, 17});
+        serve_flows(dispatch_, shared_, port_name, [] { return FlowTick{40}; });
+    }
+
+    template <Family F>
+    static void insert(FlowTable<F>& flows, const FlowKey<F>& key) {
+        static_cast<void>(flows.insert(0, key, {.from = PortId{1}, .state = FlowState::Udp}, 0));
+    }
+
+    std::vector<pb::Flow> show(const std::string& address) {
+        pb::Request request;
+        request.mutable_show_flows()->set_address(address);
+        std::vector<pb::Flow> rows;
+        for (const auto& frame : ask(dispatch_, request)) {
+            EXPECT_TRUE(frame.has_flows());
+            EXPECT_LE(frame.flows().rows_size(), static_cast<int>(kRowsPerFrame));
+            rows.insert(rows.end(), frame.flows().rows().begin(), frame.flows().rows().end());
+        }
+        return rows;
+    }
+
+    std::uint64_t clear(const std::string& address) {
+        pb::Request request;
+        request.mutable_clear_flows()->set_address(address);
+        return ask(dispatch_, request).back().cleared().count();
+    }
+
+    /// Frees at once: there are no workers.
+    struct NoReaders : Reclaimer {
+        void retire(std::function<void()> free) override { free(); }
+    };
+
+    static constexpr std::uint32_t kFlows = 2 * kRowsPerFrame + 7;
+    NoReaders reclaimer_;
+    SharedState shared_{reclaimer_, 4096, 1};
+    Dispatch dispatch_;
+};
+
+TEST_F(FlowHandler, ListsAllFlowsInSlices) {
+    EXPECT_EQ(show("").size(), kFlows + 1);
+}
+
+TEST_F(FlowHandler, ListsTheFlowsOfAnAddress) {
+    const auto rows = show("11.0.0.5");
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0].source(), "10.0.0.1");
+    EXPECT_EQ(rows[0].from(), "port1");
+    EXPECT_EQ(rows[0].state(), "udp");
+    EXPECT_EQ(rows[0].idle_ms(), 10000U);
+    EXPECT_EQ(show("fd00::2").size(), 1U);
+}
+
+TEST_F(FlowHandler, ClearsTheFlowsOfAnAddress) {
+    EXPECT_EQ(clear("11.0.0.5"), 1U);
+    EXPECT_EQ(show("").size(), kFlows);
+}
+
+TEST_F(FlowHandler, ClearsAllFlowsAndCountsThem) {
+    EXPECT_EQ(clear(""), kFlows + 1);
+    EXPECT_TRUE(show("").empty());
+}
+
+TEST_F(FlowHandler, RefusesWhatIsNoAddress) {
+    pb::Request request;
+    request.mutable_clear_flows()->set_address("10.0.0.300");
+    EXPECT_EQ(ask_once(dispatch_, request).error().code(), pb::Error::CODE_INVALID);
 }
 
 /// A datastore of two tiers, one of them invalid.

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/handlers.h"
 #include "vrouter/daemon/daemon.h"
+#include "vrouter/dataplane/clock.h"
 
 namespace vr::daemon {
 
@@ -25,7 +26,7 @@ void Daemon::serve_commands() {
         ctl::serve_neighbors(
             dispatch_, slow_path_->neighbors4(), slow_path_->neighbors6(), port_name);
         ctl::serve_policy(dispatch_, endpoints, hosts, group_text);
-        ctl::serve_flows(dispatch_, machine_->shared(), port_name);
+        ctl::serve_flows(dispatch_, machine_->shared(), port_name, flow_now);
         ctl::serve_trace(dispatch_, *machine_);
     }
     if (speaker_) {

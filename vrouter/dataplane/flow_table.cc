@@ -413,10 +413,11 @@ std::size_t FlowTable<F>::age(FlowTick now, const FlowTimeouts& timeouts, std::s
 }
 
 template <Family F>
-std::size_t FlowTable<F>::remove_if(const std::function<bool(const FlowEntry<F>&)>& condemned) {
+std::size_t FlowTable<F>::remove_if(
+    const std::function<bool(const FlowEntry<F>&)>& condemned, FlowRange where) {
     Tables& t = *tables_;
     typename Tables::Removed removed;
-    for (std::size_t i = 0; i < t.free_entries.fresh(); ++i) {
+    for (std::size_t i = where.begin; i < std::min(where.end, extent()); ++i) {
         if (t.live[i].load(std::memory_order_acquire) && condemned(t.entries[i])) {
             t.remove(static_cast<std::uint32_t>(i), removed);
         }
@@ -425,14 +426,20 @@ std::size_t FlowTable<F>::remove_if(const std::function<bool(const FlowEntry<F>&
 }
 
 template <Family F>
-void FlowTable<F>::for_each(const std::function<void(const FlowEntry<F>&)>& visit) const {
+void FlowTable<F>::for_each(
+    const std::function<void(const FlowEntry<F>&)>& visit, FlowRange where) const {
     const Tables& t = *tables_;
-    for (std::size_t i = 0; i < t.free_entries.fresh(); ++i) {
+    for (std::size_t i = where.begin; i < std::min(where.end, extent()); ++i) {
         const bool live = t.live[i].load(std::memory_order_acquire);
         if (live && t.entries[i].state.load(kRelaxed) != FlowState::Dead) {
             visit(t.entries[i]);
         }
     }
+}
+
+template <Family F>
+std::size_t FlowTable<F>::extent() const noexcept {
+    return tables_->free_entries.fresh();
 }
 
 template <Family F>

@@ -92,6 +92,12 @@ struct FlowTimeouts {
     FlowTick other = 600 * 4;
 };
 
+/// A part of the table, for walks in slices.  A flow stays at its place.
+struct FlowRange {
+    std::size_t begin = 0;
+    std::size_t end = SIZE_MAX;
+};
+
 template <Family F>
 class FlowTable {
   public:
@@ -123,11 +129,16 @@ class FlowTable {
     /// where the last call ended.  Returns how many were removed.  Control thread.
     std::size_t age(FlowTick now, const FlowTimeouts& timeouts, std::size_t budget);
 
-    /// Removes every flow for which `condemned` is true.  Control thread.
-    std::size_t remove_if(const std::function<bool(const FlowEntry<F>&)>& condemned);
+    /// Removes every flow of `where` for which `condemned` is true.  Control thread.
+    std::size_t remove_if(
+        const std::function<bool(const FlowEntry<F>&)>& condemned, FlowRange where = {});
 
-    /// Calls `visit` for every live flow; the table may change meanwhile.  Control thread.
-    void for_each(const std::function<void(const FlowEntry<F>&)>& visit) const;
+    /// Calls `visit` for every live flow of `where`; the table may change meanwhile.  Control thread.
+    void for_each(
+        const std::function<void(const FlowEntry<F>&)>& visit, FlowRange where = {}) const;
+
+    /// No flow stands here or behind: where a walk in slices ends.
+    [[nodiscard]] std::size_t extent() const noexcept;
 
     [[nodiscard]] std::size_t size() const noexcept;
     [[nodiscard]] std::size_t capacity() const noexcept;
