@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/config.h"
 
+#include <net/if.h>
+#include <sys/un.h>
+
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -18,6 +21,13 @@ constexpr std::string_view kAddress4 = "an IPv4 address";
 constexpr std::string_view kAddress6 = "an IPv6 address";
 constexpr std::string_view kPrefix = "a prefix like 10.0.0.0/8 or fd00::/64";
 constexpr std::string_view kInterface = "an address with its length, like 192.0.2.1/24";
+/// What a unix socket's address holds, without its terminating zero.
+constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
+/// Room for "/" + an interface's name + ".sock" is left.
+constexpr std::size_t kMaxSocketDirectory = kMaxSocketPath - 1 - (IFNAMSIZ - 1) - 5;
+constexpr std::string_view kShortPath = "a path of at most 107 characters";
+constexpr std::string_view kShortDirectory = "a path of at most 86 characters";
+static_assert(kMaxSocketPath == 107 && kMaxSocketDirectory == 86);
 constexpr std::uint64_t kMost32 = 0xffffffffU;
 
 std::optional<InterfaceAddress> parse_interface(const std::string& text) {
@@ -138,7 +148,11 @@ void read_neighbor(YamlSection& yaml, Config& config) {
 }
 
 void read_workloads(YamlSection& yaml, WorkloadConfig& workloads) {
-    assign(workloads.socket_directory, yaml.text("socket_directory"));
+    assign(
+        workloads.socket_directory,
+        yaml.value("socket_directory", kShortDirectory, [](const std::string& s) {
+            return s.size() <= kMaxSocketDirectory ? std::optional{s} : std::nullopt;
+        }));
     assign(workloads.gateway4, yaml.value("gateway4", kAddress4, [](const std::string& s) {
         return Ip4::parse(s);
     }));
@@ -371,8 +385,11 @@ void read_root(YamlSection& yaml, Config& config) {
     yaml.section("flows", [&](YamlSection& s) { read_flows(s, config.flows); });
     yaml.section("datastore", [&](YamlSection& s) { read_datastore(s, config); });
     yaml.section("bgp", [&](YamlSection& s) { read_bgp(s, config); });
-    yaml.section(
-        "control", [&](YamlSection& s) { assign(config.control_socket, s.text("socket")); });
+    yaml.section("control", [&](YamlSection& s) {
+        assign(config.control_socket, s.value("socket", kShortPath, [](const std::string& t) {
+            return !t.empty() && t.size() <= kMaxSocketPath ? std::optional{t} : std::nullopt;
+        }));
+    });
     yaml.section("log", [&](YamlSection& s) {
         using log::Level;
         assign(

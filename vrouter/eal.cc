@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/eal.h"
 
+#include <fmt/format.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "vrouter/net/log.h"
+#include "vrouter/preflight.h"
 
 namespace vr {
 
@@ -40,25 +41,10 @@ bool given(const std::vector<std::string>& arguments, std::string_view option) {
     });
 }
 
-/// Does the config itself say which lcores there are?
-bool gives_lcores(const std::vector<std::string>& arguments) {
-    return std::ranges::any_of(
-        std::array{"-l", "-c", "--lcores"}, [&](const char* o) { return given(arguments, o); });
-}
-
 /// All CPUs that this process may use, as a list for --lcores.
-std::string allowed_cpus() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    std::string list;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-            if (CPU_ISSET(cpu, &set)) {
-                list += (list.empty() ? "" : ",") + std::to_string(cpu);
-            }
-        }
-    }
-    return list.empty() ? "0" : list;
+std::string cpu_list() {
+    const std::set<unsigned> cpus = allowed_cpus();
+    return cpus.empty() ? "0" : fmt::format("{}", fmt::join(cpus, ","));
 }
 
 bool uses_pci(const Config& config) {
@@ -76,6 +62,11 @@ int run_worker(void* worker) {
 
 }  // namespace
 
+bool gives_lcores(const std::vector<std::string>& arguments) {
+    return std::ranges::any_of(
+        std::array{"-l", "-c", "--lcores"}, [&](const char* o) { return given(arguments, o); });
+}
+
 std::vector<std::string> eal_arguments(const Config& config, int pid, bool huge_pages) {
     std::vector<std::string> arguments{"vrouterd"};
     const auto add = [&](const char* option, const std::string& value = {}) {
@@ -88,7 +79,7 @@ std::vector<std::string> eal_arguments(const Config& config, int pid, bool huge_
     };
     if (!gives_lcores(config.eal)) {
         // Lcore 0 is the control thread, which floats; worker i is lcore i + 1 on its CPU.
-        std::string lcores = "0@(" + allowed_cpus() + ")";
+        std::string lcores = "0@(" + cpu_list() + ")";
         for (std::size_t i = 0; i < config.workers.lcores.size(); ++i) {
             lcores += "," + std::to_string(i + 1) + "@" + std::to_string(config.workers.lcores[i]);
         }

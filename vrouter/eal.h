@@ -34,6 +34,9 @@ class Eal {
     Eal() = default;
 };
 
+/// Do EAL arguments themselves say which lcores there are?
+[[nodiscard]] bool gives_lcores(const std::vector<std::string>& arguments);
+
 /// The arguments that the EAL gets for `config`; `huge_pages` says whether the machine has free ones.
 [[nodiscard]] std::vector<std::string> eal_arguments(
     const Config& config, int pid, bool huge_pages);

@@ -13,6 +13,7 @@
 #include "vrouter/config.h"
 #include "vrouter/daemon/daemon.h"
 #include "vrouter/net/log.h"
+#include "vrouter/preflight.h"
 
 namespace {
 
@@ -41,6 +42,19 @@ int run(vr::Config config) {
     return 0;
 }
 
+/// The file is right; says what this machine lacks for it.
+int check_machine(const std::string& path, const vr::Config& config) {
+    const auto problems = vr::machine_problems(config, vr::allowed_cpus());
+    for (const std::string& problem : problems) {
+        std::fprintf(stderr, "vrouterd: %s: %s\n", path.c_str(), problem.c_str());
+    }
+    std::printf(
+        "%s: the config is right%s\n",
+        path.c_str(),
+        problems.empty() ? "" : ", but this machine lacks what it names");
+    return problems.empty() ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -48,7 +62,7 @@ int main(int argc, char** argv) {
     std::string path = "/etc/vrouter/vrouter.yaml";
     bool check = false;
     app.add_option("-c,--config", path, "config file")->capture_default_str();
-    app.add_flag("--check", check, "read the config file, say what is wrong with it, and end");
+    app.add_flag("--check", check, "say what is wrong with the config, or missing here, and end");
     app.set_version_flag("--version", VROUTER_VERSION);
     try {
         app.parse(argc, argv);
@@ -61,8 +75,7 @@ int main(int argc, char** argv) {
         return 1;
     }
     if (check) {
-        std::printf("%s: the config is right\n", path.c_str());
-        return 0;
+        return check_machine(path, *config);
     }
     std::signal(SIGPIPE, SIG_IGN);
     vr::log::start(config->log_level);

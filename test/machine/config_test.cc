@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "vrouter/preflight.h"
+
 namespace vr {
 namespace {
 
@@ -429,12 +431,53 @@ const Mistake kMistakes[] = {
     {"log_level",
      "node: a\nlog: {level: loud}",
      "f:2: log.level: expected debug, info, warning or error, found 'loud'"},
-    {"control", "node: a\ncontrol: {socket: ''}", "f:2: control.socket: expected text, found ''"},
+    {"control",
+     "node: a\ncontrol: {socket: ''}",
+     "f:2: control.socket: expected a path of at most 107 characters, found ''"},
 };
 
 INSTANTIATE_TEST_SUITE_P(Rows, ConfigMistake, testing::ValuesIn(kMistakes), [](const auto& row) {
     return std::string{row.param.name};
 });
+
+/// A unix socket's address holds 107 characters; guests' sockets are "DIRECTORY/INTERFACE.sock".
+TEST(Config, RefusesPathsThatNoSocketCanHave) {
+    const auto accepts = [](const std::string& section, std::size_t size) {
+        return parse_config("node: a\n" + section + std::string(size, 'd') + "}", "f").has_value();
+    };
+    EXPECT_TRUE(accepts("control: {socket: ", 107));
+    EXPECT_FALSE(accepts("control: {socket: ", 108));
+    EXPECT_TRUE(accepts("workloads: {socket_directory: ", 86));
+    EXPECT_FALSE(accepts("workloads: {socket_directory: ", 87));
+}
+
+TEST(MachineProblems, NamesCpusThatMayNotBeUsed) {
+    const auto config = *parse_config("node: a\nworkers: {lcores: [1, 9]}", "f");
+    EXPECT_EQ(
+        machine_problems(config, {0, 1}),
+        std::vector<std::string>{
+            "workers.lcores: CPU 9 is not one that this process may use (0, 1)"});
+}
+
+TEST(MachineProblems, LeavesCpusToTheEalWhenItIsToldOfThem) {
+    const auto config = *parse_config("node: a\neal: [-l, '0']\nworkers: {lcores: [9]}", "f");
+    EXPECT_TRUE(machine_problems(config, {0}).empty());
+}
+
+TEST(MachineProblems, NamesDevicesThatAreNotThere) {
+    const auto config =
+        *parse_config("node: a\nports: [{name: p, device: 'net_af_packet0,iface=absent0'}]", "f");
+    EXPECT_EQ(
+        machine_problems(config, {1}),
+        std::vector<std::string>{
+            "port p: device 'net_af_packet0,iface=absent0': there is no network interface "
+            "'absent0' here ('ip link' lists them)"});
+}
+
+TEST(MachineProblems, AreNoneWithoutADataPlane) {
+    const auto config = *parse_config("node: a\ndataplane: none\nworkers: {lcores: [9]}", "f");
+    EXPECT_TRUE(machine_problems(config, {0}).empty());
+}
 
 TEST(Config, AnAddressMayBeOfEitherFamily) {
     for (const std::string address : {"1.1.1.1", "fd00::1"}) {

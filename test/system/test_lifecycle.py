@@ -127,14 +127,22 @@ def test_mistake_in_the_config_is_told_with_file_and_line(directory, text, expec
 
 
 def test_right_config_is_called_right(rack):
-    path = rack.router.write_config()
-    done = subprocess.run([BUILD / "vrouterd", "--check", "--config", path], capture_output=True, text=True, timeout=20)
-    assert done.returncode == 0, done.stderr
+    rack.router.namespace.sh(BUILD / "vrouterd", "--check", "--config", rack.router.write_config())
+
+
+def test_check_tells_what_this_machine_lacks(rack):
+    rack.router.config["ports"][0]["device"] = "net_af_packet0,iface=nowhere"
+    rack.router.config["workers"]["lcores"] = [511]
+    words = [BUILD / "vrouterd", "--check", "--config", rack.router.write_config()]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    assert "workers.lcores: CPU 511 is not one" in done.stderr
+    assert "there is no network interface 'nowhere' here" in done.stderr
 
 
 def test_device_that_cannot_be_opened_is_told(rack):
     rack.router.config["ports"][0]["device"] = "net_af_packet0,iface=nowhere"
     rack.router.launch()
     assert rack.router.process.child.wait(10) == 1
-    assert "port uplink0: cannot open device" in rack.router.log
+    assert "port uplink0: device 'net_af_packet0,iface=nowhere': there is no network interface" in rack.router.log
     assert not rack.router.control_socket.exists()

@@ -15,6 +15,7 @@
 #include "vrouter/dataplane/ethdev_port.h"
 #include "vrouter/host_link.h"
 #include "vrouter/net/log.h"
+#include "vrouter/preflight.h"
 
 namespace vr::daemon {
 
@@ -116,6 +117,9 @@ void Daemon::stop() {
 }
 
 Result<void> Daemon::start_data_plane() {
+    if (const auto problems = machine_problems(config_, allowed_cpus()); !problems.empty()) {
+        return fail(problems.front());
+    }
     auto eal = Eal::start(config_, getpid());
     if (!eal) {
         return std::unexpected(std::move(eal).error());

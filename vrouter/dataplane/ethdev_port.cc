@@ -7,7 +7,10 @@
 #include <rte_spinlock.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+
+#include "vrouter/dataplane/device_needs.h"
 
 namespace vr {
 
@@ -38,6 +41,20 @@ std::string device_name(const std::string& device) {
     return device.substr(0, device.find(','));
 }
 
+/// Why DPDK could not open a device.  Drivers return -1 (EPERM) for whatever went wrong.
+std::string why_not(const std::string& device, int error) {
+    if (const auto missing = missing_for(device)) {
+        return *missing;
+    }
+    if (error == -EPERM || error == -EACCES) {
+        return "its driver gave up, for a reason that it writes above or none; one is the lack of "
+               "CAP_NET_ADMIN and CAP_NET_RAW (run vrouterd as root)";
+    }
+    return rte_strerror(-error) +
+           std::string(
+               " (is the driver's library loaded, with EAL option -d if it is not a default one?)");
+}
+
 Result<std::uint16_t> find_or_attach(const std::string& device, bool& attached) {
     const std::string name = device_name(device);
     std::uint16_t id = 0;
@@ -45,9 +62,7 @@ Result<std::uint16_t> find_or_attach(const std::string& device, bool& attached) 
         return id;
     }
     if (const int error = rte_dev_probe(device.c_str()); error != 0) {
-        return fail(
-            "cannot open device '" + device + "': " + rte_strerror(-error) +
-            " (is the driver's library loaded, with EAL option -d if it is not a default one?)");
+        return fail("cannot open device '" + device + "': " + why_not(device, error));
     }
     if (rte_eth_dev_get_port_by_name(name.c_str(), &id) != 0) {
         return fail("device '" + device + "' opened but has no ethernet port");

@@ -1,0 +1,21 @@
+// What of a config this machine does not have: CPUs, devices.  Asked by --check and at start, where DPDK
+// would say it less clearly.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "vrouter/config.h"
+
+namespace vr {
+
+/// CPUs that this process may run on.
+[[nodiscard]] std::set<unsigned> allowed_cpus();
+
+/// One sentence for each CPU and device of `config` that is not there, `cpus` being those that are.
+[[nodiscard]] std::vector<std::string> machine_problems(
+    const Config& config, const std::set<unsigned>& cpus);
+
+}  // namespace vr
