@@ -65,6 +65,7 @@ constexpr Column kPortColumns[] = {
     made("LINK", link_text),
     field("DRIVER", "driver"),
     field("MAC", "mac"),
+    field("ADDRESSES", "addresses"),
     field("MTU", "mtu"),
     field("ENDPOINT", "endpoint"),
     field("RX-PACKETS", "rx_packets"),

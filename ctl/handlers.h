@@ -17,6 +17,7 @@
 
 namespace vr {
 class Machine;
+struct PortRecord;
 }  // namespace vr
 
 namespace vr::bgp {
@@ -32,6 +33,9 @@ namespace vr::ctl {
 /// What operators call a port; empty for PortId{} and for ports that are gone.
 using PortName = std::function<std::string(PortId)>;
 
+/// The router's own addresses on a port, as text.
+using PortAddresses = std::function<std::vector<std::string>(const PortRecord& port)>;
+
 /// Local endpoints.
 using Endpoints = std::function<std::vector<WorkloadView>()>;
 
@@ -46,7 +50,7 @@ void serve_version(
 void serve_drops(Dispatch& dispatch, const Machine& machine);
 
 /// port.cc: show ports.
-void serve_ports(Dispatch& dispatch, const Machine& machine);
+void serve_ports(Dispatch& dispatch, const Machine& machine, PortAddresses addresses);
 
 /// endpoint.cc: show endpoints.
 void serve_endpoints(

@@ -34,7 +34,7 @@ void fill_counters(const PortTotals& totals, pb::Port& row) {
     row.set_dropped(std::accumulate(totals.drops.begin(), totals.drops.end(), std::uint64_t{0}));
 }
 
-void fill(const Machine& machine, PortId id, pb::Port& row) {
+void fill(const Machine& machine, const PortAddresses& addresses, PortId id, pb::Port& row) {
     const PortRecord* record = machine.port(id);
     if (record == nullptr) {
         return;  // gone since the listing began
@@ -50,6 +50,9 @@ void fill(const Machine& machine, PortId id, pb::Port& row) {
     row.set_mac(to_string(record->mac));
     row.set_mtu(record->mtu);
     row.set_endpoint(endpoint ? endpoint->name : "");
+    for (std::string& address : addresses(*record)) {
+        row.add_addresses(std::move(address));
+    }
     fill_counters(machine.totals(id), row);
 }
 
@@ -61,20 +64,24 @@ Failure no_port(const std::string& name) {
         .text = "no port '" + name + "': 'show ports' lists them"};
 }
 
-void serve_ports(Dispatch& dispatch, const Machine& machine) {
-    dispatch.on(pb::Request::kShowPorts, [&machine](const pb::Request& request) -> Answer {
-        const std::string& wanted = request.show_ports().port();
-        std::vector<PortId> ids = machine.ports();
-        if (!wanted.empty()) {
-            const auto id = machine.find_port(wanted);
-            if (!id) {
-                return no_port(wanted);
+void serve_ports(Dispatch& dispatch, const Machine& machine, PortAddresses addresses) {
+    dispatch.on(
+        pb::Request::kShowPorts,
+        [&machine, addresses = std::move(addresses)](const pb::Request& request) -> Answer {
+            const std::string& wanted = request.show_ports().port();
+            std::vector<PortId> ids = machine.ports();
+            if (!wanted.empty()) {
+                const auto id = machine.find_port(wanted);
+                if (!id) {
+                    return no_port(wanted);
+                }
+                ids = {*id};
             }
-            ids = {*id};
-        }
-        return listing<&pb::Response::mutable_ports>(
-            std::move(ids), [&machine](PortId id, pb::Port& row) { fill(machine, id, row); });
-    });
+            return listing<&pb::Response::mutable_ports>(
+                std::move(ids), [&machine, addresses](PortId id, pb::Port& row) {
+                    fill(machine, addresses, id, row);
+                });
+        });
 }
 
 }  // namespace vr::ctl

@@ -1,11 +1,37 @@
 // What vrouterctl may ask: each noun is given the part of the daemon that it reads.  A part that this
 // daemon does not have (no data plane, no BGP, no datastore) leaves its commands unknown.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "ctl/handlers.h"
 #include "vrouter/daemon/daemon.h"
 #include "vrouter/dataplane/clock.h"
 
 namespace vr::daemon {
+
+namespace {
+
+/// What the config gives the router on a port; guests see the gateways.
+std::vector<std::string> addresses_of(const Config& config, const PortRecord& port) {
+    std::vector<InterfaceAddress> own;
+    if (port.kind == PortKind::Workload) {
+        return {to_string(config.workloads.gateway4), to_string(config.workloads.gateway6)};
+    }
+    if (port.kind == PortKind::Host) {
+        own = config.host.addresses;
+    } else if (const auto at = std::ranges::find(config.ports, port.name, &PortConfig::name);
+               at != config.ports.end()) {
+        own = at->addresses;
+    }
+    std::vector<std::string> texts;
+    for (const InterfaceAddress& address : own) {
+        const auto length = std::visit([](const auto& p) { return p.length(); }, address.network);
+        texts.push_back(to_string(address.address) + "/" + std::to_string(length));
+    }
+    return texts;
+}
+
+}  // namespace
 
 void Daemon::serve_commands() {
     const auto port_name = [this](PortId id) {
@@ -20,7 +46,9 @@ void Daemon::serve_commands() {
             return graph_ ? graph_->sets().describe(group) : to_string(group);
         };
         ctl::serve_drops(dispatch_, *machine_);
-        ctl::serve_ports(dispatch_, *machine_);
+        ctl::serve_ports(dispatch_, *machine_, [this](const PortRecord& port) {
+            return addresses_of(config_, port);
+        });
         ctl::serve_endpoints(dispatch_, endpoints, hosts, port_name);
         ctl::serve_routes(dispatch_, machine_->routes(), port_name);
         ctl::serve_neighbors(
