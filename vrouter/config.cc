@@ -369,6 +369,7 @@ void read_root(YamlSection& yaml, Config& config) {
     assign(config.packets, yaml.number("packets", 2048, 1U << 22U));
     yaml.section("workers", [&](YamlSection& s) { read_workers(s, config.workers); });
     yaml.sections("ports", [&](YamlSection& s) { read_port(s, config); });
+    std::optional<std::uint64_t> host_mtu;
     yaml.section("host", [&](YamlSection& s) {
         assign(
             config.host.tap,
@@ -378,7 +379,13 @@ void read_root(YamlSection& yaml, Config& config) {
         config.host.addresses = s.list("addresses", kInterface, parse_interface);
         config.host.routes =
             s.list("routes", kPrefix, [](const std::string& r) { return parse_prefix(r); });
+        host_mtu = s.number("mtu", 1280, 9600);
     });
+    const auto largest = std::ranges::max_element(config.ports, {}, &PortConfig::mtu);
+    if (largest != config.ports.end()) {
+        config.host.mtu = largest->mtu;
+    }
+    assign(config.host.mtu, host_mtu);
     yaml.sections("routes", [&](YamlSection& s) { read_route(s, config); });
     yaml.sections("neighbors", [&](YamlSection& s) { read_neighbor(s, config); });
     yaml.section("workloads", [&](YamlSection& s) { read_workloads(s, config.workloads); });

@@ -45,6 +45,7 @@ struct HostConfig {
     std::vector<InterfaceAddress> addresses;
     /// What the kernel sends to the TAP; empty: the networks that the ports are connected to.
     std::vector<IpPrefix> routes;
+    std::uint16_t mtu = 1500;  ///< not in the file: the largest of the ports'
 };
 
 struct StaticRoute {

@@ -451,6 +451,17 @@ TEST(Config, RefusesPathsThatNoSocketCanHave) {
     EXPECT_FALSE(accepts("workloads: {socket_directory: ", 87));
 }
 
+TEST(Config, TheHostsMtuFollowsThePorts) {
+    const auto mtu = [](const std::string& text) {
+        return parse_config("node: a\n" + text, "f")->host.mtu;
+    };
+    EXPECT_EQ(mtu("host: {tap: t}"), 1500);
+    EXPECT_EQ(
+        mtu("host: {tap: t}\nports: [{name: p, device: d, mtu: 9000}, {name: q, device: e}]"),
+        9000);
+    EXPECT_EQ(mtu("host: {tap: t, mtu: 1400}\nports: [{name: p, device: d, mtu: 9000}]"), 1400);
+}
+
 TEST(MachineProblems, NamesCpusThatMayNotBeUsed) {
     const auto config = *parse_config("node: a\nworkers: {lcores: [1, 9]}", "f");
     EXPECT_EQ(

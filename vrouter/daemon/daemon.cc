@@ -228,17 +228,17 @@ Result<void> Daemon::open_host_port() {
     if (host.tap.empty()) {
         return {};
     }
-    const std::uint16_t mtu = 1500;
     auto port = EthdevPort::open(
         {.device = "net_tap_host,iface=" + host.tap,
-         .mtu = mtu,
+         .mtu = host.mtu,
          .workers = machine_->settings().workers},
         machine_->pool());
     if (!port) {
         return fail(std::move(port).error(), "host TAP");
     }
     const Mac kernel = (*port)->mac();
-    PortRecord record{.name = host.tap, .kind = PortKind::Host, .mac = beside(kernel), .mtu = mtu};
+    PortRecord record{
+        .name = host.tap, .kind = PortKind::Host, .mac = beside(kernel), .mtu = host.mtu};
     record.port = std::move(*port);
     auto id = machine_->add_port(std::move(record));
     if (!id) {
@@ -269,7 +269,7 @@ Result<void> Daemon::open_host_port() {
         }
     }
     slow_path_->set_port(facts);
-    if (auto configured = configure_host_link(host.tap, addresses, routes, mtu); !configured) {
+    if (auto configured = configure_host_link(host.tap, addresses, routes, host.mtu); !configured) {
         return std::unexpected(std::move(configured).error());
     }
     return {};
