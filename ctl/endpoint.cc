@@ -11,6 +11,8 @@ namespace {
 
 pb::Endpoint::State state_of(WorkloadView::State state) {
     switch (state) {
+        case WorkloadView::State::Invalid:
+            return pb::Endpoint::STATE_INVALID;
         case WorkloadView::State::Failed:
             return pb::Endpoint::STATE_FAILED;
         case WorkloadView::State::Compiling:

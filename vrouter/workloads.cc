@@ -38,6 +38,8 @@ bool contains(const Workload& workload, const IpPrefix& prefix) {
 
 std::string_view to_string(WorkloadView::State state) {
     switch (state) {
+        case WorkloadView::State::Invalid:
+            return "invalid";
         case WorkloadView::State::Failed:
             return "failed";
         case WorkloadView::State::Compiling:
@@ -359,7 +361,34 @@ std::optional<WorkloadView> Workloads::find(const std::string& name) const {
                         : !entry.endpoint        ? State::Compiling
                         : entry.endpoint->active ? State::Ready
                                                  : State::Inactive;
-    return WorkloadView{entry.workload, entry.port, state, entry.error};
+    return WorkloadView{
+        entry.workload,
+        entry.port,
+        state,
+        entry.error.empty() ? shared_addresses(entry) : entry.error};
+}
+
+/// The addresses that another endpoint has too, in words.
+std::string Workloads::shared_addresses(const Entry& entry) const {
+    std::string text;
+    if (!entry.in_force) {
+        return text;
+    }
+    const std::string& name = entry.workload.name;
+    for_each_prefix(*entry.in_force, [&](const IpPrefix& prefix) {
+        const auto found = servers_.find(prefix);
+        if (found == servers_.end() || found->second.size() < 2) {
+            return;
+        }
+        const std::string& first = *found->second.begin();
+        text += fmt::format(
+            "{}{} is an address of {} too{}",
+            text.empty() ? "" : "; ",
+            prefix,
+            first == name ? *std::next(found->second.begin()) : first,
+            first == name ? "" : ", which gets its packets");
+    });
+    return text;
 }
 
 }  // namespace vr

@@ -30,7 +30,8 @@ namespace vr {
 /// What operators see of an endpoint.
 struct WorkloadView {
     enum class State : std::uint8_t {
-        Failed,     ///< its port could not be opened; `error` says why
+        Invalid,    ///< its object was never valid: it has no port
+        Failed,     ///< its port could not be opened
         Compiling,  ///< closed until its policy is in place
         Inactive,   ///< administratively down
         Ready,      ///< forwards
@@ -39,7 +40,7 @@ struct WorkloadView {
     Workload workload;
     PortId port;
     State state = State::Compiling;
-    std::string error;
+    std::string error;  ///< what is wrong with it, if anything
 };
 
 [[nodiscard]] std::string_view to_string(WorkloadView::State state);
@@ -106,6 +107,7 @@ class Workloads final : public WorkloadSink {
     void serve(const std::string& name, const IpPrefix& prefix);
     void stop_serving(const std::string& name, const IpPrefix& prefix);
     void set_route(const IpPrefix& prefix, const std::string& name);
+    [[nodiscard]] std::string shared_addresses(const Entry& entry) const;
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
     void apply_removals();
 

@@ -103,6 +103,18 @@ TEST_F(WorkloadsTest, OnlyTheNewestOfSeveralPoliciesComesIntoForce) {
     EXPECT_TRUE(reaches("a", kAddress));
 }
 
+TEST_F(WorkloadsTest, BothOwnersOfAnAddressAreTold) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.workloads->update_workload(RouterLab::workload("b", kAddress));
+    lab.finish_all();
+    EXPECT_TRUE(lab.workloads->find("a")->error.starts_with("10.1.0.2/32 is an address of b too; "))
+        << lab.workloads->find("a")->error;
+    EXPECT_TRUE(lab.workloads->find("b")->error.starts_with(
+        "10.1.0.2/32 is an address of a too, which gets its packets; "));
+    lab.workloads->remove_workload("a");
+    EXPECT_EQ(lab.workloads->find("b")->error, "");
+}
+
 TEST_F(WorkloadsTest, PolicyChangeAnnouncesNothing) {
     lab.workloads->update_workload(RouterLab::workload("a", kAddress));
     lab.finish_all();

@@ -5,6 +5,7 @@
 
 #include "ctl/handlers.h"
 #include "vrouter/daemon/daemon.h"
+#include "vrouter/daemon/endpoint_problems.h"
 #include "vrouter/dataplane/clock.h"
 
 namespace vr::daemon {
@@ -42,6 +43,14 @@ void Daemon::serve_commands() {
     if (machine_) {
         const auto endpoints = [this] { return workloads_->view(); };
         const auto hosts = [this] { return workloads_->view_hosts(); };
+        const auto endpoints_and_problems = [this] {
+            return graph_ && store_
+                       ? with_problems(
+                             workloads_->view(),
+                             store_->list(policy::Kind::WorkloadEndpoint),
+                             [this](const policy::Key& key) { return graph_->resource(key); })
+                       : workloads_->view();
+        };
         const auto group_text = [this](GroupId group) {
             return graph_ ? graph_->sets().describe(group) : to_string(group);
         };
@@ -49,7 +58,7 @@ void Daemon::serve_commands() {
         ctl::serve_ports(dispatch_, *machine_, [this](const PortRecord& port) {
             return addresses_of(config_, port);
         });
-        ctl::serve_endpoints(dispatch_, endpoints, hosts, port_name);
+        ctl::serve_endpoints(dispatch_, endpoints_and_problems, hosts, port_name);
         ctl::serve_routes(dispatch_, machine_->routes(), port_name);
         ctl::serve_neighbors(
             dispatch_, slow_path_->neighbors4(), slow_path_->neighbors6(), port_name);

@@ -1,0 +1,94 @@
+// What `show endpoints` says of endpoints beside what the machine knows.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/daemon/endpoint_problems.h"
+
+#include <gtest/gtest.h>
+
+namespace vr::daemon {
+namespace {
+
+using policy::Key;
+using policy::Kind;
+using policy::ObjectState;
+
+Key endpoint(const std::string& name) {
+    return {.kind = Kind::WorkloadEndpoint, .ns = "prod", .name = name};
+}
+
+policy::ObjectStatus object(const std::string& name, ObjectState state) {
+    policy::ObjectStatus status;
+    status.key = endpoint(name);
+    status.state = state;
+    status.reason = "e.yaml:3: spec.mac: expected a MAC address";
+    return status;
+}
+
+class EndpointProblems : public testing::Test {
+  protected:
+    EndpointProblems() {
+        WorkloadView view;
+        view.workload.name = "prod/web";
+        view.state = WorkloadView::State::Ready;
+        views.push_back(view);
+        set_profiles({"present", std::string(policy::kDefaultAllowProfile)});
+    }
+
+    void set_profiles(const std::vector<std::string>& profiles) {
+        policy::WorkloadEndpoint spec;
+        spec.profiles = profiles;
+        web = std::make_shared<const policy::Resource>(
+            policy::Resource{endpoint("web"), {}, std::move(spec)});
+    }
+
+    [[nodiscard]] policy::ResourcePtr find(const Key& key) const {
+        if (key.kind == Kind::Profile) {
+            return key.name == "present" ? web : nullptr;  // any object will do
+        }
+        return key == endpoint("web") ? web : nullptr;
+    }
+
+    [[nodiscard]] std::vector<WorkloadView> shown() const {
+        return with_problems(views, objects, [this](const Key& key) { return find(key); });
+    }
+
+    std::vector<WorkloadView> views;
+    std::vector<policy::ObjectStatus> objects;
+    policy::ResourcePtr web;
+};
+
+TEST_F(EndpointProblems, AreNoneOfARightEndpoint) {
+    objects = {object("web", ObjectState::Valid)};
+    ASSERT_EQ(shown().size(), 1U);
+    EXPECT_EQ(shown()[0].error, "");
+}
+
+TEST_F(EndpointProblems, NameProfilesThatDoNotExist) {
+    set_profiles({"present", "absent"});
+    EXPECT_EQ(shown()[0].error, "profile 'absent' does not exist, so it denies");
+    EXPECT_EQ(shown()[0].state, WorkloadView::State::Ready);
+}
+
+TEST_F(EndpointProblems, TellThatAnOlderVersionIsInForce) {
+    objects = {object("web", ObjectState::Kept)};
+    EXPECT_EQ(
+        shown()[0].error,
+        "its last valid version is in force: e.yaml:3: spec.mac: expected a MAC address");
+}
+
+TEST_F(EndpointProblems, ListEndpointsThatWereNeverValid) {
+    objects = {object("db", ObjectState::Missing)};
+    const auto all = shown();
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0].workload.name, "prod/db");
+    EXPECT_EQ(all[0].state, WorkloadView::State::Invalid);
+    EXPECT_EQ(all[0].error, "e.yaml:3: spec.mac: expected a MAC address");
+}
+
+TEST_F(EndpointProblems, LeaveOtherNodesEndpointsOut) {
+    objects = {object("elsewhere", ObjectState::Kept), object("web", ObjectState::Shadowed)};
+    EXPECT_EQ(shown().size(), 1U);
+    EXPECT_EQ(shown()[0].error, "");
+}
+
+}  // namespace
+}  // namespace vr::daemon

@@ -1,0 +1,25 @@
+// What is wrong with endpoints, as far as the machine does not know: objects that were never valid and so
+// never reached it, invalid new versions, profiles that do not exist.  Pure.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "policy/datastore.h"
+#include "policy/model.h"
+#include "vrouter/workloads.h"
+
+namespace vr::daemon {
+
+/// The object in force with that key, null if there is none.
+using FindResource = std::function<policy::ResourcePtr(const policy::Key&)>;
+
+/// `views` with their problems, and those of `objects` (WorkloadEndpoints as written, of any node: what is
+/// not valid has none) that never were valid.  Sorted by name.
+[[nodiscard]] std::vector<WorkloadView> with_problems(
+    std::vector<WorkloadView> views,
+    const std::vector<policy::ObjectStatus>& objects,
+    const FindResource& find);
+
+}  // namespace vr::daemon
