@@ -38,9 +38,6 @@ class EthdevPort final : public Port {
 
     [[nodiscard]] std::uint16_t mtu() const override { return mtu_; }
 
-    /// The kernel interface of a net_tap device.
-    [[nodiscard]] std::uint16_t ethdev_id() const noexcept { return id_; }
-
   private:
     EthdevPort() = default;
 
