@@ -194,8 +194,8 @@ TEST_F(FileStoreTest, PutRefusesAnInvalidObjectAndWritesNothing) {
     const auto put = store.put(
         "t.yaml",
         tier("a", 1) +
-        "---\napiVersion: projectcalico.org/v3\nkind: Tier\n"
-        "metadata: {name: b}\nspec: {order: x}\n");
+            "---\napiVersion: projectcalico.org/v3\nkind: Tier\n"
+            "metadata: {name: b}\nspec: {order: x}\n");
     ASSERT_FALSE(put);
     EXPECT_TRUE(put.error().text.starts_with("t.yaml:10: ")) << put.error().text;
     EXPECT_TRUE(fs::is_empty(directory_));
