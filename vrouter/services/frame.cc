@@ -91,7 +91,7 @@ bool parse_header(IpPacket<V6>& p, Bytes bytes) {
     return skip_extensions(p, next, payload);
 }
 
-void put_header(Writer& w, const IpFields<V4>& fields, std::size_t payload) {
+void put_header(Writer& w, const IpFields<V4>& fields, std::uint8_t protocol, std::size_t payload) {
     const std::size_t start = w.size();
     w.u8(0x45);
     w.u8(fields.traffic_class);
@@ -99,17 +99,17 @@ void put_header(Writer& w, const IpFields<V4>& fields, std::size_t payload) {
     w.u16(0);  // an atomic datagram needs no identification: RFC 6864 4.1
     w.u16(kDontFragment);
     w.u8(fields.hop_limit);
-    w.u8(ipproto::kIcmp);
+    w.u8(protocol);
     w.u16(0);
     put(w, fields.source);
     put(w, fields.destination);
     w.patch(start + offsetof(Ip4Header, checksum), checksum(w.view().subspan(start)));
 }
 
-void put_header(Writer& w, const IpFields<V6>& fields, std::size_t payload) {
+void put_header(Writer& w, const IpFields<V6>& fields, std::uint8_t protocol, std::size_t payload) {
     w.u32(6U << 28U | static_cast<std::uint32_t>(fields.traffic_class) << 20U);
     w.u16(static_cast<std::uint16_t>(payload));
-    w.u8(ipproto::kIcmp6);
+    w.u8(protocol);
     w.u8(fields.hop_limit);
     put(w, fields.source);
     put(w, fields.destination);
@@ -157,10 +157,19 @@ std::optional<IpPacket<F>> parse_ip(Bytes frame) {
 }
 
 template <Family F>
+Frame ip_frame(const IpFields<F>& fields, std::uint8_t protocol, Bytes payload) {
+    Writer w;
+    put_ethernet(w, fields.link_destination, fields.link_source, F::kEtherType);
+    put_header(w, fields, protocol, payload.size());
+    w.bytes(payload);
+    return w.release();
+}
+
+template <Family F>
 Frame icmp_frame(const IpFields<F>& fields, Bytes message) {
     Writer w;
     put_ethernet(w, fields.link_destination, fields.link_source, F::kEtherType);
-    put_header(w, fields, message.size());
+    put_header(w, fields, kIcmpProtocol<F>, message.size());
     const std::size_t start = w.size();
     w.bytes(message);
     w.patch<std::uint16_t>(start + 2, 0);
@@ -211,6 +220,8 @@ void put_ethernet(Writer& writer, Mac destination, Mac source, std::uint16_t eth
 
 template std::optional<IpPacket<V4>> parse_ip<V4>(Bytes);
 template std::optional<IpPacket<V6>> parse_ip<V6>(Bytes);
+template Frame ip_frame<V4>(const IpFields<V4>&, std::uint8_t, Bytes);
+template Frame ip_frame<V6>(const IpFields<V6>&, std::uint8_t, Bytes);
 template Frame icmp_frame<V4>(const IpFields<V4>&, Bytes);
 template Frame icmp_frame<V6>(const IpFields<V6>&, Bytes);
 template bool icmp_checksum_ok<V4>(const IpPacket<V4>&);

@@ -64,6 +64,10 @@ struct IpFields {
     std::uint8_t traffic_class = 0;
 };
 
+/// A frame that carries `payload`, which fits one packet, as IP protocol `protocol`.
+template <Family F>
+[[nodiscard]] Frame ip_frame(const IpFields<F>& fields, std::uint8_t protocol, Bytes payload);
+
 /// A frame that carries `message` as ICMP or ICMPv6; its checksum field (bytes 2-3) is filled in here.
 /// `message` has at least 4 bytes and fits one packet.
 template <Family F>

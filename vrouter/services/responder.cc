@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "vrouter/net/headers.h"
+#include "vrouter/services/tcp_reset.h"
 
 namespace vr {
 
@@ -314,6 +315,16 @@ std::optional<Frame> Responder::report(
     return message && error_.allow(port.id, now) ? std::move(message) : std::nullopt;
 }
 
+template <Family F>
+std::optional<Frame> Responder::reject(const PortFacts& port, Bytes frame, TimePoint now) {
+    const auto packet = parse_ip<F>(frame);
+    if (!packet || packet->protocol != ipproto::kTcp) {
+        return report<F>(port, frame, {icmp::Problem::AdminProhibited}, now);
+    }
+    auto message = tcp::reset<F>(frame, port.mac);
+    return message && error_.allow(port.id, now) ? std::move(message) : std::nullopt;
+}
+
 void Responder::remove_port(PortId port) {
     neighbor_.remove_port(port);
     echo_.remove_port(port);
@@ -330,5 +341,7 @@ template std::optional<Frame> Responder::report<V4>(
     const PortFacts&, Bytes, const icmp::Report&, TimePoint);
 template std::optional<Frame> Responder::report<V6>(
     const PortFacts&, Bytes, const icmp::Report&, TimePoint);
+template std::optional<Frame> Responder::reject<V4>(const PortFacts&, Bytes, TimePoint);
+template std::optional<Frame> Responder::reject<V6>(const PortFacts&, Bytes, TimePoint);
 
 }  // namespace vr

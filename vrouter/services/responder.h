@@ -112,6 +112,11 @@ class Responder {
     [[nodiscard]] std::optional<Frame> report(
         const PortFacts& port, Bytes frame, const icmp::Report& report, TimePoint now);
 
+    /// What the sender of `frame`, which came in on `port`, is told when policy rejects it: a reset for
+    /// TCP, else that it is prohibited; nothing where neither is due or the limit is reached.
+    template <Family F>
+    [[nodiscard]] std::optional<Frame> reject(const PortFacts& port, Bytes frame, TimePoint now);
+
     /// Forgets the limits of a port that is gone.
     void remove_port(PortId port);
 
