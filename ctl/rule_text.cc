@@ -95,6 +95,8 @@ std::string action_text(const acl::Rule& rule) {
             return "allow";
         case acl::Action::Deny:
             return "deny";
+        case acl::Action::Reject:
+            return "reject";
         case acl::Action::Log:
             return "log";
         case acl::Action::Jump:

@@ -77,6 +77,8 @@ acl::Verdict walk(
         switch (rule.action) {
             case acl::Action::Allow:
             case acl::Action::Deny:
+            case acl::Action::Reject:
+                verdict.reject = rule.action == acl::Action::Reject;
                 verdict.allow = rule.action == acl::Action::Allow;
                 verdict.rule = here;
                 return verdict;

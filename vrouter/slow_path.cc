@@ -144,6 +144,18 @@ void SlowPath::handle(Packet packet, TimePoint now) {
         case Punt::TooBig:
             too_big(port, std::move(packet), now);
             break;
+        case Punt::EgressRejected:
+            reject(port, packet, DropReason::EgressDenied, now);
+            break;
+        case Punt::IngressRejected:
+            reject(port, packet, DropReason::IngressDenied, now);
+            break;
+        case Punt::HostEgressRejected:
+            reject(port, packet, DropReason::HostEgressDenied, now);
+            break;
+        case Punt::HostIngressRejected:
+            reject(port, packet, DropReason::HostIngressDenied, now);
+            break;
         case Punt::Resolve:
             break;
     }
@@ -181,6 +193,16 @@ void SlowPath::report(
     const PortFacts& port, const Packet& packet, const icmp::Report& report, TimePoint now) {
     const auto frame = is_ip4(packet) ? responder_.report<V4>(port, packet.frame(), report, now)
                                       : responder_.report<V6>(port, packet.frame(), report, now);
+    if (frame) {
+        transmit(port.id, *frame);
+    }
+}
+
+void SlowPath::reject(
+    const PortFacts& port, const Packet& packet, DropReason denied, TimePoint now) {
+    machine_.count_drop(port.id, denied);
+    const auto frame = is_ip4(packet) ? responder_.reject<V4>(port, packet.frame(), now)
+                                      : responder_.reject<V6>(port, packet.frame(), now);
     if (frame) {
         transmit(port.id, *frame);
     }

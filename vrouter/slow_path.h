@@ -66,6 +66,7 @@ class SlowPath {
     void answer(const PortFacts& port, const Packet& packet, TimePoint now);
     void report(
         const PortFacts& port, const Packet& packet, const icmp::Report& report, TimePoint now);
+    void reject(const PortFacts& port, const Packet& packet, DropReason denied, TimePoint now);
     void too_big(const PortFacts& port, Packet packet, TimePoint now);
     template <Family F>
     void resolve(Packet packet, TimePoint now);

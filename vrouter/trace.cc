@@ -278,7 +278,9 @@ class Walk {
             step.detail = fmt::format(
                 "{}: {} by {}{}",
                 endpoint,
-                verdict.allow ? "allowed" : "denied",
+                verdict.allow    ? "allowed"
+                : verdict.reject ? "rejected"
+                                 : "denied",
                 step.origin->policy,
                 step.origin->rule < 0 ? "" : fmt::format(" rule {}", step.origin->rule));
         }

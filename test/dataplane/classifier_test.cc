@@ -187,6 +187,7 @@ void compare_with_linear(const Size& size) {
                 deciding.insert(wanted.rule);
                 ASSERT_EQ(verdicts[i].rule, wanted.rule) << "program " << n;
                 ASSERT_EQ(verdicts[i].allow, wanted.allow) << "program " << n;
+                ASSERT_EQ(verdicts[i].reject, wanted.reject) << "program " << n;
                 ASSERT_EQ(verdicts[i].logged, wanted.logged) << "program " << n;
             }
         }

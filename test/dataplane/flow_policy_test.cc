@@ -102,6 +102,14 @@ TYPED_TEST(FlowPolicy, EgressPolicyGuardsTheOutside) {
         lab.run(lab.a, lab.tcp(lab.a, kGuestA, kOutside, kSyn, 1000, 81)), "dropped egress_denied");
 }
 
+TYPED_TEST(FlowPolicy, WhatIsRejectedIsTold) {
+    auto& lab = this->lab_;
+    lab.set_policy(lab.a, reject_all(), reject_all());
+    EXPECT_EQ(lab.run(lab.fabric, this->in(kSyn)), "punted ingress_rejected");
+    EXPECT_EQ(lab.run(lab.a, lab.tcp(lab.a, kGuestA, kOutside, kSyn)), "punted egress_rejected");
+    EXPECT_EQ(lab.run(lab.fabric, this->in(kSyn)), "punted ingress_rejected") << "made no flow";
+}
+
 /// POLICY 2.9 case 20.
 TYPED_TEST(FlowPolicy, BothGuestsOfOneHostMustAgree) {
     auto& lab = this->lab_;

@@ -93,6 +93,8 @@ template <Family F>
         switch (rule.action) {
             case Action::Allow:
             case Action::Deny:
+            case Action::Reject:
+                verdict.reject = rule.action == Action::Reject;
                 verdict.allow = rule.action == Action::Allow;
                 verdict.rule = at;
                 return verdict;
@@ -236,7 +238,7 @@ inline Program AclDice::program(unsigned rules) {
             match.destination.nets4 = {Prefix<V4>::host(address<V4>())};
             match.destination.nets6 = {Prefix<V6>::host(address<V6>())};
         }
-        rule.action = static_cast<Action>(below(4));
+        rule.action = static_cast<Action>(below(5));
         if (rule.action == Action::Jump) {
             rule.target = one_in(4) ? i + 1 + below(rules - i) : std::min(i + 1 + below(10), rules);
         }

@@ -25,6 +25,14 @@ std::string_view to_string(Punt why) {
             return "too_big";
         case Punt::NoRoute:
             return "no_route";
+        case Punt::EgressRejected:
+            return "egress_rejected";
+        case Punt::IngressRejected:
+            return "ingress_rejected";
+        case Punt::HostEgressRejected:
+            return "host_egress_rejected";
+        case Punt::HostIngressRejected:
+            return "host_ingress_rejected";
         case Punt::Resolve:
             return "resolve";
     }
@@ -86,6 +94,10 @@ acl::Program allow_all() {
 
 acl::Program deny_all() {
     return program_of({{.action = acl::Action::Deny}});
+}
+
+acl::Program reject_all() {
+    return program_of({{.action = acl::Action::Reject}});
 }
 
 acl::Program allow_port(std::uint16_t port) {

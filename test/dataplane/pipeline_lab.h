@@ -69,6 +69,7 @@ inline constexpr Mac kHostMac{{2, 0, 0, 0, 3, 1}};
 /// Programs that tests give to endpoints.
 [[nodiscard]] acl::Program allow_all();
 [[nodiscard]] acl::Program deny_all();
+[[nodiscard]] acl::Program reject_all();
 /// Allows packets to one port (TCP and UDP), and nothing else.
 [[nodiscard]] acl::Program allow_port(std::uint16_t port);
 

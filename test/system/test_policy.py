@@ -91,6 +91,28 @@ def test_only_allowed_ports_open_and_replies_pass(start, server):
         assert guest.reaches(FABRIC[family]), "the policy is about ingress only, replies are none of its business"
 
 
+def test_rejected_senders_are_told_at_once(rack, start, server):
+    deny = {"metadata": {"annotations": {"vrouter.io/action": "Reject"}}}
+    rejects = [rule("Deny", protocol, [81], **deny) for protocol in ("TCP", "UDP")]
+    closed = network_policy("closed", "role == 'server'", [*rejects, rule("Deny", "TCP", [82])], order=1)
+    start(closed, web(80))
+    for family in (4, 6):
+        with inside(rack.fabric):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((server.address[family], 81), 2)
+            with pytest.raises(TimeoutError):
+                socket.create_connection((server.address[family], 82), 0.5)
+            asking = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+        with asking:
+            asking.settimeout(2)
+            asking.connect((server.address[family], 81))
+            asking.send(b"anyone?")
+            with pytest.raises((PermissionError, OSError), match="denied|unreachable|route"):
+                asking.recv(16)
+        assert server.opens(80, family)
+    assert rack.router.drops()["ingress_denied"] >= 6
+
+
 def test_selector_of_a_rule_decides_by_the_labels_of_the_sender(rack, start):
     client, server, other = start(web(80, source=FROM_CLIENTS), count=3)
     addresses = list(rack.workload(2).address.values())

@@ -1,7 +1,7 @@
 // The ACL instruction set: what a policy compiles to, and what a classifier executes.
 //
 // A program is a list of rules in the order of evaluation.  Evaluation starts at rule 0 and stops at
-// the first rule that matches and says Allow or Deny.  Log emits a record and goes on behind itself;
+// the first rule that matches and says Allow, Deny or Reject (a Deny that the sender is told of).  Log emits a record and goes on behind itself;
 // Jump continues at a later rule (how Pass leaves a tier).  Falling off the end is Deny.
 //
 // Rules name groups of addresses by id and never hold members: which addresses belong to a group is
@@ -72,7 +72,7 @@ struct Match {
     friend bool operator==(const Match&, const Match&) = default;
 };
 
-enum class Action : std::uint8_t { Allow, Deny, Jump, Log };
+enum class Action : std::uint8_t { Allow, Deny, Reject, Jump, Log };
 
 struct Rule {
     Match match;
@@ -121,6 +121,7 @@ struct Verdict {
     static constexpr std::uint32_t kFellOff = std::numeric_limits<std::uint32_t>::max();
 
     bool allow = false;
+    bool reject = false;              ///< not allowed, and the sender is to be told
     std::uint32_t rule = kFellOff;    ///< deciding rule's index in Program::rules
     std::uint32_t logged = kFellOff;  ///< last Log rule that matched on the way, if any
 };

@@ -186,8 +186,9 @@ bool Classifier<F>::Tables::decide(
             }
             const auto at = first + static_cast<std::uint32_t>(std::countr_zero(word));
             const Step& step = steps[at];
-            if (step.action <= Action::Deny) {
+            if (step.action <= Action::Reject) {
                 verdict.allow = step.action == Action::Allow;
+                verdict.reject = step.action == Action::Reject;
                 verdict.rule = step.original;
                 return true;
             }
@@ -200,7 +201,9 @@ bool Classifier<F>::Tables::decide(
     return false;
 }
 
-static_assert(Action::Allow < Action::Deny && Action::Deny < Action::Jump);
+static_assert(
+    Action::Allow < Action::Reject && Action::Deny < Action::Reject &&
+    Action::Reject < Action::Jump && Action::Reject < Action::Log);
 
 /// Judges by the rules of one block; true when one of them decides.
 template <Family F>

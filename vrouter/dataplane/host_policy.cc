@@ -30,6 +30,10 @@ constexpr DropReason denied(HostHook hook) noexcept {
     return is_ingress(hook) ? DropReason::HostIngressDenied : DropReason::HostEgressDenied;
 }
 
+constexpr Punt rejected(HostHook hook) noexcept {
+    return is_ingress(hook) ? Punt::HostIngressRejected : Punt::HostEgressRejected;
+}
+
 /// Falling off the end is silence where a hook need not decide, else it is Deny.
 constexpr bool is_silent(HostHook hook, const acl::Verdict& verdict) noexcept {
     return may_be_silent(hook) && !verdict.allow && verdict.rule == acl::Verdict::kFellOff;
@@ -60,6 +64,8 @@ PacketMask ask(
     for_each(mask, batch.count, [&](unsigned i) {
         if (verdicts[i].allow) {
             allowed |= bit(i);
+        } else if (verdicts[i].reject) [[unlikely]] {
+            punt(batch, i, rejected(hook), worker);
         } else if (!is_silent(hook, verdicts[i])) {
             drop(batch, i, denied(hook), worker);
         }

@@ -20,9 +20,14 @@ enum class Punt : std::uint8_t {
     TooBig,     ///< answer with fragmentation needed / packet too big
     NoRoute,    ///< answer with destination unreachable
     Resolve,    ///< resolve next hop, then send: the link header is not written yet
+    // Policy of one of these rejects it: answer with a reset, or prohibited.
+    EgressRejected,
+    IngressRejected,
+    HostEgressRejected,
+    HostIngressRejected,
 };
 
-inline constexpr std::size_t kPuntKinds = 6;
+inline constexpr std::size_t kPuntKinds = 10;
 
 /// What a worker is to do with a packet of the control thread.
 enum class Inject : std::uint8_t {

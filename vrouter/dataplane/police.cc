@@ -3,9 +3,9 @@
 // Needs: source, destination, facts, hop, fresh.  Does: looks up the groups of both addresses, then runs
 // the endpoint's classifier (POLICY 2.5 steps 5-7, 2.6); the host may reach its workloads unpoliced; a
 // workload to the host itself meets its egress policy, then the endpoint-to-host action (Return: see
-// host_policy.cc).  Drops:
-// tunnel_denied, egress_denied, ingress_denied, host_denied, port_closed.  Leaves: fresh packets that
-// are still live are allowed by all whom they concern.
+// host_policy.cc).  Drops: tunnel_denied, egress_denied, ingress_denied, host_denied, port_closed; what
+// is rejected goes to the control thread, which counts it as denied and tells the sender.  Leaves:
+// fresh packets that are still live are allowed by all whom they concern.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/parse.h"
@@ -22,6 +22,7 @@ struct Judge {
     PortId endpoint;
     PolicyDirection direction;
     DropReason denied;
+    Punt rejected;
 };
 
 template <Family F>
@@ -58,7 +59,9 @@ void judge(
     std::array<acl::Verdict, kMaxBatch> verdicts;
     classify(batch, mask, *classifier, judge.endpoint, judge.direction, verdicts, worker);
     for_each(mask, batch.count, [&](unsigned i) {
-        if (!verdicts[i].allow) {
+        if (verdicts[i].reject) [[unlikely]] {
+            punt(batch, i, judge.rejected, worker);
+        } else if (!verdicts[i].allow) {
             drop(batch, i, judge.denied, worker);
         }
     });
@@ -91,7 +94,7 @@ void judge_ingress(Batch<F>& batch, PacketMask mask, PortId out, Worker& worker)
         batch,
         mask,
         endpoint->ingress.get(),
-        {out, PolicyDirection::Ingress, DropReason::IngressDenied},
+        {out, PolicyDirection::Ingress, DropReason::IngressDenied, Punt::IngressRejected},
         worker);
 }
 
@@ -177,7 +180,7 @@ void egress_policy(Batch<F>& batch, Worker& worker) noexcept {
             batch,
             mask,
             endpoint.egress.get(),
-            {batch.in, PolicyDirection::Egress, DropReason::EgressDenied},
+            {batch.in, PolicyDirection::Egress, DropReason::EgressDenied, Punt::EgressRejected},
             worker);
     }
 }

@@ -36,7 +36,17 @@ std::uint64_t mac_number(const Mac& mac) noexcept {
 /// How many packets of one in-port the control thread may get per tick.  Errors are few: icmp.h limits
 /// their rate further.
 constexpr std::uint16_t share(Punt why) noexcept {
-    return why == Punt::HopLimit || why == Punt::NoRoute ? 64 : 512;
+    switch (why) {
+        case Punt::HopLimit:
+        case Punt::NoRoute:
+        case Punt::EgressRejected:
+        case Punt::IngressRejected:
+        case Punt::HostEgressRejected:
+        case Punt::HostIngressRejected:
+            return 64;
+        default:
+            return 512;
+    }
 }
 
 /// Room in the punt ring that only link-local control packets may use.
