@@ -23,6 +23,11 @@ inline constexpr std::array kKinds{
         .brief = "bgpconfig"},
     Kind{.name = "BGPPeer", .word = "bgppeer", .plural = "bgppeers", .brief = "bgpp"},
     Kind{
+        .name = "EndpointSlice",
+        .word = "endpointslice",
+        .plural = "endpointslices",
+        .brief = "eps"},
+    Kind{
         .name = "FelixConfiguration",
         .word = "felixconfiguration",
         .plural = "felixconfigurations",

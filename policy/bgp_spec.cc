@@ -158,6 +158,9 @@ Result<void> parse_labels(const Field& field, Labels& into) {
         return map;
     }
     for (const auto& [name, value] : field.node().fields) {
+        if (name.empty()) {
+            return field.error("a label needs a name");
+        }
         auto text = field.child(name, value).text();
         if (!text && value.type != Node::Type::Null) {
             return std::unexpected(std::move(text).error());

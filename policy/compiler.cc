@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/compiler.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <set>
 
@@ -117,7 +119,26 @@ class Emitter {
             ++origin.rule;
             const LoweredMatch lowered = lower(rule.match, ns);
             if (lowered.match.ip4 || lowered.match.ip6) {
-                emit_rule(rule.action, lowered, origin);
+                emit_protocols(rule.action, lowered, origin);
+            }
+        }
+    }
+
+    /// The ports of a service have their own protocols where the rule leaves it open.
+    void emit_protocols(RuleAction action, LoweredMatch lowered, const acl::Origin& written) {
+        const auto names_service = [](const LoweredSide& side) {
+            return std::ranges::count(side.names, kServicePort) > 0;
+        };
+        if (lowered.match.protocol ||
+            !(names_service(lowered.source) || names_service(lowered.destination))) {
+            emit_rule(action, lowered, written);
+            return;
+        }
+        constexpr std::array<std::uint8_t, 3> kWithPorts{6, 17, 132};  // TCP, UDP, SCTP
+        for (const auto protocol : kWithPorts) {
+            if (lowered.match.not_protocol != protocol) {
+                lowered.match.protocol = protocol;
+                emit_rule(action, lowered, written);
             }
         }
     }
@@ -153,6 +174,8 @@ class Emitter {
         switch (action) {
             case RuleAction::Allow:
                 return acl::Action::Allow;
+            case RuleAction::Reject:
+                return acl::Action::Reject;
             case RuleAction::Log:
                 return acl::Action::Log;
             case RuleAction::Pass:

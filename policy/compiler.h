@@ -1,6 +1,6 @@
 // Compiler: an ordered policy list becomes an acl::Program, POLICY 2.4 and 2.5.
 //
-//   Allow, Deny, Log       the action of the same name
+//   Allow, Deny, Reject, Log  the action of the same name
 //   Pass                   Jump behind the tier (or behind the profile)
 //   end of a tier          Deny, or nothing where its default action is Pass
 //   named ports            a rule for the numbers and one for each number that a name stands for

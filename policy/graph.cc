@@ -52,7 +52,8 @@ void Graph::upsert(const ResourcePtr& resource) {
     const Key& key = resource->key;
     if (std::holds_alternative<WorkloadEndpoint>(resource->spec) ||
         std::holds_alternative<HostEndpoint>(resource->spec) ||
-        std::holds_alternative<NetworkSet>(resource->spec)) {
+        std::holds_alternative<NetworkSet>(resource->spec) ||
+        std::holds_alternative<EndpointSlice>(resource->spec)) {
         (void)inheritance_.set_item(key, own_labels(*resource), inherited_profiles(*resource));
         place_item(*resource);
     } else if (const auto* profile = std::get_if<Profile>(&resource->spec)) {
@@ -95,6 +96,10 @@ void Graph::place_item(const Resource& resource) {
     const Labels labels = inheritance_.labels(key);
     if (const auto* set = std::get_if<NetworkSet>(&resource.spec)) {
         sets_.set_item(key, labels, set->nets, {});
+        return;
+    }
+    if (const auto* slice = std::get_if<EndpointSlice>(&resource.spec)) {
+        sets_.set_item(key, labels, slice->addresses, slice->ports);
         return;
     }
     if (const auto* host = std::get_if<HostEndpoint>(&resource.spec)) {

@@ -44,7 +44,9 @@ class Population {
         for (const auto& [key, object] : objects) {
             if (const auto* profile = std::get_if<Profile>(&object->spec)) {
                 (void)inheritance_.set_profile(key.name, profile->labels_to_apply);
-            } else if (is_endpoint(*object) || std::holds_alternative<NetworkSet>(object->spec)) {
+            } else if (
+                is_endpoint(*object) || std::holds_alternative<NetworkSet>(object->spec) ||
+                std::holds_alternative<EndpointSlice>(object->spec)) {
                 (void)inheritance_.set_item(key, own_labels(*object), inherited_profiles(*object));
             }
         }
@@ -57,6 +59,9 @@ class Population {
             } else if (const auto* host = std::get_if<HostEndpoint>(&object->spec)) {
                 hosts_.emplace(key, inheritance_.labels(key));
                 ports_.emplace(key, &host->ports);
+            } else if (const auto* slice = std::get_if<EndpointSlice>(&object->spec)) {
+                sets_.emplace(key, inheritance_.labels(key));
+                ports_.emplace(key, &slice->ports);
             } else if (std::holds_alternative<NetworkSet>(object->spec)) {
                 sets_.emplace(key, inheritance_.labels(key));
             }
@@ -86,8 +91,7 @@ class Population {
                        [&](const NamedPort& own) {
                            return own.name == port && own.protocol == protocol;
                        }) &&
-                   selector.matches((entry.first.kind == Kind::HostEndpoint ? hosts_ : endpoints_)
-                                        .at(entry.first));
+                   selector.matches(inheritance_.labels(entry.first));
         });
     }
 

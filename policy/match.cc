@@ -187,6 +187,50 @@ Result<void> parse_service_accounts(const Field& field, EntityMatch& into) {
     return {};
 }
 
+// --- services -------------------------------------------------------------------------------
+
+Result<void> parse_service(const Field& field, EntityMatch& into) {
+    static constexpr std::array<FieldRow<ServiceMatch>, 2> kRows{{
+        {"name", [](const Field& f, ServiceMatch& s) { return store(f.text(), s.name); }},
+        {"namespace", [](const Field& f, ServiceMatch& s) { return store(f.text(), s.ns); }},
+    }};
+    ServiceMatch service;
+    if (auto parsed = parse_fields<ServiceMatch>(field, kRows, service, Unknown::Refuse); !parsed) {
+        return parsed;
+    }
+    if (service.name.empty()) {
+        return field.error("a service needs a name");
+    }
+    into.service = std::move(service);
+    return {};
+}
+
+bool service_matches(const EntityMatch& match, const SideSample& side, const World& world) {
+    if (!match.service) {
+        return true;
+    }
+    const std::string& ns = match.service->ns.empty() ? world.ns : match.service->ns;
+    return std::ranges::any_of(world.serving, [&](const Serving& slice) {
+        if (slice.service != ns + "/" + match.service->name ||
+            std::ranges::none_of(
+                slice.addresses, [&](const auto& net) { return contains(net, side.address); })) {
+            return false;
+        }
+        return !match.service->with_ports ||
+               (side.has_ports && std::ranges::any_of(slice.ports, [&](const NamedPort& port) {
+                    return port.protocol == side.protocol && port.port == side.port;
+                }));
+    });
+}
+
+/// Its addresses are the side's group: see entity_scope().
+void lower_service(
+    const EntityMatch& match, const std::string& /*ns*/, LoweredSide& side, acl::Match& /*all*/) {
+    if (match.service && match.service->with_ports) {
+        side.names.emplace_back(kServicePort);
+    }
+}
+
 // --- ports ----------------------------------------------------------------------------------
 
 std::optional<std::uint16_t> port_number(std::string_view text) {
@@ -298,13 +342,7 @@ constexpr std::array kEntityRows{
         nullptr,
         nullptr},
     EntityRow{"serviceAccounts", parse_service_accounts, nullptr, nullptr},
-    EntityRow{
-        "services",
-        [](const Field& f, EntityMatch& /*e*/) -> Result<void> {
-            return f.error("matching services needs EndpointSlices, which no source delivers yet");
-        },
-        nullptr,
-        nullptr},
+    EntityRow{"services", parse_service, service_matches, lower_service},
     EntityRow{
         "ports",
         [](const Field& f, EntityMatch& e) { return parse_ports(f, e.ports); },
@@ -493,7 +531,13 @@ constexpr std::array kRuleRows{
         }},
     RuleRow{
         "destination",
-        [](const Field& f, RuleMatch& m) { return parse_entity(f, m.destination); },
+        [](const Field& f, RuleMatch& m) -> Result<void> {
+            auto parsed = parse_entity(f, m.destination);
+            if (m.destination.service) {
+                m.destination.service->with_ports = true;
+            }
+            return parsed;
+        },
         [](const RuleMatch& m, const Sample& packet, const World& world) {
             return entity_matches(
                 m.destination,
@@ -519,8 +563,28 @@ constexpr std::array kRuleRows{
         nullptr},
 };
 
-/// Criteria that need a certain protocol.
+/// A service says all about its side that can be said, but the ports of a source.
+Result<void> check_service(const Field& rule, const EntityMatch& side) {
+    if (!side.service) {
+        return {};
+    }
+    EntityMatch alone;
+    alone.service = side.service;
+    if (!side.service->with_ports) {
+        alone.ports = side.ports;
+        alone.not_ports = side.not_ports;
+    }
+    return side == alone ? Result<void>{}
+                         : rule.error("services go with no other criterion on the same side");
+}
+
+/// Criteria that need a certain protocol, or exclude each other.
 Result<void> check(const Field& rule, const RuleMatch& match) {
+    for (const auto* side : {&match.source, &match.destination}) {
+        if (auto checked = check_service(rule, *side); !checked) {
+            return checked;
+        }
+    }
     const std::uint8_t protocol = match.protocol ? match.protocol->number : std::uint8_t{0};
     for (const auto* side : {&match.source, &match.destination}) {
         if ((!side->ports.empty() || !side->not_ports.empty()) && !has_ports(protocol)) {

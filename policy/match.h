@@ -28,6 +28,13 @@ struct Labelled {
     std::vector<NamedPort> ports;
 };
 
+/// A part of the members of a service, "namespace/name".
+struct Serving {
+    std::string service;
+    std::vector<IpPrefix> addresses;
+    std::vector<NamedPort> ports;
+};
+
 /// A packet of either family.
 struct Sample {
     IpAddr source;
@@ -53,6 +60,7 @@ struct SideSample {
 /// Everything that a rule may ask beyond the packet.
 struct World {
     std::span<const Labelled> labelled;
+    std::span<const Serving> serving;
     std::string ns;  ///< of the rule's policy, empty when global
 };
 

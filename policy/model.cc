@@ -11,6 +11,7 @@ namespace {
 constexpr std::array kKinds{
     KindRow{Kind::BGPConfiguration, "BGPConfiguration", "bgpconfigurations", false},
     KindRow{Kind::BGPPeer, "BGPPeer", "bgppeers", false},
+    KindRow{Kind::EndpointSlice, "EndpointSlice", "endpointslices", true},
     KindRow{Kind::FelixConfiguration, "FelixConfiguration", "felixconfigurations", false},
     KindRow{Kind::GlobalNetworkPolicy, "GlobalNetworkPolicy", "globalnetworkpolicies", false},
     KindRow{Kind::GlobalNetworkSet, "GlobalNetworkSet", "globalnetworksets", false},

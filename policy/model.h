@@ -28,6 +28,7 @@ namespace vr::policy {
 enum class Kind : std::uint8_t {
     BGPConfiguration,
     BGPPeer,
+    EndpointSlice,
     FelixConfiguration,
     GlobalNetworkPolicy,
     GlobalNetworkSet,
@@ -96,6 +97,15 @@ struct ServiceAccounts {
     friend bool operator==(const ServiceAccounts&, const ServiceAccounts&) = default;
 };
 
+/// A Kubernetes service, POLICY 2.3.
+struct ServiceMatch {
+    std::string name;
+    std::string ns;           ///< empty: the policy's
+    bool with_ports = false;  ///< destinations match the service's ports, too
+
+    friend bool operator==(const ServiceMatch&, const ServiceMatch&) = default;
+};
+
 /// Source or destination of a rule; empty means no criterion.
 struct EntityMatch {
     std::vector<IpPrefix> nets;
@@ -104,6 +114,7 @@ struct EntityMatch {
     std::optional<Selector> not_selector;
     std::optional<Selector> namespace_selector;
     std::optional<ServiceAccounts> service_accounts;
+    std::optional<ServiceMatch> service;
     std::vector<PortMatch> ports;
     std::vector<PortMatch> not_ports;
 
@@ -122,7 +133,8 @@ struct RuleMatch {
     friend bool operator==(const RuleMatch&, const RuleMatch&) = default;
 };
 
-enum class RuleAction : std::uint8_t { Allow, Deny, Log, Pass };
+/// Reject is a Deny with annotation vrouter.io/action: the sender is told.
+enum class RuleAction : std::uint8_t { Allow, Deny, Reject, Log, Pass };
 
 struct Rule {
     RuleAction action = RuleAction::Deny;
@@ -241,6 +253,19 @@ struct NetworkSet {
     friend bool operator==(const NetworkSet&, const NetworkSet&) = default;
 };
 
+/// A part of the members of a Kubernetes service.
+struct EndpointSlice {
+    std::string service;  ///< name; its namespace is the slice's
+    std::vector<IpPrefix> addresses;
+    std::vector<NamedPort> ports;  ///< each of the name kServicePort
+
+    friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;
+};
+
+/// How the ports of services are called, so that rules match them like named ports: no port of an
+/// endpoint can have this name.
+inline constexpr std::string_view kServicePort = "*";
+
 struct IpPool {
     IpPrefix cidr;
     int block_size = 0;  ///< 0: the family's default, 26 or 122
@@ -302,6 +327,7 @@ using Spec = std::variant<
     BgpConfiguration,
     BgpPeer,
     ClusterNode,
+    EndpointSlice,
     FelixConfiguration,
     HostEndpoint,
     IpPool,

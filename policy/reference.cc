@@ -57,6 +57,17 @@ std::vector<Labelled> labelled(Cluster cluster) {
     return all;
 }
 
+std::vector<Serving> serving(Cluster cluster) {
+    std::vector<Serving> all;
+    for (const auto& resource : cluster) {
+        if (const auto* slice = std::get_if<EndpointSlice>(&resource->spec)) {
+            all.push_back(
+                {resource->key.ns + "/" + slice->service, slice->addresses, slice->ports});
+        }
+    }
+    return all;
+}
+
 /// POLICY 2.6: the policies of workloads, and those of each hook of host endpoints.
 bool acts_at(const Policy& policy, std::optional<HostHook> hook) {
     if (hook && is_untracked(*hook)) {
@@ -130,7 +141,8 @@ class Judge {
           direction_(direction),
           packet_(packet),
           hook_(hook),
-          labelled_(labelled(cluster)) {}
+          labelled_(labelled(cluster)),
+          serving_(serving(cluster)) {}
 
     Decision judge(const Resource& endpoint) {
         if (!run_tiers(endpoint)) {
@@ -255,12 +267,14 @@ class Judge {
     Outcome run_rules(const std::vector<Rule>& rules, const std::string& ns, acl::Origin origin) {
         for (const auto& rule : rules) {
             ++origin.rule;
-            if (!matches(rule.match, packet_, {labelled_, ns})) {
+            if (!matches(rule.match, packet_, {labelled_, serving_, ns})) {
                 continue;
             }
             switch (rule.action) {
                 case RuleAction::Allow:
                 case RuleAction::Deny:
+                case RuleAction::Reject:
+                    decision_.reject = rule.action == RuleAction::Reject;
                     decide(rule.action == RuleAction::Allow, origin);
                     return Outcome::Decided;
                 case RuleAction::Pass:
@@ -283,6 +297,7 @@ class Judge {
     Sample packet_;
     std::optional<HostHook> hook_;  ///< absent: of a workload endpoint
     std::vector<Labelled> labelled_;
+    std::vector<Serving> serving_;
     Decision decision_;
 };
 
@@ -311,7 +326,7 @@ Decision judge(
     const auto resource = find(cluster, endpoint);
     if (!resource || !resource->as<WorkloadEndpoint>().active ||
         resource->as<WorkloadEndpoint>().networks.empty()) {
-        return {.allow = false, .by = inactive_endpoint()};
+        return {.by = inactive_endpoint()};
     }
     if (flow == FlowState::Established) {
         return {.allow = true, .by = established_flow()};

@@ -19,12 +19,17 @@ namespace vr::policy {
 /// What becomes of a packet: a rejected one is dropped, and its sender is told.
 enum class Ruling { Deny, Allow, Reject };
 
+[[nodiscard]] constexpr Ruling ruling(bool allow, bool reject) {
+    return allow ? Ruling::Allow : reject ? Ruling::Reject : Ruling::Deny;
+}
+
 /// Whether the packet begins a flow, POLICY 2.5 step 3.
 enum class FlowState { New, Established };
 
 struct Decision {
     bool allow = false;
     bool silent = false;              ///< nothing decides here: the packet goes on to the next hook
+    bool reject = false;              ///< not allowed, and the sender is to be told
     acl::Origin by;                   ///< what decided
     std::vector<acl::Origin> logged;  ///< Log rules that matched before
 };

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view kGroup = "projectcalico.org/";
 constexpr std::string_view kApiVersion = "projectcalico.org/v3";
+constexpr std::string_view kSliceVersion = "discovery.k8s.io/v1";
 
 /// Kinds of Calico's that exist and that we do not act upon.
 constexpr std::array<std::string_view, 13> kKnownKinds{
@@ -48,9 +49,11 @@ bool is_name(std::string_view name) {
 }
 
 Result<void> parse_object(const Field& object, Resource& into) {
-    if (text_of(object, "apiVersion") != kApiVersion) {
+    const bool is_slice = into.key.kind == Kind::EndpointSlice;
+    const std::string_view version = is_slice ? kSliceVersion : kApiVersion;
+    if (text_of(object, "apiVersion") != version) {
         return object.error(fmt::format(
-            "unknown apiVersion '{}', expected {}", text_of(object, "apiVersion"), kApiVersion));
+            "unknown apiVersion '{}', expected {}", text_of(object, "apiVersion"), version));
     }
     if (!is_name(into.key.name)) {
         return object.error("metadata.name: expected letters, digits, '.', '-' and '_'");
@@ -67,7 +70,7 @@ Result<void> parse_object(const Field& object, Resource& into) {
     for (const auto& [key, value] : object.node().fields) {
         constexpr std::array<std::string_view, 5> kKeys{
             "apiVersion", "kind", "metadata", "spec", "status"};
-        if (std::ranges::count(kKeys, key) == 0) {
+        if (std::ranges::count(kKeys, key) == 0 && !is_slice) {
             // A spec that is not found is an empty spec, which for a policy means another thing.
             auto judged = unknown_key(object.child(key, value), key, kKeys, Unknown::RefuseSimilar);
             if (!judged) {
@@ -115,7 +118,8 @@ class FileReader {
             return {};
         }
         const std::string version = text_of(object, "apiVersion");
-        if (!version.empty() && !version.starts_with(kGroup)) {
+        const bool is_slice = version == kSliceVersion && kind == "EndpointSlice";
+        if (!version.empty() && !version.starts_with(kGroup) && !is_slice) {
             ignore(
                 object, fmt::format("{} of '{}' is not a Calico object, ignored", kind, version));
             return {};

@@ -26,6 +26,11 @@ Selector policy_scope(const Policy& policy, const std::string& ns) {
 }
 
 EntityScope entity_scope(const EntityMatch& entity, const std::string& ns) {
+    if (entity.service) {
+        const std::string& own = entity.service->ns;
+        return {
+            Selector::service((own.empty() ? ns : own) + "/" + entity.service->name), std::nullopt};
+    }
     std::optional<Selector> in;
     if (entity.namespace_selector) {
         in = entity.namespace_selector->prefixed(kNamespacePrefix);
@@ -52,6 +57,9 @@ EntityScope entity_scope(const EntityMatch& entity, const std::string& ns) {
 }
 
 Labels own_labels(const Resource& resource) {
+    if (const auto* slice = std::get_if<EndpointSlice>(&resource.spec)) {
+        return Selector::service_labels(resource.key.ns + "/" + slice->service);
+    }
     Labels labels = resource.labels;
     if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource.spec)) {
         std::erase_if(labels, [](const auto& label) {

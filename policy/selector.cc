@@ -13,7 +13,11 @@ namespace {
 
 constexpr std::string_view kNamespaceLabel = "projectcalico.org/namespace";
 
+/// No label of an object has this name.
+constexpr std::string_view kServiceLabel;
+
 enum class Op {
+    Service,
     All,
     Global,
     Has,
@@ -116,6 +120,8 @@ std::string canonical(const Node& node) {
         return fmt::format("{} {} {}", node.label, word, parts.front());
     };
     switch (node.op) {
+        case Op::Service:
+            return "service(" + node.values.front() + ")";
         case Op::All:
             return "all()";
         case Op::Global:
@@ -164,6 +170,7 @@ NodePtr with_prefix(const NodePtr& node, std::string_view prefix) {
 /// Adds to `found` what every match of `node` fulfils.
 void restrict(const Node& node, std::vector<Selector::Restriction>& found) {
     switch (node.op) {
+        case Op::Service:
         case Op::Equal:
         case Op::In:
             found.push_back({node.label, node.values});
@@ -410,6 +417,14 @@ Result<Selector> Selector::parse(std::string_view text) {
     return Selector(*std::move(root));
 }
 
+Selector Selector::service(const std::string& name) {
+    return Selector(make(Op::Service, std::string(kServiceLabel), {name}));
+}
+
+Labels Selector::service_labels(const std::string& name) {
+    return {{std::string(kServiceLabel), name}};
+}
+
 Selector Selector::has(std::string label) {
     return Selector(make(Op::Has, std::move(label)));
 }
@@ -435,6 +450,12 @@ Selector Selector::prefixed(std::string_view prefix) const {
 }
 
 bool Selector::matches(const Labels& labels, Worth worth) const {
+    // Members of services are a world of their own: its label sorts first.
+    const bool of_service = !labels.empty() && labels.begin()->first == kServiceLabel;
+    if (of_service || root_->op == Op::Service) {
+        return of_service && root_->op == Op::Service &&
+               labels.begin()->second == root_->values.front();
+    }
     return evaluate(*root_, labels, worth);
 }
 

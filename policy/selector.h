@@ -40,6 +40,12 @@ class Selector {
     [[nodiscard]] static Selector equals(std::string label, std::string value);
     [[nodiscard]] static Selector in(std::string label, std::vector<std::string> values);
 
+    /// The members of one service, "namespace/name": nothing else has labels that it matches, and no
+    /// other selector matches them.  Not part of the language, and not to be combined.
+    [[nodiscard]] static Selector service(const std::string& name);
+    /// The labels of such members.
+    [[nodiscard]] static Labels service_labels(const std::string& name);
+
     /// left && right
     [[nodiscard]] static Selector both(const Selector& left, const Selector& right);
     /// !(this)

@@ -16,6 +16,7 @@ namespace vr::policy {
 namespace {
 
 constexpr std::size_t kMaxRules = 1024;
+constexpr std::string_view kActionAnnotation = "vrouter.io/action";
 constexpr std::string_view kMetadataAnnotation = "projectcalico.org/metadata";
 constexpr double kBeforeAll = -std::numeric_limits<double>::infinity();
 
@@ -271,6 +272,26 @@ Result<void> check_hook(const Field& spec, const Policy& policy) {
     return {};
 }
 
+/// POLICY 2.3: a rule names the service of its peer, which has a namespace.
+Result<void> check_services(const Field& spec, const Resource& object, const Policy& policy) {
+    for (const auto direction : {Direction::Ingress, Direction::Egress}) {
+        for (const auto& rule : policy.rules(direction)) {
+            const bool in = direction == Direction::Ingress;
+            const auto& peer = in ? rule.match.source : rule.match.destination;
+            const auto& own = in ? rule.match.destination : rule.match.source;
+            if (own.service) {
+                return spec.error(
+                    "services match the source of ingress rules and the destination of egress "
+                    "rules");
+            }
+            if (peer.service && peer.service->ns.empty() && object.key.ns.empty()) {
+                return spec.error("services of a GlobalNetworkPolicy need a namespace");
+            }
+        }
+    }
+    return {};
+}
+
 Result<void> parse_policy(const Field& object, const Field& spec, Resource& into) {
     Policy policy;
     std::span<const FieldRow<Policy>> rows = kPolicyRows;
@@ -282,6 +303,9 @@ Result<void> parse_policy(const Field& object, const Field& spec, Resource& into
         return parsed;
     }
     if (auto checked = check_hook(spec, policy); !checked) {
+        return checked;
+    }
+    if (auto checked = check_services(spec, into, policy); !checked) {
         return checked;
     }
     if (!spec.child("types")) {
@@ -352,6 +376,70 @@ Result<void> parse_network_set(const Field& /*object*/, const Field& spec, Resou
     return parsed;
 }
 
+// --- EndpointSlice --------------------------------------------------------------------------
+
+Result<void> parse_slice_endpoint(const Field& field, EndpointSlice& into) {
+    // Ready or not: as Calico does, POLICY 2.3.
+    const auto addresses = field.child("addresses");
+    return !addresses ? field.expect_map() : addresses->each([&](const Field& item) {
+        return store(parse_net(item), into.addresses.emplace_back());
+    });
+}
+
+Result<void> parse_slice_port(const Field& field, EndpointSlice& into) {
+    NamedPort port{std::string(kServicePort), 6, {}};  // Kubernetes' default is TCP
+    static constexpr std::array<FieldRow<NamedPort>, 4> kRows{{
+        {"name", nullptr},
+        {"appProtocol", nullptr},
+        {"port", [](const Field& f, NamedPort& p) { return store_port(f, p.port); }},
+        {"protocol",
+         [](const Field& f, NamedPort& p) -> Result<void> {
+             const auto protocol = parse_protocol(f);
+             if (!protocol) {
+                 return std::unexpected(protocol.error());
+             }
+             p.protocol = protocol->number;
+             return {};
+         }},
+    }};
+    auto parsed = parse_fields<NamedPort>(field, kRows, port, Unknown::Warn);
+    if (parsed && port.port == L4Port{}) {
+        return field.error("a port of a service needs its number");
+    }
+    into.ports.push_back(std::move(port));
+    return parsed;
+}
+
+/// A Kubernetes object: its content lies beside metadata, not in a spec.
+Result<void> parse_endpoint_slice(const Field& object, const Field& /*spec*/, Resource& into) {
+    constexpr std::string_view kServiceName = "kubernetes.io/service-name";
+    EndpointSlice slice;
+    const auto service = into.labels.find(kServiceName);
+    if (service == into.labels.end() || service->second.empty()) {
+        return object.error(fmt::format("a slice needs the label {}", kServiceName));
+    }
+    slice.service = service->second;
+    if (const auto type = object.child("addressType")) {
+        if (type->node().text == "FQDN") {
+            return type->error("names of hosts are not resolved, expected IPv4 or IPv6");
+        }
+    }
+    if (const auto endpoints = object.child("endpoints")) {
+        auto read = endpoints->each([&](const Field& f) { return parse_slice_endpoint(f, slice); });
+        if (!read) {
+            return read;
+        }
+    }
+    if (const auto ports = object.child("ports")) {
+        auto read = ports->each([&](const Field& f) { return parse_slice_port(f, slice); });
+        if (!read) {
+            return read;
+        }
+    }
+    into.spec = std::move(slice);
+    return {};
+}
+
 struct SpecRow {
     Kind kind;
     Result<void> (*parse)(const Field& object, const Field& spec, Resource& into);
@@ -360,6 +448,7 @@ struct SpecRow {
 constexpr std::array kSpecRows{
     SpecRow{Kind::BGPConfiguration, parse_bgp_configuration},
     SpecRow{Kind::BGPPeer, parse_bgp_peer},
+    SpecRow{Kind::EndpointSlice, parse_endpoint_slice},
     SpecRow{Kind::FelixConfiguration, parse_felix_configuration},
     SpecRow{Kind::GlobalNetworkPolicy, parse_policy},
     SpecRow{Kind::GlobalNetworkSet, parse_network_set},
@@ -451,6 +540,28 @@ Tier denying_tier(const Field& object) {
 
 }  // namespace
 
+namespace {
+
+/// What Calico cannot say, in the rule's metadata: `annotations: {vrouter.io/action: Reject}`.
+Result<void> parse_rule_annotations(const Field& rule, RuleAction& action) {
+    const auto metadata = rule.child("metadata");
+    const auto wanted = metadata ? annotation(*metadata, kActionAnnotation) : std::nullopt;
+    if (!wanted) {
+        return {};
+    }
+    if (wanted->node().text != "Reject") {
+        return wanted->error(
+            fmt::format("unknown action '{}', expected Reject", wanted->node().text));
+    }
+    if (action != RuleAction::Deny) {
+        return wanted->error("only a rule with action Deny can reject");
+    }
+    action = RuleAction::Reject;
+    return {};
+}
+
+}  // namespace
+
 bool is_interface_name(std::string_view name) {
     return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&
            std::ranges::all_of(name, [](char c) {
@@ -504,8 +615,9 @@ Result<void> parse_rules(const Field& field, std::vector<Rule>& into) {
         for (const auto& [name, value] : kActions) {
             if (action && std::ranges::equal(action->node().text, name, {}, tolower, tolower)) {
                 rule.action = value;
+                auto annotated = parse_rule_annotations(item, rule.action);
                 into.push_back(std::move(rule));
-                return {};
+                return annotated;
             }
         }
         return action ? action->error(fmt::format(

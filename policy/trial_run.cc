@@ -118,7 +118,7 @@ class Court {
         const Decision wanted =
             policy::judge<F>(trial_->objects, c.key, c.direction, packet, c.flow);
         CaseResult result = compiled<F>(c, packet);
-        result.reference = wanted.allow ? Ruling::Allow : Ruling::Deny;
+        result.reference = ruling(wanted.allow, wanted.reject);
         result.reference_by = wanted.by;
         return result;
     }
@@ -140,7 +140,7 @@ class Court {
         acl::Verdict verdict;
         classifier<F>(program).classify(&packet, &source, &destination, &verdict, 1);
         return {
-            .compiled = verdict.allow ? Ruling::Allow : Ruling::Deny,
+            .compiled = ruling(verdict.allow, verdict.reject),
             .by = origin_of(*program, verdict).value_or(acl::Origin{})};
     }
 

@@ -162,7 +162,10 @@ class Cluster {
         const auto verdict = walk<F>(program, p, [&](GroupId group, const IpAddr& address) {
             return sink.contains(group, address);
         });
-        return {.allow = verdict.allow, .by = origin_of(program, verdict).value_or(acl::Origin{})};
+        return {
+            .allow = verdict.allow,
+            .reject = verdict.reject,
+            .by = origin_of(program, verdict).value_or(acl::Origin{})};
     }
 
     template <Family F>
@@ -183,7 +186,10 @@ class Cluster {
         if (verdict.rule == acl::Verdict::kFellOff && may_be_silent(hook)) {
             return {.silent = true};
         }
-        return {.allow = verdict.allow, .by = origin_of(*program, verdict).value_or(acl::Origin{})};
+        return {
+            .allow = verdict.allow,
+            .reject = verdict.reject,
+            .by = origin_of(*program, verdict).value_or(acl::Origin{})};
     }
 
     [[nodiscard]] std::vector<ResourcePtr> all() const {

@@ -32,7 +32,10 @@ class ClusterWriter {
             });
             yaml += object("Profile", fmt::format("p{}", i), "", below(4) > 0, [&] {
                 return fmt::format(
-                    "labelsToApply: {{{}}}, ingress: {}, egress: {}", labels(), rules(2), rules(2));
+                    "labelsToApply: {{{}}}, ingress: {}, egress: {}",
+                    labels(),
+                    rules(2, Direction::Ingress),
+                    rules(2, Direction::Egress));
             });
             yaml += object("Profile", "kns." + ns(i), "", true, [&] {
                 return fmt::format("labelsToApply: {{pcns.env: {}}}", value());
@@ -43,6 +46,9 @@ class ClusterWriter {
             yaml += object("NetworkSet", fmt::format("s{}", i), labels(), true, [&] {
                 return fmt::format("nets: [{}]", net());
             });
+        }
+        for (int i = 0; i < 4; ++i) {
+            yaml += slice(i);
         }
         for (int i = 0; i < 3; ++i) {
             yaml += object("HostEndpoint", fmt::format("h{}", i), labels(), below(3) > 0, [&] {
@@ -233,6 +239,31 @@ class ClusterWriter {
             below(2) == 0 ? ", failsafeOutboundHostPorts: " + failsafes() : "");
     }
 
+    std::string service() {
+        return fmt::format("services: {{name: svc{}, namespace: {}}}", below(2), ns(below(2)));
+    }
+
+    std::string slice(int i) {
+        return fmt::format(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: slice{}, "
+            "namespace: {}, labels: {{kubernetes.io/service-name: svc{}}}}}\naddressType: IPv4\n"
+            "endpoints: [{{addresses: [10.0.{}.{}, 'fd00::{}:{:x}']}}, {{addresses: "
+            "[10.0.{}.{}]}}]\n"
+            "ports: [{{name: a, port: {}}}, {{port: {}, protocol: {}}}]\n",
+            i,
+            ns(below(2)),
+            below(2),
+            below(3),
+            below(20),
+            below(3),
+            below(20),
+            below(3),
+            below(20),
+            80 + below(6),
+            80 + below(6),
+            one_of({"TCP", "UDP", "SCTP"}));
+    }
+
     std::string entity(bool ports) {
         std::string text;
         const auto add = [&](int odds, const std::string& field) {
@@ -255,9 +286,17 @@ class ClusterWriter {
         return text;
     }
 
-    std::string rule() {
-        std::string text =
-            fmt::format("action: {}", one_of({"Allow", "Allow", "Allow", "Deny", "Pass", "Log"}));
+    std::string rule(Direction direction) {
+        std::string text = fmt::format(
+            "action: {}",
+            one_of(
+                {"Allow",
+                 "Allow",
+                 "Allow",
+                 "Deny",
+                 "Deny, metadata: {annotations: {vrouter.io/action: Reject}}",
+                 "Pass",
+                 "Log"}));
         bool ports = false;
         switch (below(7)) {
             case 0:
@@ -280,14 +319,18 @@ class ClusterWriter {
             default:
                 break;
         }
+        const bool in = direction == Direction::Ingress;
         return "{" + text +
-               fmt::format(", source: {{{}}}, destination: {{{}}}}}", entity(ports), entity(ports));
+               fmt::format(
+                   ", source: {{{}}}, destination: {{{}}}}}",
+                   in && below(8) == 0 ? service() : entity(ports),
+                   !in && below(5) == 0 ? service() : entity(ports));
     }
 
-    std::string rules(int most) {
+    std::string rules(int most, Direction direction) {
         std::string text;
         for (int i = below(most + 1); i > 0; --i) {
-            text += (text.empty() ? "" : ", ") + rule();
+            text += (text.empty() ? "" : ", ") + rule(direction);
         }
         return "[" + text + "]";
     }
@@ -299,9 +342,9 @@ class ClusterWriter {
             "tier: {}, selector: \"{}\", ingress: {}, {}: {}{}",
             one_of({"default", "t0", "t1", "t2", "kube-admin"}),
             one_of({"all()", "all()", selector()}),
-            rules(4),
+            rules(4, Direction::Ingress),
             ingress_only ? "types" : "egress",
-            ingress_only ? "[Ingress]" : rules(4),
+            ingress_only ? "[Ingress]" : rules(4, Direction::Egress),
             hook);
         if (below(2) == 0) {
             text += fmt::format(", order: {}", below(4));

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "policy/cover.h"
@@ -45,6 +46,7 @@ class RandomCluster : public testing::Test {
                     const auto wanted = cluster.reference<F>(key, direction, packet);
                     const auto walked = cluster.compiled<F>(key, direction, packet);
                     EXPECT_EQ(walked.allow, wanted.allow) << "seed " << seed << " " << name;
+                    EXPECT_EQ(walked.reject, wanted.reject) << "seed " << seed << " " << name;
                     EXPECT_EQ(walked.by, wanted.by)
                         << "seed " << seed << " " << name << " " << walked.by.policy << " / "
                         << wanted.by.policy;
@@ -73,6 +75,7 @@ class RandomCluster : public testing::Test {
                         "seed {} {} {} {}", seed, name, vr::name(hook), is_ingress(hook));
                     EXPECT_EQ(compiled.silent, wanted.silent) << where;
                     EXPECT_EQ(compiled.allow, wanted.allow) << where;
+                    EXPECT_EQ(compiled.reject, wanted.reject) << where;
                     EXPECT_EQ(compiled.by, wanted.by)
                         << where << " " << compiled.by.policy << " / " << wanted.by.policy;
                     ++judged_;
@@ -83,7 +86,7 @@ class RandomCluster : public testing::Test {
         }
     }
 
-    static std::pair<bool, std::uint32_t> classified(
+    static std::tuple<bool, bool, std::uint32_t> classified(
         const acl::Classifier<F>& classifier,
         const GroupTable<F>& groups,
         const acl::Packet<F>& packet) {
@@ -91,15 +94,15 @@ class RandomCluster : public testing::Test {
         const GroupSet* destination = groups.lookup(packet.destination);
         acl::Verdict verdict;
         classifier.classify(&packet, &source, &destination, &verdict, 1);
-        return {verdict.allow, verdict.rule};
+        return {verdict.allow, verdict.reject, verdict.rule};
     }
 
-    static std::pair<bool, std::uint32_t> walked_verdict(
+    static std::tuple<bool, bool, std::uint32_t> walked_verdict(
         const Cluster& cluster, const acl::Program& program, const acl::Packet<F>& packet) {
         const auto verdict = walk<F>(program, packet, [&](GroupId group, const IpAddr& address) {
             return cluster.sink.contains(group, address);
         });
-        return {verdict.allow, verdict.rule};
+        return {verdict.allow, verdict.reject, verdict.rule};
     }
 
     int judged_ = 0;
@@ -150,12 +153,22 @@ std::vector<Labelled> all_labelled(const Graph& graph) {
     return all;
 }
 
+std::vector<Serving> all_serving(const Graph& graph) {
+    std::vector<Serving> all;
+    for (const auto& object : graph.resources(Kind::EndpointSlice)) {
+        const auto& slice = object->as<EndpointSlice>();
+        all.push_back({object->key.ns + "/" + slice.service, slice.addresses, slice.ports});
+    }
+    return all;
+}
+
 TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
     int covered = 0;
     for (unsigned seed = 1; seed <= 80; ++seed) {
         ClusterWriter writer(seed);
         const Cluster cluster(writer.cluster());
         const auto labelled = all_labelled(cluster.graph);
+        const auto serving = all_serving(cluster.graph);
         const auto rules = all_rules(cluster.graph);
         std::vector<Sample> samples;
         for (int i = 0; i < 60; ++i) {
@@ -178,8 +191,8 @@ TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
                 ++covered;
                 for (const auto& sample : samples) {
                     ASSERT_TRUE(
-                        !matches(narrow, sample, {labelled, narrow_ns}) ||
-                        matches(wide, sample, {labelled, wide_ns}))
+                        !matches(narrow, sample, {labelled, serving, narrow_ns}) ||
+                        matches(wide, sample, {labelled, serving, wide_ns}))
                         << "seed " << seed;
                 }
             }

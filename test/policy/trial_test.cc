@@ -112,6 +112,28 @@ INSTANTIATE_TEST_SUITE_P(
             {"", "Profile open", 0}}),
     [](const auto& row) { return std::string(row.param.name); });
 
+TEST(Trial, ARejectingRuleIsToldFromADenyingOne) {
+    const std::string policy = R"(- apiVersion: projectcalico.org/v3
+  kind: GlobalNetworkPolicy
+  metadata: {name: lb}
+  spec:
+    selector: role == 'lb'
+    types: [Egress]
+    egress:
+    - {action: Deny, protocol: TCP, metadata: {annotations: {vrouter.io/action: Reject}}}
+)";
+    const Trial trial = read_trial(
+        "t.yaml",
+        kObjects + policy +
+            "cases:\n- {name: m, endpoint: prod/lb, direction: egress, expect: reject, packet: "
+            "{protocol: TCP, source: 10.0.0.9, destination: 10.0.0.2, destinationPort: 1}}\n",
+        no_files);
+    ASSERT_THAT(trial.errors, IsEmpty());
+    const auto results = run_trial(trial);
+    EXPECT_EQ(results.at(0).compiled, Ruling::Reject);
+    EXPECT_TRUE(results.at(0).agrees());
+}
+
 TEST(Trial, EndpointsOfSeveralHostsAreJudged) {
     const Trial trial = read(
         packet("protocol: 47, source: 10.0.0.9, destination: 10.0.0.2") +

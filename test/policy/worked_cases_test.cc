@@ -49,6 +49,17 @@ std::string head(std::string_view kind, std::string_view metadata) {
            std::string(metadata) + "}\n";
 }
 
+std::string slice(
+    const std::string& ns,
+    const std::string& service,
+    const std::string& address,
+    const std::string& ports) {
+    return "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " +
+           service + "-1, namespace: " + ns + ", labels: {kubernetes.io/service-name: " + service +
+           "}}\naddressType: IPv4\nendpoints: [{addresses: [" + address + "]}]\nports: [" + ports +
+           "]\n";
+}
+
 const std::vector<Case> kCases{
     {"1 neither policy nor profile",
      "",
@@ -179,6 +190,34 @@ const std::vector<Case> kCases{
      head("GlobalNetworkPolicy", "name: d") +
          "spec: {ingress: [{action: Allow, protocol: ICMP, icmp: {type: 8}}]}\n",
      {{kIn, "192.0.2.1", kIcmp, 8, 0, true}, {kIn, "192.0.2.1", kIcmp, 0, 0, false}}},
+    {"services of the destination with their ports",
+     "",
+     head("NetworkPolicy", "name: p, namespace: a") +
+         "spec: {types: [Egress], egress: [{action: Allow, destination: {services: {name: "
+         "web}}}]}\n" +
+         slice("a", "web", "10.0.0.9", "{port: 8080}, {port: 53, protocol: UDP}") +
+         slice("b", "web", "10.0.0.10", "{port: 8080}"),
+     {{kOut, "10.0.0.9", kTcp, 1000, 8080, true},
+      {kOut, "10.0.0.9", kUdp, 1000, 53, true},
+      {kOut, "10.0.0.9", kTcp, 1000, 53, false},
+      {kOut, "10.0.0.9", kIcmp, 8, 0, false},
+      {kOut, "10.0.0.10", kTcp, 1000, 8080, false}}},
+    {"services of the source whatever the port",
+     "",
+     head("GlobalNetworkPolicy", "name: p") +
+         "spec: {types: [Ingress], ingress: [{action: Allow, "
+         "source: {services: {name: web, namespace: b}}}]}\n" +
+         slice("a", "web", "10.0.0.9", "{port: 8080}") +
+         slice("b", "web", "10.0.0.10", "{port: 8080}"),
+     {{kIn, "10.0.0.10", kTcp, 1000, 22, true}, {kIn, "10.0.0.9", kTcp, 1000, 22, false}}},
+    {"services are in no other set",
+     "",
+     head("GlobalNetworkPolicy", "name: p") +
+         "spec: {types: [Ingress], ingress: [{action: Allow, source: {selector: all()}}, "
+         "{action: Allow, source: {namespaceSelector: global()}}, "
+         "{action: Allow, source: {selector: \"!has(x)\"}}]}\n" +
+         slice("a", "web", "10.0.0.9", "{port: 8080}"),
+     {{kIn, "10.0.0.9", kTcp, 1000, 22, false}}},
     {"26 an unknown profile denies",
      "profiles: [ghost, projectcalico-default-allow]",
      "",
