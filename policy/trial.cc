@@ -310,16 +310,17 @@ class Reader {
         return {};
     }
 
-    /// NAMESPACE/NAME of a WorkloadEndpoint.
+    /// NAMESPACE/NAME of a WorkloadEndpoint, or the name of a HostEndpoint.
     ResourcePtr find_endpoint(TrialCase& made) {
         const std::size_t slash = made.endpoint.find('/');
         if (slash == std::string::npos) {
-            return nullptr;
+            made.key = {Kind::HostEndpoint, {}, made.endpoint};
+        } else {
+            made.key = {
+                Kind::WorkloadEndpoint,
+                made.endpoint.substr(0, slash),
+                made.endpoint.substr(slash + 1)};
         }
-        made.key = {
-            Kind::WorkloadEndpoint,
-            made.endpoint.substr(0, slash),
-            made.endpoint.substr(slash + 1)};
         const auto found = index_.find(made.key);
         return found == index_.end() ? nullptr : found->second.first;
     }

@@ -38,7 +38,7 @@ using ReadSources = std::function<Result<std::vector<SourceFile>>(const std::str
 struct TrialCase {
     int line = 0;
     std::string name;
-    std::string endpoint;  ///< as written: "prod/web-1"
+    std::string endpoint;  ///< as written: "prod/web-1", or the name of a HostEndpoint
     Key key;               ///< of the endpoint; one of the trial's objects
     Direction direction = Direction::Ingress;
     Ruling expected = Ruling::Deny;

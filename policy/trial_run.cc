@@ -115,6 +115,9 @@ class Court {
     template <Family F>
     CaseResult judge_family(const TrialCase& c) {
         const auto packet = to_packet<F>(c.packet);
+        if (c.key.kind == Kind::HostEndpoint) {
+            return judge_host(c, packet);
+        }
         const Decision wanted =
             policy::judge<F>(trial_->objects, c.key, c.direction, packet, c.flow);
         CaseResult result = compiled<F>(c, packet);
@@ -135,19 +138,86 @@ class Court {
         }
         const auto& program =
             c.direction == Direction::Ingress ? workload->ingress : workload->egress;
-        const GroupSet* source = tables.groups<F>().lookup(packet.source);
-        const GroupSet* destination = tables.groups<F>().lookup(packet.destination);
-        acl::Verdict verdict;
-        classifier<F>(program).classify(&packet, &source, &destination, &verdict, 1);
+        const acl::Verdict verdict = classify(tables, program, packet);
         return {
             .compiled = ruling(verdict.allow, verdict.reject),
             .by = origin_of(*program, verdict).value_or(acl::Origin{})};
     }
 
+    /// POLICY 2.6: a packet to or from the host itself meets untracked policy, then the flow table,
+    /// then preDNAT policy, then what is normal; the first that is not silent decides.
+    template <Family F>
+    CaseResult judge_host(const TrialCase& c, const acl::Packet<F>& packet) {
+        const bool in = c.direction == Direction::Ingress;
+        const auto wanted = first_word(c, in, [&](HostHook hook) {
+            return policy::judge<F>(trial_->objects, c.key, hook, packet);
+        });
+        const auto said =
+            first_word(c, in, [&](HostHook hook) { return compiled_host(c, hook, packet); });
+        return {
+            .compiled = ruling(said.allow, said.reject),
+            .reference = ruling(wanted.allow, wanted.reject),
+            .by = said.by,
+            .reference_by = wanted.by};
+    }
+
+    template <typename Ask>
+    static Decision first_word(const TrialCase& c, bool in, Ask ask) {
+        const Decision untracked = ask(in ? HostHook::UntrackedIngress : HostHook::UntrackedEgress);
+        if (!untracked.silent) {
+            return untracked;
+        }
+        if (c.flow == FlowState::Established) {
+            return {.allow = true, .by = established_flow()};
+        }
+        if (in) {
+            const Decision before_dnat = ask(HostHook::PreDnatIngress);
+            if (!before_dnat.silent) {
+                return before_dnat;
+            }
+        }
+        return ask(in ? HostHook::NormalIngress : HostHook::NormalEgress);
+    }
+
+    template <Family F>
+    Decision compiled_host(const TrialCase& c, HostHook hook, const acl::Packet<F>& packet) {
+        Tables& tables = host_of(c.key).tables;
+        const HostGuard* guard = tables.find_host(c.key.name);
+        const auto program = guard == nullptr ? nullptr : guard->program(hook);
+        if (!program) {
+            return {.silent = may_be_silent(hook)};
+        }
+        const acl::Verdict verdict = classify(tables, program, packet);
+        if (verdict.rule == acl::Verdict::kFellOff && may_be_silent(hook)) {
+            return {.silent = true};
+        }
+        return {
+            .allow = verdict.allow,
+            .reject = verdict.reject,
+            .by = origin_of(*program, verdict).value_or(acl::Origin{})};
+    }
+
+    template <Family F>
+    acl::Verdict classify(
+        Tables& tables,
+        const std::shared_ptr<const acl::Program>& program,
+        const acl::Packet<F>& packet) {
+        const GroupSet* source = tables.groups<F>().lookup(packet.source);
+        const GroupSet* destination = tables.groups<F>().lookup(packet.destination);
+        acl::Verdict verdict;
+        classifier<F>(program).classify(&packet, &source, &destination, &verdict, 1);
+        return verdict;
+    }
+
+    static const std::string& node_of(const Resource& endpoint) {
+        const auto* host = std::get_if<HostEndpoint>(&endpoint.spec);
+        return host != nullptr ? host->node : endpoint.as<WorkloadEndpoint>().node;
+    }
+
     Host& host_of(const Key& endpoint) {
         for (const auto& object : trial_->objects) {
             if (object->key == endpoint) {
-                const std::string& node = object->as<WorkloadEndpoint>().node;
+                const std::string& node = node_of(*object);
                 auto& host = hosts_[node];
                 if (!host) {
                     host = std::make_unique<Host>(node, *trial_);

@@ -134,6 +134,46 @@ TEST(Trial, ARejectingRuleIsToldFromADenyingOne) {
     EXPECT_TRUE(results.at(0).agrees());
 }
 
+TEST(Trial, HostEndpointsAreJudgedByAllTheirHooks) {
+    const std::string host = R"(- apiVersion: projectcalico.org/v3
+  kind: HostEndpoint
+  metadata: {name: h, labels: {host: yes}}
+  spec: {node: a, interfaceName: eth0, expectedIPs: [192.0.2.1]}
+- apiVersion: projectcalico.org/v3
+  kind: GlobalNetworkPolicy
+  metadata: {name: raw}
+  spec:
+    selector: has(host)
+    types: [Ingress]
+    doNotTrack: true
+    applyOnForward: true
+    ingress:
+    - {action: Deny, protocol: UDP}
+)";
+    const auto line = [](const char* more, int port) {
+        return "- {name: m, endpoint: h, direction: ingress, expect: deny" + std::string(more) +
+               ", packet: {protocol: " + (port == 9 ? "UDP" : "TCP") +
+               ", source: 192.0.2.9, destination: 192.0.2.1, destinationPort: " +
+               std::to_string(port) + "}}\n";
+    };
+    const Trial trial = read_trial(
+        "t.yaml",
+        kObjects + host + "cases:\n" + line("", 22) + line("", 80) + line("", 9) +
+            line(", flow: established", 9) + line(", flow: established", 80),
+        no_files);
+    ASSERT_THAT(trial.errors, IsEmpty());
+    const auto results = run_trial(trial);
+    ASSERT_EQ(results.size(), 5U);
+    EXPECT_EQ(results[0].by.policy, "failsafe port");
+    EXPECT_EQ(results[1].by.policy, "end of profiles");
+    EXPECT_EQ(results[2].by.policy, "GlobalNetworkPolicy raw");
+    EXPECT_EQ(results[3].by.policy, "GlobalNetworkPolicy raw");
+    EXPECT_EQ(results[4].by.policy, "established flow");
+    for (const auto& result : results) {
+        EXPECT_TRUE(result.agrees());
+    }
+}
+
 TEST(Trial, EndpointsOfSeveralHostsAreJudged) {
     const Trial trial = read(
         packet("protocol: 47, source: 10.0.0.9, destination: 10.0.0.2") +
