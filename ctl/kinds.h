@@ -52,6 +52,21 @@ inline constexpr std::array kKinds{
     Kind{.name = "NetworkSet", .word = "networkset", .plural = "networksets", .brief = "ns"},
     Kind{.name = "Node", .word = "node", .plural = "nodes", .brief = "no"},
     Kind{.name = "Profile", .word = "profile", .plural = "profiles", .brief = "pro"},
+    Kind{
+        .name = "StagedGlobalNetworkPolicy",
+        .word = "stagedglobalnetworkpolicy",
+        .plural = "stagedglobalnetworkpolicies",
+        .brief = "sgnp"},
+    Kind{
+        .name = "StagedKubernetesNetworkPolicy",
+        .word = "stagedkubernetesnetworkpolicy",
+        .plural = "stagedkubernetesnetworkpolicies",
+        .brief = "sknp"},
+    Kind{
+        .name = "StagedNetworkPolicy",
+        .word = "stagednetworkpolicy",
+        .plural = "stagednetworkpolicies",
+        .brief = "snp"},
     Kind{.name = "Tier", .word = "tier", .plural = "tiers", .brief = "ti"},
     Kind{
         .name = "WorkloadEndpoint",

@@ -32,6 +32,22 @@ void add_guards(const HostGuard& host, std::vector<Guard>& guards) {
     }
 }
 
+/// Both directions of a workload, and what would be in force with the staged policies.
+void add_guards(const Workload& workload, std::vector<Guard>& guards) {
+    const auto add = [&](pb::Direction direction, const auto& enforced, const auto& staged) {
+        guards.push_back({.endpoint = workload.name, .direction = direction, .program = enforced});
+        if (staged) {
+            guards.push_back(
+                {.endpoint = workload.name,
+                 .direction = direction,
+                 .program = staged,
+                 .hook = "staged"});
+        }
+    };
+    add(pb::DIRECTION_INGRESS, workload.ingress, workload.staged_ingress);
+    add(pb::DIRECTION_EGRESS, workload.egress, workload.staged_egress);
+}
+
 void fill(const Guard& guard, std::size_t index, const GroupText& group_text, pb::PolicyRule& row) {
     const acl::Rule& rule = guard.program->rules[index];
     const acl::Origin& origin = guard.program->origins[rule.origin];
@@ -84,14 +100,7 @@ void serve_policy(
             }
             for (const auto& [workload, port, state, error] : endpoints()) {
                 if (wanted.empty() || wanted == workload.name) {
-                    guards.push_back(
-                        {.endpoint = workload.name,
-                         .direction = pb::DIRECTION_INGRESS,
-                         .program = workload.ingress});
-                    guards.push_back(
-                        {.endpoint = workload.name,
-                         .direction = pb::DIRECTION_EGRESS,
-                         .program = workload.egress});
+                    add_guards(workload, guards);
                 }
             }
             if (guards.empty() && !wanted.empty()) {

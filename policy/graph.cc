@@ -15,7 +15,8 @@ std::string workload_name(const Key& endpoint) {
 }
 
 bool is_policy(Kind kind) {
-    return kind == Kind::NetworkPolicy || kind == Kind::GlobalNetworkPolicy;
+    return enforced_key({kind, {}, {}}).kind == Kind::NetworkPolicy ||
+           enforced_key({kind, {}, {}}).kind == Kind::GlobalNetworkPolicy;
 }
 
 }  // namespace
@@ -198,7 +199,9 @@ void Graph::resolve(const Key& endpoint) {
         const auto& profiles = resources_.at(endpoint)->as<WorkloadEndpoint>().profiles;
         lists = {
             resolver_.resolve(endpoint, Direction::Ingress, profiles),
-            resolver_.resolve(endpoint, Direction::Egress, profiles)};
+            resolver_.resolve(endpoint, Direction::Egress, profiles),
+            resolver_.resolve(endpoint, Direction::Ingress, profiles, {}, View::Preview),
+            resolver_.resolve(endpoint, Direction::Egress, profiles, {}, View::Preview)};
     }
     // The new ones first: programs that stay are not compiled again.
     for (const auto& list : lists) {
@@ -275,6 +278,12 @@ Workload Graph::workload(const Key& key) const {
     workload.attachment = endpoint.attachment;
     workload.ingress = programs_.program(lists[0]);
     workload.egress = programs_.program(lists[1]);
+    if (lists[2] != lists[0]) {
+        workload.staged_ingress = programs_.program(lists[2]);
+    }
+    if (lists[3] != lists[1]) {
+        workload.staged_egress = programs_.program(lists[3]);
+    }
     return workload;
 }
 

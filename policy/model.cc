@@ -21,6 +21,17 @@ constexpr std::array kKinds{
     KindRow{Kind::NetworkSet, "NetworkSet", "networksets", true},
     KindRow{Kind::Node, "Node", "nodes", false},
     KindRow{Kind::Profile, "Profile", "profiles", false},
+    KindRow{
+        Kind::StagedGlobalNetworkPolicy,
+        "StagedGlobalNetworkPolicy",
+        "stagedglobalnetworkpolicies",
+        false},
+    KindRow{
+        Kind::StagedKubernetesNetworkPolicy,
+        "StagedKubernetesNetworkPolicy",
+        "stagedkubernetesnetworkpolicies",
+        true},
+    KindRow{Kind::StagedNetworkPolicy, "StagedNetworkPolicy", "stagednetworkpolicies", true},
     KindRow{Kind::Tier, "Tier", "tiers", false},
     KindRow{Kind::WorkloadEndpoint, "WorkloadEndpoint", "workloadendpoints", true},
 };
@@ -52,6 +63,20 @@ std::optional<Kind> find_kind(std::string_view text) {
 std::string to_string(const Key& key) {
     const std::string kind(row_of(key.kind).name);
     return key.ns.empty() ? kind + " " + key.name : kind + " " + key.ns + "/" + key.name;
+}
+
+Key enforced_key(const Key& key) {
+    switch (key.kind) {
+        case Kind::StagedGlobalNetworkPolicy:
+            return {Kind::GlobalNetworkPolicy, key.ns, key.name};
+        case Kind::StagedNetworkPolicy:
+            return {Kind::NetworkPolicy, key.ns, key.name};
+        case Kind::StagedKubernetesNetworkPolicy:
+            // How Calico calls the policies of Kubernetes.
+            return {Kind::NetworkPolicy, key.ns, "knp.default." + key.name};
+        default:
+            return key;
+    }
 }
 
 std::optional<Tier> built_in_tier(std::string_view name) {

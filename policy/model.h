@@ -38,6 +38,9 @@ enum class Kind : std::uint8_t {
     NetworkSet,
     Node,
     Profile,
+    StagedGlobalNetworkPolicy,
+    StagedKubernetesNetworkPolicy,
+    StagedNetworkPolicy,
     Tier,
     WorkloadEndpoint,
 };
@@ -203,7 +206,15 @@ enum class Governs : std::uint8_t { Ingress, Egress, Both };
 /// When a GlobalNetworkPolicy acts, POLICY 2.6; all but Normal are for host endpoints only.
 enum class Hook : std::uint8_t { Normal, Untracked, PreDnat };
 
-/// NetworkPolicy and GlobalNetworkPolicy.
+/// What a staged policy would do if it were in force; it never acts.  POLICY 2.5 step 6.
+enum class Staged : std::uint8_t {
+    No,       ///< an ordinary policy
+    Set,      ///< take the place of the policy of its name, or stand beside the others
+    Delete,   ///< take the policy of its name away
+    Nothing,  ///< Learn, Ignore
+};
+
+/// NetworkPolicy and GlobalNetworkPolicy, and their staged kinds.
 struct Policy {
     std::string name;  ///< as written by the user; the stored name may carry "default."
     std::string tier = "default";
@@ -215,6 +226,7 @@ struct Policy {
     std::vector<Rule> ingress;
     std::vector<Rule> egress;
     Hook hook = Hook::Normal;
+    Staged staged = Staged::No;
     bool apply_on_forward = false;  ///< for host endpoints: what they forward, too
 
     [[nodiscard]] const std::vector<Rule>& rules(Direction direction) const {
@@ -351,6 +363,15 @@ struct Resource {
 };
 
 using ResourcePtr = std::shared_ptr<const Resource>;
+
+/// The key of what a staged policy would replace; `key` itself for others.
+[[nodiscard]] Key enforced_key(const Key& key);
+
+/// Whether policies that are staged count.
+enum class View : std::uint8_t {
+    Enforced,
+    Preview,  ///< as if all staged policies were in force
+};
 
 /// The profile that allows everything and is never stored, POLICY 2.5 step 7.
 inline constexpr std::string_view kDefaultAllowProfile = "projectcalico-default-allow";

@@ -19,7 +19,9 @@ bool same(const Workload& a, const Workload& b) {
             w.addresses6,
             w.attachment,
             w.ingress,
-            w.egress);
+            w.egress,
+            w.staged_ingress,
+            w.staged_egress);
     };
     return all(a) == all(b);
 }

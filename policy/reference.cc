@@ -82,6 +82,20 @@ bool acts_at(const Policy& policy, std::optional<HostHook> hook) {
     return policy.hook == Hook::Normal;
 }
 
+/// POLICY 2.5 step 6: staged policies never count, unless one asks what would be.
+bool counts(Cluster cluster, const Resource& policy, View view) {
+    const Staged staged = policy.as<Policy>().staged;
+    if (view == View::Enforced || staged != Staged::No) {
+        return staged == (view == View::Enforced ? Staged::No : Staged::Set);
+    }
+    return std::ranges::none_of(cluster, [&](const ResourcePtr& other) {
+        return std::holds_alternative<Policy>(other->spec) &&
+               (other->as<Policy>().staged == Staged::Set ||
+                other->as<Policy>().staged == Staged::Delete) &&
+               enforced_key(other->key) == policy.key;
+    });
+}
+
 /// POLICY 2.3, first paragraph.
 bool applies(const Resource& resource, const Labels& labels, Direction direction) {
     const auto& policy = resource.as<Policy>();
@@ -89,8 +103,7 @@ bool applies(const Resource& resource, const Labels& labels, Direction direction
     if (!governs(policy.types, direction)) {
         return false;
     }
-    if (resource.key.kind == Kind::NetworkPolicy &&
-        (ns == labels.end() || ns->second != resource.key.ns)) {
+    if (!resource.key.ns.empty() && (ns == labels.end() || ns->second != resource.key.ns)) {
         return false;
     }
     return policy.selector.matches(labels) &&
@@ -126,7 +139,8 @@ bool policy_before(const ResourcePtr& a, const ResourcePtr& b) {
     const double order_a = a->as<Policy>().order.value_or(kLast);
     const double order_b = b->as<Policy>().order.value_or(kLast);
     const auto text = [](const Resource& r) {
-        return r.as<Policy>().name + "/" + r.key.ns + "/" + std::string(row_of(r.key.kind).name);
+        return r.as<Policy>().name + "/" + r.key.ns + "/" +
+               std::string(row_of(enforced_key(r.key).kind).name);
     };
     return order_a != order_b ? order_a < order_b : text(*a) < text(*b);
 }
@@ -136,10 +150,16 @@ enum class Outcome { NoMatch, Pass, Decided };
 
 class Judge {
   public:
-    Judge(Cluster cluster, Direction direction, Sample packet, std::optional<HostHook> hook = {})
+    Judge(
+        Cluster cluster,
+        Direction direction,
+        Sample packet,
+        View view,
+        std::optional<HostHook> hook = {})
         : cluster_(cluster),
           direction_(direction),
           packet_(packet),
+          view_(view),
           hook_(hook),
           labelled_(labelled(cluster)),
           serving_(serving(cluster)) {}
@@ -183,7 +203,8 @@ class Judge {
         std::vector<std::string> tiers;
         for (const auto& resource : cluster_) {
             if (std::holds_alternative<Policy>(resource->spec) &&
-                acts_at(resource->as<Policy>(), hook_) && applies(*resource, labels, direction_)) {
+                counts(cluster_, *resource, view_) && acts_at(resource->as<Policy>(), hook_) &&
+                applies(*resource, labels, direction_)) {
                 policies.push_back(resource);
                 if (std::ranges::count(tiers, resource->as<Policy>().tier) == 0) {
                     tiers.push_back(resource->as<Policy>().tier);
@@ -295,6 +316,7 @@ class Judge {
     Cluster cluster_;
     Direction direction_;
     Sample packet_;
+    View view_;
     std::optional<HostHook> hook_;  ///< absent: of a workload endpoint
     std::vector<Labelled> labelled_;
     std::vector<Serving> serving_;
@@ -322,7 +344,8 @@ Decision judge(
     const Key& endpoint,
     Direction direction,
     const acl::Packet<F>& packet,
-    FlowState flow) {
+    FlowState flow,
+    View view) {
     const auto resource = find(cluster, endpoint);
     if (!resource || !resource->as<WorkloadEndpoint>().active ||
         resource->as<WorkloadEndpoint>().networks.empty()) {
@@ -331,7 +354,7 @@ Decision judge(
     if (flow == FlowState::Established) {
         return {.allow = true, .by = established_flow()};
     }
-    return Judge(cluster, direction, sample_of(packet)).judge(*resource);
+    return Judge(cluster, direction, sample_of(packet), view).judge(*resource);
 }
 
 template <Family F>
@@ -343,13 +366,13 @@ Decision judge(Cluster cluster, const Key& endpoint, HostHook hook, const acl::P
         return found ? &found->as<FelixConfiguration>() : nullptr;
     };
     const Direction direction = is_ingress(hook) ? Direction::Ingress : Direction::Egress;
-    return Judge(cluster, direction, sample_of(packet), hook)
+    return Judge(cluster, direction, sample_of(packet), View::Enforced, hook)
         .judge_host(
             *resource, felix_settings(felix(std::string(kFelixDefault)), felix(felix_name(node))));
 }
 
-template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V4>&, FlowState);
-template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V6>&, FlowState);
+template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V4>&, FlowState, View);
+template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V6>&, FlowState, View);
 template Decision judge(Cluster, const Key&, HostHook, const acl::Packet<V4>&);
 template Decision judge(Cluster, const Key&, HostHook, const acl::Packet<V6>&);
 

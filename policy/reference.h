@@ -34,14 +34,16 @@ struct Decision {
     std::vector<acl::Origin> logged;  ///< Log rules that matched before
 };
 
-/// Judges a packet at `endpoint`, a WorkloadEndpoint of `cluster`.
+/// Judges a packet at `endpoint`, a WorkloadEndpoint of `cluster`; View::Preview: as it would be judged
+/// if the staged policies were in force.
 template <Family F>
 [[nodiscard]] Decision judge(
     std::span<const ResourcePtr> cluster,
     const Key& endpoint,
     Direction direction,
     const acl::Packet<F>& packet,
-    FlowState flow = FlowState::New);
+    FlowState flow = FlowState::New,
+    View view = View::Enforced);
 
 /// Judges the first packet of a flow at one hook of `endpoint`, a HostEndpoint of `cluster`.
 template <Family F>

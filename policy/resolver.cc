@@ -20,7 +20,8 @@ auto rank_of(const Resource& resource) {
     const auto& policy = resource.as<Policy>();
     return std::pair(
         policy.order.value_or(kLast),
-        policy.name + "/" + resource.key.ns + "/" + std::string(row_of(resource.key.kind).name));
+        policy.name + "/" + resource.key.ns + "/" +
+            std::string(row_of(enforced_key(resource.key).kind).name));
 }
 
 /// POLICY 2.6: doNotTrack and preDNAT are for host endpoints only, each at its own hook.
@@ -61,6 +62,7 @@ void Resolver::remove_endpoint(const Key& key) {
 
 void Resolver::set_policy(const ResourcePtr& policy) {
     const Key& key = policy->key;
+    remove_stage(key);
     Entry& entry = policies_[key];
     if (entry.id == SelectorId{}) {
         entry.id = SelectorId{++last_policy_};
@@ -70,6 +72,43 @@ void Resolver::set_policy(const ResourcePtr& policy) {
     mark_matched(entry.id);
     (void)index_.set_selector(entry.id, policy_scope(policy->as<Policy>(), key.ns));
     mark_matched(entry.id);
+    const Staged staged = policy->as<Policy>().staged;
+    if (staged == Staged::Set || staged == Staged::Delete) {
+        replaced_[enforced_key(key)].insert(key);
+        mark_policy(enforced_key(key));
+    }
+}
+
+/// Forgets what a staged policy would replace.
+void Resolver::remove_stage(const Key& key) {
+    const auto replaced = replaced_.find(enforced_key(key));
+    if (replaced == replaced_.end() || replaced->second.erase(key) == 0) {
+        return;
+    }
+    if (replaced->second.empty()) {
+        replaced_.erase(replaced);
+    }
+    mark_policy(enforced_key(key));
+}
+
+void Resolver::mark_policy(const Key& key) {
+    if (const auto known = policies_.find(key); known != policies_.end()) {
+        mark_matched(known->second.id);
+    }
+}
+
+/// Whether the policy counts in this view.
+bool Resolver::counts(const Resource& policy, View view) const {
+    switch (policy.as<Policy>().staged) {
+        case Staged::No:
+            return view == View::Enforced || !replaced_.contains(policy.key);
+        case Staged::Set:
+            return view == View::Preview;
+        case Staged::Delete:
+        case Staged::Nothing:
+            break;
+    }
+    return false;
 }
 
 void Resolver::remove_policy(const Key& key) {
@@ -77,6 +116,7 @@ void Resolver::remove_policy(const Key& key) {
     if (known == policies_.end()) {
         return;
     }
+    remove_stage(key);
     mark_matched(known->second.id);
     index_.remove_selector(known->second.id);
     policy_keys_.erase(known->second.id);
@@ -101,11 +141,13 @@ PolicyList Resolver::resolve(
     const Key& endpoint,
     Direction direction,
     const std::vector<std::string>& profiles,
-    std::optional<HostHook> hook) const {
+    std::optional<HostHook> hook,
+    View view) const {
     std::map<TierRank, std::vector<const Resource*>> tiers;
     for (const auto id : index_.selectors_of(endpoint_ids_.at(endpoint))) {
         const ResourcePtr& policy = policies_.at(policy_keys_.at(id)).policy;
-        if (governs(policy->as<Policy>().types, direction) && acts_at(policy->as<Policy>(), hook)) {
+        if (counts(*policy, view) && governs(policy->as<Policy>().types, direction) &&
+            acts_at(policy->as<Policy>(), hook)) {
             tiers[rank(policy->as<Policy>().tier)].push_back(policy.get());
         }
     }

@@ -31,7 +31,8 @@ class Resolver {
         const Key& endpoint,
         Direction direction,
         const std::vector<std::string>& profiles,
-        std::optional<HostHook> hook = {}) const;
+        std::optional<HostHook> hook = {},
+        View view = View::Enforced) const;
 
   private:
     /// Sorts as tiers are judged.
@@ -50,6 +51,9 @@ class Resolver {
 
     [[nodiscard]] std::optional<Tier> tier(const std::string& name) const;
     [[nodiscard]] TierRank rank(const std::string& name) const;
+    [[nodiscard]] bool counts(const Resource& policy, View view) const;
+    void remove_stage(const Key& key);
+    void mark_policy(const Key& key);
     void mark_matched(SelectorId policy);
     void mark_all();
 
@@ -57,6 +61,7 @@ class Resolver {
     std::map<Key, ItemId> endpoint_ids_;
     std::unordered_map<ItemId, Key> endpoints_;
     std::map<Key, Entry> policies_;
+    std::map<Key, std::set<Key>> replaced_;  ///< by which staged policies
     std::unordered_map<SelectorId, Key> policy_keys_;
     std::map<std::string, Tier> tiers_;
     std::uint32_t last_endpoint_ = 0;

@@ -20,7 +20,7 @@ constexpr std::string_view kApiVersion = "projectcalico.org/v3";
 constexpr std::string_view kSliceVersion = "discovery.k8s.io/v1";
 
 /// Kinds of Calico's that exist and that we do not act upon.
-constexpr std::array<std::string_view, 13> kKnownKinds{
+constexpr std::array<std::string_view, 10> kKnownKinds{
     "BGPFilter",
     "BlockAffinity",
     "CalicoNodeStatus",
@@ -31,9 +31,6 @@ constexpr std::array<std::string_view, 13> kKnownKinds{
     "IPReservation",
     "KubeControllersConfiguration",
     "LiveMigration",
-    "StagedGlobalNetworkPolicy",
-    "StagedKubernetesNetworkPolicy",
-    "StagedNetworkPolicy",
 };
 
 std::string text_of(const Field& field, std::string_view key) {

@@ -9,6 +9,7 @@
 
 #include "policy/bgp_spec.h"
 #include "policy/host_spec.h"
+#include "policy/kubernetes_policy.h"
 #include "policy/match.h"
 
 namespace vr::policy {
@@ -179,23 +180,6 @@ Result<void> parse_endpoint(const Field& object, const Field& spec, Resource& in
 
 // --- NetworkPolicy, GlobalNetworkPolicy, Profile, Tier --------------------------------------
 
-Result<void> parse_types(const Field& field, Policy& into) {
-    bool ingress = false;
-    bool egress = false;
-    auto read = field.each([&](const Field& item) -> Result<void> {
-        const std::string& type = item.node().text;
-        if (type != "Ingress" && type != "Egress") {
-            return item.error(fmt::format("unknown type '{}', expected Ingress or Egress", type));
-        }
-        (type == "Ingress" ? ingress : egress) = true;
-        return {};
-    });
-    if (ingress != egress) {
-        into.types = ingress ? Governs::Ingress : Governs::Egress;
-    }
-    return read;
-}
-
 template <Hook Which>
 Result<void> parse_hook(const Field& field, Policy& into) {
     auto on = field.boolean();
@@ -221,7 +205,9 @@ Result<void> parse_tier_name(const Field& field, Policy& into) {
     return {};
 }
 
-constexpr std::array<FieldRow<Policy>, 12> kPolicyRows{{
+// The first is for staged policies alone, those behind performanceHints for global ones.
+constexpr std::array<FieldRow<Policy>, 13> kPolicyRows{{
+    {"stagedAction", parse_staged_action},
     {"tier", parse_tier_name},
     {"order", [](const Field& f, Policy& p) { return parse_order(f, p.order); }},
     {"selector", [](const Field& f, Policy& p) { return store(parse_selector(f), p.selector); }},
@@ -295,8 +281,13 @@ Result<void> check_services(const Field& spec, const Resource& object, const Pol
 Result<void> parse_policy(const Field& object, const Field& spec, Resource& into) {
     Policy policy;
     std::span<const FieldRow<Policy>> rows = kPolicyRows;
-    if (into.key.kind == Kind::NetworkPolicy) {
-        rows = rows.first(8);  // the rest are for GlobalNetworkPolicy alone
+    if (!into.key.ns.empty()) {
+        rows = rows.first(9);
+    }
+    if (enforced_key(into.key) == into.key) {
+        rows = rows.subspan(1);
+    } else {
+        policy.staged = Staged::Set;
     }
     // A misspelt selector, tier or type would widen what the policy allows: refuse it.
     if (auto parsed = parse_fields<Policy>(spec, rows, policy, Unknown::RefuseSimilar); !parsed) {
@@ -458,6 +449,9 @@ constexpr std::array kSpecRows{
     SpecRow{Kind::NetworkSet, parse_network_set},
     SpecRow{Kind::Node, parse_cluster_node},
     SpecRow{Kind::Profile, parse_profile},
+    SpecRow{Kind::StagedGlobalNetworkPolicy, parse_policy},
+    SpecRow{Kind::StagedKubernetesNetworkPolicy, parse_kubernetes_policy},
+    SpecRow{Kind::StagedNetworkPolicy, parse_policy},
     SpecRow{Kind::Tier, parse_tier},
     SpecRow{Kind::WorkloadEndpoint, parse_endpoint},
 };
@@ -561,6 +555,40 @@ Result<void> parse_rule_annotations(const Field& rule, RuleAction& action) {
 }
 
 }  // namespace
+
+Result<void> parse_types(const Field& field, Policy& into) {
+    bool ingress = false;
+    bool egress = false;
+    auto read = field.each([&](const Field& item) -> Result<void> {
+        const std::string& type = item.node().text;
+        if (type != "Ingress" && type != "Egress") {
+            return item.error(fmt::format("unknown type '{}', expected Ingress or Egress", type));
+        }
+        (type == "Ingress" ? ingress : egress) = true;
+        return {};
+    });
+    if (ingress != egress) {
+        into.types = ingress ? Governs::Ingress : Governs::Egress;
+    }
+    return read;
+}
+
+Result<void> parse_staged_action(const Field& field, Policy& into) {
+    constexpr std::array<std::pair<std::string_view, Staged>, 4> kActions{{
+        {"Set", Staged::Set},
+        {"Delete", Staged::Delete},
+        {"Learn", Staged::Nothing},
+        {"Ignore", Staged::Nothing},
+    }};
+    for (const auto& [name, value] : kActions) {
+        if (field.node().text == name) {
+            into.staged = value;
+            return {};
+        }
+    }
+    return field.error(fmt::format(
+        "unknown stagedAction '{}', expected Set, Delete, Learn or Ignore", field.node().text));
+}
 
 bool is_interface_name(std::string_view name) {
     return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&

@@ -25,6 +25,10 @@ inline constexpr std::string_view kFirstTier = "";
 /// 1-15 characters that a kernel takes.
 [[nodiscard]] bool is_interface_name(std::string_view name);
 
+/// Fields that several kinds of policies have.
+[[nodiscard]] Result<void> parse_types(const Field& field, Policy& into);
+[[nodiscard]] Result<void> parse_staged_action(const Field& field, Policy& into);
+
 /// Rules and their action, used by policies and profiles.
 [[nodiscard]] Result<void> parse_rules(const Field& field, std::vector<Rule>& into);
 

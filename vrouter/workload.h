@@ -52,6 +52,10 @@ struct Workload {
     /// program object; a changed policy arrives as a new object.
     std::shared_ptr<const acl::Program> ingress;
     std::shared_ptr<const acl::Program> egress;
+    /// What would be in force with the staged policies; null where they make no difference.  For
+    /// people: no packet is judged by it.
+    std::shared_ptr<const acl::Program> staged_ingress;
+    std::shared_ptr<const acl::Program> staged_egress;
 };
 
 /// A HostEndpoint of this host.

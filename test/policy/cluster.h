@@ -146,19 +146,30 @@ class Cluster {
     void remove(const Key& key) { graph.on({0, {Delete{key}}}); }
 
     template <Family F>
-    Decision reference(const Key& endpoint, Direction direction, const acl::Packet<F>& p) const {
-        return judge<F>(all(), endpoint, direction, p);
+    Decision reference(
+        const Key& endpoint,
+        Direction direction,
+        const acl::Packet<F>& p,
+        View view = View::Enforced) const {
+        return judge<F>(all(), endpoint, direction, p, FlowState::New, view);
     }
 
     /// What the published program says, with the members that were published.
     template <Family F>
-    Decision compiled(const Key& endpoint, Direction direction, const acl::Packet<F>& p) const {
+    Decision compiled(
+        const Key& endpoint,
+        Direction direction,
+        const acl::Packet<F>& p,
+        View view = View::Enforced) const {
         const auto workload = sink.workloads.find(endpoint.ns + "/" + endpoint.name);
         if (workload == sink.workloads.end()) {
             return {};
         }
-        const auto& program =
-            direction == Direction::Ingress ? *workload->second.ingress : *workload->second.egress;
+        const bool in = direction == Direction::Ingress;
+        const auto& [enforced, staged] =
+            in ? std::tie(workload->second.ingress, workload->second.staged_ingress)
+               : std::tie(workload->second.egress, workload->second.staged_egress);
+        const auto& program = view == View::Preview && staged ? *staged : *enforced;
         const auto verdict = walk<F>(program, p, [&](GroupId group, const IpAddr& address) {
             return sink.contains(group, address);
         });

@@ -68,6 +68,24 @@ class ClusterWriter {
                 true,
                 [&] { return policy(global); });
         }
+        const int staged = below(4);
+        for (int i = 0; i < staged; ++i) {
+            const bool global = below(2) == 0;
+            // Some have the name of an enforced one.
+            yaml += object(
+                global ? "StagedGlobalNetworkPolicy" : "StagedNetworkPolicy",
+                fmt::format("n{}", i * 3),
+                "",
+                true,
+                [&] {
+                    return policy(global) + one_of(
+                                                {"",
+                                                 "",
+                                                 ", stagedAction: Set",
+                                                 ", stagedAction: Delete",
+                                                 ", stagedAction: Ignore"});
+                });
+        }
         return yaml;
     }
 

@@ -148,6 +148,25 @@ const std::map<std::string, std::string>& states() {
                  "GlobalNetworkPolicy",
                  "name: from-hosts",
                  "ingress: [{action: Allow, source: {selector: \"role == 'host'\"}}]")},
+        {"staged in its place",
+         kLocal + kRemote + kToDb +
+             object(
+                 "StagedNetworkPolicy",
+                 "name: to-db, namespace: a",
+                 "selector: \"role == 'none'\", types: [Egress], egress: [{action: Deny}]")},
+        {"staged away",
+         kLocal + kTwin + kRemote + kToDb +
+             object("StagedNetworkPolicy", "name: to-db, namespace: a", "stagedAction: Delete")},
+        {"service",
+         kLocal +
+             object(
+                 "NetworkPolicy",
+                 "name: to-db, namespace: a",
+                 "types: [Egress], egress: [{action: Allow, destination: {services: {name: "
+                 "db}}}]") +
+             "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: db-1, "
+             "namespace: a, labels: {kubernetes.io/service-name: db}}\nendpoints: [{addresses: "
+             "[10.0.0.3]}]\nports: [{port: 3306}]\n"},
         {"one address, two owners",
          kLocal + kToDb + kRemote +
              endpoint("db3", "role: db", "node: h2, ipNetworks: [10.0.0.3]")},
@@ -195,6 +214,12 @@ std::string summary(const RememberingSink& sink) {
         text += fmt::format("{} {} active={}\n", name, workload.interface_name, workload.active);
         add(*workload.ingress);
         add(*workload.egress);
+        for (const auto& staged : {workload.staged_ingress, workload.staged_egress}) {
+            text += staged ? " staged\n" : " nothing staged\n";
+            if (staged) {
+                add(*staged);
+            }
+        }
     }
     for (const auto& [name, guard] : sink.hosts) {
         text += fmt::format("host {} {}\n", name, guard.interface_name);

@@ -47,6 +47,15 @@ class RandomCluster : public testing::Test {
                     const auto walked = cluster.compiled<F>(key, direction, packet);
                     EXPECT_EQ(walked.allow, wanted.allow) << "seed " << seed << " " << name;
                     EXPECT_EQ(walked.reject, wanted.reject) << "seed " << seed << " " << name;
+                    const auto preview_wanted =
+                        cluster.reference<F>(key, direction, packet, View::Preview);
+                    const auto preview = cluster.compiled<F>(key, direction, packet, View::Preview);
+                    EXPECT_EQ(preview.allow, preview_wanted.allow)
+                        << "seed " << seed << " " << name;
+                    EXPECT_EQ(preview.by, preview_wanted.by)
+                        << "seed " << seed << " " << name << " " << preview.by.policy << " / "
+                        << preview_wanted.by.policy;
+                    differing_ += preview.by != walked.by ? 1 : 0;
                     EXPECT_EQ(walked.by, wanted.by)
                         << "seed " << seed << " " << name << " " << walked.by.policy << " / "
                         << wanted.by.policy;
@@ -106,6 +115,7 @@ class RandomCluster : public testing::Test {
     }
 
     int judged_ = 0;
+    int differing_ = 0;  ///< where staged policies would decide otherwise
     int allowed_ = 0;
     int silent_ = 0;
 };
@@ -117,6 +127,7 @@ TYPED_TEST(RandomCluster, ProgramAndClassifierDecideAsTheReference) {
     for (unsigned seed = 1; seed <= 80 && !this->HasFailure(); ++seed) {
         this->compare(seed);
     }
+    EXPECT_GT(this->differing_, this->judged_ / 50);
     // The generator must exercise both outcomes.
     EXPECT_GT(this->allowed_, this->judged_ / 10);
     EXPECT_LT(this->allowed_, this->judged_ * 9 / 10);

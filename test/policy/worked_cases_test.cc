@@ -88,6 +88,14 @@ const std::vector<Case> kCases{
          head("GlobalNetworkPolicy", "name: b") +
          "spec: {tier: tier-b, types: [Ingress], ingress: [{action: Allow}]}\n",
      {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "GlobalNetworkPolicy b"}}},
+    {"5 staged policies of every kind never act",
+     kAllow,
+     head("StagedGlobalNetworkPolicy", "name: s") + "spec: {ingress: [{action: Deny}]}\n" +
+         head("StagedNetworkPolicy", "name: s, namespace: a") +
+         "spec: {egress: [{action: Deny}]}\n" +
+         head("StagedKubernetesNetworkPolicy", "name: s, namespace: a") +
+         "spec: {podSelector: {}}\n",
+     {{kIn, "192.0.2.1", kTcp, 1000, 80, true}, {kOut, "192.0.2.1", kTcp, 1000, 80, true}}},
     {"6 tier default Pass",
      kAllow,
      head("Tier", "name: tier-a") + "spec: {order: 1, defaultAction: Pass}\n" +

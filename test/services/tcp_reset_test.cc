@@ -36,6 +36,15 @@ std::vector<std::uint8_t> segment(std::uint8_t flags, std::size_t payload = 0) {
     return w.release();
 }
 
+/// The fields of the answer's TCP header.
+struct Answer {
+    std::uint32_t sequence = 0;
+    std::uint32_t acknowledgment = 0;
+    std::uint8_t flags = 0;
+
+    friend bool operator==(const Answer&, const Answer&) = default;
+};
+
 template <typename F>
 class Reset : public testing::Test {
   public:
@@ -52,14 +61,6 @@ class Reset : public testing::Test {
     static std::optional<Frame> answer(const std::vector<std::uint8_t>& content) {
         return reset<F>(frame(content), kRouterMac);
     }
-
-    /// The fields of the answer's TCP header.
-    struct Answer {
-        std::uint32_t sequence = 0;
-        std::uint32_t acknowledgment = 0;
-        std::uint8_t flags = 0;
-        friend bool operator==(const Answer&, const Answer&) = default;
-    };
 
     static Answer fields(const std::vector<std::uint8_t>& content) {
         const auto packet = parse_ip<F>(answer(content).value()).value();
@@ -101,14 +102,12 @@ TYPED_TEST(Reset, HasARightChecksum) {
 }
 
 TYPED_TEST(Reset, AcknowledgesASynAndItsData) {
-    using Answer = typename Reset<TypeParam>::Answer;
     constexpr std::uint8_t kBoth = tcpflag::kRst | tcpflag::kAck;
     EXPECT_EQ(this->fields(segment(tcpflag::kSyn)), (Answer{0, 1001, kBoth}));
     EXPECT_EQ(this->fields(segment(tcpflag::kSyn, 10)), (Answer{0, 1011, kBoth}));
 }
 
 TYPED_TEST(Reset, TakesTheSequenceNumberFromAnAcknowledgment) {
-    using Answer = typename Reset<TypeParam>::Answer;
     EXPECT_EQ(this->fields(segment(tcpflag::kAck, 10)), (Answer{5000, 0, tcpflag::kRst}));
 }
 
