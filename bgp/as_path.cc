@@ -2,6 +2,7 @@
 #include "bgp/as_path.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace vr::bgp {
 namespace {
@@ -10,6 +11,11 @@ constexpr std::size_t kMaxSegment = 255;
 
 constexpr std::uint32_t head(AsPath::Segment type, std::size_t count) {
     return static_cast<std::uint32_t>(type) << 16U | static_cast<std::uint32_t>(count);
+}
+
+/// RFC 6996.
+constexpr bool is_private(std::uint32_t number) {
+    return (number >= 64512 && number <= 65534) || (number >= 4200000000U && number <= 4294967294U);
 }
 
 }  // namespace
@@ -118,6 +124,37 @@ std::optional<Asn> AsPath::first() const noexcept {
         return std::nullopt;
     }
     return Asn{words_[1]};
+}
+
+bool AsPath::begins_with(std::span<const Asn> numbers) const noexcept {
+    if (numbers.empty()) {
+        return true;
+    }
+    const bool enough = first().has_value() && (words_[0] & 0xffffU) >= numbers.size();
+    return enough && std::ranges::equal(
+                         numbers, std::span{words_}.subspan(1, numbers.size()), {}, [](Asn number) {
+                             return number.value();
+                         });
+}
+
+AsPath AsPath::replaced(Asn from, Asn to) const {
+    AsPath path;
+    for_each_segment([&](Segment type, std::span<const std::uint32_t> numbers) {
+        std::vector<std::uint32_t> changed(numbers.begin(), numbers.end());
+        std::ranges::replace(changed, from.value(), to.value());
+        path.append(type, changed);
+    });
+    return path;
+}
+
+AsPath AsPath::without_private() const {
+    AsPath path;
+    for_each_segment([&](Segment type, std::span<const std::uint32_t> numbers) {
+        std::vector<std::uint32_t> kept;
+        std::ranges::remove_copy_if(numbers, std::back_inserter(kept), is_private);
+        path.append(type, kept);
+    });
+    return path;
 }
 
 bool AsPath::needs_four_octets() const noexcept {

@@ -54,6 +54,15 @@ class AsPath {
     /// The neighbour's AS: first number of a leading sequence.
     [[nodiscard]] std::optional<Asn> first() const noexcept;
 
+    /// True when the leading sequence begins with `numbers`.
+    [[nodiscard]] bool begins_with(std::span<const Asn> numbers) const noexcept;
+
+    /// The path with every `from` turned into `to` (as-override).
+    [[nodiscard]] AsPath replaced(Asn from, Asn to) const;
+
+    /// The path without private AS numbers, RFC 6996.
+    [[nodiscard]] AsPath without_private() const;
+
     /// True when a number needs four octets: AS4_PATH must go along to a 2-octet speaker.
     [[nodiscard]] bool needs_four_octets() const noexcept;
 

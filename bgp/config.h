@@ -38,11 +38,28 @@ struct SpeakerConfig {
     L4Port port{179};
     /// Most next hops that one route may have.
     unsigned multipath = 16;
+    /// Of a route reflector (RFC 4456); absent: the router id.
+    std::optional<Ip4> cluster_id;
     /// We are back after a restart during which everything was forwarded as before: nothing is selected
     /// until the peers have said all, or for this long (RFC 4724 4.1).  Absent: a fresh start.
     std::optional<std::chrono::seconds> selection_deferral;
 
     friend bool operator==(const SpeakerConfig&, const SpeakerConfig&) = default;
+};
+
+/// The next hop of routes that we pass on.
+enum class NextHopMode : std::uint8_t {
+    Auto,  ///< towards eBGP ours, towards iBGP as it is (RFC 4271 5.1.3)
+    Self,  ///< always ours
+    Keep,  ///< always as it is
+};
+
+/// Several paths per prefix on one session, in both families, RFC 7911.
+struct AddPathConfig {
+    bool receive = false;
+    bool send = false;  ///< every usable path
+
+    friend bool operator==(const AddPathConfig&, const AddPathConfig&) = default;
 };
 
 /// One address family on one session.
@@ -99,15 +116,28 @@ struct PeerConfig {
     std::optional<BfdConfig> bfd;  ///< absent: the hold time alone tells that the peer is gone
     FamilyConfig ipv4;
     FamilyConfig ipv6;
+    bool reflector_client = false;  ///< iBGP: it hears what other iBGP peers say, RFC 4456
+    AddPathConfig add_path;
     /// Absent: everything from iBGP, nothing from eBGP (RFC 8212).
     std::optional<Filter> import;
     /// Absent: everything to iBGP, nothing to eBGP (RFC 8212).
     std::optional<Filter> export_;
-    bool next_hop_self = false;    ///< iBGP: also for what we learnt over eBGP
-    unsigned allow_own_as = 0;     ///< times that our AS may appear in a received path
-    bool enforce_first_as = true;  ///< eBGP: a path must begin with the peer's AS (RFC 4271 6.3)
+    NextHopMode next_hop = NextHopMode::Auto;
+    bool as_override = false;        ///< eBGP: the peer's AS in a path told to it becomes ours
+    bool remove_private_as = false;  ///< eBGP: private AS numbers are left out of paths told
+    unsigned allow_own_as = 0;       ///< times that our AS may appear in a received path
+    bool enforce_first_as = true;    ///< eBGP: a path must begin with the peer's AS (RFC 4271 6.3)
 
     friend bool operator==(const PeerConfig&, const PeerConfig&) = default;
+};
+
+/// Peers that nobody named: whoever calls from `prefix` becomes one, up to a limit.
+struct RangeConfig {
+    IpPrefix prefix;
+    unsigned limit = 100;
+    PeerConfig peer;  ///< as which they are taken; its address is the caller's
+
+    friend bool operator==(const RangeConfig&, const RangeConfig&) = default;
 };
 
 }  // namespace vr::bgp

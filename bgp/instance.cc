@@ -53,6 +53,11 @@ void Instance::end_restart() {
     }
 }
 
+void Instance::set_config(const SpeakerConfig& config) {
+    config_ = config;
+    own_.identifier = config_.router_id;
+}
+
 Result<void> Instance::check(const PeerConfig& config) const {
     const auto name = to_string(config.address);
     if (config.asn.value() == 0) {
@@ -184,6 +189,78 @@ Time Instance::next_deadline() const {
     return next;
 }
 
+namespace {
+
+template <Family F>
+RouteSummary summarize(const typename LocRib<F>::Route& route) {
+    RouteSummary summary{.prefix = route.prefix, .paths = {}};
+    for (const Path& path : route.paths) {
+        const bool own = path.source->kind == PeerKind::Local;
+        summary.paths.push_back(PathSummary{
+            .peer = own ? std::nullopt : std::optional{path.source->address},
+            .kind = path.source->kind,
+            .attributes = *path.attributes,
+            .lost_at = path.lost_at,
+            .multipath = path.multipath});
+    }
+    return summary;
+}
+
+}  // namespace
+
+template <Family F>
+bool Instance::visit_family(std::size_t& index, std::size_t& left, const VisitRoute& visit) const {
+    const LocRib<F>& loc = ribs_.of<F>();
+    for (; index < loc.end() && left > 0; ++index, --left) {
+        if (const auto* route = loc.at(index)) {
+            visit(summarize<F>(*route));
+        }
+    }
+    return index < loc.end();
+}
+
+bool Instance::visit_routes(Cursor& cursor, std::size_t most, const VisitRoute& visit) const {
+    if (!cursor.ipv6) {
+        if (visit_family<V4>(cursor.index, most, visit)) {
+            return true;
+        }
+        cursor = Cursor{.ipv6 = true, .index = 0};
+    }
+    return visit_family<V6>(cursor.index, most, visit);
+}
+
+std::vector<RouteSummary> Instance::routes_to(const IpAddr& address) const {
+    std::vector<RouteSummary> found;
+    const auto collect_covering = [&]<Family F>(F, const typename F::Addr& of_family) {
+        for (unsigned length = F::kBits + 1; length-- > 0;) {
+            if (const auto* route = ribs_.of<F>().find(*Prefix<F>::make(of_family, length))) {
+                found.push_back(summarize<F>(*route));
+            }
+        }
+    };
+    if (const auto* v4 = std::get_if<Ip4>(&address)) {
+        collect_covering(V4{}, *v4);
+    } else {
+        collect_covering(V6{}, std::get<Ip6>(address));
+    }
+    return found;
+}
+
+SpeakerSummary Instance::summary() const {
+    SpeakerSummary summary;
+    summary.asn = config_.asn;
+    summary.router_id = config_.router_id;
+    summary.port = config_.port;
+    summary.peers = peers_.size();
+    for (const auto& [address, peer] : peers_) {
+        summary.established += peer->state() == State::Established ? 1U : 0U;
+    }
+    summary.ipv4_prefixes = ribs_.v4.size();
+    summary.ipv6_prefixes = ribs_.v6.size();
+    summary.attribute_sets = ribs_.pool.size();
+    return summary;
+}
+
 template <Family F>
 void Instance::collect(
     const std::optional<IpPrefix>& within,
@@ -206,17 +283,7 @@ void Instance::collect(
         if (into.size() >= most) {
             return;
         }
-        RouteSummary summary{.prefix = route->prefix, .paths = {}};
-        for (const Path& path : route->paths) {
-            const bool own = path.source->kind == PeerKind::Local;
-            summary.paths.push_back(PathSummary{
-                .peer = own ? std::nullopt : std::optional{path.source->address},
-                .kind = path.source->kind,
-                .attributes = *path.attributes,
-                .lost_at = path.lost_at,
-                .multipath = path.multipath});
-        }
-        into.push_back(std::move(summary));
+        into.push_back(summarize<F>(*route));
     }
 }
 

@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -63,10 +64,31 @@ class Instance {
     /// When a peer's timer or one of our own is due.
     [[nodiscard]] Time next_deadline() const;
 
+    /// Where a walk over all routes has got to.
+    struct Cursor {
+        bool ipv6 = false;
+        std::size_t index = 0;
+    };
+
+    using VisitRoute = std::function<void(const RouteSummary&)>;
+
+    /// Visits up to `most` routes from `cursor` on, in no order; true when more are left.  Routes that
+    /// come meanwhile may be missed.
+    [[nodiscard]] bool visit_routes(
+        Cursor& cursor, std::size_t most, const VisitRoute& visit) const;
+
+    /// The routes to `address`, the most specific first.
+    [[nodiscard]] std::vector<RouteSummary> routes_to(const IpAddr& address) const;
+
+    [[nodiscard]] SpeakerSummary summary() const;
+
     /// The paths of every prefix inside `within` (absent: of the family-less whole), at most `most`
     /// prefixes, ascending.
     [[nodiscard]] std::vector<RouteSummary> routes(
         const std::optional<IpPrefix>& within, std::size_t most) const;
+
+    /// Only while there are no peers, unless nothing but ports and addresses changes.
+    void set_config(const SpeakerConfig& config);
 
     [[nodiscard]] const SpeakerConfig& config() const noexcept { return config_; }
 
@@ -82,6 +104,10 @@ class Instance {
 
     template <Family F>
     void publish(const typename LocRib<F>::Route& route, const typename LocRib<F>::Change& change);
+
+    template <Family F>
+    [[nodiscard]] bool visit_family(
+        std::size_t& index, std::size_t& left, const VisitRoute& visit) const;
 
     template <Family F>
     void collect(

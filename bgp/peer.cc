@@ -74,8 +74,35 @@ Peer::Peer(const SpeakerConfig& speaker, PeerConfig config, Ribs& ribs, const Ra
       routes_{PeerRib<V4>{ribs, source_}, PeerRib<V6>{ribs, source_}} {}
 
 void Peer::start(Time now) {
-    wanted_ = true;
+    wanted_ = !shut_down_;
     balance(now);
+}
+
+void Peer::shut_down(std::string text, Time now) {
+    stop(
+        Notification{
+            .code = ErrorCode::Cease,
+            .subcode = cease::kShutdown,
+            .data = shutdown_communication(text)},
+        now);
+    shut_down_ = std::move(text);
+}
+
+void Peer::bring_up(Time now) {
+    if (shut_down_) {
+        shut_down_.reset();
+        start(now);
+    }
+}
+
+void Peer::resend() {
+    const auto resend_family = [](auto& rib) {
+        if (rib.up()) {
+            rib.refresh(false);
+        }
+    };
+    resend_family(rib<V4>());
+    resend_family(rib<V6>());
 }
 
 void Peer::stop(const Notification& why, Time now) {
@@ -138,7 +165,9 @@ bool Peer::needs_restart(const PeerConfig& changed) const {
     same.ipv6.maximum_prefixes = config_.ipv6.maximum_prefixes;
     same.import = config_.import;
     same.export_ = config_.export_;
-    same.next_hop_self = config_.next_hop_self;
+    same.next_hop = config_.next_hop;
+    same.as_override = config_.as_override;
+    same.remove_private_as = config_.remove_private_as;
     same.allow_own_as = config_.allow_own_as;
     same.enforce_first_as = config_.enforce_first_as;
     return same != config_;
@@ -589,7 +618,9 @@ Ends Peer::ends(const Link& link) const {
         .local_address = link.local_address,
         .enforce_first_as = config_.enforce_first_as,
         .allow_own_as = config_.allow_own_as,
-        .next_hop_self = config_.next_hop_self,
+        .next_hop = config_.next_hop,
+        .as_override = config_.as_override,
+        .remove_private_as = config_.remove_private_as,
         .ipv4_over_ipv6 = link.terms && link.terms->ipv4_over_ipv6,
         .zone = ribs_.oracle.zone_to(config_.address)};
 }
@@ -638,6 +669,9 @@ PeerSummary Peer::summary(Time now) const {
     summary.last_error = last_error_;
     summary.last_malformed = last_malformed_;
     summary.restart = restart_summary(now);
+    summary.shut_down = shut_down_;
+    summary.import_filter = to_string(filter_in_force(config_.import, source_.kind));
+    summary.export_filter = to_string(filter_in_force(config_.export_, source_.kind));
     if (established_) {
         const Link& on = link(*established_);
         summary.uptime = since(established_since_);

@@ -52,6 +52,20 @@ class Peer {
     bool ask_refresh();
     /// BFD lost the peer: a living session ends at once.  `forwarding_lost`: not only its control part.
     void bfd_down(bool forwarding_lost, Time now);
+    /// Closes and stays down until bring_up(); the peer's operator is shown `text` (RFC 9003).
+    void shut_down(std::string text, Time now);
+    void bring_up(Time now);
+
+    /// The text of a shutdown that lasts.
+    [[nodiscard]] const std::optional<std::string>& is_shut_down() const noexcept {
+        return shut_down_;
+    }
+
+    /// Judges what the peer sent again, with the filters in force.
+    void refilter() { reconfigure(PeerConfig{config_}); }
+
+    /// Says everything again.
+    void resend();
     /// Takes a configuration for which needs_restart() is false; the session lives on.
     void reconfigure(const PeerConfig& config);
     /// True when `changed` cannot be applied to a living session.
@@ -183,6 +197,7 @@ class Peer {
     std::array<Link, 2> links_;
     std::tuple<PeerRib<V4>, PeerRib<V6>> routes_;
     bool wanted_ = false;
+    std::optional<std::string> shut_down_;
     std::optional<Direction> established_;
     Time established_since_{};
     std::optional<GracefulRestart> restart_;  ///< the peer's, as agreed in the last session

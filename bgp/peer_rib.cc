@@ -19,12 +19,6 @@ const FamilyConfig& family_of(const PeerConfig& config, V6 /*family*/) {
     return config.ipv6;
 }
 
-/// RFC 8212: without a word from the operator, eBGP exchanges nothing.
-Filter filter_or_default(const std::optional<Filter>& filter, PeerKind kind) {
-    return filter.value_or(Filter{
-        .kind = kind == PeerKind::External ? Filter::Kind::None : Filter::Kind::All, .rules = {}});
-}
-
 /// Our next hop in the family: as configured, or the session's address when it is of the family.  For
 /// IPv4 that of IPv6 will do where both sides know RFC 8950.
 template <Family F>
@@ -57,9 +51,10 @@ void PeerRib<F>::configure(const Ends& ends, const PeerConfig& config) {
     ends_ = ends;
     own_next_hop_ = own_next_hop<F>(config, ends);
     maximum_ = family.maximum_prefixes;
-    import_ = filter_or_default(config.import, ends.kind);
-    export_ = filter_or_default(config.export_, ends.kind);
-    memo_ = {};
+    import_ = filter_in_force(config.import, ends.kind);
+    export_ = filter_in_force(config.export_, ends.kind);
+    imported_ = {};
+    exported_ = {};
 }
 
 template <Family F>
@@ -91,7 +86,8 @@ void PeerRib<F>::end(Old old) {
     refreshing_in_ = false;
     refresh_ = {};
     out_.clear();
-    memo_ = {};
+    imported_ = {};
+    exported_ = {};
 }
 
 template <Family F>
@@ -160,10 +156,33 @@ bool PeerRib<F>::receive(const Reach<F>& reach) {
 }
 
 template <Family F>
+Filter::Verdict PeerRib<F>::judge(
+    const Filter& filter,
+    const Prefix<F>& prefix,
+    const Attributes& attributes,
+    PeerKind source) const {
+    std::string interface;
+    if (filter.wants_interface()) {
+        interface = ribs_.oracle.interface_to(
+            source == PeerKind::Local ? IpAddr{prefix.address()} : forwarding_next_hop(attributes));
+    }
+    return filter.judge(
+        prefix,
+        RouteFacts{
+            .attributes = attributes,
+            .source = source,
+            .peer = ends_.kind,
+            .interface = interface});
+}
+
+template <Family F>
 void PeerRib<F>::accept(const Prefix<F>& prefix, const AttributesRef& attributes, Refusal refusal) {
     LocRib<F>& loc = ribs_.of<F>();
-    if (refusal == Refusal::None && import_.passes(prefix, source_.kind)) {
-        if (loc.set(prefix, &source_, attributes)) {
+    const Filter::Verdict verdict = refusal == Refusal::None
+                                        ? judge(import_, prefix, *attributes, source_.kind)
+                                        : Filter::Verdict{};
+    if (verdict.accepted) {
+        if (loc.set(prefix, &source_, imported(attributes, verdict.operations))) {
             ++accepted_;
         }
     } else if (loc.remove(prefix, &source_)) {
@@ -172,18 +191,38 @@ void PeerRib<F>::accept(const Prefix<F>& prefix, const AttributesRef& attributes
 }
 
 template <Family F>
-AttributesRef PeerRib<F>::exported(const AttributesRef& best, PeerKind source) {
-    if (memo_.best != best || memo_.source != source) {
-        auto told = advertise(*best, source, ends_, own_next_hop_);
+AttributesRef PeerRib<F>::imported(const AttributesRef& received, const Operations* operations) {
+    if (operations == nullptr) {
+        return received;
+    }
+    if (imported_.from != received || imported_.operations != operations) {
+        Attributes changed = *received;
+        apply(*operations, changed);
+        imported_ = Memo{
+            .from = received,
+            .source = source_.kind,
+            .operations = operations,
+            .to = ribs_.pool.intern(std::move(changed))};
+    }
+    return imported_.to;
+}
+
+template <Family F>
+AttributesRef PeerRib<F>::exported(
+    const AttributesRef& best, PeerKind source, const Operations* operations) {
+    if (exported_.from != best || exported_.source != source ||
+        exported_.operations != operations) {
+        auto told = advertise(*best, source, ends_, own_next_hop_, operations);
         if (told && !understands<F>(ends_, *told)) {
             told.reset();
         }
-        memo_ = Memo{
-            .best = best,
+        exported_ = Memo{
+            .from = best,
             .source = source,
-            .told = told ? ribs_.pool.intern(*told) : AttributesRef{}};
+            .operations = operations,
+            .to = told ? ribs_.pool.intern(*std::move(told)) : AttributesRef{}};
     }
-    return memo_.told;
+    return exported_.to;
 }
 
 template <Family F>
@@ -194,8 +233,12 @@ void PeerRib<F>::route_changed(const typename LocRib<F>::Route& route) {
     const PathSource* source = route.best_source;
     AttributesRef told;
     // A peer does not hear its own route back.
-    if (source != nullptr && source != &source_ && export_.passes(route.prefix, source->kind)) {
-        told = exported(route.best_attributes, source->kind);
+    if (source != nullptr && source != &source_) {
+        const Filter::Verdict verdict =
+            judge(export_, route.prefix, *route.best_attributes, source->kind);
+        if (verdict.accepted) {
+            told = exported(route.best_attributes, source->kind, verdict.operations);
+        }
     }
     if (told) {
         out_.want(route.prefix, told, refresh_.walking);
@@ -279,7 +322,7 @@ std::vector<PeerRouteSummary> PeerRib<F>::received_routes() const {
         const Refusal refusal = admit(*attributes, ends_, own_next_hop_);
         if (refusal != Refusal::None) {
             route.refused = to_string(refusal);
-        } else if (!import_.passes(prefix, source_.kind)) {
+        } else if (!judge(import_, prefix, *attributes, source_.kind).accepted) {
             route.refused = "import filter";
         }
         routes.push_back(std::move(route));

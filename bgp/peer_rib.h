@@ -121,7 +121,15 @@ class PeerRib {
     void begin_answer(std::vector<std::uint8_t>& out);
     void accept(const Prefix<F>& prefix, const AttributesRef& attributes, Refusal refusal);
     void configure(const Ends& ends, const PeerConfig& config);
-    [[nodiscard]] AttributesRef exported(const AttributesRef& best, PeerKind source);
+    [[nodiscard]] Filter::Verdict judge(
+        const Filter& filter,
+        const Prefix<F>& prefix,
+        const Attributes& attributes,
+        PeerKind source) const;
+    [[nodiscard]] AttributesRef imported(
+        const AttributesRef& received, const Operations* operations);
+    [[nodiscard]] AttributesRef exported(
+        const AttributesRef& best, PeerKind source, const Operations* operations);
 
     Ribs& ribs_;
     const PathSource& source_;
@@ -150,10 +158,14 @@ class PeerRib {
 
     /// The last translation of attributes: neighbours in the table share them.
     struct Memo {
-        AttributesRef best;
+        AttributesRef from;
         PeerKind source = PeerKind::Local;
-        AttributesRef told;
-    } memo_;
+        const Operations* operations = nullptr;
+        AttributesRef to;
+    };
+
+    Memo imported_;
+    Memo exported_;
 };
 
 }  // namespace vr::bgp

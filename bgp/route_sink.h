@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bgp/attributes.h"
@@ -59,6 +60,12 @@ class NextHopOracle {
     /// The link that we share with `peer`: link-local next hops that it names are on that one, and are
     /// asked for with it (zone.h).  0: none, such next hops mean nothing.
     [[nodiscard]] virtual Zone zone_to(const IpAddr& /*peer*/) const { return 0; }
+
+    /// The port by which packets to `destination` leave, for filters that ask for it; empty when that
+    /// is not known.
+    [[nodiscard]] virtual std::string interface_to(const IpAddr& /*destination*/) const {
+        return {};
+    }
 };
 
 /// Every next hop is reachable at no cost: for tests and speakers without a data plane.

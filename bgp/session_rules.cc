@@ -41,6 +41,32 @@ bool may_leave(const Attributes& best, PeerKind to) {
                                         !best.has_community(community::kNoExportSubconfed));
 }
 
+/// True when the peer is told our address instead of the route's next hop.
+bool replaces_next_hop(const Attributes& best, PeerKind source, const Ends& ends) {
+    if (is_unspecified(best.next_hop) && !best.next_hop_link_local) {
+        return true;  // an own route that names none
+    }
+    if (source == PeerKind::Local || ends.next_hop == NextHopMode::Keep) {
+        return false;
+    }
+    return ends.kind == PeerKind::External || ends.next_hop == NextHopMode::Self;
+}
+
+/// What leaves the AS is told without what is meant for the inside only.
+void make_external(Attributes& told, const Ends& ends) {
+    if (ends.remove_private_as) {
+        told.as_path = told.as_path.without_private();
+    }
+    if (ends.as_override) {
+        told.as_path = told.as_path.replaced(ends.peer_as, ends.local_as);
+    }
+    told.as_path = told.as_path.prepended(ends.local_as);
+    told.local_pref.reset();
+    told.originator_id.reset();
+    told.cluster_list.clear();
+    remove_non_transitive(told);
+}
+
 }  // namespace
 
 std::string_view to_string(Refusal refusal) {
@@ -68,6 +94,11 @@ void place_next_hop(Attributes& received, const Ends& ends) {
     }
 }
 
+Filter filter_in_force(const std::optional<Filter>& configured, PeerKind kind) {
+    return configured.value_or(Filter{
+        .kind = kind == PeerKind::External ? Filter::Kind::None : Filter::Kind::All, .rules = {}});
+}
+
 Refusal admit(
     const Attributes& attributes, const Ends& ends, const std::optional<IpAddr>& own_next_hop) {
     if (!usable_next_hop(attributes, ends, own_next_hop)) {
@@ -90,7 +121,8 @@ std::optional<Attributes> advertise(
     const Attributes& best,
     PeerKind source,
     const Ends& ends,
-    const std::optional<IpAddr>& own_next_hop) {
+    const std::optional<IpAddr>& own_next_hop,
+    const Operations* operations) {
     const bool external = ends.kind == PeerKind::External;
     // RFC 4271 9.2: what came over iBGP does not go back into iBGP.
     if (!external && source == PeerKind::Internal) {
@@ -100,9 +132,14 @@ std::optional<Attributes> advertise(
         return std::nullopt;
     }
     Attributes told = best;
-    const bool own = source == PeerKind::Local;
-    const bool third_party = own && !is_unspecified(best.next_hop);
-    if (!third_party && (external || own || ends.next_hop_self)) {
+    // RFC 4271 5.1.4: a MED that another AS gave us goes no further.
+    if (external && source != PeerKind::Local) {
+        told.med.reset();
+    }
+    if (operations != nullptr) {
+        apply(*operations, told);
+    }
+    if (replaces_next_hop(best, source, ends)) {
         if (!own_next_hop) {
             return std::nullopt;
         }
@@ -112,16 +149,9 @@ std::optional<Attributes> advertise(
     }
     told.next_hop_link_local.reset();
     if (external) {
-        told.as_path = best.as_path.prepended(ends.local_as);
-        told.local_pref.reset();
-        told.originator_id.reset();
-        told.cluster_list.clear();
-        // RFC 4271 5.1.4: a MED that another AS gave us goes no further.
-        if (!own) {
-            told.med.reset();
-        }
+        make_external(told, ends);
     } else {
-        told.local_pref = best.local_pref.value_or(kDefaultLocalPref);
+        told.local_pref = told.local_pref.value_or(kDefaultLocalPref);
     }
     return told;
 }

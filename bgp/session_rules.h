@@ -2,7 +2,8 @@
 //
 // admit(): RFC 4271 5.1.3, 6.3 and 9.1.2 (next hop, first AS, AS loop), RFC 4456 8 (our ORIGINATOR_ID).
 // advertise(): RFC 4271 5.1 and 9.2 (who is told what, with which attributes), RFC 1997 (NO_EXPORT,
-// NO_ADVERTISE).  Filters come on top and are not here.
+// NO_ADVERTISE), RFC 4360 6 (extended communities that stay inside).  What filters let pass is not
+// decided here; what they change is changed here, before the session's own changes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "bgp/attributes.h"
+#include "bgp/config.h"
 #include "vrouter/net/prefix.h"
 #include "vrouter/net/zone.h"
 
@@ -24,10 +26,15 @@ struct Ends {
     IpAddr local_address;
     bool enforce_first_as = true;
     unsigned allow_own_as = 0;
-    bool next_hop_self = false;
+    NextHopMode next_hop = NextHopMode::Auto;
+    bool as_override = false;
+    bool remove_private_as = false;
     bool ipv4_over_ipv6 = false;  ///< agreed, RFC 8950
     Zone zone = 0;                ///< the link that both are on; 0: none
 };
+
+/// What `configured` means: RFC 8212, without a word from the operator eBGP exchanges nothing.
+[[nodiscard]] Filter filter_in_force(const std::optional<Filter>& configured, PeerKind kind);
 
 /// Why a received route is not a candidate.
 enum class Refusal : std::uint8_t { None, NextHop, FirstAs, AsLoop, Originator };
@@ -43,11 +50,12 @@ void place_next_hop(Attributes& received, const Ends& ends);
 
 /// The attributes with which a route from a `source` peer is told to the peer; nothing when it is not told.
 /// `own_next_hop` is our address towards the peer in the route's family; without it, a route that
-/// needs it is not told.
+/// needs it is not told.  `operations` are the export filter's, null for none.
 [[nodiscard]] std::optional<Attributes> advertise(
     const Attributes& best,
     PeerKind source,
     const Ends& ends,
-    const std::optional<IpAddr>& own_next_hop);
+    const std::optional<IpAddr>& own_next_hop,
+    const Operations* operations = nullptr);
 
 }  // namespace vr::bgp

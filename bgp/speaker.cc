@@ -48,6 +48,19 @@ Random make_random() {
     return [engine] { return std::uniform_real_distribution<double>{}(*engine); };
 }
 
+bool contains(const IpPrefix& range, const IpAddr& address) {
+    return std::visit(
+        [&]<Family F>(const Prefix<F>& prefix) {
+            const auto* of_family = std::get_if<typename F::Addr>(&address);
+            return of_family != nullptr && prefix.contains(*of_family);
+        },
+        range);
+}
+
+unsigned length_of(const IpPrefix& range) {
+    return std::visit([](const auto& prefix) { return prefix.length(); }, range);
+}
+
 std::string named(std::string_view what, const error_code& error) {
     return fmt::format("{}: {}", what, error.message());
 }
@@ -80,25 +93,75 @@ Speaker::~Speaker() {
 
 Result<void> Speaker::start() {
     instance_.start(Clock::now());
+    return open_listeners();
+}
+
+Result<void> Speaker::open_listeners() {
     for (const IpAddr& address : config().listen) {
         if (auto opened = listen(address); !opened) {
             return opened;
         }
     }
-    for (Acceptor& acceptor : acceptors_) {
+    for (const AcceptorPtr& acceptor : acceptors_) {
         accept_next(acceptor);
     }
     for (auto& [address, neighbour] : neighbours_) {
-        protect_listeners(neighbour.peer.config(), true);
+        if (!neighbour.range) {
+            protect_listeners(neighbour.peer.config(), true);
+        }
+    }
+    for (const RangeConfig& range : ranges_) {
+        protect_listeners(range, true);
     }
     return {};
+}
+
+Result<void> Speaker::set_config(const SpeakerConfig& changed) {
+    const SpeakerConfig old = config();
+    if (changed == old) {
+        return {};
+    }
+    SpeakerConfig same = changed;
+    same.listen = old.listen;
+    same.port = old.port;
+    if (same != old) {
+        // What a session was agreed on no longer holds.
+        std::vector<std::pair<PeerConfig, std::optional<std::string>>> named;
+        for (const IpAddr& address : addresses()) {
+            Neighbour& neighbour = neighbours_.at(address);
+            if (!neighbour.range) {
+                named.emplace_back(neighbour.peer.config(), neighbour.peer.is_shut_down());
+            }
+            remove_peer(address);
+        }
+        instance_.set_config(changed);
+        for (const auto& [peer, shut_down_text] : named) {
+            if (auto added = add_peer(peer); !added) {
+                return added;
+            }
+            if (shut_down_text) {
+                shut_down(peer.address, *shut_down_text);
+            }
+        }
+    }
+    instance_.set_config(changed);
+    if (changed.listen == old.listen && changed.port == old.port) {
+        return {};
+    }
+    for (const AcceptorPtr& acceptor : acceptors_) {
+        error_code ignored;
+        acceptor->close(ignored);
+    }
+    acceptors_.clear();
+    return open_listeners();
 }
 
 Result<void> Speaker::listen(const IpAddr& address) {
     const std::string where =
         fmt::format("bgp: listen on {} port {}", to_string(address), config().port.value());
     const tcp::endpoint endpoint{to_asio(address), config().port.value()};
-    Acceptor acceptor{io_};
+    auto opened = std::make_shared<Acceptor>(io_);
+    Acceptor& acceptor = *opened;
     error_code error;
     error_code ignored;
     acceptor.open(endpoint.protocol(), error);
@@ -116,14 +179,14 @@ Result<void> Speaker::listen(const IpAddr& address) {
         return fail(named(where, error));
     }
     acceptor.non_blocking(true, ignored);
-    acceptors_.push_back(std::move(acceptor));
+    acceptors_.push_back(std::move(opened));
     return {};
 }
 
 void Speaker::stop(std::string_view text) {
-    for (Acceptor& acceptor : acceptors_) {
+    for (const AcceptorPtr& acceptor : acceptors_) {
         error_code ignored;
-        acceptor.close(ignored);
+        acceptor->close(ignored);
     }
     const Notification why{
         .code = ErrorCode::Cease,
@@ -138,13 +201,13 @@ void Speaker::stop(std::string_view text) {
 L4Port Speaker::port() const {
     error_code ignored;
     return acceptors_.empty() ? config().port
-                              : L4Port{acceptors_.front().local_endpoint(ignored).port()};
+                              : L4Port{acceptors_.front()->local_endpoint(ignored).port()};
 }
 
-void Speaker::accept_next(Acceptor& acceptor) {
-    acceptor.async_accept(
-        [this, &acceptor, alive = alive_](const error_code& error, tcp::socket socket) {
-            if (!*alive || error == asio::error::operation_aborted || !acceptor.is_open()) {
+void Speaker::accept_next(const AcceptorPtr& acceptor) {
+    acceptor->async_accept(
+        [this, acceptor, alive = alive_](const error_code& error, tcp::socket socket) {
+            if (!*alive || error == asio::error::operation_aborted || !acceptor->is_open()) {
                 return;
             }
             if (!error) {
@@ -155,8 +218,8 @@ void Speaker::accept_next(Acceptor& acceptor) {
             // Out of descriptors, most likely: not again at once.
             log::warning("bgp: accept: {}", error.message());
             auto pause = std::make_shared<asio::steady_timer>(io_, kAcceptPause);
-            pause->async_wait([this, &acceptor, alive, pause](const error_code&) {
-                if (*alive && acceptor.is_open()) {
+            pause->async_wait([this, acceptor, alive, pause](const error_code&) {
+                if (*alive && acceptor->is_open()) {
                     accept_next(acceptor);
                 }
             });
@@ -169,16 +232,106 @@ void Speaker::accepted(Session::Socket socket) {
     if (error) {
         return;
     }
-    const auto at = neighbours_.find(from_asio(remote.address()));
-    if (at == neighbours_.end()) {
+    const IpAddr caller = from_asio(remote.address());
+    const auto at = neighbours_.find(caller);
+    Neighbour* neighbour = at == neighbours_.end() ? welcome(caller) : &at->second;
+    if (neighbour == nullptr) {
         ++strangers_;
-        log::debug(
-            "bgp {}: connection refused: no such peer", to_string(from_asio(remote.address())));
+        log::debug("bgp {}: connection refused: no such peer", to_string(caller));
         return;
     }
-    at->second.waiting = std::move(socket);
-    at->second.waiting_since = Clock::now();
-    take_up(at->second);
+    neighbour->waiting = std::move(socket);
+    neighbour->waiting_since = Clock::now();
+    take_up(*neighbour);
+}
+
+/// Makes a peer of whoever calls from a range that has room; null for strangers.
+Speaker::Neighbour* Speaker::welcome(const IpAddr& caller) {
+    const RangeConfig* range = nullptr;
+    for (const RangeConfig& each : ranges_) {
+        if (contains(each.prefix, caller) &&
+            (range == nullptr || length_of(each.prefix) > length_of(range->prefix))) {
+            range = &each;
+        }
+    }
+    if (range == nullptr) {
+        return nullptr;
+    }
+    const auto taken = std::ranges::count_if(
+        neighbours_, [&](const auto& each) { return each.second.range == range->prefix; });
+    if (static_cast<std::size_t>(taken) >= range->limit) {
+        log::warning(
+            "bgp {}: connection refused: range {} has its {} peers",
+            to_string(caller),
+            to_string(range->prefix),
+            range->limit);
+        return nullptr;
+    }
+    PeerConfig config = range->peer;
+    config.address = caller;
+    config.passive = true;
+    const auto added = instance_.add_peer(config, Clock::now());
+    if (!added) {
+        log::error("bgp {}: {}", to_string(caller), added.error().text);
+        return nullptr;
+    }
+    const auto [at, inserted] = neighbours_.try_emplace(caller, **added);
+    at->second.range = range->prefix;
+    maybe_idle_.insert(caller);
+    watch(config);
+    return &at->second;
+}
+
+/// Peers of ranges that are gone, and of which nothing is kept, are forgotten.
+void Speaker::dismiss_idle() {
+    for (const IpAddr& address : std::vector<IpAddr>(maybe_idle_.begin(), maybe_idle_.end())) {
+        const auto at = neighbours_.find(address);
+        if (at == neighbours_.end() || !at->second.range) {
+            maybe_idle_.erase(address);
+            continue;
+        }
+        Neighbour& neighbour = at->second;
+        const bool connected = std::ranges::any_of(
+            neighbour.sessions, [](const SessionPtr& session) { return session != nullptr; });
+        if (connected) {
+            maybe_idle_.erase(address);
+        } else if (!neighbour.waiting && neighbour.peer.drained()) {
+            maybe_idle_.erase(address);
+            remove_peer(address);
+        }
+    }
+}
+
+Result<void> Speaker::set_ranges(std::vector<RangeConfig> ranges) {
+    for (const RangeConfig& old : ranges_) {
+        protect_listeners(old, false);
+    }
+    ranges_ = std::move(ranges);
+    for (const RangeConfig& range : ranges_) {
+        protect_listeners(range, true);
+    }
+    for (const IpAddr& address : addresses()) {
+        Neighbour& neighbour = neighbours_.at(address);
+        if (!neighbour.range) {
+            continue;
+        }
+        const auto range = std::ranges::find(ranges_, *neighbour.range, &RangeConfig::prefix);
+        if (range == ranges_.end()) {
+            remove_peer(address);
+            continue;
+        }
+        PeerConfig config = range->peer;
+        config.address = address;
+        config.passive = true;
+        if (neighbour.peer.needs_restart(config)) {
+            remove_peer(address);  // it calls again
+        } else {
+            neighbour.peer.reconfigure(config);
+            settle(neighbour);
+        }
+    }
+    want_work();
+    return {};
 }
 
 /// Makes the waiting connection the peer's incoming one as soon as the peer has room for it.
@@ -203,18 +356,28 @@ void Speaker::take_up(Neighbour& neighbour) {
 }
 
 /// MD5 keys belong to listening sockets before the peer calls.
-void Speaker::protect_listeners(const PeerConfig& config, bool wanted) {
-    for (Acceptor& acceptor : acceptors_) {
+template <typename Target>
+void Speaker::protect_listeners(
+    const Target& target, std::size_t family, std::string_view password) {
+    for (const AcceptorPtr& acceptor : acceptors_) {
         error_code ignored;
-        const bool v6 = acceptor.local_endpoint(ignored).protocol() == tcp::v6();
-        if (v6 != std::holds_alternative<Ip6>(config.address)) {
+        const bool v6 = acceptor->local_endpoint(ignored).protocol() == tcp::v6();
+        if (v6 != (family == 1)) {
             continue;
         }
-        const auto set = set_tcp_md5(
-            acceptor.native_handle(), config.address, wanted ? config.password : std::string{});
-        if (!set) {
-            log::error("bgp {}: {}", to_string(config.address), set.error().text);
+        if (const auto set = set_tcp_md5(acceptor->native_handle(), target, password); !set) {
+            log::error("bgp {}: {}", to_string(target), set.error().text);
         }
+    }
+}
+
+void Speaker::protect_listeners(const PeerConfig& config, bool wanted) {
+    protect_listeners(config.address, config.address.index(), wanted ? config.password : "");
+}
+
+void Speaker::protect_listeners(const RangeConfig& range, bool wanted) {
+    if (!range.peer.password.empty()) {
+        protect_listeners(range.prefix, range.prefix.index(), wanted ? range.peer.password : "");
     }
 }
 
@@ -264,6 +427,11 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
         return add_peer(config);
     }
     Peer& peer = at->second.peer;
+    if (at->second.range) {
+        // Named from now on: what it was as one of many does not count.
+        remove_peer(config.address);
+        return add_peer(config);
+    }
     if (peer.config() == config) {
         return {};
     }
@@ -274,8 +442,13 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
         want_work();
         return {};
     }
+    const auto shut_down_text = peer.is_shut_down();
     remove_peer(config.address);
-    return add_peer(config);
+    auto added = add_peer(config);
+    if (added && shut_down_text) {
+        shut_down(config.address, *shut_down_text);
+    }
+    return added;
 }
 
 bool Speaker::remove_peer(const IpAddr& address) {
@@ -284,7 +457,7 @@ bool Speaker::remove_peer(const IpAddr& address) {
         return false;
     }
     Neighbour& neighbour = at->second;
-    if (!neighbour.peer.config().password.empty()) {
+    if (!neighbour.range && !neighbour.peer.config().password.empty()) {
         protect_listeners(neighbour.peer.config(), false);
     }
     bfd_.forget(address);
@@ -296,44 +469,42 @@ bool Speaker::remove_peer(const IpAddr& address) {
     return true;
 }
 
-/// Does `what` to the peer of that address; false when there is none, or when `what` says so.
+/// Does `what` to the peer of that address; false when there is none.
 template <typename Change>
 bool Speaker::change(const IpAddr& address, Change what) {
     const auto at = neighbours_.find(address);
     if (at == neighbours_.end()) {
         return false;
     }
-    const bool changed = what(at->second.peer);
+    what(at->second.peer);
     settle(at->second);
     want_work();
-    return changed;
+    return true;
 }
 
-bool Speaker::clear(const IpAddr& address, std::string_view text) {
+bool Speaker::clear(const IpAddr& address, Clear what, std::string_view text) {
     return change(address, [&](Peer& peer) {
-        const auto words = shutdown_communication(text);
-        peer.restart(notification(ErrorCode::Cease, cease::kReset, words), Clock::now());
-        return true;
+        switch (what) {
+            case Clear::Session:
+                return peer.restart(
+                    notification(ErrorCode::Cease, cease::kReset, shutdown_communication(text)),
+                    Clock::now());
+            case Clear::In:
+                peer.refilter();
+                static_cast<void>(peer.ask_refresh());  // not every peer answers that
+                return;
+            case Clear::Out:
+                return peer.resend();
+        }
     });
 }
 
-bool Speaker::shut_down(const IpAddr& address, std::string_view text) {
-    return change(address, [&](Peer& peer) {
-        const auto words = shutdown_communication(text);
-        peer.stop(notification(ErrorCode::Cease, cease::kShutdown, words), Clock::now());
-        return true;
-    });
+bool Speaker::shut_down(const IpAddr& address, const std::string& text) {
+    return change(address, [&](Peer& peer) { peer.shut_down(text, Clock::now()); });
 }
 
 bool Speaker::bring_up(const IpAddr& address) {
-    return change(address, [](Peer& peer) {
-        peer.start(Clock::now());
-        return true;
-    });
-}
-
-bool Speaker::refresh(const IpAddr& address) {
-    return change(address, [](Peer& peer) { return peer.ask_refresh(); });
+    return change(address, [](Peer& peer) { peer.bring_up(Clock::now()); });
 }
 
 void Speaker::originate(const IpPrefix& prefix, const Attributes& attributes) {
@@ -352,12 +523,29 @@ void Speaker::next_hops_changed() {
     want_work();
 }
 
+SpeakerSummary Speaker::summary() const {
+    SpeakerSummary summary = instance_.summary();
+    summary.port = port();
+    summary.strangers = strangers_;
+    return summary;
+}
+
+std::vector<IpAddr> Speaker::addresses() const {
+    std::vector<IpAddr> all;
+    all.reserve(neighbours_.size());
+    for (const auto& [address, neighbour] : neighbours_) {
+        all.push_back(address);
+    }
+    return all;
+}
+
 std::vector<PeerSummary> Speaker::peers() const {
     std::vector<PeerSummary> summaries;
     const Time now = Clock::now();
     for (const auto& [address, neighbour] : neighbours_) {
         summaries.push_back(neighbour.peer.summary(now));
         summaries.back().bfd = bfd_.summary(address);
+        summaries.back().dynamic = neighbour.range.has_value();
     }
     return summaries;
 }
@@ -441,6 +629,10 @@ void Speaker::adopt(Neighbour& neighbour, Direction direction, SessionPtr sessio
                 neighbour.session(direction).reset();
                 neighbour.peer.disconnected(direction, why, Clock::now());
                 settle(neighbour);
+                if (neighbour.range) {
+                    maybe_idle_.insert(neighbour.peer.config().address);
+                }
+                want_work();
             }});
     neighbour.session(direction) = std::move(session);
 }
@@ -492,6 +684,9 @@ void Speaker::settle(Neighbour& neighbour) {
             if (session) {
                 session->close(std::move(action.last_words));
                 session.reset();
+            }
+            if (neighbour.range) {
+                maybe_idle_.insert(neighbour.peer.config().address);
             }
             if (action.kind == PeerAction::Kind::Connect) {
                 open(neighbour);
@@ -556,6 +751,7 @@ void Speaker::run_work() {
         flush(neighbour, Direction::Outgoing);
         flush(neighbour, Direction::Incoming);
     }
+    dismiss_idle();
     work_wanted_ = more;
     if (more) {
         asio::post(io_, [this, alive = alive_] {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -57,17 +58,27 @@ class Speaker {
     /// False when there is none.
     bool remove_peer(const IpAddr& address);
 
-    /// Resets the session ("administrative reset"); false when there is no such peer.  The peer shows
-    /// `text` to its operator (RFC 9003).
-    bool clear(const IpAddr& address, std::string_view text = {});
+    /// What of a session is done anew.
+    enum class Clear : std::uint8_t {
+        Session,  ///< closed ("administrative reset") and opened again
+        In,       ///< the import filter is applied again, to what is said again (RFC 2918)
+        Out,      ///< everything is told again
+    };
 
-    /// Closes the session ("administrative shutdown") until bring_up(); false when there is no such peer.
-    bool shut_down(const IpAddr& address, std::string_view text = {});
+    /// False when there is no such peer.  Of a session that is closed the peer shows `text` to its
+    /// operator (RFC 9003).
+    bool clear(const IpAddr& address, Clear what = Clear::Session, std::string_view text = {});
+
+    /// Closes the session and keeps it closed until bring_up(); the peer shows `text` to its operator
+    /// (RFC 9003).  False when there is no such peer.
+    bool shut_down(const IpAddr& address, const std::string& text);
     bool bring_up(const IpAddr& address);
 
-    /// Asks the peer for all its routes again (RFC 2918); false when there is no session or the peer
-    /// does not know that.
-    bool refresh(const IpAddr& address);
+    /// Who becomes a peer without being named.  Sessions of ranges that are no longer there end.
+    [[nodiscard]] Result<void> set_ranges(std::vector<RangeConfig> ranges);
+
+    /// AS, router id, cluster id, port and addresses change; sessions are reset where they must be.
+    [[nodiscard]] Result<void> set_config(const SpeakerConfig& changed);
 
     // --- routes ----------------------------------------------------------------------------------
     /// Announces `prefix` as this host's; an unspecified next hop stands for our own address.
@@ -80,6 +91,14 @@ class Speaker {
 
     // --- what is shown ---------------------------------------------------------------------------
     [[nodiscard]] std::vector<PeerSummary> peers() const;
+
+    /// Of all peers.
+    [[nodiscard]] std::vector<IpAddr> addresses() const;
+
+    [[nodiscard]] SpeakerSummary summary() const;
+
+    /// What is in the tables: routes() and the walks over it are its own.
+    [[nodiscard]] const Instance& instance() const noexcept { return instance_; }
 
     [[nodiscard]] std::vector<RouteSummary> routes(
         const std::optional<IpPrefix>& within, std::size_t most) const {
@@ -99,6 +118,7 @@ class Speaker {
 
   private:
     using Acceptor = boost::asio::ip::tcp::acceptor;
+    using AcceptorPtr = std::shared_ptr<Acceptor>;
     using SessionPtr = std::shared_ptr<Session>;
 
     /// A peer and its connections.
@@ -110,6 +130,7 @@ class Speaker {
         /// Accepted while an older connection is still being cleared; taken up when that is gone.
         std::optional<Session::Socket> waiting;
         Time waiting_since{};
+        std::optional<IpPrefix> range;  ///< it came of that; nothing: it was named
 
         [[nodiscard]] SessionPtr& session(Direction direction) {
             return sessions[static_cast<std::size_t>(direction)];
@@ -117,12 +138,18 @@ class Speaker {
     };
 
     [[nodiscard]] Result<void> listen(const IpAddr& address);
-    void accept_next(Acceptor& acceptor);
+    [[nodiscard]] Result<void> open_listeners();
+    void accept_next(const AcceptorPtr& acceptor);
     void accepted(Session::Socket socket);
     void take_up(Neighbour& neighbour);
     void watch(const PeerConfig& config);
     void bfd_changed(const IpAddr& address, const bfd::Change& change);
     void protect_listeners(const PeerConfig& config, bool wanted);
+    void protect_listeners(const RangeConfig& range, bool wanted);
+    template <typename Target>
+    void protect_listeners(const Target& target, std::size_t family, std::string_view password);
+    [[nodiscard]] Neighbour* welcome(const IpAddr& caller);
+    void dismiss_idle();
 
     void open(Neighbour& neighbour);
     [[nodiscard]] Result<void> prepare(Session::Socket& socket, const PeerConfig& config);
@@ -143,7 +170,9 @@ class Speaker {
 
     boost::asio::io_context& io_;
     Instance instance_;
-    std::vector<Acceptor> acceptors_;
+    std::vector<AcceptorPtr> acceptors_;
+    std::vector<RangeConfig> ranges_;
+    std::set<IpAddr> maybe_idle_;  ///< peers of ranges that lost a connection
     std::map<IpAddr, Neighbour> neighbours_;
     BfdSockets bfd_;
     std::vector<std::uint8_t> scratch_;

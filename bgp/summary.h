@@ -58,6 +58,19 @@ struct RestartSummary {
     std::optional<std::chrono::seconds> done_within;  ///< while it is back: until stale routes go
 };
 
+/// The speaker as a whole.
+struct SpeakerSummary {
+    Asn asn;
+    Ip4 router_id;
+    L4Port port;
+    std::size_t peers = 0;
+    std::size_t established = 0;
+    std::size_t ipv4_prefixes = 0;  ///< with at least one path
+    std::size_t ipv6_prefixes = 0;
+    std::size_t attribute_sets = 0;
+    std::uint64_t strangers = 0;  ///< connections refused because nobody is configured there
+};
+
 struct PeerSummary {
     IpAddr address;
     std::string description;
@@ -79,8 +92,12 @@ struct PeerSummary {
     std::string last_error;  ///< why the last session or attempt ended; empty: never
     std::optional<std::chrono::seconds> last_error_age;
     RestartSummary restart;
-    std::optional<BfdSummary> bfd;  ///< where it is configured
-    std::string last_malformed;     ///< the last thing that RFC 7606 tolerated
+    std::optional<BfdSummary> bfd;         ///< where it is configured
+    std::optional<std::string> shut_down;  ///< by an operator: what the peer was told
+    bool dynamic = false;                  ///< of a range
+    std::string import_filter;             ///< in force
+    std::string export_filter;
+    std::string last_malformed;  ///< the last thing that RFC 7606 tolerated
 };
 
 /// One path of one prefix.

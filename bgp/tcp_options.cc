@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 namespace vr::bgp {
@@ -43,11 +44,13 @@ Result<void> set_number(int socket, int level, int option, int value, std::strin
     return {};
 }
 
-}  // namespace
-
-Result<void> set_tcp_md5(int socket, const IpAddr& peer, std::string_view password) {
+/// A key for one address, or for the `length` first bits of it.
+Result<void> set_key(
+    int socket,
+    const sockaddr_storage& address,
+    std::optional<unsigned> length,
+    std::string_view password) {
     tcp_md5sig signature{};
-    const sockaddr_storage address = to_sockaddr(peer);
     static_assert(sizeof(signature.tcpm_addr) == sizeof(address));
     std::memcpy(&signature.tcpm_addr, &address, sizeof(address));
     if (password.size() > sizeof(signature.tcpm_key)) {
@@ -55,11 +58,32 @@ Result<void> set_tcp_md5(int socket, const IpAddr& peer, std::string_view passwo
     }
     signature.tcpm_keylen = static_cast<std::uint16_t>(password.size());
     std::memcpy(signature.tcpm_key, password.data(), password.size());
-    if (::setsockopt(socket, IPPROTO_TCP, TCP_MD5SIG, &signature, sizeof(signature)) != 0) {
+    int option = TCP_MD5SIG;
+    if (length) {
+        option = TCP_MD5SIG_EXT;
+        signature.tcpm_flags = TCP_MD5SIG_FLAG_PREFIX;
+        signature.tcpm_prefixlen = static_cast<std::uint8_t>(*length);
+    }
+    if (::setsockopt(socket, IPPROTO_TCP, option, &signature, sizeof(signature)) != 0) {
         const bool nothing_to_remove = password.empty() && errno == ENOENT;
         return nothing_to_remove ? Result<void>{} : failed("TCP MD5 signature");
     }
     return {};
+}
+
+}  // namespace
+
+Result<void> set_tcp_md5(int socket, const IpAddr& peer, std::string_view password) {
+    return set_key(socket, to_sockaddr(peer), std::nullopt, password);
+}
+
+Result<void> set_tcp_md5(int socket, const IpPrefix& peers, std::string_view password) {
+    return std::visit(
+        [&](const auto& prefix) {
+            return set_key(
+                socket, to_sockaddr(IpAddr{prefix.address()}), prefix.length(), password);
+        },
+        peers);
 }
 
 Result<void> set_hop_limits(int socket, const PeerConfig& config, bool external) {

@@ -9,6 +9,7 @@
 
 #include "bgp/config.h"
 #include "vrouter/net/addr.h"
+#include "vrouter/net/prefix.h"
 #include "vrouter/net/result.h"
 
 namespace vr::bgp {
@@ -16,6 +17,10 @@ namespace vr::bgp {
 /// Signs and demands signatures on segments exchanged with `peer`; an empty password ends that.  On a
 /// listening socket it concerns connections from that address only.
 [[nodiscard]] Result<void> set_tcp_md5(int socket, const IpAddr& peer, std::string_view password);
+
+/// The same for all addresses inside `peers`.
+[[nodiscard]] Result<void> set_tcp_md5(
+    int socket, const IpPrefix& peers, std::string_view password);
 
 /// TTL (hop limit) as `config` wants it, the smallest accepted one too (GTSM), and the DSCP of network
 /// control.

@@ -152,9 +152,8 @@ TEST_F(Ebgp, WithoutPolicyNothingIsExchanged) {  // RFC 8212
 
 TEST_F(Ebgp, ImportFilterRefusesAndSaysSo) {
     world.peer(a, b, [](PeerConfig& config, Node&) {
-        config.import = Filter{
-            .kind = Filter::Kind::List,
-            .rules = {PrefixRule{.prefix = prefix("10.0.0.0/8"), .ge = 8, .le = 24}}};
+        config.import =
+            Filter::of_prefixes({PrefixRule{.prefix = prefix("10.0.0.0/8"), .ge = 8, .le = 24}});
     });
     b.instance.originate(prefix("10.0.0.0/24"), {});
     b.instance.originate(prefix("10.0.1.0/25"), {});

@@ -33,7 +33,8 @@ class Shell {
         PeerConfig peer;
         peer.address = Ip4{0xc0000202};
         peer.asn = Asn{65002};
-        peer.import = peer.export_ = Filter{.kind = Filter::Kind::All, .rules = {}};
+        peer.import = import_filter();
+        peer.export_ = Filter{.kind = Filter::Kind::All, .rules = {}};
         peer_ = *instance_.add_peer(peer, now_);
         instance_.originate(*Prefix<V4>::make(Ip4{0x0a000000}, 24), {});
     }
@@ -74,6 +75,21 @@ class Shell {
         config.asn = Asn{65001};
         config.router_id = Ip4{0xc0000201};
         return config;
+    }
+
+    /// Looks at everything that the peer can say, and changes what it accepts.
+    static Filter import_filter() {
+        FilterRule reject;
+        reject.match.communities = {*parse_community("65002:666"), *parse_community("rt:65002:1")};
+        FilterRule change;
+        change.match.as_path_prefix = {Asn{65002}, Asn{65003}};
+        change.action = FilterRule::Action::Accept;
+        change.operations = {
+            AddCommunity{*parse_community("1:2:3")},
+            PrependAsPath{{Asn{65002}, Asn{4200000000}}},
+            SetLocalPref{7},
+            SetMed{7}};
+        return Filter{.kind = Filter::Kind::All, .rules = {reject, change}};
     }
 
     void connect(Direction direction) {

@@ -10,14 +10,17 @@ namespace {
 bgp::Filter to_filter(const BgpFilterConfig& config) {
     using In = BgpFilterConfig::Kind;
     using Out = bgp::Filter::Kind;
+    if (config.kind == In::Prefixes) {
+        std::vector<bgp::PrefixRule> prefixes;
+        for (const auto& term : config.prefixes) {
+            prefixes.push_back({term.prefix, term.ge, term.le});
+        }
+        return bgp::Filter::of_prefixes(std::move(prefixes));
+    }
     bgp::Filter filter;
     filter.kind = config.kind == In::All     ? Out::All
                   : config.kind == In::Local ? Out::Local
-                  : config.kind == In::None  ? Out::None
-                                             : Out::List;
-    for (const auto& term : config.prefixes) {
-        filter.rules.push_back({term.prefix, term.ge, term.le});
-    }
+                                             : Out::None;
     return filter;
 }
 
