@@ -27,7 +27,7 @@ namespace vr::policy::etcd {
 
 /// How long things may take.
 struct Patience {
-    std::chrono::milliseconds answer{3000};  ///< silence of an endpoint that has something to say
+    std::chrono::milliseconds answer{5000};  ///< silence of an endpoint that has something to say
     std::chrono::milliseconds probe{2000};   ///< pause between probes
 };
 
