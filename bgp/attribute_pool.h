@@ -1,13 +1,16 @@
 // AttributePool: every distinct attribute set exists once.
 //
 // A million routes share few sets: interning makes a route 8 bytes of attributes, equality one
-// comparison of pointers, and bucketing by set (UPDATE packing) possible.  Single-threaded; the pool
-// outlives every reference.
+// comparison of pointers, and bucketing by set (UPDATE packing) possible.  A set that an import filter
+// made remembers the one that was received, so that a changed filter needs no peer to say it again.
+// Single-threaded; the pool outlives every reference.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include <boost/unordered/unordered_flat_set.hpp>
@@ -17,16 +20,11 @@
 namespace vr::bgp {
 
 class AttributePool;
+class AttributesRef;
 
 namespace detail {
 
-struct PooledAttributes {
-    Attributes value;
-    std::size_t hash;
-    AttributePool* pool;
-    std::uint64_t serial;  ///< order of creation: a stable order for packing
-    std::uint32_t references;
-};
+struct PooledAttributes;
 
 }  // namespace detail
 
@@ -48,32 +46,48 @@ class AttributesRef {
 
     [[nodiscard]] explicit operator bool() const noexcept { return node_ != nullptr; }
 
-    [[nodiscard]] const Attributes& operator*() const noexcept { return node_->value; }
-
-    [[nodiscard]] const Attributes* operator->() const noexcept { return &node_->value; }
+    [[nodiscard]] inline const Attributes& operator*() const noexcept;
+    [[nodiscard]] inline const Attributes* operator->() const noexcept;
 
     /// Orders references by the age of their sets; nothing comes first.
-    [[nodiscard]] std::uint64_t serial() const noexcept {
-        return node_ == nullptr ? 0 : node_->serial;
-    }
+    [[nodiscard]] inline std::uint64_t serial() const noexcept;
+
+    /// What the peer sent, when an import filter made this out of it; else this.
+    [[nodiscard]] inline const AttributesRef& received() const noexcept;
+
+    /// Room for what NextHops knows of the set's next hop, so that it need not look it up again.
+    struct Reachability {
+        std::uint32_t stamp = 0;  ///< of the answer; 0: none yet
+        std::optional<std::uint32_t> metric;
+    };
+
+    [[nodiscard]] inline Reachability& reachability() const noexcept;
 
     friend bool operator==(const AttributesRef&, const AttributesRef&) noexcept = default;
 
   private:
     friend class AttributePool;
 
-    explicit AttributesRef(detail::PooledAttributes* node) noexcept : node_(node) { retain(); }
-
-    void retain() const noexcept {
-        if (node_ != nullptr) {
-            ++node_->references;
-        }
-    }
-
-    void release() noexcept;
+    inline explicit AttributesRef(detail::PooledAttributes* node) noexcept;
+    inline void retain() const noexcept;
+    inline void release() noexcept;
 
     detail::PooledAttributes* node_ = nullptr;
 };
+
+namespace detail {
+
+struct PooledAttributes {
+    Attributes value;
+    AttributesRef received;  ///< nothing: `value` itself was
+    std::size_t hash;
+    AttributePool* pool;
+    std::uint64_t serial;  ///< order of creation: a stable order for packing
+    std::uint32_t references;
+    AttributesRef::Reachability reachability;
+};
+
+}  // namespace detail
 
 class AttributePool {
   public:
@@ -85,16 +99,24 @@ class AttributePool {
     ~AttributePool();
 
     /// The one reference to sets equal to `attributes`.
-    [[nodiscard]] AttributesRef intern(Attributes attributes);
+    [[nodiscard]] AttributesRef intern(Attributes&& attributes);
+
+    [[nodiscard]] AttributesRef intern(const Attributes& attributes) {
+        return intern(Attributes{attributes});
+    }
+
+    /// The one reference to what an import filter made of `received`.
+    [[nodiscard]] AttributesRef intern(Attributes&& attributes, const AttributesRef& received);
 
     /// Distinct sets alive.
-    [[nodiscard]] std::size_t size() const noexcept { return sets_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
   private:
     friend class AttributesRef;
 
     struct Key {
         const Attributes& value;
+        const AttributesRef& received;
         std::size_t hash;
     };
 
@@ -117,7 +139,7 @@ class AttributePool {
         }
 
         bool operator()(const Key& a, const detail::PooledAttributes* b) const noexcept {
-            return a.hash == b->hash && a.value == b->value;
+            return a.hash == b->hash && a.received == b->received && a.value == b->value;
         }
 
         bool operator()(const detail::PooledAttributes* a, const Key& b) const noexcept {
@@ -125,11 +147,49 @@ class AttributePool {
         }
     };
 
+    using Set = boost::unordered_flat_set<detail::PooledAttributes*, Hash, Equal>;
+
+    /// Many small sets: none takes long to grow.
+    static constexpr std::size_t kShards = 256;
+
+    [[nodiscard]] Set& shard(std::size_t hash) noexcept { return shards_[hash % kShards]; }
+
     void drop(detail::PooledAttributes* node) noexcept;
 
-    boost::unordered_flat_set<detail::PooledAttributes*, Hash, Equal> sets_;
+    std::array<Set, kShards> shards_;
+    std::size_t size_ = 0;
     std::uint64_t next_serial_ = 1;
 };
+
+inline AttributesRef::AttributesRef(detail::PooledAttributes* node) noexcept : node_(node) {
+    retain();
+}
+
+inline const Attributes& AttributesRef::operator*() const noexcept {
+    return node_->value;
+}
+
+inline const Attributes* AttributesRef::operator->() const noexcept {
+    return &node_->value;
+}
+
+inline std::uint64_t AttributesRef::serial() const noexcept {
+    return node_ == nullptr ? 0 : node_->serial;
+}
+
+inline const AttributesRef& AttributesRef::received() const noexcept {
+    return node_ != nullptr && node_->received ? node_->received : *this;
+}
+
+inline AttributesRef::Reachability& AttributesRef::reachability() const noexcept {
+    return node_->reachability;
+}
+
+inline void AttributesRef::retain() const noexcept {
+    if (node_ != nullptr) {
+        ++node_->references;
+    }
+}
 
 inline void AttributesRef::release() noexcept {
     if (node_ != nullptr && --node_->references == 0) {

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "bgp/as_path.h"
@@ -118,6 +119,14 @@ struct AttributeContext {
     PeerKind peer = PeerKind::External;
     bool ipv4_over_ipv6 = false;      ///< IPv4 routes may have IPv6 next hops, RFC 8950
     std::size_t message_size = 4096;  ///< of the messages that we send, at most (RFC 8654)
+    /// Prefixes carry path identifiers (RFC 7911), in the direction that is read or written.
+    bool path_ids4 = false;
+    bool path_ids6 = false;
+
+    template <Family F>
+    [[nodiscard]] bool path_ids() const noexcept {
+        return std::is_same_v<F, V4> ? path_ids4 : path_ids6;
+    }
 
     friend bool operator==(const AttributeContext&, const AttributeContext&) = default;
 };

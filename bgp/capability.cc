@@ -126,6 +126,35 @@ void encode_four_octet_as(const Capabilities& from, Writer& out) {
     }
 }
 
+/// RFC 7911 4: what is neither to be received nor sent, nor both, is ignored.
+void decode_add_path(Reader& value, Capabilities& into) {
+    while (!value.empty()) {
+        AddPath offer;
+        offer.family.afi = value.u16();
+        offer.family.safi = value.u8();
+        const unsigned directions = value.u8();
+        offer.receive = (directions & 1U) != 0;
+        offer.send = (directions & 2U) != 0;
+        if (value.ok() && directions >= 1 && directions <= 3) {
+            std::erase_if(into.add_path, [&](const auto& e) { return e.family == offer.family; });
+            into.add_path.push_back(offer);
+        }
+    }
+}
+
+void encode_add_path(const Capabilities& from, Writer& out) {
+    if (from.add_path.empty()) {
+        return;
+    }
+    out.u8(69);
+    out.u8(static_cast<std::uint8_t>(4 * from.add_path.size()));
+    for (const AddPath& offer : from.add_path) {
+        out.u16(offer.family.afi);
+        out.u8(offer.family.safi);
+        out.u8(static_cast<std::uint8_t>((offer.receive ? 1U : 0U) | (offer.send ? 2U : 0U)));
+    }
+}
+
 constexpr std::array kRows{
     Row{1, "multiprotocol", decode_multiprotocol, encode_multiprotocol},
     Row{2,
@@ -139,6 +168,7 @@ constexpr std::array kRows{
         encode_flag<&Capabilities::extended_message, 6>},
     Row{64, "graceful-restart", decode_graceful_restart, encode_graceful_restart},
     Row{65, "as4", decode_four_octet_as, encode_four_octet_as},
+    Row{69, "add-path", decode_add_path, encode_add_path},
     Row{70,
         "enhanced-route-refresh",
         decode_flag<&Capabilities::enhanced_refresh>,
@@ -153,7 +183,6 @@ struct OtherName {
 
 constexpr std::array kOtherNames{
     OtherName{9, "role"},
-    OtherName{69, "add-path"},
     OtherName{71, "long-lived-graceful-restart"},
     OtherName{73, "fqdn"},
     OtherName{128, "route-refresh-cisco"},
@@ -168,6 +197,11 @@ const GracefulRestart::Member* GracefulRestart::find(AfiSafi family) const {
 
 bool Capabilities::has(AfiSafi family) const {
     return std::ranges::find(families, family) != families.end();
+}
+
+AddPath Capabilities::add_path_of(AfiSafi family) const {
+    const auto at = std::ranges::find(add_path, family, &AddPath::family);
+    return at == add_path.end() ? AddPath{.family = family} : *at;
 }
 
 bool decode_capabilities(Reader in, Capabilities& into) {
@@ -228,6 +262,13 @@ std::string to_string(const Capabilities& capabilities) {
     }
     if (capabilities.ipv4_over_ipv6) {
         add("extended-next-hop");
+    }
+    for (const AddPath& offer : capabilities.add_path) {
+        add(fmt::format(
+            "add-path-{}{}{}",
+            to_string(offer.family),
+            offer.receive ? "-receive" : "",
+            offer.send ? "-send" : ""));
     }
     if (capabilities.graceful_restart) {
         add("graceful-restart");

@@ -2,7 +2,7 @@
 //
 // Understood: multiprotocol (RFC 4760), route refresh (RFC 2918) and enhanced (RFC 7313), next hops of
 // the other family (RFC 8950), extended messages (RFC 8654), graceful restart (RFC 4724, RFC 8538),
-// 4-octet AS numbers (RFC 6793).  Everything else is kept by its code, so that an operator sees what
+// 4-octet AS numbers (RFC 6793), several paths per prefix (RFC 7911).  Everything else is kept by its code, so that an operator sees what
 // the peer offers.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -53,6 +53,15 @@ struct GracefulRestart {
     friend bool operator==(const GracefulRestart&, const GracefulRestart&) = default;
 };
 
+/// RFC 7911 4: several paths per prefix in a family.
+struct AddPath {
+    AfiSafi family;
+    bool receive = false;
+    bool send = false;
+
+    friend bool operator==(const AddPath&, const AddPath&) = default;
+};
+
 struct Capabilities {
     std::vector<AfiSafi> families;     ///< multiprotocol, in the order offered
     std::optional<Asn> four_octet_as;  ///< the speaker's real AS number
@@ -61,9 +70,13 @@ struct Capabilities {
     bool extended_message = false;
     bool ipv4_over_ipv6 = false;  ///< IPv4 unicast routes may have IPv6 next hops
     std::optional<GracefulRestart> graceful_restart;
+    std::vector<AddPath> add_path;
     std::vector<std::uint8_t> others;  ///< codes that are not understood here
 
     [[nodiscard]] bool has(AfiSafi family) const;
+
+    /// What is said of several paths in the family; by default neither direction.
+    [[nodiscard]] AddPath add_path_of(AfiSafi family) const;
 
     friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };

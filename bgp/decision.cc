@@ -85,12 +85,13 @@ void break_ties(Candidates& candidates) {
     candidates.keep_lowest(
         Step::ClusterList, [](const Path& p) { return p.attributes->cluster_list.size(); });
     candidates.keep_lowest(Step::PeerAddress, [](const Path& p) { return p.source->address; });
+    candidates.keep_lowest(Step::PathId, [](const Path& p) { return p.path_id; });
 }
 
 }  // namespace
 
 std::string_view to_string(Step step) {
-    constexpr std::array<std::string_view, 12> kWords{
+    constexpr std::array<std::string_view, 13> kWords{
         "next hop unreachable",
         "lower local preference",
         "not originated here",
@@ -102,6 +103,7 @@ std::string_view to_string(Step step) {
         "higher router id",
         "longer cluster list",
         "higher peer address",
+        "higher path identifier",
         "best"};
     return kWords.at(static_cast<std::size_t>(step));
 }

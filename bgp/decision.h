@@ -11,17 +11,10 @@
 #include <span>
 #include <string_view>
 
-#include "bgp/attribute_pool.h"
-#include "vrouter/net/addr.h"
+#include "bgp/attributes.h"
+#include "bgp/path_source.h"
 
 namespace vr::bgp {
-
-/// Where a path came from; lives as long as paths point to it.
-struct PathSource {
-    PeerKind kind = PeerKind::Local;
-    Ip4 identifier;  ///< the peer's BGP identifier
-    IpAddr address;  ///< the peer's address
-};
 
 /// The steps in the order in which they are taken.
 enum class Step : std::uint8_t {
@@ -36,18 +29,22 @@ enum class Step : std::uint8_t {
     RouterId,     ///< lowest BGP identifier or ORIGINATOR_ID, f and RFC 4456 9
     ClusterList,  ///< shortest CLUSTER_LIST, RFC 4456 9
     PeerAddress,  ///< lowest peer address, g
+    PathId,       ///< lowest path identifier of one peer, RFC 7911
     Best,         ///< lost no step
 };
 
 /// "longer AS path", "best", ...: why a path that ended at `step` is not (or is) the best.
 [[nodiscard]] std::string_view to_string(Step step);
 
+/// A candidate; points into the tables for the time of one decision.
 struct Path {
-    AttributesRef attributes;
+    const Attributes* attributes = nullptr;
     const PathSource* source = nullptr;
     std::optional<std::uint32_t> metric;  ///< of its next hop; nothing: unreachable
-    Step lost_at = Step::Best;            ///< filled by decide()
-    bool multipath = false;               ///< carries traffic; filled by decide()
+    std::uint32_t path_id = 0;
+    std::uint16_t position = 0;  ///< where the caller keeps it
+    Step lost_at = Step::Best;   ///< filled by decide()
+    bool multipath = false;      ///< carries traffic; filled by decide()
 };
 
 /// Ranks `paths` in place: the best one first when one is usable, each marked with the step at which

@@ -10,6 +10,12 @@ void Framer::feed(Bytes bytes) {
 }
 
 Framer::Next Framer::next() {
+    constexpr std::size_t kKept = 4096;
+    if (begin_ == buffer_.size() && buffer_.capacity() > kKept) {
+        // Hundreds of peers are silent most of the time: none keeps what a burst needed.
+        buffer_ = {};
+        begin_ = 0;
+    }
     const Bytes unread = Bytes{buffer_}.subspan(begin_);
     if (unread.size() < kHeaderSize) {
         return std::monostate{};

@@ -19,7 +19,7 @@ class Framer {
   public:
     struct Message {
         MessageType type;
-        Bytes whole;  ///< valid until the next call of feed()
+        Bytes whole;  ///< valid until the next call
 
         [[nodiscard]] Bytes body() const { return whole.subspan(kHeaderSize); }
     };

@@ -10,8 +10,18 @@
 namespace vr::bgp {
 namespace {
 
-/// Prefixes decided per slice when no peer listens; every listening peer makes a decision dearer.
+/// Prefixes decided per slice when nobody listens; every update group makes a decision dearer.
 constexpr std::size_t kDecisionsPerSlice = 2000;
+/// Routes that peers go through per slice, and that are asked for their next hops.
+constexpr std::size_t kWalkSlice = 4096;
+
+/// Not foreseeable for peers.
+std::uint64_t seed_of(const Random& random) {
+    constexpr double kRange = 4294967296.0;
+    const auto word = [&] { return static_cast<std::uint64_t>(random() * kRange); };
+    const std::uint64_t high = word();
+    return high << 32U | word();
+}
 
 }  // namespace
 
@@ -20,8 +30,9 @@ Instance::Instance(
     : config_(std::move(config)),
       sink_(sink),
       random_(std::move(random)),
-      ribs_(oracle, config_.multipath) {
+      ribs_(oracle, config_.multipath, seed_of(random_)) {
     own_.identifier = config_.router_id;
+    ribs_.sources.add(own_);
 }
 
 void Instance::start(Time now) {
@@ -112,21 +123,26 @@ Peer* Instance::find(const IpAddr& address) {
 void Instance::originate(const IpPrefix& prefix, const Attributes& attributes) {
     const AttributesRef set = ribs_.pool.intern(attributes);
     std::visit(
-        [&]<Family F>(const Prefix<F>& of_family) { ribs_.of<F>().set(of_family, &own_, set); },
+        [&]<Family F>(const Prefix<F>& of_family) {
+            ribs_.of<F>().set(of_family, PathCell{.attributes = set, .source = own_.id});
+        },
         prefix);
 }
 
 bool Instance::withdraw(const IpPrefix& prefix) {
     return std::visit(
         [&]<Family F>(const Prefix<F>& of_family) {
-            return ribs_.of<F>().remove(of_family, &own_);
+            return ribs_.of<F>().remove(of_family, own_.id).has_value();
         },
         prefix);
 }
 
 void Instance::next_hops_changed() {
-    ribs_.v4.resolve_again();
-    ribs_.v6.resolve_again();
+    if (ribs_.next_hops.refresh()) {
+        ribs_.v4.resolve_again();
+        ribs_.v6.resolve_again();
+        resolving_ = true;
+    }
 }
 
 bool Instance::work() {
@@ -137,12 +153,10 @@ bool Instance::work() {
         more = decide<V6>() || more;
         end_restart();
     }
-    for (auto& peer : leaving_) {
-        more = peer->work() || more;
-    }
-    for (auto& [address, peer] : peers_) {
-        more = peer->work() || more;
-    }
+    more = resolve() || more;
+    more = work_peers() || more;
+    more = ribs_.groups4.work() || more;
+    more = ribs_.groups6.work() || more;
     if (!ribs_.v4.has_dirty() && !ribs_.v6.has_dirty()) {
         std::erase_if(leaving_, [](const auto& peer) { return peer->drained(); });
     }
@@ -152,33 +166,66 @@ bool Instance::work() {
 
 template <Family F>
 bool Instance::decide() {
-    const std::size_t most = std::max<std::size_t>(1, kDecisionsPerSlice / (1 + peers_.size() / 8));
+    const std::size_t listeners = ribs_.groups<F>().size();
+    const std::size_t most = std::max<std::size_t>(1, kDecisionsPerSlice / (1 + listeners / 4));
     LocRib<F>& loc = ribs_.of<F>();
     loc.decide_some(
         most,
-        [this](const typename LocRib<F>::Route& route, const typename LocRib<F>::Change& change) {
-            publish<F>(route, change);
-        });
+        [this](
+            RouteId id,
+            const typename LocRib<F>::Route& route,
+            const typename LocRib<F>::Change& change) { publish<F>(id, route, change); });
     return loc.has_dirty();
 }
 
 template <Family F>
 void Instance::publish(
-    const typename LocRib<F>::Route& route, const typename LocRib<F>::Change& change) {
+    RouteId id, const typename LocRib<F>::Route& route, const typename LocRib<F>::Change& change) {
     if (change.forwarding) {
-        LearntRoute learnt{.next_hops = next_hops_of<F>(route), .from = PeerKind::External};
-        if (learnt.next_hops.empty()) {
+        next_hops_of<F>(route, ribs_.sources, learnt_.next_hops);
+        if (learnt_.next_hops.empty()) {
             sink_.withdraw(route.prefix);
         } else {
-            learnt.from = route.best_source->kind;
-            sink_.update(route.prefix, learnt);
+            learnt_.from = ribs_.sources[route.best()->source].kind;
+            sink_.update(route.prefix, learnt_);
         }
     }
-    if (change.best_path) {
+    ribs_.groups<F>().route_changed(id, route, change.best_path);
+}
+
+bool Instance::resolve() {
+    if (!resolving_) {
+        return false;
+    }
+    const bool more = ribs_.v4.resolve_some(kWalkSlice);
+    resolving_ = ribs_.v6.resolve_some(kWalkSlice) || more;
+    if (!resolving_) {
+        ribs_.next_hops.settled();
+    }
+    return resolving_;
+}
+
+/// Peers that were lost together go through the table side by side: a prefix that all of them had is
+/// decided once.
+bool Instance::work_peers() {
+    std::size_t left = kWalkSlice;
+    bool more = true;
+    while (more && left != 0) {
+        more = false;
+        const auto step = [&](Peer& peer) {
+            std::size_t budget = std::min(left, LocRib<V4>::kChunk);
+            left -= budget;
+            more = peer.work(budget) || more;
+            left += budget;
+        };
+        for (auto& peer : leaving_) {
+            step(*peer);
+        }
         for (auto& [address, peer] : peers_) {
-            peer->template route_changed<F>(route);
+            step(*peer);
         }
     }
+    return more;
 }
 
 Time Instance::next_deadline() const {
@@ -191,14 +238,19 @@ Time Instance::next_deadline() const {
 
 namespace {
 
+/// The candidates; what was refused is none.
 template <Family F>
-RouteSummary summarize(const typename LocRib<F>::Route& route) {
+RouteSummary summarize(const typename LocRib<F>::Route& route, const Sources& sources) {
     RouteSummary summary{.prefix = route.prefix, .paths = {}};
-    for (const Path& path : route.paths) {
-        const bool own = path.source->kind == PeerKind::Local;
+    for (const PathCell& path : route.paths.cells()) {
+        if (path.refused) {
+            continue;
+        }
+        const PathSource& source = sources[path.source];
+        const bool own = source.kind == PeerKind::Local;
         summary.paths.push_back(PathSummary{
-            .peer = own ? std::nullopt : std::optional{path.source->address},
-            .kind = path.source->kind,
+            .peer = own ? std::nullopt : std::optional{source.address},
+            .kind = source.kind,
             .attributes = *path.attributes,
             .lost_at = path.lost_at,
             .multipath = path.multipath});
@@ -212,8 +264,11 @@ template <Family F>
 bool Instance::visit_family(std::size_t& index, std::size_t& left, const VisitRoute& visit) const {
     const LocRib<F>& loc = ribs_.of<F>();
     for (; index < loc.end() && left > 0; ++index, --left) {
-        if (const auto* route = loc.at(index)) {
-            visit(summarize<F>(*route));
+        if (const auto* route = loc.at(static_cast<RouteId>(index))) {
+            RouteSummary summary = summarize<F>(*route, ribs_.sources);
+            if (!summary.paths.empty()) {
+                visit(summary);
+            }
         }
     }
     return index < loc.end();
@@ -234,7 +289,10 @@ std::vector<RouteSummary> Instance::routes_to(const IpAddr& address) const {
     const auto collect_covering = [&]<Family F>(F, const typename F::Addr& of_family) {
         for (unsigned length = F::kBits + 1; length-- > 0;) {
             if (const auto* route = ribs_.of<F>().find(*Prefix<F>::make(of_family, length))) {
-                found.push_back(summarize<F>(*route));
+                RouteSummary summary = summarize<F>(*route, ribs_.sources);
+                if (!summary.paths.empty()) {
+                    found.push_back(std::move(summary));
+                }
             }
         }
     };
@@ -272,7 +330,7 @@ void Instance::collect(
     }
     const LocRib<F>& loc = ribs_.of<F>();
     std::vector<const typename LocRib<F>::Route*> found;
-    for (std::size_t i = 0; i < loc.end(); ++i) {
+    for (RouteId i = 0; i < loc.end(); ++i) {
         const auto* route = loc.at(i);
         if (route != nullptr && (inside == nullptr || inside->contains(route->prefix))) {
             found.push_back(route);
@@ -283,7 +341,10 @@ void Instance::collect(
         if (into.size() >= most) {
             return;
         }
-        into.push_back(summarize<F>(*route));
+        RouteSummary summary = summarize<F>(*route, ribs_.sources);
+        if (!summary.paths.empty()) {
+            into.push_back(std::move(summary));
+        }
     }
 }
 

@@ -102,8 +102,17 @@ class Instance {
     template <Family F>
     bool decide();
 
+    /// Looks for routes whose next hop changed; true when more are to be looked at.
+    bool resolve();
+
+    /// Peers go through their tables, chunk by chunk in turn; true when more is left.
+    bool work_peers();
+
     template <Family F>
-    void publish(const typename LocRib<F>::Route& route, const typename LocRib<F>::Change& change);
+    void publish(
+        RouteId id,
+        const typename LocRib<F>::Route& route,
+        const typename LocRib<F>::Change& change);
 
     template <Family F>
     [[nodiscard]] bool visit_family(
@@ -123,6 +132,8 @@ class Instance {
     PathSource own_;  ///< of what we originate
     Ribs ribs_;
     std::optional<Time> deferred_until_;  ///< selection waits for the peers, RFC 4724 4.1
+    LearntRoute learnt_;                  ///< room for one, kept
+    bool resolving_ = false;
     std::map<IpAddr, std::unique_ptr<Peer>> peers_;
     std::vector<std::unique_ptr<Peer>> leaving_;  ///< removed, their routes not yet all gone
 };

@@ -5,172 +5,273 @@
 
 namespace vr::bgp {
 
-IpAddr forwarding_next_hop(const Attributes& attributes) {
-    const auto* global = std::get_if<Ip6>(&attributes.next_hop);
-    if (global != nullptr && global->is_unspecified() && attributes.next_hop_link_local) {
-        return *attributes.next_hop_link_local;
-    }
-    return attributes.next_hop;
-}
-
 template <Family F>
-std::vector<IpAddr> next_hops_of(const typename LocRib<F>::Route& route) {
-    std::vector<IpAddr> hops;
-    for (std::size_t i = 0; i < route.sharing; ++i) {
-        const Path& path = route.paths[i];
-        if (path.source->kind != PeerKind::Local) {
-            hops.push_back(forwarding_next_hop(*path.attributes));
+void next_hops_of(
+    const typename LocRib<F>::Route& route, const Sources& sources, std::vector<IpAddr>& hops) {
+    hops.clear();
+    for (const PathCell& cell : route.paths.cells().first(route.sharing)) {
+        if (sources[cell.source].kind != PeerKind::Local) {
+            hops.push_back(forwarding_next_hop(*cell.attributes));
         }
     }
     std::ranges::sort(hops);
     const auto doubled = std::ranges::unique(hops);
     hops.erase(doubled.begin(), doubled.end());
-    return hops;
 }
 
 template <Family F>
-auto LocRib<F>::obtain(const Prefix<F>& prefix) -> Route& {
-    const auto [at, inserted] = index_.try_emplace(prefix, Index{0});
-    if (inserted) {
-        if (free_.empty()) {
-            at->second = static_cast<Index>(routes_.size());
-            routes_.emplace_back();
-        } else {
-            at->second = free_.back();
-            free_.pop_back();
-        }
-        Route& route = routes_[at->second];
-        route.prefix = prefix;
-        route.live = true;
+LocRib<F>::LocRib(
+    NextHops& next_hops, const Sources& sources, unsigned multipath, std::uint64_t seed)
+    : next_hops_(next_hops),
+      sources_(sources),
+      multipath_(multipath),
+      index_(PrefixOf{&chunks_}, seed) {}
+
+template <Family F>
+RouteId LocRib<F>::obtain(const Prefix<F>& prefix) {
+    if (const RouteId known = index_.find(prefix); known != index_.kNone) {
+        return known;
     }
-    Route& route = routes_[at->second];
-    mark(route, at->second);
-    return route;
+    RouteId id = end_;
+    if (free_.empty()) {
+        if (end_ % kChunk == 0) {
+            chunks_.push_back(std::make_unique<Chunk>());
+        }
+        ++end_;
+    } else {
+        id = free_.back();
+        free_.pop_back();
+    }
+    Route& route = slot(id);
+    route.prefix = prefix;
+    route.live = true;
+    index_.insert(id);
+    return id;
 }
 
 template <Family F>
-void LocRib<F>::mark(Route& route, Index index) {
+void LocRib<F>::mark(Route& route, RouteId id) {
     if (!route.dirty) {
         route.dirty = true;
-        dirty_.push_back(index);
+        dirty_.push_back(id);
     }
 }
 
 template <Family F>
-bool LocRib<F>::set(
-    const Prefix<F>& prefix, const PathSource* source, const AttributesRef& attributes) {
-    Route& route = obtain(prefix);
-    const auto found = std::ranges::find(route.paths, source, &Path::source);
-    const bool is_new = found == route.paths.end();
-    Path& path = is_new ? route.paths.emplace_back() : *found;
-    path.source = source;
-    path.attributes = attributes;
-    return is_new;
+auto LocRib<F>::set(const Prefix<F>& prefix, PathCell&& cell) -> std::optional<Placed> {
+    const RouteId id = obtain(prefix);
+    Route& route = slot(id);
+    const auto cells = route.paths.cells();
+    const auto same = std::ranges::find_if(cells, [&](const PathCell& other) {
+        return other.source == cell.source && other.path_id == cell.path_id;
+    });
+    if (same == cells.end()) {
+        if (cells.size() >= PathList::kMost ||
+            (cells.size() >= PathList::kMostOfOne &&
+             std::ranges::count(cells, cell.source, &PathCell::source) >=
+                 static_cast<std::ptrdiff_t>(PathList::kMostOfOne))) {
+            return std::nullopt;
+        }
+        used_ += cells.empty() ? 1 : 0;
+        route.paths.push_back(std::move(cell));
+        mark(route, id);
+        return Placed{.route = id, .added = true};
+    }
+    const Placed placed{.route = id, .was = {same->epoch, same->refused}};
+    if (same->attributes == cell.attributes && same->refused == cell.refused) {
+        same->epoch = cell.epoch;  // nothing new but that it still holds
+        return placed;
+    }
+    route.best_touched = route.best_touched || same == cells.begin();
+    same->attributes = std::move(cell.attributes);
+    same->refused = cell.refused;
+    same->epoch = cell.epoch;
+    mark(route, id);
+    return placed;
 }
 
 template <Family F>
-bool LocRib<F>::remove(const Prefix<F>& prefix, const PathSource* source) {
-    const auto at = index_.find(prefix);
-    if (at == index_.end()) {
-        return false;
+auto LocRib<F>::remove(const Prefix<F>& prefix, SourceId source, std::uint32_t path_id)
+    -> std::optional<Placed> {
+    const RouteId id = index_.find(prefix);
+    if (id == index_.kNone) {
+        return std::nullopt;
     }
-    Route& route = routes_[at->second];
-    const auto found = std::ranges::find(route.paths, source, &Path::source);
-    if (found == route.paths.end()) {
-        return false;
+    Route& route = slot(id);
+    const auto cells = route.paths.cells();
+    const auto found = std::ranges::find_if(cells, [&](const PathCell& cell) {
+        return cell.source == source && cell.path_id == path_id;
+    });
+    if (found == cells.end()) {
+        return std::nullopt;
     }
-    const auto position = static_cast<std::size_t>(found - route.paths.begin());
-    route.paths.erase(found);
+    const Placed placed{.route = id, .was = {found->epoch, found->refused}};
+    erase(route, id, static_cast<std::size_t>(found - cells.begin()));
+    return placed;
+}
+
+template <Family F>
+void LocRib<F>::erase(Route& route, RouteId id, std::size_t position) {
+    route.best_touched = route.best_touched || position == 0;
+    route.paths.erase(position);
     if (position < route.sharing) {
         --route.sharing;
     }
-    mark(route, at->second);
-    return true;
+    used_ -= route.paths.empty() ? 1 : 0;
+    mark(route, id);
 }
 
 template <Family F>
-std::size_t LocRib<F>::decide_some(std::size_t most, const OnChange& on_change) {
+void LocRib<F>::unpin(RouteId id) {
+    Route& route = slot(id);
+    --route.pins;
+    free_if_unused(route, id);
+}
+
+template <Family F>
+void LocRib<F>::free_if_unused(Route& route, RouteId id) {
+    if (route.paths.empty() && route.pins == 0 && !route.dirty) {
+        index_.erase(id);
+        route.live = false;
+        route.digest = 0;
+        route.sharing = 0;
+        route.best_touched = false;
+        free_.push_back(id);
+    }
+}
+
+template <Family F>
+std::size_t LocRib<F>::decide_some(std::size_t most, const OnDecision& on_decision) {
     std::size_t count = 0;
     while (count < most && !dirty_.empty()) {
-        const Index index = dirty_.front();
+        const RouteId id = dirty_.front();
         dirty_.pop_front();
-        Route& route = routes_[index];
+        Route& route = slot(id);
+        const Change change = decide_route(route);
+        on_decision(id, route, change);  // before the route may be freed: it is still marked dirty
         route.dirty = false;
-        decide_route(route, on_change);
-        if (route.paths.empty()) {
-            index_.erase(route.prefix);
-            route = Route{};
-            free_.push_back(index);
-        }
+        free_if_unused(route, id);
         ++count;
     }
     return count;
 }
 
 template <Family F>
-void LocRib<F>::decide_route(Route& route, const OnChange& on_change) {
-    for (Path& path : route.paths) {
-        path.metric = resolve(path);
+auto LocRib<F>::decide_route(Route& route) -> Change {
+    const bool touched = route.best_touched;
+    route.best_touched = false;
+    const bool had_best = route.sharing != 0 || touched;
+    const auto cells = route.paths.cells();
+    // Whether the first path stays the first is seen by what it holds: cells move.
+    const auto identity = [&] {
+        return cells.empty() ? std::pair<SourceId, std::uint32_t>{}
+                             : std::pair{cells.front().source, cells.front().path_id};
+    };
+    const auto before = identity();
+    if (cells.size() == 1) {
+        rank_one(route);
+    } else {
+        rank(route);
     }
-    route.sharing =
-        static_cast<std::uint16_t>(decide({route.paths.data(), route.paths.size()}, multipath_));
-    const Path* best = route.sharing == 0 ? nullptr : &route.paths.front();
-    const AttributesRef attributes = best != nullptr ? best->attributes : AttributesRef{};
-    const PathSource* source = best != nullptr ? best->source : nullptr;
-    std::size_t digest = 0;
-    for (const IpAddr& hop : next_hops_of<F>(route)) {
-        digest = digest * 0x9e3779b97f4a7c15U + std::hash<IpAddr>{}(hop) +
-                 static_cast<std::size_t>(source->kind);
-    }
-    const Change change{
-        .best_path = attributes != route.best_attributes || source != route.best_source,
-        .forwarding = digest != route.forwarding_digest};
-    route.best_attributes = attributes;
-    route.best_source = source;
-    route.forwarding_digest = digest;
-    if (change.best_path || change.forwarding) {
-        on_change(route, change);
-    }
+    Change change;
+    change.best_path =
+        touched || had_best != (route.sharing != 0) || (route.sharing != 0 && before != identity());
+    const std::uint32_t digest = digest_of(route);
+    change.forwarding = digest != route.digest;
+    route.digest = digest;
+    return change;
+}
+
+/// Most prefixes have one path: nothing to compare.
+template <Family F>
+void LocRib<F>::rank_one(Route& route) {
+    PathCell& cell = route.paths.cells().front();
+    const bool usable = !cell.refused && (sources_[cell.source].kind == PeerKind::Local ||
+                                          next_hops_.metric(cell.attributes).has_value());
+    cell.lost_at = usable ? Step::Best : Step::NextHop;
+    cell.multipath = usable;
+    route.sharing = usable ? 1 : 0;
 }
 
 template <Family F>
-std::optional<std::uint32_t> LocRib<F>::resolve(const Path& path) {
-    if (path.source->kind == PeerKind::Local) {
-        return 0;
-    }
-    const IpAddr next_hop = forwarding_next_hop(*path.attributes);
-    const auto [at, inserted] = metrics_.try_emplace(next_hop);
-    if (inserted) {
-        at->second = oracle_.metric(next_hop);
-    }
-    return at->second;
-}
-
-template <Family F>
-void LocRib<F>::resolve_again() {
-    metrics_.clear();
-    for (std::size_t i = 0; i < routes_.size(); ++i) {
-        Route& route = routes_[i];
-        if (!route.live || route.dirty) {
+void LocRib<F>::rank(Route& route) {
+    const auto cells = route.paths.cells();
+    ranking_.clear();
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+        const PathCell& cell = cells[i];
+        if (cell.refused) {
             continue;
         }
-        const bool differs = std::ranges::any_of(
-            route.paths, [this](const Path& path) { return resolve(path) != path.metric; });
-        if (differs) {
-            mark(route, static_cast<Index>(i));
+        const PathSource& source = sources_[cell.source];
+        ranking_.push_back(Path{
+            .attributes = &*cell.attributes,
+            .source = &source,
+            .metric = source.kind == PeerKind::Local ? std::optional<std::uint32_t>{0}
+                                                     : next_hops_.metric(cell.attributes),
+            .path_id = cell.path_id,
+            .position = static_cast<std::uint16_t>(i)});
+    }
+    route.sharing = static_cast<std::uint16_t>(decide(ranking_, multipath_));
+    moved_.clear();
+    for (const Path& path : ranking_) {
+        PathCell& cell = moved_.emplace_back(std::move(cells[path.position]));
+        cell.lost_at = path.lost_at;
+        cell.multipath = path.multipath;
+    }
+    for (PathCell& cell : cells) {
+        if (cell.refused) {
+            cell.multipath = false;
+            moved_.push_back(std::move(cell));
         }
     }
+    std::ranges::move(moved_, cells.begin());
+}
+
+template <Family F>
+std::uint32_t LocRib<F>::digest_of(const Route& route) {
+    if (route.sharing == 0) {
+        return 0;
+    }
+    const auto kind = sources_[route.paths.cells().front().source].kind;
+    next_hops_of<F>(route, sources_, hops_);
+    std::size_t digest = 0;
+    for (const IpAddr& hop : hops_) {
+        digest = (digest + std::hash<IpAddr>{}(hop) + static_cast<std::size_t>(kind)) *
+                 0x9e3779b97f4a7c15U;
+    }
+    const auto folded = static_cast<std::uint32_t>(digest >> 32U);
+    return hops_.empty() ? 0 : folded | 1U;
+}
+
+template <Family F>
+bool LocRib<F>::resolve_some(std::size_t most) {
+    if (!resolving_) {
+        return false;
+    }
+    for (; most != 0 && *resolving_ < end_; --most, ++*resolving_) {
+        Route& route = slot(*resolving_);
+        if (route.live && !route.dirty &&
+            std::ranges::any_of(route.paths.cells(), [this](const PathCell& cell) {
+                return next_hops_.changed(*cell.attributes);
+            })) {
+            mark(route, *resolving_);
+        }
+    }
+    if (*resolving_ == end_) {
+        resolving_.reset();
+    }
+    return resolving_.has_value();
 }
 
 template <Family F>
 auto LocRib<F>::find(const Prefix<F>& prefix) const -> const Route* {
-    const auto at = index_.find(prefix);
-    return at == index_.end() ? nullptr : &routes_[at->second];
+    const RouteId id = index_.find(prefix);
+    return id == index_.kNone ? nullptr : at(id);
 }
 
 template class LocRib<V4>;
 template class LocRib<V6>;
-template std::vector<IpAddr> next_hops_of<V4>(const LocRib<V4>::Route&);
-template std::vector<IpAddr> next_hops_of<V6>(const LocRib<V6>::Route&);
+template void next_hops_of<V4>(const LocRib<V4>::Route&, const Sources&, std::vector<IpAddr>&);
+template void next_hops_of<V6>(const LocRib<V6>::Route&, const Sources&, std::vector<IpAddr>&);
 
 }  // namespace vr::bgp

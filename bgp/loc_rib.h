@@ -1,102 +1,181 @@
-// Loc-RIB: all accepted paths per prefix, ranked, and what follows from a change; RFC 4271 9.1.
+// Loc-RIB: all paths per prefix, ranked, and what follows from a change; RFC 4271 9.1.
 //
-// Paths are set and removed at once but ranked later: a change marks its prefix dirty, decide_some()
-// ranks a batch of dirty prefixes and reports those whose outcome differs.  So ten peers that bring
-// the same table cause one decision per prefix, not ten.  Routes have stable indices: a walk over the
-// table goes on after changes.
+// The paths here are the Adj-RIB-In of every peer too: what a peer sent and policy refused lies among
+// them, marked so.  Paths are set and removed at once but ranked later: a change marks its prefix dirty,
+// decide_some() ranks a batch of dirty prefixes and reports each.  So ten peers that bring the same table
+// cause one decision per prefix, not ten.
+//
+// Routes have numbers that stay theirs while anybody needs them (a path, a decision that is due, a pin
+// of an update group): a walk over the table goes on after changes.  They lie in chunks; a peer counts
+// its paths per chunk and so finds them without walking the whole table.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
-#include <boost/container/small_vector.hpp>
-#include <boost/unordered/unordered_flat_map.hpp>
-
 #include "bgp/decision.h"
-#include "bgp/route_sink.h"
+#include "bgp/next_hops.h"
+#include "bgp/path_list.h"
+#include "bgp/prefix_index.h"
 #include "vrouter/net/prefix.h"
 
 namespace vr::bgp {
 
+using RouteId = std::uint32_t;
+
 template <Family F>
 class LocRib {
   public:
+    /// Routes per chunk.
+    static constexpr std::size_t kChunk = 256;
+
     struct Route {
         Prefix<F> prefix;
-        boost::container::small_vector<Path, 1> paths;  ///< ranked by the last decision
-        std::uint16_t sharing = 0;  ///< the first so many paths carry traffic; 0: no usable path
-        bool live = false;          ///< false: a free slot
-        bool dirty = false;
-        // Outcome of the last decision; stays as it is while `paths` changes before the next one.
-        AttributesRef best_attributes;            ///< nothing: no usable path
-        const PathSource* best_source = nullptr;  ///< null: no usable path
-        std::size_t forwarding_digest = 0;        ///< of what the machine was told; 0: nothing
+        [[no_unique_address]] PathList paths;  ///< ranked by the last decision
+        std::uint32_t digest = 0;              ///< of what the machine was told; 0: nothing
+        std::uint32_t pins = 0;                ///< rows of update groups that speak of this prefix
+        std::uint16_t sharing = 0;  ///< the first so many paths carry traffic; 0: none is usable
+        bool live : 1 = false;      ///< false: a free slot
+        bool dirty : 1 = false;
+        bool best_touched : 1 = false;  ///< the best path changed since it was ranked
+
+        /// The best path; nullptr when none is usable.
+        [[nodiscard]] const PathCell* best() const noexcept {
+            return sharing == 0 ? nullptr : paths.cells().data();
+        }
     };
 
-    /// What a decision changed; at least one of the two.
+    /// What a decision found; on_change is called even when nothing changed, since other paths did.
     struct Change {
-        bool best_path = false;  ///< peers must hear of it
-        bool forwarding =
-            false;  ///< the machine must hear of it: next hops, or where they are from
+        bool best_path = false;
+        /// The machine must hear of it: next hops, or where they are from.
+        bool forwarding = false;
     };
 
-    using OnChange = std::function<void(const Route&, Change)>;
+    using OnDecision = std::function<void(RouteId, const Route&, Change)>;
 
-    LocRib(const NextHopOracle& oracle, unsigned multipath)
-        : oracle_(oracle), multipath_(multipath) {}
+    LocRib(NextHops& next_hops, const Sources& sources, unsigned multipath, std::uint64_t seed);
+    LocRib(const LocRib&) = delete;
+    LocRib& operator=(const LocRib&) = delete;
+    LocRib(LocRib&&) = delete;
+    LocRib& operator=(LocRib&&) = delete;
+    ~LocRib() = default;
 
-    /// Adds or replaces the path of `source`; true when it is new.
-    bool set(const Prefix<F>& prefix, const PathSource* source, const AttributesRef& attributes);
+    // --- paths -----------------------------------------------------------------------------------
+    /// A path in its place: what was there before it.
+    struct Placed {
+        RouteId route = 0;
+        bool added = false;  ///< there was none of this source and path id
 
-    /// False when `source` had no path to `prefix`.
-    bool remove(const Prefix<F>& prefix, const PathSource* source);
+        struct {
+            std::uint8_t epoch = 0;
+            bool refused = false;
+        } was;  ///< unless added
+    };
 
-    /// Ranks dirty prefixes, at most `most`; answers how many.  `on_change` must not change the RIB.
-    std::size_t decide_some(std::size_t most, const OnChange& on_change);
+    /// Adds or replaces the path of this source and path id; nothing when the prefix has too many.
+    std::optional<Placed> set(const Prefix<F>& prefix, PathCell&& cell);
+
+    /// Removes a path; nothing when there was none.
+    std::optional<Placed> remove(
+        const Prefix<F>& prefix, SourceId source, std::uint32_t path_id = 0);
+
+    /// Removes from route `id` the paths for which doomed(cell) holds; answers how many.
+    template <typename Doomed>
+    std::size_t remove_where(RouteId id, Doomed doomed) {
+        Route& route = slot(id);
+        std::size_t count = 0;
+        for (std::size_t at = route.paths.size(); at-- > 0;) {
+            if (doomed(std::as_const(route.paths).cells()[at])) {
+                erase(route, id, at);
+                ++count;
+            }
+        }
+        return count;
+    }
+
+    // --- decisions -------------------------------------------------------------------------------
+    /// Ranks dirty prefixes, at most `most`; answers how many.  `on_decision` may pin and unpin routes
+    /// and nothing else here.
+    std::size_t decide_some(std::size_t most, const OnDecision& on_decision);
 
     [[nodiscard]] bool has_dirty() const noexcept { return !dirty_.empty(); }
 
-    /// Asks the oracle again for every next hop in use; prefixes whose answer differs become dirty.
-    void resolve_again();
+    /// Answers about next hops changed: every prefix that has such a path is to be ranked again.
+    void resolve_again() { resolving_ = 0; }
 
+    /// Looks at up to `most` routes for that; true when more are left.
+    bool resolve_some(std::size_t most);
+
+    // --- reading ---------------------------------------------------------------------------------
     [[nodiscard]] const Route* find(const Prefix<F>& prefix) const;
 
-    /// The route at `index`, or nullptr for a free slot.
-    [[nodiscard]] const Route* at(std::size_t index) const noexcept {
-        return routes_[index].live ? &routes_[index] : nullptr;
+    /// The route of number `id`, or nullptr for a free slot.
+    [[nodiscard]] const Route* at(RouteId id) const noexcept {
+        const Route& route = (*chunks_[id / kChunk])[id % kChunk];
+        return route.live ? &route : nullptr;
     }
 
-    /// Indices run below this.
-    [[nodiscard]] std::size_t end() const noexcept { return routes_.size(); }
+    /// Numbers run below this.
+    [[nodiscard]] RouteId end() const noexcept { return end_; }
 
     /// Prefixes with at least one path.
-    [[nodiscard]] std::size_t size() const noexcept { return index_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return used_; }
+
+    // --- pins ------------------------------------------------------------------------------------
+    /// Number `id` keeps its prefix until unpin().
+    void pin(RouteId id) { ++slot(id).pins; }
+
+    void unpin(RouteId id);
 
   private:
-    using Index = std::uint32_t;
+    using Chunk = std::array<Route, kChunk>;
+    using Chunks = std::vector<std::unique_ptr<Chunk>>;
 
-    Route& obtain(const Prefix<F>& prefix);
-    void mark(Route& route, Index index);
-    void decide_route(Route& route, const OnChange& on_change);
-    [[nodiscard]] std::optional<std::uint32_t> resolve(const Path& path);
+    struct PrefixOf {
+        const Chunks* chunks;
 
-    const NextHopOracle& oracle_;
+        const Prefix<F>& operator()(RouteId id) const noexcept {
+            return (*(*chunks)[id / kChunk])[id % kChunk].prefix;
+        }
+    };
+
+    [[nodiscard]] Route& slot(RouteId id) noexcept { return (*chunks_[id / kChunk])[id % kChunk]; }
+
+    [[nodiscard]] RouteId obtain(const Prefix<F>& prefix);
+    void mark(Route& route, RouteId id);
+    void erase(Route& route, RouteId id, std::size_t position);
+    void free_if_unused(Route& route, RouteId id);
+    [[nodiscard]] Change decide_route(Route& route);
+    void rank(Route& route);
+    void rank_one(Route& route);
+    [[nodiscard]] std::uint32_t digest_of(const Route& route);
+
+    NextHops& next_hops_;
+    const Sources& sources_;
     unsigned multipath_;
-    boost::unordered_flat_map<Prefix<F>, Index, std::hash<Prefix<F>>> index_;
-    std::deque<Route> routes_;
-    std::vector<Index> free_;
-    std::deque<Index> dirty_;  ///< first in, first decided
-    boost::unordered_flat_map<IpAddr, std::optional<std::uint32_t>, std::hash<IpAddr>> metrics_;
+    Chunks chunks_;
+    PrefixIndex<F, PrefixOf> index_;
+    RouteId end_ = 0;
+    std::size_t used_ = 0;
+    std::vector<RouteId> free_;
+    std::deque<RouteId> dirty_;         ///< first in, first decided
+    std::optional<RouteId> resolving_;  ///< next number to look at
+    // Room for one decision, kept.
+    std::vector<Path> ranking_;
+    std::vector<PathCell> moved_;
+    std::vector<IpAddr> hops_;
 };
 
-/// The next hop that traffic takes: the link-local one only where there is no other (RFC 2545 3).
-[[nodiscard]] IpAddr forwarding_next_hop(const Attributes& attributes);
-
-/// Ascending next hops of the paths that share the traffic of `route`; none for an own route.
+/// Puts into `hops` the ascending next hops of the paths that share the traffic of `route`; none for an
+/// own route.
 template <Family F>
-[[nodiscard]] std::vector<IpAddr> next_hops_of(const typename LocRib<F>::Route& route);
+void next_hops_of(
+    const typename LocRib<F>::Route& route, const Sources& sources, std::vector<IpAddr>& hops);
 
 }  // namespace vr::bgp

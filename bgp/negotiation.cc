@@ -34,6 +34,14 @@ std::optional<GracefulRestart> graceful_restart(
     return offer;
 }
 
+/// RFC 7911 4: a direction is in use when one side sends and the other receives.
+AddPath agreed(const Capabilities& ours, const Capabilities& theirs, AfiSafi family) {
+    const AddPath mine = ours.add_path_of(family);
+    const AddPath its = theirs.add_path_of(family);
+    return AddPath{
+        .family = family, .receive = mine.receive && its.send, .send = mine.send && its.receive};
+}
+
 }  // namespace
 
 Open make_open(const LocalSide& local, const PeerConfig& peer) {
@@ -48,6 +56,12 @@ Open make_open(const LocalSide& local, const PeerConfig& peer) {
     }
     if (peer.ipv6.enabled) {
         open.capabilities.families.push_back(kIpv6Unicast);
+    }
+    if (peer.add_path.receive || peer.add_path.send) {
+        for (const AfiSafi family : open.capabilities.families) {
+            open.capabilities.add_path.push_back(
+                {.family = family, .receive = peer.add_path.receive, .send = peer.add_path.send});
+        }
     }
     open.capabilities.route_refresh = true;
     open.capabilities.enhanced_refresh = true;
@@ -83,6 +97,8 @@ Decoded<Terms> negotiate(const LocalSide& local, const PeerConfig& peer, const O
     terms.enhanced_refresh = theirs.enhanced_refresh && theirs.route_refresh;
     terms.extended_message = ours.capabilities.extended_message && theirs.extended_message;
     terms.ipv4_over_ipv6 = ours.capabilities.ipv4_over_ipv6 && theirs.ipv4_over_ipv6;
+    terms.paths4 = agreed(ours.capabilities, theirs, kIpv4Unicast);
+    terms.paths6 = agreed(ours.capabilities, theirs, kIpv6Unicast);
     if (ours.capabilities.graceful_restart) {
         terms.graceful_restart = theirs.graceful_restart;
     }

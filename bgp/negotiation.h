@@ -31,6 +31,8 @@ struct Terms {
     bool ipv4_over_ipv6 = false;    ///< IPv4 routes may have IPv6 next hops, RFC 8950
     /// Set when both sides know graceful restart: what the peer said of its own.
     std::optional<GracefulRestart> graceful_restart;
+    AddPath paths4;             ///< what we receive and send in IPv4, RFC 7911
+    AddPath paths6;             ///< ... and in IPv6
     Ip4 identifier;             ///< the peer's
     Capabilities capabilities;  ///< as the peer sent them
 

@@ -19,10 +19,15 @@ template <Family F>
     return 1 + (prefix.length() + 7) / 8;
 }
 
-/// Appends every prefix of `in`; false when one is longer than the family allows or cut short.
+/// Appends every prefix of `in`; false when one is longer than the family allows or cut short.  `ids`:
+/// where the path identifiers go that stand before the prefixes (RFC 7911 3); null: there are none.
 template <Family F>
-[[nodiscard]] bool decode_nlri(Reader in, std::vector<Prefix<F>>& into) {
+[[nodiscard]] bool decode_nlri(
+    Reader in, std::vector<Prefix<F>>& into, std::vector<std::uint32_t>* ids = nullptr) {
     while (!in.empty()) {
+        if (ids != nullptr) {
+            ids->push_back(in.u32());
+        }
         const std::uint8_t length = in.u8();
         const Bytes present = in.bytes((length + 7U) / 8U);
         if (!in.ok() || length > F::kBits) {

@@ -9,9 +9,6 @@ namespace {
 
 /// Received bytes handled per slice: a millisecond or two even when they are all prefixes.
 constexpr std::size_t kBytesPerSlice = 16 * 1024;
-/// Output that may wait for the socket before no more UPDATEs are made.
-constexpr std::size_t kOutputRoom = 64 * 1024;
-
 /// A peer that asks for everything again gets it this often at most.
 constexpr std::chrono::seconds kRefreshPause{1};
 /// A session that lived this long was no collision of two calls at the start.
@@ -67,11 +64,21 @@ Peer::Peer(const SpeakerConfig& speaker, PeerConfig config, Ribs& ribs, const Ra
     : speaker_(speaker),
       ribs_(ribs),
       config_(std::move(config)),
-      source_{.kind = kind_of(speaker, config_), .identifier = {}, .address = config_.address},
+      source_{
+          .kind = kind_of(speaker, config_),
+          .address = config_.address,
+          .client = config_.reflector_client},
       links_{
           Link{Direction::Outgoing, config_.timers, random},
           Link{Direction::Incoming, config_.timers, random}},
-      routes_{PeerRib<V4>{ribs, source_}, PeerRib<V6>{ribs, source_}} {}
+      v4_(ribs, source_),
+      v6_(ribs, source_) {
+    ribs_.sources.add(source_);
+}
+
+Peer::~Peer() {
+    ribs_.sources.remove(source_);
+}
 
 void Peer::start(Time now) {
     wanted_ = !shut_down_;
@@ -182,9 +189,13 @@ void Peer::reconfigure(const PeerConfig& config) {
         return;
     }
     const Ends now_ends = ends(link(*established_));
-    std::apply(
-        [&](auto&... each) { ((each.up() ? each.reconfigure(now_ends, config_) : void()), ...); },
-        routes_);
+    const auto apply_to = [&](auto& rib) {
+        if (rib.up()) {
+            rib.reconfigure(now_ends, config_);
+        }
+    };
+    apply_to(v4_);
+    apply_to(v6_);
 }
 
 bool Peer::accept(Time now) {
@@ -427,7 +438,10 @@ void Peer::on_update(Direction direction, Bytes body, Time now) {
     if (from.fsm.state() != State::Established) {
         return;
     }
-    auto decoded = decode_update(body, context(*from.terms));
+    AttributeContext reading = context(*from.terms);
+    reading.path_ids4 = from.terms->paths4.receive;
+    reading.path_ids6 = from.terms->paths6.receive;
+    auto decoded = decode_update(body, reading);
     if (auto* bad = std::get_if<Notification>(&decoded)) {
         return feed(direction, event::MessageRefused{std::move(*bad)}, now);
     }
@@ -439,8 +453,8 @@ void Peer::on_update(Direction direction, Bytes body, Time now) {
             faults_.push_back(std::move(update.faults.front()));
         }
     }
-    receive_routes<V4>(direction, update.of<V4>(), now);
-    receive_routes<V6>(direction, update.of<V6>(), now);
+    receive_routes<V4>(direction, std::move(update.of<V4>()), now);
+    receive_routes<V6>(direction, std::move(update.of<V6>()), now);
     forget_done();
 }
 
@@ -452,8 +466,8 @@ void Peer::forget_done() {
 }
 
 template <Family F>
-void Peer::receive_routes(Direction direction, const Reach<F>& reach, Time now) {
-    if (rib<F>().up() && !rib<F>().receive(reach)) {
+void Peer::receive_routes(Direction direction, Reach<F>&& reach, Time now) {
+    if (rib<F>().up() && !rib<F>().receive(std::move(reach))) {
         const std::uint32_t limit =
             std::is_same_v<F, V4> ? config_.ipv4.maximum_prefixes : config_.ipv6.maximum_prefixes;
         const AfiSafi family{.afi = F::kAfi, .safi = kSafiUnicast};
@@ -516,6 +530,8 @@ void Peer::session_up(Direction direction, Time now) {
     established_since_ = now;
     ++established_count_;
     const Ends session_ends = ends(on);
+    const Outlet outlet{.octets = &link(direction).output, .sent = &sent_};
+    source_.identifier = on.terms->identifier;
     // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.
     restart_ = on.terms->graceful_restart;
     const auto begin = [&]<Family F>(PeerRib<F>& rib, AfiSafi family) {
@@ -523,14 +539,13 @@ void Peer::session_up(Direction direction, Time now) {
         const auto* member = restart_ ? restart_->find(family) : nullptr;
         const Old old = member != nullptr && member->forwarding ? Old::Keep : Old::Drop;
         if (on.terms->has<F>()) {
-            rib.begin(session_ends, context(*on.terms), config_, old);
+            rib.begin(session_ends, context(*on.terms), config_, old, outlet);
         } else {
             rib.end(Old::Drop);
         }
     };
     begin(rib<V4>(), kIpv4Unicast);
     begin(rib<V6>(), kIpv6Unicast);
-    source_.identifier = on.terms->identifier;
     back_until_.reset();
     if (rib<V4>().has_stale() || rib<V6>().has_stale()) {
         done_until_ = now + config_.graceful_restart.stale_time;
@@ -575,19 +590,11 @@ bool Peer::has_said_all() const {
     return !restart_ || restart_->restarting || (done(routes<V4>()) && done(routes<V6>()));
 }
 
-bool Peer::work() {
-    bool more = rib<V4>().work();
-    more = rib<V6>().work() || more;
-    if (!established_) {
-        return more;
-    }
-    std::vector<std::uint8_t>& output = link(*established_).output;
-    if (output.size() < kOutputRoom) {
-        sent_.updates += rib<V4>().pack(kOutputRoom, output);
-        sent_.updates += rib<V6>().pack(kOutputRoom, output);
-        more = more || rib<V4>().busy() || rib<V6>().busy();  // an answer may have begun
-    }
-    return more;
+bool Peer::work(std::size_t& budget) {
+    rib<V4>().write_markers();
+    rib<V6>().write_markers();
+    const bool more = rib<V4>().work(budget);
+    return rib<V6>().work(budget) || more;
 }
 
 bool Peer::drained() const {
@@ -622,15 +629,20 @@ Ends Peer::ends(const Link& link) const {
         .as_override = config_.as_override,
         .remove_private_as = config_.remove_private_as,
         .ipv4_over_ipv6 = link.terms && link.terms->ipv4_over_ipv6,
-        .zone = ribs_.oracle.zone_to(config_.address)};
+        .zone = ribs_.oracle.zone_to(config_.address),
+        .client = config_.reflector_client,
+        .cluster_id = speaker_.cluster_id.value_or(speaker_.router_id)};
 }
 
+/// How UPDATEs to the peer are written.
 AttributeContext Peer::context(const Terms& terms) const {
     return AttributeContext{
         .as_width = terms.as_width,
         .peer = source_.kind,
         .ipv4_over_ipv6 = terms.ipv4_over_ipv6,
-        .message_size = terms.extended_message ? kMaxExtendedMessage : kMaxMessage};
+        .message_size = terms.extended_message ? kMaxExtendedMessage : kMaxMessage,
+        .path_ids4 = terms.paths4.send,
+        .path_ids6 = terms.paths6.send};
 }
 
 RestartSummary Peer::restart_summary(Time now) const {

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "bgp/collision.h"
@@ -40,7 +40,7 @@ class Peer {
     Peer& operator=(const Peer&) = delete;
     Peer(Peer&&) = delete;
     Peer& operator=(Peer&&) = delete;
-    ~Peer() = default;
+    ~Peer();
 
     // --- what the operator wants -----------------------------------------------------------------
     void start(Time now);
@@ -105,14 +105,11 @@ class Peer {
     [[nodiscard]] std::vector<std::string> take_faults() { return std::exchange(faults_, {}); }
 
     // --- routes ----------------------------------------------------------------------------------
-    template <Family F>
-    void route_changed(const typename LocRib<F>::Route& route) {
-        rib<F>().route_changed(route);
-    }
+    /// Table work on about `budget` routes, which it takes off; true when something remains.
+    bool work(std::size_t& budget);
 
-    /// One slice of table work and of UPDATEs into the output; true when something remains that can be
-    /// done now (a full output waits for take_output()).
-    bool work();
+    /// True when work() has a table to go through.
+    [[nodiscard]] bool busy() const { return v4_.busy() || v6_.busy(); }
 
     /// True when the peer has no path in the Loc-RIB any more.
     [[nodiscard]] bool drained() const;
@@ -131,7 +128,11 @@ class Peer {
 
     template <Family F>
     [[nodiscard]] const PeerRib<F>& routes() const {
-        return std::get<PeerRib<F>>(routes_);
+        if constexpr (std::is_same_v<F, V4>) {
+            return v4_;
+        } else {
+            return v6_;
+        }
     }
 
   private:
@@ -157,7 +158,11 @@ class Peer {
 
     template <Family F>
     [[nodiscard]] PeerRib<F>& rib() {
-        return std::get<PeerRib<F>>(routes_);
+        if constexpr (std::is_same_v<F, V4>) {
+            return v4_;
+        } else {
+            return v6_;
+        }
     }
 
     void feed(Direction direction, const Event& event, Time now);
@@ -175,7 +180,7 @@ class Peer {
     void tick_restart(Time now);
 
     template <Family F>
-    void receive_routes(Direction direction, const Reach<F>& reach, Time now);
+    void receive_routes(Direction direction, Reach<F>&& reach, Time now);
 
     /// False when the other connection to the same peer wins.
     [[nodiscard]] bool survives_collision(Direction direction, const Open& open, Time now);
@@ -191,11 +196,12 @@ class Peer {
     [[nodiscard]] AttributeContext context(const Terms& terms) const;
 
     const SpeakerConfig& speaker_;
-    const Ribs& ribs_;
+    Ribs& ribs_;
     PeerConfig config_;
     PathSource source_;
     std::array<Link, 2> links_;
-    std::tuple<PeerRib<V4>, PeerRib<V6>> routes_;
+    PeerRib<V4> v4_;
+    PeerRib<V6> v6_;
     bool wanted_ = false;
     std::optional<std::string> shut_down_;
     std::optional<Direction> established_;

@@ -3,13 +3,10 @@
 
 #include <algorithm>
 
+#include "bgp/message.h"
+
 namespace vr::bgp {
 namespace {
-
-/// Routes per slice of work: about a millisecond.
-constexpr std::size_t kSlice = 2000;
-/// Prefixes packed at a time, so that the room asked for is exceeded by little.
-constexpr std::size_t kPackAtOnce = 512;
 
 const FamilyConfig& family_of(const PeerConfig& config, V4 /*family*/) {
     return config.ipv4;
@@ -36,14 +33,9 @@ std::optional<IpAddr> own_next_hop(const PeerConfig& config, const Ends& ends) {
                                                         : std::nullopt;
 }
 
-/// RFC 8950 3: only whom we know to understand it is told an IPv6 next hop for IPv4.
-template <Family F>
-bool understands(const Ends& ends, const Attributes& told) {
-    return std::is_same_v<F, V6> || ends.ipv4_over_ipv6 ||
-           std::holds_alternative<Ip4>(told.next_hop);
-}
-
 }  // namespace
+
+// --- the session ----------------------------------------------------------------------------------
 
 template <Family F>
 void PeerRib<F>::configure(const Ends& ends, const PeerConfig& config) {
@@ -52,142 +44,96 @@ void PeerRib<F>::configure(const Ends& ends, const PeerConfig& config) {
     own_next_hop_ = own_next_hop<F>(config, ends);
     maximum_ = family.maximum_prefixes;
     import_ = filter_in_force(config.import, ends.kind);
-    export_ = filter_in_force(config.export_, ends.kind);
     imported_ = {};
-    exported_ = {};
 }
 
 template <Family F>
 void PeerRib<F>::begin(
-    const Ends& ends, const AttributeContext& context, const PeerConfig& config, Old old) {
+    const Ends& ends,
+    const AttributeContext& out,
+    const PeerConfig& config,
+    Old old,
+    const Outlet& outlet) {
     if (old == Old::Drop) {
-        in_.drop_all();
+        next_generation();
+        generations_.drop_all();
+        sweep();
     }
+    leave_group();
     configure(ends, config);
-    context_ = context;
+    context_ = out;
+    outlet_ = outlet;
     up_ = true;
-    walk_ = 0;
+    told_all_ = false;
     end_of_rib_due_ = true;
     end_of_rib_received_ = false;
+    refresh_ = {};
+    join_group(config);
 }
 
 template <Family F>
 void PeerRib<F>::end(Old old) {
-    in_.drop_stale();
+    generations_.drop_stale();
+    next_generation();
     if (old == Old::Keep) {
-        in_.age();
+        generations_.age();
     } else {
-        in_.drop_all();
+        generations_.drop_all();
     }
+    sweep();
     up_ = false;
-    walk_.reset();
     end_of_rib_due_ = false;
     end_of_rib_received_ = false;
     refreshing_in_ = false;
     refresh_ = {};
-    out_.clear();
+    refilter_.reset();
+    leave_group();
     imported_ = {};
-    exported_ = {};
 }
 
 template <Family F>
-void PeerRib<F>::begin_refresh() {
-    in_.age();
-    refreshing_in_ = true;
-}
-
-template <Family F>
-void PeerRib<F>::end_refresh() {
-    if (std::exchange(refreshing_in_, false)) {
-        in_.drop_stale();
+void PeerRib<F>::join_group(const PeerConfig& config) {
+    const Filter filter = filter_in_force(config.export_, ends_.kind);
+    const auto group =
+        ribs_.groups<F>().obtain(export_terms(ends_, own_next_hop_, filter, context_));
+    if (group == group_) {
+        return;
     }
+    group->join(*this, group_);
+    leave_group();
+    group_ = group;
 }
 
 template <Family F>
-void PeerRib<F>::refresh(bool with_markers) {
-    refresh_.wanted = true;
-    refresh_.markers = with_markers;
-}
-
-/// Begins the answer to a refresh when nothing else is being told: a storm of requests costs one walk
-/// at a time.
-template <Family F>
-void PeerRib<F>::begin_answer(std::vector<std::uint8_t>& out) {
-    refresh_.wanted = false;
-    refresh_.walking = true;
-    refresh_.end_due = refresh_.markers;
-    walk_ = 0;
-    if (refresh_.markers) {
-        encode_route_refresh(kFamily, refresh_marker::kBegin, out);
+void PeerRib<F>::leave_group() {
+    if (group_ != nullptr) {
+        group_->leave(*this);
+        group_.reset();
     }
 }
 
 template <Family F>
 void PeerRib<F>::reconfigure(const Ends& ends, const PeerConfig& config) {
     configure(ends, config);
-    in_.for_each([this](const Prefix<F>& prefix, const AttributesRef& attributes, bool) {
-        accept(prefix, attributes, admit(*attributes, ends_, own_next_hop_));
-    });
-    walk_ = 0;
+    refilter_ = 0;
+    join_group(config);
 }
 
-template <Family F>
-bool PeerRib<F>::receive(const Reach<F>& reach) {
-    for (const Prefix<F>& prefix : reach.withdrawn) {
-        if (in_.erase(prefix) && ribs_.of<F>().remove(prefix, &source_)) {
-            --accepted_;
-        }
-    }
-    if (!reach.announced.empty()) {
-        Attributes received = reach.attributes;
-        place_next_hop(received, ends_);
-        const AttributesRef attributes = ribs_.pool.intern(std::move(received));
-        const Refusal refusal = admit(*attributes, ends_, own_next_hop_);
-        for (const Prefix<F>& prefix : reach.announced) {
-            if (in_.set(prefix, attributes)) {
-                accept(prefix, attributes, refusal);
-            }
-        }
-    }
-    if (reach.end_of_rib && !std::exchange(end_of_rib_received_, true) && !refreshing_in_) {
-        in_.drop_stale();
-    }
-    return maximum_ == 0 || in_.fresh() <= maximum_;
-}
+// --- in -------------------------------------------------------------------------------------------
 
 template <Family F>
-Filter::Verdict PeerRib<F>::judge(
-    const Filter& filter,
-    const Prefix<F>& prefix,
-    const Attributes& attributes,
-    PeerKind source) const {
+Filter::Verdict PeerRib<F>::judge(const Prefix<F>& prefix, const Attributes& attributes) const {
     std::string interface;
-    if (filter.wants_interface()) {
-        interface = ribs_.oracle.interface_to(
-            source == PeerKind::Local ? IpAddr{prefix.address()} : forwarding_next_hop(attributes));
+    if (import_.wants_interface()) {
+        interface = ribs_.oracle.interface_to(forwarding_next_hop(attributes));
     }
-    return filter.judge(
+    return import_.judge(
         prefix,
         RouteFacts{
             .attributes = attributes,
-            .source = source,
+            .source = source_.kind,
             .peer = ends_.kind,
             .interface = interface});
-}
-
-template <Family F>
-void PeerRib<F>::accept(const Prefix<F>& prefix, const AttributesRef& attributes, Refusal refusal) {
-    LocRib<F>& loc = ribs_.of<F>();
-    const Filter::Verdict verdict = refusal == Refusal::None
-                                        ? judge(import_, prefix, *attributes, source_.kind)
-                                        : Filter::Verdict{};
-    if (verdict.accepted) {
-        if (loc.set(prefix, &source_, imported(attributes, verdict.operations))) {
-            ++accepted_;
-        }
-    } else if (loc.remove(prefix, &source_)) {
-        --accepted_;
-    }
 }
 
 template <Family F>
@@ -200,133 +146,301 @@ AttributesRef PeerRib<F>::imported(const AttributesRef& received, const Operatio
         apply(*operations, changed);
         imported_ = Memo{
             .from = received,
-            .source = source_.kind,
             .operations = operations,
-            .to = ribs_.pool.intern(std::move(changed))};
+            .to = ribs_.pool.intern(std::move(changed), received)};
     }
     return imported_.to;
 }
 
 template <Family F>
-AttributesRef PeerRib<F>::exported(
-    const AttributesRef& best, PeerKind source, const Operations* operations) {
-    if (exported_.from != best || exported_.source != source ||
-        exported_.operations != operations) {
-        auto told = advertise(*best, source, ends_, own_next_hop_, operations);
-        if (told && !understands<F>(ends_, *told)) {
-            told.reset();
-        }
-        exported_ = Memo{
-            .from = best,
-            .source = source,
-            .operations = operations,
-            .to = told ? ribs_.pool.intern(*std::move(told)) : AttributesRef{}};
-    }
-    return exported_.to;
+PathCell PeerRib<F>::cell_of(
+    const Prefix<F>& prefix,
+    std::uint32_t path_id,
+    const AttributesRef& received,
+    Refusal refusal) {
+    const Filter::Verdict verdict =
+        refusal == Refusal::None ? judge(prefix, *received) : Filter::Verdict{};
+    return PathCell{
+        .attributes = verdict.accepted ? imported(received, verdict.operations) : received,
+        .path_id = path_id,
+        .source = source_.id,
+        .epoch = generations_.current(),
+        .refused = !verdict.accepted};
 }
 
 template <Family F>
-void PeerRib<F>::route_changed(const typename LocRib<F>::Route& route) {
-    if (!up_) {
+void PeerRib<F>::set(const Prefix<F>& prefix, PathCell&& cell) {
+    const bool refused = cell.refused;
+    const std::uint8_t epoch = cell.epoch;
+    const auto placed = ribs_.of<F>().set(prefix, std::move(cell));
+    if (!placed) {
         return;
     }
-    const PathSource* source = route.best_source;
-    AttributesRef told;
-    // A peer does not hear its own route back.
-    if (source != nullptr && source != &source_) {
-        const Filter::Verdict verdict =
-            judge(export_, route.prefix, *route.best_attributes, source->kind);
-        if (verdict.accepted) {
-            told = exported(route.best_attributes, source->kind, verdict.operations);
+    if (placed->added) {
+        const std::size_t chunk = placed->route / LocRib<F>::kChunk;
+        if (paths_in_.size() <= chunk) {
+            paths_in_.resize(chunk + 1);
         }
-    }
-    if (told) {
-        out_.want(route.prefix, told, refresh_.walking);
+        ++paths_in_[chunk];
     } else {
-        out_.want_nothing(route.prefix);
+        generations_.remove(placed->was.epoch);
+        accepted_ -= placed->was.refused ? 0 : 1;
+    }
+    generations_.add(epoch);
+    accepted_ += refused ? 0 : 1;
+}
+
+template <Family F>
+void PeerRib<F>::withdraw(const Prefix<F>& prefix, std::uint32_t path_id) {
+    if (const auto placed = ribs_.of<F>().remove(prefix, source_.id, path_id)) {
+        count_out(placed->route, placed->was.epoch, placed->was.refused);
     }
 }
 
 template <Family F>
-bool PeerRib<F>::work() {
-    LocRib<F>& loc = ribs_.of<F>();
-    in_.drain(kSlice, [&](const Prefix<F>& prefix) {
-        if (loc.remove(prefix, &source_)) {
-            --accepted_;
-        }
-    });
-    if (walk_) {
-        const std::size_t to = std::min(*walk_ + kSlice, loc.end());
-        for (; *walk_ < to; ++*walk_) {
-            if (const auto* route = loc.at(*walk_)) {
-                route_changed(*route);
-            }
-        }
-        if (*walk_ >= loc.end()) {
-            walk_.reset();
-            refresh_.walking = false;
+void PeerRib<F>::count_out(RouteId route, std::uint8_t epoch, bool refused) {
+    --paths_in_[route / LocRib<F>::kChunk];
+    generations_.remove(epoch);
+    accepted_ -= refused ? 0 : 1;
+}
+
+template <Family F>
+bool PeerRib<F>::receive(Reach<F>&& reach) {
+    const auto id = [](const std::vector<std::uint32_t>& ids, std::size_t i) {
+        return i < ids.size() ? ids[i] : 0;
+    };
+    for (std::size_t i = 0; i < reach.withdrawn.size(); ++i) {
+        withdraw(reach.withdrawn[i], id(reach.withdrawn_ids, i));
+    }
+    if (!reach.announced.empty()) {
+        place_next_hop(reach.attributes, ends_);
+        const AttributesRef received = ribs_.pool.intern(std::move(reach.attributes));
+        const Refusal refusal = admit(*received, ends_, own_next_hop_);
+        for (std::size_t i = 0; i < reach.announced.size(); ++i) {
+            const Prefix<F>& prefix = reach.announced[i];
+            set(prefix, cell_of(prefix, id(reach.announced_ids, i), received, refusal));
         }
     }
+    if (reach.end_of_rib && !std::exchange(end_of_rib_received_, true) && !refreshing_in_) {
+        drop_stale();
+    }
+    return maximum_ == 0 || generations_.fresh() <= maximum_;
+}
+
+template <Family F>
+void PeerRib<F>::drop_stale() {
+    if (has_stale()) {
+        generations_.drop_stale();
+        sweep();
+    }
+}
+
+template <Family F>
+void PeerRib<F>::begin_refresh() {
+    next_generation();
+    generations_.age();
+    refreshing_in_ = true;
+}
+
+template <Family F>
+void PeerRib<F>::end_refresh() {
+    if (std::exchange(refreshing_in_, false)) {
+        drop_stale();
+    }
+}
+
+/// Generations repeat: what still leaves from the last time goes first.
+template <Family F>
+void PeerRib<F>::next_generation() {
+    while (generations_.exhausted()) {
+        sweep();
+        std::size_t budget = LocRib<F>::kChunk;
+        work(budget);
+    }
+}
+
+// --- table work -----------------------------------------------------------------------------------
+
+template <Family F>
+void PeerRib<F>::sweep() {
+    if (generations_.leaving() != 0) {
+        sweep_ = 0;
+    }
+}
+
+template <Family F>
+void PeerRib<F>::sweep_chunk(std::size_t chunk) {
+    LocRib<F>& loc = ribs_.of<F>();
+    const auto first = static_cast<RouteId>(chunk * LocRib<F>::kChunk);
+    for (RouteId id = first; id < first + LocRib<F>::kChunk && id < loc.end(); ++id) {
+        if (loc.at(id) == nullptr) {
+            continue;
+        }
+        loc.remove_where(id, [&](const PathCell& cell) {
+            const bool leaves = cell.source == source_.id && !generations_.is_kept(cell.epoch);
+            if (leaves) {
+                count_out(id, cell.epoch, cell.refused);
+            }
+            return leaves;
+        });
+    }
+}
+
+template <Family F>
+void PeerRib<F>::refilter_chunk(std::size_t chunk) {
+    // Setting a path changes the route that is looked at: what to set is found first.
+    struct Again {
+        Prefix<F> prefix;
+        PathCell cell;
+    };
+
+    std::vector<Again> again;
+    for_each_path(chunk, [&](const Prefix<F>& prefix, const PathCell& cell) {
+        if (!generations_.is_kept(cell.epoch)) {
+            return;
+        }
+        const AttributesRef& received = cell.attributes.received();
+        PathCell judged =
+            cell_of(prefix, cell.path_id, received, admit(*received, ends_, own_next_hop_));
+        judged.epoch = cell.epoch;
+        again.push_back({prefix, std::move(judged)});
+    });
+    for (Again& each : again) {
+        set(each.prefix, std::move(each.cell));
+    }
+}
+
+template <Family F>
+template <typename Visit>
+void PeerRib<F>::for_each_path(std::size_t chunk, Visit visit) const {
+    const LocRib<F>& loc = ribs_.of<F>();
+    const auto first = static_cast<RouteId>(chunk * LocRib<F>::kChunk);
+    for (RouteId id = first; id < first + LocRib<F>::kChunk && id < loc.end(); ++id) {
+        if (const auto* route = loc.at(id)) {
+            for (const PathCell& cell : route->paths.cells()) {
+                if (cell.source == source_.id) {
+                    visit(route->prefix, cell);
+                }
+            }
+        }
+    }
+}
+
+/// Visits chunks that have paths of this peer from `at` on, within the budget; true at the end.
+template <Family F>
+void PeerRib<F>::walk(
+    std::optional<std::size_t>& at, std::size_t& budget, void (PeerRib::*visit)(std::size_t)) {
+    constexpr std::size_t kEmptyChunks = 64;  // that cost as much as one route
+    std::size_t skipped = 0;
+    while (at && budget != 0) {
+        if (*at >= paths_in_.size()) {
+            at.reset();
+        } else {
+            const std::size_t chunk = (*at)++;
+            std::size_t cost = ++skipped % kEmptyChunks == 0 ? 1 : 0;
+            if (paths_in_[chunk] != 0) {
+                (this->*visit)(chunk);
+                cost = LocRib<F>::kChunk;
+            }
+            budget -= std::min(budget, cost);
+        }
+    }
+}
+
+template <Family F>
+bool PeerRib<F>::work(std::size_t& budget) {
+    walk(sweep_, budget, &PeerRib::sweep_chunk);
+    walk(refilter_, budget, &PeerRib::refilter_chunk);
     return busy();
 }
 
+// --- out ------------------------------------------------------------------------------------------
+
 template <Family F>
-unsigned PeerRib<F>::pack(std::size_t room, std::vector<std::uint8_t>& out) {
-    unsigned messages = 0;
-    if (!up_) {
-        return messages;
-    }
-    while (out_.pending() && out.size() < room) {
-        messages += out_.pack(kPackAtOnce, context_, out);
-    }
-    if (walk_ || out_.pending()) {
-        return messages;
-    }
-    if (end_of_rib_due_ && !ribs_.selection_deferred) {
-        encode_end_of_rib<F>(out);
-        end_of_rib_due_ = false;
-        ++messages;
-    }
-    if (std::exchange(refresh_.end_due, false)) {
-        encode_route_refresh(kFamily, refresh_marker::kEnd, out);
-    }
-    if (refresh_.wanted && !end_of_rib_due_) {
-        begin_answer(out);
-    }
-    return messages;
+void PeerRib<F>::take(Bytes updates, unsigned messages) {
+    outlet_.octets->insert(outlet_.octets->end(), updates.begin(), updates.end());
+    outlet_.sent->updates += messages;
 }
 
 template <Family F>
-bool PeerRib<F>::has_output() const noexcept {
-    return up_ && (out_.pending() || (end_of_rib_due_ && !walk_));
+void PeerRib<F>::caught_up() {
+    told_all_ = true;
+    write_markers();
 }
+
+template <Family F>
+void PeerRib<F>::refresh(bool with_markers) {
+    refresh_.wanted = true;
+    refresh_.markers = with_markers;
+    write_markers();
+}
+
+template <Family F>
+void PeerRib<F>::write_markers() {
+    if (!up_ || !told_all_) {
+        return;
+    }
+    if (end_of_rib_due_) {
+        encode_end_of_rib<F>(*outlet_.octets);
+        ++outlet_.sent->updates;
+        end_of_rib_due_ = false;
+    }
+    if (std::exchange(refresh_.end_due, false)) {
+        encode_route_refresh(kFamily, refresh_marker::kEnd, *outlet_.octets);
+    }
+    // One answer at a time: a storm of requests costs one walk after the other, not one each.
+    if (refresh_.wanted) {
+        refresh_.wanted = false;
+        refresh_.end_due = refresh_.markers;
+        if (refresh_.markers) {
+            encode_route_refresh(kFamily, refresh_marker::kBegin, *outlet_.octets);
+        }
+        told_all_ = false;
+        group_->refresh(*this);
+    }
+}
+
+// --- what is shown --------------------------------------------------------------------------------
 
 template <Family F>
 FamilySummary PeerRib<F>::summary() const {
+    const std::size_t kept = generations_.kept();
     return FamilySummary{
         .negotiated = up_,
-        .received = in_.size(),
-        .accepted = in_.size() == 0 ? 0 : accepted_,
-        .stale = in_.stale(),
-        .advertised = out_.advertised(),
+        .received = kept,
+        .accepted = kept == 0 ? 0 : accepted_,
+        .stale = generations_.stale(),
+        .advertised = group_ != nullptr ? group_->advertised_to(*this) : 0,
         .end_of_rib_received = up_ && end_of_rib_received_};
 }
 
 template <Family F>
 std::vector<PeerRouteSummary> PeerRib<F>::received_routes() const {
     std::vector<PeerRouteSummary> routes;
-    routes.reserve(in_.size());
-    in_.for_each([&](const Prefix<F>& prefix, const AttributesRef& attributes, bool stale) {
-        PeerRouteSummary route{
-            .prefix = prefix, .attributes = *attributes, .refused = {}, .stale = stale};
-        const Refusal refusal = admit(*attributes, ends_, own_next_hop_);
-        if (refusal != Refusal::None) {
-            route.refused = to_string(refusal);
-        } else if (!judge(import_, prefix, *attributes, source_.kind).accepted) {
-            route.refused = "import filter";
+    routes.reserve(generations_.kept());
+    for (std::size_t chunk = 0; chunk < paths_in_.size(); ++chunk) {
+        if (paths_in_[chunk] == 0) {
+            continue;
         }
-        routes.push_back(std::move(route));
-    });
+        for_each_path(chunk, [&](const Prefix<F>& prefix, const PathCell& cell) {
+            if (!generations_.is_kept(cell.epoch)) {
+                return;
+            }
+            const Attributes& attributes = *cell.attributes.received();
+            PeerRouteSummary route{
+                .prefix = prefix,
+                .attributes = attributes,
+                .refused = {},
+                .stale = generations_.is_stale(cell.epoch)};
+            const Refusal refusal = admit(attributes, ends_, own_next_hop_);
+            if (refusal != Refusal::None) {
+                route.refused = to_string(refusal);
+            } else if (!judge(prefix, attributes).accepted) {
+                route.refused = "import filter";
+            }
+            routes.push_back(std::move(route));
+        });
+    }
     std::ranges::sort(routes, {}, &PeerRouteSummary::prefix);
     return routes;
 }
@@ -334,11 +448,15 @@ std::vector<PeerRouteSummary> PeerRib<F>::received_routes() const {
 template <Family F>
 std::vector<PeerRouteSummary> PeerRib<F>::advertised_routes() const {
     std::vector<PeerRouteSummary> routes;
-    routes.reserve(out_.advertised());
-    out_.for_each([&](const Prefix<F>& prefix, const AttributesRef& attributes) {
-        routes.push_back(PeerRouteSummary{
-            .prefix = prefix, .attributes = *attributes, .refused = {}, .stale = false});
-    });
+    if (group_ == nullptr) {
+        return routes;
+    }
+    routes.reserve(group_->advertised_to(*this));
+    group_->for_each_advertised(
+        *this, [&](const Prefix<F>& prefix, const AttributesRef& attributes) {
+            routes.push_back(PeerRouteSummary{
+                .prefix = prefix, .attributes = *attributes, .refused = {}, .stale = false});
+        });
     std::ranges::sort(routes, {}, &PeerRouteSummary::prefix);
     return routes;
 }

@@ -79,6 +79,7 @@ void Session::write(std::vector<std::uint8_t> bytes) {
         boost::asio::buffer(out_),
         [self = shared_from_this()](const error_code& error, std::size_t /*size*/) {
             self->writing_ = false;
+            self->out_ = {};
             if (self->closing_) {
                 self->say_goodbye();
             } else if (error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bgp/session_rules.h"
 
+#include <algorithm>
 #include <array>
 
 namespace vr::bgp {
@@ -52,6 +53,14 @@ bool replaces_next_hop(const Attributes& best, PeerKind source, const Ends& ends
     return ends.kind == PeerKind::External || ends.next_hop == NextHopMode::Self;
 }
 
+/// RFC 4456 6 and 8: a route that came over iBGP goes on to clients, and from clients to everybody.
+void reflect(Attributes& told, const PathSource& source, const Ends& ends) {
+    if (!told.originator_id) {
+        told.originator_id = source.identifier;
+    }
+    told.cluster_list.insert(told.cluster_list.begin(), ends.cluster_id);
+}
+
 /// What leaves the AS is told without what is meant for the inside only.
 void make_external(Attributes& told, const Ends& ends) {
     if (ends.remove_private_as) {
@@ -70,12 +79,13 @@ void make_external(Attributes& told, const Ends& ends) {
 }  // namespace
 
 std::string_view to_string(Refusal refusal) {
-    constexpr std::array<std::string_view, 5> kWords{
+    constexpr std::array<std::string_view, 6> kWords{
         "accepted",
         "next hop is no usable address",
         "AS path does not begin with the peer's AS",
         "our AS is in the AS path",
-        "we are the originator"};
+        "we are the originator",
+        "our cluster id is in the cluster list"};
     return kWords.at(static_cast<std::size_t>(refusal));
 }
 
@@ -114,18 +124,24 @@ Refusal admit(
     if (attributes.originator_id == ends.local_identifier) {
         return Refusal::Originator;
     }
+    if (ends.kind == PeerKind::Internal &&
+        std::ranges::find(attributes.cluster_list, ends.cluster_id) !=
+            attributes.cluster_list.end()) {
+        return Refusal::ClusterLoop;
+    }
     return Refusal::None;
 }
 
 std::optional<Attributes> advertise(
     const Attributes& best,
-    PeerKind source,
+    const PathSource& source,
     const Ends& ends,
     const std::optional<IpAddr>& own_next_hop,
     const Operations* operations) {
     const bool external = ends.kind == PeerKind::External;
-    // RFC 4271 9.2: what came over iBGP does not go back into iBGP.
-    if (!external && source == PeerKind::Internal) {
+    const bool reflected = !external && source.kind == PeerKind::Internal;
+    // RFC 4271 9.2: what came over iBGP does not go back into iBGP, but for clients.
+    if (reflected && !source.client && !ends.client) {
         return std::nullopt;
     }
     if (!may_leave(best, ends.kind)) {
@@ -133,13 +149,14 @@ std::optional<Attributes> advertise(
     }
     Attributes told = best;
     // RFC 4271 5.1.4: a MED that another AS gave us goes no further.
-    if (external && source != PeerKind::Local) {
+    if (external && source.kind != PeerKind::Local) {
         told.med.reset();
     }
     if (operations != nullptr) {
         apply(*operations, told);
     }
-    if (replaces_next_hop(best, source, ends)) {
+    // RFC 4456 10: a reflector is not in the traffic's way.
+    if (!reflected && replaces_next_hop(best, source.kind, ends)) {
         if (!own_next_hop) {
             return std::nullopt;
         }
@@ -152,6 +169,9 @@ std::optional<Attributes> advertise(
         make_external(told, ends);
     } else {
         told.local_pref = told.local_pref.value_or(kDefaultLocalPref);
+        if (reflected) {
+            reflect(told, source, ends);
+        }
     }
     return told;
 }

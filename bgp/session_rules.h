@@ -1,9 +1,10 @@
 // What the standards make of a route that crosses a session, in and out.
 //
-// admit(): RFC 4271 5.1.3, 6.3 and 9.1.2 (next hop, first AS, AS loop), RFC 4456 8 (our ORIGINATOR_ID).
-// advertise(): RFC 4271 5.1 and 9.2 (who is told what, with which attributes), RFC 1997 (NO_EXPORT,
-// NO_ADVERTISE), RFC 4360 6 (extended communities that stay inside).  What filters let pass is not
-// decided here; what they change is changed here, before the session's own changes.
+// admit(): RFC 4271 5.1.3, 6.3 and 9.1.2 (next hop, first AS, AS loop), RFC 4456 8 (our ORIGINATOR_ID
+// or CLUSTER_ID).  advertise(): RFC 4271 5.1 and 9.2 (who is told what, with which attributes), RFC 1997
+// (NO_EXPORT, NO_ADVERTISE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
+// that stay inside).  What filters let pass is not decided here; what they change is changed here,
+// before the session's own changes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -12,6 +13,7 @@
 
 #include "bgp/attributes.h"
 #include "bgp/config.h"
+#include "bgp/path_source.h"
 #include "vrouter/net/prefix.h"
 #include "vrouter/net/zone.h"
 
@@ -31,13 +33,17 @@ struct Ends {
     bool remove_private_as = false;
     bool ipv4_over_ipv6 = false;  ///< agreed, RFC 8950
     Zone zone = 0;                ///< the link that both are on; 0: none
+    bool client = false;          ///< iBGP: the peer is a client of ours, RFC 4456
+    Ip4 cluster_id;               ///< ours
+
+    friend bool operator==(const Ends&, const Ends&) = default;
 };
 
 /// What `configured` means: RFC 8212, without a word from the operator eBGP exchanges nothing.
 [[nodiscard]] Filter filter_in_force(const std::optional<Filter>& configured, PeerKind kind);
 
 /// Why a received route is not a candidate.
-enum class Refusal : std::uint8_t { None, NextHop, FirstAs, AsLoop, Originator };
+enum class Refusal : std::uint8_t { None, NextHop, FirstAs, AsLoop, Originator, ClusterLoop };
 
 [[nodiscard]] std::string_view to_string(Refusal refusal);
 
@@ -48,12 +54,12 @@ void place_next_hop(Attributes& received, const Ends& ends);
 [[nodiscard]] Refusal admit(
     const Attributes& attributes, const Ends& ends, const std::optional<IpAddr>& own_next_hop);
 
-/// The attributes with which a route from a `source` peer is told to the peer; nothing when it is not told.
+/// The attributes with which a route from `source` is told to the peer; nothing when it is not told.
 /// `own_next_hop` is our address towards the peer in the route's family; without it, a route that
 /// needs it is not told.  `operations` are the export filter's, null for none.
 [[nodiscard]] std::optional<Attributes> advertise(
     const Attributes& best,
-    PeerKind source,
+    const PathSource& source,
     const Ends& ends,
     const std::optional<IpAddr>& own_next_hop,
     const Operations* operations = nullptr);

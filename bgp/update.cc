@@ -38,13 +38,13 @@ class UpdateDecoder {
         }
         const bool nothing_else = attributes.empty() && in.empty();
         Reach<V4>& v4 = update_.of<V4>();
-        if (!decode_nlri<V4>(withdrawn, v4.withdrawn)) {
+        if (!decode_nlri<V4>(withdrawn, v4.withdrawn, ids<V4>(v4.withdrawn_ids))) {
             return notification(ErrorCode::Update, update_error::kInvalidNetwork);
         }
         if (auto reset = read_attributes(attributes)) {
             return *std::move(reset);
         }
-        if (!decode_nlri<V4>(in, v4.announced)) {
+        if (!decode_nlri<V4>(in, v4.announced, ids<V4>(v4.announced_ids))) {
             return notification(ErrorCode::Update, update_error::kInvalidNetwork);
         }
         v4.end_of_rib = nothing_else && v4.withdrawn.empty();
@@ -53,6 +53,24 @@ class UpdateDecoder {
     }
 
   private:
+    /// Where the family's path identifiers go; null: it has none.
+    template <Family F>
+    [[nodiscard]] std::vector<std::uint32_t>* ids(std::vector<std::uint32_t>& into) const {
+        return context_.path_ids<F>() ? &into : nullptr;
+    }
+
+    template <Family F>
+    [[nodiscard]] bool announced(Reader& in) {
+        Reach<F>& reach = update_.of<F>();
+        return decode_nlri<F>(in, reach.announced, ids<F>(reach.announced_ids));
+    }
+
+    template <Family F>
+    [[nodiscard]] bool withdrawn(Reader& in) {
+        Reach<F>& reach = update_.of<F>();
+        return decode_nlri<F>(in, reach.withdrawn, ids<F>(reach.withdrawn_ids));
+    }
+
     /// Walks the attribute section.  RFC 7606 4: an attribute that does not fit ends the walk.
     std::optional<Notification> read_attributes(Reader& in) {
         while (!in.empty()) {
@@ -155,10 +173,10 @@ class UpdateDecoder {
             return false;
         }
         if (family == kIpv4Unicast) {
-            return read_next_hop4(next_hop) && decode_nlri<V4>(in, update_.of<V4>().announced);
+            return read_next_hop4(next_hop) && announced<V4>(in);
         }
         if (family == kIpv6Unicast) {
-            return read_next_hop6(next_hop) && decode_nlri<V6>(in, update_.of<V6>().announced);
+            return read_next_hop6(next_hop) && announced<V6>(in);
         }
         return true;
     }
@@ -199,11 +217,11 @@ class UpdateDecoder {
         }
         const bool marker = in.empty();
         if (family == kIpv4Unicast) {
-            return decode_nlri<V4>(in, update_.of<V4>().withdrawn);
+            return withdrawn<V4>(in);
         }
         if (family == kIpv6Unicast) {
             update_.of<V6>().end_of_rib = marker;
-            return decode_nlri<V6>(in, update_.of<V6>().withdrawn);
+            return withdrawn<V6>(in);
         }
         return true;
     }
@@ -225,15 +243,17 @@ class UpdateDecoder {
             withdraw_announced(v6);
             return;
         }
-        const Attributes set = finish(std::move(draft_));
-        v4.attributes = set;
+        Attributes set = finish(std::move(draft_));
+        if (!v6.announced.empty()) {
+            v6.attributes = set;
+            v6.attributes.next_hop = next_hop6_;
+            v6.attributes.next_hop_link_local = link_local_;
+        }
+        v4.attributes = std::move(set);
         if (mp_next_hop4_) {
             v4.attributes.next_hop = *mp_next_hop4_;
             v4.attributes.next_hop_link_local = link_local_;
         }
-        v6.attributes = set;
-        v6.attributes.next_hop = next_hop6_;
-        v6.attributes.next_hop_link_local = link_local_;
     }
 
     /// RFC 7606 3 d.
@@ -254,7 +274,10 @@ class UpdateDecoder {
     static void withdraw_announced(Reach<F>& reach) {
         reach.withdrawn.insert(
             reach.withdrawn.end(), reach.announced.begin(), reach.announced.end());
+        reach.withdrawn_ids.insert(
+            reach.withdrawn_ids.end(), reach.announced_ids.begin(), reach.announced_ids.end());
         reach.announced.clear();
+        reach.announced_ids.clear();
     }
 
     const AttributeContext& context_;
@@ -270,27 +293,53 @@ constexpr std::size_t kRoom = kMaxMessage - kHeaderSize;
 /// Flags, code and extended length of a multiprotocol attribute.
 constexpr std::size_t kMpHeader = 4;
 
-/// How many of `prefixes` fit `room` octets; at least none.
+/// Prefixes to be written, with their path identifiers if they have any.
 template <Family F>
-std::size_t fitting(std::span<const Prefix<F>> prefixes, std::size_t room) {
-    std::size_t count = 0;
-    for (; count < prefixes.size() && nlri_size(prefixes[count]) <= room; ++count) {
-        room -= nlri_size(prefixes[count]);
+struct Paths {
+    std::span<const Prefix<F>> prefixes;
+    std::span<const std::uint32_t> ids;
+
+    [[nodiscard]] std::size_t size_of(std::size_t i) const {
+        return nlri_size(prefixes[i]) + (ids.empty() ? 0 : sizeof(std::uint32_t));
     }
-    return count;
-}
+
+    /// How many from the first on fit `room` octets; at least none.
+    [[nodiscard]] std::size_t fitting(std::size_t room) const {
+        std::size_t count = 0;
+        for (; count < prefixes.size() && size_of(count) <= room; ++count) {
+            room -= size_of(count);
+        }
+        return count;
+    }
+
+    [[nodiscard]] Paths first(std::size_t count) const {
+        return {prefixes.first(count), ids.empty() ? ids : ids.first(count)};
+    }
+
+    void drop_first(std::size_t count) {
+        prefixes = prefixes.subspan(count);
+        ids = ids.empty() ? ids : ids.subspan(count);
+    }
+
+    void encode(Writer& out) const {
+        for (std::size_t i = 0; i < prefixes.size(); ++i) {
+            if (!ids.empty()) {
+                out.u32(ids[i]);
+            }
+            encode_nlri(prefixes[i], out);
+        }
+    }
+};
 
 /// A multiprotocol attribute whose value is `head` and the prefixes.
 template <Family F>
-void encode_mp(std::uint8_t code, Bytes head, std::span<const Prefix<F>> prefixes, Writer& out) {
+void encode_mp(std::uint8_t code, Bytes head, const Paths<F>& paths, Writer& out) {
     out.u8(kOptional | kExtendedLength);
     out.u8(code);
     const std::size_t length_at = out.size();
     out.u16(0);
     out.bytes(head);
-    for (const Prefix<F>& prefix : prefixes) {
-        encode_nlri(prefix, out);
-    }
+    paths.encode(out);
     out.patch(length_at, static_cast<std::uint16_t>(out.size() - length_at - 2));
 }
 
@@ -317,30 +366,32 @@ Decoded<Update> decode_update(Bytes body, const AttributeContext& context) {
 }
 
 template <Family F>
-unsigned pack_withdrawals(std::span<const Prefix<F>> prefixes, std::vector<std::uint8_t>& out) {
+unsigned pack_withdrawals(
+    std::span<const Prefix<F>> prefixes,
+    std::vector<std::uint8_t>& out,
+    std::span<const std::uint32_t> ids) {
+    Paths<F> paths{prefixes, ids};
     unsigned messages = 0;
-    while (!prefixes.empty()) {
+    while (!paths.prefixes.empty()) {
         Writer body;
         std::size_t count = 0;
         if constexpr (std::is_same_v<F, V4>) {
-            count = fitting(prefixes, kRoom - 4);
+            count = paths.fitting(kRoom - 4);
             body.u16(0);
-            for (const Prefix<F>& prefix : prefixes.first(count)) {
-                encode_nlri(prefix, body);
-            }
+            paths.first(count).encode(body);
             body.patch(0, static_cast<std::uint16_t>(body.size() - 2));
             body.u16(0);
         } else {
-            count = fitting(prefixes, kRoom - 4 - kMpHeader - 3);
+            count = paths.fitting(kRoom - 4 - kMpHeader - 3);
             Writer head;
             head.u16(F::kAfi);
             head.u8(kSafiUnicast);
             body.u32(0);  // no IPv4 withdrawn; length of attributes
-            encode_mp(attribute_code::kMpUnreach, head.view(), prefixes.first(count), body);
+            encode_mp(attribute_code::kMpUnreach, head.view(), paths.first(count), body);
             body.patch(2, static_cast<std::uint16_t>(body.size() - 4));
         }
         encode_message(MessageType::Update, body.view(), out);
-        prefixes = prefixes.subspan(count);
+        paths.drop_first(count);
         ++messages;
     }
     return messages;
@@ -351,7 +402,9 @@ unsigned pack_announcements(
     const Attributes& attributes,
     const AttributeContext& context,
     std::span<const Prefix<F>> prefixes,
-    std::vector<std::uint8_t>& out) {
+    std::vector<std::uint8_t>& out,
+    std::span<const std::uint32_t> ids) {
+    Paths<F> paths{prefixes, ids};
     Writer shared;  // what every message of this set repeats
     encode_attributes(attributes, context, shared);
     Writer head;
@@ -367,8 +420,8 @@ unsigned pack_announcements(
     }
     const std::size_t room = context.message_size - kHeaderSize;
     unsigned messages = 0;
-    while (!prefixes.empty()) {
-        const std::size_t count = overhead < room ? fitting(prefixes, room - overhead) : 0;
+    while (!paths.prefixes.empty()) {
+        const std::size_t count = overhead < room ? paths.fitting(room - overhead) : 0;
         if (count == 0) {
             return messages;
         }
@@ -376,17 +429,15 @@ unsigned pack_announcements(
         body.u32(0);  // nothing withdrawn; length of attributes
         if (multiprotocol) {
             // RFC 7606 5.1: MP_REACH_NLRI comes first.
-            encode_mp(attribute_code::kMpReach, head.view(), prefixes.first(count), body);
+            encode_mp(attribute_code::kMpReach, head.view(), paths.first(count), body);
         }
         body.bytes(shared.view());
         body.patch(2, static_cast<std::uint16_t>(body.size() - 4));
         if (!multiprotocol) {
-            for (const Prefix<F>& prefix : prefixes.first(count)) {
-                encode_nlri(prefix, body);
-            }
+            paths.first(count).encode(body);
         }
         encode_message(MessageType::Update, body.view(), out);
-        prefixes = prefixes.subspan(count);
+        paths.drop_first(count);
         ++messages;
     }
     return messages;
@@ -406,18 +457,22 @@ void encode_end_of_rib(std::vector<std::uint8_t>& out) {
     encode_message(MessageType::Update, body.view(), out);
 }
 
-template unsigned pack_withdrawals<V4>(std::span<const Prefix<V4>>, std::vector<std::uint8_t>&);
-template unsigned pack_withdrawals<V6>(std::span<const Prefix<V6>>, std::vector<std::uint8_t>&);
+template unsigned pack_withdrawals<V4>(
+    std::span<const Prefix<V4>>, std::vector<std::uint8_t>&, std::span<const std::uint32_t>);
+template unsigned pack_withdrawals<V6>(
+    std::span<const Prefix<V6>>, std::vector<std::uint8_t>&, std::span<const std::uint32_t>);
 template unsigned pack_announcements<V4>(
     const Attributes&,
     const AttributeContext&,
     std::span<const Prefix<V4>>,
-    std::vector<std::uint8_t>&);
+    std::vector<std::uint8_t>&,
+    std::span<const std::uint32_t>);
 template unsigned pack_announcements<V6>(
     const Attributes&,
     const AttributeContext&,
     std::span<const Prefix<V6>>,
-    std::vector<std::uint8_t>&);
+    std::vector<std::uint8_t>&,
+    std::span<const std::uint32_t>);
 template void encode_end_of_rib<V4>(std::vector<std::uint8_t>&);
 template void encode_end_of_rib<V6>(std::vector<std::uint8_t>&);
 

@@ -24,6 +24,8 @@ template <Family F>
 struct Reach {
     std::vector<Prefix<F>> withdrawn;
     std::vector<Prefix<F>> announced;
+    std::vector<std::uint32_t> withdrawn_ids;  ///< path identifiers, RFC 7911; empty: without
+    std::vector<std::uint32_t> announced_ids;
     Attributes attributes;    ///< of `announced`, next hop included; meaningless when that is empty
     bool end_of_rib = false;  ///< RFC 4724 2
 };
@@ -47,9 +49,13 @@ struct Update {
 
 [[nodiscard]] Decoded<Update> decode_update(Bytes body, const AttributeContext& context);
 
-/// Appends UPDATE messages that withdraw `prefixes`; answers how many messages.
+/// Appends UPDATE messages that withdraw `prefixes`; answers how many messages.  `ids`: the path
+/// identifier of each (RFC 7911); empty: none is written.
 template <Family F>
-unsigned pack_withdrawals(std::span<const Prefix<F>> prefixes, std::vector<std::uint8_t>& out);
+unsigned pack_withdrawals(
+    std::span<const Prefix<F>> prefixes,
+    std::vector<std::uint8_t>& out,
+    std::span<const std::uint32_t> ids = {});
 
 /// Appends UPDATE messages that announce `prefixes`, all with `attributes`; answers how many
 /// messages: 0 when the attributes leave no room for a prefix.
@@ -58,7 +64,8 @@ unsigned pack_announcements(
     const Attributes& attributes,
     const AttributeContext& context,
     std::span<const Prefix<F>> prefixes,
-    std::vector<std::uint8_t>& out);
+    std::vector<std::uint8_t>& out,
+    std::span<const std::uint32_t> ids = {});
 
 /// Appends the End-of-RIB marker of the family, RFC 4724 2.
 template <Family F>

@@ -6,6 +6,8 @@
 
 #include <functional>
 
+#include "bgp/attribute_pool.h"
+
 namespace vr::bgp {
 namespace {
 
@@ -41,11 +43,10 @@ TEST_P(DecisionRows, LoserFallsAtTheStep) {
             loser.source.address = Ip4{6};
         }
         GetParam().tune(winner, loser);
-        AttributePool pool;
         std::vector<Path> paths;
         for (const Offer* each : {&winner, &loser}) {
             Path path;
-            path.attributes = pool.intern(each->attributes);
+            path.attributes = &each->attributes;
             path.source = &each->source;
             path.metric = each->metric;
             paths.push_back(path);
@@ -94,14 +95,13 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 TEST(Decision, MedCountsOnlyWithinOneNeighbouringAs) {
-    AttributePool pool;
     Offer a = offer();
     Offer b = offer();
     a.attributes.med = 10;
     b.attributes.as_path = AsPath::sequence({65009, 65002});
     std::vector<Path> paths(2);
-    paths[0].attributes = pool.intern(a.attributes);
-    paths[1].attributes = pool.intern(b.attributes);
+    paths[0].attributes = &a.attributes;
+    paths[1].attributes = &b.attributes;
     paths[0].source = &a.source;
     paths[1].source = &b.source;
     paths[0].metric = paths[1].metric = 0;
@@ -109,10 +109,9 @@ TEST(Decision, MedCountsOnlyWithinOneNeighbouringAs) {
 }
 
 TEST(Decision, NothingUsableIsNoBestPath) {
-    AttributePool pool;
     Offer a = offer();
     std::vector<Path> paths(1);
-    paths[0].attributes = pool.intern(a.attributes);
+    paths[0].attributes = &a.attributes;
     paths[0].source = &a.source;
     EXPECT_EQ(decide(paths, 16), 0U);
     EXPECT_FALSE(paths[0].multipath);

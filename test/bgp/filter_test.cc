@@ -380,7 +380,8 @@ Attributes external(Ends ends) {
     Attributes best;
     best.as_path = AsPath::sequence({65009, 4200000001, 3356});
     best.next_hop = *parse_ip("198.51.100.1");
-    return advertise(best, PeerKind::External, ends, parse_ip("192.0.2.1")).value_or(Attributes{});
+    return advertise(best, PathSource{.kind = PeerKind::External}, ends, parse_ip("192.0.2.1"))
+        .value_or(Attributes{});
 }
 
 TEST(SessionRules, AsOverridePutsOursInThePeersPlace) {
@@ -411,9 +412,11 @@ TEST(SessionRules, InternalPeersHearOurNextHopIfAsked) {
     Ends ends;
     ends.kind = PeerKind::Internal;
     const auto own = parse_ip("192.0.2.1");
-    EXPECT_EQ(advertise(best, PeerKind::External, ends, own)->next_hop, best.next_hop);
+    EXPECT_EQ(
+        advertise(best, PathSource{.kind = PeerKind::External}, ends, own)->next_hop,
+        best.next_hop);
     ends.next_hop = NextHopMode::Self;
-    EXPECT_EQ(advertise(best, PeerKind::External, ends, own)->next_hop, own);
+    EXPECT_EQ(advertise(best, PathSource{.kind = PeerKind::External}, ends, own)->next_hop, own);
 }
 
 }  // namespace

@@ -84,7 +84,9 @@ TEST(Advertise, LinkLocalNextHopGoesNoFurther) {
     Attributes best;
     best.next_hop = with_zone(ip6("fe80::1"), 3);
     const Ends ends{.kind = PeerKind::Internal, .local_as = Asn{1}, .peer_as = Asn{1}};
-    EXPECT_EQ(advertise(best, PeerKind::External, ends, IpAddr{ip6("2001:db8::5")}), std::nullopt);
+    EXPECT_EQ(
+        advertise(best, PathSource{.kind = PeerKind::External}, ends, IpAddr{ip6("2001:db8::5")}),
+        std::nullopt);
 }
 
 // RFC 8950.

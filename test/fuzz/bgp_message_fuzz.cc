@@ -1,7 +1,7 @@
 // Fuzz target of bgp/: the bytes of a hostile peer, cut into reads at any place, go through framing and
 // every decoder; what an UPDATE announces must survive being packed and read again.
 //
-// Input: one byte of flags (AS width, peer kind), one byte with the size of reads, then the stream.
+// Input: one byte of flags (AS width, peer kind, path identifiers), one byte with the size of reads, then the stream.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstddef>
@@ -35,12 +35,14 @@ void check_round_trip(const Update& update, const AttributeContext& context) {
     }
     std::vector<std::uint8_t> packed;
     const std::span<const Prefix<F>> prefixes{reach.announced};
-    if (pack_announcements<F>(reach.attributes, context, prefixes, packed) == 0) {
+    if (pack_announcements<F>(reach.attributes, context, prefixes, packed, reach.announced_ids) ==
+        0) {
         return;  // grew beyond a message: AS4_PATH was merged, lengths became extended
     }
     Framer framer;
     framer.feed(packed);
     std::vector<Prefix<F>> again;
+    std::vector<std::uint32_t> again_ids;
     for (auto next = framer.next(); !std::holds_alternative<std::monostate>(next);
          next = framer.next()) {
         check(std::holds_alternative<Framer::Message>(next));
@@ -48,10 +50,12 @@ void check_round_trip(const Update& update, const AttributeContext& context) {
         check(std::holds_alternative<Update>(decoded));
         const Reach<F>& part = std::get<Update>(decoded).of<F>();
         again.insert(again.end(), part.announced.begin(), part.announced.end());
+        again_ids.insert(again_ids.end(), part.announced_ids.begin(), part.announced_ids.end());
         check(part.attributes.as_path.length() == reach.attributes.as_path.length());
         check(part.attributes.communities == reach.attributes.communities);
     }
     check(again == reach.announced);
+    check(again_ids == reach.announced_ids);
 }
 
 void read_message(const Framer::Message& message, const AttributeContext& context) {
@@ -97,7 +101,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const AttributeContext context{
         .as_width = (data[0] & 1U) != 0 ? AsWidth::Two : AsWidth::Four,
-        .peer = (data[0] & 2U) != 0 ? PeerKind::Internal : PeerKind::External};
+        .peer = (data[0] & 2U) != 0 ? PeerKind::Internal : PeerKind::External,
+        .path_ids4 = (data[0] & 4U) != 0,
+        .path_ids6 = (data[0] & 8U) != 0};
     const std::size_t read = std::max<std::size_t>(1, data[1]) * 8U;
     Framer framer;
     for (Bytes stream{data + 2, size - 2}; !stream.empty();) {

@@ -1,0 +1,126 @@
+// PrefixIndex: from a prefix to the number of its route, without ever stopping for long.
+//
+// The prefixes themselves lie with the routes; the index holds their numbers only, in many small hash
+// sets: each grows by itself, so that no insertion moves more than a thousandth of the table.  The hash
+// is seeded: a peer cannot choose prefixes that collide.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include <boost/unordered/unordered_flat_set.hpp>
+
+#include "vrouter/net/byte_order.h"
+#include "vrouter/net/prefix.h"
+
+namespace vr::bgp {
+
+/// `PrefixOf` answers the prefix of a route's number.
+template <Family F, typename PrefixOf>
+class PrefixIndex {
+  public:
+    using Number = std::uint32_t;
+
+    PrefixIndex(PrefixOf prefix_of, std::uint64_t seed) : hash_{prefix_of, seed} {
+        shards_.reserve(kShards);
+        for (std::size_t i = 0; i < kShards; ++i) {
+            shards_.emplace_back(0, hash_, Equal{prefix_of});
+        }
+    }
+
+    /// The number of `prefix`, or kNone.
+    [[nodiscard]] Number find(const Prefix<F>& prefix) const {
+        const Key key{prefix, hash_.of(prefix)};
+        const Shard& shard = shards_[shard_of(key.hash)];
+        const auto at = shard.find(key);
+        return at == shard.end() ? kNone : *at;
+    }
+
+    /// The prefix of `number` can be found from now on.
+    void insert(Number number) {
+        shards_[shard_of(hash_.of_number(number))].insert(number);
+        ++size_;
+    }
+
+    void erase(Number number) {
+        shards_[shard_of(hash_.of_number(number))].erase(number);
+        --size_;
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    static constexpr Number kNone = ~Number{0};
+
+  private:
+    static constexpr std::size_t kShards = 1024;
+
+    /// The sets place by the highest bits and compare by the lowest eight: these are others.
+    [[nodiscard]] static constexpr std::size_t shard_of(std::uint64_t hash) noexcept {
+        return (hash >> 8U) % kShards;
+    }
+
+    struct Key {
+        const Prefix<F>& prefix;
+        std::uint64_t hash;
+    };
+
+    struct Hash {
+        using is_transparent = void;
+        using is_avalanching = void;
+
+        PrefixOf prefix_of;
+        std::uint64_t seed;
+
+        [[nodiscard]] std::uint64_t of(const Prefix<F>& prefix) const noexcept {
+            std::uint64_t hash = seed + prefix.length();
+            if constexpr (std::is_same_v<F, V4>) {
+                hash = mixed(hash ^ prefix.address().value());
+            } else {
+                std::array<std::uint8_t, V6::kAddrBytes> bytes{};
+                prefix.address().store(bytes.data());
+                hash = mixed(hash ^ load_be<std::uint64_t>(bytes.data()));
+                hash = mixed(hash ^ load_be<std::uint64_t>(bytes.data() + 8));
+            }
+            return hash;
+        }
+
+        [[nodiscard]] std::uint64_t of_number(Number number) const noexcept {
+            return of(prefix_of(number));
+        }
+
+        std::size_t operator()(Number number) const noexcept { return of_number(number); }
+
+        std::size_t operator()(const Key& key) const noexcept { return key.hash; }
+
+      private:
+        /// The finaliser of a known mixer, keyed by the seed in between: every bit changes every other.
+        [[nodiscard]] std::uint64_t mixed(std::uint64_t x) const noexcept {
+            x = (x ^ (x >> 32U)) * 0x9e3779b97f4a7c15U;
+            x = (x ^ seed ^ (x >> 29U)) * 0xbf58476d1ce4e5b9U;
+            return x ^ (x >> 32U);
+        }
+    };
+
+    struct Equal {
+        using is_transparent = void;
+
+        PrefixOf prefix_of;
+
+        bool operator()(Number a, Number b) const noexcept { return a == b; }
+
+        bool operator()(const Key& a, Number b) const noexcept { return a.prefix == prefix_of(b); }
+
+        bool operator()(Number a, const Key& b) const noexcept { return b.prefix == prefix_of(a); }
+    };
+
+    using Shard = boost::unordered_flat_set<Number, Hash, Equal>;
+
+    Hash hash_;
+    std::vector<Shard> shards_;
+    std::size_t size_ = 0;
+};
+
+}  // namespace vr::bgp

@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/update_group.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "bgp/update.h"
+
+namespace vr::bgp {
+namespace {
+
+/// Routes looked at, and rows told, per slice: a millisecond or so.
+constexpr std::size_t kWalkSlice = 2000;
+constexpr std::size_t kPackSlice = 4096;
+/// Rows per batch: so much may a member's output exceed its room.
+constexpr std::size_t kBatch = 1024;
+
+/// RFC 8950 3: only whom we know to understand it is told an IPv6 next hop for IPv4.
+template <Family F>
+bool understands(const Ends& ends, const Attributes& told) {
+    return std::is_same_v<F, V6> || ends.ipv4_over_ipv6 ||
+           std::holds_alternative<Ip4>(told.next_hop);
+}
+
+}  // namespace
+
+ExportTerms export_terms(
+    const Ends& ends,
+    const std::optional<IpAddr>& own_next_hop,
+    const Filter& filter,
+    const AttributeContext& context) {
+    ExportTerms terms{
+        .ends = ends, .own_next_hop = own_next_hop, .filter = filter, .context = context};
+    const Ends defaults;
+    terms.ends.local_address = defaults.local_address;
+    terms.ends.enforce_first_as = defaults.enforce_first_as;
+    terms.ends.allow_own_as = defaults.allow_own_as;
+    terms.ends.zone = defaults.zone;
+    if (!ends.as_override) {
+        terms.ends.peer_as = defaults.peer_as;
+    }
+    return terms;
+}
+
+template <Family F>
+UpdateGroup<F>::UpdateGroup(const ExportTables<F>& tables, ExportTerms terms)
+    : tables_(tables), terms_(std::move(terms)) {}
+
+// --- members -----------------------------------------------------------------------------------------
+
+template <Family F>
+void UpdateGroup<F>::join(UpdateMember& member, std::shared_ptr<UpdateGroup> former) {
+    if (former != nullptr) {
+        const auto cohort = std::ranges::find_if(former->cohorts_, [&](const Cohort& each) {
+            return std::ranges::find(each.seats, &member, &Seat::member) != each.seats.end();
+        });
+        assert(cohort != former->cohorts_.end());
+        const OutTable::Cursor cursor = former->table_.clone(cohort->cursor);
+        ++former->readers_;
+        farewells_.push_back(
+            Farewell{.member = &member, .group = std::move(former), .cursor = cursor});
+    }
+    cohorts_.push_back(
+        Cohort{.cursor = table_.add_cursor(), .seats = {{.member = &member, .dumping = true}}});
+    const SourceId source = member.source_id();
+    if (is_member_.size() <= source) {
+        is_member_.resize(source + 1U);
+    }
+    is_member_[source] = true;
+    ++seats_;
+}
+
+template <Family F>
+void UpdateGroup<F>::leave(UpdateMember& member) {
+    for (auto cohort = cohorts_.begin(); cohort != cohorts_.end(); ++cohort) {
+        if (std::erase_if(
+                cohort->seats, [&](const Seat& seat) { return seat.member == &member; }) == 0) {
+            continue;
+        }
+        is_member_[member.source_id()] = false;
+        --seats_;
+        if (cohort->seats.empty()) {
+            table_.remove_cursor(cohort->cursor);
+            cohorts_.erase(cohort);
+        }
+        break;
+    }
+    std::erase_if(farewells_, [&](Farewell& farewell) {
+        const bool its = farewell.member == &member;
+        if (its) {
+            end_farewell(farewell);
+        }
+        return its;
+    });
+}
+
+template <Family F>
+void UpdateGroup<F>::refresh(UpdateMember& member) {
+    for (Cohort& cohort : cohorts_) {
+        const auto seat = std::ranges::find(cohort.seats, &member, &Seat::member);
+        if (seat == cohort.seats.end()) {
+            continue;
+        }
+        seat->dumping = true;
+        if (cohort.seats.size() == 1) {
+            table_.rewind(cohort.cursor);
+            return;
+        }
+        Cohort alone{.cursor = table_.clone(cohort.cursor), .seats = {*seat}};
+        table_.rewind(alone.cursor);
+        cohort.seats.erase(seat);
+        cohorts_.push_back(std::move(alone));
+        return;
+    }
+}
+
+// --- what the members must know ----------------------------------------------------------------------
+
+template <Family F>
+Filter::Verdict UpdateGroup<F>::judge(const Prefix<F>& prefix, const PathCell& cell) const {
+    const PeerKind source = tables_.sources[cell.source].kind;
+    std::string interface;
+    if (terms_.filter.wants_interface()) {
+        interface = tables_.oracle.interface_to(
+            source == PeerKind::Local ? IpAddr{prefix.address()}
+                                      : forwarding_next_hop(*cell.attributes));
+    }
+    return terms_.filter.judge(
+        prefix,
+        RouteFacts{
+            .attributes = *cell.attributes,
+            .source = source,
+            .peer = terms_.ends.kind,
+            .interface = interface});
+}
+
+template <Family F>
+AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell& cell) {
+    const Filter::Verdict verdict = judge(prefix, cell);
+    if (!verdict.accepted) {
+        return {};
+    }
+    if (memo_.from != cell.attributes || memo_.source != cell.source ||
+        memo_.operations != verdict.operations) {
+        auto told = advertise(
+            *cell.attributes,
+            tables_.sources[cell.source],
+            terms_.ends,
+            terms_.own_next_hop,
+            verdict.operations);
+        if (told && !understands<F>(terms_.ends, *told)) {
+            told.reset();
+        }
+        memo_ = Memo{
+            .from = cell.attributes,
+            .source = cell.source,
+            .operations = verdict.operations,
+            .to = told ? tables_.pool.intern(*std::move(told)) : AttributesRef{}};
+    }
+    return memo_.to;
+}
+
+template <Family F>
+void UpdateGroup<F>::announce(Row row, RouteId route, const AttributesRef& told, SourceId source) {
+    if (table_.announce(row, told, source)) {
+        tables_.loc.pin(route);
+    }
+}
+
+template <Family F>
+void UpdateGroup<F>::route_changed(RouteId id, const Route& route, bool best) {
+    if (seats_ == 0) {
+        return;
+    }
+    if (with_path_ids()) {
+        paths_changed(id, route);
+        return;
+    }
+    if (!best) {
+        return;
+    }
+    const PathCell* path = route.best();
+    const AttributesRef told = path != nullptr ? translate(route.prefix, *path) : AttributesRef{};
+    if (told) {
+        announce(id, id, told, path->source);
+    } else if (table_.state(id) == OutTable::State::Announced) {
+        table_.withdraw(id);
+    }
+}
+
+/// ADD-PATH: every usable path that the terms let through is told, RFC 7911 2.
+template <Family F>
+void UpdateGroup<F>::paths_changed(RouteId id, const Route& route) {
+    const auto told = [&](const PathCell& cell) {
+        return cell.refused || cell.lost_at == Step::NextHop ? AttributesRef{}
+                                                             : translate(route.prefix, cell);
+    };
+    const auto cells = route.paths.cells();
+    Row row = id < first_row_.size() ? first_row_[id] : OutTable::kNone;
+    for (; row != OutTable::kNone; row = path_rows_[row].sibling) {
+        const auto cell = std::ranges::find_if(cells, [&](const PathCell& each) {
+            return each.source == table_.source(row) && each.path_id == path_rows_[row].received_id;
+        });
+        if (table_.state(row) == OutTable::State::Announced &&
+            (cell == cells.end() || !told(*cell))) {
+            table_.withdraw(row);
+        }
+    }
+    for (const PathCell& cell : cells) {
+        if (const AttributesRef attributes = told(cell)) {
+            announce(obtain_path_row(id, cell.source, cell.path_id), id, attributes, cell.source);
+        }
+    }
+}
+
+template <Family F>
+auto UpdateGroup<F>::obtain_path_row(RouteId id, SourceId source, std::uint32_t received_id)
+    -> Row {
+    if (first_row_.size() <= id) {
+        first_row_.resize(id + 1U, OutTable::kNone);
+    }
+    for (Row row = first_row_[id]; row != OutTable::kNone; row = path_rows_[row].sibling) {
+        if (table_.source(row) == source && path_rows_[row].received_id == received_id) {
+            return row;
+        }
+    }
+    Row row = free_row_;
+    if (row == OutTable::kNone) {
+        row = static_cast<Row>(path_rows_.size());
+        path_rows_.emplace_back();
+    } else {
+        free_row_ = path_rows_[row].sibling;
+    }
+    path_rows_[row] = PathRow{.route = id, .received_id = received_id, .sibling = first_row_[id]};
+    first_row_[id] = row;
+    return row;
+}
+
+template <Family F>
+RouteId UpdateGroup<F>::route_of(Row row) const {
+    return with_path_ids() ? path_rows_[row].route : row;
+}
+
+/// A row is absent now: nobody needs its prefix any more.
+template <Family F>
+void UpdateGroup<F>::freed(Row row) {
+    const RouteId route = route_of(row);
+    if (with_path_ids()) {
+        Row* link = &first_row_[route];
+        while (*link != row) {
+            link = &path_rows_[*link].sibling;
+        }
+        *link = path_rows_[row].sibling;
+        path_rows_[row].sibling = free_row_;
+        free_row_ = row;
+    }
+    tables_.loc.unpin(route);
+}
+
+template <Family F>
+bool UpdateGroup<F>::work(std::size_t most) {
+    if (seats_ == 0) {
+        return unread() && drop_rows(most);
+    }
+    bool more = table_.reclaim(most, [this](Row row) { freed(row); });
+    if (filling_) {
+        const RouteId end = tables_.loc.end();
+        const auto to = static_cast<RouteId>(std::min<std::size_t>(*filling_ + most, end));
+        for (RouteId id = *filling_; id < to; ++id) {
+            if (const Route* route = tables_.loc.at(id)) {
+                route_changed(id, *route, true);
+            }
+        }
+        filling_ = to;
+        if (to == end) {
+            filling_.reset();
+        }
+        more = more || filling_.has_value();
+    }
+    return more;
+}
+
+/// Nobody reads this table any more; true when rows are left.
+template <Family F>
+bool UpdateGroup<F>::drop_rows(std::size_t most) {
+    const Row to = static_cast<Row>(std::min<std::size_t>(dropping_ + most, table_.end()));
+    for (; dropping_ < to; dropping_ += OutTable::kChunk) {
+        if (!table_.chunk_absent(dropping_)) {
+            table_.drop_chunk(dropping_, [this](Row row) { freed(row); });
+        }
+    }
+    rows_dropped_ = dropping_ >= table_.end();
+    return !rows_dropped_;
+}
+
+// --- telling them ------------------------------------------------------------------------------------
+
+template <Family F>
+bool UpdateGroup<F>::has_output() const {
+    const auto ready = [this](const Cohort& cohort) {
+        const bool told = table_.at_end(cohort.cursor);
+        return std::ranges::any_of(cohort.seats, [&](const Seat& seat) {
+            const bool done = !filling_ && !tables_.selection_deferred;
+            return seat.member->has_room() && (!told || (seat.dumping && done));
+        });
+    };
+    return std::ranges::any_of(cohorts_, ready) ||
+           (!filling_ && std::ranges::any_of(farewells_, [](const Farewell& farewell) {
+               return farewell.member->has_room();
+           }));
+}
+
+template <Family F>
+std::size_t UpdateGroup<F>::pack(std::size_t most) {
+    std::size_t count = 0;
+    // New cohorts come at the end, and merging takes away what is behind `index`.
+    for (std::size_t index = 0; index < cohorts_.size() && count < most; ++index) {
+        count += pack_cohort(index, most - count);
+    }
+    if (!filling_ && !farewells_.empty()) {
+        count += say_farewell(most);
+    }
+    return count;
+}
+
+template <Family F>
+std::size_t UpdateGroup<F>::pack_cohort(std::size_t index, std::size_t most) {
+    std::size_t count = 0;
+    while (count < most && !table_.at_end(cohorts_[index].cursor)) {
+        leave_full_behind(index);
+        if (!cohorts_[index].seats.front().member->has_room()) {
+            return count;
+        }
+        collect(cohorts_[index].cursor, std::min(kBatch, most - count));
+        count += items_.size();
+        encode();
+        hand_out(cohorts_[index]);
+    }
+    if (table_.at_end(cohorts_[index].cursor)) {
+        notice_end(index);
+    }
+    return count;
+}
+
+/// Afterwards all seats of the cohort have room, or none has.
+template <Family F>
+void UpdateGroup<F>::leave_full_behind(std::size_t index) {
+    const auto has_room = [](const Seat& seat) { return seat.member->has_room(); };
+    auto& seats = cohorts_[index].seats;
+    const auto full = std::ranges::stable_partition(seats, has_room);
+    if (full.empty() || full.size() == seats.size()) {
+        return;
+    }
+    Cohort behind{
+        .cursor = table_.clone(cohorts_[index].cursor), .seats = {full.begin(), full.end()}};
+    seats.erase(full.begin(), full.end());
+    cohorts_.push_back(std::move(behind));
+}
+
+template <Family F>
+auto UpdateGroup<F>::item_of(Row row) const -> Item {
+    const SourceId source = table_.source(row);
+    const bool own = source < is_member_.size() && is_member_[source];
+    const bool retold = table_.had_other_source(row);
+    const AttributesRef& told = table_.told(row);
+    return Item{
+        .told = &told,
+        .prefix = tables_.loc.at(route_of(row))->prefix,
+        .path_id = row + 1,
+        .owner = own && (told || !retold) ? source : SourceId{0},
+        .retold = retold};
+}
+
+/// The next rows behind `cursor` in the order in which they are sent: withdrawals first, then by
+/// attribute set.
+template <Family F>
+void UpdateGroup<F>::collect(OutTable::Cursor cursor, std::size_t most) {
+    items_.clear();
+    for (Row row = 0; items_.size() < most && row != OutTable::kNone;) {
+        row = table_.next_withdrawn(cursor);
+        if (row != OutTable::kNone) {
+            items_.push_back(item_of(row));
+        }
+    }
+    for (Row row = 0; items_.size() < most && row != OutTable::kNone;) {
+        row = table_.next_announced(cursor);
+        if (row != OutTable::kNone) {
+            items_.push_back(item_of(row));
+        }
+    }
+    const auto before = [](const Item& a, const Item& b) {
+        return std::pair{a.told->serial(), a.owner} < std::pair{b.told->serial(), b.owner};
+    };
+    // Rows that changed together mostly stand in order already.
+    if (!std::ranges::is_sorted(items_, before)) {
+        std::ranges::stable_sort(items_, before);
+    }
+}
+
+template <Family F>
+void UpdateGroup<F>::encode() {
+    octets_.clear();
+    pieces_.clear();
+    for (std::size_t from = 0; from < items_.size();) {
+        std::size_t to = from + 1;
+        while (to < items_.size() && *items_[to].told == *items_[from].told &&
+               items_[to].owner == items_[from].owner) {
+            ++to;
+        }
+        const std::size_t begin = octets_.size();
+        const unsigned messages =
+            encode_bucket(std::span<const Item>{items_}.subspan(from, to - from));
+        const SourceId owner = items_[from].owner;
+        if (!pieces_.empty() && pieces_.back().owner == owner) {
+            pieces_.back().end = octets_.size();
+            pieces_.back().messages += messages;
+        } else {
+            pieces_.push_back(
+                Piece{.begin = begin, .end = octets_.size(), .messages = messages, .owner = owner});
+        }
+        from = to;
+    }
+}
+
+/// What fits no message is withdrawn instead.
+template <Family F>
+unsigned UpdateGroup<F>::encode_bucket(std::span<const Item> bucket) {
+    prefixes_.clear();
+    path_ids_.clear();
+    for (const Item& item : bucket) {
+        prefixes_.push_back(item.prefix);
+        if (with_path_ids()) {
+            path_ids_.push_back(item.path_id);
+        }
+    }
+    const AttributesRef& told = *bucket.front().told;
+    unsigned messages = 0;
+    if (told) {
+        messages = pack_announcements<F>(*told, terms_.context, prefixes_, octets_, path_ids_);
+    }
+    return messages != 0 ? messages : pack_withdrawals<F>(prefixes_, octets_, path_ids_);
+}
+
+template <Family F>
+void UpdateGroup<F>::hand_out(const Cohort& cohort) {
+    unsigned messages = 0;
+    for (const Piece& piece : pieces_) {
+        messages += piece.messages;
+    }
+    for (const Seat& seat : cohort.seats) {
+        const SourceId self = seat.member->source_id();
+        if (std::ranges::find(pieces_, self, &Piece::owner) == pieces_.end()) {
+            seat.member->take(octets_, messages);
+        } else {
+            hand_out_without_own(*seat.member);
+        }
+    }
+}
+
+template <Family F>
+void UpdateGroup<F>::hand_out_without_own(UpdateMember& member) {
+    const SourceId self = member.source_id();
+    for (const Piece& piece : pieces_) {
+        if (piece.owner != self) {
+            member.take(
+                Bytes{octets_}.subspan(piece.begin, piece.end - piece.begin), piece.messages);
+        }
+    }
+    // What it heard of when it was somebody else's, it must forget now that it is its own.  With
+    // ADD-PATH a row is one source's for ever.
+    prefixes_.clear();
+    for (const Item& item : items_) {
+        if (item.owner == self && *item.told && item.retold) {
+            prefixes_.push_back(item.prefix);
+        }
+    }
+    std::vector<std::uint8_t> words;
+    const unsigned messages = pack_withdrawals<F>(prefixes_, words);
+    if (messages != 0) {
+        member.take(words, messages);
+    }
+}
+
+/// The end of the table: who waited for it is told, and those who were behind join.
+template <Family F>
+void UpdateGroup<F>::notice_end(std::size_t index) {
+    arrived_.clear();
+    if (!filling_ && !tables_.selection_deferred) {
+        for (Seat& seat : cohorts_[index].seats) {
+            if (seat.dumping && seat.member->has_room()) {
+                seat.dumping = false;
+                arrived_.push_back(seat.member);
+            }
+        }
+    }
+    merge(index);
+    for (UpdateMember* member : arrived_) {
+        member->caught_up();  // may ask for a refresh at once
+    }
+}
+
+/// Takes in the cohorts behind `index` that have been told the same.
+template <Family F>
+void UpdateGroup<F>::merge(std::size_t index) {
+    for (std::size_t other = cohorts_.size(); --other > index;) {
+        if (table_.same_place(cohorts_[index].cursor, cohorts_[other].cursor)) {
+            std::ranges::copy(cohorts_[other].seats, std::back_inserter(cohorts_[index].seats));
+            table_.remove_cursor(cohorts_[other].cursor);
+            cohorts_.erase(cohorts_.begin() + static_cast<std::ptrdiff_t>(other));
+        }
+    }
+}
+
+/// Withdraws what members have from the group they left and do not get from this one.
+template <Family F>
+std::size_t UpdateGroup<F>::say_farewell(std::size_t most) {
+    std::size_t count = 0;
+    for (Farewell& farewell : farewells_) {
+        if (count < most && farewell.member->has_room() && !is_dumping(*farewell.member)) {
+            const Row from = farewell.next;
+            take_back(farewell, most - count);
+            count += farewell.next - from;
+        }
+    }
+    std::erase_if(farewells_, [this](Farewell& farewell) {
+        const bool done = farewell.next >= farewell.group->table_.end();
+        if (done) {
+            end_farewell(farewell);
+        }
+        return done;
+    });
+    return count;
+}
+
+template <Family F>
+void UpdateGroup<F>::take_back(Farewell& farewell, std::size_t most) {
+    const UpdateMember& member = *farewell.member;
+    const OutTable& old = farewell.group->table_;
+    const auto to = static_cast<Row>(std::min<std::size_t>(farewell.next + most, old.end()));
+    prefixes_.clear();
+    path_ids_.clear();
+    for (; farewell.next < to; ++farewell.next) {
+        const Row row = farewell.next;
+        if (old.state(row) == OutTable::State::Absent ||
+            (old.source(row) == member.source_id() && !old.had_other_source(row))) {
+            continue;  // it never heard of it
+        }
+        const RouteId route = farewell.group->route_of(row);
+        if (announces(row, route, member)) {
+            continue;
+        }
+        prefixes_.push_back(tables_.loc.at(route)->prefix);
+        if (with_path_ids()) {
+            path_ids_.push_back(row + 1);
+        }
+    }
+    octets_.clear();
+    const unsigned messages = pack_withdrawals<F>(prefixes_, octets_, path_ids_);
+    farewell.member->take(octets_, messages);
+}
+
+template <Family F>
+void UpdateGroup<F>::end_farewell(Farewell& farewell) {
+    farewell.group->table_.remove_cursor(farewell.cursor);
+    --farewell.group->readers_;
+}
+
+template <Family F>
+bool UpdateGroup<F>::is_dumping(const UpdateMember& member) const {
+    return std::ranges::any_of(cohorts_, [&](const Cohort& cohort) {
+        const auto seat = std::ranges::find(cohort.seats, &member, &Seat::member);
+        return seat != cohort.seats.end() && seat->dumping;
+    });
+}
+
+/// Whether `member` knows the prefix of `route` (with ADD-PATH: the path `row` of it) from this group.
+template <Family F>
+bool UpdateGroup<F>::announces(Row row, RouteId route, const UpdateMember& member) const {
+    return table_.state(row) == OutTable::State::Announced && route_of(row) == route &&
+           table_.source(row) != member.source_id();
+}
+
+// --- all groups --------------------------------------------------------------------------------------
+
+template <Family F>
+std::shared_ptr<UpdateGroup<F>> UpdateGroups<F>::obtain(const ExportTerms& terms) {
+    for (const auto& group : groups_) {
+        if (group->has_members() && group->terms() == terms) {
+            return group;
+        }
+    }
+    return groups_.emplace_back(std::make_shared<UpdateGroup<F>>(tables_, terms));
+}
+
+template <Family F>
+bool UpdateGroups<F>::work() {
+    if (groups_.empty()) {
+        return false;
+    }
+    turn_ = (turn_ + 1) % groups_.size();
+    bool more = false;
+    std::size_t packed = 0;
+    const std::size_t walk = std::max<std::size_t>(1, kWalkSlice / groups_.size());
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+        UpdateGroup<F>& group = *groups_[(turn_ + i) % groups_.size()];
+        more = group.work(walk) || more;
+        if (packed < kPackSlice) {
+            packed += group.pack(kPackSlice - packed);
+        }
+        more = more || group.has_output();
+    }
+    std::erase_if(groups_, [](const auto& group) { return group->spent(); });
+    return more;
+}
+
+template class UpdateGroup<V4>;
+template class UpdateGroup<V6>;
+template class UpdateGroups<V4>;
+template class UpdateGroups<V6>;
+
+}  // namespace vr::bgp

@@ -1,0 +1,267 @@
+// UpdateGroup: peers that are told the same, share one Adj-RIB-Out and each message is made once.
+//
+// What a peer is told follows from the session's terms (ExportTerms).  Peers with equal terms form a
+// group; its OutTable says what its members must know.  Members that have been told the same so far
+// form a cohort: a batch of rows is encoded once and its octets go to each of them.  A member whose
+// output is full is left behind as a cohort of its own and joins the others again when it has caught
+// up: a slow peer costs only itself.
+//
+// A peer does not hear its own routes: they are encoded apart and left out for it.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "bgp/attribute_pool.h"
+#include "bgp/filter.h"
+#include "bgp/loc_rib.h"
+#include "bgp/out_table.h"
+#include "bgp/session_rules.h"
+
+namespace vr::bgp {
+
+/// What decides how routes look to a peer.
+struct ExportTerms {
+    Ends ends;  ///< what does not matter for exports has its default: see export_terms()
+    std::optional<IpAddr> own_next_hop;
+    Filter filter;
+    AttributeContext context;
+
+    friend bool operator==(const ExportTerms&, const ExportTerms&) = default;
+};
+
+[[nodiscard]] ExportTerms export_terms(
+    const Ends& ends,
+    const std::optional<IpAddr>& own_next_hop,
+    const Filter& filter,
+    const AttributeContext& context);
+
+/// A peer, as its group sees it.
+class UpdateMember {
+  public:
+    UpdateMember() = default;
+    UpdateMember(const UpdateMember&) = delete;
+    UpdateMember& operator=(const UpdateMember&) = delete;
+    UpdateMember(UpdateMember&&) = delete;
+    UpdateMember& operator=(UpdateMember&&) = delete;
+    virtual ~UpdateMember() = default;
+
+    [[nodiscard]] virtual SourceId source_id() const = 0;
+
+    /// False while what was taken before still waits for the peer.
+    [[nodiscard]] virtual bool has_room() const = 0;
+
+    virtual void take(Bytes updates, unsigned messages) = 0;
+
+    /// All that there was since it joined or asked for a refresh has been taken.
+    virtual void caught_up() = 0;
+};
+
+/// The tables that a group reads.
+template <Family F>
+struct ExportTables {
+    AttributePool& pool;
+    LocRib<F>& loc;
+    const Sources& sources;
+    const NextHopOracle& oracle;
+    /// Back after a restart and not yet done selecting: nobody has caught up (RFC 4724 4.1).
+    const bool& selection_deferred;
+};
+
+template <Family F>
+class UpdateGroup {
+  public:
+    UpdateGroup(const ExportTables<F>& tables, ExportTerms terms);
+    UpdateGroup(const UpdateGroup&) = delete;
+    UpdateGroup& operator=(const UpdateGroup&) = delete;
+    UpdateGroup(UpdateGroup&&) = delete;
+    UpdateGroup& operator=(UpdateGroup&&) = delete;
+    ~UpdateGroup() = default;
+
+    [[nodiscard]] const ExportTerms& terms() const noexcept { return terms_; }
+
+    /// The whole table is due to `member`.  `former`: its group so far, on a session that lives on;
+    /// what only that one announced is withdrawn when the new table has been told.
+    void join(UpdateMember& member, std::shared_ptr<UpdateGroup> former = nullptr);
+
+    void leave(UpdateMember& member);
+
+    /// The whole table once more, RFC 2918.
+    void refresh(UpdateMember& member);
+
+    /// The paths to a prefix were ranked again; `best`: the best one is another.
+    void route_changed(RouteId id, const typename LocRib<F>::Route& route, bool best);
+
+    /// Walks the Loc-RIB (new group) or drops rows (nobody left), at most about `most` of them; true
+    /// when more is left.
+    bool work(std::size_t most);
+
+    /// Tells members of up to about `most` rows; answers how many it told of.
+    std::size_t pack(std::size_t most);
+
+    /// True when pack() has something to do.
+    [[nodiscard]] bool has_output() const;
+
+    /// Nobody is in it and no row is left.
+    [[nodiscard]] bool spent() const noexcept { return unread() && rows_dropped_; }
+
+    [[nodiscard]] bool has_members() const noexcept { return seats_ != 0; }
+
+    /// Prefixes (with ADD-PATH: paths) that `member` is told of.
+    [[nodiscard]] std::size_t advertised_to(const UpdateMember& member) const {
+        return table_.announced() - table_.announced_by(member.source_id());
+    }
+
+    /// Calls visit(prefix, attributes) for each of them.
+    template <typename Visit>
+    void for_each_advertised(const UpdateMember& member, Visit visit) const {
+        for (OutTable::Row row = 0; row < table_.end(); ++row) {
+            if (table_.state(row) == OutTable::State::Announced &&
+                table_.source(row) != member.source_id()) {
+                visit(tables_.loc.at(route_of(row))->prefix, table_.told(row));
+            }
+        }
+    }
+
+  private:
+    using Row = OutTable::Row;
+    using Route = typename LocRib<F>::Route;
+
+    struct Seat {
+        UpdateMember* member;
+        bool dumping;  ///< caught_up() is due
+    };
+
+    /// Members that have been told the same.
+    struct Cohort {
+        OutTable::Cursor cursor;
+        std::vector<Seat> seats;
+    };
+
+    /// What a member has from the group that it left, and must be told to forget.
+    struct Farewell {
+        UpdateMember* member;
+        std::shared_ptr<UpdateGroup> group;
+        OutTable::Cursor cursor;  ///< keeps rows from being forgotten there
+        Row next = 0;
+    };
+
+    /// A row with ADD-PATH: one path of a prefix.
+    struct PathRow {
+        RouteId route = 0;
+        std::uint32_t received_id = 0;
+        Row sibling = OutTable::kNone;  ///< the next row of the same prefix, or of the free list
+    };
+
+    /// What a row becomes in a message.
+    struct Item {
+        const AttributesRef* told;  ///< nothing in it: withdraw
+        Prefix<F> prefix;
+        std::uint32_t path_id;
+        SourceId owner;  ///< the member who does not hear of it; 0: nobody
+        bool retold;     ///< the owner heard of it when it was somebody else's
+    };
+
+    /// Octets of one batch that all members take, or all but one.
+    struct Piece {
+        std::size_t begin;
+        std::size_t end;
+        unsigned messages;
+        SourceId owner;
+    };
+
+    [[nodiscard]] bool with_path_ids() const { return terms_.context.template path_ids<F>(); }
+
+    /// True when nobody reads the table any more.
+    [[nodiscard]] bool unread() const noexcept { return seats_ == 0 && readers_ == 0; }
+
+    [[nodiscard]] Filter::Verdict judge(const Prefix<F>& prefix, const PathCell& cell) const;
+    [[nodiscard]] AttributesRef translate(const Prefix<F>& prefix, const PathCell& cell);
+    void announce(Row row, RouteId route, const AttributesRef& told, SourceId source);
+    void paths_changed(RouteId id, const Route& route);
+    [[nodiscard]] Row obtain_path_row(RouteId id, SourceId source, std::uint32_t received_id);
+    void freed(Row row);
+    [[nodiscard]] RouteId route_of(Row row) const;
+    bool drop_rows(std::size_t most);
+
+    [[nodiscard]] std::size_t pack_cohort(std::size_t index, std::size_t most);
+    void leave_full_behind(std::size_t index);
+    [[nodiscard]] Item item_of(Row row) const;
+    void collect(OutTable::Cursor cursor, std::size_t most);
+    void encode();
+    unsigned encode_bucket(std::span<const Item> bucket);
+    void hand_out(const Cohort& cohort);
+    void hand_out_without_own(UpdateMember& member);
+    void notice_end(std::size_t index);
+    void merge(std::size_t index);
+    std::size_t say_farewell(std::size_t most);
+    void take_back(Farewell& farewell, std::size_t most);
+    void end_farewell(Farewell& farewell);
+    [[nodiscard]] bool is_dumping(const UpdateMember& member) const;
+    [[nodiscard]] bool announces(Row row, RouteId route, const UpdateMember& member) const;
+
+    ExportTables<F> tables_;
+    ExportTerms terms_;
+    OutTable table_;
+    std::vector<Cohort> cohorts_;
+    std::vector<Farewell> farewells_;
+    std::vector<bool> is_member_;  ///< by source
+    std::size_t seats_ = 0;
+    std::size_t readers_ = 0;             ///< farewells of other groups
+    std::optional<RouteId> filling_ = 0;  ///< next route to look at; nothing: all were
+    Row dropping_ = 0;
+    bool rows_dropped_ = false;
+
+    // ADD-PATH only.
+    std::deque<PathRow> path_rows_;
+    std::deque<Row> first_row_;  ///< by route
+    Row free_row_ = OutTable::kNone;
+
+    /// The last translation of attributes: neighbours in the table share them.
+    struct Memo {
+        AttributesRef from;
+        SourceId source = 0;
+        const Operations* operations = nullptr;
+        AttributesRef to;
+    } memo_;
+
+    // One batch; kept for their room.
+    std::vector<Item> items_;
+    std::vector<Prefix<F>> prefixes_;
+    std::vector<std::uint32_t> path_ids_;
+    std::vector<Piece> pieces_;
+    std::vector<std::uint8_t> octets_;
+    std::vector<UpdateMember*> arrived_;
+};
+
+/// All groups of one family.
+template <Family F>
+class UpdateGroups {
+  public:
+    explicit UpdateGroups(const ExportTables<F>& tables) : tables_(tables) {}
+
+    /// The group of these terms, for a member that is to join it.
+    [[nodiscard]] std::shared_ptr<UpdateGroup<F>> obtain(const ExportTerms& terms);
+
+    void route_changed(RouteId id, const typename LocRib<F>::Route& route, bool best) {
+        for (const auto& group : groups_) {
+            group->route_changed(id, route, best);
+        }
+    }
+
+    /// One slice; true when more can be done now.
+    bool work();
+
+    [[nodiscard]] std::size_t size() const noexcept { return groups_.size(); }
+
+  private:
+    ExportTables<F> tables_;
+    std::vector<std::shared_ptr<UpdateGroup<F>>> groups_;
+    std::size_t turn_ = 0;  ///< who is first
+};
+
+}  // namespace vr::bgp
