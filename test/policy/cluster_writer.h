@@ -386,6 +386,8 @@ class ClusterWriter {
         "",
         ", applyOnForward: true",
         ", applyOnForward: true, doNotTrack: true",
+        ", applyOnForward: true, doNotTrack: true",
+        ", applyOnForward: true, doNotTrack: true",
         ", applyOnForward: true, preDNAT: true"};
 
     std::mt19937 random_;
