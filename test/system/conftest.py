@@ -29,8 +29,9 @@ KEPT_LOGS = ROOT / "build/results/system/logs"
 PROGRAMS = ("vrouterd", "vrouterctl")
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Lets fixtures clean up when the run is ended from outside, as they do on Ctrl-C."""
+    config.addinivalue_line("markers", "alone: not beside other tests")
 
     def interrupted(_number, _frame):
         raise KeyboardInterrupt

@@ -24,6 +24,9 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether, LLC, SNAP
 from scapy.packet import Raw
 from stream import Stream
 
+# Counts every packet of a stream: what else runs on a small machine would cost some.
+pytestmark = pytest.mark.alone
+
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 STRANGER = "02:00:00:00:99:99"
 

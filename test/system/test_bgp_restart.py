@@ -9,6 +9,9 @@ from process import wait_for
 from rack import FABRIC, ROUTER, Rack
 from stream import Stream
 
+# Counts every packet of a stream: what else runs on a small machine would cost some.
+pytestmark = pytest.mark.alone
+
 OUTSIDE = {4: "172.16.0.0/16", 6: "fd01::/32"}
 TARGET = {4: "172.16.0.1", 6: "fd01::1"}
 KINDS = [Bird, Frr, Gobgp]

@@ -10,6 +10,9 @@ from rack import FABRIC, GATEWAYS, Workload
 from router import wait_gone
 from stream import Stream
 
+# Counts every packet of a stream: what else runs on a small machine would cost some.
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def busy(rack):
@@ -140,5 +143,5 @@ def test_interface_name_cannot_lead_out_of_the_socket_directory(busy):
         rack.router.wait_endpoint(rack.workload(2).endpoint_name)
     new = {path.name for path in rack.router.directory.rglob("*")} - {path.name for path in before}
     assert not [name for name in new if "escaped" in name]
-    assert (state(rack, workload) or {"state": "failed"})["state"] == "failed"
+    assert (state(rack, workload) or {"state": "invalid"})["state"] == "invalid"
     assert not stream.lost

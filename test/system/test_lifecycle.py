@@ -10,6 +10,9 @@ from process import wait_for
 from rack import FABRIC, ROUTER
 from router import BUILD, wait_gone
 
+# Counts every packet of a stream: what else runs on a small machine would cost some.
+pytestmark = pytest.mark.alone
+
 
 def interfaces(namespace):
     return namespace.sh("ip", "-o", "link")
