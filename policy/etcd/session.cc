@@ -83,10 +83,17 @@ void Session::end(const std::string& why) {
     events_.ended(why);
 }
 
+/// Not from within start(), call() or watch(): whoever calls them holds on to the session, which its
+/// end takes away.
+void Session::end_later(std::string why) {
+    boost::asio::post(
+        executor_, [self = shared_from_this(), text = std::move(why)] { self->end(text); });
+}
+
 bool Session::make(std::shared_ptr<Connection>& connection) {
     auto made = Connection::make(executor_, endpoint_, config_);
     if (!made) {
-        end(made.error().text);
+        end_later(made.error().text);
         return false;
     }
     connection = std::move(*made);
@@ -99,10 +106,7 @@ bool Session::make(std::shared_ptr<Connection>& connection) {
 void Session::authenticate() {
     auto password = read_password(config_.password_file);
     if (!password) {
-        // Not from within start(): its caller does not know the session yet.
-        boost::asio::post(executor_, [self = shared_from_this(), why = password.error().text] {
-            self->end(why);
-        });
+        end_later(password.error().text);
         return;
     }
     authenticating_ = true;

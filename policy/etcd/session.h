@@ -86,6 +86,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void on_watched(std::string_view part);
     void probe_later();
     void end(const std::string& why);
+    void end_later(std::string why);
 
     boost::asio::any_io_executor executor_;
     EtcdEndpoint endpoint_;

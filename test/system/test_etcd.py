@@ -236,6 +236,18 @@ def test_an_etcd_that_the_authority_does_not_know_is_not_believed(house):
     assert not house.router.show("endpoints")
 
 
+def test_an_authority_that_cannot_be_read_is_told_and_survived(house):
+    password = house.directory / "password"
+    password.write_text("secret\n")
+    house.add_etcd()
+    missing = str(house.directory / "missing.crt")
+    house.use(endpoints=["https://127.0.0.1:2379"], ca=missing, username="root", password_file=str(password))
+    house.rack.launch()
+    house.router.wait_ready()
+    house.router.wait_log(missing)
+    assert not house.router.show("endpoints")
+
+
 def test_users_with_a_password(house):
     etcd = house.add_etcd().start().wait_healthy()
     etcd.ctl("user", "add", "root:secret")
