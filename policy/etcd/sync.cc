@@ -104,8 +104,9 @@ Step Sync::on_page(RangeReply reply) {
     if (reply.more && !last.empty()) {
         list_from_ = last + '\0';
         step.ask = RangeRequest{list_from_, prefix_end(prefix_), list_revision_, page_size_};
-        if (!in_sync_) {
-            // Nothing is published before in-sync: pages are worked off as they come.
+        if (!in_sync_ && good_.cluster == 0) {
+            // Nothing is published before in-sync: pages are worked off as they come.  Beside a restored
+            // state they wait: should etcd fail now, that state counts, and as a whole.
             release(step, false);
         }
         return step;

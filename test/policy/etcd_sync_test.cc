@@ -514,6 +514,25 @@ TEST(EtcdSync, ARestoredStateCountsWhenNobodyAnswers) {
     EXPECT_EQ(follower.state, below_prefix(etcd));
 }
 
+/// Neither half of it beside half of what etcd has now.
+TEST(EtcdSync, ARestoredStateCountsAsAWholeWhenEtcdFailsAmidAListing) {
+    Etcd etcd = small();
+    for (int i = 0; i < 1500; ++i) {
+        etcd.put("/c/n" + std::to_string(i), "old");
+    }
+    Follower follower;
+    follower.sync.restore(stored(etcd));
+    const auto before = below_prefix(etcd);
+    etcd.put("/c/a", "new");
+    follower.take(follower.sync.connected());
+    ASSERT_TRUE(follower.step(etcd));  // is it ready?
+    ASSERT_TRUE(follower.step(etcd));  // the first page of two
+    ASSERT_FALSE(follower.in_sync);
+    follower.take(follower.sync.give_up_waiting());
+    EXPECT_TRUE(follower.in_sync);
+    EXPECT_EQ(follower.state, before);
+}
+
 TEST(EtcdSync, WithoutARestoredStateNothingCountsWhenNobodyAnswers) {
     Follower follower;
     follower.take(follower.sync.give_up_waiting());
