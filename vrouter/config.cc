@@ -171,7 +171,7 @@ void read_workloads(YamlSection& yaml, WorkloadConfig& workloads) {
 
 void read_flows(YamlSection& yaml, FlowConfig& flows) {
     assign(flows.capacity, yaml.number("capacity", 1024, 16U << 20U));
-    if (const auto share = yaml.number("per_endpoint", 1, 16U << 20U)) {
+    if (const auto share = yaml.number("per_endpoint", 1, flows.capacity)) {
         flows.per_endpoint = static_cast<std::uint32_t>(*share);
     }
     assign(flows.reevaluate, yaml.boolean("reevaluate"));

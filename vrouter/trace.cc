@@ -400,11 +400,11 @@ class Walk {
             return kind == PortKind::Workload ? port : PortId{};
         };
         const PortId owner =
-            owner_of(workload(in().kind, query_.in), workload(out_kind(), hop_->port));
+            owner_of(workload(in().kind, query_.in), workload(out_kind(), hop_->port), from_host());
         const std::size_t held = machine_.shared().flows<F>().held_by(owner);
         const bool stateless =
             facts_.protocol == kIcmp && !is_echo_request(facts_.protocol, facts_.icmp_type);
-        if (owner == PortId{} || from_host() || stateless || held < tables_.flows_per_endpoint) {
+        if (owner == PortId{} || stateless || held < tables_.flows_per_endpoint) {
             return true;
         }
         return drop(

@@ -261,6 +261,13 @@ TYPED_TEST(FlowPolicy, AnEndpointHoldsNoMoreThanItsShareOfTheFlows) {
     const auto from_a = [&](std::uint16_t flow) {
         return lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside, flow));
     };
+    const auto from_host = [&](std::uint16_t flow) {
+        return lab.run(lab.tap, lab.udp(lab.tap, kRouter, kGuestA, flow));
+    };
+    // What the host begins does not count against the endpoint.
+    for (std::uint16_t flow = 1; flow <= 64; ++flow) {
+        ASSERT_EQ(from_host(flow), "sent a") << flow;
+    }
     for (std::uint16_t flow = 1; flow <= 64; ++flow) {
         ASSERT_EQ(from_a(flow), "sent fabric") << flow;
     }

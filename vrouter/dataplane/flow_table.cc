@@ -306,7 +306,8 @@ void FlowTable<F>::Tables::remove(std::uint32_t number, Removed& removed) {
         }
     }
     live[number].store(false, kRelaxed);
-    held_by(owner_of(entries[number].from, entries[number].to)).fetch_sub(1, kRelaxed);
+    const Entry& entry = entries[number];
+    held_by(owner_of(entry.from, entry.to, entry.from_host)).fetch_sub(1, kRelaxed);
     removed.entries.push_back(number);
 }
 
@@ -373,7 +374,7 @@ FlowHit<F> FlowTable<F>::insert(
     t.live[*number].store(true, std::memory_order_release);
     WorkerCache& cache = t.caches[worker];
     cache.inserted.store(cache.inserted.load(kRelaxed) + 1, kRelaxed);
-    t.count(cache, owner_of(start.from, start.to));
+    t.count(cache, owner_of(start.from, start.to, start.from_host));
     return {&entry, false};
 }
 

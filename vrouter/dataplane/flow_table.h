@@ -76,8 +76,12 @@ struct FlowStart {
 /// Endpoints that flows can be counted against: every PortId is below.
 inline constexpr std::size_t kFlowOwners = 1024;
 
-/// Whom a flow counts against: the endpoint that began it, or the one that it came to from outside.
-[[nodiscard]] constexpr PortId owner_of(PortId from, PortId to) noexcept {
+/// Whom a flow counts against: the endpoint that began it, or the one that it came to from outside;
+/// PortId{}: nobody, as all that the host itself began.
+[[nodiscard]] constexpr PortId owner_of(PortId from, PortId to, bool from_host) noexcept {
+    if (from_host) {
+        return {};
+    }
     return from == PortId{} ? to : from;
 }
 

@@ -29,6 +29,14 @@ FlowState first_state(const PacketFacts& facts) noexcept {
     }
 }
 
+/// True when a packet before this one, of the same batch or of another worker's, entered the flow.
+template <Family F>
+bool is_known(const FlowTable<F>& flows, const FlowKey<F>& key) noexcept {
+    FlowHit<F> hit;
+    flows.lookup_bulk(&key, &hit, 1);
+    return hit.entry != nullptr;
+}
+
 }  // namespace
 
 template <Family F>
@@ -44,15 +52,15 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
             .state = first_state(batch.facts[i]),
             .from_host = batch.in_port->kind == PortKind::Host,
             .generation = tables.policy_generation};
-        const PortId owner = owner_of(start.from, start.to);
-        const bool bounded = owner != PortId{} && !start.from_host;
-        if (bounded && flows.held_by(owner, worker.index()) >= tables.flows_per_endpoint)
-            [[unlikely]] {
+        const FlowKey<F> key = flow_key(batch, i);
+        const PortId owner = owner_of(start.from, start.to, start.from_host);
+        if (owner != PortId{} &&
+            flows.held_by(owner, worker.index()) >= tables.flows_per_endpoint &&
+            !is_known(flows, key)) [[unlikely]] {
             drop(batch, i, DropReason::FlowQuota, worker);
             return;
         }
-        const FlowHit<F> entered =
-            flows.insert(worker.index(), flow_key(batch, i), start, worker.now());
+        const FlowHit<F> entered = flows.insert(worker.index(), key, start, worker.now());
         if (entered.entry == nullptr) {
             drop(batch, i, DropReason::FlowTableFull, worker);
         }
