@@ -63,7 +63,8 @@ class Reset : public testing::Test {
     }
 
     static Answer fields(const std::vector<std::uint8_t>& content) {
-        const auto packet = parse_ip<F>(answer(content).value()).value();
+        const Frame frame = answer(content).value();
+        const auto packet = parse_ip<F>(frame).value();
         Reader r{packet.payload};
         Answer fields;
         r.skip(4);
@@ -94,7 +95,8 @@ TYPED_TEST(Reset, ComesFromTheDestinationToTheSender) {
 }
 
 TYPED_TEST(Reset, HasARightChecksum) {
-    const auto packet = parse_ip<TypeParam>(this->answer(segment(tcpflag::kSyn)).value()).value();
+    const Frame frame = this->answer(segment(tcpflag::kSyn)).value();
+    const auto packet = parse_ip<TypeParam>(frame).value();
     Checksum sum;
     sum.add_pseudo_header(packet.source, packet.destination, ipproto::kTcp, 20);
     sum.add(packet.payload);
