@@ -115,6 +115,7 @@ def test_too_big_packets_are_answered_with_the_mtu(rack, wire):
         guest.run("ping", "-c", 1, "-W", 2, "-s", 1472, FABRIC[family])
 
 
+@pytest.mark.alone  # every packet is waited for
 def test_flows_spread_over_two_next_hops_and_each_stays_on_one(network, rack, wire):
     second = network.namespace("fabric2")
     network.link(rack.host, "uplink2", second, "down")

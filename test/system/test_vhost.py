@@ -11,11 +11,9 @@ from rack import FABRIC
 from router import wait_gone
 from stream import Stream
 
-# Counts every packet of a stream: what else runs on a small machine would cost some.
-pytestmark = pytest.mark.alone
-
 CLIENT_MODE = {"vrouter.io/vhost-mode": "client"}
-pytestmark = pytest.mark.timeout(120)
+# They count every packet of a stream: what else runs on a small machine would cost some.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
 
 
 def boot(*guests):
