@@ -115,6 +115,10 @@ def test_too_big_packets_are_answered_with_the_mtu(rack, wire):
         guest.run("ping", "-c", 1, "-W", 2, "-s", 1472, FABRIC[family])
 
 
+def resolved(router):
+    return {row["address"] for row in router.show("neighbors") if row["state"] == "reachable"}
+
+
 @pytest.mark.alone  # every packet is waited for
 def test_flows_spread_over_two_next_hops_and_each_stays_on_one(network, rack, wire):
     second = network.namespace("fabric2")
@@ -130,8 +134,14 @@ def test_flows_spread_over_two_next_hops_and_each_stays_on_one(network, rack, wi
     lines = [wire(rack.fabric, rack.downlink), wire(second, "down")]
     sender, ether = wire(guest.namespace, "eth0"), Ether(src=workload.mac, dst=rack.router_mac(guest.namespace))
     flows = 32
-    for destination in ("10.99.0.1", "fd00:99::1"):
+    for destination, gateways in (
+        ("10.99.0.1", {FABRIC[4], "203.0.113.254"}),
+        ("fd00:99::1", {FABRIC[6], "fd00:3::fe"}),
+    ):
         source = workload.address[6 if ":" in destination else 4]
+        # A next hop that is not resolved yet holds 16 packets and no more.
+        sender.send(*(ether / udp(source, destination, 1000 + i, dport=10) for i in range(16)))
+        wait_for(lambda: gateways <= resolved(rack.router), 5, f"both of {gateways} are resolved")
         for _ in range(3):
             sender.send(*(ether / udp(source, destination, 1000 + i) for i in range(flows)))
         seen = [collections.Counter(), collections.Counter()]
