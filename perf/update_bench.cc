@@ -16,8 +16,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <charconv>
 #include <chrono>
 #include <filesystem>
@@ -26,6 +24,9 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include "policy/file_store.h"
 #include "policy/graph.h"
@@ -66,7 +67,9 @@ struct Stamps {
 /// A port without a packet.
 class QuietPort : public Port {
   public:
-    [[nodiscard]] PortIo io() noexcept override { return {.self = this, .rx = none, .tx = swallow}; }
+    [[nodiscard]] PortIo io() noexcept override {
+        return {.self = this, .rx = none, .tx = swallow};
+    }
 
     [[nodiscard]] PortStatus status() const override { return {true, "quiet", ""}; }
 
@@ -77,7 +80,9 @@ class QuietPort : public Port {
     std::uint64_t swallowed = 0;  ///< worker only
 
   private:
-    static std::uint16_t none(void*, std::uint16_t, rte_mbuf**, std::uint16_t) noexcept { return 0; }
+    static std::uint16_t none(void*, std::uint16_t, rte_mbuf**, std::uint16_t) noexcept {
+        return 0;
+    }
 
     static std::uint16_t swallow(
         void* self, std::uint16_t, rte_mbuf** packets, std::uint16_t count) noexcept {
@@ -113,11 +118,12 @@ class Probe final : public Port {
     /// How often the verdict has turned, and when the first packet that met the last turn came in.
     [[nodiscard]] std::uint32_t turns() const { return turns_.load(std::memory_order_acquire); }
 
-    [[nodiscard]] std::int64_t turned_at() const { return turned_at_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::int64_t turned_at() const {
+        return turned_at_.load(std::memory_order_relaxed);
+    }
 
   private:
-    static std::uint16_t rx(
-        void* self, std::uint16_t, rte_mbuf** packets, std::uint16_t) noexcept {
+    static std::uint16_t rx(void* self, std::uint16_t, rte_mbuf** packets, std::uint16_t) noexcept {
         return static_cast<Probe*>(self)->make(packets);
     }
 
@@ -198,7 +204,8 @@ std::string endpoint(const std::string& node, std::size_t i, Ip4 address, const 
     return head("WorkloadEndpoint", node + endpoint_name(i).substr(1), "role: " + role) +
            fmt::format(
                "  node: {}\n  orchestrator: openstack\n  workload: w{:03}\n  endpoint: eth0\n"
-               "  interfaceName: tap{:03}\n  mac: \"02:00:00:00:09:{:02x}\"\n  ipNetworks: [{}/32]\n",
+               "  interfaceName: tap{:03}\n  mac: \"02:00:00:00:09:{:02x}\"\n  ipNetworks: "
+               "[{}/32]\n",
                node,
                i,
                i,
@@ -361,7 +368,8 @@ Sample sample(std::int64_t begin, const Stamps& stamps, std::int64_t judged) {
     const std::int64_t file = stamps.file.load();
     // Group members take effect while the graph runs; programs after they are compiled.
     const std::int64_t graph = std::clamp(stamps.graph.load(), file, std::max(file, judged));
-    const std::int64_t compiled = std::clamp(stamps.compiled.load(), graph, std::max(graph, judged));
+    const std::int64_t compiled =
+        std::clamp(stamps.compiled.load(), graph, std::max(graph, judged));
     const auto us = [](std::int64_t ns) { return static_cast<double>(ns) / kMicrosecond; };
     return {
         us(judged - begin),
@@ -383,10 +391,7 @@ bool wait_for_turn(const Probe& probe, std::uint32_t before) {
 }
 
 std::vector<Sample> measure(
-    Eal& eal,
-    const Scenario& scenario,
-    std::size_t endpoints,
-    std::size_t changes) {
+    Eal& eal, const Scenario& scenario, std::size_t endpoints, std::size_t changes) {
     const Directory directory;
     directory.replace("set.yaml", network_set(scenario.has_client));
     directory.replace("policy.yaml", network_policy(!scenario.has_client));
@@ -421,7 +426,8 @@ constexpr std::pair<const char*, double Sample::*> kParts[] = {
     {"compile", &Sample::compile},
     {"apply", &Sample::apply}};
 
-void print_row(const Scenario& scenario, std::size_t endpoints, const std::vector<Sample>& samples) {
+void print_row(
+    const Scenario& scenario, std::size_t endpoints, const std::vector<Sample>& samples) {
     fmt::print("{:<26} {:>9}", scenario.name, endpoints);
     for (const double q : {0.5, 0.99, 1.0}) {
         fmt::print(" {:>8.2f}", quantile(samples, &Sample::whole, q) / 1000);
