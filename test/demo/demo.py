@@ -189,7 +189,7 @@ def trace(port):
 
 
 def show_denied(story):
-    assert not A.guest.opens(B.guest4, DENIED_PORT), f"port {DENIED_PORT} should be closed by policy"
+    assert not A.guest.opens(B.guest4, DENIED_PORT, 1), f"port {DENIED_PORT} should be closed by policy"
     story.step(f"Policy says nothing of TCP port {DENIED_PORT}: the connection does not come about, and why")
     allowed, text = trace(DENIED_PORT)
     assert not allowed, text
@@ -204,7 +204,7 @@ def open_port(story):
     write_policy(ALLOWED_PORT, DENIED_PORT)
     wait_for(lambda: trace(DENIED_PORT)[0], 10, "the new policy", every=0.001)
     took = (time.monotonic() - edited) * 1000
-    assert A.guest.opens(B.guest4, DENIED_PORT), "the connection should come about now"
+    assert A.guest.opens(B.guest4, DENIED_PORT, 1), "the connection should come about now"
     assert A.guest.opens(B.guest6, DENIED_PORT), "the connection should come about now"
     story.show(f"in force {took:.0f} ms after the edit, as seen by vrouterctl trace; guest-a connects, in both families")
 

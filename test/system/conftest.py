@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items):
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
         if not any(item.iter_markers("timeout")):
-            item.add_marker(pytest.mark.timeout(60))
+            item.add_marker(pytest.mark.timeout(180))
 
 
 @pytest.hookimpl(hookwrapper=True)

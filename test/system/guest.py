@@ -180,22 +180,24 @@ class Guest:
             raise GuestError(f"{self.name}: '{command}' ended with status {status}:\n{output}")
         return output
 
-    def reaches(self, address, seconds=1):
-        """Whether one ping is answered."""
+    def reaches(self, address, seconds=5):
+        """Whether one ping is answered; a test that expects it to be lost names fewer seconds."""
         return self.run(f"ping -c 1 -W {seconds} {address} >/dev/null", seconds + 2, check=False)[0] == 0
 
     def wait_reaches(self, address, seconds=10):
         wait_for(lambda: self.reaches(address), seconds, f"{self.name} reaches {address}")
 
-    def opens(self, address, port, seconds=1):
-        """Whether a TCP connection comes about (busybox nc, no data)."""
+    def opens(self, address, port, seconds=5):
+        """Whether a TCP connection comes about (busybox nc, no data); see reaches()."""
         command = f"nc -w {seconds} {address} {port} </dev/null >/dev/null"
         return self.run(command, seconds + 2, check=False)[0] == 0
 
     def listen_tcp(self, *ports):
-        """Accepts TCP connections on ports in the background, until the guest ends."""
+        """Accepts TCP connections on ports in the background, in both families, until the guest ends."""
         for port in ports:
-            self.run(f"nc -ll -p {port} -e true >/dev/null 2>&1 &")
+            # 0A is the state LISTEN; a socket of both families is in tcp6 alone.
+            listening = f"grep -q ':{port:04X} 0*:0000 0A' /proc/net/tcp6"
+            self.run(f"nc -ll -p {port} -e true >/dev/null 2>&1 & until {listening}; do sleep 0.05; done")
 
     def restart_network_driver(self):
         """Takes the virtio device down and up again: its rings are reset and set up anew."""

@@ -21,13 +21,16 @@ except OSError as error:
 """
 
 
-def opens(namespace, address, port, seconds=1):
-    """Whether a TCP connection from the namespace comes about."""
+def opens(namespace, address, port, seconds=5):
+    """Whether a TCP connection from the namespace comes about; see reaches()."""
     return namespace.sh("/usr/bin/python3", "-c", CONNECT, address, port, seconds).strip() == "opened"
 
 
-def reaches(namespace, address, seconds=1):
-    """Whether one ping from the namespace is answered."""
+def reaches(namespace, address, seconds=5):
+    """Whether one ping from the namespace is answered.
+
+    The time is for a busy machine.  A test that expects the ping to be lost names fewer seconds.
+    """
     return "1 received" in namespace.sh("ping", "-c", 1, "-W", seconds, address, check=False)
 
 
@@ -59,13 +62,13 @@ class NamespaceGuest:
     def run(self, *words, **options):
         return self.namespace.sh(*words, **options)
 
-    def reaches(self, address, seconds=1):
+    def reaches(self, address, seconds=5):
         return reaches(self.namespace, address, seconds)
 
     def wait_reaches(self, address, seconds=10):
         wait_for(lambda: self.reaches(address), seconds, f"{self.name} reaches {address}")
 
-    def opens(self, address, port, seconds=1):
+    def opens(self, address, port, seconds=5):
         return opens(self.namespace, address, port, seconds)
 
     def received_packets(self):

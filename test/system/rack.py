@@ -111,7 +111,7 @@ class Rack:
         socket = self.router.socket_of(workload.name)
         return make(workload.name, socket, workload.mac, workload.addresses, GATEWAYS, **options)
 
-    def fabric_reaches(self, address, seconds=1):
+    def fabric_reaches(self, address, seconds=5):
         return namespace_guest.reaches(self.fabric, address, seconds)
 
     def router_mac(self, namespace):

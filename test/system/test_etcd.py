@@ -65,14 +65,14 @@ class House:
         self.guest.listen_tcp(PORT)
         self.wait_open()
 
-    def opens(self, family=4, seconds=0.3):
+    def opens(self, family=4, seconds=5):
         return opens(self.rack.fabric, self.workload.address[family], PORT, seconds)
 
     def wait_open(self, seconds=10):
-        wait_for(self.opens, seconds, "the server's port is open")
+        wait_for(lambda: self.opens(seconds=0.3), seconds, "the server's port is open")
 
     def wait_shut(self, seconds=10):
-        wait_for(lambda: not self.opens(), seconds, "the server's port is shut")
+        wait_for(lambda: not self.opens(seconds=0.3), seconds, "the server's port is shut")
 
     def problems(self):
         return "\n".join(row.get("problem", "") for row in self.router.ask("get", "all"))

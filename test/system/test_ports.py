@@ -30,8 +30,8 @@ def check_traffic(rack, guest):
         guest.wait_reaches(FABRIC[family])
         wait_for(lambda: rack.fabric_reaches(ROUTER[family]), 5, "the router answers pings")
         for size in (0, 1400):
-            guest.run("ping", "-c", 1, "-W", 2, "-s", size, FABRIC[family])
-            rack.fabric.sh("ping", "-c", 1, "-W", 2, "-s", size, address[family])
+            guest.run("ping", "-c", 1, "-W", 10, "-s", size, FABRIC[family])
+            rack.fabric.sh("ping", "-c", 1, "-W", 10, "-s", size, address[family])
     guest.listen_tcp(80)
     port = next(row for row in rack.router.show("ports") if row["name"] == "uplink0")
     assert port["rx_packets"] > 10 and port["tx_packets"] > 10
@@ -94,7 +94,7 @@ def test_fragments_of_an_allowed_packet_pass(rack):
     guest = start(rack, "net_pcap")
     for family in (4, 6):
         guest.wait_reaches(FABRIC[family])
-        rack.fabric.sh("ping", "-c", 1, "-W", 2, "-s", 4000, rack.workload(1).address[family])
+        rack.fabric.sh("ping", "-c", 1, "-W", 10, "-s", 4000, rack.workload(1).address[family])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 
-from process import Deadline
+from process import PATIENCE, Deadline
 from scapy.layers.l2 import Ether
 
 CLONE_NEWNET = 0x40000000
@@ -68,12 +68,12 @@ class Wire:
     def until(self, wanted, seconds=3):
         """All frames up to and with the first that satisfies `wanted`."""
         seen = []
-        for frame in self.frames(seconds):
+        for frame in self.frames(seconds * PATIENCE):
             seen.append(frame)
             if wanted(frame):
                 return seen
         text = "\n".join(frame.summary() for frame in seen[-20:])
-        raise Deadline(f"no such frame in {seconds} s; {len(seen)} others:\n{text}")
+        raise Deadline(f"no such frame in {seconds * PATIENCE} s; {len(seen)} others:\n{text}")
 
     def receive(self, wanted, seconds=3):
         """The first frame that satisfies `wanted`; frames before it can still be received later."""
