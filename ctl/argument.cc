@@ -55,6 +55,18 @@ bool is_label(std::string_view text) {
     return sign != std::string_view::npos && sign > 0 && text.find_first_not_of(kKey) >= sign;
 }
 
+bool is_clearing(std::string_view text) {
+    return text == "in" || text == "out" || text == "both";
+}
+
+bool is_shutdown_text(std::string_view text) {
+    return !text.empty() && text.size() <= 255;
+}
+
+std::vector<std::string_view> clearing_words() {
+    return {"both", "in", "out"};
+}
+
 std::vector<std::string_view> kind_words() {
     std::vector<std::string_view> words{"all"};
     for (const Kind& kind : kKinds) {

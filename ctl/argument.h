@@ -32,9 +32,12 @@ struct ArgumentType {
 [[nodiscard]] bool is_format(std::string_view text);
 [[nodiscard]] bool is_anything(std::string_view text);
 [[nodiscard]] bool is_label(std::string_view text);
+[[nodiscard]] bool is_clearing(std::string_view text);
+[[nodiscard]] bool is_shutdown_text(std::string_view text);
 [[nodiscard]] std::vector<std::string_view> protocol_words();
 [[nodiscard]] std::vector<std::string_view> kind_words();
 [[nodiscard]] std::vector<std::string_view> format_words();
+[[nodiscard]] std::vector<std::string_view> clearing_words();
 
 template <std::uint32_t First, std::uint32_t Last>
 [[nodiscard]] bool is_number(std::string_view text) {
@@ -86,6 +89,13 @@ inline constexpr ArgumentType kFormat{
     .expects = "an output format (yaml, json or wide)",
     .accepts = is_format,
     .words = format_words};
+inline constexpr ArgumentType kClearing{
+    .placeholder = "DIRECTION",
+    .expects = "a direction (in, out or both)",
+    .accepts = is_clearing,
+    .words = clearing_words};
+inline constexpr ArgumentType kShutdownText{
+    .placeholder = "TEXT", .expects = "a text of 1 to 255 octets", .accepts = is_shutdown_text};
 /// The named file's content (`-`: standard input) goes into the request.
 inline constexpr ArgumentType kFile{
     .placeholder = "FILE", .expects = "a file name", .accepts = is_name};

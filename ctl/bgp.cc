@@ -1,4 +1,4 @@
-// show bgp, clear bgp.
+// show bgp, clear bgp; bgp summary, neighbor, speaker, clear, shutdown, enable.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <optional>
@@ -11,6 +11,9 @@
 namespace vr::ctl {
 
 namespace {
+
+/// RFC 9003 2.
+constexpr std::size_t kMostText = 255;
 
 pb::BgpNeighbor::State state_of(bgp::State state) {
     switch (state) {
@@ -66,6 +69,35 @@ void fill(const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
     row.set_malformed_updates(peer.malformed_updates);
     row.set_last_malformed(peer.last_malformed);
     row.set_last_error(peer.last_error);
+    row.set_shut_down(peer.shut_down.has_value());
+    row.set_shutdown_text(peer.shut_down.value_or(""));
+    row.set_dynamic(peer.dynamic);
+    auto& restart = *row.mutable_restart();
+    restart.set_agreed(peer.restart.agreed);
+    restart.set_notification(peer.restart.notification);
+    restart.set_time_seconds(seconds_of(peer.restart.peer_time));
+    restart.set_back_within_seconds(seconds_of(peer.restart.back_within));
+    restart.set_done_within_seconds(seconds_of(peer.restart.done_within));
+    restart.set_ipv4_stale(peer.ipv4.stale);
+    restart.set_ipv6_stale(peer.ipv6.stale);
+    row.set_import_filter(peer.import_filter);
+    row.set_export_filter(peer.export_filter);
+}
+
+pb::Response show_speaker(const bgp::Speaker& speaker) {
+    const bgp::SpeakerSummary summary = speaker.summary();
+    pb::Response response;
+    auto& reply = *response.mutable_bgp_speaker();
+    reply.set_asn(summary.asn.value());
+    reply.set_router_id(to_string(summary.router_id));
+    reply.set_port(summary.port.value());
+    reply.set_neighbors(static_cast<std::uint32_t>(summary.peers));
+    reply.set_established(static_cast<std::uint32_t>(summary.established));
+    reply.set_ipv4_prefixes(summary.ipv4_prefixes);
+    reply.set_ipv6_prefixes(summary.ipv6_prefixes);
+    reply.set_attribute_sets(summary.attribute_sets);
+    reply.set_strangers(summary.strangers);
+    return response;
 }
 
 Failure no_neighbor(const std::string& address) {
@@ -88,20 +120,59 @@ Answer show(const bgp::Speaker& speaker, const std::string& wanted) {
         [](const bgp::PeerSummary& peer, pb::BgpNeighbor& row) { fill(peer, row); });
 }
 
-Answer clear(bgp::Speaker& speaker, const std::string& wanted) {
-    std::uint64_t cleared = 0;
+/// Does `act` to the neighbour `wanted`, or to all.
+template <typename Act>
+Answer with_neighbors(bgp::Speaker& speaker, const std::string& wanted, Act act) {
+    std::uint64_t done = 0;
     if (wanted == "all") {
-        for (const bgp::PeerSummary& peer : speaker.peers()) {
-            cleared += speaker.clear(peer.address) ? 1U : 0U;
+        for (const IpAddr& address : speaker.addresses()) {
+            done += act(address) ? 1U : 0U;
         }
-    } else if (const auto address = parse_ip(wanted); address && speaker.clear(*address)) {
-        cleared = 1;
+    } else if (const auto address = parse_ip(wanted); address && act(*address)) {
+        done = 1;
     } else {
         return no_neighbor(wanted);
     }
     pb::Response response;
-    response.mutable_cleared()->set_count(cleared);
+    response.mutable_cleared()->set_count(done);
     return response;
+}
+
+Answer clear(bgp::Speaker& speaker, const std::string& wanted) {
+    return with_neighbors(
+        speaker, wanted, [&](const IpAddr& address) { return speaker.clear(address); });
+}
+
+Answer set_neighbor(bgp::Speaker& speaker, const pb::SetBgpNeighbor& request) {
+    using Clear = bgp::Speaker::Clear;
+    const auto act = [&](auto what) { return with_neighbors(speaker, request.neighbor(), what); };
+    const auto clear = [&](Clear what) {
+        return act([&, what](const IpAddr& address) { return speaker.clear(address, what); });
+    };
+    switch (request.action()) {
+        case pb::SetBgpNeighbor::ACTION_CLEAR:
+            return clear(Clear::Session);
+        case pb::SetBgpNeighbor::ACTION_CLEAR_IN:
+            return clear(Clear::In);
+        case pb::SetBgpNeighbor::ACTION_CLEAR_OUT:
+            return clear(Clear::Out);
+        case pb::SetBgpNeighbor::ACTION_CLEAR_BOTH:
+            return act([&](const IpAddr& address) {
+                return speaker.clear(address, Clear::In) && speaker.clear(address, Clear::Out);
+            });
+        case pb::SetBgpNeighbor::ACTION_SHUT_DOWN:
+            if (request.text().size() > kMostText) {
+                return Failure{
+                    .code = pb::Error::CODE_INVALID,
+                    .text = "a shutdown text has at most 255 octets (RFC 9003)"};
+            }
+            return act(
+                [&](const IpAddr& address) { return speaker.shut_down(address, request.text()); });
+        case pb::SetBgpNeighbor::ACTION_ENABLE:
+            return act([&](const IpAddr& address) { return speaker.bring_up(address); });
+        default:
+            return Failure{.code = pb::Error::CODE_INVALID, .text = "no such action"};
+    }
 }
 
 }  // namespace
@@ -109,6 +180,12 @@ Answer clear(bgp::Speaker& speaker, const std::string& wanted) {
 void serve_bgp(Dispatch& dispatch, bgp::Speaker& speaker) {
     dispatch.on(pb::Request::kShowBgp, [&speaker](const pb::Request& request) {
         return show(speaker, request.show_bgp().neighbor());
+    });
+    dispatch.on(pb::Request::kShowBgpSpeaker, [&speaker](const pb::Request&) {
+        return show_speaker(speaker);
+    });
+    dispatch.on(pb::Request::kSetBgpNeighbor, [&speaker](const pb::Request& request) {
+        return set_neighbor(speaker, request.set_bgp_neighbor());
     });
     dispatch.on(pb::Request::kClearBgp, [&speaker](const pb::Request& request) {
         return clear(speaker, request.clear_bgp().neighbor());

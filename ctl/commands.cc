@@ -107,6 +107,36 @@ constexpr Column kBgpColumns[] = {
     made("IPV6-IN/USED/OUT", ipv6_prefixes_text),
     field("LAST-ERROR", "last_error"),
 };
+constexpr Column kBgpSummaryColumns[] = {
+    field("NEIGHBOR", "address"),
+    field("ASN", "remote_asn"),
+    field("KIND", "kind"),
+    made("STATE", bgp_state_text),
+    field("UPTIME-S", "uptime_seconds"),
+    made("IPV4-IN/USED/OUT", ipv4_prefixes_text),
+    made("IPV6-IN/USED/OUT", ipv6_prefixes_text),
+    made("MESSAGES-IN/OUT", messages_text),
+    field("SESSIONS", "sessions"),
+    field("DESCRIPTION", "description"),
+};
+constexpr Column kBgpRestartColumns[] = {
+    field("NEIGHBOR", "address"),
+    made("STATE", bgp_state_text),
+    made("AGREED", restart_agreed_text),
+    made("KEPT-FOR-S", restart_time_text),
+    made("STALE-IPV4/IPV6", restart_stale_text),
+    made("WAITS-FOR", restart_wait_text),
+};
+constexpr Column kBgpRouteColumns[] = {
+    field("PREFIX", "prefix"),
+    made("STATE", bgp_route_text),
+    field("NEIGHBOR", "neighbor"),
+    field("NEXT-HOP", "next_hop"),
+    field("LOCAL-PREF", "local_pref"),
+    field("MED", "med"),
+    field("AS-PATH", "as_path"),
+    field("COMMUNITIES", "communities"),
+};
 constexpr Column kPolicyColumns[] = {
     field("ENDPOINT", "endpoint"),
     field("DIRECTION", "direction"),
@@ -194,6 +224,55 @@ Result<pb::Request> bgp_request(const Values& values) {
     pb::Request request;
     request.mutable_show_bgp()->set_neighbor(values.text("neighbor"));
     return request;
+}
+
+Result<pb::Request> bgp_speaker_request(const Values& /*values*/) {
+    pb::Request request;
+    request.mutable_show_bgp_speaker();
+    return request;
+}
+
+Result<pb::Request> bgp_routes_request(const Values& values) {
+    pb::Request request;
+    auto& show = *request.mutable_show_bgp_routes();
+    show.set_prefix(values.text("prefix"));
+    show.set_received(values.text("received"));
+    show.set_advertised(values.text("advertised"));
+    show.set_best_only(values.has("best"));
+    const int views = (values.has("received") ? 1 : 0) + (values.has("advertised") ? 1 : 0) +
+                      (values.has("best") ? 1 : 0);
+    if (views > 1) {
+        return fail("--received, --advertised and --best exclude each other");
+    }
+    return request;
+}
+
+pb::Request bgp_neighbor_action(const Values& values, pb::SetBgpNeighbor::Action action) {
+    pb::Request request;
+    auto& set = *request.mutable_set_bgp_neighbor();
+    set.set_neighbor(values.text("neighbor"));
+    set.set_action(action);
+    set.set_text(values.text("text"));
+    return request;
+}
+
+Result<pb::Request> bgp_clear_request(const Values& values) {
+    using Set = pb::SetBgpNeighbor;
+    const std::string soft = values.text("soft");
+    return bgp_neighbor_action(
+        values,
+        soft == "in"     ? Set::ACTION_CLEAR_IN
+        : soft == "out"  ? Set::ACTION_CLEAR_OUT
+        : soft == "both" ? Set::ACTION_CLEAR_BOTH
+                         : Set::ACTION_CLEAR);
+}
+
+Result<pb::Request> bgp_shutdown_request(const Values& values) {
+    return bgp_neighbor_action(values, pb::SetBgpNeighbor::ACTION_SHUT_DOWN);
+}
+
+Result<pb::Request> bgp_enable_request(const Values& values) {
+    return bgp_neighbor_action(values, pb::SetBgpNeighbor::ACTION_ENABLE);
 }
 
 Result<pb::Request> policy_request(const Values& values) {
@@ -385,6 +464,55 @@ std::vector<Command> offline_rows() {
     };
 }
 
+std::vector<Command> bgp_rows() {
+    const auto neighbor = required(positional("neighbor", kAddressOrAll, "which"));
+    return {
+        {.words = "bgp summary",
+         .help = "Neighbours, with sessions, prefixes and messages",
+         .request = bgp_request,
+         .columns = kBgpSummaryColumns},
+        {.words = "bgp speaker",
+         .help = "The speaker as a whole: AS, router id, sizes of its tables",
+         .request = bgp_speaker_request,
+         .layout = always_details},
+        {.words = "bgp neighbor",
+         .help = "Everything about a neighbour, or about all",
+         .arguments = {positional("neighbor", kAddress, "only this neighbour")},
+         .request = bgp_request,
+         .layout = always_details},
+        {.words = "bgp routes",
+         .help = "Paths to prefixes, and why those that are not best are not",
+         .arguments =
+             {positional("prefix", kPrefixOrAddress, "this prefix and all inside it"),
+              option("received", "--received", kAddress, "what this neighbour sent"),
+              option("advertised", "--advertised", kAddress, "what this neighbour was told"),
+              flag("best", "--best", "best paths only")},
+         .request = bgp_routes_request,
+         .columns = kBgpRouteColumns},
+        {.words = "bgp graceful-restart",
+         .help = "What is kept of neighbours that restart, and for how long",
+         .request = bgp_request,
+         .columns = kBgpRestartColumns},
+        {.words = "bgp clear",
+         .help = "Start a session anew, or exchange its routes again",
+         .arguments =
+             {neighbor,
+              option("soft", "--soft", kClearing, "keep the session: routes in, out or both")},
+         .request = bgp_clear_request,
+         .text = bgp_changed_text},
+        {.words = "bgp shutdown",
+         .help = "Close a session and keep it closed until 'bgp enable'",
+         .arguments = {neighbor, positional("text", kShutdownText, "what the neighbour is told")},
+         .request = bgp_shutdown_request,
+         .text = bgp_changed_text},
+        {.words = "bgp enable",
+         .help = "Let a session that was shut down come up again",
+         .arguments = {neighbor},
+         .request = bgp_enable_request,
+         .text = bgp_changed_text},
+    };
+}
+
 std::vector<Command> other_rows() {
     return {
         {.words = "get",
@@ -457,6 +585,7 @@ std::vector<Command> other_rows() {
 const std::vector<Command>& commands() {
     static const std::vector<Command> all = [] {
         auto rows = show_rows();
+        std::ranges::move(bgp_rows(), std::back_inserter(rows));
         std::ranges::move(other_rows(), std::back_inserter(rows));
         std::ranges::move(offline_rows(), std::back_inserter(rows));
         return rows;
@@ -472,6 +601,7 @@ std::string_view verb_help(std::string_view verb) {
 
     constexpr std::array kVerbs{
         Verb{.word = "show", .help = "Print the router's state"},
+        Verb{.word = "bgp", .help = "Look at BGP, and act on its sessions"},
         Verb{.word = "clear", .help = "Reset a part of the router's state"},
         Verb{.word = "selector", .help = "Check selectors; needs no router"},
         Verb{.word = "policy", .help = "Check policies before they are applied; needs no router"},

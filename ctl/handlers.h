@@ -26,6 +26,7 @@ class Speaker;
 
 namespace vr::policy {
 class Datastore;
+struct Key;
 }  // namespace vr::policy
 
 namespace vr::ctl {
@@ -66,15 +67,21 @@ void serve_neighbors(
     const Neighbors<V6>& neighbors6,
     PortName port_name);
 
-/// bgp.cc: show bgp, clear bgp.
+/// bgp.cc: show bgp, clear bgp, bgp summary, neighbor, speaker, clear, shutdown, enable.
 void serve_bgp(Dispatch& dispatch, bgp::Speaker& speaker);
+
+/// bgp_route.cc: bgp routes.
+void serve_bgp_routes(Dispatch& dispatch, const bgp::Speaker& speaker);
 
 /// policy.cc: show policy.
 void serve_policy(
     Dispatch& dispatch, Endpoints endpoints, HostEndpoints hosts, GroupText group_text);
 
+/// What this router cannot do of what a valid object asks for.
+using ObjectProblems = std::function<std::vector<std::string>(const policy::Key&)>;
+
 /// resource.cc: get, apply, delete.
-void serve_resources(Dispatch& dispatch, policy::Datastore& store);
+void serve_resources(Dispatch& dispatch, policy::Datastore& store, ObjectProblems problems = {});
 
 /// flow.cc: show flows, clear flows.  `now` is the clock that flows are stamped by.
 void serve_flows(

@@ -30,6 +30,9 @@ std::string enum_text(const EnumValueDescriptor& value) {
 
 json::value singular(const Message& message, const FieldDescriptor& field) {
     const auto& reflection = *message.GetReflection();
+    if (field.has_presence() && !reflection.HasField(message, &field)) {
+        return nullptr;
+    }
     switch (field.cpp_type()) {
         case FieldDescriptor::CPPTYPE_INT32:
             return reflection.GetInt32(message, &field);
@@ -50,9 +53,7 @@ json::value singular(const Message& message, const FieldDescriptor& field) {
         case FieldDescriptor::CPPTYPE_STRING:
             return json::value(reflection.GetString(message, &field));
         case FieldDescriptor::CPPTYPE_MESSAGE:
-            return reflection.HasField(message, &field)
-                       ? to_json(reflection.GetMessage(message, &field))
-                       : json::value(nullptr);
+            return to_json(reflection.GetMessage(message, &field));
     }
     return nullptr;
 }

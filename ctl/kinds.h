@@ -21,6 +21,7 @@ inline constexpr std::array kKinds{
         .word = "bgpconfiguration",
         .plural = "bgpconfigurations",
         .brief = "bgpconfig"},
+    Kind{.name = "BGPFilter", .word = "bgpfilter", .plural = "bgpfilters", .brief = "bgpf"},
     Kind{.name = "BGPPeer", .word = "bgppeer", .plural = "bgppeers", .brief = "bgpp"},
     Kind{
         .name = "EndpointSlice",

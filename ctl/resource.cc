@@ -71,7 +71,20 @@ std::string namespace_of(policy::Kind kind, const std::string& given) {
     return given.empty() ? std::string(kDefaultNamespace) : given;
 }
 
-Answer get(const policy::Datastore& store, const pb::GetResources& request) {
+/// Problems of an object that is valid in itself stand where the reason of an invalid one would.
+void add_problems(const ObjectProblems& problems, ObjectStatus& object) {
+    if (!problems || object.state == ObjectState::Shadowed) {
+        return;
+    }
+    for (const std::string& problem : problems(object.key)) {
+        object.reason += (object.reason.empty() ? "" : "; ") + problem;
+    }
+}
+
+Answer get(
+    const policy::Datastore& store,
+    const ObjectProblems& problems,
+    const pb::GetResources& request) {
     using Item = std::variant<ObjectStatus, std::string>;
     std::optional<policy::Kind> kind;
     if (!request.kind().empty()) {
@@ -88,6 +101,7 @@ Answer get(const policy::Datastore& store, const pb::GetResources& request) {
                 : request.name() == object.key.name &&
                       namespace_of(object.key.kind, request.namespace_()) == object.key.ns;
         if (wanted) {
+            add_problems(problems, object);
             found.emplace_back(std::move(object));
         }
     }
@@ -238,10 +252,12 @@ Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
 
 }  // namespace
 
-void serve_resources(Dispatch& dispatch, policy::Datastore& store) {
-    dispatch.on(pb::Request::kGetResources, [&store](const pb::Request& request) {
-        return get(store, request.get_resources());
-    });
+void serve_resources(Dispatch& dispatch, policy::Datastore& store, ObjectProblems problems) {
+    dispatch.on(
+        pb::Request::kGetResources,
+        [&store, problems = std::move(problems)](const pb::Request& request) {
+            return get(store, problems, request.get_resources());
+        });
     dispatch.on(pb::Request::kApplyResources, [&store](const pb::Request& request) {
         return apply(store, request.apply_resources());
     });

@@ -69,6 +69,49 @@ std::string ipv6_prefixes_text(const Message& bgp_neighbor) {
     return prefixes(as<pb::BgpNeighbor>(bgp_neighbor).ipv6());
 }
 
+std::string messages_text(const Message& bgp_neighbor) {
+    const auto& row = as<pb::BgpNeighbor>(bgp_neighbor);
+    return fmt::format("{}/{}", row.messages_received(), row.messages_sent());
+}
+
+std::string bgp_state_text(const Message& bgp_neighbor) {
+    const bool shut_down = as<pb::BgpNeighbor>(bgp_neighbor).shut_down();
+    return shut_down ? "shut down" : field_text(bgp_neighbor, "state");
+}
+
+std::string restart_agreed_text(const Message& bgp_neighbor) {
+    const auto& restart = as<pb::BgpNeighbor>(bgp_neighbor).restart();
+    return !restart.agreed() ? "no" : restart.notification() ? "yes, on NOTIFICATION too" : "yes";
+}
+
+std::string restart_time_text(const Message& bgp_neighbor) {
+    const auto& restart = as<pb::BgpNeighbor>(bgp_neighbor).restart();
+    return restart.agreed() ? std::to_string(restart.time_seconds()) : std::string{};
+}
+
+std::string restart_stale_text(const Message& bgp_neighbor) {
+    const auto& restart = as<pb::BgpNeighbor>(bgp_neighbor).restart();
+    return fmt::format("{}/{}", restart.ipv4_stale(), restart.ipv6_stale());
+}
+
+std::string restart_wait_text(const Message& bgp_neighbor) {
+    const auto& restart = as<pb::BgpNeighbor>(bgp_neighbor).restart();
+    if (restart.back_within_seconds() != 0) {
+        return fmt::format("its return, {} s", restart.back_within_seconds());
+    }
+    if (restart.done_within_seconds() != 0) {
+        return fmt::format("its last word, {} s", restart.done_within_seconds());
+    }
+    return {};
+}
+
+/// "best", "lost: longer AS path"
+std::string bgp_route_text(const Message& bgp_route) {
+    const auto& row = as<pb::BgpRoute>(bgp_route);
+    const std::string state = field_text(bgp_route, "state");
+    return row.reason().empty() ? state : state + ": " + row.reason();
+}
+
 std::string rule_text(const Message& policy_rule) {
     const int rule = as<pb::PolicyRule>(policy_rule).rule();
     return rule < 0 ? std::string{} : std::to_string(rule);
@@ -134,6 +177,10 @@ std::string trace_text(const pb::Response& frame) {
 
 std::string cleared_text(const pb::Response& frame) {
     return fmt::format("cleared: {}\n", frame.cleared().count());
+}
+
+std::string bgp_changed_text(const pb::Response& frame) {
+    return fmt::format("neighbors: {}\n", frame.cleared().count());
 }
 
 Exit changes_exit(const pb::Response& frame) {

@@ -15,6 +15,13 @@ namespace vr::ctl {
 [[nodiscard]] std::string next_hops_text(const google::protobuf::Message& route);
 [[nodiscard]] std::string ipv4_prefixes_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string ipv6_prefixes_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string messages_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string bgp_state_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string restart_agreed_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string restart_time_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string restart_stale_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string restart_wait_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string bgp_route_text(const google::protobuf::Message& bgp_route);
 [[nodiscard]] std::string rule_text(const google::protobuf::Message& policy_rule);
 [[nodiscard]] std::string flow_source_text(const google::protobuf::Message& flow);
 [[nodiscard]] std::string flow_destination_text(const google::protobuf::Message& flow);
@@ -24,6 +31,7 @@ namespace vr::ctl {
 [[nodiscard]] std::string changes_text(const pb::Response& frame);
 [[nodiscard]] std::string trace_text(const pb::Response& frame);
 [[nodiscard]] std::string cleared_text(const pb::Response& frame);
+[[nodiscard]] std::string bgp_changed_text(const pb::Response& frame);
 
 // What a frame means for the exit code.
 [[nodiscard]] Exit changes_exit(const pb::Response& frame);

@@ -5,33 +5,13 @@
 
 #include <array>
 #include <charconv>
+#include <map>
 
 #include "policy/match.h"
 
 namespace vr::policy {
 
 namespace {
-
-/// Plain or, RFC 5396, high.low.
-Result<void> parse_asn(const Field& field, std::optional<Asn>& into) {
-    const std::string& text = field.node().text;
-    const char* const end = text.data() + text.size();
-    std::uint32_t high = 0;
-    auto [stop, error] = std::from_chars(text.data(), end, high);
-    if (error == std::errc{} && stop == end) {
-        into = Asn{high};
-        return {};
-    }
-    std::uint32_t low = 0;
-    if (error == std::errc{} && *stop == '.' && high <= 0xffff) {
-        const auto [low_stop, low_error] = std::from_chars(stop + 1, end, low);
-        if (low_error == std::errc{} && low_stop == end && low <= 0xffff) {
-            into = Asn{high << 16U | low};
-            return {};
-        }
-    }
-    return field.error(fmt::format("'{}' is not an AS number", text));
-}
 
 /// "120s", "1m30s", "1h"
 Result<void> parse_duration(const Field& field, std::optional<int>& seconds) {
@@ -90,14 +70,14 @@ Result<void> parse_peer_ip(const Field& field, BgpPeer& into) {
     return {};
 }
 
-Result<void> parse_password(const Field& field, BgpPeer& into) {
+Result<void> parse_password(const Field& field, std::optional<SecretRef>& into) {
     const auto ref = field.child("secretKeyRef");
     const auto name = ref ? ref->child("name") : std::nullopt;
     const auto key = ref ? ref->child("key") : std::nullopt;
     if (!name || !key) {
         return field.error("expected secretKeyRef with name and key");
     }
-    into.password = SecretRef{name->node().text, key->node().text};
+    into = SecretRef{name->node().text, key->node().text};
     return {};
 }
 
@@ -121,6 +101,26 @@ Result<void> duration_into(const Field& field, T& into) {
     return parse_duration(field, into.*Member);
 }
 
+/// A field that asks for something that does not exist here.
+template <typename T>
+Result<void> note(const Field& field, T& into) {
+    std::string path = field.path();
+    if (path.starts_with("spec.")) {
+        path.erase(0, 5);
+    }
+    into.not_honoured.push_back(std::move(path));
+    return {};
+}
+
+Result<void> parse_next_hop_mode(const Field& field, BgpPeer& into) {
+    const std::string& text = field.node().text;
+    into.next_hop_mode = text == "Auto"   ? std::optional{NextHopMode::Auto}
+                         : text == "Self" ? std::optional{NextHopMode::Self}
+                         : text == "Keep" ? std::optional{NextHopMode::Keep}
+                                          : std::nullopt;
+    return into.next_hop_mode ? Result<void>{} : field.error("expected Auto, Self or Keep");
+}
+
 constexpr std::array<FieldRow<BgpPeer>, 18> kPeerRows{{
     {"node", [](const Field& f, BgpPeer& p) { return store(f.text(), p.node); }},
     {"nodeSelector", selector_into<&BgpPeer::node_selector>},
@@ -128,15 +128,15 @@ constexpr std::array<FieldRow<BgpPeer>, 18> kPeerRows{{
     {"asNumber", asn_into<&BgpPeer::as_number>},
     {"peerSelector", selector_into<&BgpPeer::peer_selector>},
     {"localASNumber", asn_into<&BgpPeer::local_as>},
-    {"password", parse_password},
+    {"password", [](const Field& f, BgpPeer& p) { return parse_password(f, p.password); }},
     {"keepOriginalNextHop", boolean_into<&BgpPeer::keep_original_next_hop>},
-    {"nextHopMode", nullptr},
+    {"nextHopMode", parse_next_hop_mode},
     {"sourceAddress",
      [](const Field& f, BgpPeer& p) -> Result<void> {
          if (f.node().text != "UseNodeIP" && f.node().text != "None") {
              return f.error("expected UseNodeIP or None");
          }
-         p.passive_source = f.node().text == "None";
+         p.any_source = f.node().text == "None";
          return {};
      }},
     {"maxRestartTime", duration_into<&BgpPeer::max_restart_seconds>},
@@ -145,13 +145,39 @@ constexpr std::array<FieldRow<BgpPeer>, 18> kPeerRows{{
      [](const Field& f, BgpPeer& p) { return store(f.integer(0, 255), p.ttl_security.emplace()); }},
     {"numAllowedLocalASNumbers",
      [](const Field& f, BgpPeer& p) { return store(f.integer(0, 255), p.allowed_local_as); }},
-    {"reachableBy", nullptr},
+    {"reachableBy",
+     [](const Field& f, BgpPeer& p) -> Result<void> {
+         p.reachable_by = parse_ip(f.node().text);
+         return p.reachable_by || f.node().text.empty()
+                    ? Result<void>{}
+                    : f.error(fmt::format("'{}' is not an address", f.node().text));
+     }},
     {"filters", [](const Field& f, BgpPeer& p) { return store(f.texts(), p.filters); }},
-    {"reversePeering", nullptr},
-    {"localWorkloadSelector", nullptr},
+    {"reversePeering", note<BgpPeer>},
+    {"localWorkloadSelector", note<BgpPeer>},
 }};
 
 }  // namespace
+
+Result<void> parse_asn(const Field& field, std::optional<Asn>& into) {
+    const std::string& text = field.node().text;
+    const char* const end = text.data() + text.size();
+    std::uint32_t high = 0;
+    auto [stop, error] = std::from_chars(text.data(), end, high);
+    if (error == std::errc{} && stop == end) {
+        into = Asn{high};
+        return {};
+    }
+    std::uint32_t low = 0;
+    if (error == std::errc{} && *stop == '.' && high <= 0xffff) {
+        const auto [low_stop, low_error] = std::from_chars(stop + 1, end, low);
+        if (low_error == std::errc{} && low_stop == end && low <= 0xffff) {
+            into = Asn{high << 16U | low};
+            return {};
+        }
+    }
+    return field.error(fmt::format("'{}' is not an AS number", text));
+}
 
 Result<void> parse_labels(const Field& field, Labels& into) {
     if (auto map = field.expect_map(); !map) {
@@ -170,29 +196,102 @@ Result<void> parse_labels(const Field& field, Labels& into) {
     return {};
 }
 
+namespace {
+
+/// What a BGPConfiguration's communities are called.
+using CommunityNames = std::map<std::string, CommunityValue>;
+
+Result<void> parse_community_names(const Field& field, CommunityNames& into) {
+    return field.each([&](const Field& item) -> Result<void> {
+        const auto name = item.child("name");
+        const auto value = item.child("value");
+        if (!name || !value) {
+            return item.error("expected name and value");
+        }
+        return parse_community_value(*value, into[name->node().text]);
+    });
+}
+
+Result<void> parse_advertisement(
+    const Field& field, const CommunityNames& names, PrefixAdvertisement& into) {
+    const auto cidr = field.child("cidr");
+    if (!cidr) {
+        return field.error("expected cidr");
+    }
+    if (auto read = store(parse_net(*cidr), into.cidr); !read) {
+        return read;
+    }
+    const auto communities = field.child("communities");
+    if (!communities) {
+        return {};
+    }
+    return communities->each([&](const Field& item) -> Result<void> {
+        const auto named = names.find(item.node().text);
+        if (named != names.end()) {
+            into.communities.push_back(named->second);
+            return {};
+        }
+        return parse_community_value(item, into.communities.emplace_back());
+    });
+}
+
+Result<void> parse_priority(const Field& field, std::optional<std::uint32_t>& into) {
+    return store(field.integer(1, 2147483646), into.emplace());
+}
+
+Result<void> parse_bind_mode(const Field& field, BgpConfiguration& into) {
+    const std::string& text = field.node().text;
+    if (text != "NodeIP" && text != "None") {
+        return field.error("expected None or NodeIP");
+    }
+    into.listen_on_node_ip = text == "NodeIP";
+    return {};
+}
+
+/// The log of this router has one level, that of its own config; Calico's default asks for nothing.
+Result<void> parse_log_severity(const Field& field, BgpConfiguration& into) {
+    return field.node().text == "Info" ? Result<void>{} : note(field, into);
+}
+
+constexpr std::array<FieldRow<BgpConfiguration>, 16> kConfigurationRows{{
+    {"nodeToNodeMeshEnabled", boolean_into<&BgpConfiguration::node_mesh>},
+    {"asNumber", asn_into<&BgpConfiguration::as_number>},
+    {"listenPort",
+     [](const Field& f, BgpConfiguration& c) { return store_port(f, c.listen_port); }},
+    {"logSeverityScreen", parse_log_severity},
+    {"bindMode", parse_bind_mode},
+    {"communities", nullptr},           // read beforehand: prefixAdvertisements name them
+    {"prefixAdvertisements", nullptr},  // read behind them
+    {"serviceClusterIPs", note<BgpConfiguration>},
+    {"serviceExternalIPs", note<BgpConfiguration>},
+    {"serviceLoadBalancerIPs", note<BgpConfiguration>},
+    {"serviceLoadBalancerAggregation", nullptr},  // says how the addresses above are announced
+    {"nodeMeshPassword",
+     [](const Field& f, BgpConfiguration& c) { return parse_password(f, c.mesh_password); }},
+    {"nodeMeshMaxRestartTime", duration_into<&BgpConfiguration::mesh_restart_seconds>},
+    {"ignoredInterfaces", nullptr},  // no interface's network is announced here
+    {"ipv4NormalRoutePriority",
+     [](const Field& f, BgpConfiguration& c) { return parse_priority(f, c.normal_priority4); }},
+    {"ipv6NormalRoutePriority",
+     [](const Field& f, BgpConfiguration& c) { return parse_priority(f, c.normal_priority6); }},
+}};
+
+}  // namespace
+
 Result<void> parse_bgp_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
-    static constexpr std::array<FieldRow<BgpConfiguration>, 16> kRows{{
-        {"nodeToNodeMeshEnabled", boolean_into<&BgpConfiguration::node_mesh>},
-        {"asNumber", asn_into<&BgpConfiguration::as_number>},
-        {"listenPort",
-         [](const Field& f, BgpConfiguration& c) { return store_port(f, c.listen_port); }},
-        {"logSeverityScreen", nullptr},
-        {"bindMode", nullptr},
-        {"communities", nullptr},
-        {"prefixAdvertisements", nullptr},
-        {"serviceClusterIPs", nullptr},
-        {"serviceExternalIPs", nullptr},
-        {"serviceLoadBalancerIPs", nullptr},
-        {"serviceLoadBalancerAggregation", nullptr},
-        {"nodeMeshPassword", nullptr},
-        {"nodeMeshMaxRestartTime", nullptr},
-        {"ignoredInterfaces", nullptr},
-        {"ipv4NormalRoutePriority", nullptr},
-        {"ipv6NormalRoutePriority", nullptr},
-    }};
     BgpConfiguration configuration;
-    auto parsed = parse_fields<BgpConfiguration>(spec, kRows, configuration, Unknown::Warn);
-    into.spec = configuration;
+    auto parsed =
+        parse_fields<BgpConfiguration>(spec, kConfigurationRows, configuration, Unknown::Warn);
+    CommunityNames names;
+    if (const auto communities = spec.child("communities"); communities && parsed) {
+        parsed = parse_community_names(*communities, names);
+    }
+    if (const auto advertisements = spec.child("prefixAdvertisements"); advertisements && parsed) {
+        parsed = advertisements->each([&](const Field& item) {
+            return parse_advertisement(item, names, configuration.advertisements.emplace_back());
+        });
+    }
+    into.spec = std::move(configuration);
     return parsed;
 }
 
@@ -209,6 +308,9 @@ Result<void> parse_bgp_peer(const Field& /*object*/, const Field& spec, Resource
     }
     if (peer.peer_ip && !peer.as_number) {
         return spec.error("a peer with peerIP needs asNumber");
+    }
+    if (peer.peer_ip && peer.reachable_by && peer.peer_ip->index() != peer.reachable_by->index()) {
+        return spec.error("reachableBy is not of peerIP's family");
     }
     into.spec = std::move(peer);
     return {};

@@ -1,5 +1,5 @@
-// Reads the kinds that policy itself does not use and hands on: BGPConfiguration, BGPPeer, IPPool,
-// Node; and what several kinds share.
+// Reads the kinds that policy itself does not use and hands on: BGPConfiguration, BGPFilter, BGPPeer,
+// IPPool, Node; and what several kinds share.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -11,10 +11,17 @@ namespace vr::policy {
 
 [[nodiscard]] Result<void> parse_bgp_configuration(
     const Field& object, const Field& spec, Resource& into);
+[[nodiscard]] Result<void> parse_bgp_filter(const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_bgp_peer(const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_ip_pool(const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_cluster_node(
     const Field& object, const Field& spec, Resource& into);
+
+/// An AS number, plain or (RFC 5396) high.low.
+[[nodiscard]] Result<void> parse_asn(const Field& field, std::optional<Asn>& into);
+
+/// "64512:100" or "64512:1:2".
+[[nodiscard]] Result<void> parse_community_value(const Field& field, CommunityValue& into);
 
 /// A map of texts.
 [[nodiscard]] Result<void> parse_labels(const Field& field, Labels& into);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::array kKinds{
     KindRow{Kind::BGPConfiguration, "BGPConfiguration", "bgpconfigurations", false},
+    KindRow{Kind::BGPFilter, "BGPFilter", "bgpfilters", false},
     KindRow{Kind::BGPPeer, "BGPPeer", "bgppeers", false},
     KindRow{Kind::EndpointSlice, "EndpointSlice", "endpointslices", true},
     KindRow{Kind::FelixConfiguration, "FelixConfiguration", "felixconfigurations", false},

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "policy/bgp_model.h"
 #include "policy/selector.h"
 #include "vrouter/dataplane/acl.h"
 #include "vrouter/dataplane/host_hook.h"
@@ -27,6 +28,7 @@ namespace vr::policy {
 
 enum class Kind : std::uint8_t {
     BGPConfiguration,
+    BGPFilter,
     BGPPeer,
     EndpointSlice,
     FelixConfiguration,
@@ -300,43 +302,9 @@ struct ClusterNode {
     friend bool operator==(const ClusterNode&, const ClusterNode&) = default;
 };
 
-struct SecretRef {
-    std::string name;
-    std::string key;
-
-    friend bool operator==(const SecretRef&, const SecretRef&) = default;
-};
-
-struct BgpPeer {
-    std::string node;                       ///< this node only; empty: see node_selector
-    std::optional<Selector> node_selector;  ///< both absent: every node
-    std::optional<IpAddr> peer_ip;          ///< absent: peer_selector chooses nodes
-    std::optional<L4Port> peer_port;
-    std::optional<Asn> as_number;
-    std::optional<Selector> peer_selector;
-    std::optional<Asn> local_as;
-    std::optional<SecretRef> password;
-    bool keep_original_next_hop = false;
-    bool passive_source = false;  ///< sourceAddress: None
-    std::optional<int> max_restart_seconds;
-    std::optional<int> keepalive_seconds;
-    std::optional<int> ttl_security;
-    int allowed_local_as = 0;
-    std::vector<std::string> filters;
-
-    friend bool operator==(const BgpPeer&, const BgpPeer&) = default;
-};
-
-struct BgpConfiguration {
-    bool node_mesh = true;  ///< nodeToNodeMeshEnabled
-    std::optional<Asn> as_number;
-    std::optional<L4Port> listen_port;
-
-    friend bool operator==(const BgpConfiguration&, const BgpConfiguration&) = default;
-};
-
 using Spec = std::variant<
     BgpConfiguration,
+    BgpFilter,
     BgpPeer,
     ClusterNode,
     EndpointSlice,

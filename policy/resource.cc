@@ -20,8 +20,7 @@ constexpr std::string_view kApiVersion = "projectcalico.org/v3";
 constexpr std::string_view kSliceVersion = "discovery.k8s.io/v1";
 
 /// Kinds of Calico's that exist and that we do not act upon.
-constexpr std::array<std::string_view, 10> kKnownKinds{
-    "BGPFilter",
+constexpr std::array<std::string_view, 9> kKnownKinds{
     "BlockAffinity",
     "CalicoNodeStatus",
     "ClusterInformation",

@@ -438,6 +438,7 @@ struct SpecRow {
 
 constexpr std::array kSpecRows{
     SpecRow{Kind::BGPConfiguration, parse_bgp_configuration},
+    SpecRow{Kind::BGPFilter, parse_bgp_filter},
     SpecRow{Kind::BGPPeer, parse_bgp_peer},
     SpecRow{Kind::EndpointSlice, parse_endpoint_slice},
     SpecRow{Kind::FelixConfiguration, parse_felix_configuration},

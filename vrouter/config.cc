@@ -28,7 +28,6 @@ constexpr std::size_t kMaxSocketDirectory = kMaxSocketPath - 1 - (IFNAMSIZ - 1) 
 constexpr std::string_view kShortPath = "a path of at most 107 characters";
 constexpr std::string_view kShortDirectory = "a path of at most 86 characters";
 static_assert(kMaxSocketPath == 107 && kMaxSocketDirectory == 86);
-constexpr std::uint64_t kMost32 = 0xffffffffU;
 
 std::optional<InterfaceAddress> parse_interface(const std::string& text) {
     const auto network = parse_prefix(text);
@@ -192,125 +191,6 @@ void read_flows(YamlSection& yaml, FlowConfig& flows) {
     });
 }
 
-/// "all", "none", "local", or a list of prefixes "10.0.0.0/8 ge 24 le 32".
-std::optional<BgpFilterConfig::Term> parse_term(const std::string& text) {
-    std::istringstream words{text};
-    std::string prefix;
-    words >> prefix;
-    const auto parsed = parse_prefix(prefix);
-    if (!parsed) {
-        return std::nullopt;
-    }
-    BgpFilterConfig::Term term{*parsed, 0, 0};
-    const unsigned length = std::visit([](const auto& p) { return p.length(); }, *parsed);
-    const unsigned most = parsed->index() == 0 ? V4::kBits : V6::kBits;
-    std::optional<unsigned> ge;
-    std::optional<unsigned> le;
-    std::string word;
-    unsigned number = 0;
-    while (words >> word) {
-        if (!(words >> number) || number < length || number > most ||
-            (word != "ge" && word != "le")) {
-            return std::nullopt;
-        }
-        (word == "ge" ? ge : le) = number;
-    }
-    term.ge = ge.value_or(length);
-    term.le = le.value_or(ge ? most : length);
-    return term.ge <= term.le ? std::optional{term} : std::nullopt;
-}
-
-std::optional<BgpFilterConfig> read_filter(YamlSection& yaml, const char* key) {
-    using Kind = BgpFilterConfig::Kind;
-    const YAML::Node node = yaml.take(key);
-    if (!node.IsDefined()) {
-        return std::nullopt;
-    }
-    if (node.IsScalar() && node.Scalar().find('/') == std::string::npos) {
-        const auto kind = yaml.value(
-            key, "all, none, local or prefixes", [](const std::string& s) -> std::optional<Kind> {
-                return s == "all"     ? std::optional{Kind::All}
-                       : s == "none"  ? std::optional{Kind::None}
-                       : s == "local" ? std::optional{Kind::Local}
-                                      : std::nullopt;
-            });
-        return BgpFilterConfig{kind.value_or(Kind::None), {}};
-    }
-    return BgpFilterConfig{
-        Kind::Prefixes, yaml.list(key, "a prefix like '10.0.0.0/8 ge 24 le 32'", parse_term)};
-}
-
-void read_bgp_neighbor(YamlSection& yaml, BgpConfig& bgp) {
-    BgpNeighborConfig peer;
-    yaml.require("address");
-    yaml.require("as");
-    const auto ip = [](const std::string& s) { return parse_ip(s); };
-    assign(peer.address, yaml.value("address", kAddress, ip));
-    if (const auto as = yaml.number("as", 1, kMost32)) {
-        peer.asn = Asn{static_cast<std::uint32_t>(*as)};
-    }
-    if (const auto port = yaml.number("port", 1, 65535)) {
-        peer.port = L4Port{static_cast<std::uint16_t>(*port)};
-    }
-    assign(peer.description, yaml.text("description"));
-    assign(peer.passive, yaml.boolean("passive"));
-    assign(peer.password, yaml.text("password"));
-    peer.source = yaml.value("source", kAddress, ip);
-    if (const auto ttl = yaml.number("ttl", 1, 255)) {
-        peer.ttl = static_cast<std::uint8_t>(*ttl);
-    }
-    assign(peer.ttl_security, yaml.number("ttl_security", 1, 254));
-    assign(peer.hold_time, yaml.number("hold_time", 3, 65535));
-    assign(peer.connect_retry, yaml.number("connect_retry", 1, 3600));
-    assign(peer.maximum_prefixes, yaml.number("maximum_prefixes", 1, kMost32));
-    const auto families = yaml.list("families", "ipv4 or ipv6", [](const std::string& s) {
-        return s == "ipv4" || s == "ipv6" ? std::optional{s} : std::nullopt;
-    });
-    if (!families.empty()) {
-        peer.ipv4 = std::ranges::count(families, "ipv4") != 0;
-        peer.ipv6 = std::ranges::count(families, "ipv6") != 0;
-    }
-    if (peer.source && peer.source->index() != peer.address.index()) {
-        yaml.refuse("source", to_string(*peer.source) + " is not of the neighbor's family");
-    }
-    peer.next_hop4 = yaml.value("next_hop4", kAddress4, [](const std::string& s) {
-        const auto address = Ip4::parse(s);
-        return address ? std::optional<IpAddr>{*address} : std::nullopt;
-    });
-    peer.next_hop6 = yaml.value("next_hop6", kAddress6, [](const std::string& s) {
-        const auto address = Ip6::parse(s);
-        return address ? std::optional<IpAddr>{*address} : std::nullopt;
-    });
-    peer.import = read_filter(yaml, "import");
-    peer.export_ = read_filter(yaml, "export");
-    const auto same = [&](const BgpNeighborConfig& n) { return n.address == peer.address; };
-    if (std::ranges::any_of(bgp.neighbors, same)) {
-        yaml.refuse("address", "neighbor " + to_string(peer.address) + " is defined twice");
-    }
-    bgp.neighbors.push_back(std::move(peer));
-}
-
-void read_bgp(YamlSection& yaml, Config& config) {
-    BgpConfig bgp;
-    yaml.require("as");
-    yaml.require("router_id");
-    if (const auto as = yaml.number("as", 1, kMost32)) {
-        bgp.asn = Asn{static_cast<std::uint32_t>(*as)};
-    }
-    assign(bgp.router_id, yaml.value("router_id", kAddress4, [](const std::string& s) {
-        const auto id = Ip4::parse(s);
-        return id && !id->is_unspecified() ? id : std::nullopt;
-    }));
-    if (const auto port = yaml.number("port", 1, 65535)) {
-        bgp.port = L4Port{static_cast<std::uint16_t>(*port)};
-    }
-    assign(bgp.listen, yaml.boolean("listen"));
-    bgp.announce =
-        yaml.list("announce", kPrefix, [](const std::string& s) { return parse_prefix(s); });
-    yaml.sections("neighbors", [&](YamlSection& n) { read_bgp_neighbor(n, bgp); });
-    config.bgp = std::move(bgp);
-}
-
 void read_etcd(YamlSection& yaml, Config& config) {
     EtcdConfig etcd;
     yaml.require("endpoints");
@@ -359,7 +239,7 @@ void read_datastore(YamlSection& yaml, Config& config) {
     }
 }
 
-void read_root(YamlSection& yaml, Config& config) {
+void read_root(YamlSection& yaml, Config& config, const OtherSections& others) {
     yaml.require("node");
     assign(config.node, yaml.text("node"));
     assign(config.dataplane, yaml.value("dataplane", "dpdk or none", [](const std::string& s) {
@@ -391,7 +271,9 @@ void read_root(YamlSection& yaml, Config& config) {
     yaml.section("workloads", [&](YamlSection& s) { read_workloads(s, config.workloads); });
     yaml.section("flows", [&](YamlSection& s) { read_flows(s, config.flows); });
     yaml.section("datastore", [&](YamlSection& s) { read_datastore(s, config); });
-    yaml.section("bgp", [&](YamlSection& s) { read_bgp(s, config); });
+    if (others) {
+        others(yaml);
+    }
     yaml.section("control", [&](YamlSection& s) {
         assign(config.control_socket, s.value("socket", kShortPath, [](const std::string& t) {
             return !t.empty() && t.size() <= kMaxSocketPath ? std::optional{t} : std::nullopt;
@@ -413,13 +295,14 @@ void read_root(YamlSection& yaml, Config& config) {
 
 }  // namespace
 
-Result<Config> parse_config(const std::string& text, const std::string& name) {
+Result<Config> parse_config(
+    const std::string& text, const std::string& name, const OtherSections& others) {
     const auto file = std::make_shared<YamlSection::File>(YamlSection::File{name, std::nullopt});
     Config config;
     try {
         YamlSection root{file, YAML::Load(text), ""};
         if (root.ok()) {
-            read_root(root, config);
+            read_root(root, config, others);
         }
     } catch (const YAML::Exception& e) {
         return fail(name + ":" + std::to_string(e.mark.line + 1) + ": " + e.msg);
@@ -430,14 +313,14 @@ Result<Config> parse_config(const std::string& text, const std::string& name) {
     return config;
 }
 
-Result<Config> load_config(const std::string& path) {
+Result<std::string> read_config_file(const std::string& path) {
     std::ifstream in{path};
     if (!in) {
         return fail("cannot read config file '" + path + "': no such file, or no permission");
     }
     std::ostringstream text;
     text << in.rdbuf();
-    return parse_config(text.str(), path);
+    return text.str();
 }
 
 }  // namespace vr

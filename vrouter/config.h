@@ -1,12 +1,13 @@
-// Config: everything that vrouterd is told at start, as one value, from one YAML file.
+// Config: what vrouterd's machine is told at start, as one value, from one YAML file.
 //
-// Every mistake is answered with file, line and what was expected; unknown keys are refused.  README.md
+// The section `bgp` is read by daemon/config.h into a larger value.  Every mistake is answered with file, line and what was expected; unknown keys are refused.  README.md
 // shows the file; `vrouterd --check --config FILE` says whether one is right.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -81,53 +82,6 @@ struct FlowConfig {
     bool drop_invalid = true;
 };
 
-/// What a neighbour may exchange with us: all, none, our own routes, or listed prefixes.
-struct BgpFilterConfig {
-    struct Term {
-        IpPrefix prefix;
-        unsigned ge = 0;
-        unsigned le = 0;
-
-        friend bool operator==(const Term&, const Term&) = default;
-    };
-
-    enum class Kind : std::uint8_t { All, None, Local, Prefixes };
-    Kind kind = Kind::None;
-    std::vector<Term> prefixes;
-
-    friend bool operator==(const BgpFilterConfig&, const BgpFilterConfig&) = default;
-};
-
-struct BgpNeighborConfig {
-    IpAddr address;
-    Asn asn;
-    L4Port port{179};
-    std::string description;
-    bool passive = false;
-    std::string password;
-    std::optional<IpAddr> source;
-    std::optional<std::uint8_t> ttl;
-    std::uint8_t ttl_security = 0;
-    std::uint16_t hold_time = 90;
-    std::uint16_t connect_retry = 10;
-    std::uint32_t maximum_prefixes = 0;
-    bool ipv4 = true;
-    bool ipv6 = true;
-    std::optional<IpAddr> next_hop4;
-    std::optional<IpAddr> next_hop6;
-    std::optional<BgpFilterConfig> import;
-    std::optional<BgpFilterConfig> export_;
-};
-
-struct BgpConfig {
-    Asn asn;
-    Ip4 router_id;
-    L4Port port{179};
-    bool listen = true;
-    std::vector<IpPrefix> announce;  ///< besides the workloads' addresses
-    std::vector<BgpNeighborConfig> neighbors;
-};
-
 struct Config {
     std::string node;               ///< this host's name in the datastore
     bool dataplane = true;          ///< false: no ports, no workers, no datastore
@@ -142,15 +96,20 @@ struct Config {
     FlowConfig flows;
     std::string resource_directory;  ///< datastore.file.directory; empty: no such datastore
     std::optional<EtcdConfig> etcd;  ///< datastore.etcd
-    std::optional<BgpConfig> bgp;
     std::string control_socket = "/run/vrouter/vrouter.sock";
     log::Level log_level = log::Level::Info;
 };
 
-/// Reads and checks `path`.
-[[nodiscard]] Result<Config> load_config(const std::string& path);
+class YamlSection;
 
-/// The same for text; `name` stands in error messages where the path would.
-[[nodiscard]] Result<Config> parse_config(const std::string& text, const std::string& name);
+/// Reads sections of the file that are not the machine's: `bgp` (daemon/config.h).
+using OtherSections = std::function<void(YamlSection& root)>;
+
+/// Reads and checks `text`; `name` stands in error messages where the path would.
+[[nodiscard]] Result<Config> parse_config(
+    const std::string& text, const std::string& name, const OtherSections& others = {});
+
+/// The text of the config file at `path`.
+[[nodiscard]] Result<std::string> read_config_file(const std::string& path);
 
 }  // namespace vr

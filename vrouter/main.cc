@@ -10,7 +10,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "vrouter/config.h"
+#include "vrouter/daemon/config.h"
 #include "vrouter/daemon/daemon.h"
 #include "vrouter/net/log.h"
 #include "vrouter/preflight.h"
@@ -20,7 +20,7 @@ namespace {
 /// For peers to read our last words.
 constexpr std::chrono::milliseconds kFarewell{200};
 
-int run(vr::Config config) {
+int run(vr::daemon::Config config) {
     boost::asio::io_context loop{1};
     boost::asio::signal_set signals{loop, SIGINT, SIGTERM};
     boost::asio::steady_timer farewell{loop};
@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }
-    auto config = vr::load_config(path);
+    auto config = vr::daemon::load_config(path);
     if (!config) {
         std::fprintf(stderr, "vrouterd: %s\n", config.error().text.c_str());
         return 1;

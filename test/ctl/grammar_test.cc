@@ -109,6 +109,48 @@ INSTANTIATE_TEST_SUITE_P(
             "TraceIcmpIsAnEchoRequest",
             "trace --from eth0 -d 10.0.0.2 -p icmp",
             "trace { from: \"eth0\" destination: \"10.0.0.2\" protocol: 1 icmp_type: 8 }"},
+        RequestRow{"BgpSummary", "bgp summary", "show_bgp { }"},
+        RequestRow{"BgpNeighbor", "bgp neighbor fd00::1", "show_bgp { neighbor: \"fd00::1\" }"},
+        RequestRow{"BgpSpeaker", "bgp speaker", "show_bgp_speaker { }"},
+        RequestRow{"BgpGracefulRestart", "bgp graceful-restart", "show_bgp { }"},
+        RequestRow{"BgpRoutes", "bgp routes", "show_bgp_routes { }"},
+        RequestRow{
+            "BgpRoutesInside",
+            "bgp routes 10.0.0.0/8 --best",
+            "show_bgp_routes { prefix: \"10.0.0.0/8\" best_only: true }"},
+        RequestRow{
+            "BgpRoutesReceived",
+            "bgp routes --received 192.0.2.1",
+            "show_bgp_routes { received: \"192.0.2.1\" }"},
+        RequestRow{
+            "BgpRoutesAdvertised",
+            "bgp routes --advertised 192.0.2.1",
+            "show_bgp_routes { advertised: \"192.0.2.1\" }"},
+        RequestRow{
+            "BgpClear",
+            "bgp clear 192.0.2.1",
+            "set_bgp_neighbor { neighbor: \"192.0.2.1\" action: ACTION_CLEAR }"},
+        RequestRow{
+            "BgpClearSoftIn",
+            "bgp clear all --soft in",
+            "set_bgp_neighbor { neighbor: \"all\" action: ACTION_CLEAR_IN }"},
+        RequestRow{
+            "BgpClearSoftOut",
+            "bgp clear all --soft out",
+            "set_bgp_neighbor { neighbor: \"all\" action: ACTION_CLEAR_OUT }"},
+        RequestRow{
+            "BgpClearSoftBoth",
+            "bgp clear all --soft both",
+            "set_bgp_neighbor { neighbor: \"all\" action: ACTION_CLEAR_BOTH }"},
+        RequestRow{
+            "BgpShutdown",
+            "bgp shutdown 192.0.2.1 maintenance",
+            "set_bgp_neighbor { neighbor: \"192.0.2.1\" action: ACTION_SHUT_DOWN text: "
+            "\"maintenance\" }"},
+        RequestRow{
+            "BgpEnable",
+            "bgp enable 192.0.2.1",
+            "set_bgp_neighbor { neighbor: \"192.0.2.1\" action: ACTION_ENABLE }"},
         RequestRow{"ClearBgp", "clear bgp all", "clear_bgp { neighbor: \"all\" }"},
         RequestRow{"ClearFlows", "clear flows", "clear_flows { }"}),
     [](const auto& row) { return std::string(row.param.name); });

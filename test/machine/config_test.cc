@@ -1,6 +1,6 @@
 // The config file: one right file with everything in it, and every mistake with its line and its words.
 // SPDX-License-Identifier: Apache-2.0
-#include "vrouter/config.h"
+#include "vrouter/daemon/config.h"
 
 #include <gtest/gtest.h>
 
@@ -12,6 +12,9 @@ namespace vr {
 namespace {
 
 using namespace literals;
+using daemon::Config;
+using daemon::load_config;
+using daemon::parse_config;
 
 constexpr const char* kFull = R"(node: host1
 dataplane: dpdk
@@ -35,29 +38,6 @@ flows:
   drop_invalid: false
   timeouts: {tcp_new: 1, tcp_established: 2, tcp_closing: 3, tcp_reset: 4, udp: 5, icmp: 6, other: 7}
 datastore: {file: {directory: /tmp/d}}
-bgp:
-  as: 4200000001
-  router_id: 192.0.2.1
-  port: 1179
-  listen: false
-  announce: 192.0.2.0/24
-  neighbors:
-    - address: 192.0.2.254
-      as: 64513
-      port: 2179
-      description: top of rack
-      passive: true
-      password: secret
-      source: 192.0.2.1
-      ttl: 2
-      hold_time: 30
-      connect_retry: 5
-      maximum_prefixes: 100
-      families: ipv4
-      next_hop4: 192.0.2.1
-      next_hop6: "fd00::1"
-      import: all
-      export: [10.0.0.0/8 ge 24 le 32, "fd00::/8"]
 control: {socket: /tmp/c}
 log: {level: debug}
 )";
@@ -125,32 +105,6 @@ TEST(Config, ReadsWorkloads) {
     EXPECT_EQ(w.to_host, EndpointToHost::Accept);
 }
 
-TEST(Config, ReadsBgp) {
-    const Config config = full();
-    ASSERT_TRUE(config.bgp);
-    EXPECT_EQ(config.bgp->asn, Asn{4200000001});
-    EXPECT_EQ(config.bgp->port, L4Port{1179});
-    EXPECT_FALSE(config.bgp->listen);
-    ASSERT_EQ(config.bgp->neighbors.size(), 1U);
-    const BgpNeighborConfig& peer = config.bgp->neighbors[0];
-    EXPECT_TRUE(peer.passive);
-    EXPECT_EQ(peer.ttl, 2);
-    EXPECT_EQ(peer.hold_time, 30);
-    EXPECT_EQ(peer.maximum_prefixes, 100U);
-    EXPECT_TRUE(peer.ipv4);
-    EXPECT_FALSE(peer.ipv6);
-    EXPECT_EQ(peer.import->kind, BgpFilterConfig::Kind::All);
-}
-
-TEST(Config, ReadsFilterTerms) {
-    const auto filter = full().bgp->neighbors.at(0).export_;
-    ASSERT_TRUE(filter);
-    EXPECT_EQ(
-        filter->prefixes,
-        (std::vector<BgpFilterConfig::Term>{
-            {*parse_prefix("10.0.0.0/8"), 24, 32}, {*parse_prefix("fd00::/8"), 8, 8}}));
-}
-
 TEST(Config, OnlyTheNodeIsNeeded) {
     const auto config = parse_config("node: a", "f");
     ASSERT_TRUE(config);
@@ -178,15 +132,6 @@ TEST(Config, ReadsEtcd) {
     EXPECT_EQ(etcd.region, "region-r");
     EXPECT_EQ(etcd.state_file, "/s");
     EXPECT_FALSE(etcd.write_node);
-}
-
-TEST(Config, TermWithOnlyGeEndsAtTheFamilysWidth) {
-    const auto config = parse_config(
-        "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
-        "[10.0.0.0/8 ge 9]}]}",
-        "f");
-    ASSERT_TRUE(config);
-    EXPECT_EQ(config->bgp->neighbors[0].import->prefixes[0].le, 32U);
 }
 
 TEST(Config, MissingFileIsNamed) {
@@ -368,66 +313,6 @@ const Mistake kMistakes[] = {
     {"datastore_directory",
      "node: a\ndatastore: {file: {}}",
      "f:2: datastore.file: key 'directory' is missing"},
-    {"bgp_as", "node: a\nbgp: {router_id: 1.1.1.1}", "f:2: bgp: key 'as' is missing"},
-    {"bgp_as_zero",
-     "node: a\nbgp: {as: 0, router_id: 1.1.1.1}",
-     "f:2: bgp.as: expected a number from 1 to 4294967295"},
-    {"bgp_router_id",
-     "node: a\nbgp: {as: 1, router_id: 0.0.0.0}",
-     "f:2: bgp.router_id: expected an IPv4 address, found '0.0.0.0'"},
-    {"bgp_announce",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, announce: x}",
-     "f:2: bgp.announce: expected a prefix"},
-    {"peer_address",
-     "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {as: 2}",
-     "f:6: bgp.neighbors[0]: key 'address' is missing"},
-    {"peer_twice",
-     "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {address: 1.1.1.2, as: "
-     "2}\n    - {address: 1.1.1.2, as: 3}",
-     "f:7: bgp.neighbors[1].address: neighbor 1.1.1.2 is defined twice"},
-    {"peer_families",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, families: "
-     "[vpn]}]}",
-     "f:2: bgp.neighbors[0].families: expected ipv4 or ipv6, found 'vpn'"},
-    {"peer_ttl",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, ttl: 256}]}",
-     "f:2: bgp.neighbors[0].ttl: expected a number from 1 to 255"},
-    {"peer_hold_time",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, hold_time: "
-     "2}]}",
-     "f:2: bgp.neighbors[0].hold_time: expected a number from 3 to 65535"},
-    {"peer_source_family",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, source: "
-     "'fd00::1'}]}",
-     "f:2: bgp.neighbors[0].source: fd00::1 is not of the neighbor's family"},
-    {"peer_next_hop4",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop4: "
-     "'fd00::1'}]}",
-     "f:2: bgp.neighbors[0].next_hop4: expected an IPv4 address, found 'fd00::1'"},
-    {"peer_next_hop6",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop6: "
-     "1.1.1.1}]}",
-     "f:2: bgp.neighbors[0].next_hop6: expected an IPv6 address, found '1.1.1.1'"},
-    {"peer_bad_source",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, source: x}]}",
-     "f:2: bgp.neighbors[0].source: expected an IPv4 or IPv6 address, found 'x'"},
-    {"filter_word",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
-     "some}]}",
-     "f:2: bgp.neighbors[0].import: expected all, none, local or prefixes, found 'some'"},
-    {"filter_term",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
-     "[10.0.0.0/8 gt 9]}]}",
-     "f:2: bgp.neighbors[0].import: expected a prefix like '10.0.0.0/8 ge 24 le 32', found "
-     "'10.0.0.0/8 gt 9'"},
-    {"filter_bounds",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
-     "[10.0.0.0/8 ge 25 le 24]}]}",
-     "f:2: bgp.neighbors[0].import: expected a prefix like"},
-    {"filter_dangling",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
-     "[10.0.0.0/8 ge]}]}",
-     "f:2: bgp.neighbors[0].import: expected a prefix like"},
     {"log_level",
      "node: a\nlog: {level: loud}",
      "f:2: log.level: expected debug, info, warning or error, found 'loud'"},

@@ -8,12 +8,24 @@
 
 namespace vr::daemon {
 
+namespace {
+
+/// Gateways behind gateways that are followed.
+constexpr unsigned kMostGateways = 4;
+
+}  // namespace
+
 BgpRoutes::BgpRoutes(
     boost::asio::io_context& loop,
     RouteTable& routes,
+    std::function<std::string(PortId)> port_name,
     std::function<void()> commit,
     std::function<void()> moved)
-    : loop_(loop), routes_(routes), commit_(std::move(commit)), moved_(std::move(moved)) {
+    : loop_(loop),
+      routes_(routes),
+      port_name_(std::move(port_name)),
+      commit_(std::move(commit)),
+      moved_(std::move(moved)) {
     routes_.watch_reachability([this] { compare_answers(); });
 }
 
@@ -45,6 +57,24 @@ std::optional<std::uint32_t> BgpRoutes::metric(const IpAddr& next_hop) const {
 Zone BgpRoutes::zone_to(const IpAddr& peer) const {
     const auto station = routes_.station_of(peer);
     return station && station->address == peer ? station->port.value() : Zone{0};
+}
+
+std::string BgpRoutes::interface_to(const IpAddr& destination) const {
+    auto route = routes_.lookup(destination);
+    for (unsigned depth = 0; route && depth < kMostGateways; ++depth) {
+        if (const auto* station = std::get_if<Adjacency>(&route->target)) {
+            return port_name_(station->port);
+        }
+        if (const auto* network = std::get_if<Connected>(&route->target)) {
+            return port_name_(network->port);
+        }
+        const auto* gateways = std::get_if<Gateways>(&route->target);
+        if (gateways == nullptr || gateways->addresses.empty()) {
+            return {};
+        }
+        route = routes_.lookup(gateways->addresses.front());
+    }
+    return {};
 }
 
 void BgpRoutes::compare_answers() {

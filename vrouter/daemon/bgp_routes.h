@@ -24,6 +24,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     BgpRoutes(
         boost::asio::io_context& loop,
         RouteTable& routes,
+        std::function<std::string(PortId)> port_name,
         std::function<void()> commit,
         std::function<void()> moved);
     BgpRoutes(const BgpRoutes&) = delete;
@@ -37,6 +38,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& next_hop) const override;
     /// The port that the peer's network is on.
     [[nodiscard]] Zone zone_to(const IpAddr& peer) const override;
+    [[nodiscard]] std::string interface_to(const IpAddr& destination) const override;
 
   private:
     void commit_soon();
@@ -44,6 +46,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
 
     boost::asio::io_context& loop_;
     RouteTable& routes_;
+    std::function<std::string(PortId)> port_name_;
     std::function<void()> commit_;
     std::function<void()> moved_;
     mutable std::map<IpAddr, bool> answers_;  ///< that metric() gave

@@ -68,9 +68,11 @@ void Daemon::serve_commands() {
     }
     if (speaker_) {
         ctl::serve_bgp(dispatch_, *speaker_);
+        ctl::serve_bgp_routes(dispatch_, *speaker_);
     }
     if (store_) {
-        ctl::serve_resources(dispatch_, *store_);
+        ctl::serve_resources(
+            dispatch_, *store_, [this](const policy::Key& key) { return problems_of(key); });
     }
 }
 

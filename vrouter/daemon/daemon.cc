@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include <boost/asio/post.hpp>
@@ -12,6 +13,7 @@
 #include "policy/file_store.h"
 #include "vhost/port.h"
 #include "vrouter/daemon/etcd_status.h"
+#include "vrouter/daemon/secret.h"
 #include "vrouter/dataplane/ethdev_port.h"
 #include "vrouter/host_link.h"
 #include "vrouter/net/log.h"
@@ -309,42 +311,88 @@ Result<void> Daemon::start_bgp() {
     if (!config_.bgp) {
         return {};
     }
+    const auto port_name = [this](PortId id) {
+        const PortRecord* record = machine_->port(id);
+        return record == nullptr ? std::string{} : record->name;
+    };
+    calico_ = calico_bgp(config_, {}, read_secret_of_reference());
     if (machine_) {
         bgp_routes_ = std::make_unique<BgpRoutes>(
             loop_,
             machine_->routes(),
+            port_name,
             [this] { machine_->commit(); },
             [this] { speaker_->next_hops_changed(); });
-        speaker_ = std::make_unique<bgp::Speaker>(
-            loop_, speaker_config(*config_.bgp), *bgp_routes_, *bgp_routes_);
+        speaker_ =
+            std::make_unique<bgp::Speaker>(loop_, calico_.speaker, *bgp_routes_, *bgp_routes_);
     } else {
-        speaker_ = std::make_unique<bgp::Speaker>(
-            loop_, speaker_config(*config_.bgp), no_routes_, any_next_hop_);
+        speaker_ =
+            std::make_unique<bgp::Speaker>(loop_, calico_.speaker, no_routes_, any_next_hop_);
     }
     if (auto started = speaker_->start(); !started) {
         return started;
     }
-    for (const IpPrefix& prefix : config_.bgp->announce) {
-        speaker_->originate(prefix);
+    for (const auto& [prefix, attributes] : config_.bgp->announce) {
+        speaker_->originate(prefix, attributes);
     }
-    update_peers();
+    if (auto set = speaker_->set_ranges(configured_ranges(config_)); !set) {
+        return set;
+    }
+    set_peers(configured_peers(config_));
     return {};
 }
 
-/// Makes the speaker's peers those of config and resources.
-void Daemon::update_peers() {
-    if (!speaker_) {
+ReadSecret Daemon::read_secret_of_reference() const {
+    return [directory = config_.bgp->secrets_directory](
+               const policy::SecretRef& reference) -> Result<std::string> {
+        const auto path = secret_path(directory, reference.name, reference.key);
+        return path ? read_secret(*path) : fail(path.error().text);
+    };
+}
+
+/// Makes the speaker's settings and peers those of config and resources.
+void Daemon::update_bgp() {
+    if (!speaker_ || !graph_) {
         return;
     }
-    Peers wanted = configured_peers(config_);
-    if (graph_) {
-        using policy::Kind;
-        wanted.merge(resource_peers(
-            config_,
-            graph_->resources(Kind::BGPPeer),
-            graph_->resources(Kind::Node),
-            graph_->resources(Kind::BGPConfiguration)));
+    using policy::Kind;
+    const BgpResources resources{
+        .configurations = graph_->resources(Kind::BGPConfiguration),
+        .filters = graph_->resources(Kind::BGPFilter),
+        .nodes = graph_->resources(Kind::Node),
+        .peers = graph_->resources(Kind::BGPPeer)};
+    const CalicoBgp old =
+        std::exchange(calico_, calico_bgp(config_, resources, read_secret_of_reference()));
+    if (auto set = speaker_->set_config(calico_.speaker); !set) {
+        log::error("{}", set.error().text);
     }
+    if (calico_.gateways != old.gateways) {
+        set_gateways(old.gateways);
+    }
+    Peers wanted = configured_peers(config_);
+    if (!calico_.speaker.router_id.is_unspecified()) {
+        wanted.merge(calico_.peers);
+    } else if (!calico_.peers.empty()) {
+        log::warning(
+            "bgp: no peers: neither the config's router_id nor Node '{}' names a router id",
+            config_.node);
+    }
+    set_peers(std::move(wanted));
+    for (const IpPrefix& prefix : announced_) {
+        speaker_->originate(prefix, own_attributes(calico_, prefix));
+    }
+    secret_retry_.cancel();
+    if (calico_.waits_for_secret) {
+        secret_retry_.expires_after(kRetry);
+        secret_retry_.async_wait([this](const boost::system::error_code& error) {
+            if (!error) {
+                update_bgp();
+            }
+        });
+    }
+}
+
+void Daemon::set_peers(Peers wanted) {
     for (const auto& [address, peer] : peers_) {
         if (!wanted.contains(address)) {
             speaker_->remove_peer(address);
@@ -362,32 +410,66 @@ void Daemon::update_peers() {
     peers_ = std::move(wanted);
 }
 
+/// Peers that a BGPPeer says are reached by a gateway get a route, unless the config has one.
+void Daemon::set_gateways(const std::map<IpAddr, IpAddr>& old) {
+    if (!machine_) {
+        return;
+    }
+    const auto host = [](const IpAddr& address) { return *parse_prefix(to_string(address)); };
+    const auto configured = [&](const IpPrefix& prefix) {
+        return std::ranges::any_of(
+            config_.routes, [&](const StaticRoute& route) { return route.prefix == prefix; });
+    };
+    for (const auto& [peer, gateway] : old) {
+        if (!configured(host(peer)) && !calico_.gateways.contains(peer)) {
+            machine_->routes().remove(host(peer), RouteSource::Static);
+        }
+    }
+    for (const auto& [peer, gateway] : calico_.gateways) {
+        if (!configured(host(peer))) {
+            machine_->routes().set(host(peer), RouteSource::Static, Gateways{{gateway}});
+        }
+    }
+    machine_->commit();
+}
+
 void Daemon::announce(const IpPrefix& prefix, bool up) {
     if (!speaker_) {
         return;
     }
     if (up) {
-        speaker_->originate(prefix);
+        announced_.insert(prefix);
+        speaker_->originate(prefix, own_attributes(calico_, prefix));
     } else {
+        announced_.erase(prefix);
         speaker_->withdraw(prefix);
     }
 }
 
+std::vector<std::string> Daemon::problems_of(const policy::Key& key) const {
+    const auto found = calico_.problems.find(key);
+    return found == calico_.problems.end() ? std::vector<std::string>{} : found->second;
+}
+
 Result<void> Daemon::start_policy() {
-    if ((config_.resource_directory.empty() && !config_.etcd) || !workloads_) {
+    if (config_.resource_directory.empty() && !config_.etcd) {
         return {};
     }
-    graph_ = std::make_unique<policy::Graph>(config_.node, *workloads_);
+    graph_ = std::make_unique<policy::Graph>(
+        config_.node, workloads_ ? static_cast<WorkloadSink&>(*workloads_) : no_workloads_);
     graph_->set_kinds_changed([this](const std::set<policy::Kind>& kinds) {
         using policy::Kind;
-        if (kinds.contains(Kind::BGPPeer) || kinds.contains(Kind::Node) ||
-            kinds.contains(Kind::BGPConfiguration)) {
-            update_peers();
+        constexpr std::array kOfBgp{
+            Kind::BGPConfiguration, Kind::BGPFilter, Kind::BGPPeer, Kind::Node};
+        if (std::ranges::any_of(kOfBgp, [&](Kind kind) { return kinds.contains(kind); })) {
+            update_bgp();
         }
     });
     const auto listener = [this](const policy::Batch& batch) {
         graph_->on(batch);
-        machine_->commit();
+        if (machine_) {
+            machine_->commit();
+        }
     };
     if (config_.etcd) {
         start_etcd(listener);
@@ -408,7 +490,9 @@ void Daemon::start_etcd(policy::Listener listener) {
         loop_.get_executor(),
         *store,
         policy::etcd::Reporter::Host{config_.node, config_.etcd->region, node_facts(config_)},
-        [this] { return endpoint_statuses(workloads_->view()); });
+        [this] {
+            return endpoint_statuses(workloads_ ? workloads_->view() : std::vector<WorkloadView>{});
+        });
     store_ = std::move(store);
 }
 

@@ -5,9 +5,14 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
+#include <set>
+#include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "bgp/speaker.h"
 #include "ctl/dispatch.h"
@@ -16,10 +21,12 @@
 #include "policy/etcd/reporter.h"
 #include "policy/graph.h"
 #include "vrouter/builder.h"
-#include "vrouter/config.h"
 #include "vrouter/control.h"
 #include "vrouter/daemon/bgp_peers.h"
 #include "vrouter/daemon/bgp_routes.h"
+#include "vrouter/daemon/calico_bgp.h"
+#include "vrouter/daemon/config.h"
+#include "vrouter/daemon/no_workloads.h"
 #include "vrouter/eal.h"
 #include "vrouter/machine.h"
 #include "vrouter/slow_path.h"
@@ -53,7 +60,11 @@ class Daemon {
     [[nodiscard]] Result<void> start_policy();
     void start_etcd(policy::Listener listener);
     void serve_commands();
-    void update_peers();
+    [[nodiscard]] ReadSecret read_secret_of_reference() const;
+    void update_bgp();
+    void set_peers(Peers wanted);
+    void set_gateways(const std::map<IpAddr, IpAddr>& old);
+    [[nodiscard]] std::vector<std::string> problems_of(const policy::Key& key) const;
     void announce(const IpPrefix& prefix, bool up);
 
     boost::asio::io_context& loop_;
@@ -64,11 +75,15 @@ class Daemon {
     std::unique_ptr<Control> control_;
     std::unique_ptr<Builder> builder_;
     std::unique_ptr<Workloads> workloads_;
+    NoWorkloads no_workloads_;
     NoRoutes no_routes_;
     bgp::AnyNextHop any_next_hop_;
     std::unique_ptr<BgpRoutes> bgp_routes_;
     std::unique_ptr<bgp::Speaker> speaker_;
-    Peers peers_;  ///< as the speaker has them
+    Peers peers_;                   ///< as the speaker has them
+    CalicoBgp calico_;              ///< as the speaker has it
+    std::set<IpPrefix> announced_;  ///< addresses of workloads
+    boost::asio::steady_timer secret_retry_{loop_};
     std::unique_ptr<policy::Graph> graph_;
     std::unique_ptr<policy::Datastore> store_;
     std::unique_ptr<policy::etcd::Reporter> reporter_;

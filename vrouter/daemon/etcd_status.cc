@@ -28,7 +28,14 @@ std::optional<policy::etcd::NodeFacts> node_facts(const Config& config) {
     if (!config.bgp || !config.etcd || !config.etcd->write_node) {
         return std::nullopt;
     }
-    return policy::etcd::NodeFacts{config.bgp->asn, address_of(config, 0), address_of(config, 1)};
+    policy::etcd::NodeFacts facts{
+        .as_number = std::nullopt,
+        .address4 = address_of(config, 0),
+        .address6 = address_of(config, 1)};
+    if (const Asn own = config.bgp->speaker.asn; own.value() != 0) {
+        facts.as_number = own;
+    }
+    return facts;
 }
 
 std::map<policy::Key, std::optional<std::string>> endpoint_statuses(

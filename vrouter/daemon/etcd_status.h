@@ -9,12 +9,13 @@
 
 #include "policy/etcd/status.h"
 #include "policy/model.h"
-#include "vrouter/config.h"
+#include "vrouter/daemon/config.h"
 #include "vrouter/workloads.h"
 
 namespace vr::daemon {
 
-/// How this node speaks BGP; nothing when it does not, or shall not say so.
+/// How this node speaks BGP; nothing when it does not, or shall not say so.  An AS number that
+/// resources tell is not repeated to them.
 [[nodiscard]] std::optional<policy::etcd::NodeFacts> node_facts(const Config& config);
 
 /// "up", "down" or "error"; nothing while an endpoint is being made ready.

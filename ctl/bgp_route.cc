@@ -1,0 +1,187 @@
+// bgp routes: paths to prefixes, with the step of the decision that each of them lost.
+//
+// The whole table is walked slice by slice; small tables come sorted.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "bgp/community.h"
+#include "bgp/speaker.h"
+#include "ctl/handlers.h"
+
+namespace vr::ctl {
+
+namespace {
+
+using State = pb::BgpRoute;
+
+/// Tables up to this size are shown in order of prefixes.
+constexpr std::size_t kSorted = 2048;
+/// Prefixes looked at for one frame: each may have a dozen paths.
+constexpr std::size_t kPrefixesPerFrame = 128;
+
+void fill(const bgp::Attributes& set, pb::BgpRoute& row) {
+    row.set_next_hop(to_string(set.next_hop));
+    row.set_as_path(set.as_path.text());
+    row.set_origin(
+        set.origin == bgp::Origin::Igp   ? "igp"
+        : set.origin == bgp::Origin::Egp ? "egp"
+                                         : "incomplete");
+    if (set.local_pref) {
+        row.set_local_pref(*set.local_pref);
+    }
+    if (set.med) {
+        row.set_med(*set.med);
+    }
+    for (const std::uint32_t each : set.communities) {
+        row.add_communities(to_string(bgp::Community{bgp::StandardCommunity{each}}));
+    }
+    for (const bgp::LargeCommunity& each : set.large_communities) {
+        row.add_communities(to_string(bgp::Community{each}));
+    }
+    for (const std::uint64_t each : set.extended_communities) {
+        row.add_communities(to_string(bgp::Community{bgp::ExtendedCommunity{each}}));
+    }
+    row.set_attributes(to_string(set));
+}
+
+void fill(const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& row) {
+    row.set_prefix(to_string(prefix));
+    const bool best = path.lost_at == bgp::Step::Best;
+    row.set_state(
+        best             ? State::STATE_BEST
+        : path.multipath ? State::STATE_SHARING
+                         : State::STATE_LOST);
+    if (!best) {
+        row.set_reason(std::string(to_string(path.lost_at)));
+    }
+    row.set_neighbor(path.peer ? to_string(*path.peer) : std::string{});
+    row.set_kind(std::string(to_string(path.kind)));
+    fill(path.attributes, row);
+}
+
+/// Which of the paths are wanted.
+struct Wanted {
+    std::optional<IpPrefix> within;
+    bool best_only = false;
+};
+
+bool is_inside(const IpPrefix& prefix, const std::optional<IpPrefix>& within) {
+    if (!within) {
+        return true;
+    }
+    return std::visit(
+        [&]<Family F>(const Prefix<F>& outer) {
+            const auto* inner = std::get_if<Prefix<F>>(&prefix);
+            return inner != nullptr && outer.contains(*inner);
+        },
+        *within);
+}
+
+void add(const bgp::RouteSummary& route, const Wanted& wanted, pb::BgpRouteList& list) {
+    if (!is_inside(route.prefix, wanted.within)) {
+        return;
+    }
+    for (const bgp::PathSummary& path : route.paths) {
+        if (!wanted.best_only || path.lost_at == bgp::Step::Best) {
+            fill(route.prefix, path, *list.add_rows());
+        }
+    }
+}
+
+Slices in_frames(std::vector<bgp::RouteSummary> routes, Wanted wanted) {
+    return
+        [routes = std::move(routes), wanted, next = std::size_t{0}](pb::Response& frame) mutable {
+            auto& list = *frame.mutable_bgp_routes();
+            for (std::size_t n = 0; n < kPrefixesPerFrame && next < routes.size(); ++n, ++next) {
+                add(routes[next], wanted, list);
+            }
+            return next < routes.size();
+        };
+}
+
+Slices best_paths(const bgp::Speaker& speaker, const Wanted& wanted) {
+    const bgp::Instance& instance = speaker.instance();
+    const bgp::SpeakerSummary sizes = instance.summary();
+    if (sizes.ipv4_prefixes + sizes.ipv6_prefixes <= kSorted) {
+        return in_frames(instance.routes(wanted.within, kSorted), wanted);
+    }
+    return [&instance, wanted, cursor = bgp::Instance::Cursor{}](pb::Response& frame) mutable {
+        auto& list = *frame.mutable_bgp_routes();
+        return instance.visit_routes(
+            cursor, kPrefixesPerFrame, [&](const bgp::RouteSummary& route) {
+                add(route, wanted, list);
+            });
+    };
+}
+
+/// What crossed the session with one neighbour.
+Answer exchanged(
+    std::optional<std::vector<bgp::PeerRouteSummary>> routes,
+    const std::string& neighbor,
+    const std::optional<IpPrefix>& within,
+    pb::BgpRoute::State good) {
+    if (!routes) {
+        return Failure{
+            .code = pb::Error::CODE_NOT_FOUND,
+            .text = "no BGP neighbor '" + neighbor + "': 'bgp summary' lists them"};
+    }
+    std::erase_if(*routes, [&](const bgp::PeerRouteSummary& route) {
+        return !is_inside(route.prefix, within);
+    });
+    return listing<&pb::Response::mutable_bgp_routes>(
+        *std::move(routes),
+        [neighbor, good](const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
+            row.set_prefix(to_string(route.prefix));
+            row.set_state(route.refused.empty() ? good : pb::BgpRoute::STATE_REFUSED);
+            row.set_reason(route.refused);
+            row.set_neighbor(neighbor);
+            fill(route.attributes, row);
+        });
+}
+
+Answer show(const bgp::Speaker& speaker, const pb::ShowBgpRoutes& request) {
+    Wanted wanted{.within = std::nullopt, .best_only = request.best_only()};
+    const bool is_prefix = request.prefix().find('/') != std::string::npos;
+    const auto address = parse_ip(request.prefix());
+    if (is_prefix) {
+        wanted.within = parse_prefix(request.prefix());
+    } else if (address) {
+        wanted.within = parse_prefix(request.prefix());  // of what crossed a session: just its own
+    }
+    if (!request.prefix().empty() && !wanted.within) {
+        return Failure{
+            .code = pb::Error::CODE_INVALID,
+            .text = "'" + request.prefix() + "' is neither prefix nor address"};
+    }
+    if (!request.received().empty() || !request.advertised().empty()) {
+        const bool received = !request.received().empty();
+        const std::string& name = received ? request.received() : request.advertised();
+        const auto peer = parse_ip(name);
+        auto routes = !peer      ? std::nullopt
+                      : received ? speaker.received_routes(*peer)
+                                 : speaker.advertised_routes(*peer);
+        return exchanged(
+            std::move(routes),
+            name,
+            wanted.within,
+            received ? pb::BgpRoute::STATE_ACCEPTED : pb::BgpRoute::STATE_ADVERTISED);
+    }
+    if (address) {
+        wanted.within.reset();
+        return in_frames(speaker.instance().routes_to(*address), wanted);
+    }
+    return best_paths(speaker, wanted);
+}
+
+}  // namespace
+
+void serve_bgp_routes(Dispatch& dispatch, const bgp::Speaker& speaker) {
+    dispatch.on(pb::Request::kShowBgpRoutes, [&speaker](const pb::Request& request) {
+        return show(speaker, request.show_bgp_routes());
+    });
+}
+
+}  // namespace vr::ctl

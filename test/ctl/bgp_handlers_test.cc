@@ -1,0 +1,228 @@
+// What the handlers of BGP answer, given a speaker without sockets.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "bgp/speaker.h"
+#include "ctl/handlers.h"
+
+namespace vr::ctl {
+namespace {
+
+class NoRoutes final : public bgp::RouteSink {
+  public:
+    void update(const IpPrefix& /*prefix*/, const bgp::LearntRoute& /*route*/) override {}
+
+    void withdraw(const IpPrefix& /*prefix*/) override {}
+};
+
+class BgpHandler : public testing::Test {
+  protected:
+    BgpHandler() {
+        bgp::PeerConfig peer;
+        peer.address = *parse_ip("192.0.2.2");
+        peer.asn = Asn{64512};
+        peer.passive = true;
+        static_cast<void>(speaker.add_peer(peer));
+        peer.address = *parse_ip("fd00::2");
+        peer.asn = Asn{64999};
+        static_cast<void>(speaker.add_peer(peer));
+        serve_bgp(dispatch, speaker);
+        serve_bgp_routes(dispatch, speaker);
+    }
+
+    static bgp::SpeakerConfig config() {
+        bgp::SpeakerConfig config;
+        config.asn = Asn{64512};
+        config.router_id = *Ip4::parse("192.0.2.1");
+        config.listen.clear();
+        return config;
+    }
+
+    std::vector<pb::Response> ask(const pb::Request& request) {
+        Slices slices;
+        dispatch.answer(request, [&](Slices given) { slices = std::move(given); });
+        std::vector<pb::Response> frames(1);
+        while (slices(frames.back())) {
+            frames.emplace_back();
+        }
+        return frames;
+    }
+
+    pb::BgpNeighbor neighbor(const std::string& address) {
+        pb::Request request;
+        request.mutable_show_bgp()->set_neighbor(address);
+        return ask(request).front().bgp().rows(0);
+    }
+
+    pb::Response set(
+        const std::string& address,
+        pb::SetBgpNeighbor::Action action,
+        const std::string& text = {}) {
+        pb::Request request;
+        auto& set = *request.mutable_set_bgp_neighbor();
+        set.set_neighbor(address);
+        set.set_action(action);
+        set.set_text(text);
+        return ask(request).front();
+    }
+
+    std::vector<pb::BgpRoute> routes(const pb::ShowBgpRoutes& show) {
+        pb::Request request;
+        *request.mutable_show_bgp_routes() = show;
+        std::vector<pb::BgpRoute> found;
+        for (const pb::Response& frame : ask(request)) {
+            EXPECT_LE(frame.bgp_routes().rows_size(), 512);
+            found.insert(
+                found.end(), frame.bgp_routes().rows().begin(), frame.bgp_routes().rows().end());
+        }
+        return found;
+    }
+
+    std::vector<pb::BgpRoute> routes(const std::string& prefix) {
+        pb::ShowBgpRoutes show;
+        show.set_prefix(prefix);
+        return routes(show);
+    }
+
+    void settle() {
+        loop.restart();
+        loop.poll();
+    }
+
+    boost::asio::io_context loop;
+    NoRoutes sink;
+    bgp::AnyNextHop oracle;
+    bgp::Speaker speaker{loop, config(), sink, oracle};
+    Dispatch dispatch;
+};
+
+TEST_F(BgpHandler, TellsTheSpeaker) {
+    pb::Request request;
+    request.mutable_show_bgp_speaker();
+    const auto reply = ask(request).front().bgp_speaker();
+    EXPECT_EQ(reply.asn(), 64512U);
+    EXPECT_EQ(reply.router_id(), "192.0.2.1");
+    EXPECT_EQ(reply.neighbors(), 2U);
+    EXPECT_EQ(reply.established(), 0U);
+}
+
+TEST_F(BgpHandler, TellsTheFiltersInForce) {
+    EXPECT_EQ(neighbor("192.0.2.2").import_filter(), "all");
+    EXPECT_EQ(neighbor("fd00::2").import_filter(), "none");
+}
+
+TEST_F(BgpHandler, ShutDownLastsUntilEnabled) {
+    EXPECT_EQ(
+        set("192.0.2.2", pb::SetBgpNeighbor::ACTION_SHUT_DOWN, "new fans").cleared().count(), 1U);
+    EXPECT_TRUE(neighbor("192.0.2.2").shut_down());
+    EXPECT_EQ(neighbor("192.0.2.2").shutdown_text(), "new fans");
+    EXPECT_EQ(neighbor("192.0.2.2").state(), pb::BgpNeighbor::STATE_IDLE);
+    set("192.0.2.2", pb::SetBgpNeighbor::ACTION_CLEAR);
+    EXPECT_EQ(neighbor("192.0.2.2").state(), pb::BgpNeighbor::STATE_IDLE);
+    set("192.0.2.2", pb::SetBgpNeighbor::ACTION_ENABLE);
+    EXPECT_FALSE(neighbor("192.0.2.2").shut_down());
+    EXPECT_EQ(neighbor("192.0.2.2").state(), pb::BgpNeighbor::STATE_ACTIVE);
+}
+
+TEST_F(BgpHandler, ShutDownSurvivesAChangedConfiguration) {
+    set("192.0.2.2", pb::SetBgpNeighbor::ACTION_SHUT_DOWN, "new fans");
+    bgp::PeerConfig changed;
+    changed.address = *parse_ip("192.0.2.2");
+    changed.asn = Asn{64513};
+    ASSERT_TRUE(speaker.set_peer(changed));
+    EXPECT_EQ(neighbor("192.0.2.2").shutdown_text(), "new fans");
+}
+
+TEST_F(BgpHandler, ActsOnAll) {
+    EXPECT_EQ(set("all", pb::SetBgpNeighbor::ACTION_CLEAR_BOTH).cleared().count(), 2U);
+}
+
+TEST_F(BgpHandler, ActsOnNobodyElse) {
+    EXPECT_EQ(
+        set("192.0.2.9", pb::SetBgpNeighbor::ACTION_SHUT_DOWN).error().code(),
+        pb::Error::CODE_NOT_FOUND);
+}
+
+TEST_F(BgpHandler, RefusesATextThatIsTooLong) {
+    EXPECT_EQ(
+        set("all", pb::SetBgpNeighbor::ACTION_SHUT_DOWN, std::string(256, 'x')).error().code(),
+        pb::Error::CODE_INVALID);
+    EXPECT_FALSE(neighbor("192.0.2.2").shut_down());
+}
+
+TEST_F(BgpHandler, RefusesNoAction) {
+    EXPECT_EQ(
+        set("all", pb::SetBgpNeighbor::ACTION_UNSPECIFIED).error().code(), pb::Error::CODE_INVALID);
+}
+
+TEST_F(BgpHandler, ShowsPathsWithTheirAttributes) {
+    bgp::Attributes own;
+    own.communities = {0xfc000007};
+    own.large_communities = {{1, 2, 3}};
+    own.med = 5;
+    speaker.originate(*parse_prefix("10.0.0.0/24"), own);
+    settle();
+    const auto rows = routes("");
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0].prefix(), "10.0.0.0/24");
+    EXPECT_EQ(rows[0].state(), pb::BgpRoute::STATE_BEST);
+    EXPECT_EQ(rows[0].neighbor(), "");
+    EXPECT_EQ(rows[0].kind(), "local");
+    EXPECT_EQ(rows[0].med(), 5U);
+    EXPECT_FALSE(rows[0].has_local_pref());
+    EXPECT_EQ(rows[0].communities(0), "64512:7");
+    EXPECT_EQ(rows[0].communities(1), "1:2:3");
+}
+
+TEST_F(BgpHandler, ShowsWhatIsInsideAPrefix) {
+    for (const char* own : {"10.0.0.0/24", "10.0.1.0/24", "11.0.0.0/8", "fd00::/64"}) {
+        speaker.originate(*parse_prefix(own));
+    }
+    settle();
+    EXPECT_EQ(routes("10.0.0.0/8").size(), 2U);
+    EXPECT_EQ(routes("fd00::/8").size(), 1U);
+}
+
+TEST_F(BgpHandler, ShowsTheRoutesToAnAddressMostSpecificFirst) {
+    for (const char* own : {"0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/24", "10.0.1.0/24"}) {
+        speaker.originate(*parse_prefix(own));
+    }
+    settle();
+    const auto rows = routes("10.0.0.7");
+    ASSERT_EQ(rows.size(), 3U);
+    EXPECT_EQ(rows[0].prefix(), "10.0.0.0/24");
+    EXPECT_EQ(rows[2].prefix(), "0.0.0.0/0");
+}
+
+TEST_F(BgpHandler, ShowsALargeTableCompletely) {
+    for (std::uint32_t i = 0; i < 5000; ++i) {
+        speaker.originate(Prefix<V4>::host(Ip4{0x0a000000 + i}));
+    }
+    speaker.originate(*parse_prefix("fd00::/64"));
+    settle();
+    EXPECT_EQ(routes("").size(), 5001U);
+    EXPECT_EQ(routes("10.0.0.0/30").size(), 4U);
+}
+
+TEST_F(BgpHandler, KnowsNoRoutesOfOthers) {
+    pb::Request request;
+    request.mutable_show_bgp_routes()->set_received("192.0.2.9");
+    EXPECT_EQ(ask(request).front().error().code(), pb::Error::CODE_NOT_FOUND);
+    request.mutable_show_bgp_routes()->set_received("192.0.2.2");
+    EXPECT_EQ(ask(request).front().bgp_routes().rows_size(), 0);
+}
+
+TEST_F(BgpHandler, RefusesWhatIsNoPrefix) {
+    pb::Request request;
+    request.mutable_show_bgp_routes()->set_prefix("10.0.0.0/99");
+    EXPECT_EQ(ask(request).front().error().code(), pb::Error::CODE_INVALID);
+}
+
+}  // namespace
+}  // namespace vr::ctl

@@ -1,0 +1,409 @@
+// The config's section `bgp`: what is read, and every mistake with its line and its words.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "vrouter/daemon/config.h"
+#include "vrouter/daemon/secret.h"
+
+namespace vr::daemon {
+namespace {
+
+using namespace literals;
+using namespace std::chrono_literals;
+
+constexpr const char* kFull = R"(node: host1
+bgp:
+  as: 4200000001
+  router_id: 192.0.2.1
+  port: 1179
+  listen: false
+  multipath: 4
+  cluster_id: 192.0.2.99
+  announce: [192.0.2.0/24, "fd00:1::/64"]
+  filters:
+    - name: from-fabric
+      otherwise: none
+      rules:
+        - {action: reject, communities: [64512:666], peer: ebgp}
+        - action: accept
+          prefixes: [10.0.0.0/8 ge 24 le 32]
+          family: ipv4
+          source: peers
+          interface: eth*
+          as_path_prefix: [64513]
+          local_pref: 100
+          remove_communities: 64512:1
+          add_communities: [64512:2, no-export]
+          prepend: [1, 2]
+          set_local_pref: 200
+          set_med: 5
+        - {action: reject, not_prefixes: "fd00::/8"}
+  groups:
+    - {name: racks, as: 64513, import: from-fabric, export: local, hold_time: 30, ttl_security: 1}
+  neighbors:
+    - address: 192.0.2.254
+      as: 64513
+      port: 2179
+      description: top of rack
+      passive: true
+      password: secret
+      source: 192.0.2.1
+      ttl: 2
+      hold_time: 30
+      keepalive: 7
+      connect_retry: 5
+      maximum_prefixes: 100
+      families: ipv4
+      next_hop4: 192.0.2.1
+      next_hop6: "fd00::1"
+      import: all
+      export: [10.0.0.0/8 ge 24 le 32, "fd00::/8"]
+      next_hop: self
+      local_as: 64999
+      allow_own_as: 1
+      as_override: true
+      remove_private_as: true
+      enforce_first_as: false
+      route_reflector_client: true
+      add_path: send
+    - {address: 192.0.2.253, group: racks}
+    - {address: 192.0.2.252, group: racks, as: 64514, hold_time: 9, export: all}
+  ranges:
+    - {prefix: 10.99.0.0/16, limit: 7, group: racks, password: p}
+)";
+
+BgpConfig full() {
+    const auto config = parse_config(kFull, "f");
+    if (!config) {
+        ADD_FAILURE() << config.error().text;
+        return {};
+    }
+    return *config->bgp;
+}
+
+TEST(BgpConfig, ReadsTheSpeaker) {
+    const BgpConfig bgp = full();
+    EXPECT_EQ(bgp.speaker.asn, Asn{4200000001});
+    EXPECT_EQ(bgp.speaker.router_id, "192.0.2.1"_ip4);
+    EXPECT_EQ(bgp.speaker.port, L4Port{1179});
+    EXPECT_TRUE(bgp.speaker.listen.empty());
+    EXPECT_EQ(bgp.speaker.multipath, 4U);
+    EXPECT_EQ(bgp.speaker.cluster_id, "192.0.2.99"_ip4);
+}
+
+TEST(BgpConfig, ListensWhereItIsTold) {
+    const auto config = parse_config(
+        "node: a\nbgp: {as: 1, router_id: 1.1.1.1, listen: [192.0.2.1, 'fd00::1']}", "f");
+    ASSERT_TRUE(config) << config.error().text;
+    EXPECT_EQ(
+        config->bgp->speaker.listen,
+        (std::vector<IpAddr>{*parse_ip("192.0.2.1"), *parse_ip("fd00::1")}));
+}
+
+TEST(BgpConfig, ReadsANeighbor) {
+    const bgp::PeerConfig peer = full().neighbors.at(0);
+    EXPECT_EQ(peer.address, IpAddr{"192.0.2.254"_ip4});
+    EXPECT_EQ(peer.asn, Asn{64513});
+    EXPECT_EQ(peer.port, L4Port{2179});
+    EXPECT_TRUE(peer.passive);
+    EXPECT_EQ(peer.password, "secret");
+    EXPECT_EQ(peer.source, parse_ip("192.0.2.1"));
+    EXPECT_EQ(peer.ttl, 2);
+    EXPECT_EQ(peer.timers.hold, 30s);
+    EXPECT_EQ(peer.timers.keepalive, 7s);
+    EXPECT_EQ(peer.timers.connect_retry, 5s);
+    EXPECT_EQ(peer.ipv4.maximum_prefixes, 100U);
+    EXPECT_TRUE(peer.ipv4.enabled);
+    EXPECT_FALSE(peer.ipv6.enabled);
+    EXPECT_EQ(peer.import->kind, bgp::Filter::Kind::All);
+    EXPECT_EQ(peer.next_hop, bgp::NextHopMode::Self);
+    EXPECT_EQ(peer.local_as, Asn{64999});
+    EXPECT_EQ(peer.allow_own_as, 1U);
+    EXPECT_TRUE(peer.as_override);
+    EXPECT_TRUE(peer.remove_private_as);
+    EXPECT_FALSE(peer.enforce_first_as);
+    EXPECT_TRUE(peer.reflector_client);
+    EXPECT_EQ(peer.add_path, (bgp::AddPathConfig{.receive = false, .send = true}));
+}
+
+TEST(BgpConfig, ListOfPrefixesIsAFilter) {
+    EXPECT_EQ(
+        full().neighbors.at(0).export_,
+        bgp::Filter::of_prefixes(
+            {{*parse_prefix("10.0.0.0/8"), 24, 32}, {*parse_prefix("fd00::/8"), 8, 8}}));
+}
+
+TEST(BgpConfig, NamedFilterIsWhatItsRulesSay) {
+    EXPECT_EQ(
+        to_string(*full().neighbors.at(1).import),
+        "reject peer ebgp community 64512:666, "
+        "accept ipv4 10.0.0.0/8 ge 24 le 32 learnt interface eth* as-path 64513 local-pref 100 "
+        "with "
+        "remove-community 64512:1 add-community 64512:2 add-community no-export prepend 1 2 "
+        "local-pref 200 med 5, "
+        "reject outside fd00::/8 ge 8 le 8, else none");
+}
+
+TEST(BgpConfig, GroupSaysWhatANeighborDoesNot) {
+    const bgp::PeerConfig peer = full().neighbors.at(1);
+    EXPECT_EQ(peer.asn, Asn{64513});
+    EXPECT_EQ(peer.timers.hold, 30s);
+    EXPECT_EQ(peer.ttl_security, 1);
+    EXPECT_EQ(peer.export_->kind, bgp::Filter::Kind::Local);
+}
+
+TEST(BgpConfig, NeighborOverridesItsGroup) {
+    const bgp::PeerConfig peer = full().neighbors.at(2);
+    EXPECT_EQ(peer.asn, Asn{64514});
+    EXPECT_EQ(peer.timers.hold, 9s);
+    EXPECT_EQ(peer.export_->kind, bgp::Filter::Kind::All);
+    EXPECT_EQ(peer.ttl_security, 1);
+}
+
+TEST(BgpConfig, RangeIsPassiveAndLimited) {
+    const bgp::RangeConfig range = full().ranges.at(0);
+    EXPECT_EQ(range.prefix, *parse_prefix("10.99.0.0/16"));
+    EXPECT_EQ(range.limit, 7U);
+    EXPECT_TRUE(range.peer.passive);
+    EXPECT_EQ(range.peer.password, "p");
+    EXPECT_EQ(range.peer.asn, Asn{64513});
+}
+
+TEST(BgpConfig, AnnouncesPrefixes) {
+    const auto own = full().announce;
+    ASSERT_EQ(own.size(), 2U);
+    EXPECT_EQ(own[1].prefix, *parse_prefix("fd00:1::/64"));
+}
+
+TEST(BgpConfig, AnnouncesWithAttributes) {
+    const auto config = parse_config(
+        "node: a\nbgp: {as: 1, router_id: 1.1.1.1, announce: [{prefix: 10.0.0.0/24, communities: "
+        "[64512:7, '1:2:3'], local_pref: 300, med: 4}]}",
+        "f");
+    ASSERT_TRUE(config) << config.error().text;
+    const bgp::Attributes& set = config->bgp->announce.at(0).attributes;
+    EXPECT_EQ(set.communities, std::vector<std::uint32_t>{0xfc000007});
+    EXPECT_EQ(set.large_communities.size(), 1U);
+    EXPECT_EQ(set.local_pref, 300U);
+    EXPECT_EQ(set.med, 4U);
+}
+
+TEST(BgpConfig, TermWithOnlyGeEndsAtTheFamilysWidth) {
+    const auto config = parse_config(
+        "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
+        "[10.0.0.0/8 ge 9]}]}",
+        "f");
+    ASSERT_TRUE(config);
+    EXPECT_EQ(config->bgp->neighbors[0].import->rules[0].match.prefixes[0].le, 32U);
+}
+
+class Secret : public testing::Test {
+  protected:
+    void SetUp() override {
+        char name[] = "/tmp/vrouter-secret-XXXXXX";
+        ASSERT_NE(::mkdtemp(name), nullptr);
+        directory = name;
+    }
+
+    void TearDown() override { std::filesystem::remove_all(directory); }
+
+    std::string write(const std::string& text, std::filesystem::perms perms) {
+        const std::string path = directory + "/secret";
+        std::ofstream(path) << text;
+        std::filesystem::permissions(path, perms);
+        return path;
+    }
+
+    static constexpr auto kPrivate =
+        std::filesystem::perms::owner_read | std::filesystem::perms::owner_write;
+    std::string directory;
+};
+
+TEST_F(Secret, IsReadWithoutTheEndOfItsLine) {
+    EXPECT_EQ(read_secret(write("open sesame\n", kPrivate)).value(), "open sesame");
+}
+
+TEST_F(Secret, ThatEverybodyMayReadIsRefused) {
+    const auto secret = read_secret(write("x", kPrivate | std::filesystem::perms::others_read));
+    ASSERT_FALSE(secret);
+    EXPECT_NE(secret.error().text.find("everybody"), std::string::npos);
+}
+
+TEST_F(Secret, EmptyIsRefused) {
+    EXPECT_FALSE(read_secret(write("\n", kPrivate)));
+}
+
+TEST_F(Secret, LongerThanAPasswordIsRefused) {
+    EXPECT_TRUE(read_secret(write(std::string(80, 'x') + "\n", kPrivate)));
+    EXPECT_FALSE(read_secret(write(std::string(81, 'x'), kPrivate)));
+    EXPECT_FALSE(read_secret(write(std::string(100, 'x'), kPrivate)));
+}
+
+TEST_F(Secret, MissingFileAndDirectoryAreRefused) {
+    EXPECT_FALSE(read_secret(directory + "/missing"));
+    EXPECT_FALSE(read_secret(directory));
+}
+
+TEST(SecretPath, LeadsNowhereElse) {
+    EXPECT_EQ(secret_path("/s", "bgp", "rack").value(), "/s/bgp/rack");
+    for (const std::string part : {"", ".", "..", "../x", "/etc/passwd"}) {
+        EXPECT_FALSE(secret_path("/s", part, "key")) << part;
+        EXPECT_FALSE(secret_path("/s", "name", part)) << part;
+    }
+}
+
+struct Mistake {
+    const char* name;
+    const char* text;
+    const char* wanted;  ///< how the message begins
+};
+
+void PrintTo(const Mistake& row, std::ostream* out) {
+    *out << row.name;
+}
+
+class BgpMistake : public testing::TestWithParam<Mistake> {};
+
+TEST_P(BgpMistake, IsAnsweredWithFileLineAndWhatWasExpected) {
+    const auto config = parse_config(GetParam().text, "f");
+    ASSERT_FALSE(config);
+    EXPECT_EQ(
+        config.error().text.substr(0, std::string{GetParam().wanted}.size()), GetParam().wanted)
+        << config.error().text;
+}
+
+const Mistake kMistakes[] = {
+    {"bgp_as", "node: a\nbgp: {router_id: 1.1.1.1}", "f:2: bgp: key 'as' is missing"},
+    {"bgp_as_zero",
+     "node: a\nbgp: {as: 0, router_id: 1.1.1.1}",
+     "f:2: bgp.as: expected a number from 1 to 4294967295"},
+    {"bgp_router_id",
+     "node: a\nbgp: {as: 1, router_id: 0.0.0.0}",
+     "f:2: bgp.router_id: expected an IPv4 address, found '0.0.0.0'"},
+    {"bgp_announce",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, announce: x}",
+     "f:2: bgp.announce: expected a prefix"},
+    {"peer_address",
+     "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {as: 2}",
+     "f:6: bgp.neighbors[0]: key 'address' is missing"},
+    {"peer_twice",
+     "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {address: 1.1.1.2, as: "
+     "2}\n    - {address: 1.1.1.2, as: 3}",
+     "f:7: bgp.neighbors[1].address: neighbor 1.1.1.2 is defined twice"},
+    {"peer_families",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, families: "
+     "[vpn]}]}",
+     "f:2: bgp.neighbors[0].families: expected ipv4 or ipv6, found 'vpn'"},
+    {"peer_ttl",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, ttl: 256}]}",
+     "f:2: bgp.neighbors[0].ttl: expected a number from 1 to 255"},
+    {"peer_hold_time",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, hold_time: "
+     "2}]}",
+     "f:2: bgp.neighbors[0].hold_time: expected a number from 3 to 65535"},
+    {"peer_source_family",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, source: "
+     "'fd00::1'}]}",
+     "f:2: bgp.neighbors[0].source: fd00::1 is not of the neighbor's family"},
+    {"peer_next_hop4",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop4: "
+     "'fd00::1'}]}",
+     "f:2: bgp.neighbors[0].next_hop4: expected an IPv4 address, found 'fd00::1'"},
+    {"peer_next_hop6",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop6: "
+     "1.1.1.1}]}",
+     "f:2: bgp.neighbors[0].next_hop6: expected an IPv6 address, found '1.1.1.1'"},
+    {"peer_bad_source",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, source: x}]}",
+     "f:2: bgp.neighbors[0].source: expected an IPv4 or IPv6 address, found 'x'"},
+    {"filter_word",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
+     "some}]}",
+     "f:2: bgp.neighbors[0].import: expected all, none, local, prefixes or the name of a filter, "
+     "found 'some'"},
+    {"filter_term",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
+     "[10.0.0.0/8 gt 9]}]}",
+     "f:2: bgp.neighbors[0].import: expected a prefix like '10.0.0.0/8 ge 24 le 32', found "
+     "'10.0.0.0/8 gt 9'"},
+    {"filter_bounds",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
+     "[10.0.0.0/8 ge 25 le 24]}]}",
+     "f:2: bgp.neighbors[0].import: expected a prefix like"},
+    {"filter_dangling",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, import: "
+     "[10.0.0.0/8 ge]}]}",
+     "f:2: bgp.neighbors[0].import: expected a prefix like"},
+    {"group_unknown",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, group: g}]}",
+     "f:2: bgp.neighbors[0].group: no group is called 'g'"},
+    {"group_twice",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, groups: [{name: g},\n {name: g}]}",
+     "f:3: bgp.groups[1].name: group 'g' is defined twice"},
+    {"group_key",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, groups: [{name: g, address: 1.1.1.1}]}",
+     "f:2: bgp.groups[0].address: unknown key"},
+    {"nobodys_as",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, groups: [{name: g}], neighbors: [{address: "
+     "1.1.1.2, group: g}]}",
+     "f:2: bgp.neighbors[0]: key 'as' is missing"},
+    {"two_passwords",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, password: x, "
+     "password_file: /y}]}",
+     "f:2: bgp.neighbors[0].password_file: password and password_file exclude each other"},
+    {"password_file",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, "
+     "password_file: /nonexistent/secret}]}",
+     "f:2: bgp.neighbors[0].password_file: secret '/nonexistent/secret': No such file"},
+    {"range_prefix",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, ranges: [{as: 2}]}",
+     "f:2: bgp.ranges[0]: key 'prefix' is missing"},
+    {"range_twice",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, ranges: [{prefix: 10.0.0.0/8, as: 2},\n {prefix: "
+     "10.0.0.0/8, as: 3}]}",
+     "f:3: bgp.ranges[1].prefix: range 10.0.0.0/8 is defined twice"},
+    {"range_limit",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, ranges: [{prefix: 10.0.0.0/8, as: 2, limit: 0}]}",
+     "f:2: bgp.ranges[0].limit: expected a number from 1 to 100000"},
+    {"announced_community",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, announce: [{prefix: 10.0.0.0/8, communities: x}]}",
+     "f:2: bgp.announce[0].communities: expected a community like"},
+    {"rule_action",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{prefixes: "
+     "10.0.0.0/8}]}]}",
+     "f:2: bgp.filters[0].rules[0]: key 'action' is missing"},
+    {"rule_changes_what_it_rejects",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{action: reject, "
+     "set_med: 1}]}]}",
+     "f:2: bgp.filters[0].rules[0].action: only a rule that accepts can change routes"},
+    {"rule_both_prefixes",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{action: reject, "
+     "prefixes: 10.0.0.0/8, not_prefixes: 11.0.0.0/8}]}]}",
+     "f:2: bgp.filters[0].rules[0].not_prefixes: prefixes and not_prefixes exclude each other"},
+    {"filter_twice",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f},\n {name: f}]}",
+     "f:3: bgp.filters[1].name: filter 'f' is defined twice"},
+    {"filter_name",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: all}]}",
+     "f:2: bgp.filters[0].name: a filter cannot be called 'all'"},
+    {"next_hop_mode",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop: "
+     "other}]}",
+     "f:2: bgp.neighbors[0].next_hop: expected auto, self or keep, found 'other'"},
+    {"add_path",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, add_path: "
+     "all}]}",
+     "f:2: bgp.neighbors[0].add_path: expected off, receive, send or both, found 'all'"},
+};
+
+INSTANTIATE_TEST_SUITE_P(Rows, BgpMistake, testing::ValuesIn(kMistakes), [](const auto& row) {
+    return std::string{row.param.name};
+});
+
+}  // namespace
+}  // namespace vr::daemon

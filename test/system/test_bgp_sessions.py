@@ -1,0 +1,259 @@
+"""vrouterd without a data plane: its sessions as config, resources and operators want them.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import re
+
+import pytest
+from peers import Bird, Frr, Neighbor
+from process import wait_for
+from resources import resource
+
+AS = 64512
+REFLECTOR = "10.99.0.1"
+CLIENTS = [f"10.99.1.{number}" for number in range(1, 25)]
+LISTENER = "10.99.2.99"  # a client that only listens
+STRANGER = "10.98.0.98"
+
+
+def block(address):
+    """What the client at this address announces."""
+    return f"10.77.{address.split('.')[-1]}.0/24"
+
+
+class Lab:
+    """The reflector's namespace and that of the others, on one link."""
+
+    def __init__(self, network, directory, make_router, make_peer):
+        self.here, self.there = network.namespace("reflector"), network.namespace("clients")
+        network.link(self.here, "up0", self.there, "down0")
+        self.here.add_address("up0", f"{REFLECTOR}/8")
+        self.there.add_address("down0", *[f"{address}/8" for address in (*CLIENTS, LISTENER, STRANGER)])
+        self.directory, self.make_peer = directory, make_peer
+        self.router = make_router(self.here, "reflector", dataplane="none")
+        for key in ("eal", "workers", "ports", "workloads"):
+            self.router.config.pop(key)
+
+    def configure(self, **bgp):
+        self.router.config["bgp"] = {"as": AS, "router_id": REFLECTOR, **bgp}
+
+    def clients(self, sessions):
+        """A BIRD for each session: (its address, its options), as if each were on a host of its own."""
+        return [self.make_peer(Client, self.there, address, options) for address, options in sessions]
+
+    def start_clients(self, sessions):
+        return [client.start() for client in self.clients(sessions)]
+
+    def told(self, address):
+        return {row["prefix"] for row in self.router.ask("bgp", "routes", "--advertised", address)}
+
+    def rows(self):
+        return {row["address"]: row for row in self.router.ask("bgp", "summary")}
+
+    def wait_sessions(self, count, seconds=30):
+        def up():
+            return sum(row["state"] == "established" for row in self.rows().values()) == count
+
+        self.router.wait(up, seconds, f"{count} sessions are established")
+
+    def wait_row(self, address, wanted, what, seconds=20):
+        self.router.wait(lambda: address in self.rows() and wanted(self.rows()[address]), seconds, what)
+
+
+class Client(Bird):
+    """BIRD on one of the addresses, beside others; what it announces is its block."""
+
+    def __init__(self, namespace, directory, address, options):
+        own = directory / address
+        own.mkdir()
+        super().__init__(namespace, own, options.get("as", AS), address, [])
+        self.address, self.text = address, options.get("text", "")
+
+    def configuration(self):
+        return f"""router id {self.address};
+            protocol device {{ }}
+            protocol static {{ ipv4; route {block(self.address)} blackhole; }}
+            protocol bgp reflector {{
+              local {self.address} as {self.asn}; neighbor {REFLECTOR} as {AS}; strict bind;
+              hold time 9; connect retry time 1; connect delay time 0; error wait time 1, 2; {self.text}
+              ipv4 {{ import all; export where net = {block(self.address)}; next hop self; }};
+            }}
+            """
+
+
+@pytest.fixture
+def lab(network, directory, make_router, make_peer):
+    return Lab(network, directory, make_router, make_peer)
+
+
+RACK = {"as": 65001, "import": "all", "export": "all", "as_override": True, "hold_time": 9, "connect_retry": 1}
+GROUP = {"name": "racks", **RACK}
+EXTERNAL = {"as": 65001}
+
+
+def test_whoever_calls_from_a_range_is_a_peer(lab):
+    """24 callers that nobody named, one password for all; each hears of the others."""
+    lab.configure(
+        groups=[GROUP],
+        ranges=[{"prefix": "10.99.0.0/16", "group": "racks", "password": "sesame", "limit": len(CLIENTS)}],
+    )
+    lab.router.start()
+    signed = {**EXTERNAL, "text": 'password "sesame";'}
+    clients = lab.start_clients([(address, signed) for address in (*CLIENTS, LISTENER)])
+    lab.wait_sessions(len(CLIENTS))
+    lab.router.wait_log(f"range 10.99.0.0/16 has its {len(CLIENTS)} peers")
+    rows = lab.rows()
+    assert all(row["dynamic"] for row in rows.values())
+    first = next(iter(rows))
+    others = {block(address) for address in rows if address != first}
+    lab.router.wait(lambda: lab.told(first) == others, 10, "the first peer is told all but its own")
+    for client in clients:
+        client.stop()
+    lab.router.wait(lambda: lab.rows() == {}, 10, "callers that are gone are forgotten")
+
+
+def test_wrong_password_and_strangers_stay_outside(lab):
+    lab.configure(
+        groups=[GROUP],
+        ranges=[{"prefix": "10.99.0.0/16", "group": "racks", "password": "sesame"}],
+        neighbors=[{"address": LISTENER, "group": "racks", "password": "own", "connect_retry": 1}],
+    )
+    lab.router.start()
+    wrong, right, own = ({**EXTERNAL, "text": f'password "{word}";'} for word in ("wrong", "sesame", "own"))
+    lab.start_clients([(CLIENTS[0], wrong), (CLIENTS[1], right), (LISTENER, own), (STRANGER, EXTERNAL)])
+    lab.wait_sessions(2)
+    lab.router.wait(lambda: lab.router.ask("bgp", "speaker")["strangers"] > 0, 10, "the stranger has tried")
+    assert set(lab.rows()) == {CLIENTS[1], LISTENER}
+
+
+@pytest.mark.parametrize("kind", [Bird, Frr])
+def test_shutdown_tells_why_and_lasts(lab, kind):
+    neighbor = {"address": CLIENTS[0], "as": 65001, "import": "all", "export": "all", "connect_retry": 1}
+    lab.configure(neighbors=[neighbor])
+    lab.router.start()
+    peer = lab.make_peer(kind, lab.there, 65001, CLIENTS[0], [Neighbor(REFLECTOR, AS)], ["10.77.0.0/24"])
+    peer.start()
+    lab.wait_sessions(1)
+    lab.router.ctl("bgp", "shutdown", CLIENTS[0], "new fans, back at six")
+    lab.wait_row(CLIENTS[0], lambda row: row["shut_down"] and row["state"] == "idle", "the session is shut down")
+
+    def heard():
+        if kind is Bird:
+            return peer.ask("show", "protocols", "all", Neighbor(REFLECTOR, AS).word)
+        return peer.ask(f"show bgp neighbors {REFLECTOR} json")
+
+    wait_for(lambda: "new fans, back at six" in heard(), 10, "the peer shows why")
+    lab.router.ctl("bgp", "clear", "all")
+    assert lab.rows()[CLIENTS[0]]["state"] == "idle"
+    lab.router.ctl("bgp", "enable", CLIENTS[0])
+    lab.wait_sessions(1)
+
+
+def test_without_policy_an_external_peer_exchanges_nothing(lab):
+    lab.configure(neighbors=[{"address": CLIENTS[0], "as": 65001, "connect_retry": 1}], announce=["10.66.0.0/16"])
+    lab.router.start()
+    lab.start_clients([(CLIENTS[0], {"as": 65001})])
+    lab.wait_sessions(1)
+    lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["received"] == 0 or row["ipv4"]["accepted"] == 0, "RFC 8212")
+    lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["end_of_rib_received"], "the peer has said all")
+    row = lab.rows()[CLIENTS[0]]
+    assert (row["ipv4"]["accepted"], row["ipv4"]["advertised"]) == (0, 0)
+    assert (row["import_filter"], row["export_filter"]) == ("none", "none")
+
+
+def test_same_as_in_every_rack(lab):
+    """Two racks in one AS behind ours: as-override lets each hear of the other."""
+    lab.configure(neighbors=[{"address": address, **RACK} for address in CLIENTS[:2]])
+    lab.router.start()
+    lab.start_clients([(address, EXTERNAL) for address in CLIENTS[:2]])
+    lab.wait_sessions(2)
+    lab.router.wait(lambda: len(lab.router.ask("bgp", "routes", "--best")) == 2, 10, "both racks' blocks")
+    lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["advertised"] == 1, "one block is passed on")
+    told = lab.router.ask("bgp", "routes", "--advertised", CLIENTS[0])
+    assert [(row["prefix"], row["as_path"]) for row in told] == [(block(CLIENTS[1]), f"{AS} {AS}")]
+
+
+def test_filters_communities_and_reasons(lab):
+    """Rules of the config change routes on their way in and out."""
+    rules = [
+        {"action": "reject", "communities": ["65001:666"]},
+        {"action": "accept", "prefixes": ["10.77.0.0/16 le 24"], "add_communities": ["64512:7", "64512:1:2"]},
+    ]
+    lab.configure(
+        filters=[{"name": "racks", "rules": rules, "otherwise": "none"}],
+        announce=[{"prefix": "10.66.0.0/16", "communities": ["64512:300"]}],
+        neighbors=[
+            {"address": CLIENTS[0], "as": 65001, "import": "racks", "export": "all", "connect_retry": 1},
+            {"address": CLIENTS[1], "as": 65002, "import": "racks", "export": "all", "connect_retry": 1},
+        ],
+    )
+    lab.router.start()
+    clients = lab.start_clients([(CLIENTS[0], {"as": 65001}), (CLIENTS[1], {"as": 65002})])
+    lab.wait_sessions(2)
+    wait_for(lambda: "64512:7" in lab.router.ctl("bgp", "routes", block(CLIENTS[0])), 10, "the filter's community")
+    rows = lab.router.ask("bgp", "routes", block(CLIENTS[0]))
+    assert rows[0]["communities"] == ["64512:7", "64512:1:2"]
+    received = lab.router.ask("bgp", "routes", "--received", CLIENTS[0])
+    assert [(row["state"], row["communities"]) for row in received] == [("accepted", [])]
+
+    def heard():
+        return clients[0].ask("show", "route", "10.66.0.0/16", "all")
+
+    wait_for(lambda: "(64512,300)" in heard(), 10, "what we announce has its own")
+
+
+NODE = "reflector"
+
+
+def node(name, address, **bgp):
+    return resource("Node", name, {"bgp": {"ipv4Address": f"{address}/8", **bgp}}, labels={"kind": name})
+
+
+def test_calicos_resources_alone(lab):
+    """No neighbour in the config: AS, router id, peers and filters are Calico's objects."""
+    lab.router.config["bgp"] = {"announce": ["10.66.0.0/16"]}
+    lab.router.put(
+        node(NODE, REFLECTOR),
+        node("one", CLIENTS[0], asNumber=65001),
+        node("two", CLIENTS[1], asNumber=65001),
+        resource("BGPConfiguration", "default", {"asNumber": AS, "serviceClusterIPs": [{"cidr": "10.96.0.0/12"}]}),
+    )
+    lab.router.start()
+    lab.start_clients([(address, EXTERNAL) for address in CLIENTS[:2]])
+    lab.wait_sessions(2)
+    lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["advertised"] == 1, "what the config announces is told")
+    problem = lab.router.ask("get", "bgpconfiguration", "default")[0]["problem"]
+    assert problem == "serviceClusterIPs has no effect on this router"
+
+    # A filter comes, changes and goes; the sessions stay.
+    lab.router.put(resource("BGPPeer", "one", {"peerSelector": "kind == 'one'", "filters": ["quiet"]}))
+    lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["advertised"] == 0, "nothing passes a filter that is missing")
+    assert "BGPFilter 'quiet' is missing" in lab.router.ask("get", "bgppeer", "one")[0]["problem"]
+    rule = {"action": "Reject", "cidr": "10.66.0.0/16", "matchOperator": "NotEqual"}
+    lab.router.put(resource("BGPFilter", "quiet", {"exportV4": [rule]}))
+    lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["advertised"] == 1, "what the filter lets pass is told")
+    lab.router.put(resource("BGPFilter", "quiet", {"exportV4": [{**rule, "matchOperator": "Equal"}]}))
+    lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["advertised"] == 0, "what it rejects is withdrawn")
+    assert {row["sessions"] for row in lab.rows().values()} == {1}, "no session was reset"
+
+
+def test_password_of_a_peer_is_a_file(lab):
+    secrets = lab.directory / "secrets"
+    (secrets / "bgp").mkdir(parents=True)
+    lab.router.config["bgp"] = {"secrets": str(secrets)}
+    reference = {"secretKeyRef": {"name": "bgp", "key": "rack"}}
+    peer = resource("BGPPeer", "one", {"peerIP": CLIENTS[0], "asNumber": AS, "password": reference})
+    lab.router.put(node(NODE, REFLECTOR), resource("BGPConfiguration", "default", {"asNumber": AS}), peer)
+    lab.router.start()
+    lab.router.wait(
+        lambda: "no session without the password" in lab.router.ask("get", "bgppeer", "one")[0]["problem"],
+        5,
+        "the object says what is missing",
+    )
+    assert lab.rows() == {}
+    (secrets / "bgp" / "rack").touch(mode=0o600)
+    (secrets / "bgp" / "rack").write_text("sesame\n")
+    lab.start_clients([(CLIENTS[0], {"text": 'password "sesame";'})])
+    lab.wait_sessions(1)
+    assert not re.search("sesame", lab.router.log), "passwords are not logged"

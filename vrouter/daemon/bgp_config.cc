@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/daemon/bgp_config.h"
+
+#include <algorithm>
+#include <concepts>
+#include <utility>
+
+#include "vrouter/daemon/filter_config.h"
+#include "vrouter/daemon/secret.h"
+#include "vrouter/yaml_section.h"
+
+namespace vr::daemon {
+
+namespace {
+
+constexpr std::string_view kAddress = "an IPv4 or IPv6 address";
+constexpr std::string_view kAddress4 = "an IPv4 address";
+constexpr std::string_view kAddress6 = "an IPv6 address";
+constexpr std::string_view kPrefix = "a prefix like 10.0.0.0/8 or fd00::/64";
+constexpr std::uint64_t kMost32 = 0xffffffffU;
+
+using Groups = std::map<std::string, bgp::PeerConfig>;
+
+std::optional<IpAddr> ip_of(const std::string& text) {
+    return parse_ip(text);
+}
+
+template <typename T>
+void assign(T& to, std::optional<T> from) {
+    if (from) {
+        to = std::move(*from);
+    }
+}
+
+/// A number that a wider or stronger type holds.
+template <typename T>
+void assign_number(T& to, const std::optional<std::uint64_t>& from) {
+    if (from) {
+        to = T{static_cast<decltype(to.value())>(*from)};
+    }
+}
+
+template <std::integral T>
+void assign_number(T& to, const std::optional<std::uint64_t>& from) {
+    if (from) {
+        to = static_cast<T>(*from);
+    }
+}
+
+void assign_seconds(std::chrono::seconds& to, const std::optional<std::uint64_t>& from) {
+    if (from) {
+        to = std::chrono::seconds{*from};
+    }
+}
+
+template <Family F>
+std::optional<IpAddr> address_of(const std::string& text) {
+    const auto address = F::Addr::parse(text);
+    return address ? std::optional<IpAddr>{*address} : std::nullopt;
+}
+
+void read_password(YamlSection& yaml, bgp::PeerConfig& peer) {
+    const auto file = yaml.text("password_file");
+    const auto password = yaml.text("password");
+    if (password && file) {
+        yaml.refuse("password_file", "password and password_file exclude each other");
+    }
+    if (password && password->size() > 80) {
+        yaml.refuse("password", "a TCP MD5 password has at most 80 octets");
+    }
+    assign(peer.password, password);
+    if (file && yaml.ok()) {
+        auto secret = read_secret(*file);
+        if (!secret) {
+            yaml.refuse("password_file", secret.error().text);
+        } else {
+            peer.password = *std::move(secret);
+        }
+    }
+}
+
+void read_connection(YamlSection& yaml, bgp::PeerConfig& peer) {
+    assign_number(peer.asn, yaml.number("as", 1, kMost32));
+    if (const auto as = yaml.number("local_as", 1, kMost32)) {
+        peer.local_as = Asn{static_cast<std::uint32_t>(*as)};
+    }
+    assign_number(peer.port, yaml.number("port", 1, 65535));
+    assign(peer.description, yaml.text("description"));
+    assign(peer.passive, yaml.boolean("passive"));
+    read_password(yaml, peer);
+    if (auto source = yaml.value("source", kAddress, ip_of)) {
+        peer.source = source;
+    }
+    if (const auto ttl = yaml.number("ttl", 1, 255)) {
+        peer.ttl = static_cast<std::uint8_t>(*ttl);
+    }
+    assign_number(peer.ttl_security, yaml.number("ttl_security", 1, 254));
+    assign_seconds(peer.timers.hold, yaml.number("hold_time", 3, 65535));
+    assign_seconds(peer.timers.keepalive, yaml.number("keepalive", 1, 21845));
+    assign_seconds(peer.timers.connect_retry, yaml.number("connect_retry", 1, 3600));
+}
+
+void read_families(YamlSection& yaml, bgp::PeerConfig& peer) {
+    const auto families = yaml.list("families", "ipv4 or ipv6", [](const std::string& s) {
+        return s == "ipv4" || s == "ipv6" ? std::optional{s} : std::nullopt;
+    });
+    if (!families.empty()) {
+        peer.ipv4.enabled = std::ranges::count(families, "ipv4") != 0;
+        peer.ipv6.enabled = std::ranges::count(families, "ipv6") != 0;
+    }
+    if (auto hop = yaml.value("next_hop4", kAddress4, address_of<V4>)) {
+        peer.ipv4.next_hop = hop;
+    }
+    if (auto hop = yaml.value("next_hop6", kAddress6, address_of<V6>)) {
+        peer.ipv6.next_hop = hop;
+    }
+    const auto most = yaml.number("maximum_prefixes", 1, kMost32);
+    assign_number(peer.ipv4.maximum_prefixes, most);
+    assign_number(peer.ipv6.maximum_prefixes, most);
+    const auto pause = yaml.number("maximum_prefixes_restart", 1, 86400);
+    assign_seconds(peer.ipv4.maximum_prefixes_restart, pause);
+    assign_seconds(peer.ipv6.maximum_prefixes_restart, pause);
+}
+
+void read_extensions(YamlSection& yaml, bgp::PeerConfig& peer) {
+    assign(peer.reflector_client, yaml.boolean("route_reflector_client"));
+
+    struct Ways {
+        bool receive;
+        bool send;
+    };
+
+    if (const auto ways =
+            yaml.value("add_path", "off, receive, send or both", [](const std::string& s) {
+                return s == "off"       ? std::optional{Ways{false, false}}
+                       : s == "receive" ? std::optional{Ways{true, false}}
+                       : s == "send"    ? std::optional{Ways{false, true}}
+                       : s == "both"    ? std::optional{Ways{true, true}}
+                                        : std::nullopt;
+            })) {
+        peer.add_path = {.receive = ways->receive, .send = ways->send};
+    }
+    using Mode = bgp::GracefulRestartConfig::Mode;
+    assign(
+        peer.graceful_restart.mode,
+        yaml.value("graceful_restart", "off or helper", [](const std::string& s) {
+            return s == "off"      ? std::optional{Mode::Off}
+                   : s == "helper" ? std::optional{Mode::Helper}
+                                   : std::nullopt;
+        }));
+    assign_seconds(peer.graceful_restart.restart_time, yaml.number("restart_time", 1, 4095));
+    assign_seconds(peer.graceful_restart.stale_time, yaml.number("stale_time", 1, 86400));
+    assign_seconds(peer.timers.send_hold, yaml.number("send_hold_time", 6, 131070));
+}
+
+void read_policy(YamlSection& yaml, bgp::PeerConfig& peer, const NamedFilters& filters) {
+    if (auto filter = read_filter(yaml, "import", filters)) {
+        peer.import = std::move(filter);
+    }
+    if (auto filter = read_filter(yaml, "export", filters)) {
+        peer.export_ = std::move(filter);
+    }
+    using Mode = bgp::NextHopMode;
+    assign(peer.next_hop, yaml.value("next_hop", "auto, self or keep", [](const std::string& s) {
+        return s == "auto"   ? std::optional{Mode::Auto}
+               : s == "self" ? std::optional{Mode::Self}
+               : s == "keep" ? std::optional{Mode::Keep}
+                             : std::nullopt;
+    }));
+    assign_number(peer.allow_own_as, yaml.number("allow_own_as", 0, 255));
+    assign(peer.as_override, yaml.boolean("as_override"));
+    assign(peer.remove_private_as, yaml.boolean("remove_private_as"));
+    assign(peer.enforce_first_as, yaml.boolean("enforce_first_as"));
+}
+
+/// What neighbours, ranges and groups have in common; keys that are absent leave `peer` as it is.
+void read_peer(YamlSection& yaml, bgp::PeerConfig& peer, const NamedFilters& filters) {
+    read_connection(yaml, peer);
+    read_families(yaml, peer);
+    read_extensions(yaml, peer);
+    read_policy(yaml, peer, filters);
+}
+
+/// What the section's group says, or what is said without one.
+bgp::PeerConfig group_of(YamlSection& yaml, const Groups& groups) {
+    const auto name = yaml.text("group");
+    const auto found = groups.find(name.value_or(""));
+    if (name && found == groups.end()) {
+        yaml.refuse("group", "no group is called '" + *name + "'");
+    }
+    bgp::PeerConfig peer = found == groups.end() ? bgp::PeerConfig{} : found->second;
+    if (peer.asn.value() == 0) {
+        yaml.require("as");
+    }
+    return peer;
+}
+
+void read_group(YamlSection& yaml, Groups& groups, const NamedFilters& filters) {
+    yaml.require("name");
+    const std::string name = yaml.text("name").value_or("");
+    bgp::PeerConfig peer;
+    read_peer(yaml, peer, filters);
+    if (!groups.emplace(name, std::move(peer)).second) {
+        yaml.refuse("name", "group '" + name + "' is defined twice");
+    }
+}
+
+void check_family(YamlSection& yaml, const bgp::PeerConfig& peer, std::size_t family) {
+    if (peer.source && peer.source->index() != family) {
+        yaml.refuse("source", to_string(*peer.source) + " is not of the neighbor's family");
+    }
+}
+
+void read_neighbor(
+    YamlSection& yaml, BgpConfig& bgp, const Groups& groups, const NamedFilters& filters) {
+    yaml.require("address");
+    bgp::PeerConfig peer = group_of(yaml, groups);
+    assign(peer.address, yaml.value("address", kAddress, ip_of));
+    read_peer(yaml, peer, filters);
+    check_family(yaml, peer, peer.address.index());
+    const auto same = [&](const bgp::PeerConfig& n) { return n.address == peer.address; };
+    if (std::ranges::any_of(bgp.neighbors, same)) {
+        yaml.refuse("address", "neighbor " + to_string(peer.address) + " is defined twice");
+    }
+    bgp.neighbors.push_back(std::move(peer));
+}
+
+void read_range(
+    YamlSection& yaml, BgpConfig& bgp, const Groups& groups, const NamedFilters& filters) {
+    yaml.require("prefix");
+    bgp::RangeConfig range;
+    range.peer = group_of(yaml, groups);
+    assign(range.prefix, yaml.value("prefix", kPrefix, [](const std::string& s) {
+        return parse_prefix(s);
+    }));
+    assign_number(range.limit, yaml.number("limit", 1, 100'000));
+    read_peer(yaml, range.peer, filters);
+    range.peer.passive = true;
+    check_family(yaml, range.peer, range.prefix.index());
+    const auto same = [&](const bgp::RangeConfig& r) { return r.prefix == range.prefix; };
+    if (std::ranges::any_of(bgp.ranges, same)) {
+        yaml.refuse("prefix", "range " + to_string(range.prefix) + " is defined twice");
+    }
+    bgp.ranges.push_back(std::move(range));
+}
+
+Announcement read_announcement(YamlSection& yaml) {
+    Announcement own;
+    yaml.require("prefix");
+    assign(own.prefix, yaml.value("prefix", kPrefix, [](const std::string& s) {
+        return parse_prefix(s);
+    }));
+    const auto communities = yaml.list(
+        "communities",
+        "a community like 64512:100, 64512:1:2, rt:64512:100 or no-export",
+        [](const std::string& s) { return bgp::parse_community(s); });
+    for (const bgp::Community& each : communities) {
+        add_community(own.attributes, each);
+    }
+    if (const auto value = yaml.number("local_pref", 0, kMost32)) {
+        own.attributes.local_pref = static_cast<std::uint32_t>(*value);
+    }
+    if (const auto value = yaml.number("med", 0, kMost32)) {
+        own.attributes.med = static_cast<std::uint32_t>(*value);
+    }
+    return own;
+}
+
+/// Prefixes, or mappings that say more of each.
+void read_announcements(YamlSection& yaml, std::vector<Announcement>& announce) {
+    const YAML::Node node = yaml.take("announce");
+    bool mappings = false;
+    if (node.IsDefined() && node.IsSequence()) {
+        for (const auto& item : node) {
+            mappings = mappings || item.IsMap();
+        }
+    }
+    if (mappings) {
+        yaml.sections(
+            "announce", [&](YamlSection& item) { announce.push_back(read_announcement(item)); });
+        return;
+    }
+    for (const IpPrefix& prefix :
+         yaml.list("announce", kPrefix, [](const std::string& s) { return parse_prefix(s); })) {
+        announce.push_back(Announcement{.prefix = prefix, .attributes = {}});
+    }
+}
+
+void read_listen(YamlSection& yaml, BgpConfig& bgp) {
+    const YAML::Node node = yaml.take("listen");
+    bgp::SpeakerConfig& speaker = bgp.speaker;
+    bgp.listen_given = node.IsDefined();
+    if (node.IsDefined() &&
+        (node.IsSequence() || node.Scalar().find_first_of(".:") != std::string::npos)) {
+        speaker.listen = yaml.list("listen", kAddress, ip_of);
+    } else if (!yaml.boolean("listen").value_or(true)) {
+        speaker.listen.clear();
+    }
+}
+
+void read_speaker(YamlSection& yaml, BgpConfig& bgp, bool has_datastore) {
+    const bool has_peers = yaml.take("neighbors").IsDefined() || yaml.take("ranges").IsDefined();
+    if (!has_datastore || has_peers) {
+        yaml.require("as");
+        yaml.require("router_id");
+    }
+    assign_number(bgp.speaker.asn, yaml.number("as", 1, kMost32));
+    assign(bgp.speaker.router_id, yaml.value("router_id", kAddress4, [](const std::string& s) {
+        const auto id = Ip4::parse(s);
+        return id && !id->is_unspecified() ? id : std::nullopt;
+    }));
+    bgp.port_given = yaml.take("port").IsDefined();
+    assign_number(bgp.speaker.port, yaml.number("port", 1, 65535));
+    if (auto id = yaml.value(
+            "cluster_id", kAddress4, [](const std::string& s) { return Ip4::parse(s); })) {
+        bgp.speaker.cluster_id = id;
+    }
+    read_listen(yaml, bgp);
+    assign_number(bgp.speaker.multipath, yaml.number("multipath", 1, 64));
+    assign(bgp.secrets_directory, yaml.text("secrets"));
+}
+
+}  // namespace
+
+BgpConfig read_bgp(YamlSection& yaml, bool has_datastore) {
+    BgpConfig bgp;
+    NamedFilters filters;
+    Groups groups;
+    read_speaker(yaml, bgp, has_datastore);
+    read_announcements(yaml, bgp.announce);
+    yaml.sections("filters", [&](YamlSection& s) { read_named_filter(s, filters); });
+    yaml.sections("groups", [&](YamlSection& s) { read_group(s, groups, filters); });
+    yaml.sections("neighbors", [&](YamlSection& s) { read_neighbor(s, bgp, groups, filters); });
+    yaml.sections("ranges", [&](YamlSection& s) { read_range(s, bgp, groups, filters); });
+    return bgp;
+}
+
+}  // namespace vr::daemon

@@ -1,0 +1,42 @@
+// BgpConfig: the config's section `bgp`, in the words of bgp/.
+//
+// Groups are templates: they are dissolved into the neighbours and ranges that name them; filters into
+// those that use them.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bgp/config.h"
+
+namespace vr {
+class YamlSection;
+}  // namespace vr
+
+namespace vr::daemon {
+
+/// A prefix that this host originates, beside the addresses of its workloads.
+struct Announcement {
+    IpPrefix prefix;
+    bgp::Attributes attributes;
+
+    friend bool operator==(const Announcement&, const Announcement&) = default;
+};
+
+struct BgpConfig {
+    bgp::SpeakerConfig speaker;  ///< AS 0, no router id: resources of the datastore tell
+    bool port_given = false;
+    bool listen_given = false;
+    /// NAME/KEY below it holds the password that a BGPPeer's secretKeyRef names.
+    std::string secrets_directory = "/etc/vrouter/secrets";
+    std::vector<Announcement> announce;
+    std::vector<bgp::PeerConfig> neighbors;
+    std::vector<bgp::RangeConfig> ranges;
+};
+
+/// `has_datastore`: AS and router id may be left to its resources, where nothing else needs them.
+[[nodiscard]] BgpConfig read_bgp(YamlSection& yaml, bool has_datastore);
+
+}  // namespace vr::daemon

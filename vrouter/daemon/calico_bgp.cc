@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/daemon/calico_bgp.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "vrouter/daemon/calico_filter.h"
+
+namespace vr::daemon {
+
+namespace {
+
+using policy::ResourcePtr;
+
+/// BGP over several hops, as Calico's own speaker does it.
+constexpr std::uint8_t kManyHops = 255;
+constexpr Asn kDefaultAs{64512};
+
+const ResourcePtr* named(const std::vector<ResourcePtr>& resources, const std::string& name) {
+    const auto found =
+        std::ranges::find_if(resources, [&](const auto& each) { return each->key.name == name; });
+    return found == resources.end() ? nullptr : &*found;
+}
+
+/// What is said of this node and, failing that, of all.
+struct Settings {
+    policy::BgpConfiguration all;
+    policy::BgpConfiguration own;
+
+    template <typename T>
+    [[nodiscard]] std::optional<T> value(std::optional<T> policy::BgpConfiguration::* field) const {
+        return own.*field ? own.*field : all.*field;
+    }
+};
+
+class Reader {
+  public:
+    Reader(const Config& config, const BgpResources& resources, const ReadSecret& read_secret)
+        : config_(config), resources_(resources), read_secret_(read_secret) {}
+
+    CalicoBgp read() {
+        read_configurations();
+        read_own_node();
+        read_speaker();
+        read_mesh();
+        for (const ResourcePtr& peer : resources_.peers) {
+            read_peer(*peer);
+        }
+        return std::move(result_);
+    }
+
+  private:
+    void read_configurations() {
+        for (const ResourcePtr& each : resources_.configurations) {
+            const auto& spec = each->as<policy::BgpConfiguration>();
+            if (each->key.name == "default") {
+                settings_.all = spec;
+                configuration_ = each->key;
+            } else if (each->key.name == "node." + config_.node) {
+                settings_.own = spec;
+            } else {
+                continue;
+            }
+            for (const std::string& field : spec.not_honoured) {
+                problem(each->key, field + " has no effect on this router");
+            }
+        }
+        result_.advertisements = settings_.all.advertisements;
+        std::ranges::copy(settings_.own.advertisements, std::back_inserter(result_.advertisements));
+        using Configuration = policy::BgpConfiguration;
+        result_.local_pref4 = local_pref_of(
+            settings_.value(&Configuration::normal_priority4).value_or(kNormalPriority));
+        result_.local_pref6 = local_pref_of(
+            settings_.value(&Configuration::normal_priority6).value_or(kNormalPriority));
+    }
+
+    void read_own_node() {
+        if (const ResourcePtr* node = named(resources_.nodes, config_.node)) {
+            node_ = (*node)->as<policy::ClusterNode>();
+            labels_ = (*node)->labels;
+        }
+    }
+
+    void read_speaker() {
+        using Configuration = policy::BgpConfiguration;
+        const BgpConfig& config = *config_.bgp;
+        bgp::SpeakerConfig& speaker = result_.speaker;
+        speaker = config.speaker;
+        default_as_ = settings_.value(&Configuration::as_number).value_or(kDefaultAs);
+        if (speaker.asn.value() == 0) {
+            speaker.asn = node_.as_number.value_or(default_as_);
+        } else {
+            default_as_ = speaker.asn;
+        }
+        if (speaker.router_id.is_unspecified() && node_.address4) {
+            speaker.router_id = *node_.address4;
+        }
+        if (!config.port_given) {
+            speaker.port = settings_.value(&Configuration::listen_port).value_or(speaker.port);
+        }
+        if (!config.listen_given &&
+            settings_.value(&Configuration::listen_on_node_ip).value_or(false)) {
+            speaker.listen.clear();
+            if (node_.address4) {
+                speaker.listen.emplace_back(*node_.address4);
+            }
+            if (node_.address6) {
+                speaker.listen.emplace_back(*node_.address6);
+            }
+        }
+        if (!speaker.cluster_id) {
+            speaker.cluster_id = node_.route_reflector_cluster;
+        }
+    }
+
+    /// Every node that is no reflector, when this one is none either.
+    void read_mesh() {
+        if (!settings_.all.node_mesh || node_.route_reflector_cluster) {
+            return;
+        }
+        bgp::PeerConfig pattern = calico_peer();
+        if (settings_.all.mesh_password &&
+            !read_password(*configuration_, *settings_.all.mesh_password, pattern)) {
+            return;
+        }
+        if (settings_.all.mesh_restart_seconds) {
+            pattern.graceful_restart.restart_time =
+                std::chrono::seconds{*settings_.all.mesh_restart_seconds};
+        }
+        for (const ResourcePtr& node : resources_.nodes) {
+            if (!node->as<policy::ClusterNode>().route_reflector_cluster) {
+                add_node(*node, pattern, true);
+            }
+        }
+    }
+
+    void read_peer(const policy::Resource& resource) {
+        const auto& spec = resource.as<policy::BgpPeer>();
+        if (!is_for_us(spec)) {
+            return;
+        }
+        for (const std::string& field : spec.not_honoured) {
+            problem(resource.key, field + " has no effect on this router");
+        }
+        bgp::PeerConfig pattern = calico_peer();
+        read_session(spec, pattern);
+        read_filters(resource.key, spec, pattern);
+        if (spec.password && !read_password(resource.key, *spec.password, pattern)) {
+            return;
+        }
+        if (spec.peer_ip) {
+            add_peer(resource, pattern);
+        } else {
+            for (const ResourcePtr& node : resources_.nodes) {
+                if (spec.peer_selector->matches(node->labels)) {
+                    add_node(*node, pattern, !spec.any_source);
+                }
+            }
+        }
+    }
+
+    [[nodiscard]] bool is_for_us(const policy::BgpPeer& spec) const {
+        if (!spec.node.empty()) {
+            return spec.node == config_.node;
+        }
+        return !spec.node_selector || spec.node_selector->matches(labels_);
+    }
+
+    /// A peer as Calico means it: everything is taken, this host's own routes are given.
+    [[nodiscard]] static bgp::PeerConfig calico_peer() {
+        bgp::PeerConfig peer;
+        peer.ttl = kManyHops;
+        peer.import = bgp::Filter{.kind = bgp::Filter::Kind::All, .rules = {}};
+        peer.export_ = bgp::Filter{.kind = bgp::Filter::Kind::Local, .rules = {}};
+        return peer;
+    }
+
+    static void read_session(const policy::BgpPeer& spec, bgp::PeerConfig& peer) {
+        peer.local_as = spec.local_as;
+        peer.allow_own_as = static_cast<unsigned>(spec.allowed_local_as);
+        if (spec.ttl_security.value_or(0) != 0) {
+            peer.ttl_security = static_cast<std::uint8_t>(*spec.ttl_security);
+            peer.ttl.reset();
+        }
+        if (spec.keepalive_seconds) {
+            peer.timers.keepalive = std::chrono::seconds{*spec.keepalive_seconds};
+        }
+        if (spec.max_restart_seconds) {
+            peer.graceful_restart.restart_time = std::chrono::seconds{*spec.max_restart_seconds};
+        }
+        if (spec.keep_original_next_hop) {
+            peer.next_hop = bgp::NextHopMode::Keep;
+        }
+        if (spec.next_hop_mode) {
+            peer.next_hop =
+                *spec.next_hop_mode == policy::NextHopMode::Self   ? bgp::NextHopMode::Self
+                : *spec.next_hop_mode == policy::NextHopMode::Keep ? bgp::NextHopMode::Keep
+                                                                   : bgp::NextHopMode::Auto;
+        }
+    }
+
+    /// A filter that is missing may have been meant to reject: nothing is exchanged without it.
+    void read_filters(const policy::Key& key, const policy::BgpPeer& spec, bgp::PeerConfig& peer) {
+        for (const std::string& name : spec.filters) {
+            const ResourcePtr* filter = named(resources_.filters, name);
+            if (filter == nullptr) {
+                problem(key, "BGPFilter '" + name + "' is missing: no routes are exchanged");
+                peer.import = bgp::Filter{};
+                peer.export_ = bgp::Filter{};
+                return;
+            }
+            add_import_rules((*filter)->as<policy::BgpFilter>(), *peer.import);
+            add_export_rules((*filter)->as<policy::BgpFilter>(), *peer.export_);
+        }
+    }
+
+    /// False when there is no password: the peer is not talked to without one.
+    bool read_password(
+        const policy::Key& key, const policy::SecretRef& reference, bgp::PeerConfig& peer) {
+        auto secret = read_secret_(reference);
+        if (!secret) {
+            result_.waits_for_secret = true;
+            problem(key, secret.error().text + ": there is no session without the password");
+            return false;
+        }
+        peer.password = *std::move(secret);
+        return true;
+    }
+
+    void add_peer(const policy::Resource& resource, const bgp::PeerConfig& pattern) {
+        const auto& spec = resource.as<policy::BgpPeer>();
+        bgp::PeerConfig peer = pattern;
+        peer.address = *spec.peer_ip;
+        peer.port = spec.peer_port.value_or(port_of_node(peer.address).value_or(peer.port));
+        peer.asn = spec.as_number.value_or(default_as_);
+        peer.description = "BGPPeer " + resource.key.name;
+        if (!spec.any_source) {
+            peer.source = own_address(peer.address.index());
+        }
+        make_client(peer, cluster_of(peer.address));
+        if (spec.reachable_by) {
+            result_.gateways[peer.address] = *spec.reachable_by;
+        }
+        fill_next_hops(config_, peer);
+        result_.peers.insert_or_assign(peer.address, std::move(peer));
+    }
+
+    /// The sessions with another node: one for each family in which both have an address, or one for
+    /// both families when it is not known which addresses this node has.
+    void add_node(
+        const policy::Resource& resource, const bgp::PeerConfig& pattern, bool from_node_address) {
+        const auto& spec = resource.as<policy::ClusterNode>();
+        if (resource.key.name == config_.node || (!spec.address4 && !spec.address6)) {
+            return;
+        }
+        bgp::PeerConfig peer = pattern;
+        peer.asn = spec.as_number.value_or(default_as_);
+        peer.port = result_.speaker.port;
+        peer.description = "node " + resource.key.name;
+        make_client(peer, spec.route_reflector_cluster);
+        const auto add = [&](const IpAddr& address) {
+            peer.address = address;
+            peer.source = from_node_address ? own_address(address.index()) : std::nullopt;
+            bgp::PeerConfig complete = peer;
+            fill_next_hops(config_, complete);
+            result_.peers.insert_or_assign(
+                address, std::move(complete));  // BGPPeers before the mesh
+        };
+        const bool v4 = spec.address4 && node_.address4;
+        const bool v6 = spec.address6 && node_.address6;
+        if (v4 && v6) {
+            peer.ipv6.enabled = false;
+            add(*spec.address4);
+            peer.ipv4.enabled = false;
+            peer.ipv6.enabled = true;
+            add(*spec.address6);
+        } else if (v4 || (!v6 && spec.address4)) {
+            add(*spec.address4);
+        } else {
+            add(*spec.address6);
+        }
+    }
+
+    /// A reflector's clients: peers in its AS that are no reflectors of the same cluster.
+    void make_client(bgp::PeerConfig& peer, const std::optional<Ip4>& cluster) const {
+        const bool internal = peer.asn == peer.local_as.value_or(result_.speaker.asn);
+        if (!node_.route_reflector_cluster || !internal) {
+            return;
+        }
+        peer.reflector_client = cluster != node_.route_reflector_cluster;
+        if (peer.export_->kind == bgp::Filter::Kind::Local) {
+            peer.export_->kind = bgp::Filter::Kind::All;
+        }
+    }
+
+    [[nodiscard]] const policy::ClusterNode* node_at(const IpAddr& address) const {
+        for (const ResourcePtr& node : resources_.nodes) {
+            const auto& spec = node->as<policy::ClusterNode>();
+            if ((spec.address4 && IpAddr{*spec.address4} == address) ||
+                (spec.address6 && IpAddr{*spec.address6} == address)) {
+                return &spec;
+            }
+        }
+        return nullptr;
+    }
+
+    [[nodiscard]] std::optional<Ip4> cluster_of(const IpAddr& address) const {
+        const auto* node = node_at(address);
+        return node != nullptr ? node->route_reflector_cluster : std::nullopt;
+    }
+
+    /// Nodes listen where BGPConfiguration says.
+    [[nodiscard]] std::optional<L4Port> port_of_node(const IpAddr& address) const {
+        return node_at(address) != nullptr ? std::optional{result_.speaker.port} : std::nullopt;
+    }
+
+    [[nodiscard]] std::optional<IpAddr> own_address(std::size_t family) const {
+        if (family == 0) {
+            return node_.address4 ? std::optional<IpAddr>{*node_.address4} : std::nullopt;
+        }
+        return node_.address6 ? std::optional<IpAddr>{*node_.address6} : std::nullopt;
+    }
+
+    void problem(const policy::Key& key, std::string text) {
+        result_.problems[key].push_back(std::move(text));
+    }
+
+    const Config& config_;
+    const BgpResources& resources_;
+    const ReadSecret& read_secret_;
+    Settings settings_;
+    std::optional<policy::Key> configuration_;
+    policy::ClusterNode node_;
+    policy::Labels labels_;
+    Asn default_as_;
+    CalicoBgp result_;
+};
+
+bool contains(const IpPrefix& outer, const IpPrefix& inner) {
+    return std::visit(
+        [&]<Family F>(const Prefix<F>& prefix) {
+            const auto* of_family = std::get_if<Prefix<F>>(&inner);
+            return of_family != nullptr && prefix.contains(*of_family);
+        },
+        outer);
+}
+
+}  // namespace
+
+CalicoBgp calico_bgp(
+    const Config& config, const BgpResources& resources, const ReadSecret& read_secret) {
+    return Reader{config, resources, read_secret}.read();
+}
+
+bgp::Attributes own_attributes(const CalicoBgp& calico, const IpPrefix& prefix) {
+    bgp::Attributes attributes;
+    attributes.local_pref = prefix.index() == 0 ? calico.local_pref4 : calico.local_pref6;
+    for (const policy::PrefixAdvertisement& advertisement : calico.advertisements) {
+        if (contains(advertisement.cidr, prefix)) {
+            for (const policy::CommunityValue& value : advertisement.communities) {
+                add_community(attributes, to_community(value));
+            }
+        }
+    }
+    return attributes;
+}
+
+}  // namespace vr::daemon

@@ -1,0 +1,23 @@
+// The whole of vrouterd's config: the machine's (vrouter/config.h) and BGP's.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "vrouter/config.h"
+#include "vrouter/daemon/bgp_config.h"
+
+namespace vr::daemon {
+
+struct Config : vr::Config {
+    std::optional<BgpConfig> bgp;
+};
+
+/// Reads and checks `path`.
+[[nodiscard]] Result<Config> load_config(const std::string& path);
+
+/// The same for text; `name` stands in error messages where the path would.
+[[nodiscard]] Result<Config> parse_config(const std::string& text, const std::string& name);
+
+}  // namespace vr::daemon

@@ -1,0 +1,28 @@
+// NoWorkloads: a router without a data plane has no endpoints; what policy says of them goes nowhere.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "vrouter/workload.h"
+
+namespace vr::daemon {
+
+class NoWorkloads final : public WorkloadSink {
+  public:
+    void add_member(GroupId /*group*/, const IpPrefix& /*member*/) override {}
+
+    void remove_member(GroupId /*group*/, const IpPrefix& /*member*/) override {}
+
+    void update_workload(const Workload& /*workload*/) override {}
+
+    void remove_workload(const std::string& /*name*/) override {}
+
+    void update_host(const HostGuard& /*guard*/) override {}
+
+    void remove_host(const std::string& /*name*/) override {}
+
+    void set_endpoint_to_host(EndpointToHost /*action*/) override {}
+};
+
+}  // namespace vr::daemon
