@@ -274,12 +274,12 @@ bool Instance::visit_family(std::size_t& index, std::size_t& left, const VisitRo
     return index < loc.end();
 }
 
-bool Instance::visit_routes(Cursor& cursor, std::size_t most, const VisitRoute& visit) const {
+bool Instance::visit_routes(RouteCursor& cursor, std::size_t most, const VisitRoute& visit) const {
     if (!cursor.ipv6) {
         if (visit_family<V4>(cursor.index, most, visit)) {
             return true;
         }
-        cursor = Cursor{.ipv6 = true, .index = 0};
+        cursor = RouteCursor{.ipv6 = true, .index = 0};
     }
     return visit_family<V6>(cursor.index, most, visit);
 }

@@ -64,18 +64,12 @@ class Instance {
     /// When a peer's timer or one of our own is due.
     [[nodiscard]] Time next_deadline() const;
 
-    /// Where a walk over all routes has got to.
-    struct Cursor {
-        bool ipv6 = false;
-        std::size_t index = 0;
-    };
-
     using VisitRoute = std::function<void(const RouteSummary&)>;
 
     /// Visits up to `most` routes from `cursor` on, in no order; true when more are left.  Routes that
     /// come meanwhile may be missed.
     [[nodiscard]] bool visit_routes(
-        Cursor& cursor, std::size_t most, const VisitRoute& visit) const;
+        RouteCursor& cursor, std::size_t most, const VisitRoute& visit) const;
 
     /// The routes to `address`, the most specific first.
     [[nodiscard]] std::vector<RouteSummary> routes_to(const IpAddr& address) const;

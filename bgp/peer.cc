@@ -698,4 +698,19 @@ PeerSummary Peer::summary(Time now) const {
     return summary;
 }
 
+bool Peer::visit_routes(
+    Crossing way, RouteCursor& cursor, std::size_t most, const VisitPeerRoute& visit) const {
+    const auto visit_family = [&](const auto& rib) {
+        return way == Crossing::Received ? rib.visit_received(cursor.index, most, visit)
+                                         : rib.visit_advertised(cursor.index, most, visit);
+    };
+    if (cursor.ipv6) {
+        return visit_family(v6_);
+    }
+    if (!visit_family(v4_)) {
+        cursor = RouteCursor{.ipv6 = true, .index = 0};
+    }
+    return true;
+}
+
 }  // namespace vr::bgp

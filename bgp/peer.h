@@ -135,6 +135,11 @@ class Peer {
         }
     }
 
+    /// Looks at about `most` places of its tables from `cursor` on, which it moves, and visits the routes
+    /// that cross the session that way, in no order; true when places are left.
+    [[nodiscard]] bool visit_routes(
+        Crossing way, RouteCursor& cursor, std::size_t most, const VisitPeerRoute& visit) const;
+
   private:
     /// One TCP connection of this peer.
     struct Link {

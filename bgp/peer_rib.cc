@@ -2,11 +2,14 @@
 #include "bgp/peer_rib.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "bgp/message.h"
 
 namespace vr::bgp {
 namespace {
+
+constexpr std::size_t kEverything = std::numeric_limits<std::size_t>::max();
 
 const FamilyConfig& family_of(const PeerConfig& config, V4 /*family*/) {
     return config.ipv4;
@@ -415,32 +418,66 @@ FamilySummary PeerRib<F>::summary() const {
 }
 
 template <Family F>
-std::vector<PeerRouteSummary> PeerRib<F>::received_routes() const {
-    std::vector<PeerRouteSummary> routes;
-    routes.reserve(generations_.kept());
-    for (std::size_t chunk = 0; chunk < paths_in_.size(); ++chunk) {
-        if (paths_in_[chunk] == 0) {
+PeerRouteSummary PeerRib<F>::summary_of(const Prefix<F>& prefix, const PathCell& cell) const {
+    const Attributes& attributes = *cell.attributes.received();
+    PeerRouteSummary route{
+        .prefix = prefix,
+        .attributes = attributes,
+        .refused = {},
+        .stale = generations_.is_stale(cell.epoch)};
+    const Refusal refusal = admit(attributes, ends_, own_next_hop_);
+    if (refusal != Refusal::None) {
+        route.refused = to_string(refusal);
+    } else if (!judge(prefix, attributes).accepted) {
+        route.refused = "import filter";
+    }
+    return route;
+}
+
+template <Family F>
+bool PeerRib<F>::visit_received(
+    std::size_t& at, std::size_t most, const VisitPeerRoute& visit) const {
+    constexpr std::size_t kChunk = LocRib<F>::kChunk;
+    const LocRib<F>& loc = ribs_.of<F>();
+    const std::size_t end = std::min<std::size_t>(loc.end(), paths_in_.size() * kChunk);
+    while (at < end && most != 0) {
+        --most;
+        if (paths_in_[at / kChunk] == 0) {
+            at = (at / kChunk + 1) * kChunk;
             continue;
         }
-        for_each_path(chunk, [&](const Prefix<F>& prefix, const PathCell& cell) {
-            if (!generations_.is_kept(cell.epoch)) {
-                return;
+        if (const auto* route = loc.at(static_cast<RouteId>(at))) {
+            for (const PathCell& cell : route->paths.cells()) {
+                if (cell.source == source_.id && generations_.is_kept(cell.epoch)) {
+                    visit(summary_of(route->prefix, cell));
+                }
             }
-            const Attributes& attributes = *cell.attributes.received();
-            PeerRouteSummary route{
-                .prefix = prefix,
-                .attributes = attributes,
-                .refused = {},
-                .stale = generations_.is_stale(cell.epoch)};
-            const Refusal refusal = admit(attributes, ends_, own_next_hop_);
-            if (refusal != Refusal::None) {
-                route.refused = to_string(refusal);
-            } else if (!judge(prefix, attributes).accepted) {
-                route.refused = "import filter";
-            }
-            routes.push_back(std::move(route));
-        });
+            most -= std::min(most, route->paths.cells().size() / 2);
+        }
+        ++at;
     }
+    return at < end;
+}
+
+template <Family F>
+bool PeerRib<F>::visit_advertised(
+    std::size_t& at, std::size_t most, const VisitPeerRoute& visit) const {
+    if (group_ == nullptr) {
+        return false;
+    }
+    return group_->visit_advertised(
+        *this, at, most, [&](const Prefix<F>& prefix, const AttributesRef& attributes) {
+            visit(PeerRouteSummary{
+                .prefix = prefix, .attributes = *attributes, .refused = {}, .stale = false});
+        });
+}
+
+template <Family F>
+std::vector<PeerRouteSummary> PeerRib<F>::received_routes() const {
+    std::vector<PeerRouteSummary> routes;
+    std::size_t at = 0;
+    static_cast<void>(visit_received(
+        at, kEverything, [&](PeerRouteSummary&& route) { routes.push_back(std::move(route)); }));
     std::ranges::sort(routes, {}, &PeerRouteSummary::prefix);
     return routes;
 }
@@ -448,15 +485,9 @@ std::vector<PeerRouteSummary> PeerRib<F>::received_routes() const {
 template <Family F>
 std::vector<PeerRouteSummary> PeerRib<F>::advertised_routes() const {
     std::vector<PeerRouteSummary> routes;
-    if (group_ == nullptr) {
-        return routes;
-    }
-    routes.reserve(group_->advertised_to(*this));
-    group_->for_each_advertised(
-        *this, [&](const Prefix<F>& prefix, const AttributesRef& attributes) {
-            routes.push_back(PeerRouteSummary{
-                .prefix = prefix, .attributes = *attributes, .refused = {}, .stale = false});
-        });
+    std::size_t at = 0;
+    static_cast<void>(visit_advertised(
+        at, kEverything, [&](PeerRouteSummary&& route) { routes.push_back(std::move(route)); }));
     std::ranges::sort(routes, {}, &PeerRouteSummary::prefix);
     return routes;
 }

@@ -85,6 +85,15 @@ class PeerRib final : public UpdateMember {
     [[nodiscard]] bool up() const noexcept { return up_; }
 
     [[nodiscard]] FamilySummary summary() const;
+
+    /// Looks at about `most` places of the table from `at` on, which it moves, and visits what the peer
+    /// sent (was told); true when places are left.
+    [[nodiscard]] bool visit_received(
+        std::size_t& at, std::size_t most, const VisitPeerRoute& visit) const;
+    [[nodiscard]] bool visit_advertised(
+        std::size_t& at, std::size_t most, const VisitPeerRoute& visit) const;
+
+    /// All of it at once, ascending: for small tables.
     [[nodiscard]] std::vector<PeerRouteSummary> received_routes() const;
     [[nodiscard]] std::vector<PeerRouteSummary> advertised_routes() const;
 
@@ -107,6 +116,7 @@ class PeerRib final : public UpdateMember {
 
     [[nodiscard]] Filter::Verdict judge(
         const Prefix<F>& prefix, const Attributes& attributes) const;
+    [[nodiscard]] PeerRouteSummary summary_of(const Prefix<F>& prefix, const PathCell& cell) const;
     [[nodiscard]] AttributesRef imported(
         const AttributesRef& received, const Operations* operations);
     [[nodiscard]] PathCell cell_of(

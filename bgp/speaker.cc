@@ -550,24 +550,24 @@ std::vector<PeerSummary> Speaker::peers() const {
     return summaries;
 }
 
-std::optional<std::vector<PeerRouteSummary>> Speaker::received_routes(const IpAddr& peer) const {
+std::optional<std::size_t> Speaker::count_routes(const IpAddr& peer, Crossing way) const {
     const auto at = neighbours_.find(peer);
     if (at == neighbours_.end()) {
         return std::nullopt;
     }
-    auto routes = at->second.peer.routes<V4>().received_routes();
-    std::ranges::move(at->second.peer.routes<V6>().received_routes(), std::back_inserter(routes));
-    return routes;
+    const FamilySummary v4 = at->second.peer.routes<V4>().summary();
+    const FamilySummary v6 = at->second.peer.routes<V6>().summary();
+    return way == Crossing::Received ? v4.received + v6.received : v4.advertised + v6.advertised;
 }
 
-std::optional<std::vector<PeerRouteSummary>> Speaker::advertised_routes(const IpAddr& peer) const {
+bool Speaker::visit_routes(
+    const IpAddr& peer,
+    Crossing way,
+    RouteCursor& cursor,
+    std::size_t most,
+    const VisitPeerRoute& visit) const {
     const auto at = neighbours_.find(peer);
-    if (at == neighbours_.end()) {
-        return std::nullopt;
-    }
-    auto routes = at->second.peer.routes<V4>().advertised_routes();
-    std::ranges::move(at->second.peer.routes<V6>().advertised_routes(), std::back_inserter(routes));
-    return routes;
+    return at != neighbours_.end() && at->second.peer.visit_routes(way, cursor, most, visit);
 }
 
 void Speaker::open(Neighbour& neighbour) {

@@ -105,11 +105,16 @@ class Speaker {
         return instance_.routes(within, most);
     }
 
-    /// Adj-RIB-In and Adj-RIB-Out of one peer, both families; nothing when there is no such peer.
-    [[nodiscard]] std::optional<std::vector<PeerRouteSummary>> received_routes(
-        const IpAddr& peer) const;
-    [[nodiscard]] std::optional<std::vector<PeerRouteSummary>> advertised_routes(
-        const IpAddr& peer) const;
+    /// How many routes cross the session with a peer that way; nothing when there is no such peer.
+    [[nodiscard]] std::optional<std::size_t> count_routes(const IpAddr& peer, Crossing way) const;
+
+    /// Peer::visit_routes(); false when there is no such peer (any more).
+    [[nodiscard]] bool visit_routes(
+        const IpAddr& peer,
+        Crossing way,
+        RouteCursor& cursor,
+        std::size_t most,
+        const VisitPeerRoute& visit) const;
 
     [[nodiscard]] const SpeakerConfig& config() const noexcept { return instance_.config(); }
 

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -121,5 +123,16 @@ struct PeerRouteSummary {
     std::string refused;  ///< received and not accepted: why
     bool stale = false;   ///< received before the peer's restart or refresh, not confirmed yet
 };
+
+using VisitPeerRoute = std::function<void(PeerRouteSummary&&)>;
+
+/// Where a walk over routes of both families has got to.
+struct RouteCursor {
+    bool ipv6 = false;
+    std::size_t index = 0;
+};
+
+/// Which way routes cross a session.
+enum class Crossing : std::uint8_t { Received, Advertised };
 
 }  // namespace vr::bgp

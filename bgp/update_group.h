@@ -116,15 +116,24 @@ class UpdateGroup {
         return table_.announced() - table_.announced_by(member.source_id());
     }
 
-    /// Calls visit(prefix, attributes) for each of them.
+    /// Calls visit(prefix, attributes) for those in about `most` rows from `row` on, which it moves;
+    /// true when rows are left.
     template <typename Visit>
-    void for_each_advertised(const UpdateMember& member, Visit visit) const {
-        for (OutTable::Row row = 0; row < table_.end(); ++row) {
-            if (table_.state(row) == OutTable::State::Announced &&
-                table_.source(row) != member.source_id()) {
-                visit(tables_.loc.at(route_of(row))->prefix, table_.told(row));
+    bool visit_advertised(
+        const UpdateMember& member, std::size_t& row, std::size_t most, Visit visit) const {
+        for (; row < table_.end() && most != 0; --most) {
+            const auto at = static_cast<Row>(row);
+            if (row % OutTable::kChunk == 0 && table_.chunk_absent(at)) {
+                row += OutTable::kChunk;
+                continue;
             }
+            if (table_.state(at) == OutTable::State::Announced &&
+                table_.source(at) != member.source_id()) {
+                visit(tables_.loc.at(route_of(at))->prefix, table_.told(at));
+            }
+            ++row;
         }
+        return row < table_.end();
     }
 
   private:

@@ -108,7 +108,7 @@ Slices best_paths(const bgp::Speaker& speaker, const Wanted& wanted) {
     if (sizes.ipv4_prefixes + sizes.ipv6_prefixes <= kSorted) {
         return in_frames(instance.routes(wanted.within, kSorted), wanted);
     }
-    return [&instance, wanted, cursor = bgp::Instance::Cursor{}](pb::Response& frame) mutable {
+    return [&instance, wanted, cursor = bgp::RouteCursor{}](pb::Response& frame) mutable {
         auto& list = *frame.mutable_bgp_routes();
         return instance.visit_routes(
             cursor, kPrefixesPerFrame, [&](const bgp::RouteSummary& route) {
@@ -117,40 +117,75 @@ Slices best_paths(const bgp::Speaker& speaker, const Wanted& wanted) {
     };
 }
 
-/// What crossed the session with one neighbour.
-Answer exchanged(
-    std::optional<std::vector<bgp::PeerRouteSummary>> routes,
-    const std::string& neighbor,
-    const std::optional<IpPrefix>& within,
-    pb::BgpRoute::State good) {
-    if (!routes) {
+/// What is wanted of the routes that crossed the session with one neighbour.
+struct Exchanged {
+    IpAddr peer;
+    bgp::Crossing way = bgp::Crossing::Received;
+    std::optional<IpPrefix> within;
+};
+
+void fill(const Exchanged& wanted, const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
+    const auto good =
+        wanted.way == bgp::Crossing::Received ? State::STATE_ACCEPTED : State::STATE_ADVERTISED;
+    row.set_prefix(to_string(route.prefix));
+    row.set_state(route.refused.empty() ? good : State::STATE_REFUSED);
+    row.set_reason(route.refused);
+    row.set_neighbor(to_string(wanted.peer));
+    fill(route.attributes, row);
+}
+
+/// One slice of the walk; true when more is left.
+template <typename Visit>
+bool visit_some(
+    const bgp::Speaker& speaker, const Exchanged& wanted, bgp::RouteCursor& cursor, Visit visit) {
+    return speaker.visit_routes(
+        wanted.peer, wanted.way, cursor, kPrefixesPerFrame, [&](bgp::PeerRouteSummary&& route) {
+            if (is_inside(route.prefix, wanted.within)) {
+                visit(std::move(route));
+            }
+        });
+}
+
+Slices in_order(const bgp::Speaker& speaker, const Exchanged& wanted) {
+    std::vector<bgp::PeerRouteSummary> routes;
+    bgp::RouteCursor cursor;
+    while (visit_some(speaker, wanted, cursor, [&](bgp::PeerRouteSummary&& route) {
+        routes.push_back(std::move(route));
+    })) {
+    }
+    std::ranges::sort(routes, {}, &bgp::PeerRouteSummary::prefix);
+    return listing<&pb::Response::mutable_bgp_routes>(
+        std::move(routes), [wanted](const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
+            fill(wanted, route, row);
+        });
+}
+
+Answer exchanged(const bgp::Speaker& speaker, const std::string& neighbor, Exchanged wanted) {
+    const auto peer = parse_ip(neighbor);
+    const auto count = peer ? speaker.count_routes(*peer, wanted.way) : std::nullopt;
+    if (!count) {
         return Failure{
             .code = pb::Error::CODE_NOT_FOUND,
             .text = "no BGP neighbor '" + neighbor + "': 'bgp summary' lists them"};
     }
-    std::erase_if(*routes, [&](const bgp::PeerRouteSummary& route) {
-        return !is_inside(route.prefix, within);
-    });
-    return listing<&pb::Response::mutable_bgp_routes>(
-        *std::move(routes),
-        [neighbor, good](const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
-            row.set_prefix(to_string(route.prefix));
-            row.set_state(route.refused.empty() ? good : pb::BgpRoute::STATE_REFUSED);
-            row.set_reason(route.refused);
-            row.set_neighbor(neighbor);
-            fill(route.attributes, row);
+    wanted.peer = *peer;
+    const bgp::SpeakerSummary sizes = speaker.instance().summary();
+    if (*count <= kSorted && sizes.ipv4_prefixes + sizes.ipv6_prefixes <= kSorted) {
+        return in_order(speaker, wanted);
+    }
+    return [&speaker, wanted, cursor = bgp::RouteCursor{}](pb::Response& frame) mutable {
+        auto& list = *frame.mutable_bgp_routes();
+        return visit_some(speaker, wanted, cursor, [&](const bgp::PeerRouteSummary& route) {
+            fill(wanted, route, *list.add_rows());
         });
+    };
 }
 
 Answer show(const bgp::Speaker& speaker, const pb::ShowBgpRoutes& request) {
     Wanted wanted{.within = std::nullopt, .best_only = request.best_only()};
-    const bool is_prefix = request.prefix().find('/') != std::string::npos;
     const auto address = parse_ip(request.prefix());
-    if (is_prefix) {
-        wanted.within = parse_prefix(request.prefix());
-    } else if (address) {
-        wanted.within = parse_prefix(request.prefix());  // of what crossed a session: just its own
-    }
+    wanted.within =
+        parse_prefix(request.prefix());  // an address: its own, of what crossed a session
     if (!request.prefix().empty() && !wanted.within) {
         return Failure{
             .code = pb::Error::CODE_INVALID,
@@ -158,16 +193,12 @@ Answer show(const bgp::Speaker& speaker, const pb::ShowBgpRoutes& request) {
     }
     if (!request.received().empty() || !request.advertised().empty()) {
         const bool received = !request.received().empty();
-        const std::string& name = received ? request.received() : request.advertised();
-        const auto peer = parse_ip(name);
-        auto routes = !peer      ? std::nullopt
-                      : received ? speaker.received_routes(*peer)
-                                 : speaker.advertised_routes(*peer);
         return exchanged(
-            std::move(routes),
-            name,
-            wanted.within,
-            received ? pb::BgpRoute::STATE_ACCEPTED : pb::BgpRoute::STATE_ADVERTISED);
+            speaker,
+            received ? request.received() : request.advertised(),
+            {.peer = {},
+             .way = received ? bgp::Crossing::Received : bgp::Crossing::Advertised,
+             .within = wanted.within});
     }
     if (address) {
         wanted.within.reset();

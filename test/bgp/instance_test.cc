@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <vector>
+
 #include "test/bgp/simulation.h"
 
 namespace vr::bgp {
@@ -78,6 +81,65 @@ TEST_F(Ebgp, PrependsItsAsAndStripsLocalPref) {
     ASSERT_EQ(received.size(), 1U);
     EXPECT_EQ(received[0].attributes.as_path, AsPath::sequence({65002}));
     EXPECT_EQ(received[0].attributes.local_pref, std::nullopt);
+}
+
+class EbgpWalk : public Ebgp {
+  protected:
+    /// Slices of a walk over what crossed `peer`'s session.
+    static std::vector<std::vector<IpPrefix>> walk(const Peer& peer, Crossing way) {
+        std::vector<std::vector<IpPrefix>> slices;
+        RouteCursor cursor;
+        bool more = true;
+        while (more) {
+            auto& slice = slices.emplace_back();
+            more = peer.visit_routes(
+                way, cursor, 100, [&](PeerRouteSummary&& route) { slice.push_back(route.prefix); });
+        }
+        return slices;
+    }
+
+    void SetUp() override {
+        connect();
+        for (std::uint32_t i = 0; i < 3000; ++i) {
+            b.instance.originate(Prefix<V4>::host(Ip4{0x0a000000 + i}), {});
+        }
+        b.instance.originate(prefix("2001:db8:1::/64"), {});
+        world.settle();
+    }
+};
+
+TEST_F(EbgpWalk, VisitsEachReceivedRouteOnce) {
+    std::set<IpPrefix> seen;
+    for (const auto& slice : walk(world.peer_of(a, b), Crossing::Received)) {
+        EXPECT_LE(slice.size(), 100U);
+        for (const IpPrefix& each : slice) {
+            EXPECT_TRUE(seen.insert(each).second) << to_string(each);
+        }
+    }
+    EXPECT_EQ(seen.size(), 3001U);
+}
+
+TEST_F(EbgpWalk, VisitsEachAdvertisedRouteOnce) {
+    std::set<IpPrefix> seen;
+    for (const auto& slice : walk(world.peer_of(b, a), Crossing::Advertised)) {
+        EXPECT_LE(slice.size(), 100U);
+        for (const IpPrefix& each : slice) {
+            EXPECT_TRUE(seen.insert(each).second) << to_string(each);
+        }
+    }
+    EXPECT_EQ(seen.size(), 3001U);
+}
+
+TEST_F(EbgpWalk, OfALostPeerEnds) {
+    RouteCursor cursor;
+    ASSERT_TRUE(world.peer_of(b, a).visit_routes(
+        Crossing::Advertised, cursor, 100, [](PeerRouteSummary&&) {}));
+    world.cut(a, b);
+    std::size_t visited = 0;
+    while (world.peer_of(b, a).visit_routes(
+        Crossing::Advertised, cursor, 100, [&](PeerRouteSummary&&) { ++visited; })) {
+    }
+    EXPECT_EQ(visited, 0U);
 }
 
 TEST_F(Ebgp, WithdrawReachesTheMachine) {
