@@ -32,6 +32,7 @@ class Neighbor:
     hold_time: int = 9
     reflector_client: bool = False
     password: str = ""
+    add_path: bool = False  # several paths per prefix, both ways
     restart_time: int = 0  # seconds; graceful restart when not 0
     bfd: bool = False  # every 100 ms, three lost are too many; BIRD only
 
@@ -135,6 +136,7 @@ class Bird(Peer):
             yield "  rr client;"
         if neighbor.password:
             yield f'  password "{neighbor.password}";'
+        paths = "add paths on;" if neighbor.add_path else ""
         if neighbor.restart_time:
             yield f"  graceful restart on; graceful restart time {neighbor.restart_time};"
         if neighbor.bfd:
@@ -143,7 +145,7 @@ class Bird(Peer):
             hop = f"next hop address {self.next_hops[family]};" if family in self.next_hops else "next hop self;"
             if family == 4 and ":" in self.next_hops.get(4, ""):
                 hop += " extended next hop on;"
-            yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} }};"
+            yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} {paths} }};"
         yield "}"
 
     def start(self, returning=False):
@@ -252,6 +254,8 @@ class Frr(Peer):
                     lines.append(f"  neighbor {n.address} activate")
                     if n.reflector_client:
                         lines.append(f"  neighbor {n.address} route-reflector-client")
+                    if n.add_path:
+                        lines.append(f"  neighbor {n.address} addpath-tx-all-paths")
                     if family in self.next_hops:
                         lines.append(f"  neighbor {n.address} route-map next-hop{family} out")
             lines.append(" exit-address-family")
@@ -303,6 +307,7 @@ class Gobgp(Peer):
                     {
                         "config": {"afi-safi-name": f"ipv{family}-unicast"},
                         "mp-graceful-restart": {"config": {"enabled": bool(n.restart_time)}},
+                        "add-paths": {"config": {"receive": n.add_path, "send-max": 8 if n.add_path else 0}},
                     }
                     for family in n.families
                 ],

@@ -1,0 +1,118 @@
+"""The router as a route reflector without a data plane; its clients are BIRD, FRR and GoBGP.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import re
+
+import pytest
+from peers import Bird, Frr, Gobgp, Neighbor
+from process import wait_for
+from router import Router
+
+AS = 65001
+REFLECTOR = "10.9.0.100"
+KINDS = [Bird, Frr, Gobgp]
+SHARED = "172.20.0.0/16"
+
+
+def address(number):
+    return f"10.9.0.{number}"
+
+
+@pytest.fixture
+def fabric(network):
+    """A namespace whose bridge joins all others: reflector and clients."""
+    switch = network.namespace("switch")
+    switch.sh("ip", "link", "add", "bridge", "type", "bridge")
+    switch.sh("ip", "link", "set", "bridge", "up")
+
+    def join(name, own):
+        space = network.namespace(name)
+        network.link(space, "eth0", switch, f"to-{name}")
+        switch.sh("ip", "link", "set", f"to-{name}", "master", "bridge")
+        space.add_address("eth0", f"{own}/24")
+        return space
+
+    return join
+
+
+@pytest.fixture
+def reflector(fabric, directory, cleanup):
+    def make(clients, **options):
+        space = fabric("reflector", REFLECTOR)
+        router = Router(space, directory, "reflector", dataplane="none")
+        for key in ("eal", "workers", "ports", "workloads", "datastore"):
+            router.config.pop(key)
+        neighbors = [{"address": address(i), "as": AS, "route_reflector_client": True, "passive": True, **options}
+                     for i in clients]
+        router.set_bgp(AS, REFLECTOR, neighbors)
+        for neighbor in router.config["bgp"]["neighbors"]:
+            neighbor["export"] = "all"
+        cleanup.callback(router.stop)
+        return router.start()
+
+    return make
+
+
+@pytest.fixture
+def client(fabric, make_peer):
+    def make(kind, number, networks, **options):
+        space = fabric(f"client{number}", address(number))
+        neighbor = Neighbor(REFLECTOR, AS, families=(4,), **options)
+        return make_peer(kind, space, AS, address(number), [neighbor], networks, next_hops={4: address(number)}).start()
+
+    return make
+
+
+def all_up(router, clients):
+    for number in clients:
+        router.wait_established(address(number))
+
+
+def test_clients_of_every_kind_hear_each_other(reflector, client):
+    router = reflector((1, 2, 3))
+    own = {number: f"172.16.{number}.0/24" for number in (1, 2, 3)}
+    peers = {number: client(kind, number, [own[number]]) for number, kind in zip(own, KINDS)}
+    all_up(router, own)
+    for listener, peer in peers.items():
+        for speaker, prefix in own.items():
+            if speaker != listener:
+                peer.wait_route(prefix, address(speaker))
+    peers[3].withdraw(own[3])
+    peers[1].wait_no_route(own[3])
+    peers[2].wait_no_route(own[3])
+
+
+def test_bird_is_told_originator_and_cluster(reflector, client):
+    router = reflector((1, 2))
+    listener = client(Bird, 1, [])
+    client(Gobgp, 2, [SHARED])
+    all_up(router, (1, 2))
+    listener.wait_route(SHARED, address(2))
+    shown = listener.ask("show", "route", SHARED, "all")
+    assert re.search(rf"BGP.originator_id: {address(2)}", shown)
+    assert re.search(rf"BGP.cluster_list: {REFLECTOR}", shown)
+
+
+def paths_of(peer, prefix):
+    """How many paths to `prefix` a client has from the reflector."""
+    if isinstance(peer, Bird):
+        return len(re.findall(r"unicast \[", peer.ask("show", "route", prefix)))
+    if isinstance(peer, Frr):
+        return len(peer.ask_json(f"show bgp ipv4 unicast {prefix}").get("paths", []))
+    return len(peer.ask_json("global", "rib", prefix).get(prefix, []))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_path_comes_with_add_path(reflector, client, kind):
+    router = reflector((1, 2, 3), add_path="both")
+    listener = client(kind, 1, [], add_path=True)
+    first = client(Bird, 2, [SHARED], add_path=True)
+    client(Bird, 3, [SHARED], add_path=True)
+    all_up(router, (1, 2, 3))
+    wait_for(lambda: paths_of(listener, SHARED) == 2, 10, "both paths")
+    first.networks.clear()
+    first.reconfigure()
+    wait_for(lambda: paths_of(listener, SHARED) == 1, 10, "one path is withdrawn")
+    listener.wait_route(SHARED, address(3))
