@@ -71,6 +71,8 @@ bgp:
       enforce_first_as: false
       route_reflector_client: true
       add_path: send
+      extended_messages: true
+      bfd: {transmit_ms: 100, multiplier: 5}
     - {address: 192.0.2.253, group: racks}
     - {address: 192.0.2.252, group: racks, as: 64514, hold_time: 9, export: all}
   ranges:
@@ -129,6 +131,10 @@ TEST(BgpConfig, ReadsANeighbor) {
     EXPECT_FALSE(peer.enforce_first_as);
     EXPECT_TRUE(peer.reflector_client);
     EXPECT_EQ(peer.add_path, (bgp::AddPathConfig{.receive = false, .send = true}));
+    EXPECT_TRUE(peer.extended_messages);
+    const bgp::BfdConfig bfd{
+        .transmit = 100ms, .receive = 300ms, .multiplier = 5, .multihop = false};
+    EXPECT_EQ(peer.bfd, bfd);
 }
 
 TEST(BgpConfig, ListOfPrefixesIsAFilter) {
@@ -395,6 +401,10 @@ const Mistake kMistakes[] = {
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop: "
      "other}]}",
      "f:2: bgp.neighbors[0].next_hop: expected auto, self or keep, found 'other'"},
+    {"bfd_interval",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, bfd: "
+     "{transmit_ms: 9}}]}",
+     "f:2: bgp.neighbors[0].bfd.transmit_ms: expected a number from 10 to 60000, found '9'"},
     {"add_path",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, add_path: "
      "all}]}",

@@ -1,15 +1,18 @@
-"""Sessions and the link below them: IPv4 routes over IPv6 next hops.
+"""Sessions and the link below them: BFD, and IPv4 routes over IPv6 next hops.
 
 SPDX-License-Identifier: Apache-2.0
 """
 
+import signal
+
 import pytest
-from peers import Bird, Frr, Neighbor
+from peers import Bfdd, Bird, Frr, Neighbor
 from rack import FABRIC, ROUTER, Rack
 
 OUTSIDE = "172.16.0.0/16"
 TARGET = "172.16.0.1"
 OWN_AS, OTHER_AS = 64512, 65000
+BFD = {"transmit_ms": 200, "receive_ms": 200, "multiplier": 3}
 
 
 @pytest.fixture
@@ -36,3 +39,28 @@ def test_ipv4_routes_lead_over_ipv6_next_hops(rack, make_peer, kind):
     rack.router.wait_route(OUTSIDE, FABRIC[6])
     guest.wait_reaches(TARGET)
     peer.wait_route(rack.workload(1).addresses[0])
+
+
+@pytest.mark.parametrize("over", [4, 6], ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("speaker", ["bird", "bfdd"])
+def test_bfd_ends_the_session_of_a_dead_peer(rack, directory, cleanup, make_peer, speaker, over):
+    """Long before the hold time, and only then: it comes back with the peer."""
+    configure(rack, over, hold_time=90, bfd=BFD)
+    session = Neighbor(ROUTER[over], OWN_AS, families=(4,), hold_time=90, bfd=speaker == "bird")
+    peer = make_peer(Bird, rack.fabric, OTHER_AS, FABRIC[4], [session], [OUTSIDE], next_hops=FABRIC)
+    peer.start()
+    watched = peer
+    if speaker == "bfdd":
+        watched = Bfdd(rack.fabric, directory, [ROUTER[over]])
+        cleanup.callback(watched.stop)
+        watched.start()
+    rack.start()
+    rack.router.wait_route(OUTSIDE, FABRIC[4])
+    rack.router.wait_log(f"bgp {FABRIC[over]}: BFD up", 30)
+    watched.process.signal(signal.SIGSTOP)
+    try:
+        rack.router.wait_log("BFD down: nothing heard for the detection time", 20)
+        rack.router.wait_log("BFD session down", 20)
+    finally:
+        watched.process.signal(signal.SIGCONT)
+    rack.router.wait_route(OUTSIDE, FABRIC[4], 30)

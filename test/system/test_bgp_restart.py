@@ -85,3 +85,11 @@ def test_what_the_peer_does_not_say_again_goes(rack, make_peer, kind):
     assert OUTSIDE[6] in rack.router.routes()
 
 
+def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
+    """The peer asks for 20 seconds; the router grants six."""
+    peer, _ = begin(rack, make_peer, Bird, stale_time=6)
+    peer.process.kill()
+    rack.router.wait(lambda: rack.router.bgp_state(FABRIC[4]) != "established", 20, "the peer is gone")
+    assert set(OUTSIDE.values()) <= set(rack.router.routes())
+    for prefix in OUTSIDE.values():
+        rack.router.wait_no_route(prefix, 30)

@@ -122,6 +122,18 @@ void read_families(YamlSection& yaml, bgp::PeerConfig& peer) {
     assign_seconds(peer.ipv6.maximum_prefixes_restart, pause);
 }
 
+void read_bfd(YamlSection& yaml, bgp::BfdConfig& bfd) {
+    const auto assign_ms = [](std::chrono::milliseconds& to, std::optional<std::uint64_t> from) {
+        if (from) {
+            to = std::chrono::milliseconds{*from};
+        }
+    };
+    assign_ms(bfd.transmit, yaml.number("transmit_ms", 10, 60'000));
+    assign_ms(bfd.receive, yaml.number("receive_ms", 10, 60'000));
+    assign_number(bfd.multiplier, yaml.number("multiplier", 1, 255));
+    assign(bfd.multihop, yaml.boolean("multihop"));
+}
+
 void read_extensions(YamlSection& yaml, bgp::PeerConfig& peer) {
     assign(peer.reflector_client, yaml.boolean("route_reflector_client"));
 
@@ -151,6 +163,11 @@ void read_extensions(YamlSection& yaml, bgp::PeerConfig& peer) {
     assign_seconds(peer.graceful_restart.restart_time, yaml.number("restart_time", 1, 4095));
     assign_seconds(peer.graceful_restart.stale_time, yaml.number("stale_time", 1, 86400));
     assign_seconds(peer.timers.send_hold, yaml.number("send_hold_time", 6, 131070));
+    assign(peer.extended_messages, yaml.boolean("extended_messages"));
+    yaml.section("bfd", [&](YamlSection& section) {
+        peer.bfd = peer.bfd.value_or(bgp::BfdConfig{});
+        read_bfd(section, *peer.bfd);
+    });
 }
 
 void read_policy(YamlSection& yaml, bgp::PeerConfig& peer, const NamedFilters& filters) {
