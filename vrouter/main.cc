@@ -1,5 +1,6 @@
 // vrouterd: reads its arguments and its config, then runs the daemon until it is told to stop.
 //
+// SIGINT and SIGTERM say goodbye to BGP peers; SIGUSR2 does not, since it comes back: graceful restart.
 // Exit codes: 0 stopped as told, 1 could not start, 2 wrong usage.
 // SPDX-License-Identifier: Apache-2.0
 #include <csignal>
@@ -22,7 +23,7 @@ constexpr std::chrono::milliseconds kFarewell{200};
 
 int run(vr::daemon::Config config) {
     boost::asio::io_context loop{1};
-    boost::asio::signal_set signals{loop, SIGINT, SIGTERM};
+    boost::asio::signal_set signals{loop, SIGINT, SIGTERM, SIGUSR2};
     boost::asio::steady_timer farewell{loop};
     vr::daemon::Daemon daemon{loop, std::move(config)};
     if (const auto started = daemon.start(); !started) {
@@ -34,6 +35,10 @@ int run(vr::daemon::Config config) {
             return;
         }
         vr::log::info("stopping: signal {}", signal);
+        if (signal == SIGUSR2) {
+            loop.stop();  // peers keep the routes of who goes without a word (RFC 4724)
+            return;
+        }
         daemon.stop();
         farewell.expires_after(kFarewell);
         farewell.async_wait([&](const boost::system::error_code&) { loop.stop(); });

@@ -137,6 +137,23 @@ TEST(BgpConfig, ReadsANeighbor) {
     EXPECT_EQ(peer.bfd, bfd);
 }
 
+TEST(BgpConfig, OnlyWhoForwardsNothingRestartsGracefully) {
+    const auto of = [](const std::string& dataplane, const std::string& mode) {
+        return parse_config(
+            "node: a\ndataplane: " + dataplane +
+                "\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: "
+                "[{address: 192.0.2.1, as: 1, graceful_restart: " +
+                mode + "}]}",
+            "f");
+    };
+    const auto reflector = of("none", "full");
+    ASSERT_TRUE(reflector) << reflector.error().text;
+    EXPECT_TRUE(reflector->bgp->speaker.selection_deferral);
+    EXPECT_FALSE(of("none", "helper")->bgp->speaker.selection_deferral);
+    EXPECT_TRUE(of("dpdk", "helper"));
+    EXPECT_FALSE(of("dpdk", "full"));
+}
+
 TEST(BgpConfig, ListOfPrefixesIsAFilter) {
     EXPECT_EQ(
         full().neighbors.at(0).export_,

@@ -3,6 +3,8 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import signal
+
 import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
 from process import wait_for
@@ -93,3 +95,52 @@ def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
     assert set(OUTSIDE.values()) <= set(rack.router.routes())
     for prefix in OUTSIDE.values():
         rack.router.wait_no_route(prefix, 30)
+
+
+LEARNT = ["172.16.0.0/16", "172.17.0.0/16"]
+
+
+@pytest.fixture
+def reflector(network, make_router, make_peer):
+    """vrouterd without a data plane between two peers, one of which announces routes: (router, announcer, learner)."""
+    here, *spaces = (network.namespace(name) for name in ("reflector", "announcer", "learner"))
+    router = make_router(here, "reflector", dataplane="none")
+    for key in ("eal", "workers", "ports", "workloads", "datastore"):
+        router.config.pop(key)
+    router.set_bgp(OWN_AS, "10.0.0.1", [])
+    peers = []
+    for number, (space, networks) in enumerate(zip(spaces, (LEARNT, [])), start=1):
+        own, address, asn = f"10.{number}.0.1", f"10.{number}.0.2", OTHER_AS + number
+        network.link(here, f"down{number}", space, "up")
+        here.add_address(f"down{number}", f"{own}/24")
+        space.add_address("up", f"{address}/24")
+        router.config["bgp"]["neighbors"].append({
+            "address": address, "as": asn, "import": "all", "export": "all", "graceful_restart": "full",
+            "next_hop": "self", "hold_time": 9, "connect_retry": 1,
+        })  # fmt: skip
+        session = Neighbor(own, OWN_AS, restart_time=60)
+        peers.append(make_peer(Bird, space, asn, address, [session], networks).start())
+    router.start()
+    for prefix in LEARNT:
+        peers[1].wait_route(prefix, "10.2.0.1", 30)
+    return router, *peers
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGUSR2], ids=["killed", "told to come back"])
+def test_reflector_that_restarts_costs_nobody_a_route(reflector, end):
+    """What it passed on stays while it is away, and what changed meanwhile is put right."""
+    router, announcer, learner = reflector
+    router.process.signal(end)
+    router.process.child.wait(10)
+    announcer.networks.remove(LEARNT[1])
+    announcer.reconfigure()
+    assert set(LEARNT) <= set(learner.routes()), "kept while it is away"
+    router.start()
+
+    def settled():
+        routes = learner.routes()
+        assert LEARNT[0] in routes, "never gone"
+        return LEARNT[1] not in routes
+
+    wait_for(settled, 100, "the learner has heard all")
+    assert LEARNT[0] in learner.routes()

@@ -18,6 +18,9 @@ constexpr std::string_view kAddress4 = "an IPv4 address";
 constexpr std::string_view kAddress6 = "an IPv6 address";
 constexpr std::string_view kPrefix = "a prefix like 10.0.0.0/8 or fd00::/64";
 constexpr std::uint64_t kMost32 = 0xffffffffU;
+/// After a restart routes are selected when all peers have said theirs, or after this (RFC 4724 4.1):
+/// whoever keeps what we told before shall not hear half of it first.
+constexpr std::chrono::seconds kSelectionDeferral{60};
 
 using Groups = std::map<std::string, bgp::PeerConfig>;
 
@@ -155,9 +158,10 @@ void read_extensions(YamlSection& yaml, bgp::PeerConfig& peer) {
     using Mode = bgp::GracefulRestartConfig::Mode;
     assign(
         peer.graceful_restart.mode,
-        yaml.value("graceful_restart", "off or helper", [](const std::string& s) {
+        yaml.value("graceful_restart", "off, helper or full", [](const std::string& s) {
             return s == "off"      ? std::optional{Mode::Off}
                    : s == "helper" ? std::optional{Mode::Helper}
+                   : s == "full"   ? std::optional{Mode::Full}
                                    : std::nullopt;
         }));
     assign_seconds(peer.graceful_restart.restart_time, yaml.number("restart_time", 1, 4095));
@@ -337,6 +341,15 @@ void read_speaker(YamlSection& yaml, BgpConfig& bgp, bool has_datastore) {
     assign(bgp.secrets_directory, yaml.text("secrets"));
 }
 
+/// True when some peer is to keep our routes while we restart.
+bool restarts_gracefully(const BgpConfig& bgp) {
+    const auto full = [](const bgp::PeerConfig& peer) {
+        return peer.graceful_restart.mode == bgp::GracefulRestartConfig::Mode::Full;
+    };
+    return std::ranges::any_of(bgp.neighbors, full) ||
+           std::ranges::any_of(bgp.ranges, full, &bgp::RangeConfig::peer);
+}
+
 }  // namespace
 
 BgpConfig read_bgp(YamlSection& yaml, bool has_datastore) {
@@ -349,6 +362,9 @@ BgpConfig read_bgp(YamlSection& yaml, bool has_datastore) {
     yaml.sections("groups", [&](YamlSection& s) { read_group(s, groups, filters); });
     yaml.sections("neighbors", [&](YamlSection& s) { read_neighbor(s, bgp, groups, filters); });
     yaml.sections("ranges", [&](YamlSection& s) { read_range(s, bgp, groups, filters); });
+    if (restarts_gracefully(bgp)) {
+        bgp.speaker.selection_deferral = kSelectionDeferral;
+    }
     return bgp;
 }
 

@@ -14,6 +14,13 @@ Result<Config> parse_config(const std::string& text, const std::string& name) {
     if (!machine) {
         return std::unexpected(std::move(machine).error());
     }
+    if (machine->dataplane && bgp && bgp->speaker.selection_deferral) {
+        return fail(
+            name +
+            ": bgp: 'graceful_restart: full' needs 'dataplane: none', since what is forwarded ends "
+            "with "
+            "this process; 'helper' keeps the routes of others");
+    }
     return Config{*std::move(machine), std::move(bgp)};
 }
 
