@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "test/dataplane/linear_acl.h"
+#include "test/rounds.h"
 #include "vrouter/dataplane/classifier_engine.h"
 
 namespace vr::acl {
@@ -164,7 +165,8 @@ void compare_with_linear(const Size& size) {
     AclDice dice(size.rules);
     constexpr unsigned kBatch = 32;
     std::set<std::uint32_t> deciding;
-    for (unsigned n = 0; n < size.programs; ++n) {
+    const unsigned programs = std::max(test::rounds(size.programs), std::min(size.programs, 20U));
+    for (unsigned n = 0; n < programs; ++n) {
         const auto program = std::make_shared<const Program>(dice.program(size.rules));
         const auto classifier = Classifier<F>::build(program);
         for (unsigned done = 0; done < size.packets; done += kBatch) {

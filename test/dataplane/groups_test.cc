@@ -10,6 +10,7 @@
 
 #include "test/dataplane/reference_lpm.h"
 #include "test/dataplane/slow_reclaimer.h"
+#include "test/rounds.h"
 
 namespace vr {
 namespace {
@@ -122,7 +123,7 @@ TYPED_TEST(GroupsOf, AgreesWithTheListOfMembersUnderRandomChanges) {
             members.erase(victim);
         }
         ASSERT_EQ(this->table.size(), members.size());
-        constexpr unsigned kProbes = 20;
+        constexpr unsigned kProbes = test::rounds(20);
         std::array<typename F::Addr, kProbes> addresses;
         std::array<const GroupSet*, kProbes> sets;
         for (auto& address : addresses) {

@@ -10,6 +10,8 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import argparse
+import concurrent.futures
+import os
 import pathlib
 import subprocess
 import sys
@@ -49,6 +51,25 @@ def steps_of(target, seconds, scratch, findings):
     yield "fuzzing", [target, *options, f"-max_total_time={seconds}", *new], seconds + 60
 
 
+def fuzz(target, seconds):
+    """All steps of one target: [(test case, output)], the output empty where nothing failed."""
+    findings = target.parents[2] / "fuzz-findings"
+    findings.mkdir(exist_ok=True)
+    cases = []
+    with tempfile.TemporaryDirectory(prefix="vrouter-fuzz-") as scratch:
+        for name, command, limit in steps_of(target, seconds, scratch, findings):
+            begun = time.monotonic()
+            failed, output = run([str(word) for word in command], limit)
+            spent = time.monotonic() - begun
+            case = ET.Element("testcase", classname=target.name, name=name, time=f"{spent:.1f}")
+            print(f"{'FAILED' if failed else 'ok':6} {target.name} {name}, {spent:.1f} s", flush=True)
+            text = "".join(c for c in output[-4000:] if c.isprintable() or c in "\n\t") if failed else ""
+            if failed:
+                ET.SubElement(case, "failure", message=name).text = text
+            cases.append((case, text))
+    return cases
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=5)
@@ -56,22 +77,17 @@ def main():
     parser.add_argument("--junit")
     parser.add_argument("targets", nargs="+", type=pathlib.Path)
     arguments = parser.parse_args()
-    suite, failures = ET.Element("testsuite", name="fuzz"), 0
-    for target in (t.resolve() for t in arguments.targets if arguments.match in t.name):
-        findings = target.parents[2] / "fuzz-findings"
-        findings.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="vrouter-fuzz-") as scratch:
-            for name, command, limit in steps_of(target, arguments.seconds, scratch, findings):
-                begun = time.monotonic()
-                failed, output = run([str(word) for word in command], limit)
-                spent = time.monotonic() - begun
-                case = ET.SubElement(suite, "testcase", classname=target.name, name=name, time=f"{spent:.1f}")
-                print(f"{'FAILED' if failed else 'ok':6} {target.name} {name}, {spent:.1f} s")
-                if failed:
-                    failures += 1
-                    text = "".join(c for c in output[-4000:] if c.isprintable() or c in "\n\t")
-                    ET.SubElement(case, "failure", message=name).text = text
-                    print(text)
+    targets = [t.resolve() for t in arguments.targets if arguments.match in t.name]
+    # Each runs on one core.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(lambda target: fuzz(target, arguments.seconds), targets))
+    suite = ET.Element("testsuite", name="fuzz")
+    failures = 0
+    for case, text in (pair for cases in done for pair in cases):
+        suite.append(case)
+        if case.find("failure") is not None:
+            failures += 1
+            print(f"{case.get('classname')} {case.get('name')}:\n{text}")
     if arguments.junit:
         ET.ElementTree(suite).write(arguments.junit)
     return 1 if failures else 0

@@ -12,6 +12,7 @@
 #include "policy/passage.h"
 #include "test/machine/router_lab.h"
 #include "test/policy/cluster_writer.h"
+#include "test/rounds.h"
 
 namespace vr {
 namespace {
@@ -177,7 +178,7 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
     int judged = 0;
     int allowed = 0;
     int untracked = 0;
-    for (unsigned seed = 1; seed <= 96 && !this->HasFailure(); ++seed) {
+    for (unsigned seed = 1; seed <= test::rounds(96) && !this->HasFailure(); ++seed) {
         policy::ClusterWriter writer(seed);
         Host<TypeParam> router(writer.cluster());
         const std::vector<PortId> ports = router.ports();
@@ -212,10 +213,10 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
             untracked += wanted.allow && !wanted.tracked ? 1 : 0;
         }
     }
-    EXPECT_GT(judged, 1500);
+    EXPECT_GT(judged, static_cast<int>(test::rounds(1500)));
     EXPECT_GT(allowed, judged / 10);
     EXPECT_LT(allowed, judged * 9 / 10);
-    EXPECT_GT(untracked, 3);
+    EXPECT_GT(untracked, static_cast<int>(test::rounds(3)));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "policy/scope.h"
 #include "test/policy/cluster.h"
 #include "test/policy/cluster_writer.h"
+#include "test/rounds.h"
 #include "vrouter/dataplane/classifier.h"
 #include "vrouter/dataplane/groups.h"
 
@@ -124,7 +125,7 @@ using Families = testing::Types<V4, V6>;
 TYPED_TEST_SUITE(RandomCluster, Families);
 
 TYPED_TEST(RandomCluster, ProgramAndClassifierDecideAsTheReference) {
-    for (unsigned seed = 1; seed <= 80 && !this->HasFailure(); ++seed) {
+    for (unsigned seed = 1; seed <= test::rounds(80) && !this->HasFailure(); ++seed) {
         this->compare(seed);
     }
     EXPECT_GT(this->differing_, this->judged_ / 50);
@@ -175,7 +176,7 @@ std::vector<Serving> all_serving(const Graph& graph) {
 
 TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
     int covered = 0;
-    for (unsigned seed = 1; seed <= 80; ++seed) {
+    for (unsigned seed = 1; seed <= test::rounds(80); ++seed) {
         ClusterWriter writer(seed);
         const Cluster cluster(writer.cluster());
         const auto labelled = all_labelled(cluster.graph);
@@ -209,11 +210,11 @@ TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
             }
         }
     }
-    EXPECT_GT(covered, 1000);
+    EXPECT_GT(covered, static_cast<int>(test::rounds(1000)));
 }
 
 TYPED_TEST(RandomCluster, ProgramsOfHostEndpointsDecideAsTheReference) {
-    for (unsigned seed = 1; seed <= 120 && !this->HasFailure(); ++seed) {
+    for (unsigned seed = 1; seed <= test::rounds(120) && !this->HasFailure(); ++seed) {
         this->compare_hosts(seed);
     }
     EXPECT_GT(this->allowed_, this->judged_ / 10);

@@ -12,6 +12,7 @@
 #include "policy/ip_set.h"
 #include "policy/resource.h"
 #include "test/policy/cluster.h"
+#include "test/rounds.h"
 #include "vrouter/dataplane/classifier.h"
 #include "vrouter/dataplane/groups.h"
 #include "vrouter/dataplane/reclaim.h"
@@ -111,7 +112,7 @@ TEST(Sizes, ASelectorOf1024Characters) {
 }
 
 TEST(Sizes, AGroupOfAMillionMembers) {
-    constexpr std::uint32_t kMembers = 1'000'000;
+    constexpr std::uint32_t kMembers = test::rounds(1'000'000);
     std::vector<IpPrefix> nets;
     nets.reserve(kMembers);
     for (std::uint32_t i = 0; i < kMembers; ++i) {
