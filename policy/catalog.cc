@@ -112,7 +112,8 @@ void Catalog::settle(const Key& key, std::vector<Event>& events) {
         object.in_force = written.stand_in;
     }
     if (object.in_force && (!before || *before != *object.in_force)) {
-        events.emplace_back(Upsert{object.in_force});
+        events.emplace_back(
+            Upsert{object.in_force, std::make_shared<const std::string>(written.text)});
     } else if (!object.in_force && before) {
         events.emplace_back(Delete{key});
     }

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,12 +17,15 @@
 #include <vector>
 
 #include "policy/model.h"
+#include "policy/set_update.h"
 #include "vrouter/net/result.h"
 
 namespace vr::policy {
 
 struct Upsert {
     ResourcePtr resource;
+    /// What it was read from, for who passes it on; null where nobody does.
+    std::shared_ptr<const std::string> text;
 };
 
 struct Delete {
@@ -36,6 +40,7 @@ using Event = std::variant<Upsert, Delete, InSync>;
 struct Batch {
     std::uint64_t revision = 0;  ///< counts up with every batch of one source
     std::vector<Event> events;
+    std::vector<SetUpdate> sets;  ///< from sources with MembersFrom::Stream only
 };
 
 using Listener = std::function<void(const Batch&)>;

@@ -21,10 +21,13 @@ bool is_policy(Kind kind) {
 
 }  // namespace
 
-Graph::Graph(std::string node, WorkloadSink& sink)
-    : node_(std::move(node)), programs_(resources_, sets_), publisher_(sink) {}
+Graph::Graph(std::string node, WorkloadSink& sink, MembersFrom members_from)
+    : node_(std::move(node)), sets_(members_from), programs_(resources_, sets_), publisher_(sink) {}
 
 void Graph::on(const Batch& batch) {
+    for (const auto& update : batch.sets) {
+        sets_.feed(update);
+    }
     for (const auto& event : batch.events) {
         take(event);
     }
@@ -183,7 +186,9 @@ void Graph::flush() {
     }
     publisher_.set_endpoint_to_host(felix_.endpoint_to_host);
     publisher_.change_members(sets_.take_changes());
-    publisher_.flush();
+    if (!sets_.has_gaps()) {
+        publisher_.flush();
+    }
     const std::set<Kind> kinds = std::exchange(changed_kinds_, {});
     if (kinds_changed_ && !kinds.empty()) {
         kinds_changed_(kinds);

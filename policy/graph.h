@@ -43,15 +43,18 @@ namespace vr::policy {
 class Graph {
   public:
     /// Endpoints whose spec.node is `node` are local.  `sink` must outlive the graph.
-    Graph(std::string node, WorkloadSink& sink);
+    Graph(std::string node, WorkloadSink& sink, MembersFrom members_from = MembersFrom::Objects);
 
     /// Takes a batch and publishes what follows from it.
     void on(const Batch& batch);
 
     /// Takes one event without publishing.
     void take(const Event& event);
-    /// Publishes; does nothing before in-sync.
+    /// Publishes; does nothing before in-sync, nor while a program names a set that the stream has not
+    /// told of (MembersFrom::Stream): what is in force stays.
     void flush();
+
+    [[nodiscard]] bool lacks_sets() const { return sets_.has_gaps(); }
 
     /// Called at the end of a flush with the kinds of which an object changed, came or went.
     void set_kinds_changed(std::function<void(const std::set<Kind>&)> callback) {

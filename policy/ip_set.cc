@@ -41,6 +41,9 @@ void IpSets::set_item(
     const Labels& labels,
     std::vector<IpPrefix> networks,
     std::vector<NamedPort> ports) {
+    if (members_from_ == MembersFrom::Stream) {
+        return;
+    }
     ItemId& id = item_ids_[key];
     if (id == ItemId{}) {
         id = ItemId{++last_item_};
@@ -71,29 +74,76 @@ void IpSets::remove_item(const Key& key) {
     item_ids_.erase(known);
 }
 
-void IpSets::acquire(const SetName& name, const Selector& selector) {
-    SelectorId& id = set_ids_[name];
-    if (id == SelectorId{}) {
-        id = SelectorId{++last_set_};
-        sets_[id].name = name;
-        if (name.port.empty()) {
-            open_group(id, L4Port{});
+void IpSets::feed(const SetUpdate& update) {
+    using How = SetUpdate::How;
+    const auto known = set_ids_.find(update.name);
+    if (update.how == How::Forget) {
+        if (known != set_ids_.end()) {
+            Set& set = sets_.at(known->second);
+            set.fed = false;
+            if (set.users == 0) {
+                close_set(known->second);
+            }
         }
+        return;
+    }
+    const SelectorId id = known == set_ids_.end() ? open_set(update.name) : known->second;
+    sets_.at(id).fed = true;
+    std::vector<PortMember> leaving = update.removed;
+    if (update.how == How::Replace) {
+        const std::set<PortMember> wanted(update.added.begin(), update.added.end());
+        leaving = members(update.name);
+        std::erase_if(leaving, [&](const PortMember& member) { return wanted.contains(member); });
+    }
+    // First in, then out: what stays is never absent.
+    for (const auto& member : update.added) {
+        enter(id, member);
+    }
+    for (const auto& member : leaving) {
+        leave(id, member);
+    }
+}
+
+bool IpSets::has_gaps() const {
+    return members_from_ == MembersFrom::Stream &&
+           std::ranges::any_of(sets_, [](const auto& entry) {
+               return entry.second.users > 0 && !entry.second.fed;
+           });
+}
+
+void IpSets::acquire(const SetName& name, const Selector& selector) {
+    const auto known = set_ids_.find(name);
+    const SelectorId id = known == set_ids_.end() ? open_set(name) : known->second;
+    if (known == set_ids_.end() && members_from_ == MembersFrom::Objects) {
         for (const auto& change : index_.set_selector(id, selector)) {
             contribute(id, items_[change.item]);
         }
         renumbered_.erase(name);  // nobody has seen other numbers
     }
-    ++sets_[id].users;
+    ++sets_.at(id).users;
 }
 
 void IpSets::release(const SetName& name) {
-    const auto known = set_ids_.find(name);
-    Set& set = sets_.at(known->second);
-    if (--set.users > 0) {
-        return;
+    const SelectorId id = set_ids_.at(name);
+    Set& set = sets_.at(id);
+    if (--set.users == 0 && !set.fed) {
+        close_set(id);
     }
-    index_.remove_selector(known->second);
+}
+
+SelectorId IpSets::open_set(const SetName& name) {
+    const SelectorId id{++last_set_};
+    set_ids_.emplace(name, id);
+    sets_[id].name = name;
+    if (name.port.empty()) {
+        open_group(id, L4Port{});
+    }
+    return id;
+}
+
+void IpSets::close_set(SelectorId id) {
+    Set& set = sets_.at(id);
+    index_.remove_selector(id);
     while (!set.groups.empty()) {
         const auto& [port, group] = *set.groups.begin();
         for (const auto& [member, count] : group.members) {
@@ -101,9 +151,9 @@ void IpSets::release(const SetName& name) {
         }
         close_group(set, port);
     }
-    renumbered_.erase(name);
-    sets_.erase(known->second);
-    set_ids_.erase(known);
+    renumbered_.erase(set.name);
+    set_ids_.erase(set.name);
+    sets_.erase(id);
 }
 
 std::map<L4Port, GroupId> IpSets::groups(const SetName& name) const {
@@ -147,6 +197,26 @@ std::string IpSets::describe(GroupId group) const {
                      "{} with port {}={}", name.selector, name.port, known->second.second.value());
 }
 
+std::vector<PortMember> IpSets::members(const SetName& name) const {
+    std::vector<PortMember> all;
+    if (const auto known = set_ids_.find(name); known != set_ids_.end()) {
+        for (const auto& [port, group] : sets_.at(known->second).groups) {
+            for (const auto& [member, count] : group.members) {
+                all.emplace_back(port, member);
+            }
+        }
+    }
+    return all;
+}
+
+std::optional<std::pair<SetName, L4Port>> IpSets::owner(GroupId group) const {
+    const auto known = groups_.find(group);
+    if (known == groups_.end()) {
+        return std::nullopt;
+    }
+    return std::pair(sets_.at(known->second.first).name, known->second.second);
+}
+
 void IpSets::contribute(SelectorId set_id, const Item& item) {
     for_each_member(sets_.at(set_id).name, item, [&](L4Port port, const IpPrefix& member) {
         Group& group = open_group(set_id, port);
@@ -157,19 +227,34 @@ void IpSets::contribute(SelectorId set_id, const Item& item) {
 }
 
 void IpSets::withdraw(SelectorId set_id, const Item& item) {
-    Set& set = sets_.at(set_id);
-    for_each_member(set.name, item, [&](L4Port port, const IpPrefix& member) {
-        Group& group = set.groups.at(port);
-        const auto counted = group.members.find(member);
-        if (--counted->second > 0) {
-            return;
-        }
-        group.members.erase(counted);
-        changes_.push_back({group.id, member, false});
-        if (group.members.empty() && !set.name.port.empty()) {
-            close_group(set, port);
+    for_each_member(sets_.at(set_id).name, item, [&](L4Port port, const IpPrefix& member) {
+        if (sets_.at(set_id).groups.at(port).members.at(member) > 1) {
+            --sets_.at(set_id).groups.at(port).members.at(member);
+        } else {
+            leave(set_id, {port, member});
         }
     });
+}
+
+/// Makes `member` one that counts once.
+void IpSets::enter(SelectorId set_id, const PortMember& member) {
+    Group& group = open_group(set_id, member.first);
+    if (group.members.try_emplace(member.second, 1U).second) {
+        changes_.push_back({group.id, member.second, true});
+    }
+}
+
+/// Takes `member` out, however often it counted.
+void IpSets::leave(SelectorId set_id, const PortMember& member) {
+    Set& set = sets_.at(set_id);
+    const auto group = set.groups.find(member.first);
+    if (group == set.groups.end() || group->second.members.erase(member.second) == 0) {
+        return;
+    }
+    changes_.push_back({group->second.id, member.second, false});
+    if (group->second.members.empty() && !set.name.port.empty()) {
+        close_group(set, member.first);
+    }
 }
 
 IpSets::Group& IpSets::open_group(SelectorId set_id, L4Port port) {

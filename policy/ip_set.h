@@ -3,11 +3,16 @@
 // A set is named by a canonical selector, or by a selector and a named port; then it is one group for
 // each port number that the name stands for.  An address may come from several items (endpoints,
 // network sets) and counts once.  Group ids are never used again.
+//
+// Members come from the objects that set_item() knows, or with MembersFrom::Stream from feed() alone.
+// Then a set may be named by a rule before the stream told of it: a gap, over which nothing may be
+// published, because an empty set would let a Deny pass.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <compare>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -15,18 +20,14 @@
 
 #include "policy/label_index.h"
 #include "policy/model.h"
+#include "policy/set_update.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/prefix.h"
 
 namespace vr::policy {
 
-struct SetName {
-    std::string selector;  ///< canonical text
-    std::string port;      ///< empty: the addresses, whatever their ports
-    std::uint8_t protocol = 0;
-
-    friend auto operator<=>(const SetName&, const SetName&) = default;
-};
+/// Where the members of sets come from.
+enum class MembersFrom : std::uint8_t { Objects, Stream };
 
 /// `member` belongs to `group` from now on, or no longer.
 struct MemberChange {
@@ -37,12 +38,19 @@ struct MemberChange {
 
 class IpSets {
   public:
+    explicit IpSets(MembersFrom members_from = MembersFrom::Objects) : members_from_(members_from) {}
+
     void set_item(
         const Key& key,
         const Labels& labels,
         std::vector<IpPrefix> networks,
         std::vector<NamedPort> ports);
     void remove_item(const Key& key);
+
+    /// What a stream says of a set.
+    void feed(const SetUpdate& update);
+    /// True while a rule in use names a set that the stream has not told of.
+    [[nodiscard]] bool has_gaps() const;
 
     /// One more user of the set; the first one fills it.
     void acquire(const SetName& name, const Selector& selector);
@@ -58,6 +66,10 @@ class IpSets {
     [[nodiscard]] std::set<SetName> take_renumbered();
 
     [[nodiscard]] bool contains(GroupId group, const IpAddr& address) const;
+    /// Everything that a set in use holds.
+    [[nodiscard]] std::vector<PortMember> members(const SetName& name) const;
+    /// The set and port number that a group stands for; nothing once it is gone.
+    [[nodiscard]] std::optional<std::pair<SetName, L4Port>> owner(GroupId group) const;
     /// The set that `group` belongs to, for people.
     [[nodiscard]] std::string describe(GroupId group) const;
 
@@ -75,14 +87,20 @@ class IpSets {
     struct Set {
         SetName name;
         unsigned users = 0;
+        bool fed = false;  ///< the stream tells of it
         std::map<L4Port, Group> groups;
     };
 
     void contribute(SelectorId set_id, const Item& item);
     void withdraw(SelectorId set_id, const Item& item);
+    void enter(SelectorId set_id, const PortMember& member);
+    void leave(SelectorId set_id, const PortMember& member);
     Group& open_group(SelectorId set_id, L4Port port);
     void close_group(Set& set, L4Port port);
+    [[nodiscard]] SelectorId open_set(const SetName& name);
+    void close_set(SelectorId set_id);
 
+    MembersFrom members_from_;
     LabelIndex index_;
     std::map<Key, ItemId> item_ids_;
     std::unordered_map<ItemId, Item> items_;
