@@ -48,7 +48,7 @@ void Objects::take(const Key& key, Object& object, Change change, std::vector<Ev
         object.in_force = std::move(parsed->stand_in);
     }
     if (object.in_force && (!before || *before != *object.in_force)) {
-        events.emplace_back(Upsert{object.in_force});
+        events.emplace_back(Upsert{object.in_force, object.value});
     } else if (!object.in_force && before) {
         events.emplace_back(Delete{key});
     }

@@ -1,0 +1,58 @@
+// Client: the stream of vrouter-policyd as a Datastore.  Asio shell around Receiver; one thread.
+//
+// Follows one of the servers, the first that can be followed; when it fails or falls silent, the next.
+// Nothing that was told is taken back by that: the listener gets only what the next server tells
+// otherwise.  The catalog shows what this host was told.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "policy/datastore.h"
+#include "policy/policyd/tls.h"
+#include "vrouter/net/host_port.h"
+
+namespace boost::asio {
+class io_context;  // NOLINT(readability-identifier-naming): Asio's name
+}
+
+namespace vr::policyd {
+
+struct ClientSettings {
+    std::string host;  ///< this host's name, as in its certificate
+    std::vector<HostPort> servers;
+    Credentials credentials;
+};
+
+class Client final : public policy::Datastore {
+  public:
+    Client(boost::asio::io_context& io, ClientSettings settings, policy::Listener listener);
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+    Client(Client&&) = delete;
+    Client& operator=(Client&&) = delete;
+    ~Client() override;
+
+    /// Reads the credentials and begins to look for a server, which is tried for ever.
+    [[nodiscard]] Result<void> start();
+    /// Follows no longer.
+    void stop();
+
+    /// The server that is followed; empty: none.
+    [[nodiscard]] std::string server() const;
+
+    [[nodiscard]] std::vector<policy::ObjectStatus> list(
+        std::optional<policy::Kind> kind) const override;
+    [[nodiscard]] std::vector<std::string> problems() const override;
+    /// Refused: objects are written to the datastore that vrouter-policyd watches.
+    void put(std::string_view file, std::string_view yaml, PutDone done) override;
+    void remove(const policy::Key& key, RemoveDone done) override;
+
+  private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace vr::policyd

@@ -1,0 +1,153 @@
+// Cluster: from all objects of the datastore to what each host needs of them.  Pure.
+//
+//   source --on(batch)--> objects
+//                           |-> Inheritance -> labels of endpoints and network sets
+//                           |-> LabelIndex: which policies select which endpoints
+//                           '-> IpSets: members of the sets that policies and profiles in use name;
+//                                 network sets and slices of services are known here only
+//                                            |
+//                   Item (encoded once) <----+      Host: the items that it needs, counted
+//                                                     |
+//                                                   Feed: what of these it has been told (feed.h)
+//
+// A host needs its endpoints; the policies that select them and the profiles that they name; the staged
+// policies that select them or would replace a policy that does, for its preview (they never act); the
+// sets which these use; and every object of the other kinds (tiers, nodes, pools, BGP).  Each exists once for
+// the whole cluster: a change is worked out and encoded once, however many hosts it concerns.  Which
+// sets a rule names is asked of the compiler itself, so that a host never lacks one.  The order of
+// policies, programs and address groups are left to the hosts, each for its own few endpoints.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "policy/datastore.h"
+#include "policy/inheritance.h"
+#include "policy/ip_set.h"
+#include "policy/label_index.h"
+#include "policy/policyd/item.h"
+
+namespace vr::policyd {
+
+class Feed;
+
+/// A host that endpoints or feeds name.
+struct Host {
+    std::string name;
+    Feed* feed = nullptr;                    ///< null: nobody listens
+    std::map<std::uint64_t, ItemPtr> items;  ///< what it needs, by Item::id
+};
+
+class Cluster {
+  public:
+    Cluster() = default;
+    Cluster(const Cluster&) = delete;
+    Cluster& operator=(const Cluster&) = delete;
+    Cluster(Cluster&&) = delete;
+    Cluster& operator=(Cluster&&) = delete;
+    ~Cluster() = default;
+
+    /// Works out what follows from a batch, whose upserts come with their text; feeds know what of it
+    /// concerns them when this returns.
+    void on(const policy::Batch& batch);
+
+    [[nodiscard]] bool is_in_sync() const { return in_sync_; }
+
+    [[nodiscard]] std::size_t hosts() const { return hosts_.size(); }
+
+    [[nodiscard]] std::size_t objects() const { return resources_.size(); }
+
+    [[nodiscard]] std::size_t sets() const { return sets_by_name_.size(); }
+
+    [[nodiscard]] std::size_t endpoints() const { return placed_.size(); }
+
+  private:
+    friend class Feed;
+
+    /// An endpoint and what it makes its host need.
+    struct Placed {
+        Host* host = nullptr;
+        policy::ItemId id;
+        std::vector<ItemPtr> needs;
+    };
+
+    struct Set {
+        ItemPtr item;
+        std::size_t members = 0;
+        bool fresh = true;         ///< made since the last flush: nobody knows any of it
+        std::set<GroupId> groups;  ///< as entered in owners_
+    };
+
+    struct Owner {
+        Set* set = nullptr;
+        L4Port port;
+    };
+
+    // For Feed.
+    [[nodiscard]] Host& attach(const std::string& name, Feed& feed);
+    static void detach(Host& host);
+
+    /// A number that no feed has had yet.
+    [[nodiscard]] std::uint64_t new_beginning() { return ++last_beginning_; }
+
+    [[nodiscard]] std::vector<Chunk> content(Item& item, std::uint64_t told);
+
+    void take(const policy::Event& event);
+    void upsert(const policy::Upsert& event);
+    void remove(const policy::Key& key);
+    void place(const policy::Resource& resource);
+    void place_endpoint(const policy::Resource& resource, const policy::Labels& labels);
+    [[nodiscard]] std::vector<ItemPtr> needs_of(
+        const policy::Resource& endpoint, policy::ItemId id);
+    void unplace(const policy::Key& key);
+    void bestow(const std::string& profile, const policy::Labels& labels);
+    void select(const policy::Resource& policy);
+    void deselect(const policy::Key& policy);
+    void settle(policy::ItemId endpoint, const policy::Resource& policy);
+    void set_stage(const policy::Key& policy, bool replaces);
+
+    [[nodiscard]] ItemPtr item_of(const policy::Key& key);
+    [[nodiscard]] ItemPtr set_item_of(
+        const policy::SetName& name, const policy::Selector& selector);
+    [[nodiscard]] Host& host_of(const std::string& name);
+    void set_content(const ItemPtr& item, Chunk whole);
+    void set_names(const ItemPtr& item, std::map<policy::SetName, policy::Selector> names);
+    void use(Host& host, const ItemPtr& item);
+    void drop(Host& host, const ItemPtr& item);
+
+    void tell_member_changes();
+    [[nodiscard]] const Owner* owner(GroupId group);
+    void forget_closed_groups(Set& set, const std::set<GroupId>& open);
+    void forget_unused();
+
+    std::map<policy::Key, policy::ResourcePtr> resources_;
+    std::map<policy::Key, ItemPtr> items_;
+    std::map<policy::SetName, Set> sets_by_name_;
+    std::unordered_map<GroupId, Owner> owners_;
+    std::map<std::string, Host> hosts_;
+    std::map<policy::Key, ItemPtr> for_all_;  ///< what every host needs
+    std::set<ItemPtr> unused_;                ///< lost their last user since the last flush
+
+    policy::Inheritance inheritance_;
+    policy::IpSets sets_;
+    policy::LabelIndex policy_index_;
+    std::map<policy::Key, Placed> placed_;
+    std::unordered_map<policy::ItemId, policy::Key> endpoint_keys_;
+    std::map<policy::Key, policy::SelectorId> policy_ids_;
+    std::unordered_map<policy::SelectorId, policy::Key> policy_keys_;
+
+    std::uint64_t last_version_ = 0;
+    std::uint64_t last_item_ = 0;
+    std::uint64_t last_beginning_ = 0;
+    std::uint32_t last_endpoint_ = 0;
+    std::uint32_t last_policy_ = 0;
+    bool in_sync_ = false;
+};
+
+}  // namespace vr::policyd

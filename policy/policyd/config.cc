@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policyd/config.h"
+
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+#include <yaml-cpp/yaml.h>
+
+#include "policy/policyd/wire.h"
+#include "vrouter/net/addr.h"
+#include "vrouter/net/host_port.h"
+#include "vrouter/yaml_section.h"
+
+namespace vr::policyd {
+
+namespace {
+
+std::optional<std::string> parse_listen(const std::string& text) {
+    const auto address = HostPort::parse(text, kPort);
+    return address && parse_ip(address->host) ? std::optional(text) : std::nullopt;
+}
+
+std::optional<log::Level> parse_level(const std::string& text) {
+    using log::Level;
+    return text == "debug"     ? std::optional{Level::Debug}
+           : text == "info"    ? std::optional{Level::Info}
+           : text == "warning" ? std::optional{Level::Warning}
+           : text == "error"   ? std::optional{Level::Error}
+                               : std::nullopt;
+}
+
+void read_text(YamlSection& yaml, const char* key, std::string& into) {
+    if (auto text = yaml.text(key)) {
+        into = std::move(*text);
+    }
+}
+
+void read_required(YamlSection& yaml, const char* key, std::string& into) {
+    yaml.require(key);
+    read_text(yaml, key, into);
+}
+
+void read_root(YamlSection& yaml, PolicydConfig& config) {
+    ServerSettings& server = config.server;
+    yaml.require("listen");
+    server.listen = yaml.list("listen", "an address and port like 192.0.2.1:5474", parse_listen);
+    read_required(yaml, "ca", server.credentials.ca);
+    read_required(yaml, "certificate", server.credentials.certificate);
+    read_required(yaml, "key", server.credentials.key);
+    if (const auto most = yaml.number("connections", 1, 100000)) {
+        server.most_connections = *most;
+    }
+    yaml.require("datastore");
+    yaml.section("datastore", [&](YamlSection& datastore) {
+        datastore.require("file");
+        datastore.section("file", [&](YamlSection& file) {
+            read_required(file, "directory", config.resource_directory);
+        });
+    });
+    yaml.section("control", [&](YamlSection& c) { read_text(c, "socket", config.control_socket); });
+    yaml.section("log", [&](YamlSection& log) {
+        config.log_level = log.value("level", "debug, info, warning or error", parse_level)
+                               .value_or(config.log_level);
+    });
+    if (yaml.ok() && server.listen.empty()) {
+        yaml.refuse("listen", "at least one address is needed");
+    }
+    yaml.finish();
+}
+
+}  // namespace
+
+Result<PolicydConfig> parse_config(const std::string& text, const std::string& name) {
+    const auto file = std::make_shared<YamlSection::File>(YamlSection::File{name, std::nullopt});
+    PolicydConfig config;
+    try {
+        YamlSection root{file, YAML::Load(text), ""};
+        if (root.ok()) {
+            read_root(root, config);
+        }
+    } catch (const YAML::Exception& e) {
+        return fail(name + ":" + std::to_string(e.mark.line + 1) + ": " + e.msg);
+    }
+    if (file->error) {
+        return std::unexpected(*file->error);
+    }
+    return config;
+}
+
+Result<PolicydConfig> load_config(const std::string& path) {
+    std::ifstream in{path};
+    if (!in) {
+        return fail("cannot read config file '" + path + "': no such file, or no permission");
+    }
+    std::ostringstream text;
+    text << in.rdbuf();
+    return parse_config(text.str(), path);
+}
+
+}  // namespace vr::policyd

@@ -1,0 +1,34 @@
+// What vrouter-policyd is told at start, from one YAML file; mistakes are answered as vrouterd's are.
+//
+//   listen: ["[::]:5474"]               # address:port
+//   ca: /etc/vrouter/ca.pem             # who may be a host
+//   certificate: /etc/vrouter/policyd.pem   # for the names by which hosts call this server
+//   key: /etc/vrouter/policyd.key
+//   connections: 4096                   # at most
+//   datastore: {file: {directory: /etc/vrouter/resources}}
+//   control: {socket: /run/vrouter/policyd.sock}
+//   log: {level: info}                  # debug info warning error
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "policy/policyd/server.h"
+#include "vrouter/net/log.h"
+#include "vrouter/net/result.h"
+
+namespace vr::policyd {
+
+struct PolicydConfig {
+    ServerSettings server;
+    std::string resource_directory;
+    std::string control_socket = "/run/vrouter/policyd.sock";
+    log::Level log_level = log::Level::Info;
+};
+
+[[nodiscard]] Result<PolicydConfig> load_config(const std::string& path);
+
+/// The same for text; `name` stands in messages where the path would.
+[[nodiscard]] Result<PolicydConfig> parse_config(const std::string& text, const std::string& name);
+
+}  // namespace vr::policyd

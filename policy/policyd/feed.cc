@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policyd/feed.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <utility>
+
+#include <policyd.pb.h>
+
+namespace vr::policyd {
+
+Feed::Feed(Cluster& cluster, const std::string& host)
+    : cluster_(&cluster), host_(&cluster.attach(host, *this)) {
+    restart();
+}
+
+Feed::~Feed() {
+    Cluster::detach(*host_);
+}
+
+bool Feed::has_news() const {
+    return cluster_->is_in_sync() && (!news_.empty() || !told_in_sync_);
+}
+
+Parcel Feed::take(std::size_t most) {
+    Parcel parcel;
+    parcel.sequence = ++sequence_;
+    Sent& sent = sent_.emplace_back();
+    sent.sequence = parcel.sequence;
+    std::size_t bytes = 0;
+    while (!news_.empty() && bytes < most) {
+        const ItemPtr item = std::move(news_.extract(news_.begin()).mapped());
+        sent.items.push_back(item);
+        const auto told = told_.find(item->id);
+        if (item->version == 0 || !host_->items.contains(item->id)) {
+            if (told != told_.end()) {
+                parcel.chunks.push_back(item->removal);
+                bytes += item->removal->size();
+                told_.erase(told);
+            }
+            continue;
+        }
+        const std::uint64_t version = told == told_.end() ? 0 : told->second.version;
+        for (auto& chunk : cluster_->content(*item, version)) {
+            bytes += chunk->size();
+            parcel.chunks.push_back(std::move(chunk));
+        }
+        told_.insert_or_assign(item->id, Told{item, item->version});
+    }
+    parcel.more = !news_.empty();
+    if (!parcel.more && !told_in_sync_) {
+        parcel.chunks.push_back(in_sync());
+        told_in_sync_ = true;
+        sent.in_sync = true;
+    }
+    return parcel;
+}
+
+void Feed::acknowledge(std::uint64_t sequence) {
+    while (!sent_.empty() && sent_.front().sequence <= sequence) {
+        sent_.pop_front();
+    }
+}
+
+bool Feed::resume(std::uint64_t sequence) {
+    const std::uint64_t oldest = sent_.empty() ? sequence_ : sent_.front().sequence - 1;
+    if (sequence < oldest || sequence > sequence_) {
+        return false;
+    }
+    acknowledge(sequence);
+    for (const auto& sent : std::exchange(sent_, {})) {
+        for (const auto& item : sent.items) {
+            // The host may have it or not, in whatever version.
+            told_.insert_or_assign(item->id, Told{item, 0});
+            touch(item);
+        }
+        told_in_sync_ = told_in_sync_ && !sent.in_sync;
+    }
+    return true;
+}
+
+void Feed::restart() {
+    told_.clear();
+    sent_.clear();
+    news_ = host_->items;
+    told_in_sync_ = false;
+    beginning_ = cluster_->new_beginning();
+}
+
+pb::Welcome greet(Feed& feed, const pb::Hello& hello, const std::string& life) {
+    const auto epoch = [&] { return fmt::format("{}.{}", life, feed.beginning()); };
+    const bool resumed = hello.epoch() == epoch() && feed.resume(hello.sequence());
+    if (!resumed) {
+        feed.restart();
+    }
+    pb::Welcome welcome;
+    welcome.set_protocol(kProtocol);
+    welcome.set_epoch(epoch());
+    welcome.set_resumed(resumed);
+    welcome.set_sequence(feed.sequence());
+    return welcome;
+}
+
+}  // namespace vr::policyd

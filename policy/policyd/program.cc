@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policyd/program.h"
+
+#include <csignal>
+#include <memory>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "policy/file_store.h"
+#include "policy/policyd/cluster.h"
+#include "policy/policyd/server.h"
+#include "policy/policyd/status.h"
+#include "vrouter/net/log.h"
+
+namespace vr::policyd {
+
+namespace {
+
+class Program {
+  public:
+    explicit Program(const PolicydConfig& config) : config_(config) {}
+
+    int run() {
+        // The control socket first: it is what keeps a second instance from touching anything.
+        auto status = StatusSocket::listen(
+            loop_, config_.control_socket, [this] { return status_json(cluster_, server_.get()); });
+        if (!status) {
+            log::error("{}", status.error().text);
+            return 1;
+        }
+        policy::FileStore store{
+            loop_.get_executor(), config_.resource_directory, [this](const policy::Batch& batch) {
+                on_batch(batch);
+            }};
+        if (const auto started = store.start(); !started) {
+            log::error("{}", started.error().text);
+            return 1;
+        }
+        boost::asio::signal_set signals{loop_, SIGINT, SIGTERM};
+        signals.async_wait([this](const boost::system::error_code& error, int signal) {
+            if (!error) {
+                log::info("stopping: signal {}", signal);
+                loop_.stop();
+            }
+        });
+        loop_.run();
+        store.stop();
+        return exit_code_;
+    }
+
+  private:
+    void on_batch(const policy::Batch& batch) {
+        cluster_.on(batch);
+        if (server_) {
+            server_->tell();
+        } else if (cluster_.is_in_sync()) {
+            // Only now: until the datastore is known in full, hosts stay with another replica.
+            open();
+        }
+    }
+
+    void open() {
+        auto listening = Server::listen(loop_, config_.server, cluster_);
+        if (!listening) {
+            log::error("{}", listening.error().text);
+            exit_code_ = 1;
+            loop_.stop();
+            return;
+        }
+        server_ = std::move(*listening);
+        log::info(
+            "vrouter-policyd: {} objects, {} endpoints, listening on {}",
+            cluster_.objects(),
+            cluster_.endpoints(),
+            config_.server.listen.front());
+    }
+
+    const PolicydConfig& config_;
+    boost::asio::io_context loop_{1};
+    Cluster cluster_;
+    std::unique_ptr<Server> server_;
+    int exit_code_ = 0;
+};
+
+}  // namespace
+
+int run(const PolicydConfig& config) {
+    return Program(config).run();
+}
+
+}  // namespace vr::policyd

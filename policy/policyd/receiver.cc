@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policyd/receiver.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <policyd.pb.h>
+
+namespace vr::policyd {
+
+using policy::Batch;
+using policy::Key;
+using policy::SetUpdate;
+
+pb::Hello Receiver::hello() {
+    welcome_ = false;
+    snapshot_ = false;
+    told_all_ = false;
+    pending_.clear();
+    pending_bytes_ = 0;
+    pb::Hello hello;
+    hello.set_protocol(kProtocol);
+    hello.set_host(host_);
+    hello.set_epoch(epoch_);
+    hello.set_sequence(applied_);
+    return hello;
+}
+
+Result<std::optional<Batch>> Receiver::on(const pb::FromServer& message) {
+    switch (message.content_case()) {
+        case pb::FromServer::kWelcome:
+            return on_welcome(message.welcome());
+        case pb::FromServer::kRefused:
+            return fail("refused: " + message.refused().reason());
+        case pb::FromServer::kBatch:
+            return on_batch(message.batch());
+        case pb::FromServer::kPing:
+        case pb::FromServer::CONTENT_NOT_SET:
+            break;
+    }
+    return std::nullopt;
+}
+
+Result<std::optional<Batch>> Receiver::on_welcome(const pb::Welcome& welcome) {
+    if (welcome_) {
+        return fail("the server says welcome twice");
+    }
+    if (welcome.protocol() != kProtocol) {
+        return fail(
+            fmt::format("the server speaks protocol {}, not {}", welcome.protocol(), kProtocol));
+    }
+    if (welcome.resumed() && (welcome.epoch() != epoch_ || welcome.epoch().empty())) {
+        return fail("the server resumes a stream that was never begun");
+    }
+    welcome_ = true;
+    snapshot_ = !welcome.resumed();
+    server_epoch_ = welcome.epoch();
+    received_ = welcome.sequence();
+    return std::nullopt;
+}
+
+Result<std::optional<Batch>> Receiver::on_batch(const pb::Batch& batch) {
+    if (!welcome_) {
+        return fail("the server sends changes before its welcome");
+    }
+    if (batch.sequence_number() != received_ + 1) {
+        return fail(
+            fmt::format("batch {} comes after batch {}", batch.sequence_number(), received_));
+    }
+    received_ = batch.sequence_number();
+    pending_bytes_ += batch.ByteSizeLong();
+    if (pending_bytes_ > kMostBytes) {
+        return fail(fmt::format("a batch of more than {} bytes", kMostBytes));
+    }
+    for (const auto& message : batch.updates()) {
+        auto update = read_update(message);
+        if (!update) {
+            return std::unexpected(std::move(update).error());
+        }
+        if (std::holds_alternative<AllTold>(*update)) {
+            told_all_ = true;
+        } else {
+            pending_.push_back(*std::move(update));
+        }
+    }
+    if (batch.more() || (snapshot_ && !told_all_)) {
+        return std::nullopt;
+    }
+    return apply();
+}
+
+Batch Receiver::apply() {
+    Batch batch;
+    batch.revision = ++revision_;
+    if (snapshot_) {
+        forget_what_a_snapshot_lacks(batch);
+        snapshot_ = false;
+    }
+    for (auto& update : std::exchange(pending_, {})) {
+        if (auto* set = std::get_if<SetUpdate>(&update)) {
+            if (set->how == SetUpdate::How::Forget) {
+                sets_.erase(set->name);
+            } else {
+                sets_.insert(set->name);
+            }
+            batch.sets.push_back(std::move(*set));
+        } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
+            put(came->key, came->document, batch);
+        } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
+            take_out(went->key, batch);
+        }
+    }
+    pending_bytes_ = 0;
+    if (told_all_ && !std::exchange(in_sync_, true)) {
+        batch.events.emplace_back(policy::InSync{});
+    }
+    epoch_ = server_epoch_;
+    applied_ = received_;
+    return batch;
+}
+
+/// What is known and not in pending_, the whole snapshot, goes.
+void Receiver::forget_what_a_snapshot_lacks(Batch& batch) {
+    std::set<Key> told_objects;
+    std::set<policy::SetName> told_sets;
+    for (const auto& update : pending_) {
+        if (const auto* set = std::get_if<SetUpdate>(&update)) {
+            told_sets.insert(set->name);
+        } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
+            told_objects.insert(came->key);
+        }
+    }
+    std::vector<Key> gone;
+    std::ranges::set_difference(objects_, told_objects, std::back_inserter(gone));
+    for (const auto& key : gone) {
+        take_out(key, batch);
+    }
+    for (auto set = sets_.begin(); set != sets_.end();) {
+        if (told_sets.contains(*set)) {
+            ++set;
+        } else {
+            batch.sets.push_back({*set, SetUpdate::How::Forget, {}, {}});
+            set = sets_.erase(set);
+        }
+    }
+}
+
+void Receiver::put(const Key& key, const std::string& document, Batch& batch) {
+    objects_.insert(key);
+    auto events = catalog_.set_file(to_string(key), document);
+    std::ranges::move(events, std::back_inserter(batch.events));
+}
+
+void Receiver::take_out(const Key& key, Batch& batch) {
+    objects_.erase(key);
+    auto events = catalog_.remove_file(to_string(key));
+    std::ranges::move(events, std::back_inserter(batch.events));
+}
+
+}  // namespace vr::policyd

@@ -1,0 +1,83 @@
+// Receiver: the host's end of the stream.  Pure: it is given messages and returns batches for the graph.
+//
+// Objects go through the same Catalog as files do, so what a host cannot read (a newer policyd, a
+// mistake) keeps its last valid version or is replaced by what denies.  A snapshot changes nothing before
+// it is complete; then only what differs from what is known is handed on, so that going over to another
+// server is not felt.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "policy/catalog.h"
+#include "policy/datastore.h"
+#include "policy/policyd/wire.h"
+#include "policy/set_update.h"
+#include "vrouter/net/result.h"
+
+namespace vr::policyd {
+
+namespace pb {
+class Batch;
+class Hello;
+class Welcome;
+}  // namespace pb
+
+class Receiver {
+  public:
+    /// Of all parcels of one batch together.
+    static constexpr std::size_t kMostBytes = std::size_t{1} << 30U;
+
+    explicit Receiver(std::string host) : host_(std::move(host)) {}
+
+    /// The first message of a new connection.  What came of an unfinished batch before is forgotten.
+    [[nodiscard]] pb::Hello hello();
+
+    /// Takes the next message of the server.  A batch comes back when something is to be applied.  An
+    /// error means that the stream cannot be followed: the connection must be closed, what is known
+    /// stays.
+    [[nodiscard]] Result<std::optional<policy::Batch>> on(const pb::FromServer& message);
+
+    /// Of the last batch that was handed out.
+    [[nodiscard]] std::uint64_t applied() const { return applied_; }
+
+    /// True once this connection's server has said Welcome.
+    [[nodiscard]] bool is_welcome() const { return welcome_; }
+
+    [[nodiscard]] bool is_in_sync() const { return in_sync_; }
+
+    [[nodiscard]] const policy::Catalog& catalog() const { return catalog_; }
+
+  private:
+    [[nodiscard]] Result<std::optional<policy::Batch>> on_welcome(const pb::Welcome& welcome);
+    [[nodiscard]] Result<std::optional<policy::Batch>> on_batch(const pb::Batch& batch);
+    [[nodiscard]] policy::Batch apply();
+    void put(const policy::Key& key, const std::string& document, policy::Batch& batch);
+    void take_out(const policy::Key& key, policy::Batch& batch);
+    void forget_what_a_snapshot_lacks(policy::Batch& batch);
+
+    std::string host_;
+    policy::Catalog catalog_;  ///< a file for each object, named by its key
+    std::set<policy::Key> objects_;
+    std::set<policy::SetName> sets_;
+    std::string epoch_;  ///< of what was applied
+    std::uint64_t applied_ = 0;
+    std::uint64_t revision_ = 0;
+    bool in_sync_ = false;
+
+    // Of this connection.
+    bool welcome_ = false;
+    bool snapshot_ = false;  ///< what comes is everything there is
+    std::string server_epoch_;
+    std::uint64_t received_ = 0;
+    std::vector<Update> pending_;  ///< until the batch is whole
+    std::size_t pending_bytes_ = 0;
+    bool told_all_ = false;
+};
+
+}  // namespace vr::policyd

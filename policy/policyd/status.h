@@ -1,0 +1,49 @@
+// Status: what a running vrouter-policyd does, as one line of JSON for whoever connects to its control
+// socket, and as text for people.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "vrouter/net/result.h"
+
+namespace boost::asio {
+class io_context;  // NOLINT(readability-identifier-naming): Asio's name
+}
+
+namespace vr::policyd {
+
+class Cluster;
+class Server;
+
+/// `server` is null until the datastore is known in full.
+[[nodiscard]] std::string status_json(const Cluster& cluster, const Server* server);
+
+/// The JSON of status_json() as text; an error when it is something else.
+[[nodiscard]] Result<std::string> status_text(const std::string& json);
+
+/// Answers each connection with what `tell` returns.  Asio shell.
+class StatusSocket {
+  public:
+    /// A socket file that nobody answers is replaced; one that somebody answers is refused.
+    [[nodiscard]] static Result<std::unique_ptr<StatusSocket>> listen(
+        boost::asio::io_context& io, const std::string& path, std::function<std::string()> tell);
+    StatusSocket(const StatusSocket&) = delete;
+    StatusSocket& operator=(const StatusSocket&) = delete;
+    StatusSocket(StatusSocket&&) = delete;
+    StatusSocket& operator=(StatusSocket&&) = delete;
+    /// Removes the socket file.
+    ~StatusSocket();
+
+  private:
+    struct State;
+    explicit StatusSocket(std::shared_ptr<State> state);
+    std::shared_ptr<State> state_;
+};
+
+/// What the server behind `path` says.
+[[nodiscard]] Result<std::string> ask_status(const std::string& path);
+
+}  // namespace vr::policyd

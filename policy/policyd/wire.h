@@ -1,0 +1,96 @@
+// The stream's bytes: frames, and updates as they are encoded once for all hosts.
+//
+// A Chunk is one serialised element of Batch.updates.  Repeated fields may be concatenated, so a batch
+// is put together from chunks that all hosts share, without encoding anything again.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "policy/model.h"
+#include "policy/set_update.h"
+#include "vrouter/net/result.h"
+#include "vrouter/net/wire.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace vr::policyd {
+
+namespace pb {
+class FromHost;
+class FromServer;
+class ToDataplane;
+}  // namespace pb
+
+/// Version of the protocol: what a host would have to understand and does not makes another one.
+inline constexpr std::uint32_t kProtocol = 1;
+/// Where servers listen unless they are told otherwise.
+inline constexpr std::uint16_t kPort = 5474;
+inline constexpr std::size_t kMaxFrame = std::size_t{64} << 20U;
+
+using Chunk = std::shared_ptr<const std::string>;
+
+[[nodiscard]] Chunk object_update(const policy::Key& key, std::string_view document);
+[[nodiscard]] Chunk object_remove(const policy::Key& key);
+[[nodiscard]] Chunk set_update(const policy::SetUpdate& update);
+[[nodiscard]] Chunk in_sync();
+
+/// The bytes before and behind the chunks of a batch frame.
+struct Envelope {
+    std::string head;
+    std::string tail;
+};
+
+[[nodiscard]] Envelope batch_frame(
+    std::span<const Chunk> chunks, std::uint64_t sequence, bool more);
+
+/// `message` as one frame.
+[[nodiscard]] std::string frame(const google::protobuf::MessageLite& message);
+
+/// Takes bytes in any splits and hands out the contents of whole frames.  Memory grows with the bytes
+/// received, never with a length that is merely claimed.
+class FrameDecoder {
+  public:
+    explicit FrameDecoder(std::size_t most = kMaxFrame) : most_(most) {}
+
+    void feed(Bytes received);
+    /// Valid until the next feed(); nothing while bytes are missing.  Useless after an error.
+    [[nodiscard]] Result<std::optional<Bytes>> next();
+
+  private:
+    std::size_t most_;
+    std::vector<std::uint8_t> buffer_;
+    std::size_t read_ = 0;
+};
+
+[[nodiscard]] Result<pb::FromServer> parse_from_server(Bytes content);
+[[nodiscard]] Result<pb::FromHost> parse_from_host(Bytes content);
+
+/// One update as a host reads it.
+struct ObjectCame {
+    policy::Key key;
+    std::string document;
+};
+
+struct ObjectWent {
+    policy::Key key;
+};
+
+struct AllTold {};
+
+using Update = std::variant<ObjectCame, ObjectWent, policy::SetUpdate, AllTold>;
+
+/// Checks everything but the document, which is the reader's business.
+[[nodiscard]] Result<Update> read_update(const pb::ToDataplane& message);
+
+}  // namespace vr::policyd

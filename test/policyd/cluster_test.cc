@@ -1,0 +1,342 @@
+// What hosts are told: that a streamed host ends up with what a host that knows every object has, and
+// that it is told nothing else; over random clusters, changes and losses of the connection.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policyd/cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "policy/scope.h"
+#include "test/policy/cluster_writer.h"
+#include "test/policyd/stream.h"
+
+namespace vr::policyd {
+namespace {
+
+using policy::Key;
+using policy::Kind;
+
+const std::vector<std::string> kHosts{"h1", "h2"};
+
+/// Writes the documents of a cluster, again and again otherwise.  A file holds one object.
+class Author {
+  public:
+    explicit Author(unsigned seed) : writer_(seed) {}
+
+    using File = std::pair<std::string, std::string>;
+
+    /// Some cluster, in no order.
+    std::vector<File> cluster() {
+        std::vector<File> files;
+        for (const auto& text : split(writer_.cluster() + others())) {
+            files.emplace_back(name_of(text), text);
+        }
+        shuffle(files);
+        return files;
+    }
+
+    /// A file and what it holds from now on; nothing: it goes.
+    std::pair<std::string, std::optional<std::string>> edit() {
+        if (drawn_.empty()) {
+            drawn_ = cluster();
+        }
+        auto [name, text] = std::move(drawn_.back());
+        drawn_.pop_back();
+        return {std::move(name), below(4) > 0 ? std::optional(std::move(text)) : std::nullopt};
+    }
+
+    void shuffle(std::vector<File>& files) {
+        for (std::size_t i = files.size(); i > 1; --i) {
+            std::swap(files[i - 1], files[static_cast<std::size_t>(below(static_cast<int>(i)))]);
+        }
+    }
+
+    int below(int limit) { return writer_.below(limit); }
+
+  private:
+    /// What ClusterWriter does not write: kinds that every host is told of, what is ignored, and what
+    /// cannot be understood.
+    std::string others() {
+        const auto name = fmt::format("name: e{}, namespace: ns0", below(20));
+        return "---\n" +
+               document(
+                   "Node",
+                   "name: r1",
+                   fmt::format("bgp: {{ipv4Address: 192.0.2.{}/24}}", below(9))) +
+               "---\n" +
+               document("IPPool", "name: pool", fmt::format("cidr: 10.{}.0.0/16", below(9))) +
+               "---\n" +
+               document("WorkloadEndpoint", name, "node: h1, interfaceName: tap0, ipNetworks: []") +
+               "---\n" + document("NetworkPolicy", "name: bad, namespace: ns0", "selector: '('");
+    }
+
+    static std::vector<std::string> split(const std::string& yaml) {
+        static constexpr std::string_view kMark = "---\n";
+        std::vector<std::string> documents;
+        for (std::size_t at = yaml.find(kMark); at != std::string::npos;) {
+            const std::size_t next = yaml.find(kMark, at + 1);
+            documents.push_back(yaml.substr(at + kMark.size(), next - at - kMark.size()));
+            at = next;
+        }
+        return documents;
+    }
+
+    /// "Kind name": what an object of another namespace replaces.
+    static std::string name_of(const std::string& text) {
+        const auto after = [&](std::string_view key) {
+            const std::size_t at = text.find(key) + key.size();
+            return text.substr(at, text.find_first_of(",\n", at) - at);
+        };
+        return after("kind: ") + " " + after("name: ");
+    }
+
+    policy::ClusterWriter writer_;
+    std::vector<File> drawn_;  ///< of another cluster, to be written one by one
+};
+
+/// What an endpoint needs, worked out the long way.
+void add_needed(const policy::Graph& all, const policy::Resource& endpoint, std::set<Key>& keys) {
+    keys.insert(endpoint.key);
+    policy::Labels labels = own_labels(endpoint);
+    for (const auto& name : inherited_profiles(endpoint)) {
+        if (const auto profile = all.resource({Kind::Profile, {}, name})) {
+            keys.insert(profile->key);
+            const auto& more = profile->as<policy::Profile>().labels_to_apply;
+            labels.insert(more.begin(), more.end());
+        }
+    }
+    for (const auto& [key, resource] : all.all_resources()) {
+        const auto* policy = std::get_if<policy::Policy>(&resource->spec);
+        if (policy != nullptr &&
+            (endpoint.key.kind == Kind::HostEndpoint || policy->hook == policy::Hook::Normal) &&
+            policy_scope(*policy, key.ns).matches(labels)) {
+            keys.insert(key);
+        }
+    }
+}
+
+/// The names of what `host` needs.
+std::set<std::string> needed(const policy::Graph& all, const std::string& host) {
+    std::set<Key> keys;
+    for (const auto& [key, resource] : all.all_resources()) {
+        if (const auto* workload = std::get_if<policy::WorkloadEndpoint>(&resource->spec)) {
+            if (workload->node == host && !workload->networks.empty()) {
+                add_needed(all, *resource, keys);
+            }
+        } else if (const auto* own = std::get_if<policy::HostEndpoint>(&resource->spec)) {
+            if (own->node == host) {
+                add_needed(all, *resource, keys);
+            }
+        } else if (
+            key.kind == Kind::Tier || key.kind == Kind::Node || key.kind == Kind::IPPool ||
+            key.kind == Kind::FelixConfiguration) {
+            keys.insert(key);
+        }
+    }
+    for (const auto& [key, resource] : all.all_resources()) {
+        const auto* policy = std::get_if<policy::Policy>(&resource->spec);
+        if (policy != nullptr && keys.contains(enforced_key(key)) &&
+            (policy->staged == policy::Staged::Set || policy->staged == policy::Staged::Delete)) {
+            keys.insert(key);
+        }
+    }
+    std::set<std::string> names;
+    for (const auto& key : keys) {
+        names.insert(to_string(key));
+    }
+    return names;
+}
+
+/// A vrouter-policyd, and what it remembers of the hosts that have been there.
+struct Replica {
+    std::unique_ptr<Cluster> cluster;
+    std::string life;
+    std::map<std::string, std::unique_ptr<Feed>> feeds;
+
+    Feed& feed(const std::string& host) {
+        auto& feed = feeds[host];
+        if (!feed) {
+            feed = std::make_unique<Feed>(*cluster, host);
+        }
+        return *feed;
+    }
+};
+
+/// Two replicas, and of each host two: one that they tell, one that knows everything.
+class Site {
+  public:
+    explicit Site(unsigned seed) : author(seed) {
+        for (auto& replica : replicas_) {
+            restart(replica);
+        }
+        for (const auto& name : kHosts) {
+            ends.push_back(std::make_unique<End>(name));
+            reconnect(*ends.back());
+        }
+        on({0, {policy::InSync{}}});
+        for (const auto& [file, text] : author.cluster()) {
+            set(file, text);
+        }
+    }
+
+    struct End {
+        explicit End(const std::string& name) : streamed(name), knowing(name, sink) {}
+
+        StreamedHost streamed;
+        std::size_t at = 0;  ///< the replica that it follows
+        policy::RememberingSink sink;
+        policy::Graph knowing;
+    };
+
+    [[nodiscard]] Feed& feed(const End& end) { return replicas_[end.at].feed(end.streamed.name); }
+
+    void edit() {
+        const auto [file, text] = author.edit();
+        set(file, text);
+    }
+
+    /// The connection of `end` is lost and made again, there or elsewhere.
+    void reconnect(End& end) {
+        end.at = static_cast<std::size_t>(author.below(2));
+        end.streamed.connect(feed(end), replicas_[end.at].life);
+    }
+
+    /// Some parcels are sent and some of them arrive; then the connection is lost.
+    void lose(End& end) {
+        const std::size_t most = std::size_t{1} << static_cast<unsigned>(author.below(12));
+        bool arrives = true;
+        while (feed(end).has_news() && author.below(4) > 0) {
+            const auto bytes = bytes_of(feed(end).take(most));
+            arrives = arrives && author.below(3) > 0;
+            if (arrives) {
+                end.streamed.deliver(read_frame(bytes));
+            }
+        }
+        reconnect(end);
+    }
+
+    /// A replica forgets the hosts, and perhaps everything.
+    void lose_replica() {
+        const auto which = static_cast<std::size_t>(author.below(2));
+        if (author.below(2) == 0) {
+            restart(replicas_[which]);
+        } else {
+            replicas_[which].feeds.clear();
+        }
+        for (const auto& end : ends) {
+            if (end->at == which) {
+                reconnect(*end);
+            }
+        }
+    }
+
+    void compare(End& end) {
+        end.streamed.drain(feed(end), std::size_t{1} << static_cast<unsigned>(author.below(12)));
+        EXPECT_TRUE(Comparable(end.streamed.sink) == Comparable(end.sink)) << end.streamed.name;
+        EXPECT_EQ(end.streamed.receiver.catalog().files(), needed(end.knowing, end.streamed.name));
+    }
+
+    Author author;
+    std::vector<std::unique_ptr<End>> ends;
+
+  private:
+    void set(const std::string& file, const std::optional<std::string>& text) {
+        if (text) {
+            files_[file] = *text;
+        } else {
+            files_.erase(file);
+        }
+        on(documents_.set(file, text));
+    }
+
+    void on(const policy::Batch& batch) {
+        for (const auto& replica : replicas_) {
+            replica.cluster->on(batch);
+        }
+        for (const auto& end : ends) {
+            end->knowing.on(batch);
+        }
+    }
+
+    /// Reads what is written, in no order.
+    void restart(Replica& replica) {
+        replica.feeds.clear();
+        replica.cluster = std::make_unique<Cluster>();
+        replica.life = fmt::format("life {}", ++lives_);
+        std::vector<Author::File> files(files_.begin(), files_.end());
+        author.shuffle(files);
+        Documents documents;
+        for (const auto& [file, text] : files) {
+            replica.cluster->on(documents.set(file, text));
+        }
+        replica.cluster->on({0, {policy::InSync{}}});
+    }
+
+    Documents documents_;
+    std::map<std::string, std::string> files_;
+    std::array<Replica, 2> replicas_;
+    int lives_ = 0;
+};
+
+class RandomSite : public testing::TestWithParam<unsigned> {};
+
+TEST_P(RandomSite, StreamedHostsHaveWhatKnowingHostsHave) {
+    Site site(GetParam());
+    for (int step = 0; step < 60 && !HasFailure(); ++step) {
+        for (const auto& end : site.ends) {
+            site.compare(*end);
+        }
+        site.edit();
+    }
+}
+
+TEST_P(RandomSite, HostsThatMissFramesCatchUp) {
+    Site site(GetParam() + 1000);
+    for (int step = 0; step < 120 && !HasFailure(); ++step) {
+        site.edit();
+        if (site.author.below(12) == 0) {
+            site.lose_replica();
+        }
+        for (const auto& end : site.ends) {
+            switch (site.author.below(4)) {
+                case 0:
+                    break;  // slow: takes nothing this time
+                case 1:
+                    site.compare(*end);
+                    break;
+                default:
+                    site.lose(*end);
+            }
+        }
+    }
+    for (const auto& end : site.ends) {
+        site.compare(*end);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomSite, testing::Range(1U, 21U));
+
+TEST(Cluster, ForgetsSetsThatNoHostNeeds) {
+    Cluster cluster;
+    Documents documents;
+    cluster.on({0, {policy::InSync{}}});
+    cluster.on(documents.set(
+        "p",
+        document(
+            "GlobalNetworkPolicy",
+            "name: p",
+            "ingress: [{action: Allow, source: {selector: a == 'x'}}]")));
+    EXPECT_EQ(cluster.sets(), 0U);
+    const auto endpoint = document(
+        "WorkloadEndpoint",
+        "name: e, namespace: n",
+        "node: h0, interfaceName: tap0, ipNetworks: [10.0.0.1]");
+    cluster.on(documents.set("e", endpoint));
+    EXPECT_EQ(cluster.sets(), 1U);
+    cluster.on(documents.set("e", std::nullopt));
+    EXPECT_EQ(cluster.sets(), 0U);
+}
+
+}  // namespace
+}  // namespace vr::policyd

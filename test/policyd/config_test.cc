@@ -1,0 +1,90 @@
+// The config file: what is read, and how mistakes are answered.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policyd/config.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "vrouter/net/host_port.h"
+
+namespace vr::policyd {
+namespace {
+
+const std::string kWhole =
+    "listen: ['[::1]:5474', 192.0.2.1]\nca: ca.pem\ncertificate: c.pem\nkey: k.pem\n"
+    "datastore: {file: {directory: /etc/vrouter/resources}}\n";
+
+TEST(PolicydConfig, HasEveryKey) {
+    const auto config = parse_config(
+        kWhole + "connections: 10\ncontrol: {socket: /tmp/s}\nlog: {level: debug}\n", "f");
+    ASSERT_TRUE(config) << config.error().text;
+    EXPECT_EQ(config->server.listen.size(), 2U);
+    EXPECT_EQ(config->server.credentials.key, "k.pem");
+    EXPECT_EQ(config->server.most_connections, 10U);
+    EXPECT_EQ(config->resource_directory, "/etc/vrouter/resources");
+    EXPECT_EQ(config->control_socket, "/tmp/s");
+    EXPECT_EQ(config->log_level, log::Level::Debug);
+}
+
+struct Mistake {
+    const char* name;
+    std::string text;
+    const char* says;
+};
+
+class PolicydConfigRefuses : public testing::TestWithParam<Mistake> {};
+
+TEST_P(PolicydConfigRefuses, AndSaysWhere) {
+    const auto config = parse_config(GetParam().text, "f");
+    ASSERT_FALSE(config);
+    EXPECT_NE(config.error().text.find(GetParam().says), std::string::npos) << config.error().text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    PolicydConfigRefuses,
+    testing::Values(
+        Mistake{"nothing", "{}", "listen"},
+        Mistake{"an unknown key", kWhole + "nodes: x\n", "nodes"},
+        Mistake{"no yaml", "listen: [", "f:"},
+        Mistake{"a name to listen on", "listen: policyd.example\n" + kWhole.substr(34), "listen"},
+        Mistake{"a level", kWhole + "log: {level: loud}\n", "log.level"}),
+    [](const auto& row) {
+        std::string name = row.param.name;
+        std::ranges::replace(name, ' ', '_');
+        return name;
+    });
+
+struct Place {
+    const char* text;
+    std::optional<HostPort> wanted;
+};
+
+class HostPortText : public testing::TestWithParam<Place> {};
+
+TEST_P(HostPortText, IsRead) {
+    EXPECT_EQ(HostPort::parse(GetParam().text, 1), GetParam().wanted) << GetParam().text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    HostPortText,
+    testing::Values(
+        Place{"policyd.example:5474", HostPort{"policyd.example", 5474}},
+        Place{"policyd.example", HostPort{"policyd.example", 1}},
+        Place{"192.0.2.1:80", HostPort{"192.0.2.1", 80}},
+        Place{"[2001:db8::1]:80", HostPort{"2001:db8::1", 80}},
+        Place{"[2001:db8::1]", HostPort{"2001:db8::1", 1}},
+        Place{"2001:db8::1", HostPort{"2001:db8::1", 1}},
+        Place{"", std::nullopt},
+        Place{":80", std::nullopt},
+        Place{"a:", std::nullopt},
+        Place{"a:70000", std::nullopt},
+        Place{"a:80x", std::nullopt},
+        Place{"[::1", std::nullopt},
+        Place{"[::1]80", std::nullopt}));
+
+}  // namespace
+}  // namespace vr::policyd

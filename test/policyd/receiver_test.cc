@@ -1,0 +1,231 @@
+// The host's end: what it hands on, what it refuses, and that another server is not felt.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policyd/receiver.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "test/policyd/stream.h"
+
+namespace vr::policyd {
+namespace {
+
+const std::string kEndpoint = document(
+    "WorkloadEndpoint",
+    "name: e, namespace: n, labels: {role: peer}",
+    "node: h, interfaceName: tap0, ipNetworks: [10.0.0.1]");
+const std::string kPolicy = document(
+    "NetworkPolicy",
+    "name: p, namespace: n",
+    "selector: all(), ingress: [{action: Allow, source: {selector: role == 'peer'}}]");
+
+/// A server that knows the same two objects as any other.
+struct Server {
+    explicit Server(std::string life) : epoch(std::move(life)) {
+        set("e", kEndpoint);
+        set("p", kPolicy);
+        cluster.on({0, {policy::InSync{}}});
+    }
+
+    void set(const std::string& file, const std::optional<std::string>& text) {
+        cluster.on(documents.set(file, text));
+    }
+
+    void serve(StreamedHost& host) {
+        if (!feed) {
+            feed.emplace(cluster, host.name);
+        }
+        host.connect(*feed, epoch);
+        host.drain(*feed);
+    }
+
+    std::string epoch;
+    Documents documents;
+    Cluster cluster;
+    std::optional<Feed> feed;
+};
+
+TEST(Receiver, AnotherServerWithTheSameStateChangesNothing) {
+    StreamedHost host("h");
+    Server first("first");
+    Server second("second");
+    first.serve(host);
+    const auto program = host.sink.workloads.at("n/e").ingress;
+    const int calls = host.sink.calls;
+    second.serve(host);
+    EXPECT_EQ(host.sink.calls, calls);
+    EXPECT_EQ(host.sink.workloads.at("n/e").ingress, program);
+}
+
+TEST(Receiver, AnotherServerTellsOnlyWhatDiffers) {
+    StreamedHost host("h");
+    Server first("first");
+    Server second("second");
+    second.set(
+        "peer",
+        document(
+            "WorkloadEndpoint",
+            "name: peer, namespace: n, labels: {role: peer}",
+            "node: other, interfaceName: tap1, ipNetworks: [10.0.0.2]"));
+    first.serve(host);
+    const int calls = host.sink.calls;
+    second.serve(host);
+    EXPECT_EQ(host.sink.calls, calls + 1) << "the new member";
+}
+
+TEST(Receiver, WhatAnotherServerDoesNotKnowGoes) {
+    StreamedHost host("h");
+    Server first("first");
+    Server second("second");
+    second.set("p", std::nullopt);
+    first.serve(host);
+    second.serve(host);
+    EXPECT_EQ(host.receiver.catalog().files(), std::set<std::string>{"WorkloadEndpoint n/e"});
+    EXPECT_TRUE(host.sink.members.empty() || host.sink.members.begin()->second.empty());
+}
+
+TEST(Receiver, HalfASnapshotChangesNothing) {
+    StreamedHost host("h");
+    Server first("first");
+    Server second("second");
+    first.serve(host);
+    second.set("p", std::nullopt);
+    second.set("e", std::nullopt);
+    second.set("t", document("Tier", "name: t", "order: 1"));
+    second.set("u", document("Tier", "name: u", "order: 2"));
+    Feed feed(second.cluster, "h");
+    host.connect(feed, "second");
+    host.deliver(read_frame(bytes_of(feed.take(1))));
+    EXPECT_EQ(host.receiver.catalog().files().size(), 2U);
+    first.serve(host);
+    EXPECT_EQ(host.sink.workloads.size(), 1U);
+}
+
+TEST(Receiver, ObjectThatCannotBeReadHereDeniesInItsPlace) {
+    Receiver receiver("h");
+    (void)receiver.hello();
+    pb::FromServer message;
+    message.mutable_welcome()->set_protocol(kProtocol);
+    message.mutable_welcome()->set_epoch("e");
+    ASSERT_TRUE(receiver.on(message));
+    const std::vector<Chunk> chunks{
+        object_update(
+            {policy::Kind::NetworkPolicy, "n", "p"},
+            document("NetworkPolicy", "name: p, namespace: n", "selector: 'of the future('")),
+        in_sync()};
+    const auto batch = receiver.on(read_frame(bytes_of({1, chunks, false})));
+    ASSERT_TRUE(batch && *batch);
+    ASSERT_EQ((*batch)->events.size(), 2U);
+    const auto& stand_in = std::get<policy::Upsert>((*batch)->events[0]).resource;
+    for (const auto& rule : stand_in->as<policy::Policy>().ingress) {
+        EXPECT_EQ(rule.action, policy::RuleAction::Deny);
+    }
+}
+
+TEST(Receiver, SetThatWasNotToldHoldsPublishingUp) {
+    policy::RememberingSink sink;
+    policy::Graph graph("h", sink, policy::MembersFrom::Stream);
+    policy::Catalog catalog;
+    graph.on({1, catalog.set_file("e", kEndpoint)});
+    graph.on({2, catalog.set_file("p", kPolicy)});
+    graph.on({3, {policy::InSync{}}});
+    EXPECT_TRUE(graph.lacks_sets());
+    EXPECT_EQ(sink.calls, 0);
+    policy::Batch told{4, {}};
+    told.sets.push_back(
+        {{policy::Selector::both(
+              policy::Selector::equals("projectcalico.org/namespace", "n"),
+              policy::Selector::equals("role", "peer"))
+              .text(),
+          "",
+          0},
+         policy::SetUpdate::How::Replace,
+         {},
+         {}});
+    graph.on(told);
+    EXPECT_FALSE(graph.lacks_sets());
+    EXPECT_EQ(sink.workloads.size(), 1U);
+}
+
+struct Refusal {
+    const char* name;
+    std::function<void(pb::FromServer&)> spoil;
+    const char* says;
+};
+
+class Refuses : public testing::TestWithParam<Refusal> {};
+
+TEST_P(Refuses, TheStreamAndKeepsWhatIsKnown) {
+    StreamedHost host("h");
+    Server server("first");
+    server.serve(host);
+    (void)host.receiver.hello();
+    pb::FromServer message;
+    GetParam().spoil(message);
+    const bool begins = message.has_welcome() || message.has_refused();
+    if (!begins && GetParam().name != std::string("batch before the welcome")) {
+        pb::FromServer welcome;
+        welcome.mutable_welcome()->set_protocol(kProtocol);
+        welcome.mutable_welcome()->set_epoch("other");
+        ASSERT_TRUE(host.receiver.on(welcome));
+    }
+    const auto refused = host.receiver.on(message);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().text.find(GetParam().says), std::string::npos)
+        << refused.error().text;
+    EXPECT_EQ(host.receiver.catalog().files().size(), 2U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    Refuses,
+    testing::Values(
+        Refusal{
+            "another protocol",
+            [](auto& m) { m.mutable_welcome()->set_protocol(kProtocol + 1); },
+            "protocol"},
+        Refusal{
+            "resumed what was not begun",
+            [](auto& m) {
+                m.mutable_welcome()->set_protocol(kProtocol);
+                m.mutable_welcome()->set_epoch("unheard");
+                m.mutable_welcome()->set_resumed(true);
+            },
+            "never begun"},
+        Refusal{
+            "the server refuses",
+            [](auto& m) { m.mutable_refused()->set_reason("not your stream"); },
+            "refused: not your stream"},
+        Refusal{
+            "a gap in the sequence",
+            [](auto& m) { m.mutable_batch()->set_sequence_number(2); },
+            "comes after"},
+        Refusal{
+            "batch before the welcome",
+            [](auto& m) { m.mutable_batch()->set_sequence_number(1); },
+            "before its welcome"},
+        Refusal{
+            "an update of another kind",
+            [](auto& m) {
+                m.mutable_batch()->set_sequence_number(1);
+                m.mutable_batch()->add_updates();
+            },
+            "not known here"},
+        Refusal{
+            "an object of an unknown kind",
+            [](auto& m) {
+                m.mutable_batch()->set_sequence_number(1);
+                auto& id = *m.mutable_batch()->add_updates()->mutable_object_update()->mutable_id();
+                id.set_kind("Widget");
+                id.set_name("w");
+            },
+            "is no object"}),
+    [](const auto& row) {
+        std::string name = row.param.name;
+        std::ranges::replace(name, ' ', '_');
+        return name;
+    });
+
+}  // namespace
+}  // namespace vr::policyd

@@ -1,0 +1,218 @@
+// Server and client over loopback: who is let in, who gets what, and what a lost server costs.
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policyd/server.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "policy/policyd/client.h"
+#include "policy/policyd/recording.h"
+#include "policy/policyd/status.h"
+#include "test/policyd/certificates.h"
+#include "test/policyd/stream.h"
+
+namespace vr::policyd {
+namespace {
+
+using boost::asio::ip::tcp;
+
+std::string endpoint(std::string_view name, std::string_view node, std::string_view address) {
+    return document(
+        "WorkloadEndpoint",
+        fmt::format("name: {}, namespace: n", name),
+        fmt::format("node: {}, interfaceName: tap{}, ipNetworks: [{}]", node, name, address));
+}
+
+/// A server with one endpoint on each of the hosts a and b.
+struct Replica {
+    Replica(
+        boost::asio::io_context& loop,
+        const Credentials& credentials,
+        const std::string& recording = {})
+        : io(loop) {
+        set("a", endpoint("ea", "a", "10.0.0.1"));
+        set("b", endpoint("eb", "b", "10.0.0.2"));
+        cluster.on({0, {policy::InSync{}}});
+        auto listening = Server::listen(
+            io,
+            {.listen = {"127.0.0.1:0"}, .credentials = credentials, .recording = recording},
+            cluster);
+        EXPECT_TRUE(listening) << (listening ? "" : listening.error().text);
+        server = std::move(*listening);
+        port = server->port().value();
+    }
+
+    void set(const std::string& file, const std::optional<std::string>& text) {
+        cluster.on(documents.set(file, text));
+        if (server) {
+            server->tell();
+        }
+    }
+
+    boost::asio::io_context& io;
+    Documents documents;
+    Cluster cluster;
+    std::unique_ptr<Server> server;
+    std::uint16_t port = 0;
+};
+
+/// A host with its graph.
+struct Follower {
+    Follower(
+        boost::asio::io_context& io,
+        const std::string& name,
+        const std::vector<std::uint16_t>& ports,
+        const Credentials& credentials)
+        : graph(name, sink, policy::MembersFrom::Stream),
+          client(io, settings(name, ports, credentials), [this](const policy::Batch& batch) {
+              graph.on(batch);
+          }) {
+        EXPECT_TRUE(client.start());
+    }
+
+    static ClientSettings settings(
+        const std::string& name,
+        const std::vector<std::uint16_t>& ports,
+        const Credentials& credentials) {
+        ClientSettings made{name, {}, credentials};
+        for (const auto port : ports) {
+            made.servers.push_back({"127.0.0.1", port});
+        }
+        return made;
+    }
+
+    [[nodiscard]] bool has(const std::string& workload) const {
+        return sink.workloads.contains(workload);
+    }
+
+    policy::RememberingSink sink;
+    policy::Graph graph;
+    Client client;
+};
+
+class ServerTest : public testing::Test {
+  protected:
+    /// Runs the loop until `done`; the deadline is for a test that fails.
+    [[nodiscard]] bool until(const std::function<bool()>& done) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (!done() && std::chrono::steady_clock::now() < end) {
+            io.run_one_for(std::chrono::milliseconds(50));
+        }
+        return done();
+    }
+
+    TemporaryDirectory directory;
+    boost::asio::io_context io;
+    Authority authority{directory.path, "authority"};
+    Credentials of_server = authority.issue("policyd");
+    Credentials of_a = authority.issue("a");
+};
+
+TEST_F(ServerTest, HostGetsItsOwnEndpointsAlone) {
+    Replica replica(io, of_server);
+    Follower host(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return host.has("n/ea"); }));
+    EXPECT_EQ(host.sink.workloads.size(), 1U);
+    replica.set("more", endpoint("more", "a", "10.0.0.3"));
+    EXPECT_TRUE(until([&] { return host.has("n/more"); }));
+}
+
+TEST_F(ServerTest, StreamOfAnotherHostIsRefused) {
+    Replica replica(io, of_server);
+    Follower host(io, "b", {replica.port}, of_a);
+    EXPECT_TRUE(until([&] { return replica.server->counters().refused > 0; }));
+    EXPECT_TRUE(host.sink.workloads.empty());
+    EXPECT_TRUE(replica.server->hosts().empty());
+}
+
+TEST_F(ServerTest, CertificateOfAnotherAuthorityIsRefused) {
+    const Authority other(directory.path, "other");
+    Credentials foreign = other.issue("a");
+    foreign.ca = of_a.ca;
+    Replica replica(io, of_server);
+    Follower host(io, "a", {replica.port}, foreign);
+    EXPECT_TRUE(until([&] { return replica.server->counters().lost > 0; }));
+    EXPECT_TRUE(host.sink.workloads.empty());
+}
+
+TEST_F(ServerTest, ServerWithAnotherNameIsNotFollowed) {
+    Replica replica(io, of_server);
+    ClientSettings settings{"a", {{"localhost", replica.port}}, of_a};
+    Client client(io, settings, [](const policy::Batch&) { FAIL() << "nothing may be told"; });
+    ASSERT_TRUE(client.start());
+    EXPECT_TRUE(until([&] { return replica.server->counters().lost > 0; }));
+}
+
+TEST_F(ServerTest, ClientWithoutCertificateIsToldNothing) {
+    Replica replica(io, of_server);
+    tcp::socket socket(io);
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), replica.port});
+    socket.send(boost::asio::buffer("GET / HTTP/1.0\r\n\r\n"));
+    EXPECT_TRUE(until([&] { return replica.server->counters().lost > 0; }));
+}
+
+TEST_F(ServerTest, NextServerIsFollowedWithoutAChange) {
+    auto first = std::make_unique<Replica>(io, of_server);
+    Replica second(io, of_server);
+    Follower host(io, "a", {first->port, second.port}, of_a);
+    ASSERT_TRUE(until([&] { return host.has("n/ea"); }));
+    const int calls = host.sink.calls;
+    first.reset();
+    ASSERT_TRUE(until([&] { return second.server->counters().snapshots == 1; }));
+    second.set("more", endpoint("more", "a", "10.0.0.3"));
+    ASSERT_TRUE(until([&] { return host.has("n/more"); }));
+    EXPECT_EQ(host.sink.calls, calls + 1) << "the new endpoint";
+}
+
+TEST_F(ServerTest, SilentServerIsLeftForTheNext) {
+    tcp::acceptor silent(io, {boost::asio::ip::make_address("127.0.0.1"), 0});
+    Replica replica(io, of_server);
+    Follower host(io, "a", {silent.local_endpoint().port(), replica.port}, of_a);
+    EXPECT_TRUE(until([&] { return host.has("n/ea"); }));
+}
+
+TEST_F(ServerTest, ReturningHostGoesOnWhereItWas) {
+    Replica replica(io, of_server);
+    Follower host(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return host.has("n/ea"); }));
+    host.client.stop();
+    replica.set("more", endpoint("more", "a", "10.0.0.3"));
+    ASSERT_TRUE(host.client.start());
+    ASSERT_TRUE(until([&] { return host.has("n/more"); }));
+    EXPECT_EQ(replica.server->counters().resumed, 1U);
+    EXPECT_EQ(replica.server->counters().snapshots, 1U);
+}
+
+TEST_F(ServerTest, RecordingPlaysWhatTheHostWasTold) {
+    const std::string path = directory.path / "recording";
+    Replica replica(io, of_server, path);
+    Follower host(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return host.has("n/ea"); }));
+    replica.set("more", endpoint("more", "a", "10.0.0.3"));
+    ASSERT_TRUE(until([&] { return host.has("n/more"); }));
+    StreamedHost played("a");
+    (void)played.receiver.hello();
+    ASSERT_TRUE(play(path, [&](const std::string& name, const pb::FromServer& message) {
+        EXPECT_EQ(name, "a");
+        played.deliver(message);
+    }));
+    EXPECT_TRUE(Comparable(played.sink) == Comparable(host.sink));
+}
+
+TEST_F(ServerTest, StatusNamesTheHostsThatAreConnected) {
+    Replica replica(io, of_server);
+    Follower host(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return host.has("n/ea"); }));
+    const auto text = status_text(status_json(replica.cluster, replica.server.get()));
+    ASSERT_TRUE(text) << text.error().text;
+    EXPECT_NE(text->find("2 objects, 2 endpoints"), std::string::npos) << *text;
+    EXPECT_NE(text->find("\na "), std::string::npos) << *text;
+}
+
+}  // namespace
+}  // namespace vr::policyd
