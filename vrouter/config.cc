@@ -228,14 +228,39 @@ void read_etcd(YamlSection& yaml, Config& config) {
     config.etcd = std::move(etcd);
 }
 
+void read_policyd(YamlSection& yaml, Config& config) {
+    PolicydSourceConfig source;
+    for (const char* key : {"servers", "ca", "certificate", "key"}) {
+        yaml.require(key);
+    }
+    source.servers =
+        yaml.list("servers", "a server like policyd.example:5474", [](const std::string& s) {
+            return HostPort::parse(s, PolicydSourceConfig::kPort);
+        });
+    assign(source.ca, yaml.text("ca"));
+    assign(source.certificate, yaml.text("certificate"));
+    assign(source.key, yaml.text("key"));
+    if (yaml.ok() && source.servers.empty()) {
+        yaml.refuse("servers", "at least one server is needed");
+    }
+    config.policyd = std::move(source);
+}
+
 void read_datastore(YamlSection& yaml, Config& config) {
     yaml.section("file", [&](YamlSection& f) {
         f.require("directory");
         assign(config.resource_directory, f.text("directory"));
     });
     yaml.section("etcd", [&](YamlSection& e) { read_etcd(e, config); });
-    if (yaml.ok() && config.etcd && !config.resource_directory.empty()) {
+    yaml.section("policyd", [&](YamlSection& p) { read_policyd(p, config); });
+    if (!yaml.ok()) {
+        return;
+    }
+    const bool file = !config.resource_directory.empty();
+    if (config.etcd && file) {
         yaml.refuse("etcd", "there is one datastore: file or etcd");
+    } else if (config.policyd && (file || config.etcd)) {
+        yaml.refuse("policyd", "there is one datastore: file, etcd or policyd");
     }
 }
 

@@ -16,6 +16,7 @@
 #include "vrouter/dataplane/worker.h"
 #include "vrouter/etcd_config.h"
 #include "vrouter/net/addr.h"
+#include "vrouter/net/host_port.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/log.h"
 #include "vrouter/net/prefix.h"
@@ -82,6 +83,16 @@ struct FlowConfig {
     bool drop_invalid = true;
 };
 
+/// vrouter-policyd as the source of resources.
+struct PolicydSourceConfig {
+    static constexpr std::uint16_t kPort = 5474;
+
+    std::vector<HostPort> servers;  ///< in the order in which they are tried
+    std::string ca;                 ///< paths of PEM files
+    std::string certificate;
+    std::string key;
+};
+
 struct Config {
     std::string node;               ///< this host's name in the datastore
     bool dataplane = true;          ///< false: no ports, no workers, no datastore
@@ -96,6 +107,7 @@ struct Config {
     FlowConfig flows;
     std::string resource_directory;  ///< datastore.file.directory; empty: no such datastore
     std::optional<EtcdConfig> etcd;  ///< datastore.etcd
+    std::optional<PolicydSourceConfig> policyd;  ///< datastore.policyd; one of the three at most
     std::string control_socket = "/run/vrouter/vrouter.sock";
     log::Level log_level = log::Level::Info;
 };

@@ -307,8 +307,8 @@ void Client::put(std::string_view /*file*/, std::string_view /*yaml*/, PutDone d
 }
 
 void Client::remove(const policy::Key& /*key*/, RemoveDone done) {
-    done(
-        fail("this host is told its objects by vrouter-policyd: remove them where that reads them"));
+    done(fail(
+        "this host is told its objects by vrouter-policyd: remove them where that reads them"));
 }
 
 }  // namespace vr::policyd

@@ -105,6 +105,18 @@ TEST(Config, ReadsWorkloads) {
     EXPECT_EQ(w.to_host, EndpointToHost::Accept);
 }
 
+TEST(Config, ReadsPolicydAsASource) {
+    const auto config = parse_config(
+        "node: a\ndatastore: {policyd: {servers: ['[::1]:9', policyd.example], ca: a, certificate: "
+        "b, "
+        "key: c}}",
+        "f");
+    ASSERT_TRUE(config) << config.error().text;
+    const std::vector<HostPort> wanted{{"::1", 9}, {"policyd.example", 5474}};
+    EXPECT_EQ(config->policyd->servers, wanted);
+    EXPECT_EQ(config->policyd->key, "c");
+}
+
 TEST(Config, OnlyTheNodeIsNeeded) {
     const auto config = parse_config("node: a", "f");
     ASSERT_TRUE(config);
@@ -309,7 +321,17 @@ const Mistake kMistakes[] = {
      "f:2: flows.reevaluate: expected true or false"},
     {"datastore_kind",
      "node: a\ndatastore: {consul: {}}",
-     "f:2: datastore.consul: unknown key; known here: etcd, file"},
+     "f:2: datastore.consul: unknown key; known here: etcd, file, policyd"},
+    {"datastore_policyd_server",
+     "node: a\ndatastore: {policyd: {servers: [':1'], ca: a, certificate: b, key: c}}",
+     "f:2: datastore.policyd.servers: expected a server like policyd.example:5474, found ':1'"},
+    {"datastore_policyd_key",
+     "node: a\ndatastore: {policyd: {servers: [a], ca: a, certificate: b}}",
+     "f:2: datastore.policyd: key 'key' is missing"},
+    {"datastore_twice",
+     "node: a\ndatastore: {file: {directory: d}, policyd: {servers: [a], ca: a, certificate: b, "
+     "key: c}}",
+     "f:2: datastore.policyd: there is one datastore"},
     {"datastore_directory",
      "node: a\ndatastore: {file: {}}",
      "f:2: datastore.file: key 'directory' is missing"},

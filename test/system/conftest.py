@@ -26,7 +26,7 @@ from wire import Wire  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEPT_LOGS = ROOT / "build/results/system/logs"
-PROGRAMS = ("vrouterd", "vrouterctl")
+PROGRAMS = ("vrouterd", "vrouterctl", "vrouter-policyd")
 
 
 def pytest_configure(config):

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 
 #include <boost/asio/post.hpp>
 
 #include "policy/etcd/store.h"
 #include "policy/file_store.h"
+#include "policy/policyd/client.h"
 #include "vhost/port.h"
 #include "vrouter/daemon/etcd_status.h"
 #include "vrouter/daemon/secret.h"
@@ -452,11 +454,14 @@ std::vector<std::string> Daemon::problems_of(const policy::Key& key) const {
 }
 
 Result<void> Daemon::start_policy() {
-    if (config_.resource_directory.empty() && !config_.etcd) {
+    const bool has_source = !config_.resource_directory.empty() || config_.etcd || config_.policyd;
+    if (!has_source) {
         return {};
     }
     graph_ = std::make_unique<policy::Graph>(
-        config_.node, workloads_ ? static_cast<WorkloadSink&>(*workloads_) : no_workloads_);
+        config_.node,
+        workloads_ ? static_cast<WorkloadSink&>(*workloads_) : no_workloads_,
+        config_.policyd ? policy::MembersFrom::Stream : policy::MembersFrom::Objects);
     graph_->set_kinds_changed([this](const std::set<policy::Kind>& kinds) {
         using policy::Kind;
         constexpr std::array kOfBgp{
@@ -465,21 +470,28 @@ Result<void> Daemon::start_policy() {
             update_bgp();
         }
     });
-    const auto listener = [this](const policy::Batch& batch) {
-        graph_->on(batch);
-        if (machine_) {
-            machine_->commit();
-        }
-    };
+    return open_store();
+}
+
+Result<void> Daemon::open_store() {
+    const auto listener = [this](const policy::Batch& batch) { on_batch(batch); };
     if (config_.etcd) {
         start_etcd(listener);
         return {};
     }
-    auto store = std::make_unique<policy::FileStore>(
-        loop_.get_executor(), config_.resource_directory, listener);
-    auto started = store->start();
-    store_ = std::move(store);
-    return started;
+    if (!config_.policyd) {
+        auto files = std::make_unique<policy::FileStore>(
+            loop_.get_executor(), config_.resource_directory, listener);
+        policy::FileStore& store = *files;
+        store_ = std::move(files);
+        return store.start();
+    }
+    const auto& [servers, ca, certificate, key] = *config_.policyd;
+    auto stream = std::make_unique<policyd::Client>(
+        loop_, policyd::ClientSettings{config_.node, servers, {ca, certificate, key}}, listener);
+    policyd::Client& store = *stream;
+    store_ = std::move(stream);
+    return store.start();
 }
 
 void Daemon::start_etcd(policy::Listener listener) {
@@ -494,6 +506,20 @@ void Daemon::start_etcd(policy::Listener listener) {
             return endpoint_statuses(workloads_ ? workloads_->view() : std::vector<WorkloadView>{});
         });
     store_ = std::move(store);
+}
+
+void Daemon::on_batch(const policy::Batch& batch) {
+    graph_->on(batch);
+    if (machine_) {
+        machine_->commit();
+    }
+    if (const bool lacks = graph_->lacks_sets(); lacks != std::exchange(lacks_sets_, lacks)) {
+        if (lacks) {
+            log::error("policy: a rule names addresses that were not told; what is in force stays");
+        } else {
+            log::info("policy: all addresses that rules name are known again");
+        }
+    }
 }
 
 }  // namespace vr::daemon

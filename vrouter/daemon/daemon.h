@@ -58,7 +58,9 @@ class Daemon {
     void add_static_routes();
     [[nodiscard]] Result<void> start_bgp();
     [[nodiscard]] Result<void> start_policy();
+    [[nodiscard]] Result<void> open_store();
     void start_etcd(policy::Listener listener);
+    void on_batch(const policy::Batch& batch);
     void serve_commands();
     [[nodiscard]] ReadSecret read_secret_of_reference() const;
     void update_bgp();
@@ -87,6 +89,7 @@ class Daemon {
     std::unique_ptr<policy::Graph> graph_;
     std::unique_ptr<policy::Datastore> store_;
     std::unique_ptr<policy::etcd::Reporter> reporter_;
+    bool lacks_sets_ = false;  ///< was said
     ctl::Dispatch dispatch_;
     std::unique_ptr<ctl::Server> server_;
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();

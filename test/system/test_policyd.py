@@ -1,0 +1,161 @@
+"""Two hosts whose policy comes from vrouter-policyd, which alone reads the resources.
+
+Guests: vm1 of host a is labelled client, vm2x1 of host b server.
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import pytest
+from policyd import PORT, Authority, Policyd
+from process import wait_for
+from resources import network_policy, rule
+from stream import PORT as STREAM
+from stream import Stream
+
+FROM_CLIENTS = {"source": {"selector": "role == 'client'"}}
+
+
+def web(*ports):
+    """Servers accept the stream, pings and these TCP ports from clients."""
+    return network_policy(
+        "web",
+        "role == 'server'",
+        [
+            rule(protocol="UDP", ports=[STREAM], **FROM_CLIENTS),
+            rule(protocol="ICMP", **FROM_CLIENTS),
+            *(rule(protocol="TCP", ports=[port], **FROM_CLIENTS) for port in ports),
+        ],
+    )
+
+
+@pytest.fixture
+def site(racks, network, directory, cleanup):
+    """site(replicas, certificates): both hosts and this many replicas, started; certificates: host -> whose."""
+
+    class Site:
+        def __init__(self, replicas=1, certificates=None):
+            self.racks = racks
+            self.resources = directory / "resources"
+            self.resources.mkdir()
+            self.authority = Authority(directory / "certificates")
+            self.replicas = []
+            for number in range(1, replicas + 1):
+                replica = Policyd(network, directory, self.authority, self.resources, number)
+                cleanup.callback(replica.stop)
+                self.replicas.append(replica)
+            for rack in racks:
+                rack.router.resources = self.resources
+                servers = [f"{replica.link(rack)}:{PORT}" for replica in self.replicas]
+                name = (certificates or {}).get(rack.router.node, rack.router.node)
+                rack.router.config["datastore"] = {
+                    "policyd": {"servers": servers, **self.authority.issue(name)}
+                }
+            self.client = racks[0].veth_guest(racks[0].workload(1), labels={"role": "client"})
+            self.server = racks[1].veth_guest(racks[1].workload(1), labels={"role": "server"})
+            self.address = racks[1].workload(1).address
+            self.put(web(80))
+            for replica in self.replicas:
+                replica.start()
+
+        def put(self, *documents):
+            racks[0].router.put(*documents)
+
+        def start(self):
+            for rack in racks:
+                rack.launch()
+            for rack in racks:
+                rack.wait_ready()
+            self.server.listen_tcp(80, 81)
+            return self
+
+        def opens(self, port):
+            return self.client.opens(self.address[4], port, 0.5)
+
+        def wait_open(self, port):
+            wait_for(lambda: self.opens(port), 10, f"port {port} is open")
+
+        def wait_closed(self, port):
+            wait_for(lambda: not self.opens(port), 10, f"port {port} is closed")
+
+        def wait_followed(self, replica):
+            wait_for(lambda: len(replica.connected()) == 2, 10, f"both hosts follow {replica.name}")
+
+        def wait_enforced(self):
+            """Port 80 open by policy, port 81 not."""
+            self.wait_open(80)
+            self.wait_closed(81)
+
+    return Site
+
+
+def test_policy_edit_reaches_the_packets_of_hosts_that_read_no_resources(site):
+    site = site().start()
+    site.wait_enforced()
+    site.put(web(80, 81))
+    site.wait_open(81)
+    relabelled = site.racks[0].workload(1).endpoint(annotations=site.client.annotations)
+    site.put(relabelled)
+    site.wait_closed(80)
+
+
+@pytest.mark.parametrize("end", ["kill", "cut_off"])
+def test_next_replica_takes_over_within_seconds_and_forwarding_never_notices(site, end):
+    site = site(replicas=2).start()
+    first, second = site.replicas
+    site.wait_followed(first)
+    site.wait_enforced()
+    with Stream(site.client.namespace, site.server.namespace, site.address[4]) as stream:
+        getattr(first, end)()
+        site.wait_followed(second)
+        stream.wait_more()
+        site.put(web(80, 81))
+        site.wait_open(81)
+        stream.wait_more()
+    assert stream.lost == []
+    site.wait_open(80)
+
+
+def test_hosts_keep_forwarding_while_no_replica_answers(site):
+    site = site().start()
+    site.wait_followed(site.replicas[0])
+    site.wait_enforced()
+    site.replicas[0].kill()
+    for rack in site.racks:
+        rack.router.wait_log("what is in force stays")
+    site.wait_enforced()
+    site.put(web(80, 81))
+    site.replicas[0].start()
+    site.wait_open(81)
+
+
+def test_certificate_of_another_host_gets_nothing(site):
+    site = site(certificates={"host-b": "host-a"})
+    for rack in site.racks:
+        rack.launch()
+        rack.router.wait_ready()
+    site.racks[1].router.wait_log("the certificate is for 'host-a' and may not read the stream of 'host-b'")
+    assert site.racks[1].router.show("endpoints") == []
+    assert site.replicas[0].status()["counters"]["refused"] >= 1
+
+
+def test_garbage_is_refused_and_hosts_notice_nothing(site):
+    site = site().start()
+    replica = site.replicas[0]
+    site.wait_followed(replica)
+    certificate = site.authority.issue("host-c")
+    address = f"{replica.addresses[1]}:{PORT}"
+    tls = (
+        f"openssl s_client -quiet -connect {address} -CAfile {certificate['ca']}"
+        f" -cert {certificate['certificate']} -key {certificate['key']}"
+    )
+    garbage = "head -c 100000 /dev/urandom"
+    for send in (f"{garbage} | socat -u - TCP:{address}", f"{garbage} | {tls}"):
+        before = replica.status()["counters"]
+        site.racks[0].host.sh("sh", "-c", f"{send} >/dev/null 2>&1", check=False)
+        wait_for(
+            lambda: sum(replica.status()["counters"][end] - before[end] for end in ("refused", "lost")) >= 1,
+            10,
+            f"an end of {send}",
+        )
+    assert {host["host"] for host in replica.status()["hosts"]} == {"host-a", "host-b"}
+    site.put(web(80, 81))
+    site.wait_open(81)
