@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/host_hash.h"
 
+#include <algorithm>
 #include <cassert>
 #include <vector>
 
@@ -88,6 +89,20 @@ struct HostHash::Place {
     }
 };
 
+void HostHash::Nets::add(Ip6 host) noexcept {
+    const unsigned bit = bit_of(host);
+    if (hosts_[bit]++ == 0) {
+        words_[bit / 64].fetch_or(std::uint64_t{1} << bit % 64, kPublish);
+    }
+}
+
+void HostHash::Nets::remove(Ip6 host) noexcept {
+    const unsigned bit = bit_of(host);
+    if (--hosts_[bit] == 0) {
+        words_[bit / 64].fetch_and(~(std::uint64_t{1} << bit % 64), kPublish);
+    }
+}
+
 HostHash::HostHash(Reclaimer& reclaimer)
     : reclaimer_(reclaimer), owner_(std::make_shared<Table>(kSmallest)), table_(owner_.get()) {}
 
@@ -98,24 +113,36 @@ std::uint32_t HostHash::lookup(Ip6 address) const noexcept {
     return table.search(address, table.home(address));
 }
 
-void HostHash::lookup_bulk(
+bool HostHash::lookup_bulk(
     const Ip6* addresses, std::uint32_t* values, unsigned count) const noexcept {
     assert(count <= kBulk);
+    std::array<std::uint8_t, kBulk> possible;
+    unsigned left = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        possible[left] = static_cast<std::uint8_t>(i);
+        left += nets_.may_hold(addresses[i]) ? 1U : 0U;
+    }
+    if (left == 0) {
+        return false;
+    }
+    std::fill_n(values, count, 0U);
     const Table& table = *table_.load(kRead);
     if (table.mask < kCached) {
-        for (unsigned i = 0; i < count; ++i) {
+        for (unsigned n = 0; n < left; ++n) {
+            const unsigned i = possible[n];
             values[i] = table.search(addresses[i], table.home(addresses[i]));
         }
-        return;
+        return true;
     }
     std::array<std::size_t, kBulk> homes;
-    for (unsigned i = 0; i < count; ++i) {
-        homes[i] = table.home(addresses[i]);
-        __builtin_prefetch(&table.buckets[homes[i]]);
+    for (unsigned n = 0; n < left; ++n) {
+        homes[n] = table.home(addresses[possible[n]]);
+        __builtin_prefetch(&table.buckets[homes[n]]);
     }
-    for (unsigned i = 0; i < count; ++i) {
-        values[i] = table.search(addresses[i], homes[i]);
+    for (unsigned n = 0; n < left; ++n) {
+        values[possible[n]] = table.search(addresses[possible[n]], homes[n]);
     }
+    return true;
 }
 
 bool HostHash::place(Table& table, Ip6 address, std::uint32_t value) {
@@ -141,6 +168,7 @@ void HostHash::set(Ip6 address, std::uint32_t value) {
         table.buckets[found.bucket].value[found.slot].store(value, kPublish);
         return;
     }
+    nets_.add(address);
     const bool roomy = place(table, address, value);
     size_.fetch_add(1, kRelaxed);
     if (!roomy) {
@@ -153,6 +181,7 @@ void HostHash::erase(Ip6 address) {
     assert(found.slot != kSlots);
     owner_->buckets[found.bucket].value[found.slot].store(0, kPublish);
     owner_->use[found.bucket][found.slot] = Use::Resting;
+    nets_.remove(address);
     size_.fetch_sub(1, kRelaxed);
     reclaimer_.retire([table = owner_, found, home = hash(address) & owner_->mask] {
         table->use[found.bucket][found.slot] = Use::Free;

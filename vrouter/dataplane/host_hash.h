@@ -4,6 +4,7 @@
 // went past it, so a search ends at the first bucket that nothing passed.  One writer, readers without
 // locks: a key is written before its value, and a slot whose key was erased keeps it until the
 // Reclaimer says that no reader looks at it.  Growing builds a new table and retires the old one.
+// A filter of two cache lines stands in front: most of what is in transit lies in no /64 of a host.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -39,8 +40,9 @@ class HostHash {
     /// The value, or 0.  Any worker.
     [[nodiscard]] std::uint32_t lookup(Ip6 address) const noexcept;
 
-    /// At most 64 addresses, their memory accesses overlapped.  Any worker.
-    void lookup_bulk(const Ip6* addresses, std::uint32_t* values, unsigned count) const noexcept;
+    /// At most 64 addresses, their memory accesses overlapped.  False: none of them can be a host, and
+    /// `values` is as it was.  Any worker.
+    bool lookup_bulk(const Ip6* addresses, std::uint32_t* values, unsigned count) const noexcept;
 
     static constexpr unsigned kBulk = 64;
 
@@ -48,10 +50,34 @@ class HostHash {
     struct Table;
     struct Place;
 
+    /// Says of a /64 whether it may hold a host: a bit for each, by hash, and how many set it.
+    class Nets {
+      public:
+        /// Before a host of the net can be found.
+        void add(Ip6 host) noexcept;
+        void remove(Ip6 host) noexcept;
+
+        [[nodiscard]] bool may_hold(Ip6 host) const noexcept {
+            const unsigned bit = bit_of(host);
+            return (words_[bit / 64].load(std::memory_order_acquire) >> bit % 64 & 1U) != 0;
+        }
+
+      private:
+        static constexpr unsigned kBits = 10;
+
+        [[nodiscard]] static unsigned bit_of(Ip6 host) noexcept {
+            return static_cast<unsigned>(host.high() * 0x9e3779b97f4a7c15U >> (64U - kBits));
+        }
+
+        alignas(64) std::array<std::atomic<std::uint64_t>, (1U << kBits) / 64> words_{};
+        std::array<std::uint32_t, 1U << kBits> hosts_{};  ///< the writer's
+    };
+
     void grow();
     static bool place(Table& table, Ip6 address, std::uint32_t value);
 
     Reclaimer& reclaimer_;
+    Nets nets_;
     std::shared_ptr<Table> owner_;
     std::atomic<Table*> table_;
     std::atomic<std::size_t> size_{0};

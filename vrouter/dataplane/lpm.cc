@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <numeric>
 
 #include "vrouter/dataplane/dir24.h"
 #include "vrouter/dataplane/host_hash.h"
@@ -50,10 +51,9 @@ class HostsAndNets {
 
   private:
     void lookup_step(const Ip6* addresses, std::uint32_t* values, unsigned count) const noexcept {
-        if (hosts_.size() == 0) {
-            std::fill_n(values, count, 0U);
-        } else {
-            hosts_.lookup_bulk(addresses, values, count);
+        if (!hosts_.lookup_bulk(addresses, values, count)) {
+            nets_.lookup_bulk(addresses, values, kAll.data(), count);
+            return;
         }
         std::array<std::uint8_t, NibbleTrie::kBulk> missing;
         unsigned misses = 0;
@@ -65,6 +65,12 @@ class HostsAndNets {
             nets_.lookup_bulk(addresses, values, missing.data(), misses);
         }
     }
+
+    static constexpr auto kAll = [] {
+        std::array<std::uint8_t, NibbleTrie::kBulk> all{};
+        std::iota(all.begin(), all.end(), std::uint8_t{0});
+        return all;
+    }();
 
     HostHash hosts_;
     NibbleTrie nets_;
