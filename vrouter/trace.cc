@@ -176,6 +176,7 @@ class Walk {
     /// True when a known flow has decided already.
     bool track() {
         if (accepted_) {
+            flowless_ = true;
             note("flow", "none: allowed without one");
             return borrows_address();
         }
@@ -404,7 +405,7 @@ class Walk {
         const std::size_t held = machine_.shared().flows<F>().held_by(owner);
         const bool stateless =
             facts_.protocol == kIcmp && !is_echo_request(facts_.protocol, facts_.icmp_type);
-        if (owner == PortId{} || stateless || held < tables_.flows_per_endpoint) {
+        if (flowless_ || owner == PortId{} || stateless || held < tables_.flows_per_endpoint) {
             return true;
         }
         return drop(
@@ -459,6 +460,7 @@ class Walk {
     PacketFacts facts_;
     const NextHop* hop_ = nullptr;
     bool accepted_ = false;  ///< by untracked or preDNAT policy: not asked again on that side
+    bool flowless_ = false;  ///< untracked policy allowed it
     TraceResult result_;
 };
 

@@ -198,6 +198,22 @@ TYPED_TEST(TraceTest, TellsThatTheEndpointHasItsShareOfTheFlows) {
     EXPECT_EQ(result.reason, DropReason::FlowQuota);
 }
 
+TYPED_TEST(TraceTest, WhatMakesNoFlowNeedsNoShareOfThem) {
+    auto settings = PipelineLab<TypeParam>::defaults();
+    settings.flows_per_endpoint = 32;
+    this->lab.reset();
+    this->lab = std::make_unique<PipelineLab<TypeParam>>(settings);
+    auto& router = *this->lab;
+    for (std::uint16_t flow = 1; flow <= 32; ++flow) {
+        router.run(router.fabric, router.udp(router.fabric, kOutside, kGuestB, flow));
+    }
+    const typename TestFixture::Trial next{router.fabric, kOutside, kGuestB, ipproto::kUdp, 99, 53};
+    EXPECT_EQ(this->traced(next).reason, DropReason::FlowQuota);
+    router.guard({{HostHook::UntrackedIngress, allow_all()}});
+    EXPECT_EQ(this->foretold(next), "sent b");
+    EXPECT_EQ(router.run(router.fabric, this->frame(next)), "sent b");
+}
+
 TYPED_TEST(TraceTest, NamesTheDecidingRule) {
     auto& router = *this->lab;
     acl::Program program = deny_all();
