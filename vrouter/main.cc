@@ -3,8 +3,10 @@
 // SIGINT and SIGTERM say goodbye to BGP peers; SIGUSR2 does not, since it comes back: graceful restart.
 // Exit codes: 0 stopped as told, 1 could not start, 2 wrong usage.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <iterator>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
@@ -49,7 +51,8 @@ int run(vr::daemon::Config config) {
 
 /// The file is right; says what this machine lacks for it.
 int check_machine(const std::string& path, const vr::Config& config) {
-    const auto problems = vr::machine_problems(config, vr::allowed_cpus());
+    auto problems = vr::machine_problems(config, vr::allowed_cpus());
+    std::ranges::copy(vr::file_problems(config), std::back_inserter(problems));
     for (const std::string& problem : problems) {
         std::fprintf(stderr, "vrouterd: %s: %s\n", path.c_str(), problem.c_str());
     }

@@ -152,6 +152,12 @@ TEST(Config, MissingFileIsNamed) {
     EXPECT_NE(config.error().text.find("'/nonexistent/vrouter.yaml'"), std::string::npos);
 }
 
+TEST(Config, DirectoryIsNamedAsOne) {
+    const auto config = load_config("/");
+    ASSERT_FALSE(config);
+    EXPECT_EQ(config.error().text, "cannot read config file '/': it is a directory");
+}
+
 struct Mistake {
     const char* name;
     const char* text;
@@ -405,6 +411,18 @@ TEST(Config, AnAddressMayBeOfEitherFamily) {
             "f");
         EXPECT_TRUE(config) << kAnAddress;
     }
+}
+
+TEST(FileProblems, NameWhatCannotBeRead) {
+    const auto config = *parse_config(
+        "node: a\ndatastore: {etcd: {endpoints: ['https://e'], ca: /, certificate: /nowhere/c, "
+        "key: /nowhere/k}}",
+        "f");
+    EXPECT_EQ(
+        file_problems(config),
+        (std::vector<std::string>{
+            "datastore.etcd.certificate: cannot read '/nowhere/c': No such file or directory",
+            "datastore.etcd.key: cannot read '/nowhere/k': No such file or directory"}));
 }
 
 }  // namespace
