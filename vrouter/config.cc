@@ -6,9 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include "vrouter/yaml_section.h"
 
@@ -336,16 +334,6 @@ Result<Config> parse_config(
         return std::unexpected(*file->error);
     }
     return config;
-}
-
-Result<std::string> read_config_file(const std::string& path) {
-    std::ifstream in{path};
-    if (!in) {
-        return fail("cannot read config file '" + path + "': no such file, or no permission");
-    }
-    std::ostringstream text;
-    text << in.rdbuf();
-    return text.str();
 }
 
 }  // namespace vr

@@ -121,7 +121,4 @@ using OtherSections = std::function<void(YamlSection& root)>;
 [[nodiscard]] Result<Config> parse_config(
     const std::string& text, const std::string& name, const OtherSections& others = {});
 
-/// The text of the config file at `path`.
-[[nodiscard]] Result<std::string> read_config_file(const std::string& path);
-
 }  // namespace vr

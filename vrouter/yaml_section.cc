@@ -2,6 +2,9 @@
 #include "vrouter/yaml_section.h"
 
 #include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 
 namespace vr {
 
@@ -159,6 +162,23 @@ void YamlSection::set_error(const YAML::Mark& at, std::string_view key, std::str
         name += (name.empty() ? "" : ".") + std::string(key);
     }
     file_->error = Error{where + (name.empty() ? "" : name + ": ") + text};
+}
+
+Result<std::string> read_config_file(const std::string& path) {
+    const auto cannot = [&](const std::string& why) {
+        return fail("cannot read config file '" + path + "': " + why);
+    };
+    std::error_code unknown;
+    if (std::filesystem::is_directory(path, unknown)) {
+        return cannot("it is a directory");
+    }
+    std::ifstream in{path};
+    if (!in) {
+        return cannot("no such file, or no permission");
+    }
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
 }
 
 }  // namespace vr

@@ -108,4 +108,7 @@ class YamlSection {
     std::set<std::string> known_;
 };
 
+/// The text of the config file at `path`.
+[[nodiscard]] Result<std::string> read_config_file(const std::string& path);
+
 }  // namespace vr

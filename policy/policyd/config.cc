@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/policyd/config.h"
 
-#include <fstream>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include <yaml-cpp/yaml.h>
@@ -91,13 +89,8 @@ Result<PolicydConfig> parse_config(const std::string& text, const std::string& n
 }
 
 Result<PolicydConfig> load_config(const std::string& path) {
-    std::ifstream in{path};
-    if (!in) {
-        return fail("cannot read config file '" + path + "': no such file, or no permission");
-    }
-    std::ostringstream text;
-    text << in.rdbuf();
-    return parse_config(text.str(), path);
+    const auto text = read_config_file(path);
+    return text ? parse_config(*text, path) : std::unexpected(text.error());
 }
 
 }  // namespace vr::policyd
