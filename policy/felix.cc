@@ -4,12 +4,11 @@
 #include <initializer_list>
 #include <utility>
 
+#include "vrouter/net/headers.h"
+
 namespace vr::policy {
 
 namespace {
-
-constexpr std::uint8_t kTcp = 6;
-constexpr std::uint8_t kUdp = 17;
 
 std::vector<FailsafePort> ports(
     std::initializer_list<std::pair<std::uint8_t, std::uint16_t>> numbers) {
@@ -23,28 +22,28 @@ std::vector<FailsafePort> ports(
 /// SSH, BGP, etcd, Typha, the Kubernetes API server, old etcd, DHCP.
 std::vector<FailsafePort> default_inbound() {
     return ports(
-        {{kTcp, 22},
-         {kTcp, 179},
-         {kTcp, 2379},
-         {kTcp, 2380},
-         {kTcp, 5473},
-         {kTcp, 6443},
-         {kTcp, 6666},
-         {kTcp, 6667},
-         {kUdp, 68}});
+        {{ipproto::kTcp, 22},
+         {ipproto::kTcp, 179},
+         {ipproto::kTcp, 2379},
+         {ipproto::kTcp, 2380},
+         {ipproto::kTcp, 5473},
+         {ipproto::kTcp, 6443},
+         {ipproto::kTcp, 6666},
+         {ipproto::kTcp, 6667},
+         {ipproto::kUdp, 68}});
 }
 
 std::vector<FailsafePort> default_outbound() {
     return ports(
-        {{kTcp, 179},
-         {kTcp, 2379},
-         {kTcp, 2380},
-         {kTcp, 5473},
-         {kTcp, 6443},
-         {kTcp, 6666},
-         {kTcp, 6667},
-         {kUdp, 53},
-         {kUdp, 67}});
+        {{ipproto::kTcp, 179},
+         {ipproto::kTcp, 2379},
+         {ipproto::kTcp, 2380},
+         {ipproto::kTcp, 5473},
+         {ipproto::kTcp, 6443},
+         {ipproto::kTcp, 6666},
+         {ipproto::kTcp, 6667},
+         {ipproto::kUdp, 53},
+         {ipproto::kUdp, 67}});
 }
 
 }  // namespace

@@ -11,16 +11,12 @@
 
 #include "policy/field.h"
 #include "policy/resource.h"
+#include "vrouter/net/headers.h"
 
 namespace vr::policy {
 
 namespace {
 
-constexpr std::uint8_t kIcmp = 1;
-constexpr std::uint8_t kTcp = 6;
-constexpr std::uint8_t kUdp = 17;
-constexpr std::uint8_t kIcmp6 = 58;
-constexpr std::uint8_t kSctp = 132;
 constexpr std::uint8_t kEchoRequest4 = 8;
 constexpr std::uint8_t kEchoRequest6 = 128;
 
@@ -109,19 +105,20 @@ Result<void> check(const Field& field, const PacketText& packet) {
     }
     const std::uint8_t protocol = packet.protocol->number;
     const bool ip6 = std::holds_alternative<Ip6>(*packet.source);
-    if (packet.protocol->by_name && protocol == (ip6 ? kIcmp : kIcmp6)) {
+    if (packet.protocol->by_name && protocol == (ip6 ? ipproto::kIcmp : ipproto::kIcmp6)) {
         return field.error(
             ip6 ? "IPv6 packets have protocol ICMPv6, not ICMP"
                 : "IPv4 packets have protocol ICMP, not ICMPv6");
     }
-    const bool has_ports = protocol == kTcp || protocol == kUdp || protocol == kSctp;
+    const bool has_ports =
+        protocol == ipproto::kTcp || protocol == ipproto::kUdp || protocol == ipproto::kSctp;
     if (has_ports && !packet.destination_port) {
         return field.error("a TCP, UDP or SCTP packet needs a destinationPort");
     }
     if (!has_ports && (packet.source_port || packet.destination_port)) {
         return field.error("only TCP, UDP and SCTP packets have ports");
     }
-    if (packet.icmp && protocol != (ip6 ? kIcmp6 : kIcmp)) {
+    if (packet.icmp && protocol != (ip6 ? ipproto::kIcmp6 : ipproto::kIcmp)) {
         return field.error("icmp needs protocol ICMP, or ICMPv6 between IPv6 addresses");
     }
     return {};
@@ -142,7 +139,7 @@ Result<void> parse_packet(const Field& field, Sample& into) {
     into.has_ports = text.destination_port.has_value();
     into.source_port = text.source_port.value_or(L4Port{});
     into.destination_port = text.destination_port.value_or(L4Port{});
-    const bool is_icmp = into.protocol == (into.is_ip6() ? kIcmp6 : kIcmp);
+    const bool is_icmp = into.protocol == (into.is_ip6() ? ipproto::kIcmp6 : ipproto::kIcmp);
     if (is_icmp) {
         const IcmpText icmp = text.icmp.value_or(IcmpText{});
         into.icmp_type = icmp.type.value_or(into.is_ip6() ? kEchoRequest6 : kEchoRequest4);

@@ -11,12 +11,10 @@
 #include "policy/felix.h"
 #include "policy/passage.h"
 #include "test/policy/cluster.h"
+#include "vrouter/net/headers.h"
 
 namespace vr::policy {
 namespace {
-
-constexpr std::uint8_t kTcp = 6;
-constexpr std::uint8_t kUdp = 17;
 
 std::string object(std::string_view kind, std::string_view metadata, std::string_view spec) {
     return "---\napiVersion: projectcalico.org/v3\nkind: " + std::string(kind) + "\nmetadata: {" +
@@ -67,56 +65,56 @@ const std::vector<Case> kCases{
          "NetworkPolicy",
          "name: by-fip, namespace: a",
          "types: [Ingress], ingress: [{action: Allow, destination: {nets: [203.0.113.9/32]}}]"),
-     {{kUplink, kVm, kTcp, 80, false, true, "end of tier", "203.0.113.9"}}},
+     {{kUplink, kVm, ipproto::kTcp, 80, false, true, "end of tier", "203.0.113.9"}}},
     {"21 preDNAT policy does",
      gnp("by-fip",
          "selector: has(side), preDNAT: true, applyOnForward: true, types: [Ingress], ingress: "
          "[{action: Deny, destination: {nets: [203.0.113.9/32]}}]"),
-     {{kUplink, kVm, kTcp, 80, false, true, "GlobalNetworkPolicy by-fip", "203.0.113.9"},
-      {kUplink, kVm, kTcp, 80, true, true, "", "10.0.0.2"}}},
+     {{kUplink, kVm, ipproto::kTcp, 80, false, true, "GlobalNetworkPolicy by-fip", "203.0.113.9"},
+      {kUplink, kVm, ipproto::kTcp, 80, true, true, "", "10.0.0.2"}}},
     {"22 doNotTrack ingress allow",
      gnp("fast",
          "selector: has(side), doNotTrack: true, applyOnForward: true, types: [Ingress], ingress: "
          "[{action: Allow, protocol: TCP, destination: {ports: [80]}}]"),
-     {{kUplink, kHostItself, kTcp, 80, true, false, "GlobalNetworkPolicy fast"},
-      {kUplink, kHostItself, kTcp, 81, false, true, "end of profiles"},
-      {kHostItself, kUplink, kTcp, 80, false, true, "end of profiles"}}},
+     {{kUplink, kHostItself, ipproto::kTcp, 80, true, false, "GlobalNetworkPolicy fast"},
+      {kUplink, kHostItself, ipproto::kTcp, 81, false, true, "end of profiles"},
+      {kHostItself, kUplink, ipproto::kTcp, 80, false, true, "end of profiles"}}},
     {"23 host endpoint without policy",
      "",
-     {{kUplink, kHostItself, kTcp, 22, true, true, "failsafe port"},
-      {kUplink, kHostItself, kUdp, 22, false},
-      {kUplink, kHostItself, kTcp, 80, false, true, "end of profiles"},
-      {kHostItself, kUplink, kUdp, 53, true, true, "failsafe port"},
-      {kHostItself, kUplink, kTcp, 22, false},
-      {kUplink, kVm, kTcp, 80, true},
-      {kVm, kUplink, kTcp, 80, true},
-      {kUplink, kUplink, kTcp, 80, true}}},
+     {{kUplink, kHostItself, ipproto::kTcp, 22, true, true, "failsafe port"},
+      {kUplink, kHostItself, ipproto::kUdp, 22, false},
+      {kUplink, kHostItself, ipproto::kTcp, 80, false, true, "end of profiles"},
+      {kHostItself, kUplink, ipproto::kUdp, 53, true, true, "failsafe port"},
+      {kHostItself, kUplink, ipproto::kTcp, 22, false},
+      {kUplink, kVm, ipproto::kTcp, 80, true},
+      {kVm, kUplink, ipproto::kTcp, 80, true},
+      {kUplink, kUplink, ipproto::kTcp, 80, true}}},
     {"24 applyOnForward Deny on the uplink",
      gnp("closed",
          "selector: has(side), applyOnForward: true, ingress: [{action: Deny}], egress: [{action: "
          "Deny}]"),
-     {{kUplink, kVm, kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
-      {kVm, kUplink, kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
-      {kUplink, kVm, kTcp, 22, false, true, "GlobalNetworkPolicy closed"},
-      {kUplink, kHostItself, kTcp, 22, true, true, "failsafe port"}}},
+     {{kUplink, kVm, ipproto::kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
+      {kVm, kUplink, ipproto::kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
+      {kUplink, kVm, ipproto::kTcp, 22, false, true, "GlobalNetworkPolicy closed"},
+      {kUplink, kHostItself, ipproto::kTcp, 22, true, true, "failsafe port"}}},
     {"without applyOnForward only the host is meant",
      gnp("closed", "selector: has(side), ingress: [{action: Deny}], egress: [{action: Deny}]"),
-     {{kUplink, kVm, kTcp, 80, true},
-      {kVm, kUplink, kTcp, 80, true},
-      {kUplink, kHostItself, kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
-      {kUplink, kHostItself, kTcp, 179, true, true, "failsafe port"}}},
+     {{kUplink, kVm, ipproto::kTcp, 80, true},
+      {kVm, kUplink, ipproto::kTcp, 80, true},
+      {kUplink, kHostItself, ipproto::kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
+      {kUplink, kHostItself, ipproto::kTcp, 179, true, true, "failsafe port"}}},
     {"forward policy of one direction leaves the other alone",
      gnp("in-only",
          "selector: has(side), applyOnForward: true, types: [Ingress], ingress: [{action: Deny}]"),
-     {{kUplink, kVm, kTcp, 80, false}, {kVm, kUplink, kTcp, 80, true}}},
+     {{kUplink, kVm, ipproto::kTcp, 80, false}, {kVm, kUplink, ipproto::kTcp, 80, true}}},
     {"what all forward tiers pass is allowed",
      object("Tier", "name: first", "order: 1, defaultAction: Pass") +
          gnp("some",
              "tier: first, selector: has(side), applyOnForward: true, ingress: [{action: Deny, "
              "protocol: TCP, destination: {ports: [81]}}]"),
-     {{kUplink, kVm, kTcp, 80, true},
-      {kUplink, kVm, kTcp, 81, false},
-      {kUplink, kHostItself, kTcp, 80, false, true, "end of profiles"}}},
+     {{kUplink, kVm, ipproto::kTcp, 80, true},
+      {kUplink, kVm, ipproto::kTcp, 81, false},
+      {kUplink, kHostItself, ipproto::kTcp, 80, false, true, "end of profiles"}}},
     {"untracked and preDNAT tiers do not drop at their end",
      gnp("fast",
          "selector: has(side), doNotTrack: true, applyOnForward: true, ingress: [{action: Allow, "
@@ -124,10 +122,10 @@ const std::vector<Case> kCases{
          gnp("early",
              "selector: has(side), preDNAT: true, applyOnForward: true, types: [Ingress], ingress: "
              "[{action: Allow, protocol: TCP, destination: {ports: [80]}}]"),
-     {{kUplink, kVm, kTcp, 443, true},
-      {kUplink, kHostItself, kTcp, 80, true, true, "GlobalNetworkPolicy early"},
-      {kUplink, kHostItself, kTcp, 443, false, true, "end of profiles"},
-      {kUplink, kHostItself, kUdp, 7, true, false}}},
+     {{kUplink, kVm, ipproto::kTcp, 443, true},
+      {kUplink, kHostItself, ipproto::kTcp, 80, true, true, "GlobalNetworkPolicy early"},
+      {kUplink, kHostItself, ipproto::kTcp, 443, false, true, "end of profiles"},
+      {kUplink, kHostItself, ipproto::kUdp, 7, true, false}}},
     {"failsafe ports come before untracked and preDNAT policy",
      gnp("fast",
          "selector: has(side), doNotTrack: true, applyOnForward: true, ingress: [{action: Deny}], "
@@ -135,28 +133,29 @@ const std::vector<Case> kCases{
          gnp("early",
              "selector: has(side), preDNAT: true, applyOnForward: true, types: [Ingress], ingress: "
              "[{action: Deny}]"),
-     {{kUplink, kHostItself, kTcp, 22, true, true, "failsafe port"},
-      {kUplink, kHostItself, kTcp, 23, false, true, "GlobalNetworkPolicy fast"},
-      {kHostItself, kUplink, kTcp, 179, true, true, "failsafe port"}}},
+     {{kUplink, kHostItself, ipproto::kTcp, 22, true, true, "failsafe port"},
+      {kUplink, kHostItself, ipproto::kTcp, 23, false, true, "GlobalNetworkPolicy fast"},
+      {kHostItself, kUplink, ipproto::kTcp, 179, true, true, "failsafe port"}}},
     {"a profile of the host endpoint",
      object(
          "HostEndpoint",
          "name: uplink",
          "node: h1, interfaceName: eth0, profiles: [projectcalico-default-allow]"),
-     {{kUplink, kHostItself, kTcp, 80, true}, {kHostItself, kUplink, kTcp, 80, true}}},
+     {{kUplink, kHostItself, ipproto::kTcp, 80, true},
+      {kHostItself, kUplink, ipproto::kTcp, 80, true}}},
     {"own failsafe ports, with a net",
      object(
          "FelixConfiguration",
          "name: default",
          "failsafeInboundHostPorts: [{protocol: tcp, port: 22, net: 10.0.0.0/8}, {protocol: udp, "
          "port: 500}], failsafeOutboundHostPorts: []"),
-     {{kUplink, kHostItself, kTcp, 22, false},
-      {kUplink, kHostItself, kUdp, 500, true},
-      {kUplink, kHostItself, kTcp, 179, false},
-      {kHostItself, kUplink, kTcp, 179, false}}},
+     {{kUplink, kHostItself, ipproto::kTcp, 22, false},
+      {kUplink, kHostItself, ipproto::kUdp, 500, true},
+      {kUplink, kHostItself, ipproto::kTcp, 179, false},
+      {kHostItself, kUplink, ipproto::kTcp, 179, false}}},
     {"a workload to the host is dropped",
      "",
-     {{kVm, kHostItself, kTcp, 22, false}, {kHostItself, kVm, kTcp, 80, true}}},
+     {{kVm, kHostItself, ipproto::kTcp, 22, false}, {kHostItself, kVm, ipproto::kTcp, 80, true}}},
     {"Accept: its egress policy decides",
      object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Drop") +
          object("FelixConfiguration", "name: node.h1", "defaultEndpointToHostAction: Accept") +
@@ -164,22 +163,23 @@ const std::vector<Case> kCases{
              "NetworkPolicy",
              "name: out, namespace: a",
              "types: [Egress], egress: [{action: Allow, protocol: UDP}]"),
-     {{kVm, kHostItself, kTcp, 80, false, true, "end of tier"},
-      {kVm, kHostItself, kUdp, 80, true}}},
+     {{kVm, kHostItself, ipproto::kTcp, 80, false, true, "end of tier"},
+      {kVm, kHostItself, ipproto::kUdp, 80, true}}},
     {"Return: the guard of all interfaces decides",
      object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Return") +
          object("HostEndpoint", "name: zz-all, labels: {all: x}", "node: h1, interfaceName: '*'") +
          gnp("from-guests",
              "selector: has(all), types: [Ingress], ingress: [{action: Allow, protocol: UDP}]"),
-     {{kVm, kHostItself, kUdp, 80, true, true, "GlobalNetworkPolicy from-guests"},
-      {kVm, kHostItself, kTcp, 80, false, true, "end of tier"},
-      {kVm, kHostItself, kTcp, 22, true, true, "failsafe port"}}},
+     {{kVm, kHostItself, ipproto::kUdp, 80, true, true, "GlobalNetworkPolicy from-guests"},
+      {kVm, kHostItself, ipproto::kTcp, 80, false, true, "end of tier"},
+      {kVm, kHostItself, ipproto::kTcp, 22, true, true, "failsafe port"}}},
     {"Return without such a guard",
      object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Return"),
-     {{kVm, kHostItself, kTcp, 80, true}}},
+     {{kVm, kHostItself, ipproto::kTcp, 80, true}}},
     {"both ends of a flow through the host count",
      gnp("closed", "selector: has(side), applyOnForward: true, types: [Egress], egress: []"),
-     {{kUplink, kUplink, kTcp, 80, false, true, "end of tier"}, {kUplink, kVm, kTcp, 80, true}}},
+     {{kUplink, kUplink, ipproto::kTcp, 80, false, true, "end of tier"},
+      {kUplink, kVm, ipproto::kTcp, 80, true}}},
 };
 
 class HostWorkedCases : public testing::TestWithParam<Case> {};
@@ -273,7 +273,7 @@ TEST(HostEndpoint, ItsAddressesBelongToSelectors) {
     const Key vm = endpoint_key("a", "vm");
     for (const auto& [from, allowed] :
          {std::pair("192.0.2.5", true), std::pair("192.0.2.6", false)}) {
-        const auto p = packet<V4>(from, "10.0.0.2", kTcp, 1, 80);
+        const auto p = packet<V4>(from, "10.0.0.2", ipproto::kTcp, 1, 80);
         EXPECT_EQ(cluster.reference<V4>(vm, Direction::Ingress, p).allow, allowed);
         EXPECT_EQ(cluster.compiled<V4>(vm, Direction::Ingress, p).allow, allowed);
     }
@@ -351,14 +351,14 @@ TEST(HostEndpoint, AnInvalidOneIsClosed) {
     auto all = objects(gnp("open", "selector: all(), ingress: [{action: Allow}]"));
     all.push_back(file->objects[0].stand_in);
     const auto ask = [&](std::uint16_t port) {
-        const auto p = packet<V4>("192.0.2.7", "198.51.100.1", kTcp, 1000, port);
+        const auto p = packet<V4>("192.0.2.7", "198.51.100.1", ipproto::kTcp, 1000, port);
         return judge<V4>(all, host_key("a"), HostHook::NormalIngress, p).allow;
     };
     EXPECT_TRUE(ask(22));
     EXPECT_FALSE(ask(80));
     Cluster cluster;
     cluster.graph.on({0, {Upsert{all[0]}, Upsert{all[1]}, InSync{}}});
-    const auto p = packet<V4>("192.0.2.7", "198.51.100.1", kTcp, 1000, 80);
+    const auto p = packet<V4>("192.0.2.7", "198.51.100.1", ipproto::kTcp, 1000, 80);
     EXPECT_FALSE(cluster.compiled<V4>(host_key("a"), HostHook::NormalIngress, p).allow);
 }
 

@@ -8,13 +8,10 @@
 #include <string>
 
 #include "test/policy/cluster.h"
+#include "vrouter/net/headers.h"
 
 namespace vr::policy {
 namespace {
-
-constexpr std::uint8_t kIcmp = 1;
-constexpr std::uint8_t kTcp = 6;
-constexpr std::uint8_t kUdp = 17;
 
 /// A packet towards or from endpoint a/vm, and what becomes of it.
 struct Probe {
@@ -64,22 +61,23 @@ const std::vector<Case> kCases{
     {"1 neither policy nor profile",
      "",
      "",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of profiles"},
-      {kOut, "fd00:9::1", kTcp, 1000, 80, false, "end of profiles"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "end of profiles"},
+      {kOut, "fd00:9::1", ipproto::kTcp, 1000, 80, false, "end of profiles"}}},
     {"2 default-allow profile only",
      kAllow,
      "",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, true}, {kOut, "fd00:9::1", kUdp, 1, 2, true}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, true},
+      {kOut, "fd00:9::1", ipproto::kUdp, 1, 2, true}}},
     {"3 ingress policy without rules",
      kAllow,
      head("NetworkPolicy", "name: p, namespace: a") + "spec: {types: [Ingress]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of tier"},
-      {kOut, "192.0.2.1", kTcp, 1000, 80, true}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "end of tier"},
+      {kOut, "192.0.2.1", ipproto::kTcp, 1000, 80, true}}},
     {"4 no types, egress rules only",
      kAllow,
      head("NetworkPolicy", "name: p, namespace: a") + "spec: {egress: [{action: Allow}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of tier"},
-      {kOut, "192.0.2.1", kTcp, 1000, 80, true, "NetworkPolicy a/p"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "end of tier"},
+      {kOut, "192.0.2.1", ipproto::kTcp, 1000, 80, true, "NetworkPolicy a/p"}}},
     {"5 a tier with staged policies only is skipped",
      "",
      head("Tier", "name: tier-a") + "spec: {order: 1}\n" +
@@ -87,7 +85,7 @@ const std::vector<Case> kCases{
          head("Tier", "name: tier-b") + "spec: {order: 2}\n" +
          head("GlobalNetworkPolicy", "name: b") +
          "spec: {tier: tier-b, types: [Ingress], ingress: [{action: Allow}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "GlobalNetworkPolicy b"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, true, "GlobalNetworkPolicy b"}}},
     {"5 staged policies of every kind never act",
      kAllow,
      head("StagedGlobalNetworkPolicy", "name: s") + "spec: {ingress: [{action: Deny}]}\n" +
@@ -95,7 +93,8 @@ const std::vector<Case> kCases{
          "spec: {egress: [{action: Deny}]}\n" +
          head("StagedKubernetesNetworkPolicy", "name: s, namespace: a") +
          "spec: {podSelector: {}}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, true}, {kOut, "192.0.2.1", kTcp, 1000, 80, true}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, true},
+      {kOut, "192.0.2.1", ipproto::kTcp, 1000, 80, true}}},
     {"6 tier default Pass",
      kAllow,
      head("Tier", "name: tier-a") + "spec: {order: 1, defaultAction: Pass}\n" +
@@ -104,8 +103,8 @@ const std::vector<Case> kCases{
          "spec: {tier: tier-a, types: [Ingress], ingress: [{action: Allow, protocol: UDP}]}\n" +
          head("GlobalNetworkPolicy", "name: b") +
          "spec: {tier: tier-b, types: [Ingress], ingress: [{action: Deny}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "GlobalNetworkPolicy b"},
-      {kIn, "192.0.2.1", kUdp, 1000, 80, true, "GlobalNetworkPolicy a"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy b"},
+      {kIn, "192.0.2.1", ipproto::kUdp, 1000, 80, true, "GlobalNetworkPolicy a"}}},
     {"7 Pass leaves the tier",
      kAllow,
      head("Tier", "name: tier-a") + "spec: {order: 1}\n" + head("GlobalNetworkPolicy", "name: a1") +
@@ -114,36 +113,37 @@ const std::vector<Case> kCases{
          "spec: {tier: tier-a, order: 2, types: [Ingress], ingress: [{action: Deny}]}\n" +
          head("GlobalNetworkPolicy", "name: d") +
          "spec: {types: [Ingress], ingress: [{action: Allow}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "GlobalNetworkPolicy d"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, true, "GlobalNetworkPolicy d"}}},
     {"8 the only tier passes, profile allows",
      kAllow,
      head("GlobalNetworkPolicy", "name: d") + "spec: {ingress: [{action: Pass}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "Profile projectcalico-default-allow"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, true, "Profile projectcalico-default-allow"}}},
     {"8 the only tier passes, no profile",
      "",
      head("GlobalNetworkPolicy", "name: d") + "spec: {ingress: [{action: Pass}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of profiles"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "end of profiles"}}},
     {"9 only a Log rule",
      kAllow,
      head("GlobalNetworkPolicy", "name: d") + "spec: {ingress: [{action: LOG}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "end of tier"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
     {"10 ties are broken by name/namespace/kind",
      "",
      head("GlobalNetworkPolicy", "name: a") + "spec: {order: 5, ingress: [{action: Allow}]}\n" +
          head("GlobalNetworkPolicy", "name: a-b") + "spec: {order: 5, ingress: [{action: Deny}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "GlobalNetworkPolicy a-b"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy a-b"}}},
     {"11 != holds for an absent label",
      kAllow,
      head("GlobalNetworkPolicy", "name: d") +
          "spec: {selector: \"role != 'db'\", ingress: [{action: Deny}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "GlobalNetworkPolicy d"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy d"}}},
     {"12 notSelector alone matches strangers",
      "",
      head("GlobalNetworkPolicy", "name: d") +
          "spec: {ingress: [{action: Allow, source: {notSelector: \"role == 'db'\"}}]}\n" +
          head("GlobalNetworkSet", "name: s, labels: {role: db}") +
          "spec: {nets: [198.51.100.0/24]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, true}, {kIn, "198.51.100.7", kTcp, 1000, 80, false}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, true},
+      {kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, false}}},
     {"13 selector and notSelector do not match strangers",
      "",
      head("GlobalNetworkPolicy", "name: d") +
@@ -151,22 +151,26 @@ const std::vector<Case> kCases{
          "{selector: has(app), notSelector: \"role == 'db'\"}}]}\n" +
          head("GlobalNetworkSet", "name: s, labels: {app: x}") +
          "spec: {nets: [198.51.100.0/24]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false}, {kIn, "198.51.100.7", kTcp, 1000, 80, true}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false},
+      {kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, true}}},
     {"14 nets of both families",
      "",
      head("GlobalNetworkPolicy", "name: d") +
          "spec: {ingress: [{action: Allow, source: {nets: [10.0.0.0/8, 'fd00::/8']}}]}\n",
-     {{kIn, "fd00::1", kTcp, 1000, 80, true}, {kIn, "2001:db8::1", kTcp, 1000, 80, false}}},
+     {{kIn, "fd00::1", ipproto::kTcp, 1000, 80, true},
+      {kIn, "2001:db8::1", ipproto::kTcp, 1000, 80, false}}},
     {"15 nets of the other family only",
      "",
      head("GlobalNetworkPolicy", "name: d") +
          "spec: {ingress: [{action: Allow, source: {nets: [10.0.0.0/8]}}]}\n",
-     {{kIn, "fd00::1", kTcp, 1000, 80, false}, {kIn, "10.1.1.1", kTcp, 1000, 80, true}}},
+     {{kIn, "fd00::1", ipproto::kTcp, 1000, 80, false},
+      {kIn, "10.1.1.1", ipproto::kTcp, 1000, 80, true}}},
     {"16 notNets of the other family only",
      "",
      head("GlobalNetworkPolicy", "name: d") +
          "spec: {ingress: [{action: Allow, source: {notNets: [10.0.0.0/8]}}]}\n",
-     {{kIn, "fd00::1", kTcp, 1000, 80, false}, {kIn, "11.1.1.1", kTcp, 1000, 80, true}}},
+     {{kIn, "fd00::1", ipproto::kTcp, 1000, 80, false},
+      {kIn, "11.1.1.1", ipproto::kTcp, 1000, 80, true}}},
     {"17 named ports",
      "",
      head("GlobalNetworkPolicy", "name: d") +
@@ -176,11 +180,11 @@ const std::vector<Case> kCases{
          "ports: [{name: http, protocol: TCP, port: 8080}]}\n" +
          head("WorkloadEndpoint", "name: other, namespace: a") +
          "spec: {node: h2, interfaceName: tapo, ipNetworks: [10.0.0.10/32]}\n",
-     {{kOut, "10.0.0.9", kTcp, 1000, 22, true},
-      {kOut, "10.0.0.9", kTcp, 1000, 8080, true},
-      {kOut, "10.0.0.9", kUdp, 1000, 8080, false},
-      {kOut, "10.0.0.10", kTcp, 1000, 8080, false},
-      {kOut, "10.0.0.10", kTcp, 1000, 22, true}}},
+     {{kOut, "10.0.0.9", ipproto::kTcp, 1000, 22, true},
+      {kOut, "10.0.0.9", ipproto::kTcp, 1000, 8080, true},
+      {kOut, "10.0.0.9", ipproto::kUdp, 1000, 8080, false},
+      {kOut, "10.0.0.10", ipproto::kTcp, 1000, 8080, false},
+      {kOut, "10.0.0.10", ipproto::kTcp, 1000, 22, true}}},
     {"17 named notPorts",
      "",
      head("GlobalNetworkPolicy", "name: d") +
@@ -189,15 +193,16 @@ const std::vector<Case> kCases{
          head("WorkloadEndpoint", "name: web, namespace: a") +
          "spec: {node: h2, interfaceName: tapweb, ipNetworks: [10.0.0.9/32], "
          "ports: [{name: http, protocol: TCP, port: 8080}]}\n",
-     {{kOut, "10.0.0.9", kTcp, 1000, 22, false},
-      {kOut, "10.0.0.9", kTcp, 1000, 8080, false},
-      {kOut, "10.0.0.9", kTcp, 1000, 8081, true},
-      {kOut, "10.0.0.10", kTcp, 1000, 8080, true}}},
+     {{kOut, "10.0.0.9", ipproto::kTcp, 1000, 22, false},
+      {kOut, "10.0.0.9", ipproto::kTcp, 1000, 8080, false},
+      {kOut, "10.0.0.9", ipproto::kTcp, 1000, 8081, true},
+      {kOut, "10.0.0.10", ipproto::kTcp, 1000, 8080, true}}},
     {"18 echo requests only",
      "",
      head("GlobalNetworkPolicy", "name: d") +
          "spec: {ingress: [{action: Allow, protocol: ICMP, icmp: {type: 8}}]}\n",
-     {{kIn, "192.0.2.1", kIcmp, 8, 0, true}, {kIn, "192.0.2.1", kIcmp, 0, 0, false}}},
+     {{kIn, "192.0.2.1", ipproto::kIcmp, 8, 0, true},
+      {kIn, "192.0.2.1", ipproto::kIcmp, 0, 0, false}}},
     {"services of the destination with their ports",
      "",
      head("NetworkPolicy", "name: p, namespace: a") +
@@ -205,11 +210,11 @@ const std::vector<Case> kCases{
          "web}}}]}\n" +
          slice("a", "web", "10.0.0.9", "{port: 8080}, {port: 53, protocol: UDP}") +
          slice("b", "web", "10.0.0.10", "{port: 8080}"),
-     {{kOut, "10.0.0.9", kTcp, 1000, 8080, true},
-      {kOut, "10.0.0.9", kUdp, 1000, 53, true},
-      {kOut, "10.0.0.9", kTcp, 1000, 53, false},
-      {kOut, "10.0.0.9", kIcmp, 8, 0, false},
-      {kOut, "10.0.0.10", kTcp, 1000, 8080, false}}},
+     {{kOut, "10.0.0.9", ipproto::kTcp, 1000, 8080, true},
+      {kOut, "10.0.0.9", ipproto::kUdp, 1000, 53, true},
+      {kOut, "10.0.0.9", ipproto::kTcp, 1000, 53, false},
+      {kOut, "10.0.0.9", ipproto::kIcmp, 8, 0, false},
+      {kOut, "10.0.0.10", ipproto::kTcp, 1000, 8080, false}}},
     {"services of the source whatever the port",
      "",
      head("GlobalNetworkPolicy", "name: p") +
@@ -217,7 +222,8 @@ const std::vector<Case> kCases{
          "source: {services: {name: web, namespace: b}}}]}\n" +
          slice("a", "web", "10.0.0.9", "{port: 8080}") +
          slice("b", "web", "10.0.0.10", "{port: 8080}"),
-     {{kIn, "10.0.0.10", kTcp, 1000, 22, true}, {kIn, "10.0.0.9", kTcp, 1000, 22, false}}},
+     {{kIn, "10.0.0.10", ipproto::kTcp, 1000, 22, true},
+      {kIn, "10.0.0.9", ipproto::kTcp, 1000, 22, false}}},
     {"services are in no other set",
      "",
      head("GlobalNetworkPolicy", "name: p") +
@@ -225,15 +231,15 @@ const std::vector<Case> kCases{
          "{action: Allow, source: {namespaceSelector: global()}}, "
          "{action: Allow, source: {selector: \"!has(x)\"}}]}\n" +
          slice("a", "web", "10.0.0.9", "{port: 8080}"),
-     {{kIn, "10.0.0.9", kTcp, 1000, 22, false}}},
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 22, false}}},
     {"26 an unknown profile denies",
      "profiles: [ghost, projectcalico-default-allow]",
      "",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "Profile ghost, which does not exist"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "Profile ghost, which does not exist"}}},
     {"26 the profile appears",
      "profiles: [ghost]",
      head("Profile", "name: ghost") + "spec: {ingress: [{action: Allow}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "Profile ghost"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, true, "Profile ghost"}}},
     {"27 a tier without Tier object comes last",
      "",
      head("GlobalNetworkPolicy", "name: d") +
@@ -241,9 +247,9 @@ const std::vector<Case> kCases{
          head("GlobalNetworkPolicy", "name: g") +
          "spec: {tier: aaa, ingress: [{action: Allow, destination: {ports: [80]}, protocol: TCP}, "
          "{action: Allow, protocol: UDP}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, true, "GlobalNetworkPolicy g"},
-      {kIn, "192.0.2.1", kUdp, 1000, 80, false, "GlobalNetworkPolicy d"},
-      {kIn, "192.0.2.1", kTcp, 1000, 81, false, "end of tier"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, true, "GlobalNetworkPolicy g"},
+      {kIn, "192.0.2.1", ipproto::kUdp, 1000, 80, false, "GlobalNetworkPolicy d"},
+      {kIn, "192.0.2.1", ipproto::kTcp, 1000, 81, false, "end of tier"}}},
     {"28 selector of a NetworkPolicy means its namespace",
      "",
      head("NetworkPolicy", "name: p, namespace: a") +
@@ -252,7 +258,8 @@ const std::vector<Case> kCases{
          "spec: {node: h2, interfaceName: tapa, ipNetworks: [10.0.0.9/32]}\n" +
          head("WorkloadEndpoint", "name: out, namespace: b, labels: {x: y}") +
          "spec: {node: h2, interfaceName: tapb, ipNetworks: [10.0.0.10/32]}\n",
-     {{kIn, "10.0.0.9", kTcp, 1000, 80, true}, {kIn, "10.0.0.10", kTcp, 1000, 80, false}}},
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, true},
+      {kIn, "10.0.0.10", ipproto::kTcp, 1000, 80, false}}},
     {"28 with namespaceSelector all()",
      "",
      head("NetworkPolicy", "name: p, namespace: a") +
@@ -261,12 +268,13 @@ const std::vector<Case> kCases{
          head("WorkloadEndpoint", "name: out, namespace: b, labels: {x: y}") +
          "spec: {node: h2, interfaceName: tapb, ipNetworks: [10.0.0.10/32]}\n" +
          head("GlobalNetworkSet", "name: s, labels: {x: y}") + "spec: {nets: [198.51.100.0/24]}\n",
-     {{kIn, "10.0.0.10", kTcp, 1000, 80, true}, {kIn, "198.51.100.7", kTcp, 1000, 80, false}}},
+     {{kIn, "10.0.0.10", ipproto::kTcp, 1000, 80, true},
+      {kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, false}}},
     {"29 Pass ends a profile",
      "profiles: [one, two]",
      head("Profile", "name: one") + "spec: {ingress: [{action: Pass}, {action: Allow}]}\n" +
          head("Profile", "name: two") + "spec: {ingress: [{action: Deny}]}\n",
-     {{kIn, "192.0.2.1", kTcp, 1000, 80, false, "Profile two"}}},
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "Profile two"}}},
 };
 
 class WorkedCases : public testing::TestWithParam<Case> {};
