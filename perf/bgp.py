@@ -1,0 +1,307 @@
+#!/usr/bin/env python3
+"""vrouterd's BGP beside BIRD, FRR and GoBGP: what a table, many peers and a loss cost, in one run.
+
+Every speaker gets the same load from the same generator (perf/bgp, bgp_load), in two network namespaces
+of this run joined by a veth pair.  None of them has a data plane behind it: `dataplane: none`, no kernel
+protocol, no zebra.  Imports: everything; exports: nothing to senders, sentinels or everything to the
+receivers.  Times are wall time, CPU that of the speaker's process.
+
+    ./dev perf bgp [-- --quick] [-- --speakers vrouterd,bird --rows accept]
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = pathlib.Path(os.environ.get("BUILD", "build-perf"))
+SPEAKER = "10.99.0.1"
+SENTINELS, EVERYTHING, LATE = "10.99.0.2", "10.99.0.3", "10.99.0.4"
+RECEIVERS = {SENTINELS: 65100, EVERYTHING: 65101, LATE: 65102}
+OWN_AS, SENDER_AS = 65000, 65001
+
+
+@dataclasses.dataclass
+class Row:
+    """One load.  `figures`: what the table shows of it."""
+
+    name: str
+    senders: int
+    prefixes: int
+    receiver: str
+    figures: tuple
+    options: tuple = ()
+    seconds: float = 0  # that GoBGP, the slowest, took: such rows are left out unless asked for
+
+
+def rows(quick):
+    def size(number):
+        return number // 10 if quick else number
+
+    def count(number):
+        return f"{number // 1000000}M" if number >= 1000000 else f"{number // 1000}k"
+
+    million, hundred, sessions, idle = size(1000000), size(100000), size(500), 5 if quick else 20
+    loss = ("--withdraw",)
+    return [
+        Row(f"accept {count(million)}", 1, million, SENTINELS, ("done_s", "cpu_s", "rss_mb"), ("--sentinels-only",), 29),
+        Row(f"propagate {count(million)}", 1, million, EVERYTHING,
+            ("done_s", "cpu_s", "gone_s", "first_update_ms", "whole_table_s", "messages", "rss_mb"),
+            (*loss, "--late", LATE, "--late-as", str(RECEIVERS[LATE])), 153),
+        Row(f"10 peers, same {count(hundred)}: accept", 10, hundred, SENTINELS, ("done_s", "cpu_s", "rss_mb"),
+            ("--sentinels-only", "--same"), 105),
+        Row(f"10 peers, same {count(hundred)}: propagate", 10, hundred, EVERYTHING,
+            ("done_s", "cpu_s", "gone_s", "messages", "rss_mb"), (*loss, "--same"), 108),
+        Row(f"{sessions} sessions", sessions, 0, EVERYTHING, ("up_s", "idle_rss_mb", "idle_cpu_percent"), ("--idle", str(idle))),
+        Row(f"{sessions} x 64 routes", sessions, 64, EVERYTHING, ("done_s", "cpu_s", "gone_s", "rss_mb"), loss, 22),
+    ]
+
+
+def sender_addresses(count):
+    return [f"10.99.{1 + i // 254}.{i % 254 + 1}" for i in range(count)]
+
+
+class Speaker:
+    """One program: how it is configured and started."""
+
+    program = ""
+
+    def __init__(self, directory, senders):
+        self.directory = directory
+        self.senders = sender_addresses(senders)
+
+    def write(self, text, name="config"):
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def command(self):
+        raise NotImplementedError
+
+
+class Vrouterd(Speaker):
+    program = str(BUILD / "vrouterd")
+
+    def command(self):
+        neighbors = [(address, SENDER_AS, "all", "none") for address in self.senders]
+        exports = {SENTINELS: '["99.0.0.0/8 le 32"]', EVERYTHING: "all", LATE: "all"}
+        neighbors += [(address, asn, "none", exports[address]) for address, asn in RECEIVERS.items()]
+        lines = [
+            "node: perf", "dataplane: none", "log: {level: warning}",
+            f"control: {{socket: {self.directory}/control}}",
+            f"bgp:\n  as: {OWN_AS}\n  router_id: {SPEAKER}\n  neighbors:",
+        ]
+        for address, asn, imports, exports in neighbors:
+            lines.append(f"    - {{address: {address}, as: {asn}, passive: true, import: {imports}, export: {exports}}}")
+        return [self.program, "--config", self.write("\n".join(lines) + "\n")]
+
+
+class Bird(Speaker):
+    program = "bird"
+
+    def command(self):
+        text = f"""
+            log "{self.directory}/log" all; router id {SPEAKER}; protocol device {{ scan time 60; }}
+            template bgp T {{ local {SPEAKER} as {OWN_AS}; passive on; error wait time 1, 2; ipv4 {{ import all; export none; }}; }}
+        """
+        exports = {SENTINELS: "where net ~ [99.0.0.0/8+]", EVERYTHING: "all", LATE: "all"}
+        for number, (address, asn) in enumerate(RECEIVERS.items()):
+            text += f"protocol bgp r{number} from T {{ neighbor {address} as {asn}; ipv4 {{ import none; export {exports[address]}; }}; }}\n"
+        for number, address in enumerate(self.senders):
+            text += f"protocol bgp s{number} from T {{ neighbor {address} as {SENDER_AS}; }}\n"
+        return [self.program, "-f", "-c", self.write(text), "-s", self.directory / "control"]
+
+
+class Frr(Speaker):
+    program = "/usr/lib/frr/bgpd"
+
+    def command(self):
+        lines = [
+            "ip prefix-list SENTINELS permit 99.0.0.0/8 le 32", "ip prefix-list NOTHING deny any", f"router bgp {OWN_AS}",
+            f" bgp router-id {SPEAKER}", " no bgp ebgp-requires-policy", " no bgp network import-check",
+            " neighbor S peer-group", f" neighbor S remote-as {SENDER_AS}", " neighbor S passive",
+        ]
+        for address, asn in RECEIVERS.items():
+            lines += [f" neighbor {address} remote-as {asn}", f" neighbor {address} passive"]
+        lines += [f" neighbor {address} peer-group S" for address in self.senders]
+        lines += [" address-family ipv4 unicast", "  neighbor S prefix-list NOTHING out",
+                  f"  neighbor {SENTINELS} prefix-list SENTINELS out", " exit-address-family"]
+        # FRR puts its files where its user may write, whatever the options say.
+        self.directory.chmod(0o777)
+        shutil.chown(self.directory, "frr", "frr")
+        config = self.write("\n".join(lines) + "\n")
+        return [self.program, "-Z", "-f", config, "-i", self.directory / "pid", "-A", "127.0.0.1",
+                "--vty_socket", self.directory]
+
+
+class Gobgp(Speaker):
+    program = "gobgpd"
+
+    def command(self):
+        def neighbor(address, asn):
+            return (f'[[neighbors]]\n [neighbors.config]\n  neighbor-address = "{address}"\n  peer-as = {asn}\n'
+                    " [neighbors.transport.config]\n  passive-mode = true\n"
+                    " [neighbors.timers.config]\n  idle-hold-time-after-reset = 1\n")
+
+        listening = ", ".join(f'"{address}"' for address in RECEIVERS)
+        text = f'[global.config]\n as = {OWN_AS}\n router-id = "{SPEAKER}"\n'
+        text += "".join(neighbor(address, asn) for address, asn in RECEIVERS.items())
+        text += "".join(neighbor(address, SENDER_AS) for address in self.senders)
+        text += f"""
+[[defined-sets.prefix-sets]]
+ prefix-set-name = "sentinels"
+ [[defined-sets.prefix-sets.prefix-list]]
+  ip-prefix = "99.0.0.0/8"
+  masklength-range = "8..32"
+[[defined-sets.neighbor-sets]]
+ neighbor-set-name = "listening"
+ neighbor-info-list = [{listening}]
+[[defined-sets.neighbor-sets]]
+ neighbor-set-name = "sentinels-only"
+ neighbor-info-list = ["{SENTINELS}"]
+[[policy-definitions]]
+ name = "out"
+ [[policy-definitions.statements]]
+  [policy-definitions.statements.conditions.match-neighbor-set]
+   neighbor-set = "listening"
+   match-set-options = "invert"
+  [policy-definitions.statements.actions]
+   route-disposition = "reject-route"
+ [[policy-definitions.statements]]
+  [policy-definitions.statements.conditions.match-neighbor-set]
+   neighbor-set = "sentinels-only"
+  [policy-definitions.statements.conditions.match-prefix-set]
+   prefix-set = "sentinels"
+   match-set-options = "invert"
+  [policy-definitions.statements.actions]
+   route-disposition = "reject-route"
+[global.apply-policy.config]
+ export-policy-list = ["out"]
+ default-export-policy = "accept-route"
+"""
+        return [self.program, "-f", self.write(text), "--api-hosts", "127.0.0.1:50052", "--log-level", "warn"]
+
+
+SPEAKERS = {"vrouterd": Vrouterd, "bird": Bird, "frr": Frr, "gobgp": Gobgp}
+SLOW = ("gobgp",)
+
+
+def ip(*words, batch=None):
+    subprocess.run(["ip", *words], check=True, input=batch, text=True)
+
+
+@contextlib.contextmanager
+def namespaces():
+    """Two namespaces joined by a veth pair: the speaker's, and one that owns all peers' addresses."""
+    speaker, tester = (f"vrperf-{os.getpid()}-{role}" for role in "st")
+    made = []
+    try:
+        for name in (speaker, tester):
+            ip("netns", "add", name)
+            made.append(name)
+            ip("-n", name, "link", "set", "lo", "up")
+        ip("link", "add", "perf0", "netns", speaker, "type", "veth", "peer", "name", "perf1", "netns", tester)
+        ip("-n", speaker, "addr", "add", f"{SPEAKER}/16", "dev", "perf0")
+        addresses = [*RECEIVERS, *sender_addresses(508)]
+        ip("-n", tester, "-batch", "-", batch="".join(f"addr add {a}/16 dev perf1\n" for a in addresses))
+        ip("-n", speaker, "link", "set", "perf0", "up")
+        ip("-n", tester, "link", "set", "perf1", "up")
+        yield speaker, tester
+    finally:
+        for name in made:
+            ip("netns", "del", name)
+
+
+def listening(namespace):
+    words = ["ip", "netns", "exec", namespace, "ss", "-Hltn", "sport", "=", ":179"]
+    return bool(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+
+def measure(kind, row, speaker_space, tester_space, limit):
+    """Runs one load against a fresh speaker; its figures, or None when it failed."""
+    with tempfile.TemporaryDirectory(prefix="vrperf-") as name:
+        directory = pathlib.Path(name)
+        directory.chmod(0o755)
+        speaker = SPEAKERS[kind](directory, row.senders)
+        with open(directory / "output", "wb") as output:
+            process = subprocess.Popen(
+                ["ip", "netns", "exec", speaker_space, *map(str, speaker.command())],
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            end = time.monotonic() + 20
+            while not listening(speaker_space):
+                if process.poll() is not None or time.monotonic() > end:
+                    print(f"bgp: {kind} does not start: {(directory / 'output').read_text()[-2000:]}", file=sys.stderr)
+                    return None
+                time.sleep(0.05)
+            time.sleep(1)  # BIRD listens before its sessions wait
+            load = subprocess.run(
+                ["ip", "netns", "exec", tester_space, BUILD / "perf/bgp/bgp_load", "--pid", str(process.pid),
+                 "--receiver", row.receiver, "--receiver-as", str(RECEIVERS[row.receiver]),
+                 "--senders", str(row.senders), "--prefixes", str(row.prefixes), "--limit", str(limit), *row.options],
+                capture_output=True, text=True, check=False)
+            if load.stderr:
+                print(f"bgp: {kind}, {row.name}: {load.stderr.strip()}", file=sys.stderr)
+            return json.loads(load.stdout) if load.returncode == 0 else None
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+def text_of(row, figures):
+    if figures is None:
+        return "failed"
+    units = {"s": " s", "mb": " MB", "ms": " ms", "percent": " %", "messages": " messages"}
+    names = {"done": "", "cpu": "cpu ", "gone": "gone ", "first_update": "first UPDATE ", "whole_table": "new peer's table ",
+             "rss": "", "idle_rss": "", "up": "", "idle_cpu": "cpu ", "messages": ""}
+    words = []
+    for key in row.figures:
+        name, _, unit = key.rpartition("_")
+        name, unit = (name, unit) if name else (unit, unit)
+        digits = 0 if unit in ("mb", "messages") else 2
+        if key in figures:
+            words.append(f"{names[name]}{figures[key]:.{digits}f}{units[unit]}")
+    return ", ".join(words)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="BGP speakers under the same load")
+    parser.add_argument("--quick", action="store_true", help="tables and peers a tenth as large")
+    parser.add_argument("--slow", action="store_true", help="also what takes GoBGP minutes")
+    parser.add_argument("--speakers", default=",".join(SPEAKERS), help="which of them, with commas")
+    parser.add_argument("--rows", default="", help="only rows whose name contains this")
+    parser.add_argument("--limit", type=float, default=200, help="seconds that a phase may take")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("bgp: needs root: network namespaces")
+    kinds = [kind for kind in arguments.speakers.split(",") if shutil.which(SPEAKERS[kind].program)]
+    results = []
+    with namespaces() as (speaker_space, tester_space):
+        for row in rows(arguments.quick):
+            if arguments.rows not in row.name:
+                continue
+            print(f"{row.name}", flush=True)
+            for kind in kinds:
+                if kind in SLOW and row.seconds > 25 and not arguments.quick and not arguments.slow:
+                    print(f"  {kind:<9} left out: takes minutes (--slow)")
+                    continue
+                figures = measure(kind, row, speaker_space, tester_space, arguments.limit)
+                load = os.getloadavg()[0]
+                print(f"  {kind:<9} {text_of(row, figures)} (load {load:.1f})", flush=True)
+                results.append({"name": row.name, "speaker": kind, "load_average": load, **(figures or {"failed": True})})
+    if "BENCHMARK_OUT" in os.environ:
+        pathlib.Path(os.environ["BENCHMARK_OUT"]).write_text(json.dumps({"benchmarks": results}, indent=1))
+    return 1 if any("failed" in result for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
