@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bgp/bfd_packet.h"
 
-#include <algorithm>
+#include <cstring>
 
 namespace vr::bgp::bfd {
 namespace {
@@ -65,22 +65,26 @@ std::optional<Packet> decode(Bytes bytes) {
 
 std::array<std::uint8_t, kPacketSize> encode(const Packet& packet) {
     const auto flag = [](bool set, std::uint8_t bit) { return set ? bit : std::uint8_t{0}; };
-    Writer out;
-    out.u8(static_cast<std::uint8_t>(kVersion << 5U | static_cast<unsigned>(packet.diagnostic)));
-    out.u8(static_cast<std::uint8_t>(
-        static_cast<unsigned>(packet.state) << 6U | flag(packet.poll, kPoll) |
-        flag(packet.final_, kFinal) | flag(packet.control_independent, kControlIndependent) |
-        flag(packet.demand, kDemand)));
-    out.u8(packet.multiplier);
-    out.u8(kPacketSize);
-    out.u32(packet.mine);
-    out.u32(packet.yours);
-    for (const auto time :
-         {packet.desired_transmit, packet.required_receive, packet.required_echo}) {
-        out.u32(static_cast<std::uint32_t>(time.count()));
-    }
-    std::array<std::uint8_t, kPacketSize> bytes{};
-    std::ranges::copy(out.view(), bytes.begin());
+    const unsigned flags = static_cast<unsigned>(packet.state) << 6U | flag(packet.poll, kPoll) |
+                           flag(packet.final_, kFinal) |
+                           flag(packet.control_independent, kControlIndependent) |
+                           flag(packet.demand, kDemand);
+    const auto microseconds = [](std::chrono::microseconds time) {
+        return static_cast<std::uint32_t>(time.count());
+    };
+    const std::array<Be32, 5> words{
+        Be32{packet.mine},
+        Be32{packet.yours},
+        Be32{microseconds(packet.desired_transmit)},
+        Be32{microseconds(packet.required_receive)},
+        Be32{microseconds(packet.required_echo)}};
+    std::array<std::uint8_t, kPacketSize> bytes{
+        static_cast<std::uint8_t>(kVersion << 5U | static_cast<unsigned>(packet.diagnostic)),
+        static_cast<std::uint8_t>(flags),
+        packet.multiplier,
+        kPacketSize};
+    static_assert(sizeof words + 4 == kPacketSize);
+    std::memcpy(&bytes[4], words.data(), sizeof words);
     return bytes;
 }
 

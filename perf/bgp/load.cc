@@ -154,7 +154,7 @@ class Load {
     void wait(double seconds);
     bool load();
     void meet_late_peer();
-    void withdraw();
+    bool withdraw();
 
     void report(const char* key, double value) {
         json_ += fmt::format("{}\"{}\": {:.4f}", json_.empty() ? "" : ", ", key, value);
@@ -341,17 +341,19 @@ void Load::meet_late_peer() {
     wait(0.5);
 }
 
-void Load::withdraw() {
+bool Load::withdraw() {
     const auto begin = Clock::now();
     for (const auto& line : lines_) {
         if (!line->updates.empty()) {
             line->session->reset();
         }
     }
-    if (!until([&] { return heard_->routes == 0; })) {
+    const bool gone = until([&] { return heard_->routes == 0; });
+    report("gone_s", Seconds(Clock::now() - begin).count());
+    if (!gone) {
         fmt::print(stderr, "bgp_load: {} routes are left\n", heard_->routes);
     }
-    report("gone_s", Seconds(Clock::now() - begin).count());
+    return gone;
 }
 
 int Load::run() {
@@ -377,7 +379,7 @@ int Load::run() {
             meet_late_peer();
         }
         if (good && options_.withdraw) {
-            withdraw();
+            good = withdraw();
         }
     }
     for (const auto& line : lines_) {
