@@ -283,7 +283,14 @@ def main():
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bgp: needs root: network namespaces")
-    kinds = [kind for kind in arguments.speakers.split(",") if shutil.which(SPEAKERS[kind].program)]
+    if not (BUILD / "perf/bgp/bgp_load").exists() or not (BUILD / "vrouterd").exists():
+        sys.exit(f"bgp: vrouterd or bgp_load is not built in {BUILD}: run ./dev perf bgp")
+    kinds = []
+    for kind in arguments.speakers.split(","):
+        if shutil.which(SPEAKERS[kind].program):
+            kinds.append(kind)
+        else:
+            print(f"bgp: {kind} is not installed: left out")
     results = []
     with namespaces() as (speaker_space, tester_space):
         for row in rows(arguments.quick):
