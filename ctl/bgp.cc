@@ -50,6 +50,15 @@ void fill(const bgp::FamilySummary& family, pb::BgpFamily& row) {
     row.set_end_of_rib_received(family.end_of_rib_received);
 }
 
+void fill(const bgp::BfdSummary& bfd, pb::BgpBfd& row) {
+    row.set_state(std::string(to_string(bfd.state)));
+    row.set_remote_state(std::string(to_string(bfd.remote_state)));
+    row.set_diagnostic(std::string(to_string(bfd.diagnostic)));
+    row.set_transmit_interval_us(static_cast<std::uint64_t>(bfd.transmit_interval.count()));
+    row.set_detection_time_us(static_cast<std::uint64_t>(bfd.detection_time.count()));
+    row.set_ups(bfd.ups);
+}
+
 void fill(const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
     row.set_address(to_string(peer.address));
     row.set_description(peer.description);
@@ -82,6 +91,12 @@ void fill(const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
     restart.set_ipv6_stale(peer.ipv6.stale);
     row.set_import_filter(peer.import_filter);
     row.set_export_filter(peer.export_filter);
+    if (peer.capabilities) {
+        row.set_capabilities(to_string(*peer.capabilities));
+    }
+    if (peer.bfd) {
+        fill(*peer.bfd, *row.mutable_bfd());
+    }
 }
 
 pb::Response show_speaker(const bgp::Speaker& speaker) {

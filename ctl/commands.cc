@@ -247,6 +247,12 @@ Result<pb::Request> bgp_routes_request(const Values& values) {
     return request;
 }
 
+Result<pb::Request> bgp_dump_request(const Values& /*values*/) {
+    pb::Request request;
+    request.mutable_dump_bgp();
+    return request;
+}
+
 pb::Request bgp_neighbor_action(const Values& values, pb::SetBgpNeighbor::Action action) {
     pb::Request request;
     auto& set = *request.mutable_set_bgp_neighbor();
@@ -493,6 +499,11 @@ std::vector<Command> bgp_rows() {
          .help = "What is kept of neighbours that restart, and for how long",
          .request = bgp_request,
          .columns = kBgpRestartColumns},
+        {.words = "bgp dump",
+         .help = "The whole table as an MRT file (RFC 6396), to standard output",
+         .request = bgp_dump_request,
+         .example = "vrouterctl bgp dump > table.mrt",
+         .text = bgp_dump_text},
         {.words = "bgp clear",
          .help = "Start a session anew, or exchange its routes again",
          .arguments =

@@ -73,6 +73,12 @@ void serve_bgp(Dispatch& dispatch, bgp::Speaker& speaker);
 /// bgp_route.cc: bgp routes.
 void serve_bgp_routes(Dispatch& dispatch, const bgp::Speaker& speaker);
 
+/// bgp_dump.cc: bgp dump.
+void serve_bgp_dump(
+    Dispatch& dispatch,
+    const bgp::Speaker& speaker,
+    std::function<std::chrono::system_clock::time_point()> now = &std::chrono::system_clock::now);
+
 /// policy.cc: show policy.
 void serve_policy(
     Dispatch& dispatch, Endpoints endpoints, HostEndpoints hosts, GroupText group_text);

@@ -183,6 +183,10 @@ std::string bgp_changed_text(const pb::Response& frame) {
     return fmt::format("neighbors: {}\n", frame.cleared().count());
 }
 
+std::string bgp_dump_text(const pb::Response& frame) {
+    return frame.bgp_dump().mrt();
+}
+
 Exit changes_exit(const pb::Response& frame) {
     const bool refused = std::ranges::any_of(frame.changes().rows(), [](const auto& change) {
         return change.outcome() == pb::Change::OUTCOME_REFUSED;

@@ -32,6 +32,7 @@ namespace vr::ctl {
 [[nodiscard]] std::string trace_text(const pb::Response& frame);
 [[nodiscard]] std::string cleared_text(const pb::Response& frame);
 [[nodiscard]] std::string bgp_changed_text(const pb::Response& frame);
+[[nodiscard]] std::string bgp_dump_text(const pb::Response& frame);
 
 // What a frame means for the exit code.
 [[nodiscard]] Exit changes_exit(const pb::Response& frame);

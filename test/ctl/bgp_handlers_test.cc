@@ -34,6 +34,7 @@ class BgpHandler : public testing::Test {
         static_cast<void>(speaker.add_peer(peer));
         serve_bgp(dispatch, speaker);
         serve_bgp_routes(dispatch, speaker);
+        serve_bgp_dump(dispatch, speaker);
     }
 
     static bgp::SpeakerConfig config() {
@@ -208,6 +209,27 @@ TEST_F(BgpHandler, ShowsALargeTableCompletely) {
     settle();
     EXPECT_EQ(routes("").size(), 5001U);
     EXPECT_EQ(routes("10.0.0.0/30").size(), 4U);
+}
+
+TEST_F(BgpHandler, DumpsTheWholeTable) {
+    for (std::uint32_t i = 0; i < 500; ++i) {
+        speaker.originate(Prefix<V4>::host(Ip4{0x0a000000 + i}));
+    }
+    settle();
+    pb::Request request;
+    request.mutable_dump_bgp();
+    std::string file;
+    const auto frames = ask(request);
+    for (const pb::Response& frame : frames) {
+        file += frame.bgp_dump().mrt();
+    }
+    EXPECT_GT(frames.size(), 1U);
+    std::size_t records = 0;
+    for (std::size_t at = 0; at + 12 <= file.size(); ++records) {
+        at += 12 + load_be<std::uint32_t>(file.data() + at + 8);
+        EXPECT_LE(at, file.size());
+    }
+    EXPECT_EQ(records, 501U);
 }
 
 TEST_F(BgpHandler, KnowsNoRoutesOfOthers) {

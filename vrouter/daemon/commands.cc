@@ -69,6 +69,7 @@ void Daemon::serve_commands() {
     if (speaker_) {
         ctl::serve_bgp(dispatch_, *speaker_);
         ctl::serve_bgp_routes(dispatch_, *speaker_);
+        ctl::serve_bgp_dump(dispatch_, *speaker_);
     }
     if (store_) {
         ctl::serve_resources(

@@ -1,0 +1,47 @@
+// MrtDump: a table as an MRT file has it, TABLE_DUMP_V2 of RFC 6396; pure.
+//
+// One record names the peers, one follows for each prefix with all its paths as the decision saw them,
+// after import policy.  What this host originates is of the peer of index 0: the speaker itself, at
+// 0.0.0.0.  When a path came is not kept: records say when they were written.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "bgp/summary.h"
+#include "vrouter/net/wire.h"
+
+namespace vr::bgp {
+
+/// Who may have sent a path.
+struct MrtPeer {
+    Ip4 identifier;  ///< 0.0.0.0: not known
+    IpAddr address;
+    Asn asn;
+};
+
+class MrtDump {
+  public:
+    /// `self`: the speaker; `seconds`: since 1970.  Of more than 65534 peers the first are taken.
+    MrtDump(const MrtPeer& self, std::vector<MrtPeer> peers, std::uint32_t seconds);
+
+    /// The first record, PEER_INDEX_TABLE.
+    void write_peers(Writer& out) const;
+
+    /// RIB_IPV4_UNICAST or RIB_IPV6_UNICAST; paths of peers that were not named are left out.
+    void write_route(const RouteSummary& route, Writer& out);
+
+  private:
+    void write_header(std::uint16_t subtype, std::size_t length, Writer& out) const;
+    [[nodiscard]] bool write_path(
+        std::uint16_t peer, const Attributes& attributes, Writer& out) const;
+
+    std::vector<MrtPeer> peers_;  ///< by index
+    std::map<IpAddr, std::uint16_t> index_;
+    std::uint32_t seconds_;
+    std::uint32_t sequence_ = 0;
+};
+
+}  // namespace vr::bgp
