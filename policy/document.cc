@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include <boost/json.hpp>
+#include <boost/locale/utf.hpp>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -156,6 +157,26 @@ std::vector<Part> split(std::string_view text) {
     return parts;
 }
 
+/// Line of the first byte that is not part of a UTF-8 text, or 0; YAML 1.2 5.2.
+int line_of_no_text(std::string_view text) {
+    using Utf8 = boost::locale::utf::utf_traits<char>;
+    int line = 1;
+    for (const char* at = text.begin(); at != text.end();) {
+        line += *at == '\n' ? 1 : 0;
+        const auto point = Utf8::decode(at, text.end());
+        if (point == boost::locale::utf::illegal || point == boost::locale::utf::incomplete) {
+            return line;
+        }
+    }
+    return 0;
+}
+
+/// Without the blank lines in front; the columns of the first line stay.
+std::string without_blank_lines(std::string text) {
+    const std::size_t first = std::min(text.find_first_not_of("\n\r "), text.size());
+    return text.erase(0, text.rfind('\n', first) + 1);
+}
+
 Result<Node> parse_part(std::string_view file, const Part& part) {
     TreeBuilder builder(part.first_line);
     try {
@@ -267,6 +288,9 @@ const Node* Node::find(std::string_view key) const {
 }
 
 Result<std::vector<Document>> parse_documents(std::string_view file, std::string_view text) {
+    if (const int line = line_of_no_text(text); line != 0) {
+        return fail(fmt::format("{}:{}: not readable as YAML: not a text in UTF-8", file, line));
+    }
     std::vector<Document> documents;
     for (auto& part : split(text)) {
         auto root = parse_part(file, part);
@@ -274,8 +298,7 @@ Result<std::vector<Document>> parse_documents(std::string_view file, std::string
             return std::unexpected(std::move(root).error());
         }
         if (root->type != Node::Type::Null) {
-            part.text.erase(0, std::min(part.text.find_first_not_of("\n\r "), part.text.size()));
-            documents.push_back({*std::move(root), std::move(part.text)});
+            documents.push_back({*std::move(root), without_blank_lines(std::move(part.text))});
         }
     }
     return documents;

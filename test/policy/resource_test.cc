@@ -175,6 +175,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"second_document", "---\nkind: [\n", "f.yaml:3: not readable as YAML"},
         {"given_twice", "kind: Tier\nkind: Tier\n", "f.yaml:2: not readable as YAML: 'kind' is"},
         {"alias", "a: &x 1\nb: *x\n", "f.yaml:2: not readable as YAML: aliases"},
+        {"latin_1", "a: b\nc: caf\xe9\n", "f.yaml:2: not readable as YAML: not a text in UTF-8"},
+        {"cut_off", "a: b\xc3", "f.yaml:1: not readable as YAML: not a text in UTF-8"},
         {"no_map", "- a\n", "f.yaml:1: expected fields"},
         {"no_kind", "metadata: {name: x}\n", "f.yaml:1: an object needs a kind"},
         {"unknown_kind",
@@ -267,6 +269,31 @@ TEST(Json, KeepsTypes) {
     EXPECT_EQ(
         yaml_to_json("a: 1\nb: '1'\nc: [true, 1.5, x]\nd: {}\ne:\n").value(),
         R"({"a":1,"b":"1","c":[true,1.5E0,"x"],"d":{},"e":null})");
+}
+
+/// Sources hand an object's text on: it must mean the same wherever it is read again.
+TEST(ObjectText, ReadsAsWhatItWasReadFrom) {
+    const std::string tier = "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\n";
+    std::string indented;
+    for (const char c : "\n" + tier) {
+        indented += c;
+        indented += c == '\n' ? "  " : "";
+    }
+    const std::vector<std::string> texts{
+        tier,
+        "\n \r\n" + tier,
+        indented,
+        "---\n" + indented,
+        "--- {kind: Tier, metadata: {name: t}, apiVersion: projectcalico.org/v3}\n"};
+    for (const auto& text : texts) {
+        const auto file = parse_file("f.yaml", text);
+        ASSERT_TRUE(file) << file.error().text;
+        ASSERT_EQ(file->objects.size(), 1U);
+        const auto again = parse_file("g.yaml", file->objects[0].text);
+        ASSERT_TRUE(again) << again.error().text << text;
+        ASSERT_EQ(again->objects.size(), 1U);
+        EXPECT_EQ(again->objects[0].key, file->objects[0].key);
+    }
 }
 
 }  // namespace
