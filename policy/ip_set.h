@@ -38,7 +38,8 @@ struct MemberChange {
 
 class IpSets {
   public:
-    explicit IpSets(MembersFrom members_from = MembersFrom::Objects) : members_from_(members_from) {}
+    explicit IpSets(MembersFrom members_from = MembersFrom::Objects)
+        : members_from_(members_from) {}
 
     void set_item(
         const Key& key,
