@@ -8,6 +8,7 @@
 #include <charconv>
 #include <set>
 
+#include "vrouter/etcd_section.h"
 #include "vrouter/yaml_section.h"
 
 namespace vr {
@@ -190,39 +191,11 @@ void read_flows(YamlSection& yaml, FlowConfig& flows) {
 }
 
 void read_etcd(YamlSection& yaml, Config& config) {
-    EtcdConfig etcd;
-    yaml.require("endpoints");
-    etcd.endpoints =
-        yaml.list("endpoints", "a URL like https://192.0.2.1:2379", [](const std::string& s) {
-            return EtcdEndpoint::parse(s);
-        });
-    if (etcd.endpoints.empty()) {
-        yaml.refuse("endpoints", "at least one endpoint is needed");
-    }
-    assign(etcd.ca, yaml.text("ca"));
-    assign(etcd.certificate, yaml.text("certificate"));
-    assign(etcd.key, yaml.text("key"));
-    assign(etcd.username, yaml.text("username"));
-    assign(etcd.password_file, yaml.text("password_file"));
-    const auto absolute = [](const std::string& s) {
-        return s.starts_with('/') && !s.ends_with('/') ? std::optional{s} : std::nullopt;
-    };
-    assign(etcd.prefix, yaml.value("prefix", "a path like /calico", absolute));
-    assign(etcd.state_file, yaml.value("state_file", "the path of a file", absolute));
+    EtcdConfig etcd = vr::read_etcd(yaml, {});
     assign(etcd.region, yaml.value("region", "a name", [](const std::string& s) {
         return s.empty() ? std::nullopt : std::optional{"region-" + s};
     }));
     assign(etcd.write_node, yaml.boolean("write_node"));
-    if (etcd.certificate.empty() != etcd.key.empty()) {
-        yaml.refuse("certificate", "certificate and key belong together");
-    }
-    if (etcd.username.empty() != etcd.password_file.empty()) {
-        yaml.refuse("username", "username and password_file belong together");
-    }
-    const bool secret = !etcd.ca.empty() || !etcd.certificate.empty();
-    if (secret && !std::ranges::all_of(etcd.endpoints, &EtcdEndpoint::tls)) {
-        yaml.refuse("endpoints", "with ca or certificate every endpoint must be https://");
-    }
     config.etcd = std::move(etcd);
 }
 

@@ -8,6 +8,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include "policy/policyd/wire.h"
+#include "vrouter/etcd_section.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/host_port.h"
 #include "vrouter/yaml_section.h"
@@ -53,10 +54,17 @@ void read_root(YamlSection& yaml, PolicydConfig& config) {
     }
     yaml.require("datastore");
     yaml.section("datastore", [&](YamlSection& datastore) {
-        datastore.require("file");
         datastore.section("file", [&](YamlSection& file) {
             read_required(file, "directory", config.resource_directory);
         });
+        datastore.section("etcd", [&](YamlSection& etcd) {
+            EtcdConfig defaults;
+            defaults.state_file = "/var/lib/vrouter/policyd.state";
+            config.etcd = read_etcd(etcd, std::move(defaults));
+        });
+        if (datastore.ok() && config.resource_directory.empty() != config.etcd.has_value()) {
+            datastore.refuse("file", "there is one datastore: file or etcd");
+        }
     });
     yaml.section("control", [&](YamlSection& c) { read_text(c, "socket", config.control_socket); });
     yaml.section("log", [&](YamlSection& log) {

@@ -5,15 +5,17 @@
 //   certificate: /etc/vrouter/policyd.pem   # for the names by which hosts call this server
 //   key: /etc/vrouter/policyd.key
 //   connections: 4096                   # at most
-//   datastore: {file: {directory: /etc/vrouter/resources}}
+//   datastore: {file: {directory: /etc/vrouter/resources}}   # or {etcd: {endpoints: [...], ...}}
 //   control: {socket: /run/vrouter/policyd.sock}
 //   log: {level: info}                  # debug info warning error
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "policy/policyd/server.h"
+#include "vrouter/etcd_config.h"
 #include "vrouter/net/log.h"
 #include "vrouter/net/result.h"
 
@@ -21,7 +23,8 @@ namespace vr::policyd {
 
 struct PolicydConfig {
     ServerSettings server;
-    std::string resource_directory;
+    std::string resource_directory;  ///< empty: etcd
+    std::optional<EtcdConfig> etcd;
     std::string control_socket = "/run/vrouter/policyd.sock";
     log::Level log_level = log::Level::Info;
 };

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "policy/etcd/store.h"
 #include "policy/file_store.h"
 #include "policy/policyd/cluster.h"
 #include "policy/policyd/server.h"
@@ -29,11 +30,7 @@ class Program {
             log::error("{}", status.error().text);
             return 1;
         }
-        policy::FileStore store{
-            loop_.get_executor(), config_.resource_directory, [this](const policy::Batch& batch) {
-                on_batch(batch);
-            }};
-        if (const auto started = store.start(); !started) {
+        if (const auto started = follow_datastore(); !started) {
             log::error("{}", started.error().text);
             return 1;
         }
@@ -45,11 +42,27 @@ class Program {
             }
         });
         loop_.run();
-        store.stop();
+        store_.reset();
         return exit_code_;
     }
 
   private:
+    Result<void> follow_datastore() {
+        const auto listener = [this](const policy::Batch& batch) { on_batch(batch); };
+        if (config_.etcd) {
+            auto etcd = std::make_unique<policy::etcd::Store>(
+                loop_.get_executor(), *config_.etcd, listener);
+            etcd->start();
+            store_ = std::move(etcd);
+            return {};
+        }
+        auto files = std::make_unique<policy::FileStore>(
+            loop_.get_executor(), config_.resource_directory, listener);
+        policy::FileStore& store = *files;
+        store_ = std::move(files);
+        return store.start();
+    }
+
     void on_batch(const policy::Batch& batch) {
         cluster_.on(batch);
         if (server_) {
@@ -80,6 +93,7 @@ class Program {
     boost::asio::io_context loop_{1};
     Cluster cluster_;
     std::unique_ptr<Server> server_;
+    std::unique_ptr<policy::Datastore> store_;
     int exit_code_ = 0;
 };
 

@@ -12,9 +12,10 @@
 namespace vr::policyd {
 namespace {
 
+const std::string kCredentials =
+    "listen: ['[::1]:5474', 192.0.2.1]\nca: ca.pem\ncertificate: c.pem\nkey: k.pem\n";
 const std::string kWhole =
-    "listen: ['[::1]:5474', 192.0.2.1]\nca: ca.pem\ncertificate: c.pem\nkey: k.pem\n"
-    "datastore: {file: {directory: /etc/vrouter/resources}}\n";
+    kCredentials + "datastore: {file: {directory: /etc/vrouter/resources}}\n";
 
 TEST(PolicydConfig, HasEveryKey) {
     const auto config = parse_config(
@@ -26,6 +27,21 @@ TEST(PolicydConfig, HasEveryKey) {
     EXPECT_EQ(config->resource_directory, "/etc/vrouter/resources");
     EXPECT_EQ(config->control_socket, "/tmp/s");
     EXPECT_EQ(config->log_level, log::Level::Debug);
+}
+
+TEST(PolicydConfig, NamesEtcd) {
+    const auto config = parse_config(
+        kCredentials +
+            "datastore: {etcd: {endpoints: ['https://192.0.2.1:2379'], ca: e.pem, prefix: "
+            "/cali}}\n",
+        "f");
+    ASSERT_TRUE(config) << config.error().text;
+    EXPECT_TRUE(config->resource_directory.empty());
+    ASSERT_TRUE(config->etcd);
+    EXPECT_EQ(config->etcd->endpoints.size(), 1U);
+    EXPECT_EQ(config->etcd->ca, "e.pem");
+    EXPECT_EQ(config->etcd->prefix, "/cali");
+    EXPECT_EQ(config->etcd->state_file, "/var/lib/vrouter/policyd.state");
 }
 
 struct Mistake {
@@ -48,6 +64,15 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Mistake{"nothing", "{}", "listen"},
         Mistake{"an unknown key", kWhole + "nodes: x\n", "nodes"},
+        Mistake{"no datastore", kCredentials + "datastore: {}\n", "there is one datastore"},
+        Mistake{
+            "two datastores",
+            kCredentials + "datastore: {file: {directory: d}, etcd: {endpoints: ['http://e:1']}}\n",
+            "there is one datastore"},
+        Mistake{
+            "what only hosts tell etcd",
+            kCredentials + "datastore: {etcd: {endpoints: ['http://e:1'], write_node: true}}\n",
+            "write_node"},
         Mistake{"no yaml", "listen: [", "f:"},
         Mistake{"a name to listen on", "listen: policyd.example\n" + kWhole.substr(34), "listen"},
         Mistake{"a level", kWhole + "log: {level: loud}\n", "log.level"}),

@@ -50,7 +50,7 @@ class Authority:
 class Policyd:
     """One replica.  Replica 1 is 172.31.11.1 for host 1 and 172.31.12.1 for host 2."""
 
-    def __init__(self, network, directory, authority, resources, number=1):
+    def __init__(self, network, directory, authority, datastore, number=1):
         self.number = number
         self.name = f"control-{number}"
         self.network = network
@@ -60,7 +60,7 @@ class Policyd:
         self.control_socket = self.directory / "control.sock"
         self.addresses = {}  # by number of the host
         self.authority = authority
-        self.resources = resources
+        self.datastore = datastore  # as in the config file
         self.process = None
         self.starts = 0
 
@@ -77,7 +77,7 @@ class Policyd:
         config = {
             "listen": [f"0.0.0.0:{PORT}"],
             **self.authority.issue(self.name, *self.addresses.values()),
-            "datastore": {"file": {"directory": str(self.resources)}},
+            "datastore": self.datastore,
             "control": {"socket": str(self.control_socket)},
         }
         path = self.directory / "policyd.yaml"

@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import pytest
+from etcd import MISSING, Etcd
 from policyd import PORT, Authority, Policyd
 from process import wait_for
 from resources import network_policy, rule
@@ -29,19 +30,25 @@ def web(*ports):
 
 @pytest.fixture
 def site(racks, network, directory, cleanup):
-    """site(replicas, certificates): both hosts and this many replicas, started; certificates: host -> whose."""
+    """site(replicas, certificates): both hosts and this many replicas, started; certificates: host -> whose.
+
+    `etcd`: the replica reads an etcd beside it instead of a directory.
+    """
 
     class Site:
-        def __init__(self, replicas=1, certificates=None):
+        def __init__(self, replicas=1, certificates=None, etcd=False):
             self.racks = racks
             self.resources = directory / "resources"
             self.resources.mkdir()
             self.authority = Authority(directory / "certificates")
             self.replicas = []
             for number in range(1, replicas + 1):
-                replica = Policyd(network, directory, self.authority, self.resources, number)
+                datastore = {"file": {"directory": str(self.resources)}}
+                replica = Policyd(network, directory, self.authority, datastore, number)
                 cleanup.callback(replica.stop)
                 self.replicas.append(replica)
+            if etcd:
+                self.use_etcd(self.replicas[0])
             for rack in racks:
                 rack.router.resources = self.resources
                 servers = [f"{replica.link(rack)}:{PORT}" for replica in self.replicas]
@@ -55,6 +62,15 @@ def site(racks, network, directory, cleanup):
             self.put(web(80))
             for replica in self.replicas:
                 replica.start()
+
+        def use_etcd(self, replica):
+            self.etcd = Etcd(replica.namespace, directory)
+            cleanup.callback(self.etcd.stop)
+            self.etcd.start().wait_healthy().set_ready()
+            state = str(replica.directory / "etcd.state")
+            replica.datastore = {"etcd": {"endpoints": [self.etcd.url], "state_file": state}}
+            for rack in racks:
+                rack.router.put = self.etcd.put
 
         def put(self, *documents):
             racks[0].router.put(*documents)
@@ -159,3 +175,18 @@ def test_garbage_is_refused_and_hosts_notice_nothing(site):
     assert {host["host"] for host in replica.status()["hosts"]} == {"host-a", "host-b"}
     site.put(web(80, 81))
     site.wait_open(81)
+
+
+@pytest.mark.alone  # etcd's own time limits do not like a busy machine
+@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+def test_policy_from_etcd_reaches_hosts_and_outlives_etcd(site):
+    site = site(etcd=True).start()
+    site.wait_enforced()
+    site.put(web(80, 81))
+    site.wait_open(81)
+    site.etcd.kill()
+    replica = site.replicas[0]
+    replica.stop()
+    replica.start()  # with the last good state
+    site.wait_followed(replica)
+    assert site.opens(80) and site.opens(81)
