@@ -142,7 +142,6 @@ class ServerProcess {
   public:
     explicit ServerProcess(const policyd::PolicydConfig& config) : pid_(fork()) {
         if (pid_ == 0) {
-            log::start(log::Level::Error);
             _exit(policyd::run(config));
         }
     }
@@ -155,6 +154,14 @@ class ServerProcess {
     ~ServerProcess() {
         kill(pid_, SIGTERM);
         waitpid(pid_, nullptr, 0);
+    }
+
+    /// Ends the benchmark when the server has ended.
+    void check() const {
+        if (waitpid(pid_, nullptr, WNOHANG) != 0) {
+            fmt::print(stderr, "policyd_bench: the server ended\n");
+            std::exit(1);
+        }
     }
 
     [[nodiscard]] double cpu_seconds() const {
@@ -317,10 +324,12 @@ std::vector<Row> measure(const Options& options) {
     boost::asio::io_context io{1};
     Hosts hosts(io, options, authority, port);
     while (!fs::exists(config.control_socket) || server.cpu_seconds() == 0) {
+        server.check();
         usleep(10'000);
     }
     // The server reads its directory before it listens.
     for (bool listening = false; !listening; usleep(10'000)) {
+        server.check();
         boost::asio::ip::tcp::socket probe(io);
         boost::system::error_code error;
         probe.connect({boost::asio::ip::make_address("127.0.0.1"), port}, error);
