@@ -10,6 +10,7 @@
 #include "policy/scope.h"
 #include "test/policy/cluster_writer.h"
 #include "test/policyd/stream.h"
+#include "test/rounds.h"
 
 namespace vr::policyd {
 namespace {
@@ -315,7 +316,7 @@ TEST_P(RandomSite, HostsThatMissFramesCatchUp) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomSite, testing::Range(1U, 21U));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomSite, testing::Range(1U, 1U + test::rounds(20)));
 
 TEST(Cluster, ForgetsSetsThatNoHostNeeds) {
     Cluster cluster;
