@@ -60,7 +60,8 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         std::shared_ptr<Link> link;
         std::string address;
         std::vector<std::string> names;  ///< of the certificate
-        std::string host;                ///< empty: has not said Hello, or was refused
+        std::string host;                ///< once it is let in
+        bool let_in = false;             ///< has said Hello and may read the stream of `host`
         bool more = false;               ///< the last parcel is not the end of its batch
         bool refused = false;
         int ticks = 0;
@@ -221,18 +222,18 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             refuse(session, message.error().text);
         } else if (message->has_hello()) {
             on_hello(session, message->hello());
-        } else if (message->has_acknowledge() && !session.host.empty()) {
+        } else if (message->has_acknowledge() && session.let_in) {
             slots.at(session.host).feed->acknowledge(message->acknowledge().sequence());
             pump(session);
         }
     }
 
     void on_hello(Session& session, const pb::Hello& hello) {
-        if (!session.host.empty() || session.refused) {
+        if (session.let_in) {
             refuse(session, "a second Hello");
             return;
         }
-        if (std::ranges::count(session.names, hello.host()) == 0) {
+        if (hello.host().empty() || std::ranges::count(session.names, hello.host()) == 0) {
             refuse(
                 session,
                 fmt::format(
@@ -248,6 +249,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             return;
         }
         session.host = hello.host();
+        session.let_in = true;
         Slot& slot = slots[session.host];
         if (const auto old = sessions.find(slot.session); old != sessions.end()) {
             leave(old->second, "the host has connected again");
@@ -281,7 +283,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 
     /// Ends a session, whose host's feed is kept for a while.
     void leave(Session& session, const std::string& why) {
-        if (!session.host.empty()) {
+        if (session.let_in) {
             log::info("host {}: gone: {}", session.host, why);
             if (Slot& slot = slots.at(session.host); slot.session == session.id) {
                 slot.session = 0;
@@ -298,7 +300,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     // --- telling ----------------------------------------------------------------------------
 
     void pump(Session& session) {
-        if (session.host.empty() || session.refused) {
+        if (!session.let_in || session.refused) {
             return;
         }
         Feed& feed = *slots.at(session.host).feed;
@@ -375,7 +377,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         }
         for (const auto id : all) {
             Session& session = sessions.at(id);
-            if (!session.host.empty() && !session.refused) {
+            if (session.let_in && !session.refused) {
                 session.link->tick(kPing);
             } else if (++session.ticks > kGreetingTicks) {
                 counters.refused += session.refused ? 0 : 1;

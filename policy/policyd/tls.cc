@@ -92,6 +92,7 @@ std::vector<std::string> peer_names(const ssl_st* connection) {
     if (names.empty()) {
         names.push_back(common_name(certificate.get()));
     }
+    std::erase(names, "");
     return names;
 }
 

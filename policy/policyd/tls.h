@@ -31,6 +31,7 @@ enum class Side : std::uint8_t { Server, Host };
     const Credentials& credentials, Side side);
 
 /// Who the other end is by its certificate: its DNS names, or its common name if it has none of these.
+/// None is empty.
 [[nodiscard]] std::vector<std::string> peer_names(const ssl_st* connection);
 
 /// Makes the handshake fail unless the other end's certificate is for `name`, an address or DNS name.

@@ -36,9 +36,8 @@ void extend(X509* certificate, int what, const std::string& value) {
     X509_EXTENSION_free(extension);
 }
 
-/// For `subject`; signed with `by`, the key of `issuer`, which is the certificate itself if null.
-Certificate make_certificate(
-    const std::string& subject, EVP_PKEY* key, X509* issuer, EVP_PKEY* by) {
+/// For `names`; signed with `by`, the key of `issuer`, which is the certificate itself if null.
+Certificate make_certificate(const Names& names, EVP_PKEY* key, X509* issuer, EVP_PKEY* by) {
     static long serial = 0;
     Certificate made(X509_new(), X509_free);
     must(X509_set_version(made.get(), X509_VERSION_3) == 1);
@@ -47,20 +46,20 @@ Certificate make_certificate(
     X509_gmtime_adj(X509_getm_notAfter(made.get()), kDay);
     X509_set_pubkey(made.get(), key);
     must(
-        X509_NAME_add_entry_by_txt(
-            X509_get_subject_name(made.get()),
-            "CN",
-            MBSTRING_UTF8,
-            reinterpret_cast<const unsigned char*>(subject.c_str()),
-            -1,
-            -1,
-            0) == 1);
+        names.common.empty() || X509_NAME_add_entry_by_txt(
+                                    X509_get_subject_name(made.get()),
+                                    "CN",
+                                    MBSTRING_UTF8,
+                                    reinterpret_cast<const unsigned char*>(names.common.c_str()),
+                                    -1,
+                                    -1,
+                                    0) == 1);
     X509_set_issuer_name(
         made.get(), X509_get_subject_name(issuer == nullptr ? made.get() : issuer));
     if (issuer == nullptr) {
         extend(made.get(), NID_basic_constraints, "critical,CA:TRUE");
-    } else {
-        extend(made.get(), NID_subject_alt_name, "DNS:" + subject + ",IP:127.0.0.1");
+    } else if (!names.alternatives.empty()) {
+        extend(made.get(), NID_subject_alt_name, names.alternatives);
     }
     must(X509_sign(made.get(), by, EVP_sha256()) > 0);
     return made;
@@ -81,15 +80,19 @@ Authority::Authority(std::filesystem::path directory, const std::string& name)
     : directory_(std::move(directory)),
       path_(directory_ / (name + ".pem")),
       key_(make_key()),
-      certificate_(make_certificate(name, key_.get(), nullptr, key_.get())) {
+      certificate_(make_certificate({name, {}}, key_.get(), nullptr, key_.get())) {
     write_certificate(path_, certificate_.get());
 }
 
 Credentials Authority::issue(const std::string& name) const {
+    return issue(name, {name, "DNS:" + name + ",IP:127.0.0.1"});
+}
+
+Credentials Authority::issue(const std::string& stem, const Names& names) const {
     const Key key = make_key();
     const Certificate certificate =
-        make_certificate(name, key.get(), certificate_.get(), key_.get());
-    Credentials files{path_, directory_ / (name + ".pem"), directory_ / (name + ".key")};
+        make_certificate(names, key.get(), certificate_.get(), key_.get());
+    Credentials files{path_, directory_ / (stem + ".pem"), directory_ / (stem + ".key")};
     write_certificate(files.certificate, certificate.get());
     write(files.key, [&](std::FILE* file) {
         return PEM_write_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr);

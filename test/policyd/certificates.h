@@ -13,6 +13,12 @@ struct evp_pkey_st;
 
 namespace vr::policyd {
 
+/// Whom a certificate is for; either may be empty.
+struct Names {
+    std::string common;
+    std::string alternatives;  ///< "DNS:a,IP:127.0.0.1"
+};
+
 class Authority {
   public:
     /// Writes its own certificate to `directory`/`name`.pem.
@@ -20,6 +26,7 @@ class Authority {
 
     /// A key and certificate for the DNS name `name` and for 127.0.0.1, in files of that name.
     [[nodiscard]] Credentials issue(const std::string& name) const;
+    [[nodiscard]] Credentials issue(const std::string& stem, const Names& names) const;
 
   private:
     std::filesystem::path directory_;

@@ -9,8 +9,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
 
 #include "policy/policyd/client.h"
+#include "policy/policyd/link.h"
 #include "policy/policyd/recording.h"
 #include "policy/policyd/status.h"
 #include "test/policyd/certificates.h"
@@ -95,6 +97,51 @@ struct Follower {
     Client client;
 };
 
+/// Says what it is given over TLS, whoever it is, and hears how that ends.
+struct Speaker {
+    Speaker(
+        boost::asio::io_context& io,
+        std::uint16_t port,
+        std::shared_ptr<boost::asio::ssl::context> context,
+        std::vector<std::string> hosts) {
+        tcp::socket socket(io);
+        socket.connect({boost::asio::ip::make_address("127.0.0.1"), port});
+        link = std::make_shared<Link>(std::move(socket), std::move(context), kMaxFrame);
+        link->start(
+            boost::asio::ssl::stream_base::client,
+            {.on_secured =
+                 [this, hosts = std::move(hosts)] {
+                     for (const auto& host : hosts) {
+                         pb::FromHost message;
+                         message.mutable_hello()->set_protocol(kProtocol);
+                         message.mutable_hello()->set_host(host);
+                         link->send(frame(message));
+                     }
+                 },
+             .on_frame =
+                 [this](Bytes content) {
+                     const auto message = parse_from_server(content);
+                     ASSERT_TRUE(message);
+                     refusal += message->refused().reason();
+                     batches += message->has_batch() ? 1 : 0;
+                 },
+             .on_sent = [] {},
+             .on_end = [this](const std::string&) { ended = true; }});
+    }
+
+    Speaker(const Speaker&) = delete;
+    Speaker& operator=(const Speaker&) = delete;
+    Speaker(Speaker&&) = delete;
+    Speaker& operator=(Speaker&&) = delete;
+
+    ~Speaker() { link->close(); }
+
+    std::shared_ptr<Link> link;
+    std::string refusal;
+    int batches = 0;
+    bool ended = false;
+};
+
 class ServerTest : public testing::Test {
   protected:
     /// Runs the loop until `done`; the deadline is for a test that fails.
@@ -148,7 +195,43 @@ TEST_F(ServerTest, ServerWithAnotherNameIsNotFollowed) {
     EXPECT_TRUE(until([&] { return replica.server->counters().lost > 0; }));
 }
 
+TEST_F(ServerTest, CommonNameCountsWhereThereIsNoDnsName) {
+    Replica replica(io, of_server);
+    Follower host(io, "a", {replica.port}, authority.issue("cn", {"a", "IP:127.0.0.1"}));
+    EXPECT_TRUE(until([&] { return host.has("n/ea"); }));
+}
+
+TEST_F(ServerTest, CertificateWithoutANameIsNobodys) {
+    Replica replica(io, of_server);
+    const auto nameless = tls_context(authority.issue("nameless", {{}, {}}), Side::Host);
+    ASSERT_TRUE(nameless) << nameless.error().text;
+    Speaker speaker(io, replica.port, *nameless, {"", ""});
+    ASSERT_TRUE(until([&] { return speaker.ended; }));
+    EXPECT_NE(speaker.refusal.find("may not read the stream of ''"), std::string::npos);
+    EXPECT_TRUE(replica.server->hosts().empty());
+}
+
+TEST_F(ServerTest, SecondHelloIsRefused) {
+    Replica replica(io, of_server);
+    const auto context = tls_context(of_a, Side::Host);
+    ASSERT_TRUE(context) << context.error().text;
+    Speaker speaker(io, replica.port, *context, {"a", "a"});
+    ASSERT_TRUE(until([&] { return speaker.ended; }));
+    EXPECT_EQ(speaker.refusal, "a second Hello");
+    EXPECT_TRUE(replica.server->hosts().at(0).address.empty()) << "it is gone";
+}
+
 TEST_F(ServerTest, ClientWithoutCertificateIsToldNothing) {
+    Replica replica(io, of_server);
+    using boost::asio::ssl::context;
+    Speaker speaker(
+        io, replica.port, std::make_shared<context>(context::tlsv13_client), {"a", "b"});
+    ASSERT_TRUE(until([&] { return speaker.ended; }));
+    EXPECT_EQ(speaker.batches, 0);
+    EXPECT_TRUE(replica.server->hosts().empty());
+}
+
+TEST_F(ServerTest, ClientWithoutTlsIsToldNothing) {
     Replica replica(io, of_server);
     tcp::socket socket(io);
     socket.connect({boost::asio::ip::make_address("127.0.0.1"), replica.port});
