@@ -149,9 +149,18 @@ void Receiver::forget_what_a_snapshot_lacks(Batch& batch) {
 }
 
 void Receiver::put(const Key& key, const std::string& document, Batch& batch) {
+    const std::string name = to_string(key);
+    const auto add = [&](std::vector<policy::Event> events) {
+        std::ranges::move(events, std::back_inserter(batch.events));
+    };
     objects_.insert(key);
-    auto events = catalog_.set_file(to_string(key), document);
-    std::ranges::move(events, std::back_inserter(batch.events));
+    add(catalog_.set_file(name, document));
+    const auto written = catalog_.list_file(name);
+    if (std::ranges::count(written, policy::ObjectState::Kept, &policy::ObjectStatus::state) > 0) {
+        // The server tells the last valid version itself; this is what it has instead of one.
+        add(catalog_.remove_file(name));
+        add(catalog_.set_file(name, document));
+    }
 }
 
 void Receiver::take_out(const Key& key, Batch& batch) {

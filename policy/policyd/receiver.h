@@ -1,9 +1,10 @@
 // Receiver: the host's end of the stream.  Pure: it is given messages and returns batches for the graph.
 //
 // Objects go through the same Catalog as files do, so what a host cannot read (a newer policyd, a
-// mistake) keeps its last valid version or is replaced by what denies.  A snapshot changes nothing before
-// it is complete; then only what differs from what is known is handed on, so that going over to another
-// server is not felt.
+// mistake) is replaced by what denies.  Only the server keeps last valid versions and tells them: what a
+// host kept beside it would name sets that it is not told, and lack what goes with the stand-in.
+// A snapshot changes nothing before it is complete; then only what differs from what is known is handed
+// on, so that going over to another server is not felt.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

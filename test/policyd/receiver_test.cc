@@ -123,6 +123,29 @@ TEST(Receiver, ObjectThatCannotBeReadHereDeniesInItsPlace) {
     }
 }
 
+/// The same object, no longer understood; its selector is.
+const std::string kSpoilt = document(
+    "NetworkPolicy", "name: p, namespace: n", "selector: all(), ingress: [{action: Perhaps}]");
+
+TEST(Receiver, LastValidVersionIsWhatTheServerTells) {
+    StreamedHost host("h");
+    Server first("first");
+    Server restarted("second");
+    first.serve(host);
+    first.set("p", kSpoilt);
+    first.serve(host);
+    EXPECT_EQ(host.sink.members.size(), 1U) << "the first server keeps it";
+    restarted.set("p", std::nullopt);
+    restarted.set("p", kSpoilt);
+    restarted.serve(host);
+    EXPECT_EQ(
+        host.receiver.catalog().list_file("NetworkPolicy n/p").at(0).state,
+        policy::ObjectState::StandIn);
+    restarted.set("e", std::nullopt);
+    host.drain(*restarted.feed);
+    EXPECT_TRUE(host.sink.workloads.empty()) << "what comes after it is still published";
+}
+
 TEST(Receiver, SetThatWasNotToldHoldsPublishingUp) {
     policy::RememberingSink sink;
     policy::Graph graph("h", sink, policy::MembersFrom::Stream);
