@@ -61,12 +61,16 @@ std::string file_name(const Key& key) {
 }  // namespace
 
 FileStore::FileStore(
-    boost::asio::any_io_executor executor, std::filesystem::path directory, Listener listener)
+    boost::asio::any_io_executor executor,
+    std::filesystem::path directory,
+    Listener listener,
+    Beginning beginning)
     : inotify_(executor),
       look_timer_(executor),
       grace_timer_(executor),
       directory_(std::move(directory)),
-      listener_(std::move(listener)) {}
+      listener_(std::move(listener)),
+      beginning_(beginning) {}
 
 Result<void> FileStore::start() {
     if (auto watched = watch(); !watched) {
@@ -74,7 +78,6 @@ Result<void> FileStore::start() {
     }
     watching_ = std::make_shared<const bool>(true);
     scan();
-    pending_.emplace_back(InSync{});
     deliver();
     read_events();
     return {};
@@ -182,6 +185,28 @@ void FileStore::look_for_directory() {
         });
 }
 
+/// What was not whole may become so unseen: rights are given, another volume is mounted over the
+/// directory that is watched.
+void FileStore::look_again_later() {
+    look_timer_.expires_after(kLookInterval);
+    look_timer_.async_wait(
+        [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
+            if (!error && !alive.expired()) {
+                look_again();
+            }
+        });
+}
+
+void FileStore::look_again() {
+    if (!watch()) {
+        look_again_later();
+        return;
+    }
+    scan();
+    deliver();
+    read_events();
+}
+
 void FileStore::forget_vanished_later() {
     grace_timer_.expires_after(kGrace);
     grace_timer_.async_wait(
@@ -216,6 +241,7 @@ void FileStore::scan() {
             present.insert(name);
         }
     }
+    list_error_ = error ? "it cannot be listed: " + error.message() : std::string();
     if (error) {
         log::error("policy: cannot list {}: {}", directory_.string(), error.message());
         return;
@@ -267,7 +293,45 @@ void FileStore::report(const std::string& file) const {
     }
 }
 
+std::string FileStore::missing() const {
+    if (beginning_ == Beginning::AsFound) {
+        return {};
+    }
+    if (!list_error_.empty()) {
+        return list_error_;
+    }
+    const auto files = catalog_.files();
+    for (const auto& file : files) {
+        if (const std::string error = catalog_.file_error(file); !error.empty()) {
+            return error;
+        }
+    }
+    const bool empty = std::ranges::all_of(
+        files, [this](const auto& file) { return catalog_.list_file(file).empty(); });
+    return empty ? "it holds no object" : std::string();
+}
+
+/// Says InSync when it is time.
+void FileStore::begin() {
+    if (in_sync_) {
+        return;
+    }
+    const std::string lack = missing();
+    if (lack.empty()) {
+        in_sync_ = true;
+        look_timer_.cancel();
+        pending_.emplace_back(InSync{});
+        return;
+    }
+    if (lack != waited_for_) {
+        log::error("policy: {} is not taken for everything: {}", directory_.string(), lack);
+        waited_for_ = lack;
+    }
+    look_again_later();
+}
+
 void FileStore::deliver() {
+    begin();
     if (!pending_.empty()) {
         listener_({++revision_, std::exchange(pending_, {})});
     }

@@ -6,6 +6,9 @@
 //     creating them, and a policy must not blink.
 //   - When the directory itself vanishes, everything stays as it is; it is looked for each second.
 // Files whose name begins with a dot are not looked at.
+//
+// Who answers for other hosts (vrouter-policyd) must not take for deleted what it merely cannot read at
+// its start: Beginning::Whole is in sync only when some object is there and every file is understood.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -25,12 +28,21 @@
 
 namespace vr::policy {
 
+/// When what is there at the start is everything.
+enum class Beginning : std::uint8_t {
+    AsFound,  ///< at once
+    Whole,    ///< once there is an object, and no file that is not understood
+};
+
 class FileStore final : public Datastore {
   public:
     FileStore(
-        boost::asio::any_io_executor executor, std::filesystem::path directory, Listener listener);
+        boost::asio::any_io_executor executor,
+        std::filesystem::path directory,
+        Listener listener,
+        Beginning beginning = Beginning::AsFound);
 
-    /// Reads the directory, delivers it with InSync, and watches it from then on.
+    /// Reads the directory, delivers it, with InSync at its time, and watches it from then on.
     [[nodiscard]] Result<void> start();
     /// Watches no longer.  The store may be destroyed at any time, pending completions do nothing.
     void stop();
@@ -60,6 +72,8 @@ class FileStore final : public Datastore {
     void on_event(std::uint32_t mask, const std::string& name);
     void on_directory_lost();
     void look_for_directory();
+    void look_again_later();
+    void look_again();
     void forget_vanished_later();
     void forget_vanished();
 
@@ -68,6 +82,9 @@ class FileStore final : public Datastore {
     void load(const std::string& file);
     void report(const std::string& file) const;
     void deliver();
+    /// Why this is not what Beginning::Whole asks for; empty: it is.
+    [[nodiscard]] std::string missing() const;
+    void begin();
 
     [[nodiscard]] Result<Write> plan(const ParsedObject& object) const;
     [[nodiscard]] Result<void> write(const Write& write) const;
@@ -80,6 +97,10 @@ class FileStore final : public Datastore {
     Catalog catalog_;
     std::vector<Event> pending_;
     std::set<std::string> vanished_;
+    Beginning beginning_;
+    bool in_sync_ = false;
+    std::string list_error_;  ///< of the last scan
+    std::string waited_for_;  ///< what was last said to be missing
     std::uint64_t revision_ = 0;
     /// Held weakly by completions: one that was queued before stop() must not touch what is gone.
     std::shared_ptr<const bool> watching_;

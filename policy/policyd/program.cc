@@ -34,6 +34,9 @@ class Program {
             log::error("{}", started.error().text);
             return 1;
         }
+        if (!server_) {
+            log::warning("vrouter-policyd: does not listen before its datastore is known in full");
+        }
         boost::asio::signal_set signals{loop_, SIGINT, SIGTERM};
         signals.async_wait([this](const boost::system::error_code& error, int signal) {
             if (!error) {
@@ -57,7 +60,7 @@ class Program {
             return {};
         }
         auto files = std::make_unique<policy::FileStore>(
-            loop_.get_executor(), config_.resource_directory, listener);
+            loop_.get_executor(), config_.resource_directory, listener, policy::Beginning::Whole);
         policy::FileStore& store = *files;
         store_ = std::move(files);
         return store.start();

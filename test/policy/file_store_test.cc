@@ -79,9 +79,9 @@ class FileStoreTest : public testing::Test {
     int batches_ = 0;
     std::unique_ptr<FileStore> watching_;
 
-    FileStore& start() {
+    FileStore& start(Beginning beginning = Beginning::AsFound) {
         watching_ = std::make_unique<FileStore>(
-            io_.get_executor(), directory_, [this](const Batch& batch) { take(batch); });
+            io_.get_executor(), directory_, [this](const Batch& batch) { take(batch); }, beginning);
         EXPECT_TRUE(watching_->start());
         return *watching_;
     }
@@ -106,6 +106,66 @@ TEST_F(FileStoreTest, AMissingDirectoryIsAnError) {
     const auto started = store.start();
     ASSERT_FALSE(started);
     EXPECT_NE(started.error().text.find("cannot watch"), std::string::npos);
+}
+
+TEST_F(FileStoreTest, AsFoundIsInSyncWhateverItFinds) {
+    write("a.yaml", "{");
+    start();
+    EXPECT_TRUE(in_sync_);
+}
+
+TEST_F(FileStoreTest, WhatIsWholeIsInSyncAtOnce) {
+    write("a.yaml", tier("a", 1));
+    start(Beginning::Whole);
+    EXPECT_TRUE(in_sync_);
+}
+
+TEST_F(FileStoreTest, WholeWaitsForAnObject) {
+    write("b.yaml", "# nothing yet\n");
+    start(Beginning::Whole);
+    EXPECT_FALSE(in_sync_);
+    write("a.yaml", tier("a", 1));
+    wait_for([&] { return in_sync_; });
+    EXPECT_EQ(order("a"), 1);
+}
+
+TEST_F(FileStoreTest, WholeWaitsForAFileThatIsNotUnderstood) {
+    write("a.yaml", tier("a", 1));
+    write("b.yaml", "{");
+    start(Beginning::Whole);
+    write("a.yaml", tier("a", 2));
+    wait_for([&] { return order("a") == 2; });
+    EXPECT_FALSE(in_sync_);
+    write("b.yaml", tier("b", 1));
+    wait_for([&] { return in_sync_; });
+    EXPECT_EQ(order("b"), 1);
+}
+
+TEST_F(FileStoreTest, WholeWaitsForAFileThatCannotBeRead) {
+    write("a.yaml", tier("a", 1));
+    fs::create_symlink(directory_ / "elsewhere", directory_ / "b.yaml");
+    start(Beginning::Whole);
+    EXPECT_FALSE(in_sync_);
+    write("elsewhere", tier("b", 1));  // of which nothing is told
+    wait_for([&] { return in_sync_; });
+    EXPECT_EQ(order("b"), 1);
+}
+
+TEST_F(FileStoreTest, WholeWaitsForAnotherVolumeInThePlaceOfTheDirectory) {
+    const fs::path link = directory_ / "link";
+    fs::create_directory(directory_ / "empty");
+    fs::create_directory(directory_ / "full");
+    write("full/a.yaml", tier("a", 1));
+    fs::create_directory_symlink("empty", link);
+    FileStore store(
+        io_.get_executor(), link, [this](const Batch& b) { take(b); }, Beginning::Whole);
+    ASSERT_TRUE(store.start());
+    EXPECT_FALSE(in_sync_);
+    fs::remove(link);
+    fs::create_directory_symlink("full", link);
+    wait_for([&] { return in_sync_; });
+    write("full/a.yaml", tier("a", 2));
+    wait_for([&] { return order("a") == 2; });
 }
 
 TEST_F(FileStoreTest, SeesAWrittenFile) {
