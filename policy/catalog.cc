@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "policy/document.h"
+#include "policy/field.h"
+#include "policy/spec.h"
 
 namespace vr::policy {
 
@@ -55,6 +57,39 @@ std::vector<Event> Catalog::set_file(const std::string& name, const std::string&
     }
     file.error.clear();
     return replace(file, name, *std::move(parsed));
+}
+
+std::vector<Event> Catalog::set_stand_in(
+    const std::string& name,
+    const std::string& text,
+    const Key& key,
+    const std::string& node,
+    std::string reason) {
+    std::vector<Event> events = remove_file(name);
+    const auto map = [](std::string field, Node value) {
+        Node made;
+        made.type = Node::Type::Map;
+        made.fields.push_back({std::move(field), std::move(value)});
+        return made;
+    };
+    Node host;
+    host.type = Node::Type::Scalar;
+    host.text = node;
+    const Node object = map("spec", map("node", std::move(host)));
+    ParsedFile parsed;
+    ParsedObject& only = parsed.objects.emplace_back();
+    only.key = key;
+    only.line = 1;
+    only.text = text;
+    only.error = std::move(reason);
+    only.stand_in = stand_in(Field(name, object, only.warnings), key);
+    File& file = files_[name];
+    file.text = text;
+    file.readable = true;
+    for (auto& event : replace(file, name, std::move(parsed))) {
+        events.push_back(std::move(event));
+    }
+    return events;
 }
 
 void Catalog::set_unreadable(const std::string& name, std::string reason) {

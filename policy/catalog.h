@@ -29,6 +29,14 @@ class Catalog {
   public:
     /// A file appeared or changed.  An unchanged text costs nothing and yields nothing.
     [[nodiscard]] std::vector<Event> set_file(const std::string& name, const std::string& text);
+    /// A file is there of which only is known that it should define `key`, for `node` if that is a host
+    /// endpoint: its stand-in takes its place, whatever the file held before.
+    [[nodiscard]] std::vector<Event> set_stand_in(
+        const std::string& name,
+        const std::string& text,
+        const Key& key,
+        const std::string& node,
+        std::string reason);
     /// A file is there but cannot be read.
     void set_unreadable(const std::string& name, std::string reason);
     [[nodiscard]] std::vector<Event> remove_file(const std::string& name);

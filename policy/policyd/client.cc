@@ -160,7 +160,9 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         rounds = 0;
         failed_in_a_row = 0;
         last_failure.clear();
-        report(batch);
+        for (const auto& complaint : receiver.complaints()) {
+            log::error("policy: {}", complaint);
+        }
         listener(batch);
         if (!link) {
             return;  // stopped by the listener
@@ -168,24 +170,6 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         pb::FromHost message;
         message.mutable_acknowledge()->set_sequence(receiver.applied());
         link->send(frame(message));
-    }
-
-    /// What this host cannot make use of, though the server could.
-    void report(const policy::Batch& batch) const {
-        for (const auto& event : batch.events) {
-            if (const auto* came = std::get_if<policy::Upsert>(&event)) {
-                const auto& catalog = receiver.catalog();
-                for (const auto& object : catalog.list_file(to_string(came->resource->key))) {
-                    if (object.state != policy::ObjectState::Valid) {
-                        log::error(
-                            "policy: {} {}: {}",
-                            to_string(object.key),
-                            to_string(object.state),
-                            object.reason);
-                    }
-                }
-            }
-        }
     }
 
     void give_up(const std::string& why) {

@@ -94,6 +94,7 @@ Result<std::optional<Batch>> Receiver::on_batch(const pb::Batch& batch) {
 
 Batch Receiver::apply() {
     Batch batch;
+    complaints_.clear();
     batch.revision = ++revision_;
     if (snapshot_) {
         forget_what_a_snapshot_lacks(batch);
@@ -150,16 +151,34 @@ void Receiver::forget_what_a_snapshot_lacks(Batch& batch) {
 
 void Receiver::put(const Key& key, const std::string& document, Batch& batch) {
     const std::string name = to_string(key);
+    objects_.insert(key);
+    if (catalog_.is_current(name, document)) {
+        return;
+    }
     const auto add = [&](std::vector<policy::Event> events) {
         std::ranges::move(events, std::back_inserter(batch.events));
     };
-    objects_.insert(key);
     add(catalog_.set_file(name, document));
+    const std::string error = catalog_.file_error(name);
     const auto written = catalog_.list_file(name);
-    if (std::ranges::count(written, policy::ObjectState::Kept, &policy::ObjectStatus::state) > 0) {
+    if (!error.empty() || written.size() != 1 || written.front().key != key) {
+        // Nothing here may stay as it was, or hold another object than the one that was told.
+        add(catalog_.set_stand_in(
+            name,
+            document,
+            key,
+            host_,
+            error.empty() ? "the document defines something else" : error));
+    } else if (written.front().state == policy::ObjectState::Kept) {
         // The server tells the last valid version itself; this is what it has instead of one.
         add(catalog_.remove_file(name));
         add(catalog_.set_file(name, document));
+    }
+    for (const auto& object : catalog_.list_file(name)) {
+        if (object.state != policy::ObjectState::Valid) {
+            complaints_.push_back(
+                fmt::format("{} {}: {}", name, to_string(object.state), object.reason));
+        }
     }
 }
 

@@ -52,6 +52,9 @@ class Receiver {
 
     [[nodiscard]] bool is_in_sync() const { return in_sync_; }
 
+    /// What this host could not make use of in the last batch, though the server could.
+    [[nodiscard]] const std::vector<std::string>& complaints() const { return complaints_; }
+
     [[nodiscard]] const policy::Catalog& catalog() const { return catalog_; }
 
   private:
@@ -66,6 +69,7 @@ class Receiver {
     policy::Catalog catalog_;  ///< a file for each object, named by its key
     std::set<policy::Key> objects_;
     std::set<policy::SetName> sets_;
+    std::vector<std::string> complaints_;
     std::string epoch_;  ///< of what was applied
     std::uint64_t applied_ = 0;
     std::uint64_t revision_ = 0;

@@ -146,6 +146,53 @@ TEST(Receiver, LastValidVersionIsWhatTheServerTells) {
     EXPECT_TRUE(host.sink.workloads.empty()) << "what comes after it is still published";
 }
 
+struct Unfit {
+    const char* name;
+    std::string document;
+};
+
+class UnfitDocument : public testing::TestWithParam<Unfit> {};
+
+TEST_P(UnfitDocument, DeniesInThePlaceOfWhatWasKnown) {
+    const policy::Key key{policy::Kind::NetworkPolicy, "n", "p"};
+    StreamedHost host("h");
+    Server server("first");
+    server.serve(host);
+    const std::vector<Chunk> chunks{object_update(key, GetParam().document)};
+    host.deliver(read_frame(bytes_of({host.receiver.applied() + 1, chunks, false})));
+    const auto in_force = host.graph.resource(key);
+    ASSERT_TRUE(in_force);
+    for (const auto& rule : in_force->as<policy::Policy>().ingress) {
+        EXPECT_EQ(rule.action, policy::RuleAction::Deny);
+    }
+    EXPECT_EQ(host.graph.all_resources().size(), 2U) << "nothing else came";
+    EXPECT_EQ(host.receiver.complaints().size(), 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    UnfitDocument,
+    testing::Values(
+        Unfit{"no_yaml", "{"},
+        Unfit{"nothing", ""},
+        Unfit{"another_name", document("NetworkPolicy", "name: q, namespace: n", "")},
+        Unfit{"another_kind", document("Tier", "name: p", "order: 1")},
+        Unfit{"two_objects", kPolicy + "---\n" + document("Tier", "name: t", "order: 1")},
+        Unfit{"a_kind_of_the_future", document("NetworkPolicy2", "name: p, namespace: n", "")}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(Receiver, HostEndpointThatCannotBeReadIsClosed) {
+    StreamedHost host("h");
+    Server server("first");
+    server.serve(host);
+    const policy::Key key{policy::Kind::HostEndpoint, {}, "nic"};
+    const std::vector<Chunk> chunks{object_update(key, "{")};
+    host.deliver(read_frame(bytes_of({host.receiver.applied() + 1, chunks, false})));
+    ASSERT_TRUE(host.graph.resource(key));
+    EXPECT_TRUE(host.graph.resource(key)->as<policy::HostEndpoint>().closed);
+    EXPECT_EQ(host.sink.hosts.size(), 1U);
+}
+
 TEST(Receiver, SetThatWasNotToldHoldsPublishingUp) {
     policy::RememberingSink sink;
     policy::Graph graph("h", sink, policy::MembersFrom::Stream);
