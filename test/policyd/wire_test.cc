@@ -48,7 +48,8 @@ INSTANTIATE_TEST_SUITE_P(
             How::Change,
             {member(3306, "10.0.0.1/32"), member(5432, "fd00::1/128")},
             {member(3306, "10.0.0.2/32")}},
-        SetUpdate{{"all()", "sql", 17}, How::Forget, {}, {}}));
+        SetUpdate{{"all()", "sql", 17}, How::Forget, {}, {}},
+        SetUpdate{{"city == \"Z\xfcrich\"", "caf\xe9", 6}, How::Forget, {}, {}}));
 
 class ObjectRoundTrip : public testing::TestWithParam<Key> {};
 
@@ -67,6 +68,7 @@ std::vector<Key> one_of_each_kind() {
     for (const auto& row : policy::kinds()) {
         keys.push_back({row.kind, row.namespaced ? "prod" : "", "a.name"});
     }
+    keys.push_back({Kind::NetworkPolicy, "Z\xfcrich", "caf\xe9"});  // Latin-1
     return keys;
 }
 
