@@ -57,6 +57,14 @@ Parcel Feed::take(std::size_t most) {
     return parcel;
 }
 
+void Feed::touch(const ItemPtr& item) {
+    if (host_->items.contains(item->id) || told_.contains(item->id)) {
+        news_.insert_or_assign(item->id, item);
+    } else {
+        news_.erase(item->id);  // came and went again while the host took nothing
+    }
+}
+
 void Feed::acknowledge(std::uint64_t sequence) {
     while (!sent_.empty() && sent_.front().sequence <= sequence) {
         sent_.pop_front();

@@ -62,7 +62,7 @@ class Feed {
     [[nodiscard]] std::uint64_t beginning() const { return beginning_; }
 
     /// Called by the cluster when a needed item changed, came or went.
-    void touch(const ItemPtr& item) { news_.insert_or_assign(item->id, item); }
+    void touch(const ItemPtr& item);
 
     /// Items that are news.
     [[nodiscard]] std::size_t pending() const { return news_.size(); }
