@@ -15,6 +15,24 @@ using policy::Batch;
 using policy::Key;
 using policy::SetUpdate;
 
+namespace {
+
+/// What an update takes until it is applied, at least.
+std::size_t memory_of(const Update& update) {
+    std::size_t bytes = sizeof(Update);
+    if (const auto* set = std::get_if<SetUpdate>(&update)) {
+        bytes += set->name.selector.size() + set->name.port.size() +
+                 (set->added.size() + set->removed.size()) * sizeof(policy::PortMember);
+    } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
+        bytes += came->key.ns.size() + came->key.name.size() + came->document.size();
+    } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
+        bytes += went->key.ns.size() + went->key.name.size();
+    }
+    return bytes;
+}
+
+}  // namespace
+
 pb::Hello Receiver::hello() {
     welcome_ = false;
     snapshot_ = false;
@@ -71,10 +89,6 @@ Result<std::optional<Batch>> Receiver::on_batch(const pb::Batch& batch) {
             fmt::format("batch {} comes after batch {}", batch.sequence_number(), received_));
     }
     received_ = batch.sequence_number();
-    pending_bytes_ += batch.ByteSizeLong();
-    if (pending_bytes_ > kMostBytes) {
-        return fail(fmt::format("a batch of more than {} bytes", kMostBytes));
-    }
     for (const auto& message : batch.updates()) {
         auto update = read_update(message);
         if (!update) {
@@ -83,7 +97,11 @@ Result<std::optional<Batch>> Receiver::on_batch(const pb::Batch& batch) {
         if (std::holds_alternative<AllTold>(*update)) {
             told_all_ = true;
         } else {
+            pending_bytes_ += memory_of(*update);
             pending_.push_back(*std::move(update));
+        }
+        if (pending_bytes_ > most_bytes_) {
+            return fail(fmt::format("a batch that takes more than {} bytes", most_bytes_));
         }
     }
     if (batch.more() || (snapshot_ && !told_all_)) {

@@ -31,10 +31,11 @@ class Welcome;
 
 class Receiver {
   public:
-    /// Of all parcels of one batch together.
-    static constexpr std::size_t kMostBytes = std::size_t{1} << 30U;
+    /// Of memory for all parcels of one batch together, about: on the wire it may be a tenth.
+    static constexpr std::size_t kMostBytes = std::size_t{256} << 20U;
 
-    explicit Receiver(std::string host) : host_(std::move(host)) {}
+    explicit Receiver(std::string host, std::size_t most_bytes = kMostBytes)
+        : host_(std::move(host)), most_bytes_(most_bytes) {}
 
     /// The first message of a new connection.  What came of an unfinished batch before is forgotten.
     [[nodiscard]] pb::Hello hello();
@@ -66,6 +67,7 @@ class Receiver {
     void forget_what_a_snapshot_lacks(policy::Batch& batch);
 
     std::string host_;
+    std::size_t most_bytes_;
     policy::Catalog catalog_;  ///< a file for each object, named by its key
     std::set<policy::Key> objects_;
     std::set<policy::SetName> sets_;

@@ -218,6 +218,42 @@ TEST(Receiver, SetThatWasNotToldHoldsPublishingUp) {
     EXPECT_EQ(sink.workloads.size(), 1U);
 }
 
+/// What comes of parcels that belong together, `sent` times `chunk`, at a host with 64 KiB for them.
+bool is_taken(const Chunk& chunk, int sent) {
+    Receiver receiver("h", 65536);
+    (void)receiver.hello();
+    pb::FromServer welcome;
+    welcome.mutable_welcome()->set_protocol(kProtocol);
+    welcome.mutable_welcome()->set_epoch("e");
+    EXPECT_TRUE(receiver.on(welcome));
+    for (int i = 1; i <= sent; ++i) {
+        if (!receiver.on(
+                read_frame(bytes_of({static_cast<std::uint64_t>(i), {chunk}, i < sent})))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+TEST(Receiver, CountsTheMemoryThatMembersTake) {
+    policy::SetUpdate set{{"all()", "", 0}, policy::SetUpdate::How::Replace, {}, {}};
+    for (unsigned i = 0; i < 1000; ++i) {
+        set.added.emplace_back(
+            L4Port{}, parse_prefix(fmt::format("10.0.{}.{}/32", i / 250, i % 250)).value());
+    }
+    const Chunk chunk = set_update(set);
+    ASSERT_LT(chunk->size() * 4, 65536U) << "on the wire they are less";
+    EXPECT_TRUE(is_taken(chunk, 1));
+    EXPECT_FALSE(is_taken(chunk, 4));
+}
+
+TEST(Receiver, CountsTheMemoryThatUpdatesTake) {
+    const Chunk chunk = object_remove({policy::Kind::Profile, {}, "p"});
+    ASSERT_LT(chunk->size() * 1000, 65536U) << "on the wire they are less";
+    EXPECT_TRUE(is_taken(chunk, 100));
+    EXPECT_FALSE(is_taken(chunk, 1000));
+}
+
 struct Refusal {
     const char* name;
     std::function<void(pb::FromServer&)> spoil;
