@@ -81,9 +81,9 @@ CalicoBgp read(
     return calico_bgp(*parsed, resources(nodes + "---\n" + documents), open_sesame);
 }
 
-std::string bgp_peer(const std::string& spec) {
-    return "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: p}\nspec: " + spec +
-           "\n";
+std::string bgp_peer(const std::string& spec, const std::string& name = "p") {
+    return "---\napiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: " + name +
+           "}\nspec: " + spec + "\n";
 }
 
 std::string configuration(const std::string& spec, const std::string& name = "default") {
@@ -286,6 +286,46 @@ TEST(CalicoPeer, WithoutItsPasswordIsNone) {
         kNoMesh);
     EXPECT_TRUE(calico.peers.empty());
     EXPECT_EQ(problems(calico, Kind::BGPPeer, "p").size(), 1U);
+}
+
+TEST(CalicoPeer, WithoutItsPasswordClosesTheMeshToo) {
+    const CalicoBgp calico = read(bgp_peer(
+        "{peerIP: 192.0.2.2, asNumber: 1, password: {secretKeyRef: {name: gone, key: k}}}"));
+    EXPECT_EQ(addresses(calico), Addresses{"192.0.2.3"});
+}
+
+TEST(CalicoPeer, WithoutItsPasswordClosesTheMeshToAllItSelects) {
+    const CalicoBgp calico =
+        read(bgp_peer("{peerSelector: has(rack), password: {secretKeyRef: {name: gone, key: k}}}"));
+    EXPECT_TRUE(addresses(calico).empty());
+}
+
+TEST(CalicoPeer, WithoutItsPasswordIsNoneForALaterOneEither) {
+    const CalicoBgp calico = read(
+        bgp_peer(
+            "{peerIP: 1.1.1.1, asNumber: 1, password: {secretKeyRef: {name: gone, key: k}}}", "a") +
+        bgp_peer("{peerIP: 1.1.1.1, asNumber: 1}", "z") + kNoMesh);
+    EXPECT_TRUE(calico.peers.empty());
+}
+
+TEST(CalicoPeer, WithAPasswordCountsBeforeAnOpenOneOfItsAddress) {
+    const CalicoBgp calico = read(
+        bgp_peer(
+            "{peerIP: 1.1.1.1, asNumber: 1, password: {secretKeyRef: {name: bgp, key: k}}}", "a") +
+        bgp_peer("{peerIP: 1.1.1.1, asNumber: 1, reachableBy: 192.0.2.254}", "z") + kNoMesh);
+    EXPECT_EQ(calico.peers.at("1.1.1.1"_ip4).password, "sesame k");
+    EXPECT_TRUE(calico.gateways.empty());
+    EXPECT_EQ(
+        problems(calico, Kind::BGPPeer, "z"),
+        std::vector<std::string>{"BGPPeer 'a' speaks for 1.1.1.1 in its place"});
+}
+
+TEST(CalicoPeer, ThatSaysTheSameAsAnotherIsNoProblem) {
+    const CalicoBgp calico = read(
+        bgp_peer("{peerIP: 1.1.1.1, asNumber: 1}", "a") +
+        bgp_peer("{peerIP: 1.1.1.1, asNumber: 1}", "z") + kNoMesh);
+    EXPECT_EQ(addresses(calico), Addresses{"1.1.1.1"});
+    EXPECT_TRUE(calico.problems.empty());
 }
 
 TEST(CalicoPeer, SaysByWhichGatewayItIsReached) {

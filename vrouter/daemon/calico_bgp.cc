@@ -35,6 +35,27 @@ struct Settings {
     }
 };
 
+/// How this node talks with an address.
+struct Entry {
+    std::optional<bgp::PeerConfig> peer;  ///< nothing: not at all
+    std::optional<IpAddr> gateway;        ///< how the peer is reached, where its BGPPeer says so
+    const policy::Key* by = nullptr;      ///< the BGPPeer; null for the mesh
+};
+
+/// Of two BGPPeers for one address the stricter one counts.
+int strictness(const Entry& entry) {
+    return !entry.peer ? 2 : entry.peer->password.empty() ? 0 : 1;
+}
+
+bool means_the_same(const Entry& a, const Entry& b) {
+    if (!a.peer || !b.peer) {
+        return !a.peer && !b.peer;
+    }
+    bgp::PeerConfig renamed = *a.peer;
+    renamed.description = b.peer->description;
+    return renamed == *b.peer && a.gateway == b.gateway;
+}
+
 class Reader {
   public:
     Reader(const Config& config, const BgpResources& resources, const ReadSecret& read_secret)
@@ -47,6 +68,14 @@ class Reader {
         read_mesh();
         for (const ResourcePtr& peer : resources_.peers) {
             read_peer(*peer);
+        }
+        for (auto& [address, entry] : entries_) {
+            if (entry.peer) {
+                result_.peers.emplace(address, *std::move(entry.peer));
+                if (entry.gateway) {
+                    result_.gateways.emplace(address, *entry.gateway);
+                }
+            }
         }
         return std::move(result_);
     }
@@ -131,11 +160,13 @@ class Reader {
         }
         for (const ResourcePtr& node : resources_.nodes) {
             if (!node->as<policy::ClusterNode>().route_reflector_cluster) {
-                add_node(*node, pattern, true);
+                add_node(*node, nullptr, &pattern, true);
             }
         }
     }
 
+    /// Without the password that it asks for, a BGPPeer keeps its addresses closed, for the mesh and
+    /// for other BGPPeers too.
     void read_peer(const policy::Resource& resource) {
         const auto& spec = resource.as<policy::BgpPeer>();
         if (!is_for_us(spec)) {
@@ -147,18 +178,36 @@ class Reader {
         bgp::PeerConfig pattern = calico_peer();
         read_session(spec, pattern);
         read_filters(resource.key, spec, pattern);
-        if (spec.password && !read_password(resource.key, *spec.password, pattern)) {
-            return;
-        }
+        const bool open = !spec.password || read_password(resource.key, *spec.password, pattern);
         if (spec.peer_ip) {
-            add_peer(resource, pattern);
-        } else {
+            add_peer(resource, open ? &pattern : nullptr);
+        }
+        if (spec.peer_selector) {
             for (const ResourcePtr& node : resources_.nodes) {
                 if (spec.peer_selector->matches(node->labels)) {
-                    add_node(*node, pattern, !spec.any_source);
+                    add_node(*node, &resource.key, open ? &pattern : nullptr, !spec.any_source);
                 }
             }
         }
+    }
+
+    /// A BGPPeer replaces the mesh; of two BGPPeers the stricter counts, else the later.
+    void claim(const IpAddr& address, Entry entry) {
+        const auto [at, inserted] = entries_.try_emplace(address, entry);
+        Entry& there = at->second;
+        if (inserted) {
+            return;
+        }
+        if (there.by == nullptr || means_the_same(there, entry)) {
+            there = std::move(entry);
+            return;
+        }
+        if (strictness(entry) >= strictness(there)) {
+            std::swap(there, entry);
+        }
+        problem(
+            *entry.by,
+            fmt::format("BGPPeer '{}' speaks for {} in its place", there.by->name, address));
     }
 
     [[nodiscard]] bool is_for_us(const policy::BgpPeer& spec) const {
@@ -229,9 +278,14 @@ class Reader {
         return true;
     }
 
-    void add_peer(const policy::Resource& resource, const bgp::PeerConfig& pattern) {
+    /// Without a pattern the address stays closed.
+    void add_peer(const policy::Resource& resource, const bgp::PeerConfig* pattern) {
         const auto& spec = resource.as<policy::BgpPeer>();
-        bgp::PeerConfig peer = pattern;
+        if (pattern == nullptr) {
+            claim(*spec.peer_ip, Entry{.peer = {}, .gateway = {}, .by = &resource.key});
+            return;
+        }
+        bgp::PeerConfig peer = *pattern;
         peer.address = *spec.peer_ip;
         peer.port = spec.peer_port.value_or(port_of_node(peer.address).value_or(peer.port));
         peer.asn = spec.as_number.value_or(default_as_);
@@ -240,22 +294,34 @@ class Reader {
             peer.source = own_address(peer.address.index());
         }
         make_client(peer, cluster_of(peer.address));
-        if (spec.reachable_by) {
-            result_.gateways[peer.address] = *spec.reachable_by;
-        }
         fill_next_hops(config_, peer);
-        result_.peers.insert_or_assign(peer.address, std::move(peer));
+        claim(
+            *spec.peer_ip,
+            Entry{.peer = std::move(peer), .gateway = spec.reachable_by, .by = &resource.key});
     }
 
     /// The sessions with another node: one for each family in which both have an address, or one for
-    /// both families when it is not known which addresses this node has.
+    /// both families when it is not known which addresses this node has.  Without a pattern all its
+    /// addresses stay closed.
     void add_node(
-        const policy::Resource& resource, const bgp::PeerConfig& pattern, bool from_node_address) {
+        const policy::Resource& resource,
+        const policy::Key* by,
+        const bgp::PeerConfig* pattern,
+        bool from_node_address) {
         const auto& spec = resource.as<policy::ClusterNode>();
         if (resource.key.name == config_.node || (!spec.address4 && !spec.address6)) {
             return;
         }
-        bgp::PeerConfig peer = pattern;
+        if (pattern == nullptr) {
+            if (spec.address4) {
+                claim(*spec.address4, Entry{.peer = {}, .gateway = {}, .by = by});
+            }
+            if (spec.address6) {
+                claim(*spec.address6, Entry{.peer = {}, .gateway = {}, .by = by});
+            }
+            return;
+        }
+        bgp::PeerConfig peer = *pattern;
         peer.asn = spec.as_number.value_or(default_as_);
         peer.port = result_.speaker.port;
         peer.description = "node " + resource.key.name;
@@ -265,8 +331,7 @@ class Reader {
             peer.source = from_node_address ? own_address(address.index()) : std::nullopt;
             bgp::PeerConfig complete = peer;
             fill_next_hops(config_, complete);
-            result_.peers.insert_or_assign(
-                address, std::move(complete));  // BGPPeers before the mesh
+            claim(address, Entry{.peer = std::move(complete), .gateway = {}, .by = by});
         };
         const bool v4 = spec.address4 && node_.address4;
         const bool v6 = spec.address6 && node_.address6;
@@ -335,6 +400,7 @@ class Reader {
     policy::ClusterNode node_;
     policy::Labels labels_;
     Asn default_as_;
+    std::map<IpAddr, Entry> entries_;
     CalicoBgp result_;
 };
 
