@@ -53,6 +53,7 @@ struct BgpPeer {
     std::optional<IpAddr> reachable_by;
     std::vector<std::string> filters;
     std::vector<std::string> not_honoured;  ///< fields that are set and have no effect here
+    bool closed = false;  ///< stand-in: no session with whom it names, by whatever resource
 
     friend bool operator==(const BgpPeer&, const BgpPeer&) = default;
 };

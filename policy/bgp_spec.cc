@@ -278,21 +278,78 @@ constexpr std::array<FieldRow<BgpConfiguration>, 16> kConfigurationRows{{
 
 }  // namespace
 
+namespace {
+
+Result<void> read_advertisements(const Field& spec, BgpConfiguration& into) {
+    CommunityNames names;
+    if (const auto communities = spec.child("communities")) {
+        if (auto read = parse_community_names(*communities, names); !read) {
+            return read;
+        }
+    }
+    const auto advertisements = spec.child("prefixAdvertisements");
+    return !advertisements ? Result<void>{} : advertisements->each([&](const Field& item) {
+        return parse_advertisement(item, names, into.advertisements.emplace_back());
+    });
+}
+
+/// Reads what can be read of a broken spec.
+template <typename T, std::size_t kCount>
+void salvage(const Field& spec, const std::array<FieldRow<T>, kCount>& rows, T& into) {
+    for (const FieldRow<T>& row : rows) {
+        const auto field = spec.child(row.key);
+        T with = into;
+        if (field && row.parse != nullptr && row.parse(*field, with)) {
+            into = std::move(with);
+        }
+    }
+}
+
+}  // namespace
+
 Result<void> parse_bgp_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
     BgpConfiguration configuration;
     auto parsed =
         parse_fields<BgpConfiguration>(spec, kConfigurationRows, configuration, Unknown::Warn);
-    CommunityNames names;
-    if (const auto communities = spec.child("communities"); communities && parsed) {
-        parsed = parse_community_names(*communities, names);
-    }
-    if (const auto advertisements = spec.child("prefixAdvertisements"); advertisements && parsed) {
-        parsed = advertisements->each([&](const Field& item) {
-            return parse_advertisement(item, names, configuration.advertisements.emplace_back());
-        });
+    if (parsed) {
+        parsed = read_advertisements(spec, configuration);
     }
     into.spec = std::move(configuration);
     return parsed;
+}
+
+BgpConfiguration closed_bgp_configuration(const Field& object) {
+    BgpConfiguration closed;
+    if (const auto spec = object.child("spec"); spec && spec->node().type == Node::Type::Map) {
+        salvage(*spec, kConfigurationRows, closed);
+        if (!read_advertisements(*spec, closed)) {
+            closed.advertisements.clear();
+        }
+    }
+    closed.node_mesh = false;
+    closed.listen_on_node_ip = closed.listen_on_node_ip.value_or(true);
+    return closed;
+}
+
+std::optional<BgpPeer> closed_bgp_peer(const Field& object) {
+    const auto spec = object.child("spec");
+    if (!spec || spec->node().type != Node::Type::Map) {
+        return std::nullopt;
+    }
+    BgpPeer read;
+    salvage(*spec, kPeerRows, read);
+    BgpPeer closed;
+    closed.closed = true;
+    if (const auto address = spec->child("peerIP")) {
+        static_cast<void>(parse_peer_ip(*address, closed));  // reads it even where the port is bad
+    }
+    closed.peer_selector = std::move(read.peer_selector);
+    const bool where_is_clear = read.node.empty() || !spec->child("nodeSelector");
+    if (where_is_clear) {
+        closed.node = std::move(read.node);
+        closed.node_selector = std::move(read.node_selector);
+    }
+    return closed.peer_ip || closed.peer_selector ? std::optional{std::move(closed)} : std::nullopt;
 }
 
 Result<void> parse_bgp_peer(const Field& /*object*/, const Field& spec, Resource& into) {

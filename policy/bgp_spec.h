@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+
 #include "policy/field.h"
 #include "policy/model.h"
 #include "vrouter/net/result.h"
@@ -13,6 +15,14 @@ namespace vr::policy {
     const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_bgp_filter(const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_bgp_peer(const Field& object, const Field& spec, Resource& into);
+/// The stand-in of an invalid BGPConfiguration: what can be read, but no mesh, and listening only at
+/// the node's addresses unless it says otherwise.
+[[nodiscard]] BgpConfiguration closed_bgp_configuration(const Field& object);
+
+/// The stand-in of an invalid BGPPeer: no session with the peers that can still be read.  For all nodes
+/// where its node cannot be read; nothing when it cannot be told whom it meant.
+[[nodiscard]] std::optional<BgpPeer> closed_bgp_peer(const Field& object);
+
 [[nodiscard]] Result<void> parse_ip_pool(const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_cluster_node(
     const Field& object, const Field& spec, Resource& into);

@@ -681,6 +681,14 @@ ResourcePtr stand_in(const Field& object, const Key& key) {
             return nullptr;
         }
         resource.spec = std::move(*closed);
+    } else if (key.kind == Kind::BGPConfiguration) {
+        resource.spec = closed_bgp_configuration(object);
+    } else if (key.kind == Kind::BGPPeer) {
+        auto closed = closed_bgp_peer(object);
+        if (!closed) {
+            return nullptr;
+        }
+        resource.spec = std::move(*closed);
     } else {
         return nullptr;
     }

@@ -12,7 +12,7 @@ namespace vr::policy {
 [[nodiscard]] Result<void> parse_spec(const Field& object, Resource& into);
 
 /// What to enforce in place of an invalid object that was never valid: a policy that denies all that
-/// it may select, a tier that denies at its end.  Fields that cannot be read count as the strictest
+/// it may select, a tier that denies at its end, BGP without a mesh.  Fields that cannot be read count as the strictest
 /// value.  Null for kinds whose absence opens nothing.
 [[nodiscard]] ResourcePtr stand_in(const Field& object, const Key& key);
 

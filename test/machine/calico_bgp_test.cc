@@ -56,12 +56,13 @@ BgpResources resources(const std::string& documents) {
         return found;
     }
     for (const policy::ParsedObject& object : file->objects) {
-        EXPECT_EQ(object.error, "");
         auto& list = object.key.kind == Kind::BGPConfiguration ? found.configurations
                      : object.key.kind == Kind::BGPFilter      ? found.filters
                      : object.key.kind == Kind::Node           ? found.nodes
                                                                : found.peers;
-        list.push_back(object.resource);
+        if (const auto& in_force = object.resource ? object.resource : object.stand_in) {
+            list.push_back(in_force);
+        }
     }
     return found;
 }
@@ -348,6 +349,36 @@ TEST(CalicoPeer, WhatCannotBeHonouredIsToldOfTheObject) {
             "logSeverityScreen has no effect on this router",
             "serviceClusterIPs has no effect on this router"}));
 }
+
+// --- what stands in for invalid objects ----------------------------------------------------------
+
+TEST(CalicoStandIn, OfTheConfigurationHasNoMesh) {
+    const CalicoBgp calico = read(configuration("{listenPort: 1790, logSeverity: 5, bindMode: X}"));
+    EXPECT_TRUE(addresses(calico).empty());
+    EXPECT_EQ(calico.speaker.port, L4Port{1790}) << "what can be read counts";
+    EXPECT_EQ(calico.speaker.listen, std::vector<IpAddr>{"192.0.2.1"_ip4});
+}
+
+class ClosedBgpPeer : public testing::TestWithParam<Row> {};
+
+TEST_P(ClosedBgpPeer, LeavesTheMeshToOthers) {
+    EXPECT_EQ(addresses(read(bgp_peer(GetParam().spec))), GetParam().wanted);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    ClosedBgpPeer,
+    testing::Values(
+        Row{"address", "{peerIP: 192.0.2.2, asNumber: x}", {"192.0.2.3"}},
+        Row{"port", "{peerIP: '192.0.2.2:x', asNumber: 1}", {"192.0.2.3"}},
+        Row{"selector", "{peerSelector: rack == 'a', password: {}}", {"192.0.2.3"}},
+        Row{"both", "{peerIP: 192.0.2.2, peerSelector: rack == 'b'}", {}},
+        Row{"bad_node", "{node: [host2], peerIP: 192.0.2.2, asNumber: 1}", {"192.0.2.3"}},
+        Row{"of_another_node",
+            "{node: host2, peerIP: 192.0.2.2, asNumber: x}",
+            {"192.0.2.2", "192.0.2.3"}},
+        Row{"nobody", "{peerIP: [], asNumber: 1}", {"192.0.2.2", "192.0.2.3"}}),
+    [](const auto& row) { return std::string{row.param.name}; });
 
 // --- reflectors ----------------------------------------------------------------------------------
 

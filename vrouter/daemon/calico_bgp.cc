@@ -178,7 +178,8 @@ class Reader {
         bgp::PeerConfig pattern = calico_peer();
         read_session(spec, pattern);
         read_filters(resource.key, spec, pattern);
-        const bool open = !spec.password || read_password(resource.key, *spec.password, pattern);
+        const bool open = !spec.closed &&
+                          (!spec.password || read_password(resource.key, *spec.password, pattern));
         if (spec.peer_ip) {
             add_peer(resource, open ? &pattern : nullptr);
         }
