@@ -240,6 +240,16 @@ void Speaker::accepted(Session::Socket socket) {
         log::debug("bgp {}: connection refused: no such peer", to_string(caller));
         return;
     }
+    // That the listening sockets have the peer's key is not enough: setting it may have failed, and the
+    // connection may be older than the key.
+    if (const auto& password = neighbour->peer.config().password; !password.empty()) {
+        if (auto good = check_tcp_md5(socket.native_handle(), caller, password); !good) {
+            ++strangers_;
+            log::warning("bgp {}: connection refused: {}", to_string(caller), good.error().text);
+            want_work();  // a peer of a range may have come for nothing
+            return;
+        }
+    }
     neighbour->waiting = std::move(socket);
     neighbour->waiting_since = Clock::now();
     take_up(*neighbour);

@@ -118,7 +118,8 @@ class Speaker {
 
     [[nodiscard]] const SpeakerConfig& config() const noexcept { return instance_.config(); }
 
-    /// Connections refused because nobody is configured at their address.
+    /// Connections refused because nobody is configured at their address, or because they are not signed
+    /// with the peer's password.
     [[nodiscard]] std::uint64_t strangers() const noexcept { return strangers_; }
 
   private:

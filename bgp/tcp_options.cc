@@ -44,8 +44,9 @@ Result<void> set_number(int socket, int level, int option, int value, std::strin
     return {};
 }
 
-/// A key for one address, or for the `length` first bits of it.
-Result<void> set_key(
+/// A key for one address, or for the `length` first bits of it; no password: none any more.  Returns
+/// what errno says.
+int try_key(
     int socket,
     const sockaddr_storage& address,
     std::optional<unsigned> length,
@@ -54,7 +55,7 @@ Result<void> set_key(
     static_assert(sizeof(signature.tcpm_addr) == sizeof(address));
     std::memcpy(&signature.tcpm_addr, &address, sizeof(address));
     if (password.size() > sizeof(signature.tcpm_key)) {
-        return fail("the TCP MD5 password is too long");
+        return EMSGSIZE;
     }
     signature.tcpm_keylen = static_cast<std::uint16_t>(password.size());
     std::memcpy(signature.tcpm_key, password.data(), password.size());
@@ -64,9 +65,19 @@ Result<void> set_key(
         signature.tcpm_flags = TCP_MD5SIG_FLAG_PREFIX;
         signature.tcpm_prefixlen = static_cast<std::uint8_t>(*length);
     }
-    if (::setsockopt(socket, IPPROTO_TCP, option, &signature, sizeof(signature)) != 0) {
-        const bool nothing_to_remove = password.empty() && errno == ENOENT;
-        return nothing_to_remove ? Result<void>{} : failed("TCP MD5 signature");
+    return ::setsockopt(socket, IPPROTO_TCP, option, &signature, sizeof(signature)) == 0 ? 0
+                                                                                         : errno;
+}
+
+Result<void> set_key(
+    int socket,
+    const sockaddr_storage& address,
+    std::optional<unsigned> length,
+    std::string_view password) {
+    const int error = try_key(socket, address, length, password);
+    const bool none_to_remove = password.empty() && error == ENOENT;
+    if (error != 0 && !none_to_remove) {
+        return fail(fmt::format("TCP MD5 signature: {}", std::generic_category().message(error)));
     }
     return {};
 }
@@ -74,6 +85,15 @@ Result<void> set_key(
 }  // namespace
 
 Result<void> set_tcp_md5(int socket, const IpAddr& peer, std::string_view password) {
+    return set_key(socket, to_sockaddr(peer), std::nullopt, password);
+}
+
+/// The kernel tells of no socket whether it has a key, but only a key that is there can be removed: an
+/// accepted connection has one when its listener had it at the peer's first segment.
+Result<void> check_tcp_md5(int socket, const IpAddr& peer, std::string_view password) {
+    if (try_key(socket, to_sockaddr(peer), std::nullopt, {}) != 0) {
+        return fail("the connection is not signed (TCP MD5)");
+    }
     return set_key(socket, to_sockaddr(peer), std::nullopt, password);
 }
 

@@ -22,6 +22,10 @@ namespace vr::bgp {
 [[nodiscard]] Result<void> set_tcp_md5(
     int socket, const IpPrefix& peers, std::string_view password);
 
+/// Whether what came on an accepted connection with `peer` was signed with `password` from its first
+/// segment on; from now on it is, or the connection is of no use.
+[[nodiscard]] Result<void> check_tcp_md5(int socket, const IpAddr& peer, std::string_view password);
+
 /// TTL (hop limit) as `config` wants it, the smallest accepted one too (GTSM), and the DSCP of network
 /// control.
 [[nodiscard]] Result<void> set_hop_limits(int socket, const PeerConfig& config, bool external);

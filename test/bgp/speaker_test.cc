@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "bgp/tcp_options.h"
 #include "test/bgp/simulation.h"
 
 namespace vr::bgp {
@@ -137,6 +138,50 @@ TEST_F(Loopback, GarbageEndsInANotification) {
     socket.send(boost::asio::buffer(std::string(19, 'x')));
     ASSERT_TRUE(wait_for([&] { return !a.peers().at(0).last_error.empty(); }));
     EXPECT_EQ(a.peers().at(0).last_error, "sent Message Header Error/Connection Not Synchronized");
+}
+
+class LoopbackMd5 : public Loopback {
+  protected:
+    void SetUp() override {
+        boost::asio::ip::tcp::socket probe{io, boost::asio::ip::tcp::v4()};
+        if (!set_tcp_md5(probe.native_handle(), *parse_ip("127.0.0.1"), "secret")) {
+            GTEST_SKIP() << "this kernel has no TCP MD5 signatures (CONFIG_TCP_MD5SIG)";
+        }
+    }
+};
+
+TEST_F(LoopbackMd5, SignedSessionComesUp) {
+    connect("secret");
+    EXPECT_TRUE(wait_for_state(a, State::Established));
+}
+
+TEST_F(LoopbackMd5, SignedCallerOfARangeIsTaken) {
+    RangeConfig range{.prefix = *parse_prefix("127.0.0.0/24"), .peer = {}};
+    range.peer.asn = Asn{65002};
+    range.peer.password = "secret";
+    ASSERT_TRUE(a.set_ranges({range}));
+    PeerConfig config;
+    config.address = *parse_ip("127.0.0.1");
+    config.asn = Asn{65001};
+    config.port = a.port();
+    config.source = parse_ip("127.0.0.2");
+    config.password = "secret";
+    ASSERT_TRUE(b.add_peer(config));
+    EXPECT_TRUE(wait_for_state(b, State::Established));
+}
+
+TEST_F(LoopbackMd5, CallerFromBeforeThePasswordIsTurnedAway) {
+    boost::asio::ip::tcp::socket socket{io};
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
+    PeerConfig config;
+    config.address = *parse_ip("127.0.0.1");
+    config.asn = Asn{65002};
+    config.passive = true;
+    config.password = "secret";
+    ASSERT_TRUE(a.add_peer(config));
+    socket.send(boost::asio::buffer(std::string(19, 'x')));
+    EXPECT_TRUE(wait_for([&] { return a.strangers() == 1; }));
+    EXPECT_EQ(a.peers().at(0).last_error, "");
 }
 
 TEST_F(Loopback, PortInUseIsSaidClearly) {
