@@ -309,8 +309,8 @@ void salvage(const Field& spec, const std::array<FieldRow<T>, kCount>& rows, T& 
 
 Result<void> parse_bgp_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
     BgpConfiguration configuration;
-    auto parsed =
-        parse_fields<BgpConfiguration>(spec, kConfigurationRows, configuration, Unknown::Warn);
+    auto parsed = parse_fields<BgpConfiguration>(
+        spec, kConfigurationRows, configuration, Unknown::RefuseSimilar);
     if (parsed) {
         parsed = read_advertisements(spec, configuration);
     }
@@ -354,7 +354,8 @@ std::optional<BgpPeer> closed_bgp_peer(const Field& object) {
 
 Result<void> parse_bgp_peer(const Field& /*object*/, const Field& spec, Resource& into) {
     BgpPeer peer;
-    if (auto parsed = parse_fields<BgpPeer>(spec, kPeerRows, peer, Unknown::Warn); !parsed) {
+    if (auto parsed = parse_fields<BgpPeer>(spec, kPeerRows, peer, Unknown::RefuseSimilar);
+        !parsed) {
         return parsed;
     }
     if (!peer.node.empty() && peer.node_selector) {

@@ -618,6 +618,16 @@ INSTANTIATE_TEST_SUITE_P(
             "64512:100 "
             "or 64512:1:2"},
         Mistake{
+            "peer_misspelt_password",
+            "BGPPeer",
+            "{peerIP: 1.1.1.1, asNumber: 1, pasword: {}}",
+            "f:4: spec.pasword: unknown field, is it 'password'?"},
+        Mistake{
+            "configuration_misspelt_password",
+            "BGPConfiguration",
+            "{nodeMeshPasword: {}}",
+            "f:4: spec.nodeMeshPasword: unknown field, is it 'nodeMeshPassword'?"},
+        Mistake{
             "peer_next_hop",
             "BGPPeer",
             "{peerIP: 1.1.1.1, asNumber: 1, nextHopMode: Other}",
