@@ -188,7 +188,11 @@ constexpr std::array<FieldRow<Draft>, 11> kRuleRows{{
     {"peerType", read_peer_type},
     {"communities", read_communities},
     {"asPathPrefix",
-     [](const Field& field, Draft& into) { return read_numbers(field, into.rule.as_path_prefix); }},
+     [](const Field& field, Draft& into) -> Result<void> {
+         auto read = read_numbers(field, into.rule.as_path_prefix);
+         return read && into.rule.as_path_prefix.empty() ? field.error("expected an AS number")
+                                                         : read;
+     }},
     {"priority",
      [](const Field& field, Draft& into) {
          return read_priority(field, into.rule.priority.emplace());
@@ -206,6 +210,15 @@ Result<void> finish_block(const Field& field, Draft& draft) {
     }
     if (!draft.cidr && (draft.least || draft.most)) {
         return field.error("prefixLength needs a cidr");
+    }
+    if (draft.least > draft.most.value_or(draft.width)) {
+        return field.error("prefixLength has min above max");
+    }
+    if (draft.cidr && draft.most) {
+        const unsigned length = std::visit([](const auto& c) { return c.length(); }, *draft.cidr);
+        if (*draft.most < length) {
+            return field.error("prefixLength has max below the length of cidr");
+        }
     }
     if (draft.cidr) {
         draft.rule.block = Rule::Block{*draft.cidr, *draft.match, draft.least, draft.most};

@@ -408,6 +408,31 @@ const Mistake kMistakes[] = {
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{action: reject, "
      "prefixes: 10.0.0.0/8, not_prefixes: 11.0.0.0/8}]}]}",
      "f:2: bgp.filters[0].rules[0].not_prefixes: prefixes and not_prefixes exclude each other"},
+    {"rule_empty_prefixes",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{action: accept, "
+     "prefixes: "
+     "[]}]}]}",
+     "f:2: bgp.filters[0].rules[0].prefixes: an empty list would match every route"},
+    {"rule_null_prefixes",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{action: accept, "
+     "prefixes: "
+     "}]}]}",
+     "f:2: bgp.filters[0].rules[0].prefixes: an empty list would match every route"},
+    {"rule_empty_not_prefixes",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{action: accept, "
+     "not_prefixes: "
+     "[]}]}]}",
+     "f:2: bgp.filters[0].rules[0].not_prefixes: an empty list would match every route"},
+    {"rule_empty_communities",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{action: accept, "
+     "communities: "
+     "[]}]}]}",
+     "f:2: bgp.filters[0].rules[0].communities: an empty list would match every route"},
+    {"rule_null_as_path",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f, rules: [{action: accept, "
+     "as_path_prefix: "
+     "}]}]}",
+     "f:2: bgp.filters[0].rules[0].as_path_prefix: an empty list would match every route"},
     {"filter_twice",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [{name: f},\n {name: f}]}",
      "f:3: bgp.filters[1].name: filter 'f' is defined twice"},

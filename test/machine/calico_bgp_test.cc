@@ -597,6 +597,23 @@ INSTANTIATE_TEST_SUITE_P(
             "{importV4: [{action: Accept, prefixLength: {min: 8}}]}",
             "f:4: spec.importV4[0]: prefixLength needs a cidr"},
         Mistake{
+            "filter_lengths_reversed",
+            "BGPFilter",
+            "{importV4: [{action: Accept, cidr: 10.0.0.0/8, matchOperator: NotIn, prefixLength: "
+            "{min: 30, max: 20}}]}",
+            "f:4: spec.importV4[0]: prefixLength has min above max"},
+        Mistake{
+            "filter_length_outside_cidr",
+            "BGPFilter",
+            "{importV4: [{action: Accept, cidr: 10.0.0.0/16, matchOperator: NotIn, prefixLength: "
+            "{max: 8}}]}",
+            "f:4: spec.importV4[0]: prefixLength has max below the length of cidr"},
+        Mistake{
+            "filter_empty_as_path",
+            "BGPFilter",
+            "{importV4: [{action: Accept, asPathPrefix: []}]}",
+            "f:4: spec.importV4[0].asPathPrefix: expected an AS number"},
+        Mistake{
             "filter_operations",
             "BGPFilter",
             "{importV4: [{action: Reject, operations: [{setPriority: {value: 1}}]}]}",

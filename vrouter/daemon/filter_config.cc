@@ -37,9 +37,19 @@ std::optional<Asn> asn_of(const std::string& text) {
     return whole && number != 0 ? std::optional{Asn{number}} : std::nullopt;
 }
 
+/// A list of what to match; an empty one would match everything.
+template <typename Parse>
+auto criteria(YamlSection& yaml, const char* key, std::string_view expected, Parse parse) {
+    auto values = yaml.list(key, expected, parse);
+    if (values.empty() && yaml.take(key).IsDefined()) {
+        yaml.refuse(key, "an empty list would match every route; leave it out or name something");
+    }
+    return values;
+}
+
 void read_match(YamlSection& yaml, FilterMatch& match) {
-    match.prefixes = yaml.list("prefixes", kPrefixRule, parse_prefix_rule);
-    auto outside = yaml.list("not_prefixes", kPrefixRule, parse_prefix_rule);
+    match.prefixes = criteria(yaml, "prefixes", kPrefixRule, parse_prefix_rule);
+    auto outside = criteria(yaml, "not_prefixes", kPrefixRule, parse_prefix_rule);
     if (!outside.empty()) {
         if (!match.prefixes.empty()) {
             yaml.refuse("not_prefixes", "prefixes and not_prefixes exclude each other");
@@ -73,8 +83,8 @@ void read_match(YamlSection& yaml, FilterMatch& match) {
                              : std::nullopt;
     });
     match.interface = yaml.text("interface").value_or("");
-    match.communities = yaml.list("communities", kCommunity, community_of);
-    match.as_path_prefix = yaml.list("as_path_prefix", "an AS number", asn_of);
+    match.communities = criteria(yaml, "communities", kCommunity, community_of);
+    match.as_path_prefix = criteria(yaml, "as_path_prefix", "an AS number", asn_of);
     if (const auto value = yaml.number("local_pref", 0, kMost32)) {
         match.local_pref = static_cast<std::uint32_t>(*value);
     }
