@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
-from process import wait_for
+from process import PATIENCE, wait_for
 from rack import FABRIC, ROUTER, Rack
 from stream import Stream
 
@@ -88,8 +88,8 @@ def test_what_the_peer_does_not_say_again_goes(rack, make_peer, kind):
 
 
 def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
-    """The peer asks for 20 seconds; the router grants six."""
-    peer, _ = begin(rack, make_peer, Bird, stale_time=6)
+    """The peer asks for 20 seconds; the router grants fewer."""
+    peer, _ = begin(rack, make_peer, Bird, stale_time=6 * PATIENCE)
     peer.process.kill()
     rack.router.wait(lambda: rack.router.bgp_state(FABRIC[4]) != "established", 20, "the peer is gone")
     assert set(OUTSIDE.values()) <= set(rack.router.routes())
@@ -131,7 +131,7 @@ def test_reflector_that_restarts_costs_nobody_a_route(reflector, end):
     """What it passed on stays while it is away, and what changed meanwhile is put right."""
     router, announcer, learner = reflector
     router.process.signal(end)
-    router.process.child.wait(10)
+    router.process.child.wait(10 * PATIENCE)
     announcer.networks.remove(LEARNT[1])
     announcer.reconfigure()
     assert set(LEARNT) <= set(learner.routes()), "kept while it is away"
@@ -142,5 +142,5 @@ def test_reflector_that_restarts_costs_nobody_a_route(reflector, end):
         assert LEARNT[0] in routes, "never gone"
         return LEARNT[1] not in routes
 
-    wait_for(settled, 100, "the learner has heard all")
+    wait_for(settled, 40, "the learner has heard all")
     assert LEARNT[0] in learner.routes()
