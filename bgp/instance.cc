@@ -49,7 +49,7 @@ void Instance::tick(Time now) {
 }
 
 bool Instance::may_decide() {
-    if (deferred_until_ && !peers_.empty() &&
+    if (deferred_until_ && !peers_expected_ && !peers_.empty() &&
         std::ranges::all_of(peers_, [](const auto& each) { return each.second->has_said_all(); })) {
         deferred_until_.reset();
     }

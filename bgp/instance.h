@@ -30,6 +30,10 @@ class Instance {
     /// Before anything else: begins to wait for the peers when this is a restart (RFC 4724 4.1).
     void start(Time now);
 
+    /// Whether peers may still come that nobody has named (of ranges, or of a source that is still read):
+    /// a restarter then waits as long as it may, not only for the peers that it knows.
+    void expect_peers(bool expected) { peers_expected_ = expected; }
+
     /// A new peer, started; fails when its address is taken or its configuration makes no sense.
     [[nodiscard]] Result<Peer*> add_peer(const PeerConfig& config, Time now);
 
@@ -126,7 +130,8 @@ class Instance {
     PathSource own_;  ///< of what we originate
     Ribs ribs_;
     std::optional<Time> deferred_until_;  ///< selection waits for the peers, RFC 4724 4.1
-    LearntRoute learnt_;                  ///< room for one, kept
+    bool peers_expected_ = false;
+    LearntRoute learnt_;  ///< room for one, kept
     bool resolving_ = false;
     std::map<IpAddr, std::unique_ptr<Peer>> peers_;
     std::vector<std::unique_ptr<Peer>> leaving_;  ///< removed, their routes not yet all gone

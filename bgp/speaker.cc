@@ -317,6 +317,7 @@ Result<void> Speaker::set_ranges(std::vector<RangeConfig> ranges) {
         protect_listeners(old, false);
     }
     ranges_ = std::move(ranges);
+    expect_peers(source_unread_);
     for (const RangeConfig& range : ranges_) {
         protect_listeners(range, true);
     }
@@ -459,6 +460,12 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
         shut_down(config.address, *shut_down_text);
     }
     return added;
+}
+
+void Speaker::expect_peers(bool expected) {
+    source_unread_ = expected;
+    instance_.expect_peers(source_unread_ || !ranges_.empty());
+    want_work();
 }
 
 bool Speaker::remove_peer(const IpAddr& address) {

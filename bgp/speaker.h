@@ -55,6 +55,9 @@ class Speaker {
     /// Adds or changes: a session is bounced only when what changed needs it.
     [[nodiscard]] Result<void> set_peer(const PeerConfig& config);
 
+    /// Says whether more peers are to come from a source that is still read: a restarter waits for them.
+    void expect_peers(bool expected);
+
     /// False when there is none.
     bool remove_peer(const IpAddr& address);
 
@@ -178,6 +181,7 @@ class Speaker {
     Instance instance_;
     std::vector<AcceptorPtr> acceptors_;
     std::vector<RangeConfig> ranges_;
+    bool source_unread_ = false;   ///< peers are to come
     std::set<IpAddr> maybe_idle_;  ///< peers of ranges that lost a connection
     std::map<IpAddr, Neighbour> neighbours_;
     BfdSockets bfd_;

@@ -360,6 +360,19 @@ TEST(Restarter, WaitsForNobodyForEver) {
     EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
 
+TEST(Restarter, WaitsForPeersThatAreStillToCome) {
+    HandPeer hand{full, back()};
+    hand.instance.expect_peers(true);
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    hand.end_of_rib<V4>();
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(kept(hand), "");
+    hand.instance.expect_peers(false);
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "a");
+}
+
 TEST(Restarter, DoesNotWaitForWhoRestartsToo) {
     HandPeer hand{full, back()};
     Open open = HandPeer::graceful();

@@ -309,6 +309,10 @@ void Daemon::add_static_routes() {
     }
 }
 
+bool Daemon::has_source() const {
+    return !config_.resource_directory.empty() || config_.etcd || config_.policyd;
+}
+
 Result<void> Daemon::start_bgp() {
     if (!config_.bgp) {
         return {};
@@ -341,6 +345,7 @@ Result<void> Daemon::start_bgp() {
         return set;
     }
     set_peers(configured_peers(config_));
+    speaker_->expect_peers(has_source());
     return {};
 }
 
@@ -380,6 +385,7 @@ void Daemon::update_bgp() {
             config_.node);
     }
     set_peers(std::move(wanted));
+    speaker_->expect_peers(false);  // the source has said all that it had
     for (const IpPrefix& prefix : announced_) {
         speaker_->originate(prefix, own_attributes(calico_, prefix));
     }
@@ -454,8 +460,7 @@ std::vector<std::string> Daemon::problems_of(const policy::Key& key) const {
 }
 
 Result<void> Daemon::start_policy() {
-    const bool has_source = !config_.resource_directory.empty() || config_.etcd || config_.policyd;
-    if (!has_source) {
+    if (!has_source()) {
         return {};
     }
     graph_ = std::make_unique<policy::Graph>(

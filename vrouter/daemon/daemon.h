@@ -56,6 +56,7 @@ class Daemon {
     [[nodiscard]] Result<std::unique_ptr<Port>> open_vhost(const Workload& workload);
     void add_local_address(const IpAddr& address);
     void add_static_routes();
+    [[nodiscard]] bool has_source() const;
     [[nodiscard]] Result<void> start_bgp();
     [[nodiscard]] Result<void> start_policy();
     [[nodiscard]] Result<void> open_store();
