@@ -23,6 +23,8 @@ constexpr int kBacklog = 4096;
 /// A connection that the peer cannot use yet is kept this long.
 constexpr std::chrono::seconds kWaitingMost{10};
 constexpr std::chrono::milliseconds kAcceptPause{100};
+/// What could not be listened on is tried again after this.
+constexpr std::chrono::seconds kListenRetry{2};
 constexpr std::size_t kReadSize = 64 * 1024;
 /// While messages still wait to be parsed, decisions wait for them, but not longer than this.
 constexpr std::chrono::milliseconds kGather{10};
@@ -76,6 +78,7 @@ Speaker::Speaker(
           make_random(),
           [this](const IpAddr& peer, const bfd::Change& change) { bfd_changed(peer, change); }),
       scratch_(kReadSize),
+      listen_retry_(io),
       timer_(io) {}
 
 Speaker::~Speaker() {
@@ -96,24 +99,35 @@ Result<void> Speaker::start() {
     return open_listeners();
 }
 
+/// Opens those that are wanted and not open; fails with the first that cannot be had.
 Result<void> Speaker::open_listeners() {
+    Result<void> all;
     for (const IpAddr& address : config().listen) {
-        if (auto opened = listen(address); !opened) {
-            return opened;
+        const bool open = std::ranges::any_of(acceptors_, [&](const AcceptorPtr& acceptor) {
+            error_code ignored;
+            return acceptor->local_endpoint(ignored).address() == to_asio(address);
+        });
+        auto opened = open ? Result<void>{} : listen(address);
+        if (!opened && all) {
+            all = std::move(opened);
         }
     }
-    for (const AcceptorPtr& acceptor : acceptors_) {
-        accept_next(acceptor);
-    }
-    for (auto& [address, neighbour] : neighbours_) {
-        if (!neighbour.range) {
-            protect_listeners(neighbour.peer.config(), true);
+    return all;
+}
+
+/// An address may come later than the configuration that wants it.
+void Speaker::retry_listeners() {
+    listen_retry_.expires_after(kListenRetry);
+    listen_retry_.async_wait([this, alive = alive_](const error_code& error) {
+        if (error || !*alive) {
+            return;
         }
-    }
-    for (const RangeConfig& range : ranges_) {
-        protect_listeners(range, true);
-    }
-    return {};
+        if (open_listeners()) {
+            log::info("bgp: listens wherever it is to");
+        } else {
+            retry_listeners();
+        }
+    });
 }
 
 Result<void> Speaker::set_config(const SpeakerConfig& changed) {
@@ -153,7 +167,12 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
         acceptor->close(ignored);
     }
     acceptors_.clear();
-    return open_listeners();
+    listen_retry_.cancel();
+    auto opened = open_listeners();
+    if (!opened) {
+        retry_listeners();
+    }
+    return opened;
 }
 
 Result<void> Speaker::listen(const IpAddr& address) {
@@ -173,13 +192,14 @@ Result<void> Speaker::listen(const IpAddr& address) {
         acceptor.bind(endpoint, error);
     }
     if (!error) {
+        protect(acceptor);
         acceptor.listen(kBacklog, error);
     }
     if (error) {
         return fail(named(where, error));
     }
     acceptor.non_blocking(true, ignored);
-    acceptors_.push_back(std::move(opened));
+    accept_next(acceptors_.emplace_back(std::move(opened)));
     return {};
 }
 
@@ -188,6 +208,7 @@ void Speaker::stop(std::string_view text) {
         error_code ignored;
         acceptor->close(ignored);
     }
+    listen_retry_.cancel();
     const Notification why{
         .code = ErrorCode::Cease,
         .subcode = cease::kShutdown,
@@ -366,29 +387,46 @@ void Speaker::take_up(Neighbour& neighbour) {
     }
 }
 
-/// MD5 keys belong to listening sockets before the peer calls.
+/// Sets the key of `target` on a listening socket of its family.
 template <typename Target>
-void Speaker::protect_listeners(
-    const Target& target, std::size_t family, std::string_view password) {
-    for (const AcceptorPtr& acceptor : acceptors_) {
-        error_code ignored;
-        const bool v6 = acceptor->local_endpoint(ignored).protocol() == tcp::v6();
-        if (v6 != (family == 1)) {
-            continue;
+void Speaker::set_key(Acceptor& acceptor, const Target& target, std::string_view password) {
+    error_code ignored;
+    const bool v6 = acceptor.local_endpoint(ignored).protocol() == tcp::v6();
+    if (v6 != (target.index() == 1)) {
+        return;
+    }
+    if (const auto set = set_tcp_md5(acceptor.native_handle(), target, password); !set) {
+        log::error("bgp {}: {}", to_string(target), set.error().text);
+    }
+}
+
+/// MD5 keys belong to listening sockets before the peer calls.
+void Speaker::protect(Acceptor& acceptor) {
+    for (const auto& [address, neighbour] : neighbours_) {
+        const std::string& password = neighbour.peer.config().password;
+        if (!neighbour.range && !password.empty()) {
+            set_key(acceptor, address, password);
         }
-        if (const auto set = set_tcp_md5(acceptor->native_handle(), target, password); !set) {
-            log::error("bgp {}: {}", to_string(target), set.error().text);
+    }
+    for (const RangeConfig& range : ranges_) {
+        if (!range.peer.password.empty()) {
+            set_key(acceptor, range.prefix, range.peer.password);
         }
     }
 }
 
 void Speaker::protect_listeners(const PeerConfig& config, bool wanted) {
-    protect_listeners(config.address, config.address.index(), wanted ? config.password : "");
+    for (const AcceptorPtr& acceptor : acceptors_) {
+        set_key(*acceptor, config.address, wanted ? config.password : "");
+    }
 }
 
 void Speaker::protect_listeners(const RangeConfig& range, bool wanted) {
-    if (!range.peer.password.empty()) {
-        protect_listeners(range.prefix, range.prefix.index(), wanted ? range.peer.password : "");
+    if (range.peer.password.empty()) {
+        return;
+    }
+    for (const AcceptorPtr& acceptor : acceptors_) {
+        set_key(*acceptor, range.prefix, wanted ? range.peer.password : "");
     }
 }
 

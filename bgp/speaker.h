@@ -81,6 +81,7 @@ class Speaker {
     [[nodiscard]] Result<void> set_ranges(std::vector<RangeConfig> ranges);
 
     /// AS, router id, cluster id, port and addresses change; sessions are reset where they must be.
+    /// Fails with the first address that cannot be listened on; those that cannot are tried again.
     [[nodiscard]] Result<void> set_config(const SpeakerConfig& changed);
 
     // --- routes ----------------------------------------------------------------------------------
@@ -148,6 +149,7 @@ class Speaker {
 
     [[nodiscard]] Result<void> listen(const IpAddr& address);
     [[nodiscard]] Result<void> open_listeners();
+    void retry_listeners();
     void accept_next(const AcceptorPtr& acceptor);
     void accepted(Session::Socket socket);
     void take_up(Neighbour& neighbour);
@@ -155,8 +157,9 @@ class Speaker {
     void bfd_changed(const IpAddr& address, const bfd::Change& change);
     void protect_listeners(const PeerConfig& config, bool wanted);
     void protect_listeners(const RangeConfig& range, bool wanted);
+    void protect(Acceptor& acceptor);
     template <typename Target>
-    void protect_listeners(const Target& target, std::size_t family, std::string_view password);
+    void set_key(Acceptor& acceptor, const Target& target, std::string_view password);
     [[nodiscard]] Neighbour* welcome(const IpAddr& caller);
     void dismiss_idle();
 
@@ -186,6 +189,7 @@ class Speaker {
     std::map<IpAddr, Neighbour> neighbours_;
     BfdSockets bfd_;
     std::vector<std::uint8_t> scratch_;
+    boost::asio::steady_timer listen_retry_;
     boost::asio::steady_timer timer_;
     Time armed_ = Time::max();
     bool work_wanted_ = false;

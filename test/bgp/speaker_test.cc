@@ -184,6 +184,25 @@ TEST_F(LoopbackMd5, CallerFromBeforeThePasswordIsTurnedAway) {
     EXPECT_EQ(a.peers().at(0).last_error, "");
 }
 
+TEST_F(Loopback, PortInUseIsTriedAgain) {
+    Speaker taken{io, config_of("127.0.0.3", 65003), sink_b, oracle};
+    ASSERT_TRUE(taken.start());
+    SpeakerConfig config = config_of("127.0.0.3", 65001);
+    config.listen.push_back(*parse_ip("127.0.0.1"));
+    config.port = taken.port();
+    ASSERT_FALSE(a.set_config(config));
+    EXPECT_EQ(a.port(), config.port) << "the other address is listened on";
+    connect();
+    ASSERT_TRUE(wait_for_state(a, State::Established));
+    taken.stop();
+    EXPECT_TRUE(wait_for([&] {
+        boost::asio::ip::tcp::socket socket{io};
+        boost::system::error_code error;
+        socket.connect({boost::asio::ip::make_address("127.0.0.3"), config.port.value()}, error);
+        return !error;
+    }));
+}
+
 TEST_F(Loopback, PortInUseIsSaidClearly) {
     SpeakerConfig config = config_of("127.0.0.1", 65001);
     config.port = a.port();
