@@ -86,9 +86,14 @@ Result<void> boolean_into(const Field& field, T& into) {
     return store(field.boolean(), into.*Member);
 }
 
+/// AS 0 is nobody's (RFC 7607): Calico writes it where none is meant.
 template <auto Member, typename T>
 Result<void> asn_into(const Field& field, T& into) {
-    return parse_asn(field, into.*Member);
+    auto parsed = parse_asn(field, into.*Member);
+    if (into.*Member == Asn{}) {
+        (into.*Member).reset();
+    }
+    return parsed;
 }
 
 template <auto Member, typename T>

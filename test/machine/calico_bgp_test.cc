@@ -144,6 +144,18 @@ TEST(CalicoSpeaker, NodesAsComesFirst) {
     EXPECT_EQ(read(configuration("{asNumber: 65100}"), nodes).speaker.asn, Asn{65007});
 }
 
+TEST(CalicoSpeaker, AsZeroIsNone) {
+    const std::string nodes =
+        "apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: host1}\nspec: {bgp: "
+        "{asNumber: 0, ipv4Address: 192.0.2.1/24}}\n";
+    const CalicoBgp calico = read(
+        configuration("{asNumber: 0}") +
+            bgp_peer("{peerIP: 1.1.1.1, asNumber: 1, localASNumber: 0}"),
+        nodes);
+    EXPECT_EQ(calico.speaker.asn, Asn{64512});
+    EXPECT_FALSE(calico.peers.at("1.1.1.1"_ip4).local_as);
+}
+
 TEST(CalicoSpeaker, ConfigFileComesBeforeResources) {
     constexpr const char* kOwn =
         "node: host1\nbgp: {as: 65001, router_id: 198.51.100.1, port: 1179, listen: false}";
@@ -634,6 +646,11 @@ INSTANTIATE_TEST_SUITE_P(
             "f:4: spec.importV4[0].communities.values[0]: '65536:1' is not a community such as "
             "64512:100 "
             "or 64512:1:2"},
+        Mistake{
+            "peer_as_zero",
+            "BGPPeer",
+            "{peerIP: 1.1.1.1, asNumber: 0}",
+            "f:4: spec: a peer with peerIP needs asNumber"},
         Mistake{
             "peer_misspelt_password",
             "BGPPeer",
