@@ -257,6 +257,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"other_node", "{node: host2, peerIP: 1.1.1.1, asNumber: 1}", {}},
         Row{"selected", "{nodeSelector: rack == 'a', peerIP: 1.1.1.1, asNumber: 1}", {"1.1.1.1"}},
         Row{"not_selected", "{nodeSelector: rack == 'b', peerIP: 1.1.1.1, asNumber: 1}", {}},
+        Row{"never_its_own_address", "{peerIP: 192.0.2.1, asNumber: 64512}", {}},
         Row{"peers_by_label", "{peerSelector: has(reflector)}", {"192.0.2.9"}},
         Row{"never_oneself", "{peerSelector: rack == 'a'}", {"192.0.2.2"}}),
     [](const auto& row) { return std::string{row.param.name}; });
@@ -551,6 +552,16 @@ TEST(CalicoRoutes, HaveThePriorityAndCommunitiesOfTheConfiguration) {
     EXPECT_EQ(own.large_communities.size(), 1U);
     EXPECT_TRUE(own_attributes(calico, *parse_prefix("10.66.0.1/32")).communities.empty());
     EXPECT_EQ(own_attributes(calico, *parse_prefix("fd00::1/128")).communities.size(), 1U);
+}
+
+TEST(CalicoRoutes, AdvertisementsOfTheNodeReplaceThoseOfAll) {
+    const CalicoBgp calico = read(
+        configuration("{prefixAdvertisements: [{cidr: 10.0.0.0/8, communities: ['64512:1']}]}") +
+        configuration(
+            "{prefixAdvertisements: [{cidr: 10.0.0.0/8, communities: ['64512:2']}]}",
+            "node.host1"));
+    const bgp::Attributes own = own_attributes(calico, *parse_prefix("10.65.0.1/32"));
+    EXPECT_EQ(own.communities, std::vector<std::uint32_t>{0xfc000002});
 }
 
 // --- mistakes ------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "vrouter/daemon/calico_filter.h"
 
@@ -96,8 +95,8 @@ class Reader {
                 problem(each->key, field + " has no effect on this router");
             }
         }
-        result_.advertisements = settings_.all.advertisements;
-        std::ranges::copy(settings_.own.advertisements, std::back_inserter(result_.advertisements));
+        const auto& own = settings_.own.advertisements;
+        result_.advertisements = own.empty() ? settings_.all.advertisements : own;
         using Configuration = policy::BgpConfiguration;
         result_.local_pref4 = local_pref_of(
             settings_.value(&Configuration::normal_priority4).value_or(kNormalPriority));
@@ -282,6 +281,9 @@ class Reader {
     /// Without a pattern the address stays closed.
     void add_peer(const policy::Resource& resource, const bgp::PeerConfig* pattern) {
         const auto& spec = resource.as<policy::BgpPeer>();
+        if (*spec.peer_ip == own_address(spec.peer_ip->index())) {
+            return;  // a BGPPeer for all nodes names one of them
+        }
         if (pattern == nullptr) {
             claim(*spec.peer_ip, Entry{.peer = {}, .gateway = {}, .by = &resource.key});
             return;
