@@ -195,6 +195,27 @@ TEST(CalicoMesh, PeersTakeAllAndGiveTheirOwn) {
     EXPECT_EQ(peer.description, "node host2");
 }
 
+TEST(CalicoMesh, NodesAreCalledWhereEachListens) {
+    constexpr const char* kOwnPort =
+        "node: host1\ndatastore: {file: {directory: /d}}\nbgp: {port: 1179}";
+    const CalicoBgp calico = read(
+        configuration("{listenPort: 1790}") + configuration("{listenPort: 1791}", "node.host1") +
+            configuration("{listenPort: 1792}", "node.host2"),
+        kNodes,
+        kOwnPort);
+    EXPECT_EQ(calico.peers.at("192.0.2.2"_ip4).port, L4Port{1792});
+    EXPECT_EQ(calico.peers.at("192.0.2.3"_ip4).port, L4Port{1790});
+}
+
+TEST(CalicoMesh, NodesAreCalledAtTheUsualPort) {
+    constexpr const char* kOwnPort =
+        "node: host1\ndatastore: {file: {directory: /d}}\nbgp: {port: 1179}";
+    const CalicoBgp calico =
+        read(bgp_peer("{peerIP: 192.0.2.2, asNumber: 64999}"), kNodes, kOwnPort);
+    EXPECT_EQ(calico.peers.at("192.0.2.2"_ip4).port, L4Port{179});
+    EXPECT_EQ(calico.peers.at("192.0.2.3"_ip4).port, L4Port{179});
+}
+
 TEST(CalicoMesh, PasswordAndRestartTimeAreTheConfigurations) {
     const CalicoBgp calico =
         read(configuration("{nodeMeshPassword: {secretKeyRef: {name: bgp, key: mesh}}, "

@@ -290,7 +290,10 @@ class Reader {
         }
         bgp::PeerConfig peer = *pattern;
         peer.address = *spec.peer_ip;
-        peer.port = spec.peer_port.value_or(port_of_node(peer.address).value_or(peer.port));
+        if (const auto* node = node_at(peer.address)) {
+            peer.port = port_of_node(node->key.name);
+        }
+        peer.port = spec.peer_port.value_or(peer.port);
         peer.asn = spec.as_number.value_or(default_as_);
         peer.description = "BGPPeer " + resource.key.name;
         if (!spec.any_source) {
@@ -326,7 +329,7 @@ class Reader {
         }
         bgp::PeerConfig peer = *pattern;
         peer.asn = spec.as_number.value_or(default_as_);
-        peer.port = result_.speaker.port;
+        peer.port = port_of_node(resource.key.name);
         peer.description = "node " + resource.key.name;
         make_client(peer, spec.route_reflector_cluster);
         const auto add = [&](const IpAddr& address) {
@@ -363,12 +366,12 @@ class Reader {
         }
     }
 
-    [[nodiscard]] const policy::ClusterNode* node_at(const IpAddr& address) const {
+    [[nodiscard]] const policy::Resource* node_at(const IpAddr& address) const {
         for (const ResourcePtr& node : resources_.nodes) {
             const auto& spec = node->as<policy::ClusterNode>();
             if ((spec.address4 && IpAddr{*spec.address4} == address) ||
                 (spec.address6 && IpAddr{*spec.address6} == address)) {
-                return &spec;
+                return node.get();
             }
         }
         return nullptr;
@@ -376,12 +379,16 @@ class Reader {
 
     [[nodiscard]] std::optional<Ip4> cluster_of(const IpAddr& address) const {
         const auto* node = node_at(address);
-        return node != nullptr ? node->route_reflector_cluster : std::nullopt;
+        return node != nullptr ? node->as<policy::ClusterNode>().route_reflector_cluster
+                               : std::nullopt;
     }
 
-    /// Nodes listen where BGPConfiguration says.
-    [[nodiscard]] std::optional<L4Port> port_of_node(const IpAddr& address) const {
-        return node_at(address) != nullptr ? std::optional{result_.speaker.port} : std::nullopt;
+    /// Nodes listen where the BGPConfiguration of each, or else of all, says.
+    [[nodiscard]] L4Port port_of_node(const std::string& node) const {
+        const ResourcePtr* own = named(resources_.configurations, "node." + node);
+        const auto port =
+            own != nullptr ? (*own)->as<policy::BgpConfiguration>().listen_port : std::nullopt;
+        return port ? *port : settings_.all.listen_port.value_or(bgp::PeerConfig{}.port);
     }
 
     [[nodiscard]] std::optional<IpAddr> own_address(std::size_t family) const {
