@@ -18,8 +18,7 @@ Result<Config> parse_config(const std::string& text, const std::string& name) {
         return fail(
             name +
             ": bgp: 'graceful_restart: full' needs 'dataplane: none', since what is forwarded ends "
-            "with "
-            "this process; 'helper' keeps the routes of others");
+            "with this process; 'helper' keeps the routes of others");
     }
     return Config{*std::move(machine), std::move(bgp)};
 }
