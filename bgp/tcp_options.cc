@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -58,7 +59,7 @@ int try_key(
         return EMSGSIZE;
     }
     signature.tcpm_keylen = static_cast<std::uint16_t>(password.size());
-    std::memcpy(signature.tcpm_key, password.data(), password.size());
+    std::ranges::copy(password, signature.tcpm_key);
     int option = TCP_MD5SIG;
     if (length) {
         option = TCP_MD5SIG_EXT;
