@@ -81,6 +81,19 @@ def test_port_that_cannot_be_opened_yet_is_tried_again(busy, network, directory)
     assert not stream.lost
 
 
+def test_device_of_another_port_is_left_alone(busy):
+    rack, stream = busy
+    workload = rack.workload(1)
+    device = rack.router.config["ports"][0]["device"]
+    with stream:
+        rack.router.put(workload.endpoint(annotations={"vrouter.io/port": device}))
+        wait_for(lambda: state(rack, workload), 5, "the endpoint is shown")
+        assert state(rack, workload)["state"] == "failed"
+        assert "another port has" in state(rack, workload)["problem"]
+        stream.wait_more()
+    assert not stream.lost
+
+
 def test_interface_of_a_guest_vanishes(busy):
     """As when a container's namespace goes before its endpoint does."""
     rack, stream = busy

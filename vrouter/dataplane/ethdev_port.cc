@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include "vrouter/dataplane/device_needs.h"
 
@@ -71,6 +72,19 @@ Result<std::uint16_t> find_or_attach(const std::string& device, bool& attached) 
     return id;
 }
 
+/// Takes a device for one port alone: a second port of the same name would set it up anew, and close
+/// it when that fails.
+Result<void> take(std::uint16_t id, const std::string& device) {
+    rte_eth_dev_owner owner{};
+    std::ranges::copy(std::string_view{"vrouter"}, owner.name);
+    if (rte_eth_dev_owner_new(&owner.id) != 0 || rte_eth_dev_owner_set(id, &owner) != 0) {
+        return fail(
+            "device '" + device + "': another port has '" + device_name(device) +
+            "' already; a name is taken once on a host");
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<EthdevPort>> EthdevPort::open(
@@ -79,6 +93,9 @@ Result<std::unique_ptr<EthdevPort>> EthdevPort::open(
     const auto id = find_or_attach(settings.device, attached);
     if (!id) {
         return std::unexpected(id.error());
+    }
+    if (auto taken = take(*id, settings.device); !taken) {
+        return std::unexpected(std::move(taken).error());
     }
     std::unique_ptr<EthdevPort> port{new EthdevPort()};
     port->id_ = *id;
