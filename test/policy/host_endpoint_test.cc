@@ -396,7 +396,7 @@ TEST(Felix, TheNodesObjectOverridesFieldByField) {
     here.endpoint_to_host = EndpointToHost::Return;
     const auto settings = felix_settings(&everywhere, &here);
     EXPECT_TRUE(settings.failsafe_inbound.empty());
-    EXPECT_EQ(settings.failsafe_outbound.size(), 9U) << "the default";
+    EXPECT_EQ(settings.failsafe_outbound.size(), 10U) << "the default";
     EXPECT_EQ(settings.endpoint_to_host, EndpointToHost::Return);
 }
 
