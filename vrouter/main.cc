@@ -86,6 +86,7 @@ int main(int argc, char** argv) {
         return check_machine(path, *config);
     }
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGHUP, SIG_IGN);  // the config is read at start: nothing to do, no reason to end
     vr::log::start(config->log_level);
     return run(std::move(*config));
 }

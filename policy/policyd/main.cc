@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
     }
     config->server.recording = recording;
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGHUP, SIG_IGN);  // the config is read at start: nothing to do, no reason to end
     vr::log::start(config->log_level);
     return vr::policyd::run(*config);
 }
