@@ -52,6 +52,7 @@ struct BgpPeer {
     int allowed_local_as = 0;
     std::optional<IpAddr> reachable_by;
     std::vector<std::string> filters;
+    bool reverse = true;  ///< reversePeering: whom it names speaks with whom it is for, too
     std::vector<std::string> not_honoured;  ///< fields that are set and have no effect here
     bool closed = false;  ///< stand-in: no session with whom it names, by whatever resource
 

@@ -158,7 +158,14 @@ constexpr std::array<FieldRow<BgpPeer>, 18> kPeerRows{{
                     : f.error(fmt::format("'{}' is not an address", f.node().text));
      }},
     {"filters", [](const Field& f, BgpPeer& p) { return store(f.texts(), p.filters); }},
-    {"reversePeering", note<BgpPeer>},
+    {"reversePeering",
+     [](const Field& f, BgpPeer& p) -> Result<void> {
+         if (f.node().text != "Auto" && f.node().text != "Manual") {
+             return f.error("expected Auto or Manual");
+         }
+         p.reverse = f.node().text == "Auto";
+         return {};
+     }},
     {"localWorkloadSelector", note<BgpPeer>},
 }};
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/calico_bgp.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "policy/resource.h"
@@ -278,9 +279,12 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"other_node", "{node: host2, peerIP: 1.1.1.1, asNumber: 1}", {}},
         Row{"selected", "{nodeSelector: rack == 'a', peerIP: 1.1.1.1, asNumber: 1}", {"1.1.1.1"}},
         Row{"not_selected", "{nodeSelector: rack == 'b', peerIP: 1.1.1.1, asNumber: 1}", {}},
-        Row{"never_its_own_address", "{peerIP: 192.0.2.1, asNumber: 64512}", {}},
+        Row{"never_its_own_address",
+            "{peerIP: 192.0.2.1, asNumber: 64512, reversePeering: Manual}",
+            {}},
         Row{"peers_by_label", "{peerSelector: has(reflector)}", {"192.0.2.9"}},
-        Row{"never_oneself", "{peerSelector: rack == 'a'}", {"192.0.2.2"}}),
+        Row{"never_oneself", "{peerSelector: rack == 'a', reversePeering: Manual}", {"192.0.2.2"}},
+        Row{"whom_it_names_speaks_too", "{node: host3, peerSelector: rack == 'a'}", {"192.0.2.3"}}),
     [](const auto& row) { return std::string{row.param.name}; });
 
 TEST(CalicoPeer, SaysHowItsSessionIs) {
@@ -371,12 +375,12 @@ TEST(CalicoPeer, SaysByWhichGatewayItIsReached) {
 
 TEST(CalicoPeer, WhatCannotBeHonouredIsToldOfTheObject) {
     const CalicoBgp calico = read(
-        bgp_peer("{peerIP: 1.1.1.1, asNumber: 1, reversePeering: Auto}") +
+        bgp_peer("{peerIP: 1.1.1.1, asNumber: 1, localWorkloadSelector: all()}") +
         configuration("{nodeToNodeMeshEnabled: false, logSeverityScreen: Debug, serviceClusterIPs: "
                       "[{cidr: 10.96.0.0/12}]}"));
     EXPECT_EQ(
         problems(calico, Kind::BGPPeer, "p"),
-        std::vector<std::string>{"reversePeering has no effect on this router"});
+        std::vector<std::string>{"localWorkloadSelector has no effect on this router"});
     EXPECT_EQ(
         problems(calico, Kind::BGPConfiguration, "default"),
         (std::vector<std::string>{
@@ -433,6 +437,60 @@ TEST(CalicoReflector, ReflectsToItsClients) {
     EXPECT_TRUE(client.reflector_client);
     EXPECT_EQ(to_string(*client.export_), "all");
     EXPECT_FALSE(calico.peers.at("192.0.2.2"_ip4).reflector_client) << "of another AS";
+}
+
+TEST(CalicoReflector, SpeaksWithThoseThatAreToSpeakWithIt) {
+    for (const auto* nodes : {"'!has(reflector)'", "all()"}) {
+        const CalicoBgp calico = read(
+            bgp_peer(fmt::format("{{nodeSelector: {}, peerSelector: has(reflector)}}", nodes)),
+            kNodes,
+            kReflectorConfig);
+        EXPECT_EQ(addresses(calico), (Addresses{"192.0.2.1", "192.0.2.2", "192.0.2.3"})) << nodes;
+        EXPECT_TRUE(calico.peers.at("192.0.2.3"_ip4).reflector_client);
+    }
+}
+
+TEST(CalicoReflector, SpeaksWithThoseThatNameItsAddress) {
+    const auto named = [](const std::string& as) {
+        return addresses(read(
+            bgp_peer("{node: host3, peerIP: 192.0.2.9, asNumber: " + as + "}"),
+            kNodes,
+            kReflectorConfig));
+    };
+    EXPECT_EQ(named("64512"), Addresses{"192.0.2.3"});
+    EXPECT_EQ(named("64513"), Addresses{}) << "of another AS";
+}
+
+TEST(CalicoReflector, LeavesTheOtherDirectionWhereItIsManual) {
+    const CalicoBgp calico = read(
+        bgp_peer("{nodeSelector: '!has(reflector)', peerSelector: has(reflector), "
+                 "reversePeering: Manual}"),
+        kNodes,
+        kReflectorConfig);
+    EXPECT_EQ(addresses(calico), Addresses{});
+}
+
+TEST(CalicoReflector, ItsOwnBgpPeerStandsBeforeTheOtherDirection) {
+    const CalicoBgp calico = read(
+        bgp_peer("{nodeSelector: '!has(reflector)', peerSelector: has(reflector)}", "a") +
+            bgp_peer(
+                "{node: reflector, peerIP: 192.0.2.3, asNumber: 64512, password: {secretKeyRef: "
+                "{name: bgp, "
+                "key: k}}}",
+                "b"),
+        kNodes,
+        kReflectorConfig);
+    EXPECT_EQ(calico.peers.at("192.0.2.3"_ip4).password, "sesame k");
+    EXPECT_EQ(calico.peers.at("192.0.2.2"_ip4).password, "");
+}
+
+TEST(CalicoReflector, TheOtherDirectionNeedsThePasswordToo) {
+    const CalicoBgp calico = read(
+        bgp_peer("{nodeSelector: '!has(reflector)', peerSelector: has(reflector), "
+                 "password: {secretKeyRef: {name: lost, key: k}}}"),
+        kNodes,
+        kReflectorConfig);
+    EXPECT_EQ(addresses(calico), Addresses{});
 }
 
 TEST(CalicoReflector, OfItsOwnClusterIsNoClient) {

@@ -68,6 +68,9 @@ class Reader {
         for (const ResourcePtr& peer : resources_.peers) {
             read_peer(*peer);
         }
+        for (const ResourcePtr& peer : resources_.peers) {
+            read_reverse(*peer);
+        }
         for (auto& [address, entry] : entries_) {
             if (entry.peer) {
                 result_.peers.emplace(address, *std::move(entry.peer));
@@ -159,7 +162,7 @@ class Reader {
         }
         for (const ResourcePtr& node : resources_.nodes) {
             if (!node->as<policy::ClusterNode>().route_reflector_cluster) {
-                add_node(*node, nullptr, &pattern, true);
+                add_node(*node, nullptr, pattern, true);
             }
         }
     }
@@ -168,27 +171,60 @@ class Reader {
     /// for other BGPPeers too.
     void read_peer(const policy::Resource& resource) {
         const auto& spec = resource.as<policy::BgpPeer>();
-        if (!is_for_us(spec)) {
+        if (!is_for(spec, config_.node, labels_)) {
             return;
         }
         for (const std::string& field : spec.not_honoured) {
             problem(resource.key, field + " has no effect on this router");
         }
+        const std::optional<bgp::PeerConfig> pattern = pattern_of(resource);
+        if (spec.peer_ip) {
+            add_peer(resource, pattern);
+        }
+        if (spec.peer_selector) {
+            for (const ResourcePtr& node : resources_.nodes) {
+                if (spec.peer_selector->matches(node->labels)) {
+                    add_node(*node, &resource.key, pattern, !spec.any_source);
+                }
+            }
+        }
+    }
+
+    /// The other end of a BGPPeer: whom it names speaks with those that it is for, where no BGPPeer
+    /// says otherwise.  So one that is for the clients of a reflector serves that one, too.
+    void read_reverse(const policy::Resource& resource) {
+        const auto& spec = resource.as<policy::BgpPeer>();
+        if (!spec.reverse || spec.closed || !names_us(spec)) {
+            return;  // a closed one is closed by those that it is for
+        }
+        std::vector<const policy::Resource*> others;
+        for (const ResourcePtr& node : resources_.nodes) {
+            if (is_for(spec, node->key.name, node->labels) && !is_claimed(*node)) {
+                others.push_back(node.get());
+            }
+        }
+        if (others.empty()) {
+            return;
+        }
+        if (spec.local_as) {
+            problem(resource.key, "with localASNumber there is no session in the other direction");
+            return;
+        }
+        const std::optional<bgp::PeerConfig> pattern = pattern_of(resource);
+        for (const policy::Resource* node : others) {
+            add_node(*node, &resource.key, pattern, !spec.any_source);
+        }
+    }
+
+    /// What the sessions of a BGPPeer have in common; nothing: there is to be none.
+    std::optional<bgp::PeerConfig> pattern_of(const policy::Resource& resource) {
+        const auto& spec = resource.as<policy::BgpPeer>();
         bgp::PeerConfig pattern = calico_peer();
         read_session(spec, pattern);
         read_filters(resource.key, spec, pattern);
         const bool open = !spec.closed &&
                           (!spec.password || read_password(resource.key, *spec.password, pattern));
-        if (spec.peer_ip) {
-            add_peer(resource, open ? &pattern : nullptr);
-        }
-        if (spec.peer_selector) {
-            for (const ResourcePtr& node : resources_.nodes) {
-                if (spec.peer_selector->matches(node->labels)) {
-                    add_node(*node, &resource.key, open ? &pattern : nullptr, !spec.any_source);
-                }
-            }
-        }
+        return open ? std::optional{std::move(pattern)} : std::nullopt;
     }
 
     /// A BGPPeer replaces the mesh; of two BGPPeers the stricter counts, else the later.
@@ -210,11 +246,31 @@ class Reader {
             fmt::format("BGPPeer '{}' speaks for {} in its place", there.by->name, address));
     }
 
-    [[nodiscard]] bool is_for_us(const policy::BgpPeer& spec) const {
+    [[nodiscard]] static bool is_for(
+        const policy::BgpPeer& spec, const std::string& node, const policy::Labels& labels) {
         if (!spec.node.empty()) {
-            return spec.node == config_.node;
+            return spec.node == node;
         }
-        return !spec.node_selector || spec.node_selector->matches(labels_);
+        return !spec.node_selector || spec.node_selector->matches(labels);
+    }
+
+    [[nodiscard]] bool names_us(const policy::BgpPeer& spec) const {
+        if (spec.peer_selector) {
+            return spec.peer_selector->matches(labels_);
+        }
+        return spec.peer_ip && *spec.peer_ip == own_address(spec.peer_ip->index()) &&
+               spec.as_number.value_or(default_as_) == result_.speaker.asn &&
+               spec.peer_port.value_or(result_.speaker.port) == result_.speaker.port;
+    }
+
+    /// A BGPPeer has said how, or that not, this node speaks with that one.
+    [[nodiscard]] bool is_claimed(const policy::Resource& node) const {
+        const auto claimed = [&](const auto& address) {
+            const auto at = address ? entries_.find(*address) : entries_.end();
+            return at != entries_.end() && at->second.by != nullptr;
+        };
+        const auto& spec = node.as<policy::ClusterNode>();
+        return claimed(spec.address4) || claimed(spec.address6);
     }
 
     /// A peer as Calico means it: everything is taken, this host's own routes are given.
@@ -279,12 +335,12 @@ class Reader {
     }
 
     /// Without a pattern the address stays closed.
-    void add_peer(const policy::Resource& resource, const bgp::PeerConfig* pattern) {
+    void add_peer(const policy::Resource& resource, const std::optional<bgp::PeerConfig>& pattern) {
         const auto& spec = resource.as<policy::BgpPeer>();
         if (*spec.peer_ip == own_address(spec.peer_ip->index())) {
             return;  // a BGPPeer for all nodes names one of them
         }
-        if (pattern == nullptr) {
+        if (!pattern) {
             claim(*spec.peer_ip, Entry{.peer = {}, .gateway = {}, .by = &resource.key});
             return;
         }
@@ -312,13 +368,13 @@ class Reader {
     void add_node(
         const policy::Resource& resource,
         const policy::Key* by,
-        const bgp::PeerConfig* pattern,
+        const std::optional<bgp::PeerConfig>& pattern,
         bool from_node_address) {
         const auto& spec = resource.as<policy::ClusterNode>();
         if (resource.key.name == config_.node || (!spec.address4 && !spec.address6)) {
             return;
         }
-        if (pattern == nullptr) {
+        if (!pattern) {
             if (spec.address4) {
                 claim(*spec.address4, Entry{.peer = {}, .gateway = {}, .by = by});
             }
