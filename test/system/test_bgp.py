@@ -292,12 +292,15 @@ def rude_visit(rack, garbage, at_once=1 << 16):
     with inside(rack.fabric):
         connection = socket.create_connection((ROUTER[4], 179), 5, (RUDE, 0))
     with connection:
-        connection.settimeout(0.3)
+        connection.settimeout(10)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             for at in range(0, len(garbage), at_once):
                 connection.sendall(garbage[at : at + at_once])
             connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the router has hung up already; what it said can still be read
+        try:
             while chunk := connection.recv(4096):
                 answer += chunk
         except (TimeoutError, ConnectionError):
