@@ -50,15 +50,6 @@ Random make_random() {
     return [engine] { return std::uniform_real_distribution<double>{}(*engine); };
 }
 
-bool contains(const IpPrefix& range, const IpAddr& address) {
-    return std::visit(
-        [&]<Family F>(const Prefix<F>& prefix) {
-            const auto* of_family = std::get_if<typename F::Addr>(&address);
-            return of_family != nullptr && prefix.contains(*of_family);
-        },
-        range);
-}
-
 unsigned length_of(const IpPrefix& range) {
     return std::visit([](const auto& prefix) { return prefix.length(); }, range);
 }

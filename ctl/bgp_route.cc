@@ -69,15 +69,7 @@ struct Wanted {
 };
 
 bool is_inside(const IpPrefix& prefix, const std::optional<IpPrefix>& within) {
-    if (!within) {
-        return true;
-    }
-    return std::visit(
-        [&]<Family F>(const Prefix<F>& outer) {
-            const auto* inner = std::get_if<Prefix<F>>(&prefix);
-            return inner != nullptr && outer.contains(*inner);
-        },
-        *within);
+    return !within || contains(*within, prefix);
 }
 
 void add(const bgp::RouteSummary& route, const Wanted& wanted, pb::BgpRouteList& list) {

@@ -20,15 +20,6 @@ bool is_ip6(const IpPrefix& net) {
     return std::holds_alternative<Prefix<V6>>(net);
 }
 
-bool contains(const IpPrefix& net, const IpAddr& address) {
-    if (const auto* net4 = std::get_if<Prefix<V4>>(&net)) {
-        const auto* ip4 = std::get_if<Ip4>(&address);
-        return ip4 != nullptr && net4->contains(*ip4);
-    }
-    const auto* ip6 = std::get_if<Ip6>(&address);
-    return ip6 != nullptr && std::get<Prefix<V6>>(net).contains(*ip6);
-}
-
 // --- nets, notNets --------------------------------------------------------------------------
 
 Result<void> parse_nets(const Field& field, std::vector<IpPrefix>& into) {

@@ -235,15 +235,6 @@ class Judge {
                (is_untracked(*hook_) && listed(other, packet_.source_port));
     }
 
-    static bool contains(const IpPrefix& net, const IpAddr& address) {
-        return std::visit(
-            [&]<Family F>(const Prefix<F>& prefix) {
-                const auto* own = std::get_if<typename F::Addr>(&address);
-                return own != nullptr && prefix.contains(*own);
-            },
-            net);
-    }
-
     /// True when the tier decided.
     bool run_tier(const std::string& tier, const std::vector<ResourcePtr>& policies) {
         for (const auto& policy : policies) {

@@ -7,15 +7,6 @@ namespace vr::daemon {
 
 namespace {
 
-bool contains(const IpPrefix& network, const IpAddr& address) {
-    return std::visit(
-        [&]<Family F>(const Prefix<F>& prefix) {
-            const auto* a = std::get_if<typename F::Addr>(&address);
-            return a != nullptr && prefix.contains(*a);
-        },
-        network);
-}
-
 /// Our address of the wanted family on the port whose network the peer is in.
 std::optional<IpAddr> own_address(const Config& config, const IpAddr& peer, std::size_t family) {
     for (const PortConfig& port : config.ports) {

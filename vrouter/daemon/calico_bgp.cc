@@ -470,15 +470,6 @@ class Reader {
     CalicoBgp result_;
 };
 
-bool contains(const IpPrefix& outer, const IpPrefix& inner) {
-    return std::visit(
-        [&]<Family F>(const Prefix<F>& prefix) {
-            const auto* of_family = std::get_if<Prefix<F>>(&inner);
-            return of_family != nullptr && prefix.contains(*of_family);
-        },
-        outer);
-}
-
 }  // namespace
 
 CalicoBgp calico_bgp(

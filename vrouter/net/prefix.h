@@ -90,6 +90,26 @@ using IpPrefix = std::variant<Prefix<V4>, Prefix<V6>>;
     return std::nullopt;
 }
 
+/// False for an address of the other family.
+[[nodiscard]] inline bool contains(const IpPrefix& net, const IpAddr& address) {
+    return std::visit(
+        [&]<Family F>(const Prefix<F>& prefix) {
+            const auto* of_family = std::get_if<typename F::Addr>(&address);
+            return of_family != nullptr && prefix.contains(*of_family);
+        },
+        net);
+}
+
+/// True for `inner` equal to `outer`, too; false for one of the other family.
+[[nodiscard]] inline bool contains(const IpPrefix& outer, const IpPrefix& inner) {
+    return std::visit(
+        [&]<Family F>(const Prefix<F>& prefix) {
+            const auto* of_family = std::get_if<Prefix<F>>(&inner);
+            return of_family != nullptr && prefix.contains(*of_family);
+        },
+        outer);
+}
+
 template <Family F>
 [[nodiscard]] std::string to_string(const Prefix<F>& prefix) {
     return to_string(prefix.address()) + "/" + std::to_string(prefix.length());
