@@ -24,9 +24,8 @@ void Recording::add(const std::string& host, const std::string& sent) {
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                        std::chrono::steady_clock::now() - began_)
                                        .count()));
-    constexpr std::size_t kLengthBytes = 4;
-    if (sent.size() >= kLengthBytes &&
-        entry.mutable_message()->ParseFromString(sent.substr(kLengthBytes))) {
+    if (sent.size() >= kFrameLengthBytes &&
+        entry.mutable_message()->ParseFromString(sent.substr(kFrameLengthBytes))) {
         file_ << frame(entry) << std::flush;
     }
 }

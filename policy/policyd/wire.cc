@@ -19,7 +19,6 @@ using policy::Key;
 using policy::Kind;
 using policy::SetUpdate;
 
-constexpr std::size_t kLengthBytes = 4;
 constexpr std::size_t kMaxText = 64U << 10U;  ///< of a selector or name in an id
 
 // Field numbers that batch_frame() writes by hand: FromServer.batch, Batch.updates, .more, .sequence_number.
@@ -283,44 +282,20 @@ Envelope batch_frame(std::span<const Chunk> chunks, std::uint64_t sequence, bool
     std::string wrap;
     put_varint(wrap, kBatchTag);
     put_varint(wrap, batch);
-    envelope.head.resize(kLengthBytes);
+    envelope.head.resize(kFrameLengthBytes);
     store_be(envelope.head.data(), static_cast<std::uint32_t>(wrap.size() + batch));
     envelope.head += wrap;
     return envelope;
 }
 
 std::string frame(const google::protobuf::MessageLite& message) {
-    std::string bytes(kLengthBytes, '\0');
+    std::string bytes(kFrameLengthBytes, '\0');
     store_be(bytes.data(), static_cast<std::uint32_t>(message.ByteSizeLong()));
     message.AppendToString(&bytes);
     return bytes;
 }
 
 // --- reading --------------------------------------------------------------------------------
-
-void FrameDecoder::feed(Bytes received) {
-    // What was handed out is dropped here, not in next(): the caller may still be reading it.
-    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(read_));
-    read_ = 0;
-    buffer_.insert(buffer_.end(), received.begin(), received.end());
-}
-
-Result<std::optional<Bytes>> FrameDecoder::next() {
-    Reader reader{Bytes{buffer_}.subspan(read_)};
-    const std::size_t length = reader.u32();
-    if (!reader.ok()) {
-        return std::nullopt;
-    }
-    if (length > most_) {
-        return fail(fmt::format("a frame claims {} bytes, at most {} are allowed", length, most_));
-    }
-    const Bytes content = reader.bytes(length);
-    if (!reader.ok()) {
-        return std::nullopt;
-    }
-    read_ += kLengthBytes + length;
-    return content;
-}
 
 Result<pb::FromServer> parse_from_server(Bytes content) {
     return parse<pb::FromServer>(content, "message of vrouter-policyd");

@@ -17,6 +17,7 @@
 
 #include "policy/model.h"
 #include "policy/set_update.h"
+#include "vrouter/net/frame.h"
 #include "vrouter/net/result.h"
 #include "vrouter/net/wire.h"
 
@@ -34,9 +35,6 @@ class ToDataplane;
 
 /// Version of the protocol: what a host would have to understand and does not makes another one.
 inline constexpr std::uint32_t kProtocol = 1;
-/// Where servers listen unless they are told otherwise.
-inline constexpr std::uint16_t kPort = 5474;
-inline constexpr std::size_t kMaxFrame = std::size_t{64} << 20U;
 
 using Chunk = std::shared_ptr<const std::string>;
 
@@ -56,22 +54,6 @@ struct Envelope {
 
 /// `message` as one frame.
 [[nodiscard]] std::string frame(const google::protobuf::MessageLite& message);
-
-/// Takes bytes in any splits and hands out the contents of whole frames.  Memory grows with the bytes
-/// received, never with a length that is merely claimed.
-class FrameDecoder {
-  public:
-    explicit FrameDecoder(std::size_t most = kMaxFrame) : most_(most) {}
-
-    void feed(Bytes received);
-    /// Valid until the next feed(); nothing while bytes are missing.  Useless after an error.
-    [[nodiscard]] Result<std::optional<Bytes>> next();
-
-  private:
-    std::size_t most_;
-    std::vector<std::uint8_t> buffer_;
-    std::size_t read_ = 0;
-};
 
 [[nodiscard]] Result<pb::FromServer> parse_from_server(Bytes content);
 [[nodiscard]] Result<pb::FromHost> parse_from_host(Bytes content);

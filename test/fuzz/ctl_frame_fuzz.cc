@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     }
     const std::size_t piece = bytes[0] + std::size_t{1};
     vr::Bytes stream{bytes + 1, size - 1};
-    vr::ctl::FrameDecoder decoder;
+    vr::FrameDecoder decoder;
     while (!stream.empty()) {
         const std::size_t n = std::min(piece, stream.size());
         decoder.feed(stream.first(n));

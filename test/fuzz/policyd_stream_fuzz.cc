@@ -10,34 +10,14 @@
 #include "policy/graph.h"
 #include "policy/policyd/receiver.h"
 #include "policy/policyd/wire.h"
+#include "test/fuzz/checking_sink.h"
 
 namespace {
-
-class SilentSink : public vr::WorkloadSink {
-  public:
-    void add_member(vr::GroupId /*group*/, const vr::IpPrefix& /*member*/) override {}
-
-    void remove_member(vr::GroupId /*group*/, const vr::IpPrefix& /*member*/) override {}
-
-    void update_workload(const vr::Workload& workload) override {
-        if (!workload.ingress || !workload.egress) {
-            std::abort();
-        }
-    }
-
-    void remove_workload(const std::string& /*name*/) override {}
-
-    void update_host(const vr::HostGuard& /*guard*/) override {}
-
-    void remove_host(const std::string& /*name*/) override {}
-
-    void set_endpoint_to_host(vr::EndpointToHost /*action*/) override {}
-};
 
 /// Calls `visit` for each frame of `bytes` until it returns false.
 template <typename Visit>
 void for_each_frame(vr::Bytes bytes, Visit visit) {
-    vr::policyd::FrameDecoder decoder;
+    vr::FrameDecoder decoder;
     decoder.feed(bytes);
     while (true) {
         const auto content = decoder.next();
@@ -51,7 +31,7 @@ void for_each_frame(vr::Bytes bytes, Visit visit) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     using namespace vr::policyd;
-    SilentSink sink;
+    vr::CheckingSink sink;
     vr::policy::Graph graph("h1", sink, vr::policy::MembersFrom::Stream);
     Receiver receiver("h1");
     (void)receiver.hello();

@@ -8,34 +8,9 @@
 
 #include "policy/catalog.h"
 #include "policy/graph.h"
+#include "test/fuzz/checking_sink.h"
 
 namespace {
-
-class SilentSink : public vr::WorkloadSink {
-  public:
-    void add_member(vr::GroupId /*group*/, const vr::IpPrefix& /*member*/) override {}
-
-    void remove_member(vr::GroupId /*group*/, const vr::IpPrefix& /*member*/) override {}
-
-    void update_workload(const vr::Workload& workload) override {
-        if (!workload.ingress || !workload.egress) {
-            std::abort();
-        }
-    }
-
-    void remove_workload(const std::string& /*name*/) override {}
-
-    void update_host(const vr::HostGuard& guard) override {
-        if (!guard.program(vr::HostHook::NormalIngress) ||
-            !guard.program(vr::HostHook::NormalEgress)) {
-            std::abort();
-        }
-    }
-
-    void remove_host(const std::string& /*name*/) override {}
-
-    void set_endpoint_to_host(vr::EndpointToHost /*action*/) override {}
-};
 
 constexpr auto kEndpoint =
     "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\n"
@@ -48,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     using namespace vr::policy;
     const std::string text(bytes, bytes + size);
     Catalog catalog;
-    SilentSink sink;
+    vr::CheckingSink sink;
     Graph graph("h1", sink);
     graph.on({1, catalog.set_file("0.yaml", kEndpoint)});
     graph.on({2, {InSync{}}});
