@@ -31,6 +31,7 @@
 #include "policy/etcd/store.h"
 #include "policy/graph.h"
 #include "vrouter/net/log.h"
+#include "vrouter/no_workloads.h"
 
 namespace vr::perf {
 namespace {
@@ -120,26 +121,9 @@ class Server {
     pid_t pid_ = 0;
 };
 
-class SilentSink final : public WorkloadSink {
-  public:
-    void add_member(GroupId /*group*/, const IpPrefix& /*member*/) override {}
-
-    void remove_member(GroupId /*group*/, const IpPrefix& /*member*/) override {}
-
-    void update_workload(const Workload& /*workload*/) override {}
-
-    void remove_workload(const std::string& /*name*/) override {}
-
-    void update_host(const HostGuard& /*guard*/) override {}
-
-    void remove_host(const std::string& /*name*/) override {}
-
-    void set_endpoint_to_host(EndpointToHost /*action*/) override {}
-};
-
 /// What a vrouterd does with a datastore.
 struct Router {
-    SilentSink sink;
+    NoWorkloads sink;
     Graph graph{"h0", sink};
     etcd::Store store;
     std::function<void()> flushed;

@@ -5,13 +5,11 @@
 #include <utility>
 
 #include "vrouter/net/headers.h"
+#include "vrouter/net/host_port.h"
 
 namespace vr::policy {
 
 namespace {
-
-/// vrouter-policyd's: a host that its own policy cuts off from it could never be told better.
-constexpr std::uint16_t kPolicyd = 5474;
 
 std::vector<FailsafePort> ports(
     std::initializer_list<std::pair<std::uint8_t, std::uint16_t>> numbers) {
@@ -30,7 +28,7 @@ std::vector<FailsafePort> default_inbound() {
          {ipproto::kTcp, 2379},
          {ipproto::kTcp, 2380},
          {ipproto::kTcp, 5473},
-         {ipproto::kTcp, kPolicyd},
+         {ipproto::kTcp, kPolicydPort},
          {ipproto::kTcp, 6443},
          {ipproto::kTcp, 6666},
          {ipproto::kTcp, 6667},
@@ -43,7 +41,7 @@ std::vector<FailsafePort> default_outbound() {
          {ipproto::kTcp, 2379},
          {ipproto::kTcp, 2380},
          {ipproto::kTcp, 5473},
-         {ipproto::kTcp, kPolicyd},
+         {ipproto::kTcp, kPolicydPort},
          {ipproto::kTcp, 6443},
          {ipproto::kTcp, 6666},
          {ipproto::kTcp, 6667},

@@ -206,7 +206,7 @@ void read_policyd(YamlSection& yaml, Config& config) {
     }
     source.servers =
         yaml.list("servers", "a server like policyd.example:5474", [](const std::string& s) {
-            return HostPort::parse(s, PolicydSourceConfig::kPort);
+            return HostPort::parse(s, kPolicydPort);
         });
     assign(source.ca, yaml.text("ca"));
     assign(source.certificate, yaml.text("certificate"));
@@ -275,17 +275,7 @@ void read_root(YamlSection& yaml, Config& config, const OtherSections& others) {
             return !t.empty() && t.size() <= kMaxSocketPath ? std::optional{t} : std::nullopt;
         }));
     });
-    yaml.section("log", [&](YamlSection& s) {
-        using log::Level;
-        assign(
-            config.log_level, s.value("level", "debug, info, warning or error", [](const auto& l) {
-                return l == "debug"     ? std::optional{Level::Debug}
-                       : l == "info"    ? std::optional{Level::Info}
-                       : l == "warning" ? std::optional{Level::Warning}
-                       : l == "error"   ? std::optional{Level::Error}
-                                        : std::nullopt;
-            }));
-    });
+    yaml.section("log", [&](YamlSection& s) { assign(config.log_level, read_log_level(s)); });
     yaml.finish();
 }
 

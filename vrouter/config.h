@@ -85,8 +85,6 @@ struct FlowConfig {
 
 /// vrouter-policyd as the source of resources.
 struct PolicydSourceConfig {
-    static constexpr std::uint16_t kPort = 5474;
-
     std::vector<HostPort> servers;  ///< in the order in which they are tried
     std::string ca;                 ///< paths of PEM files
     std::string certificate;

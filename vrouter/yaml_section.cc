@@ -164,6 +164,17 @@ void YamlSection::set_error(const YAML::Mark& at, std::string_view key, std::str
     file_->error = Error{where + (name.empty() ? "" : name + ": ") + text};
 }
 
+std::optional<log::Level> read_log_level(YamlSection& section) {
+    using log::Level;
+    return section.value("level", "debug, info, warning or error", [](const std::string& level) {
+        return level == "debug"     ? std::optional{Level::Debug}
+               : level == "info"    ? std::optional{Level::Info}
+               : level == "warning" ? std::optional{Level::Warning}
+               : level == "error"   ? std::optional{Level::Error}
+                                    : std::nullopt;
+    });
+}
+
 Result<std::string> read_config_file(const std::string& path) {
     const auto cannot = [&](const std::string& why) {
         return fail("cannot read config file '" + path + "': " + why);

@@ -16,6 +16,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "vrouter/net/log.h"
 #include "vrouter/net/result.h"
 
 namespace vr {
@@ -107,6 +108,9 @@ class YamlSection {
     std::string path_;
     std::set<std::string> known_;
 };
+
+/// The key "level" of a section "log".
+[[nodiscard]] std::optional<log::Level> read_log_level(YamlSection& section);
 
 /// The text of the config file at `path`.
 [[nodiscard]] Result<std::string> read_config_file(const std::string& path);

@@ -18,17 +18,8 @@ namespace vr::policyd {
 namespace {
 
 std::optional<std::string> parse_listen(const std::string& text) {
-    const auto address = HostPort::parse(text, kPort);
+    const auto address = HostPort::parse(text, kPolicydPort);
     return address && parse_ip(address->host) ? std::optional(text) : std::nullopt;
-}
-
-std::optional<log::Level> parse_level(const std::string& text) {
-    using log::Level;
-    return text == "debug"     ? std::optional{Level::Debug}
-           : text == "info"    ? std::optional{Level::Info}
-           : text == "warning" ? std::optional{Level::Warning}
-           : text == "error"   ? std::optional{Level::Error}
-                               : std::nullopt;
 }
 
 void read_text(YamlSection& yaml, const char* key, std::string& into) {
@@ -68,8 +59,7 @@ void read_root(YamlSection& yaml, PolicydConfig& config) {
     });
     yaml.section("control", [&](YamlSection& c) { read_text(c, "socket", config.control_socket); });
     yaml.section("log", [&](YamlSection& log) {
-        config.log_level = log.value("level", "debug, info, warning or error", parse_level)
-                               .value_or(config.log_level);
+        config.log_level = read_log_level(log).value_or(config.log_level);
     });
     if (yaml.ok() && server.listen.empty()) {
         yaml.refuse("listen", "at least one address is needed");

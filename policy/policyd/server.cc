@@ -98,7 +98,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     }
 
     Result<void> open(asio::io_context& io, const std::string& text) {
-        const auto address = HostPort::parse(text, kPort);
+        const auto address = HostPort::parse(text, kPolicydPort);
         error_code error;
         const auto ip = asio::ip::make_address(address ? address->host : std::string(), error);
         if (!address || error) {

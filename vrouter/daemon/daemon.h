@@ -26,9 +26,9 @@
 #include "vrouter/daemon/bgp_routes.h"
 #include "vrouter/daemon/calico_bgp.h"
 #include "vrouter/daemon/config.h"
-#include "vrouter/daemon/no_workloads.h"
 #include "vrouter/eal.h"
 #include "vrouter/machine.h"
+#include "vrouter/no_workloads.h"
 #include "vrouter/slow_path.h"
 #include "vrouter/workloads.h"
 

@@ -10,6 +10,9 @@
 
 namespace vr {
 
+/// Where vrouter-policyd listens, unless told otherwise.
+inline constexpr std::uint16_t kPolicydPort = 5474;
+
 /// A host by name or address, and a TCP port there.
 struct HostPort {
     std::string host;

@@ -1,4 +1,4 @@
-// NoWorkloads: a router without a data plane has no endpoints; what policy says of them goes nowhere.
+// NoWorkloads: what policy says of endpoints goes nowhere, as in a router without a data plane.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -6,7 +6,7 @@
 
 #include "vrouter/workload.h"
 
-namespace vr::daemon {
+namespace vr {
 
 class NoWorkloads final : public WorkloadSink {
   public:
@@ -25,4 +25,4 @@ class NoWorkloads final : public WorkloadSink {
     void set_endpoint_to_host(EndpointToHost /*action*/) override {}
 };
 
-}  // namespace vr::daemon
+}  // namespace vr
