@@ -37,12 +37,16 @@ void Dir24::lookup_bulk(
         any |= values[i];
     }
     if ((any & kGroup) != 0) {
-        const Group* groups = groups_.data();
+        // Without branches, as which addresses lie in a group is as random as the traffic: the others
+        // read the first entry of all and keep what they have.
+        const Entry* entries = groups_.data()->data();
         for (unsigned i = 0; i < count; ++i) {
-            if ((values[i] & kGroup) != 0) {
-                const auto host = addresses[i].value() & 0xffU;
-                values[i] = groups[values[i] & ~kGroup][host].load(kRead);
-            }
+            const std::uint32_t value = values[i];
+            const std::uint64_t grouped = std::uint64_t{0} - (value >> 31U);
+            const std::uint64_t entry =
+                std::uint64_t{value & ~kGroup} << 8U | (addresses[i].value() & 0xffU);
+            const auto mask = static_cast<std::uint32_t>(grouped);
+            values[i] = (entries[entry & grouped].load(kRead) & mask) | (value & ~mask);
         }
     }
     const std::uint32_t fallback = default_.load(kRead);

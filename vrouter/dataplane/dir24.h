@@ -32,6 +32,12 @@ class Dir24 {
 
     void lookup_bulk(const Ip4* addresses, std::uint32_t* values, unsigned count) const noexcept;
 
+    void prefetch(const Ip4* addresses, unsigned count) const noexcept {
+        for (unsigned i = 0; i < count; ++i) {
+            __builtin_prefetch(&blocks_[addresses[i].value() >> 8U]);
+        }
+    }
+
   private:
     using Entry = std::atomic<std::uint32_t>;
     using Group = std::array<Entry, 256>;

@@ -155,6 +155,13 @@ void Lpm<F>::lookup_bulk(
     tables_->engine.lookup_bulk(addresses, values, count);
 }
 
+template <Family F>
+void Lpm<F>::prefetch(const Addr* addresses, unsigned count) const noexcept
+    requires kPrefetches
+{
+    tables_->engine.prefetch(addresses, count);
+}
+
 template class Lpm<V4>;
 template class Lpm<V6>;
 

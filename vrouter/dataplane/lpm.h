@@ -9,6 +9,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -65,6 +66,13 @@ class Lpm {
 
     /// The same for `count` addresses, with their memory accesses overlapped.  Any worker.
     void lookup_bulk(const Addr* addresses, std::uint32_t* values, unsigned count) const noexcept;
+
+    /// IPv6 begins with a filter and upper levels that all addresses share: they are in the caches.
+    static constexpr bool kPrefetches = std::same_as<F, V4>;
+
+    /// Asks the caches for what lookup_bulk() of these addresses will read first.  Any worker.
+    void prefetch(const Addr* addresses, unsigned count) const noexcept
+        requires kPrefetches;
 
   private:
     struct Tables;
