@@ -67,7 +67,7 @@ class CountingSink final : public WorkloadSink {
 
     void remove_host(const std::string&) override { ++workloads; }
 
-    void set_endpoint_to_host(EndpointToHost) override {}
+    void set_workload_rules(const WorkloadRules&) override {}
 
     std::size_t members = 0;
     std::size_t workloads = 0;

@@ -49,6 +49,36 @@ std::vector<FailsafePort> default_outbound() {
          {ipproto::kUdp, 67}});
 }
 
+void override_with(const FelixConfiguration& other, FelixConfiguration& felix) {
+    const auto take = [&](auto field) {
+        if (other.*field) {
+            felix.*field = other.*field;
+        }
+    };
+    take(&FelixConfiguration::failsafe_inbound);
+    take(&FelixConfiguration::failsafe_outbound);
+    take(&FelixConfiguration::endpoint_to_host);
+    take(&FelixConfiguration::allow_vxlan);
+    take(&FelixConfiguration::allow_ipip);
+    take(&FelixConfiguration::skip_invalid_check);
+    take(&FelixConfiguration::reject);
+    take(&FelixConfiguration::tap_interfaces);
+    take(&FelixConfiguration::metadata_address);
+    take(&FelixConfiguration::metadata_port);
+}
+
+/// Only where somebody says that this is OpenStack: guests of other clouds get nothing for free.
+std::optional<OpenStackServices> openstack_services(const FelixConfiguration& felix) {
+    const bool named = felix.metadata_address && *felix.metadata_address;
+    if (!named && !felix.tap_interfaces.value_or(false)) {
+        return std::nullopt;
+    }
+    OpenStackServices services;
+    services.metadata_address = felix.metadata_address.value_or(std::nullopt);
+    services.metadata_port = felix.metadata_port.value_or(services.metadata_port);
+    return services;
+}
+
 }  // namespace
 
 std::string felix_name(const std::string& node) {
@@ -56,17 +86,22 @@ std::string felix_name(const std::string& node) {
 }
 
 FelixSettings felix_settings(const FelixConfiguration* everywhere, const FelixConfiguration* here) {
-    FelixSettings settings{default_inbound(), default_outbound(), EndpointToHost::Drop};
+    FelixConfiguration both;
     for (const auto* felix : {everywhere, here}) {
         if (felix != nullptr) {
-            settings.failsafe_inbound =
-                felix->failsafe_inbound.value_or(std::move(settings.failsafe_inbound));
-            settings.failsafe_outbound =
-                felix->failsafe_outbound.value_or(std::move(settings.failsafe_outbound));
-            settings.endpoint_to_host = felix->endpoint_to_host.value_or(settings.endpoint_to_host);
+            override_with(*felix, both);
         }
     }
-    return settings;
+    return {
+        .failsafe_inbound = both.failsafe_inbound ? *both.failsafe_inbound : default_inbound(),
+        .failsafe_outbound = both.failsafe_outbound ? *both.failsafe_outbound : default_outbound(),
+        .workloads = {
+            .to_host = both.endpoint_to_host.value_or(EndpointToHost::Drop),
+            .allow_vxlan = both.allow_vxlan.value_or(false),
+            .allow_ipip = both.allow_ipip.value_or(false),
+            .drop_invalid = !both.skip_invalid_check.value_or(false),
+            .reject = both.reject.value_or(false),
+            .openstack = openstack_services(both)}};
 }
 
 }  // namespace vr::policy

@@ -14,7 +14,7 @@ namespace vr::policy {
 struct FelixSettings {
     std::vector<FailsafePort> failsafe_inbound;
     std::vector<FailsafePort> failsafe_outbound;
-    EndpointToHost endpoint_to_host = EndpointToHost::Drop;
+    WorkloadRules workloads;
 
     friend bool operator==(const FelixSettings&, const FelixSettings&) = default;
 };

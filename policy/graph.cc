@@ -184,7 +184,7 @@ void Graph::flush() {
     for (const auto& endpoint : to_publish) {
         publish(endpoint);
     }
-    publisher_.set_endpoint_to_host(felix_.endpoint_to_host);
+    publisher_.set_workload_rules(felix_.workloads);
     publisher_.change_members(sets_.take_changes());
     if (!sets_.has_gaps()) {
         publisher_.flush();

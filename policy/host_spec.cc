@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "policy/bgp_spec.h"
@@ -120,6 +122,48 @@ Result<void> parse_endpoint_to_host(const Field& field, FelixConfiguration& into
         "unknown action '" + field.node().text + "', expected Drop, Return or Accept");
 }
 
+template <auto Member>
+Result<void> parse_switch(const Field& field, FelixConfiguration& into) {
+    const auto on = field.boolean();
+    if (!on) {
+        return std::unexpected(on.error());
+    }
+    into.*Member = *on;
+    return {};
+}
+
+Result<void> parse_deny_action(const Field& field, FelixConfiguration& into) {
+    const bool reject = equal_ignoring_case(field.node().text, "Reject");
+    if (!reject && !equal_ignoring_case(field.node().text, "Drop")) {
+        return field.error("unknown action '" + field.node().text + "', expected Drop or Reject");
+    }
+    into.reject = reject;
+    return {};
+}
+
+/// A list of prefixes of interfaces' names, split by commas.
+Result<void> parse_interface_prefix(const Field& field, FelixConfiguration& into) {
+    into.tap_interfaces = false;
+    for (const auto part : std::views::split(std::string_view(field.node().text), ',')) {
+        into.tap_interfaces = *into.tap_interfaces || std::string_view(part) == "tap";
+    }
+    return {};
+}
+
+Result<void> parse_metadata_address(const Field& field, FelixConfiguration& into) {
+    const std::string& text = field.node().text;
+    const auto address = parse_ip(text);
+    if (!address && !text.empty() && !equal_ignoring_case(text, "none")) {
+        return field.error("'" + text + "' is no address; expected one, or none");
+    }
+    into.metadata_address = address;
+    return {};
+}
+
+Result<void> parse_metadata_port(const Field& field, FelixConfiguration& into) {
+    return store_port(field, into.metadata_port.emplace());
+}
+
 }  // namespace
 
 Result<void> parse_host_endpoint(const Field& /*object*/, const Field& spec, Resource& into) {
@@ -164,10 +208,17 @@ std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& la
 Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
     // Its other fields, a hundred and more, steer Calico's own data planes or are not acted upon yet.
     FelixConfiguration felix;
-    static constexpr std::array<FieldRow<FelixConfiguration>, 3> kRows{{
+    static constexpr std::array<FieldRow<FelixConfiguration>, 10> kRows{{
         {"failsafeInboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_inbound>},
         {"failsafeOutboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_outbound>},
         {"defaultEndpointToHostAction", parse_endpoint_to_host},
+        {"allowVXLANPacketsFromWorkloads", parse_switch<&FelixConfiguration::allow_vxlan>},
+        {"allowIPIPPacketsFromWorkloads", parse_switch<&FelixConfiguration::allow_ipip>},
+        {"disableConntrackInvalidCheck", parse_switch<&FelixConfiguration::skip_invalid_check>},
+        {"iptablesFilterDenyAction", parse_deny_action},
+        {"interfacePrefix", parse_interface_prefix},
+        {"metadataAddr", parse_metadata_address},
+        {"metadataPort", parse_metadata_port},
     }};
     if (auto parsed = parse_fields<FelixConfiguration>(spec, kRows, felix, Unknown::RefuseSimilar);
         !parsed) {

@@ -193,6 +193,14 @@ struct FelixConfiguration {
     std::optional<std::vector<FailsafePort>> failsafe_inbound;
     std::optional<std::vector<FailsafePort>> failsafe_outbound;
     std::optional<EndpointToHost> endpoint_to_host;
+    std::optional<bool> allow_vxlan;         ///< packets of workloads
+    std::optional<bool> allow_ipip;          ///< the same
+    std::optional<bool> skip_invalid_check;  ///< disableConntrackInvalidCheck
+    std::optional<bool> reject;              ///< iptablesFilterDenyAction
+    /// Interfaces are called "tap...": how networking-calico says that this is an OpenStack cloud.
+    std::optional<bool> tap_interfaces;
+    std::optional<std::optional<IpAddr>> metadata_address;  ///< the inner one absent: "none"
+    std::optional<L4Port> metadata_port;
 
     friend bool operator==(const FelixConfiguration&, const FelixConfiguration&) = default;
 };

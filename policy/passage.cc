@@ -34,7 +34,7 @@ std::optional<Key> first_host_endpoint(Cluster cluster, const std::string& node,
     return first;
 }
 
-EndpointToHost endpoint_to_host(Cluster cluster, const std::string& node) {
+WorkloadRules workload_rules(Cluster cluster, const std::string& node) {
     const FelixConfiguration* everywhere = nullptr;
     const FelixConfiguration* here = nullptr;
     for (const auto& resource : cluster) {
@@ -46,15 +46,36 @@ EndpointToHost endpoint_to_host(Cluster cluster, const std::string& node) {
             }
         }
     }
-    return felix_settings(everywhere, here).endpoint_to_host;
+    return felix_settings(everywhere, here).workloads;
 }
 
-/// Neighbor discovery and multicast listeners, POLICY 2.6.
+/// Neighbor discovery and multicast listeners; in OpenStack DHCP, DNS and metadata, POLICY 2.6.
 template <Family F>
-bool always_reaches_the_host(const acl::Packet<F>& packet) {
+bool always_reaches_the_host(const acl::Packet<F>& packet, const WorkloadRules& rules) {
     const std::uint8_t type = packet.icmp_type;
-    return packet.protocol == 58 && std::is_same_v<F, V6> &&
-           ((type >= 130 && type <= 133) || type == 135 || type == 136);
+    if (packet.protocol == 58 && std::is_same_v<F, V6> &&
+        ((type >= 130 && type <= 133) || type == 135 || type == 136)) {
+        return true;
+    }
+    if (!rules.openstack) {
+        return false;
+    }
+    const auto from = packet.source_port.value();
+    const auto to = packet.destination_port.value();
+    const bool dhcp = std::is_same_v<F, V4> ? from == 68 && to == 67 : from == 546 && to == 547;
+    if (packet.protocol == 17) {
+        return packet.has_ports && (to == 53 || dhcp);
+    }
+    return packet.protocol == 6 && packet.has_ports &&
+           packet.destination_port == rules.openstack->metadata_port &&
+           rules.openstack->metadata_address == IpAddr{packet.destination};
+}
+
+/// VXLAN and IP in IP of workloads, POLICY 2.5 step 5.
+template <Family F>
+bool is_forbidden_tunnel(const acl::Packet<F>& packet, const WorkloadRules& rules) {
+    const bool vxlan = packet.protocol == 17 && packet.destination_port.value() == 4789;
+    return (packet.protocol == 4 && !rules.allow_ipip) || (vxlan && !rules.allow_vxlan);
 }
 
 /// One packet on its way; each step returns false when the way ends there.
@@ -128,8 +149,12 @@ class Walk {
     bool workloads(const acl::Packet<F>& packet) {
         const auto* sender = std::get_if<Key>(&from_);
         const auto* receiver = std::get_if<Key>(&to_);
-        if (sender != nullptr && to_host() && always_reaches_the_host(packet)) {
+        const WorkloadRules rules = workload_rules(cluster_, node_);
+        if (sender != nullptr && to_host() && always_reaches_the_host(packet, rules)) {
             return true;
+        }
+        if (sender != nullptr && is_forbidden_tunnel(packet, rules)) {
+            return false;
         }
         return (sender == nullptr || ask(*sender, Direction::Egress, packet)) &&
                (receiver == nullptr || from_host() || ask(*receiver, Direction::Ingress, packet)) &&
@@ -137,7 +162,7 @@ class Walk {
     }
 
     bool workload_to_host(const acl::Packet<F>& packet) {
-        const EndpointToHost action = endpoint_to_host(cluster_, node_);
+        const EndpointToHost action = workload_rules(cluster_, node_).to_host;
         const auto everywhere = first_host_endpoint(cluster_, node_, [](const HostEndpoint& host) {
             return host.interface_name == kAllInterfaces;
         });

@@ -81,9 +81,9 @@ void Publisher::flush() {
         sink_->update_host(guard);
         published_hosts_.insert_or_assign(name, std::move(guard));
     }
-    if (published_endpoint_to_host_ != endpoint_to_host_) {
-        sink_->set_endpoint_to_host(endpoint_to_host_);
-        published_endpoint_to_host_ = endpoint_to_host_;
+    if (published_rules_ != rules_) {
+        sink_->set_workload_rules(rules_);
+        published_rules_ = rules_;
     }
     for (auto& [name, workload] : changed_) {
         sink_->update_workload(workload);

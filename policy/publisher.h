@@ -28,7 +28,7 @@ class Publisher {
     void set_host(HostGuard guard);
     void remove_host(const std::string& name);
 
-    void set_endpoint_to_host(EndpointToHost action) { endpoint_to_host_ = action; }
+    void set_workload_rules(const WorkloadRules& rules) { rules_ = rules; }
 
     void flush();
 
@@ -51,8 +51,8 @@ class Publisher {
     std::map<std::string, HostGuard> changed_hosts_;
     std::set<std::string> removed_hosts_;
     std::map<std::string, HostGuard> published_hosts_;
-    EndpointToHost endpoint_to_host_ = EndpointToHost::Drop;
-    std::optional<EndpointToHost> published_endpoint_to_host_;
+    WorkloadRules rules_;
+    std::optional<WorkloadRules> published_rules_;
 };
 
 }  // namespace vr::policy

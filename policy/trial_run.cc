@@ -44,7 +44,7 @@ class Tables final : public WorkloadSink {
 
     void remove_host(const std::string& name) override { hosts_.erase(name); }
 
-    void set_endpoint_to_host(EndpointToHost /*action*/) override {}
+    void set_workload_rules(const WorkloadRules& /*rules*/) override {}
 
     /// Null when no host endpoint is called so.
     [[nodiscard]] const HostGuard* find_host(const std::string& name) const {

@@ -173,7 +173,7 @@ void read_flows(YamlSection& yaml, FlowConfig& flows) {
         flows.per_endpoint = static_cast<std::uint32_t>(*share);
     }
     assign(flows.reevaluate, yaml.boolean("reevaluate"));
-    assign(flows.drop_invalid, yaml.boolean("drop_invalid"));
+    flows.drop_invalid = yaml.boolean("drop_invalid");
     yaml.section("timeouts", [&](YamlSection& t) {
         const auto seconds = [&](const char* key, FlowTick& ticks) {
             if (const auto s = t.number(key, 1, 864000)) {

@@ -80,7 +80,7 @@ struct FlowConfig {
     std::optional<std::uint32_t> per_endpoint;  ///< of them; absent: a quarter
     FlowTimeouts timeouts;
     bool reevaluate = false;
-    bool drop_invalid = true;
+    std::optional<bool> drop_invalid;  ///< absent: what FelixConfiguration says
 };
 
 /// vrouter-policyd as the source of resources.

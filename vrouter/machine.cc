@@ -70,9 +70,8 @@ Machine::Machine(
     master_.ports.resize(kMaxPorts);
     master_.polls.resize(settings.workers);
     master_.reevaluate = settings.reevaluate;
-    master_.drop_invalid = settings.drop_invalid;
     master_.flows_per_endpoint = settings.flows_per_endpoint;
-    master_.endpoint_to_host = settings.to_host;
+    set_workload_rules({});
     for (unsigned i = 0; i < settings.workers; ++i) {
         workers_.push_back(
             std::make_unique<Worker>(i, *shared_, rcu_, *punt_, *policy_log_, settings.idle));
@@ -171,9 +170,11 @@ void Machine::set_any_interface(std::shared_ptr<const HostPolicy> guard) {
     set_guard(PortId{}, nullptr);
 }
 
-void Machine::set_endpoint_to_host(EndpointToHost action) {
-    if (master_.endpoint_to_host != action) {
-        master_.endpoint_to_host = action;
+void Machine::set_workload_rules(WorkloadRules rules) {
+    rules.to_host = settings_.to_host.value_or(rules.to_host);
+    rules.drop_invalid = settings_.drop_invalid.value_or(rules.drop_invalid);
+    if (master_.rules != rules) {
+        master_.rules = std::move(rules);
         bump_policy_generation();
     }
 }

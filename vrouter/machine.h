@@ -36,8 +36,8 @@ struct MachineSettings {
     FlowTimeouts timeouts;
     IdlePolicy idle;
     bool reevaluate = false;
-    bool drop_invalid = true;
-    EndpointToHost to_host = EndpointToHost::Drop;
+    std::optional<bool> drop_invalid;       ///< absent: what WorkloadRules say
+    std::optional<EndpointToHost> to_host;  ///< the same
 };
 
 /// Sum of all workers' counters for one port, and what the control thread did with punted packets.
@@ -89,7 +89,8 @@ class Machine {
     /// What the host endpoint of all interfaces says, also to workloads (EndpointToHost::Return).
     void set_any_interface(std::shared_ptr<const HostPolicy> guard);
 
-    void set_endpoint_to_host(EndpointToHost action);
+    /// Where MachineSettings speak, they win.
+    void set_workload_rules(WorkloadRules rules);
 
     /// The TAP into the host, and the MAC address of its kernel side.
     void set_host_port(PortId id, Mac kernel);

@@ -217,7 +217,7 @@ class Walk {
 
     /// False when policy must judge; true, and dropped, when the packet cannot begin a flow.
     bool begins_flow() {
-        if (tables_.drop_invalid && cannot_begin_flow(facts_)) {
+        if (tables_.rules.drop_invalid && cannot_begin_flow(facts_)) {
             drop("flow", DropReason::FlowInvalid, "not known, and such a packet begins none");
             return true;
         }
@@ -279,9 +279,9 @@ class Walk {
             step.detail = fmt::format(
                 "{}: {} by {}{}",
                 endpoint,
-                verdict.allow    ? "allowed"
-                : verdict.reject ? "rejected"
-                                 : "denied",
+                verdict.allow                            ? "allowed"
+                : verdict.reject || tables_.rules.reject ? "rejected"
+                                                         : "denied",
                 step.origin->policy,
                 step.origin->rule < 0 ? "" : fmt::format(" rule {}", step.origin->rule));
         }
@@ -338,14 +338,14 @@ class Walk {
     /// Of a workload to the host, before policy.
     [[nodiscard]] bool always_reaches() const {
         return in().kind == PortKind::Workload && hop_->kind == NextHopKind::Local &&
-               always_reaches_host<F>(facts_);
+               always_reaches_host(acl_packet<F>(source_, destination_, facts_), tables_.rules);
     }
 
     bool egress() {
         if (in().kind != PortKind::Workload || always_reaches()) {
             return true;
         }
-        if (is_tunnel(facts_)) {
+        if (is_denied_tunnel(facts_.protocol, facts_.destination_port, tables_.rules)) {
             return drop(
                 "egress policy", DropReason::TunnelDenied, "VXLAN and IP-in-IP from workloads");
         }
@@ -381,7 +381,7 @@ class Walk {
             always_reaches()) {
             return true;
         }
-        switch (tables_.endpoint_to_host) {
+        switch (tables_.rules.to_host) {
             case EndpointToHost::Drop:
                 return drop(
                     "endpoint to host",

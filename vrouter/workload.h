@@ -15,6 +15,7 @@
 
 #include "vrouter/dataplane/acl.h"
 #include "vrouter/dataplane/host_hook.h"
+#include "vrouter/dataplane/workload_rules.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/prefix.h"
@@ -100,8 +101,8 @@ class WorkloadSink {
     virtual void update_host(const HostGuard& guard) = 0;
     virtual void remove_host(const std::string& name) = 0;
 
-    /// What becomes of workloads' packets to the host itself.
-    virtual void set_endpoint_to_host(EndpointToHost action) = 0;
+    /// What holds for all workloads beside their policies.
+    virtual void set_workload_rules(const WorkloadRules& rules) = 0;
 };
 
 }  // namespace vr

@@ -67,11 +67,9 @@ Workloads::Workloads(
       announce_(std::move(announce)),
       hosts_(machine, builder, [this] { settle(); }) {}
 
-void Workloads::set_endpoint_to_host(EndpointToHost action) {
-    if (!config_.to_host) {
-        machine_.set_endpoint_to_host(action);
-        machine_.commit();
-    }
+void Workloads::set_workload_rules(const WorkloadRules& rules) {
+    machine_.set_workload_rules(rules);
+    machine_.commit();
 }
 
 void Workloads::add_member(GroupId group, const IpPrefix& member) {

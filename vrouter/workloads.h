@@ -71,7 +71,7 @@ class Workloads final : public WorkloadSink {
     void remove_host(const std::string& name) override { hosts_.remove(name); }
 
     /// The config's word counts more.
-    void set_endpoint_to_host(EndpointToHost action) override;
+    void set_workload_rules(const WorkloadRules& rules) override;
 
     /// Tries again to open ports that could not be opened.  To be called now and then.
     void retry_failed();

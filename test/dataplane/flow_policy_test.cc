@@ -110,6 +110,15 @@ TYPED_TEST(FlowPolicy, WhatIsRejectedIsTold) {
     EXPECT_EQ(lab.run(lab.fabric, this->in(kSyn)), "punted ingress_rejected") << "made no flow";
 }
 
+TYPED_TEST(FlowPolicy, TheRulesMayRejectAllThatPolicyDenies) {
+    auto& lab = this->lab_;
+    lab.set_policy(lab.a, deny_all(), deny_all());
+    lab.machine->set_workload_rules({.reject = true});
+    lab.machine->commit();
+    EXPECT_EQ(lab.run(lab.fabric, this->in(kSyn)), "punted ingress_rejected");
+    EXPECT_EQ(lab.run(lab.a, lab.tcp(lab.a, kGuestA, kOutside, kSyn)), "punted egress_rejected");
+}
+
 /// POLICY 2.9 case 20.
 TYPED_TEST(FlowPolicy, BothGuestsOfOneHostMustAgree) {
     auto& lab = this->lab_;
@@ -527,6 +536,60 @@ TYPED_TEST(FlowPolicy, AWorkloadMayNotSendTunnels) {
     EXPECT_EQ(
         lab.run(lab.a, frame_of(envelope, std::vector<std::uint8_t>(40))), "dropped tunnel_denied");
     EXPECT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA, 1, 4789)), "sent a");
+}
+
+TYPED_TEST(FlowPolicy, AWorkloadMaySendTheTunnelsThatTheRulesName) {
+    auto& lab = this->lab_;
+    auto envelope = lab.envelope(lab.a, kGuestA, kOutside);
+    envelope.protocol = ipproto::kIpip;
+    const auto ipip = frame_of(envelope, std::vector<std::uint8_t>(40));
+    lab.machine->set_workload_rules({.allow_vxlan = true});
+    lab.machine->commit();
+    EXPECT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside, 1, 4789)), "sent fabric");
+    EXPECT_EQ(lab.run(lab.a, ipip), "dropped tunnel_denied");
+    lab.machine->set_workload_rules({.allow_ipip = true});
+    lab.machine->commit();
+    EXPECT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside, 2, 4789)), "dropped tunnel_denied");
+    EXPECT_EQ(lab.run(lab.a, ipip), "sent fabric");
+}
+
+TYPED_TEST(FlowPolicy, OpenStackServicesOfTheHostComeBeforePolicy) {
+    auto settings = PipelineLab<TypeParam>::defaults();
+    settings.reevaluate = true;
+    auto& lab = this->remade(settings);
+    lab.set_policy(lab.a, deny_all(), deny_all());
+    const auto [client, server] =
+        std::is_same_v<TypeParam, V4> ? std::pair{68, 67} : std::pair{546, 547};
+    const auto udp = [&](std::uint32_t to, int from_port, int to_port) {
+        return lab.run(
+            lab.a,
+            lab.udp(
+                lab.a,
+                kGuestA,
+                to,
+                static_cast<std::uint16_t>(from_port),
+                static_cast<std::uint16_t>(to_port)));
+    };
+    const auto metadata = [&](std::uint16_t port) {
+        return lab.run(lab.a, lab.tcp(lab.a, kGuestA, kRouter, kSyn, port, 8775));
+    };
+    EXPECT_EQ(udp(kRouter, 1000, 53), "dropped egress_denied");
+    EXPECT_EQ(metadata(1), "dropped egress_denied");
+    lab.machine->set_workload_rules(
+        {.openstack = OpenStackServices{.metadata_address = host<TypeParam>(kRouter)}});
+    lab.machine->commit();
+    EXPECT_EQ(udp(kRouter, 1000, 53), "sent host");
+    EXPECT_EQ(udp(kRouter, client, server), "sent host");
+    EXPECT_EQ(metadata(2), "sent host");
+    EXPECT_EQ(udp(kRouter, 1000, server), "dropped egress_denied");
+    EXPECT_EQ(udp(kRouter, 1000, 8775), "dropped egress_denied");
+    EXPECT_EQ(udp(kOutside, 1000, 53), "dropped egress_denied") << "only the host's own";
+    lab.machine->bump_policy_generation();
+    lab.machine->commit();
+    EXPECT_EQ(udp(kRouter, 1000, 53), "sent host") << "judged again";
+    lab.machine->set_workload_rules({});
+    lab.machine->commit();
+    EXPECT_EQ(udp(kRouter, 1000, 53), "dropped host_denied") << "no longer";
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class CheckingSink final : public WorkloadSink {
 
     void remove_host(const std::string& /*name*/) override {}
 
-    void set_endpoint_to_host(EndpointToHost /*action*/) override {}
+    void set_workload_rules(const WorkloadRules& /*rules*/) override {}
 };
 
 }  // namespace vr

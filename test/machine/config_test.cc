@@ -60,7 +60,7 @@ TEST(Config, ReadsTheMachine) {
     EXPECT_EQ(config.flows.capacity, 2048U);
     EXPECT_EQ(config.flows.per_endpoint, 100U);
     EXPECT_TRUE(config.flows.reevaluate);
-    EXPECT_FALSE(config.flows.drop_invalid);
+    EXPECT_EQ(config.flows.drop_invalid, std::optional(false));
     EXPECT_EQ(config.resource_directory, "/tmp/d");
     EXPECT_EQ(config.control_socket, "/tmp/c");
     EXPECT_EQ(config.log_level, log::Level::Debug);

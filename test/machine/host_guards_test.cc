@@ -184,8 +184,8 @@ TEST_F(HostGuardsTest, MembersLeaveBehindTheProgramsThatNamedThem) {
 }
 
 TEST_F(HostGuardsTest, FelixConfigurationDecidesUnlessTheConfigDoes) {
-    lab_.workloads->set_endpoint_to_host(EndpointToHost::Accept);
-    EXPECT_EQ(lab_.machine->tables().endpoint_to_host, EndpointToHost::Accept);
+    lab_.workloads->set_workload_rules({.to_host = EndpointToHost::Accept});
+    EXPECT_EQ(lab_.machine->tables().rules.to_host, EndpointToHost::Accept);
 }
 
 }  // namespace

@@ -106,8 +106,9 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
                 guard[hook] = one_of(std::array{allow_all(), allow_port(80), acl::Program{}});
             }
         }
-        router.machine->set_endpoint_to_host(one_of(
-            std::array{EndpointToHost::Drop, EndpointToHost::Return, EndpointToHost::Accept}));
+        router.machine->set_workload_rules(
+            {.to_host = one_of(std::array{
+                 EndpointToHost::Drop, EndpointToHost::Return, EndpointToHost::Accept})});
         if (seed % 4 == 1) {
             router.guard(guard);
         } else if (seed % 4 == 2) {

@@ -57,7 +57,7 @@ class RememberingSink : public WorkloadSink {
         ++calls;
     }
 
-    void set_endpoint_to_host(EndpointToHost action) override { endpoint_to_host = action; }
+    void set_workload_rules(const WorkloadRules& all) override { rules = all; }
 
     [[nodiscard]] bool contains(GroupId group, const IpAddr& address) const {
         const auto found = members.find(group);
@@ -82,7 +82,7 @@ class RememberingSink : public WorkloadSink {
     std::map<GroupId, std::set<IpPrefix>> members;
     std::map<std::string, Workload> workloads;
     std::map<std::string, HostGuard> hosts;
-    EndpointToHost endpoint_to_host = EndpointToHost::Drop;
+    WorkloadRules rules;
     std::vector<std::string> updated;
     int calls = 0;
 };

@@ -251,10 +251,16 @@ class ClusterWriter {
 
     std::string felix() {
         return fmt::format(
-            "failsafeInboundHostPorts: {}, defaultEndpointToHostAction: {}{}",
+            "failsafeInboundHostPorts: {}, defaultEndpointToHostAction: {}{}{}{}",
             failsafes(),
             one_of({"Drop", "Return", "Accept"}),
-            below(2) == 0 ? ", failsafeOutboundHostPorts: " + failsafes() : "");
+            below(2) == 0 ? ", failsafeOutboundHostPorts: " + failsafes() : "",
+            one_of({"", "", ", iptablesFilterDenyAction: Reject"}),
+            below(3) == 0 ? fmt::format(
+                                ", metadataAddr: {}, metadataPort: {}",
+                                one_of({"10.0.0.1", "fd00::a00:1", "none"}),
+                                80 + below(6))
+                          : "");
     }
 
     std::string service() {

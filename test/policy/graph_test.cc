@@ -195,7 +195,7 @@ std::string summary(const RememberingSink& sink) {
         }
         return text;
     };
-    std::string text = fmt::format("to host {}\n", static_cast<int>(sink.endpoint_to_host));
+    std::string text = fmt::format("to host {}\n", static_cast<int>(sink.rules.to_host));
     const auto add = [&](const acl::Program& program) {
         for (const auto& rule : program.rules) {
             const auto& origin = program.origins[rule.origin];

@@ -176,6 +176,18 @@ const std::vector<Case> kCases{
     {"Return without such a guard",
      object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Return"),
      {{kVm, kHostItself, ipproto::kTcp, 80, true}}},
+    {"OpenStack: the host's DNS comes before policy",
+     object("FelixConfiguration", "name: default", "interfacePrefix: 'cali,tap'") +
+         object("NetworkPolicy", "name: none, namespace: a", "types: [Egress]"),
+     {{kVm, kHostItself, ipproto::kUdp, 53, true},
+      {kVm, kHostItself, ipproto::kTcp, 53, false, true, "end of tier"},
+      {kVm, kUplink, ipproto::kUdp, 53, false, true, "end of tier"}}},
+    {"tunnels of workloads",
+     object("FelixConfiguration", "name: default", "allowVXLANPacketsFromWorkloads: false"),
+     {{kVm, kUplink, ipproto::kUdp, 4789, false}, {kUplink, kVm, ipproto::kUdp, 4789, true}}},
+    {"tunnels of workloads, allowed",
+     object("FelixConfiguration", "name: default", "allowVXLANPacketsFromWorkloads: true"),
+     {{kVm, kUplink, ipproto::kUdp, 4789, true}}},
     {"both ends of a flow through the host count",
      gnp("closed", "selector: has(side), applyOnForward: true, types: [Egress], egress: []"),
      {{kUplink, kUplink, ipproto::kTcp, 80, false, true, "end of tier"},
@@ -335,6 +347,15 @@ INSTANTIATE_TEST_SUITE_P(
         {"action",
          object("FelixConfiguration", "name: default", "defaultEndpointToHostAction: Reject"),
          "expected Drop, Return or Accept"},
+        {"deny_action",
+         object("FelixConfiguration", "name: default", "iptablesFilterDenyAction: Accept"),
+         "expected Drop or Reject"},
+        {"switch",
+         object("FelixConfiguration", "name: default", "allowIPIPPacketsFromWorkloads: perhaps"),
+         "neither true nor false"},
+        {"metadata_address",
+         object("FelixConfiguration", "name: default", "metadataAddr: nova"),
+         "'nova' is no address; expected one, or none"},
     }),
     [](const auto& row) { return row.param.name; });
 
@@ -397,7 +418,36 @@ TEST(Felix, TheNodesObjectOverridesFieldByField) {
     const auto settings = felix_settings(&everywhere, &here);
     EXPECT_TRUE(settings.failsafe_inbound.empty());
     EXPECT_EQ(settings.failsafe_outbound.size(), 10U) << "the default";
-    EXPECT_EQ(settings.endpoint_to_host, EndpointToHost::Return);
+    EXPECT_EQ(settings.workloads.to_host, EndpointToHost::Return);
+}
+
+/// What one FelixConfiguration says of workloads.
+WorkloadRules rules_of(const std::string& spec) {
+    const auto file = parse_file("f", object("FelixConfiguration", "name: default", spec));
+    EXPECT_TRUE(file && file->objects.at(0).resource) << spec;
+    return felix_settings(&file->objects.at(0).resource->as<FelixConfiguration>(), nullptr)
+        .workloads;
+}
+
+TEST(Felix, RulesOfWorkloads) {
+    EXPECT_EQ(rules_of(""), WorkloadRules{});
+    EXPECT_EQ(
+        rules_of("allowIPIPPacketsFromWorkloads: true, disableConntrackInvalidCheck: true, "
+                 "iptablesFilterDenyAction: REJECT"),
+        (WorkloadRules{.allow_ipip = true, .drop_invalid = false, .reject = true}));
+}
+
+/// Guests of other clouds get nothing for free.
+TEST(Felix, OpenStackIsWhereItsInterfacesOrItsMetadataAre) {
+    EXPECT_FALSE(rules_of("interfacePrefix: 'cali,taps', metadataAddr: none").openstack);
+    const auto named = rules_of("metadataAddr: 192.0.2.80, metadataPort: 80").openstack;
+    ASSERT_TRUE(named);
+    EXPECT_EQ(named->metadata_address, parse_ip("192.0.2.80"));
+    EXPECT_EQ(named->metadata_port, L4Port{80});
+    const auto taps = rules_of("interfacePrefix: 'cali,tap'").openstack;
+    ASSERT_TRUE(taps);
+    EXPECT_EQ(taps->metadata_address, std::nullopt);
+    EXPECT_EQ(taps->metadata_port, L4Port{8775});
 }
 
 }  // namespace

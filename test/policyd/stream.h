@@ -113,8 +113,7 @@ class Comparable {
 
     friend bool operator==(const Comparable& a, const Comparable& b) {
         if (a.sink_->workloads.size() != b.sink_->workloads.size() ||
-            a.sink_->hosts.size() != b.sink_->hosts.size() ||
-            a.sink_->endpoint_to_host != b.sink_->endpoint_to_host) {
+            a.sink_->hosts.size() != b.sink_->hosts.size() || a.sink_->rules != b.sink_->rules) {
             return false;
         }
         std::map<std::set<IpPrefix>, GroupId> numbers;

@@ -38,7 +38,7 @@ MachineSettings machine_settings(const Config& config) {
         .idle = config.workers.idle,
         .reevaluate = config.flows.reevaluate,
         .drop_invalid = config.flows.drop_invalid,
-        .to_host = config.workloads.to_host.value_or(EndpointToHost::Drop)};
+        .to_host = config.workloads.to_host};
 }
 
 PortFacts fabric_facts(PortId id, const PortRecord& record, const PortConfig& config) {

@@ -1,5 +1,5 @@
-// Where policy of host endpoints meets packets, POLICY 2.6, and what becomes of workloads' packets to
-// the host itself.  Words that the packet path and whoever writes programs for it share; no DPDK.
+// Where policy of host endpoints meets packets, POLICY 2.6.  Words that the packet path and whoever
+// writes programs for it share; no DPDK.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -61,13 +61,5 @@ inline constexpr std::array<HostHook, kHostHooks> kAllHostHooks{
     HostHook::ForwardIngress,
     HostHook::NormalEgress,
     HostHook::ForwardEgress};
-
-/// FelixConfiguration defaultEndpointToHostAction: workloads to the host itself, behind their own
-/// egress policy.
-enum class EndpointToHost : std::uint8_t {
-    Drop,
-    Return,  ///< the host endpoint of all interfaces decides; without one: as Accept
-    Accept,
-};
 
 }  // namespace vr

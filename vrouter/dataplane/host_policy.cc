@@ -64,9 +64,11 @@ PacketMask ask(
     for_each(mask, batch.count, [&](unsigned i) {
         if (verdicts[i].allow) {
             allowed |= bit(i);
-        } else if (verdicts[i].reject) [[unlikely]] {
+        } else if (is_silent(hook, verdicts[i])) {
+            return;
+        } else if (verdicts[i].reject || worker.tables().rules.reject) [[unlikely]] {
             punt(batch, i, rejected(hook), worker);
-        } else if (!is_silent(hook, verdicts[i])) {
+        } else {
             drop(batch, i, denied(hook), worker);
         }
     });
@@ -173,10 +175,10 @@ void host_egress(Batch<F>& batch, Worker& worker) noexcept {
         ask(batch, same, guard_of(tables, out), hook, out, worker);
     });
     if (batch.in_port->kind == PortKind::Workload &&
-        tables.endpoint_to_host == EndpointToHost::Return) {
+        tables.rules.to_host == EndpointToHost::Return) {
         PacketMask local = packets_to_host(batch, batch.live & batch.fresh);
         for_each(local, batch.count, [&](unsigned i) {
-            local &= always_reaches_host<F>(batch.facts[i]) ? ~bit(i) : ~PacketMask{0};
+            local &= reaches_host(batch, i, tables.rules) ? ~bit(i) : ~PacketMask{0};
         });
         ask(batch, local, tables.any_interface.get(), HostHook::NormalIngress, batch.in, worker);
     }
@@ -224,10 +226,10 @@ DropReason host_judges_again(
         reason = ask_one(guard_of(tables, to), hook, packet, worker, accepted);
     }
     if (reason == DropReason::None && from_kind == PortKind::Workload && to_host) {
-        if (tables.endpoint_to_host == EndpointToHost::Drop) {
+        if (tables.rules.to_host == EndpointToHost::Drop) {
             return DropReason::HostDenied;
         }
-        if (tables.endpoint_to_host == EndpointToHost::Return) {
+        if (tables.rules.to_host == EndpointToHost::Return) {
             reason = ask_one(
                 tables.any_interface.get(), HostHook::NormalIngress, packet, worker, accepted);
         }

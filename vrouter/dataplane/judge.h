@@ -43,6 +43,14 @@ template <Family F>
         .has_ports = facts.has_ports};
 }
 
+/// Whether packet `i`, of a workload to the host, is let through before policy.
+template <Family F>
+[[nodiscard]] inline bool reaches_host(
+    const Batch<F>& batch, unsigned i, const WorkloadRules& rules) noexcept {
+    return always_reaches_host(
+        acl_packet<F>(batch.source[i], batch.destination[i], batch.facts[i]), rules);
+}
+
 /// The packet that began a flow.
 template <Family F>
 [[nodiscard]] inline acl::Packet<F> first_packet(const FlowKey<F>& key) noexcept {
@@ -85,18 +93,6 @@ template <Family F>
 [[nodiscard]] DropReason host_judges_again(
     const FlowEntry<F>& flow, PortId from, PortId to, Worker& worker) noexcept;
 
-/// POLICY 2.6: of a workload to the host, before policy: neighbor discovery and multicast listeners.
-template <Family F>
-[[nodiscard]] constexpr bool always_reaches_host(const PacketFacts& facts) noexcept {
-    if constexpr (std::is_same_v<F, V4>) {
-        return false;
-    } else {
-        const std::uint8_t type = facts.icmp_type;
-        return facts.protocol == ipproto::kIcmp6 &&
-               ((type >= 130 && type <= 133) || type == 135 || type == 136);
-    }
-}
-
 /// POLICY 2.5 step 3: these never begin a connection.  A bare ACK may (loose pick-up after a restart).
 [[nodiscard]] inline bool cannot_begin_flow(const PacketFacts& facts) noexcept {
     if (facts.icmp_error) {
@@ -129,9 +125,6 @@ template <Family F>
     return reply ? is_echo_reply(facts.protocol, facts.icmp_type)
                  : is_echo_request(facts.protocol, facts.icmp_type);
 }
-
-/// POLICY 2.5 step 5: VXLAN and IP-in-IP from a workload would carry traffic past its policy.
-[[nodiscard]] bool is_tunnel(const PacketFacts& facts) noexcept;
 
 /// Judges a live flow by today's policy, in the orientation of its first packet: DropReason::None (and the
 /// flow notes today's generation), or why it may no longer pass.

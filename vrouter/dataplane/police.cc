@@ -59,9 +59,12 @@ void judge(
     std::array<acl::Verdict, kMaxBatch> verdicts;
     classify(batch, mask, *classifier, judge.endpoint, judge.direction, verdicts, worker);
     for_each(mask, batch.count, [&](unsigned i) {
-        if (verdicts[i].reject) [[unlikely]] {
+        if (verdicts[i].allow) {
+            return;
+        }
+        if (verdicts[i].reject || worker.tables().rules.reject) [[unlikely]] {
             punt(batch, i, judge.rejected, worker);
-        } else if (!verdicts[i].allow) {
+        } else {
             drop(batch, i, judge.denied, worker);
         }
     });
@@ -148,31 +151,23 @@ acl::Verdict classify_one(
     return verdict;
 }
 
-bool is_tunnel(const PacketFacts& facts) noexcept {
-    constexpr L4Port kVxlan{4789};
-    return facts.protocol == ipproto::kIpip ||
-           (facts.protocol == ipproto::kUdp && facts.destination_port == kVxlan);
-}
-
 template <Family F>
 void egress_policy(Batch<F>& batch, Worker& worker) noexcept {
     if (batch.in_port->kind != PortKind::Workload) {
         return;
     }
-    for_each(batch.live & batch.fresh, batch.count, [&](unsigned i) {
-        if (is_tunnel(batch.facts[i])) [[unlikely]] {
+    const WorkloadRules& rules = worker.tables().rules;
+    PacketMask mask = batch.live & batch.fresh;
+    for_each(mask, batch.count, [&](unsigned i) {
+        const PacketFacts& facts = batch.facts[i];
+        if (batch.hop[i]->kind == NextHopKind::Local && reaches_host(batch, i, rules))
+            [[unlikely]] {
+            mask &= ~(PacketMask{1} << i);
+        } else if (is_denied_tunnel(facts.protocol, facts.destination_port, rules)) [[unlikely]] {
+            mask &= ~(PacketMask{1} << i);
             drop(batch, i, DropReason::TunnelDenied, worker);
         }
     });
-    PacketMask mask = batch.live & batch.fresh;
-    if constexpr (std::is_same_v<F, V6>) {
-        for_each(mask, batch.count, [&](unsigned i) {
-            if (always_reaches_host<F>(batch.facts[i]) && batch.hop[i]->kind == NextHopKind::Local)
-                [[unlikely]] {
-                mask &= ~(PacketMask{1} << i);
-            }
-        });
-    }
     if (mask != 0) {
         // check_source let only packets of an open endpoint pass, and an open one has its programs.
         const auto& endpoint = batch.in_port->endpoint->template family<F>();
@@ -204,8 +199,8 @@ void ingress_policy(Batch<F>& batch, Worker& worker) noexcept {
             // To a fabric port, or to the host itself.
             for_each(same, batch.count, [&](unsigned i) {
                 if (batch.hop[i]->kind == NextHopKind::Local &&
-                    tables.endpoint_to_host == EndpointToHost::Drop &&
-                    !always_reaches_host<F>(batch.facts[i])) {
+                    tables.rules.to_host == EndpointToHost::Drop &&
+                    !reaches_host(batch, i, tables.rules)) {
                     drop(batch, i, DropReason::HostDenied, worker);
                 }
             });

@@ -21,6 +21,7 @@
 #include "vrouter/dataplane/host_hook.h"
 #include "vrouter/dataplane/lpm.h"
 #include "vrouter/dataplane/port.h"
+#include "vrouter/dataplane/workload_rules.h"
 #include "vrouter/net/ids.h"
 
 namespace vr {
@@ -132,11 +133,10 @@ struct Tables {
     PortId host_port;                            ///< the TAP; PortId{}: none
     /// Grows with every change of policy or membership; a flow remembers the one it was judged under.
     std::uint32_t policy_generation = 1;
-    bool reevaluate = false;   ///< judge live flows again after a policy change (POLICY 2.8)
-    bool drop_invalid = true;  ///< POLICY 2.5 step 3
+    bool reevaluate = false;  ///< judge live flows again after a policy change (POLICY 2.8)
     /// Flows of one family that may count against one endpoint: none may fill the table.
     std::uint32_t flows_per_endpoint = UINT32_MAX;
-    EndpointToHost endpoint_to_host = EndpointToHost::Drop;
+    WorkloadRules rules;
     /// Some port is guarded; false: no stage of host endpoints is run.
     bool guarded = false;
     std::shared_ptr<const HostPolicy> any_interface;  ///< of the HostEndpoint "*"; null: none

@@ -105,8 +105,14 @@ DropReason judge_flow_again(
     // An ICMP error goes against the packet that it quotes.
     const bool against = hit.reply != batch.facts[i].icmp_error;
     const PortId out = batch.hop[i]->port;
-    const DropReason reason =
-        host_judges_again(*hit.entry, against ? out : batch.in, against ? batch.in : out, worker);
+    const PortId from = against ? out : batch.in;
+    const PortId to = against ? batch.in : out;
+    const Tables& tables = worker.tables();
+    if (hit.entry->from != PortId{} && tables.ports[to.value()].kind == PortKind::Host &&
+        always_reaches_host(first_packet(hit.entry->key), tables.rules)) {
+        return DropReason::None;
+    }
+    const DropReason reason = host_judges_again(*hit.entry, from, to, worker);
     return reason == DropReason::None ? judge_again(*hit.entry, worker) : reason;
 }
 
@@ -147,7 +153,7 @@ void on_hit(
 template <Family F>
 void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
     const PacketFacts& facts = batch.facts[i];
-    if (worker.tables().drop_invalid && cannot_begin_flow(facts)) [[unlikely]] {
+    if (worker.tables().rules.drop_invalid && cannot_begin_flow(facts)) [[unlikely]] {
         drop(batch, i, DropReason::FlowInvalid, worker);
         return;
     }
