@@ -40,6 +40,11 @@ std::optional<InterfaceAddress> parse_interface(const std::string& text) {
     return InterfaceAddress{*address, *network};
 }
 
+/// Of a port: without a length nobody would be on the wire beside it.
+std::optional<InterfaceAddress> parse_port_address(const std::string& text) {
+    return text.contains('/') ? parse_interface(text) : std::nullopt;
+}
+
 std::optional<std::string> any_text(const std::string& text) {
     return text;
 }
@@ -91,7 +96,7 @@ void read_port(YamlSection& yaml, Config& config) {
     yaml.require("device");
     assign(port.name, yaml.text("name"));
     assign(port.device, yaml.text("device"));
-    port.addresses = yaml.list("addresses", kInterface, parse_interface);
+    port.addresses = yaml.list("addresses", kInterface, parse_port_address);
     assign(port.mtu, yaml.number("mtu", 1280, 9600));
     assign(port.rx_queues, yaml.number("rx_queues", 1, 64));
     const auto same = [&](const PortConfig& p) { return p.name == port.name; };

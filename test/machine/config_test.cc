@@ -294,6 +294,10 @@ const Mistake kMistakes[] = {
     {"route_discard",
      "node: a\nroutes:\n  - {prefix: 10.0.0.0/8, discard: maybe}",
      "f:3: routes[0].discard: expected true or false, found 'maybe'"},
+    {"port_address_length",
+     "node: a\nports:\n  - {name: p, device: d, addresses: [192.0.2.1]}",
+     "f:3: ports[0].addresses: expected an address with its length, like 192.0.2.1/24, found "
+     "'192.0.2.1'"},
     {"neighbor_mac",
      "node: a\nports: [{name: p, device: d}]\nneighbors:\n  - {address: 1.1.1.1, mac: "
      "'01:00:00:00:00:01', port: p}",
