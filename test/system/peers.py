@@ -61,6 +61,8 @@ class Peer:
         self.networks = list(networks)
         self.next_hops = options.pop("next_hops", {})
         self.install = options.pop("install", False)  # BIRD: routes go into the kernel
+        self.cluster = options.pop("cluster", "")  # of a reflector; empty: its own
+        self.keep_next_hop = options.pop("keep_next_hop", False)  # BIRD: as a reflector should, and FRR's does
         assert not options, f"unknown options: {', '.join(options)}"
         self.process = None
 
@@ -134,6 +136,8 @@ class Bird(Peer):
             yield "  passive;"
         if neighbor.reflector_client:
             yield "  rr client;"
+            if self.cluster:
+                yield f"  rr cluster id {self.cluster};"
         if neighbor.password:
             yield f'  password "{neighbor.password}";'
         paths = "add paths on;" if neighbor.add_path else ""
@@ -142,7 +146,9 @@ class Bird(Peer):
         if neighbor.bfd:
             yield "  bfd on;"
         for family in neighbor.families:
-            hop = f"next hop address {self.next_hops[family]};" if family in self.next_hops else "next hop self;"
+            hop = "next hop keep;" if self.keep_next_hop else "next hop self;"
+            if family in self.next_hops:
+                hop = f"next hop address {self.next_hops[family]};"
             if family == 4 and ":" in self.next_hops.get(4, ""):
                 hop += " extended next hop on;"
             yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} {paths} }};"
@@ -230,6 +236,8 @@ class Frr(Peer):
         lines = ["bgp route-map delay-timer 0"]  # else they apply after five seconds
         lines += [f"router bgp {self.asn}", f" bgp router-id {self.router_id}", " no bgp ebgp-requires-policy"]
         lines += [" no bgp default ipv4-unicast", " no bgp network import-check"]
+        if self.cluster:
+            lines.append(f" bgp cluster-id {self.cluster}")
         if restart_time := max(n.restart_time for n in self.neighbors):
             lines += [" bgp graceful-restart", f" bgp graceful-restart restart-time {restart_time}"]
             lines.append(" bgp graceful-restart preserve-fw-state")

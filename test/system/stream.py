@@ -16,34 +16,46 @@ SO_RCVBUFFORCE = 33
 class Stream:
     """From a namespace to an address of another one, while the `with` block runs.
 
-    `received` grows while it runs; `lost` is the list of numbers that did not arrive.
+    `received` grows while it runs; `lost` is the list of numbers that did not arrive.  An address that moves
+    is listened for where it goes, too (also_at).
     """
 
     def __init__(self, source, destination, address, interval=0.002):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with inside(source):
             self.sender = socket.socket(family, socket.SOCK_DGRAM)
-        with inside(destination):
-            self.receiver = socket.socket(family, socket.SOCK_DGRAM)
-        self.receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
-        self.receiver.bind((address, PORT))
-        self.receiver.settimeout(0.5)
         self.address = address
         self.interval = interval
         self.sent = 0
         self.received = set()
         self.done = threading.Event()
-        self.threads = [threading.Thread(target=self.send), threading.Thread(target=self.receive)]
+        self.receivers = []
+        self.threads = [threading.Thread(target=self.send), self.listener(destination)]
 
     def send(self):
         while not self.done.wait(self.interval):
             self.sender.sendto(self.sent.to_bytes(4, "big"), (self.address, PORT))
             self.sent += 1
 
-    def receive(self):
+    def listener(self, destination):
+        """A thread, not yet started, that receives in a namespace."""
+        with inside(destination):
+            receiver = socket.socket(self.sender.family, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+        receiver.bind((self.address, PORT))
+        receiver.settimeout(0.5)
+        self.receivers.append(receiver)
+        return threading.Thread(target=self.receive, args=[receiver])
+
+    def also_at(self, destination):
+        """Receives in this namespace, too, from now on."""
+        self.threads.append(self.listener(destination))
+        self.threads[-1].start()
+
+    def receive(self, receiver):
         while not (self.done.is_set() and len(self.received) == self.sent):
             try:
-                self.received.add(int.from_bytes(self.receiver.recv(16), "big"))
+                self.received.add(int.from_bytes(receiver.recv(16), "big"))
             except TimeoutError:
                 if self.done.is_set():
                     return  # nothing more on its way
@@ -67,5 +79,5 @@ class Stream:
         self.done.set()
         for thread in self.threads:
             thread.join()
-        self.sender.close()
-        self.receiver.close()
+        for end in (self.sender, *self.receivers):
+            end.close()

@@ -1,0 +1,113 @@
+"""What happens in a fabric of several routers costs no packet: a reflector dies, a workload moves.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import pytest
+from peers import Bird, Frr, Neighbor
+from rack import ROUTER, Rack
+from stream import Stream
+
+# Counts every packet of a stream: what else runs on a small machine would cost some.
+pytestmark = pytest.mark.alone
+
+AS = 64512
+HIGHEST = 2**31 - 1  # addresses of workloads have less
+OUTSIDE = "172.16.0.0/16"
+TARGET = "172.16.0.1"
+REFLECTORS = {Bird: "192.0.2.11", Frr: "192.0.2.12"}
+CLIENTS = ["192.0.2.21", "192.0.2.22"]
+
+
+@pytest.fixture
+def switched(network, directory, make_router):
+    """A rack whose fabric is a bridge, and a way to join it: (rack, join)."""
+    rack = Rack(network, directory, make_router, routes=False)
+    switch = rack.fabric
+    switch.sh("ip", "link", "add", "bridge", "type", "bridge")
+    switch.sh("ip", "link", "set", "bridge", "up")
+    switch.sh("ip", "link", "set", rack.downlink, "master", "bridge")
+
+    def join(name, address):
+        space = network.namespace(name)
+        network.link(space, "eth0", switch, f"to-{name}")
+        switch.sh("ip", "link", "set", f"to-{name}", "master", "bridge")
+        space.add_address("eth0", f"{address}/24")
+        return space
+
+    return rack, join
+
+
+@pytest.mark.parametrize("cluster", ["", "192.0.2.99"], ids=["own clusters", "one cluster"])
+def test_either_of_two_reflectors_may_die(switched, make_peer, cluster):
+    rack, join = switched
+    router = rack.router
+    router.set_bgp(AS, ROUTER[4], {address: AS for address in REFLECTORS.values()})
+    reflectors = {}
+    for kind, address in REFLECTORS.items():
+        space = join(kind.__name__.lower(), address)
+        sessions = [Neighbor(client, AS, reflector_client=True) for client in (ROUTER[4], *CLIENTS)]
+        reflectors[kind] = make_peer(kind, space, AS, address, sessions, cluster=cluster, keep_next_hop=True)
+        reflectors[kind].start()
+    for number, address in enumerate(CLIENTS):
+        space = join(f"client{number}", address)
+        sessions = [Neighbor(reflector, AS) for reflector in REFLECTORS.values()]
+        make_peer(Bird, space, AS, address, sessions, [f"172.{16 + number}.0.0/16"]).start()
+        if number == 0:
+            space.add_address("lo", f"{TARGET}/32")
+            target = space
+    guest = rack.veth_guest(rack.workload(1))
+    rack.start()
+    for address in REFLECTORS.values():
+        router.wait_established(address, 30)
+
+    def told_by_all():
+        return len(router.ask("bgp", "routes", OUTSIDE)) == len(REFLECTORS)
+
+    router.wait(told_by_all, 30, "both reflectors tell the route")
+    router.wait_route(OUTSIDE, CLIENTS[0])
+    with Stream(guest.namespace, target, TARGET) as stream:
+        for kind, address in REFLECTORS.items():
+            reflectors[kind].process.kill()
+            router.wait(lambda: router.bgp_state(address) != "established", 20, "the reflector is gone")
+            stream.wait_more()
+            reflectors[kind].start()
+            router.wait_established(address, 30)
+            router.wait(told_by_all, 30, "both reflectors tell the route again")
+    assert stream.lost == []
+
+
+def test_workload_moves_without_a_gap(racks, make_peer):
+    """The host that it moves to announces it with a higher LOCAL_PREF before the other withdraws it."""
+    old, new = racks
+    fabric = old.fabric
+    workload = old.workload(9)
+    moved = new.workload(9)
+    moved.address, moved.addresses = workload.address, workload.addresses
+    prefix = workload.addresses[0]
+    for rack in racks:
+        rack.router.set_bgp(AS, rack.own[4], {rack.gateway[4]: AS})
+    arriving = {"action": "accept", "prefixes": [prefix], "set_local_pref": HIGHEST}
+    new.router.config["bgp"]["filters"] = [{"name": "arriving", "rules": [arriving], "otherwise": "local"}]
+    new.router.config["bgp"]["neighbors"][0]["export"] = "arriving"
+    sessions = [Neighbor(rack.own[4], AS) for rack in racks]
+    make_peer(Bird, fabric, AS, old.gateway[4], sessions, install=True).start()
+    before = old.veth_guest(workload)
+    for rack in racks:
+        rack.start()
+        rack.router.wait_established(rack.gateway[4], 30)
+
+    def leads_to(rack):
+        rack.router.wait(
+            lambda: fabric.routes().get(workload.address[4]) == [rack.own[4]], 30, "the fabric follows it")
+
+    leads_to(old)
+    with Stream(fabric, before.namespace, workload.address[4]) as stream:
+        after = new.veth_guest(moved)
+        stream.also_at(after.namespace)
+        leads_to(new)
+        stream.wait_more()
+        old.router.remove(workload.endpoint())
+        old.router.wait(lambda: prefix not in old.router.routes(), 20, "the old host lets go")
+        stream.wait_more()
+    assert stream.lost == []
