@@ -1,0 +1,233 @@
+// What a Survey finds wrong, and what mends it.
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "policy/ipam/cidr.h"
+#include "policy/ipam/handle.h"
+#include "policy/ipam/survey.h"
+
+namespace vr::policy::ipam {
+
+namespace {
+
+std::string attribute(const Allocation& allocation, std::string_view key) {
+    const auto found = allocation.attributes.find(std::string(key));
+    return found == allocation.attributes.end() ? std::string() : found->second;
+}
+
+std::string list_text(const std::vector<std::string>& texts) {
+    return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+/// How many addresses each handle has in a block.
+std::map<std::string, std::uint64_t> counts(const Block& block) {
+    std::map<std::string, std::uint64_t> by_handle;
+    for (const Allocation& allocation : block.allocations()) {
+        ++by_handle[allocation.handle];
+    }
+    return by_handle;
+}
+
+}  // namespace
+
+std::string_view to_string(Trouble trouble) {
+    constexpr std::array<std::string_view, 11> kNames{
+        "leaked-address",
+        "wrong-handle",
+        "unconfirmed-claim",
+        "claim-without-block",
+        "block-without-claim",
+        "orphaned-block",
+        "double-address",
+        "overlapping-block",
+        "outside-of-pools",
+        "unrecorded-address",
+        "unreadable"};
+    return kNames[static_cast<std::size_t>(trouble)];
+}
+
+bool Survey::is_leaked(
+    const Block& block, const Allocation& allocation, Time now, std::chrono::seconds grace) const {
+    if (users_.contains(allocation.address) || allocation.handle == kReservedHandle ||
+        (!block.affinity().empty() && block.host().empty())) {
+        return false;
+    }
+    const std::string node = attribute(allocation, kNodeAttribute);
+    if (attribute(allocation, kTypeAttribute).ends_with("TunnelAddress") && nodes_.contains(node)) {
+        return false;  // the Node may not say so yet
+    }
+    // Before Calico 3.16 there were no times: an allocation without one is old.
+    const auto since = parse_time(attribute(allocation, kTimeAttribute));
+    return !since || *since + grace <= now;
+}
+
+/// The writes by which an allocation goes; its handle's record is taken as it was surveyed.
+std::vector<RecordWrite> Survey::without(
+    const SurveyBlock& stored, const Allocation& allocation) const {
+    Block block = stored.block;
+    (void)block.release(allocation.address);
+    const BlockId id{block.cidr()};
+    std::vector<RecordWrite> writes{{id, std::nullopt, stored.revision}};
+    if (block.used() > 0 || !block.affinity().empty()) {
+        writes.front().value = block.encode();
+    }
+    const auto handle = handles_.find(allocation.handle);
+    if (handle != handles_.end() && handle->second.blocks) {
+        HandleBlocks blocks = *handle->second.blocks;
+        const auto at = blocks.find(id.cidr);
+        if (at != blocks.end() && --at->second == 0) {
+            blocks.erase(at);
+        }
+        writes.push_back(handle_write(handle->first, blocks, handle->second.revision));
+    }
+    return writes;
+}
+
+void Survey::find_leaks(Time now, std::chrono::seconds grace, std::vector<Finding>& found) const {
+    for (const auto& [cidr, stored] : blocks_) {
+        for (const Allocation& allocation : stored.block.allocations()) {
+            if (!is_leaked(stored.block, allocation, now, grace)) {
+                continue;
+            }
+            Finding finding{Trouble::LeakedAddress, vr::to_string(allocation.address), {}};
+            finding.detail = fmt::format(
+                "handle '{}', node '{}', since {}",
+                allocation.handle,
+                attribute(allocation, kNodeAttribute),
+                attribute(allocation, kTimeAttribute).empty()
+                    ? "unknown"
+                    : attribute(allocation, kTimeAttribute));
+            if (users_known_) {
+                finding.mend = without(stored, allocation);
+            } else {
+                finding.detail += "; kept: an object that may use it cannot be read";
+            }
+            found.push_back(std::move(finding));
+        }
+    }
+}
+
+void Survey::find_wrong_handles(std::vector<Finding>& found) const {
+    std::map<std::string, HandleBlocks> right;
+    for (const auto& [cidr, stored] : blocks_) {
+        for (const auto& [handle, count] : counts(stored.block)) {
+            if (is_id(handle)) {
+                right[handle][cidr] = count;
+            }
+        }
+    }
+    for (const auto& [id, handle] : handles_) {
+        right.try_emplace(id);
+    }
+    const bool blocks_known = std::ranges::none_of(
+        unreadable_, [](const auto& item) { return item.first.starts_with("block "); });
+    for (const auto& [id, blocks] : right) {
+        const auto known = handles_.find(id);
+        const bool stored = known != handles_.end();
+        if (stored && known->second.blocks && *known->second.blocks == blocks && !blocks.empty()) {
+            continue;
+        }
+        Finding finding{Trouble::WrongHandle, id, {}};
+        finding.detail = blocks.empty() ? "no address is assigned to it"
+                         : stored       ? "its record does not count the addresses that it has"
+                                        : "it has addresses, but no record";
+        if (blocks_known) {
+            finding.mend = {handle_write(id, blocks, stored ? known->second.revision : 0)};
+        }
+        found.push_back(std::move(finding));
+    }
+}
+
+void Survey::find_claims(std::vector<Finding>& found) const {
+    for (const auto& [id, claimed] : claims_) {
+        if (!claimed.state) {
+            continue;  // is told as unreadable
+        }
+        const auto block = blocks_.find(id.cidr);
+        const bool lost = unreadable_.contains(to_string(RecordId{BlockId{id.cidr}}));
+        const bool own = block != blocks_.end() && block->second.block.host() == id.host;
+        if (lost || (own && claimed.state == AffinityState::Confirmed)) {
+            continue;
+        }
+        Finding finding{
+            claimed.state == AffinityState::Confirmed ? Trouble::ClaimWithoutBlock
+                                                      : Trouble::UnconfirmedClaim,
+            vr::to_string(id.cidr),
+            {}};
+        finding.detail = fmt::format(
+            "host {}, {}, {}",
+            id.host,
+            to_string(*claimed.state),
+            own                      ? "the block is its own"
+            : block == blocks_.end() ? "there is no such block"
+                                     : "the block is another's");
+        RecordWrite write{id, std::nullopt, claimed.revision};
+        if (own) {
+            write.value = encode_affinity(AffinityState::Confirmed);
+        }
+        finding.mend = {std::move(write)};
+        found.push_back(std::move(finding));
+    }
+}
+
+void Survey::find_blocks(std::vector<Finding>& found) const {
+    const IpPrefix* before = nullptr;
+    for (const auto& [cidr, stored] : blocks_) {
+        const std::string text = vr::to_string(cidr);
+        const std::string host = stored.block.host();
+        if (before != nullptr && overlap(*before, cidr)) {
+            found.push_back(
+                {Trouble::OverlappingBlock, text, "overlaps " + vr::to_string(*before)});
+        }
+        before = before != nullptr && contains(*before, cidr) ? before : &cidr;
+        if (settings_.pool_of(cidr) == nullptr) {
+            found.push_back(
+                {Trouble::OutsideOfPools,
+                 text,
+                 fmt::format("{} addresses are assigned", stored.block.used())});
+        }
+        const bool nobodys = stored.block.affinity().empty();
+        const bool gone = !host.empty() && !nodes_.contains(host);
+        const auto claim = claims_.find(AffinityId{host, cidr});
+        if (stored.block.used() == 0 && (nobodys || gone)) {
+            Finding finding{
+                Trouble::OrphanedBlock,
+                text,
+                nobodys ? "it is nobody's and empty"
+                        : "it is empty, and host " + host + " has no Node"};
+            finding.mend = {{BlockId{cidr}, std::nullopt, stored.revision}};
+            if (claim != claims_.end()) {
+                finding.mend.push_back({claim->first, std::nullopt, claim->second.revision});
+            }
+            found.push_back(std::move(finding));
+        } else if (!host.empty() && is_id(host) && claim == claims_.end()) {
+            Finding finding{
+                Trouble::BlockWithoutClaim, text, "host " + host + " does not claim it"};
+            finding.mend = {{AffinityId{host, cidr}, encode_affinity(AffinityState::Confirmed), 0}};
+            found.push_back(std::move(finding));
+        }
+    }
+}
+
+void Survey::find_users(std::vector<Finding>& found) const {
+    for (const auto& [address, users] : users_) {
+        if (users.size() > 1) {
+            found.push_back({Trouble::DoubleAddress, vr::to_string(address), list_text(users)});
+        }
+        const IpPrefix host = host_prefix(address);
+        const Pool* pool = settings_.pool_of(host);
+        if (pool == nullptr) {
+            continue;
+        }
+        const auto block = blocks_.find(around(address, pool->block_length));
+        if (block == blocks_.end() || !block->second.block.find(address)) {
+            found.push_back({Trouble::UnrecordedAddress, vr::to_string(address), list_text(users)});
+        }
+    }
+}
+
+}  // namespace vr::policy::ipam

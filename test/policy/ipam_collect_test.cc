@@ -1,0 +1,276 @@
+// What is wrong with the records of IPAM, what of it is mended, and what is never touched.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "policy/ipam/cidr.h"
+#include "policy/ipam/collect.h"
+#include "test/policy/ipam_lab.h"
+
+namespace vr::policy::ipam {
+namespace {
+
+constexpr std::chrono::seconds kGrace{900};
+const Time kLater = kNow + kGrace;
+
+class IpamCollect : public testing::Test, public IpamLab {
+  protected:
+    IpamCollect() {
+        node("h1");
+        pool("p", "10.0.0.0/24");
+    }
+
+    std::vector<std::string> wrong(Time now = kLater) {
+        std::vector<std::string> texts;
+        for (const Finding& finding : survey(records)->findings(now, kGrace)) {
+            texts.push_back(std::string(to_string(finding.trouble)) + " " + finding.subject);
+        }
+        return texts;
+    }
+
+    std::vector<std::string> mended(const Collection& collection) {
+        std::vector<std::string> texts;
+        const auto done = collect(records, collection, kLater);
+        for (const Collected& each : done.value_or(std::vector<Collected>{})) {
+            texts.push_back(
+                std::string(to_string(each.mended)) + " " +
+                std::string(to_string(each.finding.trouble)) + " " + each.finding.subject);
+        }
+        return texts;
+    }
+
+    /// An address that `prod/NAME` has, or nobody.
+    IpAddr assigned(const std::string& endpoint = {}, const std::string& handle = "c1") {
+        const IpAddr address = get("h1", 1, handle)->front().address;
+        if (!endpoint.empty()) {
+            this->endpoint(endpoint, "\"" + vr::to_string(host_prefix(address)) + "\"");
+        }
+        return address;
+    }
+};
+
+using Texts = std::vector<std::string>;
+
+TEST_F(IpamCollect, NothingIsWrongWithWhatIsUsed) {
+    assigned("web");
+    assigned("db", "c2");
+    EXPECT_EQ(wrong(), Texts{});
+}
+
+TEST_F(IpamCollect, AnAddressThatNobodyHasIsLeaked) {
+    assigned("web");
+    const std::string leaked = vr::to_string(assigned({}, "c2"));
+    EXPECT_EQ(wrong(), Texts{"leaked-address " + leaked});
+}
+
+TEST_F(IpamCollect, NotWhileItsEndpointMayBeAboutToCome) {
+    assigned();
+    EXPECT_EQ(wrong(kLater - std::chrono::seconds{1}), Texts{});
+    EXPECT_EQ(wrong(kLater).size(), 1U);
+}
+
+TEST_F(IpamCollect, ATunnelsEndIsUsed) {
+    const std::string address = vr::to_string(assigned());
+    node("h1", {}, R"("bgp":{"ipv4IPIPTunnelAddr":")" + address + "\"}");
+    EXPECT_EQ(wrong(), Texts{});
+}
+
+TEST_F(IpamCollect, NothingLeaksWhileAnEndpointCannotBeRead) {
+    const std::string leaked = vr::to_string(assigned());
+    records.put(Key{Kind::WorkloadEndpoint, "prod", "x"}, "garbage");
+    EXPECT_EQ(
+        mended({.act = true}),
+        (Texts{"left leaked-address " + leaked, "left unreadable WorkloadEndpoint prod/x"}));
+}
+
+TEST_F(IpamCollect, AddressesOfNoHostAndReservedOnesAreNotLeaked) {
+    Block balancer(*parse_prefix("10.0.0.0/26"), "virtual:load-balancer", 1);
+    EXPECT_TRUE(balancer.assign_address(*parse_ip("10.0.0.1"), "", {}));
+    store(balancer);
+    Block windows(*parse_prefix("10.0.0.64/26"), "host:h1", 1);
+    EXPECT_TRUE(windows.assign_address(*parse_ip("10.0.0.64"), std::string(kReservedHandle), {}));
+    store(windows);
+    set_claim("h1", "10.0.0.64/26");
+    records.put(HandleId{std::string(kReservedHandle)}, encode_handle({{windows.cidr(), 1}}));
+    EXPECT_EQ(wrong(), Texts{});
+}
+
+TEST_F(IpamCollect, ADryRunTellsAndDoesNothing) {
+    const std::string leaked = vr::to_string(assigned());
+    const unsigned before = records.commits;
+    EXPECT_EQ(mended({}), Texts{"would leaked-address " + leaked});
+    EXPECT_EQ(records.commits, before);
+}
+
+TEST_F(IpamCollect, LeaksAreReleasedWithTheirHandles) {
+    const std::string a = vr::to_string(assigned());
+    const std::string b = vr::to_string(assigned());
+    const std::string c = vr::to_string(assigned({}, "c2"));
+    auto done = mended({.act = true});
+    std::ranges::sort(done);
+    EXPECT_EQ(
+        done,
+        (Texts{
+            "done leaked-address " + a, "done leaked-address " + b, "done leaked-address " + c}));
+    EXPECT_EQ(wrong(), Texts{});
+    EXPECT_EQ(handle("c1") + handle("c2"), "");
+}
+
+TEST_F(IpamCollect, WhatALeakLeavesBehindGoesWithIt) {
+    const std::string leaked = vr::to_string(assigned());
+    const auto cidr = vr::to_string(around(*parse_ip(leaked), 26));
+    records.erase(Key{Kind::Node, {}, "h1"});
+    EXPECT_EQ(
+        mended({.act = true}),
+        (Texts{"done leaked-address " + leaked, "done orphaned-block " + cidr}));
+    EXPECT_EQ(claim("h1", cidr), "");
+    EXPECT_EQ(wrong(), Texts{});
+}
+
+TEST_F(IpamCollect, WhatChangedMeanwhileIsLeftAlone) {
+    const IpAddr leaked = assigned();
+    Collection collection{.act = true};
+    collection.pause = [&] {
+        endpoint("web", "\"" + vr::to_string(leaked) + "\"");
+        EXPECT_TRUE(get("h1", 1, "c2"));
+        return true;
+    };
+    EXPECT_EQ(
+        mended(collection),
+        Texts{"changed leaked-address " + vr::to_string(advance(std::get<Ip4>(leaked), 1))});
+    EXPECT_TRUE(block(vr::to_string(around(leaked, 26))).find(leaked));
+}
+
+TEST_F(IpamCollect, WhoWritesMeanwhileIsFaster) {
+    const std::string leaked = vr::to_string(assigned());
+    Collection collection{.act = true};
+    collection.pause = [&] {
+        records.intruder = [this] { EXPECT_TRUE(get("h1", 1, "c2")); };
+        return true;
+    };
+    EXPECT_EQ(mended(collection), Texts{"changed leaked-address " + leaked});
+}
+
+struct Case {
+    std::string name;
+    void (*make)(IpamLab& lab);
+    Texts wrong;
+    bool mends = true;
+};
+
+class IpamTrouble : public IpamCollect, public testing::WithParamInterface<Case> {};
+
+TEST_P(IpamTrouble, IsFoundAndMendedIfItCanBe) {
+    GetParam().make(*this);
+    EXPECT_EQ(wrong(), GetParam().wrong);
+    const auto done = collect(records, {.act = true}, kLater);
+    ASSERT_TRUE(done);
+    EXPECT_EQ(wrong(), GetParam().mends ? Texts{} : GetParam().wrong);
+}
+
+Block full_block(const std::string& affinity) {
+    Block block(*parse_prefix("10.0.0.0/30"), affinity, 1);
+    (void)block.assign_address(*parse_ip("10.0.0.1"), "c1", {});
+    return block;
+}
+
+const Case kCases[] = {
+    {"HandleOfNothing",
+     [](IpamLab& lab) { lab.records.put(HandleId{"x"}, encode_handle({})); },
+     {"wrong-handle x"}},
+    {"HandleThatCountsTooMuch",
+     [](IpamLab& lab) {
+         lab.endpoint("web", R"("10.0.0.1/32")");
+         lab.store(full_block("host:h1"));
+         lab.set_claim("h1", "10.0.0.0/30");
+         lab.records.put(HandleId{"c1"}, encode_handle({{*parse_prefix("10.0.0.0/30"), 3}}));
+         lab.pool("p", "10.0.0.0/24", R"(,"blockSize":30)");
+     },
+     {"wrong-handle c1"}},
+    {"HandleThatIsMissing",
+     [](IpamLab& lab) {
+         lab.endpoint("web", R"("10.0.0.1/32")");
+         lab.store(full_block("host:h1"));
+         lab.set_claim("h1", "10.0.0.0/30");
+         lab.pool("p", "10.0.0.0/24", R"(,"blockSize":30)");
+     },
+     {"wrong-handle c1"}},
+    {"PendingClaimOfNothing",
+     [](IpamLab& lab) { lab.set_claim("h1", "10.0.0.0/26", AffinityState::Pending); },
+     {"unconfirmed-claim 10.0.0.0/26"}},
+    {"PendingClaimToAnOwnBlock",
+     [](IpamLab& lab) {
+         lab.store(Block(*parse_prefix("10.0.0.0/26"), "host:h1", 1));
+         lab.set_claim("h1", "10.0.0.0/26", AffinityState::Pending);
+     },
+     {"unconfirmed-claim 10.0.0.0/26"}},
+    {"ClaimToAnothersBlock",
+     [](IpamLab& lab) {
+         lab.node("h2");
+         lab.store(Block(*parse_prefix("10.0.0.0/26"), "host:h1", 1));
+         lab.set_claim("h1", "10.0.0.0/26");
+         lab.set_claim("h2", "10.0.0.0/26");
+     },
+     {"claim-without-block 10.0.0.0/26"}},
+    {"BlockWithoutClaim",
+     [](IpamLab& lab) { lab.store(Block(*parse_prefix("10.0.0.0/26"), "host:h1", 1)); },
+     {"block-without-claim 10.0.0.0/26"}},
+    {"BlockOfAHostThatIsGone",
+     [](IpamLab& lab) {
+         lab.store(Block(*parse_prefix("10.0.0.0/26"), "host:gone", 1));
+         lab.set_claim("gone", "10.0.0.0/26");
+     },
+     {"orphaned-block 10.0.0.0/26"}},
+    {"BlockOfNobody",
+     [](IpamLab& lab) { lab.store(Block(*parse_prefix("10.0.0.0/26"), "", 1)); },
+     {"orphaned-block 10.0.0.0/26"}},
+    {"TwoEndpointsWithOneAddress",
+     [](IpamLab& lab) {
+         lab.endpoint("a", R"("10.9.0.1/32")");
+         lab.endpoint("b", R"("10.9.0.1/32")");
+     },
+     {"double-address 10.9.0.1"},
+     false},
+    {"EndpointThatIsNotRecorded",
+     [](IpamLab& lab) { lab.endpoint("a", R"("10.0.0.1/32")"); },
+     {"unrecorded-address 10.0.0.1"},
+     false},
+    {"BlockOutsideOfPools",
+     [](IpamLab& lab) {
+         lab.store(Block(*parse_prefix("10.9.0.0/26"), "host:h1", 1));
+         lab.set_claim("h1", "10.9.0.0/26");
+     },
+     {"outside-of-pools 10.9.0.0/26"},
+     false},
+    {"BlocksThatOverlap",
+     [](IpamLab& lab) {
+         for (const auto* cidr : {"10.0.0.0/25", "10.0.0.64/26"}) {
+             lab.store(Block(*parse_prefix(cidr), "host:h1", 1));
+             lab.set_claim("h1", cidr);
+         }
+     },
+     {"overlapping-block 10.0.0.64/26"},
+     false},
+    {"GarbageEverywhere",
+     [](IpamLab& lab) {
+         lab.records.put(BlockId{*parse_prefix("10.0.0.0/26")}, "garbage");
+         lab.set_claim("h1", "10.0.0.0/26");
+         lab.records.put(AffinityId{"h1", *parse_prefix("10.0.0.64/26")}, "garbage");
+         lab.records.put(HandleId{"c1"}, R"({"block":7})");
+     },
+     {"wrong-handle c1",
+      "unreadable affinity of h1 to 10.0.0.64/26",
+      "unreadable block 10.0.0.0/26",
+      "unreadable handle c1"},
+     false},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, IpamTrouble, testing::ValuesIn(kCases), [](const auto& param) {
+    return param.param.name;
+});
+
+}  // namespace
+}  // namespace vr::policy::ipam
