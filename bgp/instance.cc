@@ -10,10 +10,10 @@
 namespace vr::bgp {
 namespace {
 
-/// Prefixes decided per slice when nobody listens; every update group makes a decision dearer.
-constexpr std::size_t kDecisionsPerSlice = 2000;
-/// Routes that peers go through per slice, and that are asked for their next hops.
-constexpr std::size_t kWalkSlice = 4096;
+/// Prefixes decided per round when nobody listens; every update group makes a decision dearer.
+constexpr std::size_t kDecisionsPerRound = 500;
+/// Routes that peers go through per round, and that are asked for their next hops.
+constexpr std::size_t kWalkSlice = 1024;
 
 /// Not foreseeable for peers.
 std::uint64_t seed_of(const Random& random) {
@@ -145,7 +145,38 @@ void Instance::next_hops_changed() {
     }
 }
 
+void Instance::avoid_lost_peers() {
+    std::set<IpAddr> lost;
+    for (const auto& peer : leaving_) {
+        if (peer->is_leaving()) {
+            lost.insert(peer->config().address);
+        }
+    }
+    for (const auto& [address, peer] : peers_) {
+        if (peer->is_leaving()) {
+            lost.insert(address);
+        } else if (peer->state() == State::Established) {
+            lost.erase(address);
+        }
+    }
+    for (const IpAddr& address : lost) {
+        if (avoided_.insert(address).second) {
+            sink_.avoid(address, true);
+        }
+    }
+    // Gone for the tables is not yet gone for the machine.
+    const bool undecided = ribs_.v4.has_dirty() || ribs_.v6.has_dirty();
+    std::erase_if(avoided_, [&](const IpAddr& address) {
+        const bool over = !lost.contains(address) && !undecided;
+        if (over) {
+            sink_.avoid(address, false);
+        }
+        return over;
+    });
+}
+
 bool Instance::work() {
+    avoid_lost_peers();
     // Decisions first: what peers hear is the outcome, not every step on the way there.
     bool more = false;
     if (may_decide()) {
@@ -161,13 +192,14 @@ bool Instance::work() {
         std::erase_if(leaving_, [](const auto& peer) { return peer->drained(); });
     }
     const bool undecided = ribs_.v4.has_dirty() || ribs_.v6.has_dirty();
-    return more || (undecided && !deferred_until_) || !leaving_.empty();
+    return more || (undecided && !deferred_until_) || !leaving_.empty() ||
+           (!undecided && !avoided_.empty());
 }
 
 template <Family F>
 bool Instance::decide() {
     const std::size_t listeners = ribs_.groups<F>().size();
-    const std::size_t most = std::max<std::size_t>(1, kDecisionsPerSlice / (1 + listeners / 4));
+    const std::size_t most = std::max<std::size_t>(1, kDecisionsPerRound / (1 + listeners / 4));
     LocRib<F>& loc = ribs_.of<F>();
     loc.decide_some(
         most,

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "bgp/peer.h"
@@ -59,7 +60,23 @@ class Instance {
     /// The oracle's answers may have changed.
     void next_hops_changed();
 
-    /// One slice (a millisecond or two) of decisions, table walks and UPDATEs; true when more is left.
+    /// Tells the machine at once which next hops to avoid, however long the routes of lost peers take to
+    /// leave: groups that can do without them change, not prefixes.
+    void avoid_lost_peers();
+
+    /// Decisions, table walks and UPDATEs, in rounds of some 0.3 ms until all is done or, after a round,
+    /// `enough` says so; true when more is left.
+    template <typename Enough>
+    bool work(Enough enough) {
+        while (work()) {
+            if (enough()) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// One round; true when more is left.
     bool work();
 
     /// Does what is due but for the peers' timers.
@@ -135,6 +152,7 @@ class Instance {
     bool resolving_ = false;
     std::map<IpAddr, std::unique_ptr<Peer>> peers_;
     std::vector<std::unique_ptr<Peer>> leaving_;  ///< removed, their routes not yet all gone
+    std::set<IpAddr> avoided_;                    ///< as the sink was told
 };
 
 }  // namespace vr::bgp

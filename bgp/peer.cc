@@ -7,8 +7,8 @@
 namespace vr::bgp {
 namespace {
 
-/// Received bytes handled per slice: a millisecond or two even when they are all prefixes.
-constexpr std::size_t kBytesPerSlice = 16 * 1024;
+/// Received bytes handled per slice: half a millisecond or so even when they are all prefixes.
+constexpr std::size_t kBytesPerSlice = 8 * 1024;
 /// A peer that asks for everything again gets it this often at most.
 constexpr std::chrono::seconds kRefreshPause{1};
 /// A session that lived this long was no collision of two calls at the start.
@@ -599,6 +599,10 @@ bool Peer::work(std::size_t& budget) {
 
 bool Peer::drained() const {
     return routes<V4>().drained() && routes<V6>().drained();
+}
+
+bool Peer::is_leaving() const {
+    return !established_ && !routes<V4>().has_stale() && !routes<V6>().has_stale() && !drained();
 }
 
 State Peer::state() const {

@@ -114,6 +114,9 @@ class Peer {
     /// True when the peer has no path in the Loc-RIB any more.
     [[nodiscard]] bool drained() const;
 
+    /// True when the session is lost and none of its routes is kept, but not all of them are gone yet.
+    [[nodiscard]] bool is_leaving() const;
+
     /// True when the peer has said all, or is not going to: nothing to wait for after our restart
     /// (RFC 4724 4.1).
     [[nodiscard]] bool has_said_all() const;

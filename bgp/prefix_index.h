@@ -6,15 +6,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <type_traits>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_set.hpp>
 
-#include "vrouter/net/byte_order.h"
-#include "vrouter/net/prefix.h"
+#include "vrouter/net/prefix_hash.h"
 
 namespace vr::bgp {
 
@@ -24,7 +21,7 @@ class PrefixIndex {
   public:
     using Number = std::uint32_t;
 
-    PrefixIndex(PrefixOf prefix_of, std::uint64_t seed) : hash_{prefix_of, seed} {
+    PrefixIndex(PrefixOf prefix_of, std::uint64_t seed) : hash_{prefix_of, {seed}} {
         shards_.reserve(kShards);
         for (std::size_t i = 0; i < kShards; ++i) {
             shards_.emplace_back(0, hash_, Equal{prefix_of});
@@ -72,20 +69,7 @@ class PrefixIndex {
         using is_avalanching = void;
 
         PrefixOf prefix_of;
-        std::uint64_t seed;
-
-        [[nodiscard]] std::uint64_t of(const Prefix<F>& prefix) const noexcept {
-            std::uint64_t hash = seed + prefix.length();
-            if constexpr (std::is_same_v<F, V4>) {
-                hash = mixed(hash ^ prefix.address().value());
-            } else {
-                std::array<std::uint8_t, V6::kAddrBytes> bytes{};
-                prefix.address().store(bytes.data());
-                hash = mixed(hash ^ load_be<std::uint64_t>(bytes.data()));
-                hash = mixed(hash ^ load_be<std::uint64_t>(bytes.data() + 8));
-            }
-            return hash;
-        }
+        PrefixHash<F> of;
 
         [[nodiscard]] std::uint64_t of_number(Number number) const noexcept {
             return of(prefix_of(number));
@@ -94,14 +78,6 @@ class PrefixIndex {
         std::size_t operator()(Number number) const noexcept { return of_number(number); }
 
         std::size_t operator()(const Key& key) const noexcept { return key.hash; }
-
-      private:
-        /// The finaliser of a known mixer, keyed by the seed in between: every bit changes every other.
-        [[nodiscard]] std::uint64_t mixed(std::uint64_t x) const noexcept {
-            x = (x ^ (x >> 32U)) * 0x9e3779b97f4a7c15U;
-            x = (x ^ seed ^ (x >> 29U)) * 0xbf58476d1ce4e5b9U;
-            return x ^ (x >> 32U);
-        }
     };
 
     struct Equal {

@@ -39,6 +39,10 @@ class RouteSink {
     /// Peers no longer offer a usable route to `prefix`, or an own route is better.
     virtual void withdraw(const IpPrefix& prefix) = 0;
 
+    /// Traffic that can do without this next hop shall take another one, from now until told otherwise: a
+    /// peer there was lost, and its routes are leaving one by one.
+    virtual void avoid(const IpAddr& /*next_hop*/, bool /*avoid*/) {}
+
     /// After a restart (SpeakerConfig::selection_deferral): every route that is still good has been
     /// told again, whatever else is left from before is stale.
     virtual void restart_done() {}

@@ -28,6 +28,8 @@ constexpr std::chrono::seconds kListenRetry{2};
 constexpr std::size_t kReadSize = 64 * 1024;
 /// While messages still wait to be parsed, decisions wait for them, but not longer than this.
 constexpr std::chrono::milliseconds kGather{10};
+/// Tables are worked on for so long before other events get their turn.
+constexpr std::chrono::microseconds kSlice{700};
 
 asio::ip::address to_asio(const IpAddr& address) {
     if (const auto* v4 = std::get_if<Ip4>(&address)) {
@@ -791,8 +793,12 @@ void Speaker::want_work() {
 }
 
 void Speaker::run_work() {
-    const bool more =
-        parsing_ > 0 && Clock::now() - work_wanted_since_ < kGather ? true : instance_.work();
+    const bool gathers = parsing_ > 0 && Clock::now() - work_wanted_since_ < kGather;
+    if (gathers) {
+        instance_.avoid_lost_peers();  // does not wait for what other peers say
+    }
+    const Time begin = Clock::now();
+    const bool more = gathers || instance_.work([begin] { return Clock::now() - begin > kSlice; });
     for (auto& [address, neighbour] : neighbours_) {
         flush(neighbour, Direction::Outgoing);
         flush(neighbour, Direction::Incoming);

@@ -9,9 +9,9 @@
 namespace vr::bgp {
 namespace {
 
-/// Routes looked at, and rows told, per slice: a millisecond or so.
-constexpr std::size_t kWalkSlice = 2000;
-constexpr std::size_t kPackSlice = 4096;
+/// Routes looked at, and rows told, per slice: a fraction of a millisecond.
+constexpr std::size_t kWalkSlice = 500;
+constexpr std::size_t kPackSlice = 1024;
 /// Rows per batch: so much may a member's output exceed its room.
 constexpr std::size_t kBatch = 1024;
 

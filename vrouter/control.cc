@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 #include <boost/asio/post.hpp>
 
 namespace vr {
@@ -12,7 +14,8 @@ namespace {
 using boost::system::error_code;
 
 constexpr std::chrono::milliseconds kHousekeeping{10};
-constexpr std::chrono::seconds kTouchGateways{5};
+/// A gateway that is one of several gets no packet before it is resolved: who asks for it is us.
+constexpr std::chrono::seconds kTouchGateways{1};
 
 /// Runs `task`, then waits and runs it again.
 void repeat(
@@ -36,7 +39,10 @@ Control::Control(boost::asio::io_context& loop, Machine& machine, SlowPath& slow
       slow_path_(slow_path),
       punts_(loop, machine.punt_ring().fd()),
       neighbor_timer_(loop) {
-    every(kHousekeeping, [this] { machine_.housekeeping(); });
+    every(kHousekeeping, [this] {
+        machine_.housekeeping();
+        finish_routes();
+    });
     every(kTouchGateways, [this] {
         slow_path_.touch_gateways(std::chrono::steady_clock::now());
         arm_neighbor_timer();
@@ -52,6 +58,17 @@ Control::~Control() {
 void Control::every(std::chrono::milliseconds period, std::function<void()> task) {
     timers_.push_back(std::make_unique<boost::asio::steady_timer>(loop_));
     repeat(*timers_.back(), period, std::make_shared<std::function<void()>>(std::move(task)));
+}
+
+/// What one commit() leaves of a large table is done turn by turn.
+void Control::finish_routes() {
+    if (machine_.routes().dirty() && !std::exchange(finishing_, true)) {
+        boost::asio::post(loop_, [this] {
+            finishing_ = false;
+            machine_.commit();
+            finish_routes();
+        });
+    }
 }
 
 void Control::wait_for_punts() {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <iterator>
 
 #include "vrouter/net/headers.h"
 #include "vrouter/net/zone.h"
@@ -164,25 +165,41 @@ void NextHops::refresh_station(const Adjacency& neighbor) {
     }
 }
 
+void NextHops::avoid(const IpAddr& gateway, bool avoid) {
+    if (avoid ? !avoided_.insert(gateway).second : avoided_.erase(gateway) == 0) {
+        return;
+    }
+    for (const NextHopId id : gateways_) {
+        const auto& addresses = std::get<Gateways>(slots_[id.value()].target).addresses;
+        if (std::ranges::find(addresses, gateway) != addresses.end()) {
+            refresh_gateways(id);
+        }
+    }
+}
+
 std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve) {
     std::vector<NextHopId> flipped;
     for (const NextHopId id : std::vector<NextHopId>(gateways_.begin(), gateways_.end())) {
         const bool before = usable(id);
         std::vector<NextHopId> members;
+        std::vector<IpAddr> via;
         const auto gateways = std::get<Gateways>(slots_[id.value()].target);
         for (const IpAddr& gateway : gateways.addresses) {
             if (auto station = resolve(gateway)) {
                 station->carries_ip4 =
                     gateways.for_ip4 && std::holds_alternative<Ip6>(station->address);
                 members.push_back(acquire(*station));
+                via.push_back(gateway);
             }
         }
-        const std::vector<NextHopId> old = std::exchange(slots_[id.value()].members, members);
+        Slot& slot = slots_[id.value()];
+        const std::vector<NextHopId> old = std::exchange(slot.members, std::move(members));
+        slot.via = std::move(via);
         refresh(id);
         for (const NextHopId member : old) {
             release(member);
         }
-        if (usable(id) != before) {
+        if (std::exchange(slot.settled, true) && usable(id) != before) {
             flipped.push_back(id);
         }
     }
@@ -210,7 +227,7 @@ std::optional<Adjacency> NextHops::station(NextHopId id, const IpAddr& destinati
         return Adjacency{connected->port, destination};
     }
     // A single gateway is one station; of several the worker has picked a member, which is one too.
-    return slot.members.empty() ? std::nullopt : station(slot.members.front(), destination);
+    return slot.in_use.empty() ? std::nullopt : station(slot.in_use.front(), destination);
 }
 
 std::optional<NextHopId> NextHops::find(const Adjacency& neighbor) const {
@@ -229,7 +246,7 @@ std::vector<Adjacency> NextHops::gateway_stations() const {
 }
 
 std::vector<NextHopId> NextHops::members(NextHopId id) const {
-    return slots_[id.value()].members;
+    return slots_[id.value()].in_use;
 }
 
 bool NextHops::take_changes(bool& fresh) {
@@ -269,14 +286,33 @@ void NextHops::refresh(NextHopId id) {
     }
 }
 
+/// The members that get traffic.
+std::vector<NextHopId> NextHops::choose(const Slot& slot) const {
+    std::vector<NextHopId> wanted;
+    for (std::size_t i = 0; i < slot.members.size(); ++i) {
+        if (!avoided_.contains(slot.via[i])) {
+            wanted.push_back(slot.members[i]);
+        }
+    }
+    if (wanted.empty()) {
+        wanted = slot.members;
+    }
+    std::vector<NextHopId> there;
+    std::ranges::copy_if(wanted, std::back_inserter(there), [this](NextHopId member) {
+        return entries_[member.value()].kind == NextHopKind::Forward;
+    });
+    return there.empty() ? wanted : there;
+}
+
 void NextHops::refresh_gateways(NextHopId id) {
     Slot& slot = slots_[id.value()];
-    if (slot.members.size() < 2) {
+    slot.in_use = choose(slot);
+    if (slot.in_use.size() < 2) {
         if (slot.group) {
             free_groups_.push_back(*std::exchange(slot.group, std::nullopt));
         }
         // A copy of the only member: one lookup less per packet.
-        set_entry(id, slot.members.empty() ? NextHop{} : entries_[slot.members.front().value()]);
+        set_entry(id, slot.in_use.empty() ? NextHop{} : entries_[slot.in_use.front().value()]);
         return;
     }
     if (!slot.group) {
@@ -290,7 +326,7 @@ void NextHops::refresh_gateways(NextHopId id) {
     }
     NextHopGroup& group = groups_[*slot.group];
     for (std::size_t i = 0; i < kGroupSlots; ++i) {
-        group[i] = slot.members[i % slot.members.size()];
+        group[i] = slot.in_use[i % slot.in_use.size()];
     }
     changed_ = true;
     set_entry(id, NextHop{.kind = NextHopKind::Group, .group = *slot.group});

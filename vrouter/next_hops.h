@@ -3,7 +3,9 @@
 //
 // A route names a next hop by id; what that id leads to may change (a neighbor resolves, a gateway moves
 // to another port) without touching the routes that name it: losing one member of a group rewrites the
-// group, not its prefixes.  Pure: told of ports and neighbors, asked for the arrays.  Control thread.
+// group, not its prefixes.  Of several stations those get the traffic that are there and not to be
+// avoided; when there are none, all.  Pure: told of ports and neighbors, asked for the arrays.  Control
+// thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -106,8 +108,11 @@ class NextHops {
     void resolved(const Adjacency& neighbor, Mac mac);
     void lost(const Adjacency& neighbor);
 
+    /// Traffic that can do without this gateway takes another one, until told otherwise.
+    void avoid(const IpAddr& gateway, bool avoid);
+
     /// Finds the stations of all gateways anew; to be called when a route that gateways are reached by
-    /// has changed.  Returns the ids that became usable or unusable.
+    /// has changed.  Returns the ids that became usable or unusable since the last call.
     [[nodiscard]] std::vector<NextHopId> resolve_gateways(const Resolve& resolve);
 
     /// False: routes to it must not be installed (no gateway of it is reachable).
@@ -124,7 +129,7 @@ class NextHops {
     /// The stations that gateways lead to now.
     [[nodiscard]] std::vector<Adjacency> gateway_stations() const;
 
-    /// The members that a gateway set has now.
+    /// The stations of a gateway set that get traffic now.
     [[nodiscard]] std::vector<NextHopId> members(NextHopId id) const;
 
     /// The arrays as workers should see them.
@@ -140,13 +145,17 @@ class NextHops {
     struct Slot {
         RouteTarget target;
         std::uint32_t references = 0;
-        std::vector<NextHopId> members;  ///< Gateways: adjacencies in use, counted
+        std::vector<NextHopId> members;  ///< Gateways: adjacencies, counted
+        std::vector<IpAddr> via;         ///< the gateway that each of them is
+        std::vector<NextHopId> in_use;   ///< those of them that get traffic
         std::optional<std::uint32_t> group;
+        bool settled = false;  ///< Gateways: resolved once
     };
 
     [[nodiscard]] NextHopId allocate();
     void refresh(NextHopId id);
     void refresh_gateways(NextHopId id);
+    [[nodiscard]] std::vector<NextHopId> choose(const Slot& slot) const;
     [[nodiscard]] NextHop local(IpFamily family) const;
     [[nodiscard]] NextHop station_entry(const Adjacency& neighbor) const;
     void set_entry(NextHopId id, const NextHop& entry);
@@ -162,6 +171,7 @@ class NextHops {
     std::map<Adjacency, Mac> resolved_;
     std::map<PortId, Link> ports_;
     std::set<NextHopId> gateways_;
+    std::set<IpAddr> avoided_;
     PortId host_port_;
     Mac host_mac_;
     bool changed_ = true;

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 
+#include <boost/container/small_vector.hpp>
+
 #include "vrouter/net/zone.h"
+#include "vrouter/prefix_map.h"
 
 namespace vr {
 
@@ -21,6 +24,9 @@ bool is_underlay(RouteSource source) {
     return source != RouteSource::EBgp && source != RouteSource::IBgp;
 }
 
+/// Entries looked at per commit() when a gateway set becomes usable or unusable.
+constexpr std::size_t kWalkSlice = 8192;
+
 /// IPv4 routes over IPv6 gateways, RFC 8950.
 template <Family F>
 bool needs_other_family(const RouteTarget& target) {
@@ -33,61 +39,98 @@ bool needs_other_family(const RouteTarget& target) {
 
 }  // namespace
 
+struct RouteTable::Entry {
+    struct Offer {
+        RouteSource source;
+        NextHopId hop;
+    };
+
+    /// Most preferred first; rarely more than one.
+    boost::container::small_vector<Offer, 1> offers;
+    NextHopId installed;  ///< what the FIB has; NextHopId{}: nothing
+    bool dirty = false;   ///< staged
+};
+
+template <Family F>
+struct RouteTable::FamilyRoutes {
+    explicit FamilyRoutes(Lpm<F>& its_fib) : fib(its_fib) {}
+
+    Lpm<F>& fib;
+    PrefixMap<F, Entry> entries;
+    std::vector<Prefix<F>> dirty;
+    std::size_t size = 0;  ///< entries with offers
+};
+
+RouteTable::RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6)
+    : v4_(std::make_unique<FamilyRoutes<V4>>(fib4)),
+      v6_(std::make_unique<FamilyRoutes<V6>>(fib6)) {}
+
+RouteTable::~RouteTable() = default;
+
+std::size_t RouteTable::size() const {
+    return v4_->size + v6_->size;
+}
+
 template <Family F>
 RouteTable::FamilyRoutes<F>& RouteTable::family() {
     if constexpr (std::is_same_v<F, V4>) {
-        return v4_;
+        return *v4_;
     } else {
-        return v6_;
+        return *v6_;
     }
 }
 
 template <Family F>
 const RouteTable::FamilyRoutes<F>& RouteTable::family() const {
     if constexpr (std::is_same_v<F, V4>) {
-        return v4_;
+        return *v4_;
     } else {
-        return v6_;
+        return *v6_;
+    }
+}
+
+template <Family F>
+void RouteTable::stage(const Prefix<F>& prefix, Entry& entry) {
+    if (!std::exchange(entry.dirty, true)) {
+        family<F>().dirty.push_back(prefix);
     }
 }
 
 template <Family F>
 void RouteTable::set(const Prefix<F>& prefix, RouteSource source, const RouteTarget& target) {
-    Offers& offers = family<F>().routes[prefix];
+    Entry& entry = family<F>().entries[prefix];
     const NextHopId hop =
         needs_other_family<F>(target)
             ? next_hops_.acquire(Gateways{std::get<Gateways>(target).addresses, true})
             : next_hops_.acquire(target);
-    const auto at = std::ranges::lower_bound(offers, source, {}, &Offer::source);
-    if (at != offers.end() && at->source == source) {
+    const auto at = std::ranges::lower_bound(entry.offers, source, {}, &Entry::Offer::source);
+    if (at != entry.offers.end() && at->source == source) {
         leaving_.push_back(std::exchange(at->hop, hop));
     } else {
-        offers.insert(at, {source, hop});
+        family<F>().size += entry.offers.empty() ? 1U : 0U;
+        entry.offers.insert(at, {source, hop});
     }
     // A new gateway set must be resolved before it is worth anything.
     underlay_changed_ |= std::holds_alternative<Gateways>(target) && !next_hops_.usable(hop);
     note_underlay(source);
-    family<F>().dirty.insert(prefix);
+    stage<F>(prefix, entry);
 }
 
 template <Family F>
 void RouteTable::remove(const Prefix<F>& prefix, RouteSource source) {
-    const auto found = family<F>().routes.find(prefix);
-    if (found == family<F>().routes.end()) {
+    Entry* entry = family<F>().entries.find(prefix);
+    if (entry == nullptr) {
         return;
     }
-    Offers& offers = found->second;
-    const auto at = std::ranges::find(offers, source, &Offer::source);
-    if (at == offers.end()) {
+    const auto at = std::ranges::find(entry->offers, source, &Entry::Offer::source);
+    if (at == entry->offers.end()) {
         return;
     }
     leaving_.push_back(at->hop);
-    offers.erase(at);
-    if (offers.empty()) {
-        family<F>().routes.erase(found);
-    }
+    entry->offers.erase(at);
+    family<F>().size -= entry->offers.empty() ? 1U : 0U;
     note_underlay(source);
-    family<F>().dirty.insert(prefix);
+    stage<F>(prefix, *entry);
 }
 
 void RouteTable::set(const IpPrefix& prefix, RouteSource source, const RouteTarget& target) {
@@ -103,12 +146,14 @@ void RouteTable::note_underlay(RouteSource source) {
 }
 
 bool RouteTable::dirty() const {
-    return underlay_changed_ || !v4_.dirty.empty() || !v6_.dirty.empty() || !leaving_.empty();
+    return underlay_changed_ || !flipped_.empty() || !v4_->dirty.empty() || !v6_->dirty.empty() ||
+           !leaving_.empty();
 }
 
 void RouteTable::commit(const Publish& publish) {
     const bool underlay_changed = underlay_changed_;
     settle_gateways();
+    look_for_users();
     bool fresh = false;
     if (next_hops_.take_changes(fresh)) {
         publish(fresh);
@@ -133,30 +178,61 @@ void RouteTable::settle_gateways() {
     const auto flipped =
         next_hops_.resolve_gateways([this](const IpAddr& gateway) { return resolve(gateway, 0); });
     if (!flipped.empty()) {
-        mark_users<V4>(flipped);
-        mark_users<V6>(flipped);
+        flipped_.insert(flipped.begin(), flipped.end());
+        flipped_at_ = {};
+    }
+}
+
+/// Calls visit(prefix, entry) for the entries of whole shards until there were about `most`; true when
+/// shards are left.
+template <Family F, typename Visit>
+bool RouteTable::walk(
+    const FamilyRoutes<F>& routes, std::size_t& shard, std::size_t most, Visit visit) {
+    constexpr std::size_t kEmptyShards = 16;  // cost as much as an entry
+    for (std::size_t seen = 0; seen < most * kEmptyShards && shard < routes.entries.kShards;
+         ++shard) {
+        seen += 1 + kEmptyShards * routes.entries.visit_shard(shard, visit);
+    }
+    return shard < routes.entries.kShards;
+}
+
+/// Stages the next slice of routes over gateway sets that became usable or unusable.
+void RouteTable::look_for_users() {
+    if (flipped_.empty()) {
+        return;
+    }
+    if (!flipped_at_.ip6 && mark_users<V4>()) {
+        return;
+    }
+    flipped_at_ = {.shard = flipped_at_.ip6 ? flipped_at_.shard : 0, .ip6 = true};
+    if (!mark_users<V6>()) {
+        flipped_.clear();
     }
 }
 
 template <Family F>
-void RouteTable::mark_users(const std::vector<NextHopId>& hops) {
-    for (const auto& [prefix, offers] : family<F>().routes) {
-        if (std::ranges::any_of(offers, [&](const Offer& o) {
-                return std::ranges::find(hops, o.hop) != hops.end();
-            })) {
-            family<F>().dirty.insert(prefix);
-        }
-    }
-}
-
-template <Family F>
-NextHopId RouteTable::best(const Prefix<F>& prefix) const {
-    const auto found = family<F>().routes.find(prefix);
-    if (found != family<F>().routes.end()) {
-        for (const Offer& offer : found->second) {
-            if (next_hops_.usable(offer.hop)) {
-                return offer.hop;
+bool RouteTable::mark_users() {
+    std::vector<Prefix<F>> users;
+    const bool more = walk(
+        family<F>(),
+        flipped_at_.shard,
+        kWalkSlice,
+        [&](const Prefix<F>& prefix, const Entry& entry) {
+            if (std::ranges::any_of(
+                    entry.offers, [&](const auto& o) { return flipped_.contains(o.hop); })) {
+                users.push_back(prefix);
             }
+        });
+    for (const Prefix<F>& prefix : users) {
+        stage<F>(prefix, *family<F>().entries.find(prefix));
+    }
+    return more;
+}
+
+NextHopId RouteTable::best(const Entry& entry) const {
+    for (const auto& offer : entry.offers) {
+        if (next_hops_.usable(offer.hop)) {
+            return offer.hop;
         }
     }
     return NextHopId{};
@@ -166,17 +242,19 @@ template <Family F>
 void RouteTable::apply() {
     FamilyRoutes<F>& routes = family<F>();
     for (const Prefix<F>& prefix : routes.dirty) {
-        const NextHopId hop = best<F>(prefix);
-        if (hop == NextHopId{}) {
-            if (routes.installed.erase(prefix) != 0) {
+        Entry& entry = *routes.entries.find(prefix);
+        entry.dirty = false;
+        const NextHopId hop = best(entry);
+        if (std::exchange(entry.installed, hop) != hop) {
+            if (hop == NextHopId{}) {
                 routes.fib.erase(prefix);
+            } else {
+                routes.fib.insert(prefix, hop.value());
             }
-            continue;
+            ++fib_changes_;
         }
-        NextHopId& installed = routes.installed[prefix];
-        if (installed != hop) {
-            installed = hop;
-            routes.fib.insert(prefix, hop.value());
+        if (entry.offers.empty()) {
+            routes.entries.erase(prefix);
         }
     }
     routes.dirty.clear();
@@ -191,13 +269,13 @@ std::optional<Adjacency> RouteTable::resolve(typename F::Addr gateway, unsigned 
             return Adjacency{PortId{zone}, without_zone(gateway)};
         }
     }
-    const auto& routes = family<F>().routes;
+    const auto& entries = family<F>().entries;
     for (unsigned length = F::kBits + 1; length-- > 0;) {
-        const auto found = routes.find(*Prefix<F>::make(gateway, length));
-        if (found == routes.end()) {
+        const Entry* found = entries.find(*Prefix<F>::make(gateway, length));
+        if (found == nullptr) {
             continue;
         }
-        for (const Offer& offer : found->second) {
+        for (const auto& offer : found->offers) {
             if (!is_underlay(offer.source)) {
                 continue;
             }
@@ -241,9 +319,8 @@ std::optional<RouteView> RouteTable::lookup(const IpAddr& destination) const {
             return std::nullopt;
         }
         const auto& [prefix, value] = *match;
-        const auto found = family<F>().routes.find(prefix);
-        if (found != family<F>().routes.end()) {
-            for (const Offer& offer : found->second) {
+        if (const Entry* found = family<F>().entries.find(prefix)) {
+            for (const auto& offer : found->offers) {
                 if (offer.hop.value() == value) {
                     return RouteView{prefix, offer.source, next_hops_.target(offer.hop), true};
                 }
@@ -257,50 +334,32 @@ std::optional<RouteView> RouteTable::lookup(const IpAddr& destination) const {
 }
 
 template <Family F>
-void RouteTable::visit_offers(
-    const Prefix<F>& prefix,
-    const Offers& offers,
-    const std::function<void(const RouteView&)>& visit) const {
-    const auto& installed = family<F>().installed;
-    const auto in_fib = installed.find(prefix);
-    for (const Offer& offer : offers) {
-        const bool active = in_fib != installed.end() && in_fib->second == offer.hop;
-        visit({prefix, offer.source, next_hops_.target(offer.hop), active});
-    }
-}
-
-void RouteTable::for_each(const std::function<void(const RouteView&)>& visit) const {
-    for (const auto& [prefix, offers] : v4_.routes) {
-        visit_offers(prefix, offers, visit);
-    }
-    for (const auto& [prefix, offers] : v6_.routes) {
-        visit_offers(prefix, offers, visit);
-    }
-}
-
-template <Family F>
-bool RouteTable::visit_buckets(
-    std::size_t& bucket,
+bool RouteTable::visit_family(
+    std::size_t& shard,
     std::size_t most,
     const std::function<void(const RouteView&)>& visit) const {
-    const auto& routes = family<F>().routes;
-    for (std::size_t n = 0; n < most && bucket < routes.bucket_count(); ++n, ++bucket) {
-        for (auto at = routes.begin(bucket); at != routes.end(bucket); ++at) {
-            visit_offers(at->first, at->second, visit);
+    return walk(family<F>(), shard, most, [&](const Prefix<F>& prefix, const Entry& entry) {
+        for (const auto& offer : entry.offers) {
+            visit(
+                {prefix, offer.source, next_hops_.target(offer.hop), entry.installed == offer.hop});
         }
-    }
-    return bucket < routes.bucket_count();
+    });
 }
 
 bool RouteTable::visit_slice(
     Cursor& cursor, std::size_t most, const std::function<void(const RouteView&)>& visit) const {
     if (cursor.ip6) {
-        return visit_buckets<V6>(cursor.bucket, most, visit);
+        return visit_family<V6>(cursor.shard, most, visit);
     }
-    if (!visit_buckets<V4>(cursor.bucket, most, visit)) {
-        cursor = {.bucket = 0, .ip6 = true};
+    if (!visit_family<V4>(cursor.shard, most, visit)) {
+        cursor = {.shard = 0, .ip6 = true};
     }
     return true;
+}
+
+void RouteTable::for_each(const std::function<void(const RouteView&)>& visit) const {
+    for (Cursor cursor; visit_slice(cursor, kWalkSlice, visit);) {
+    }
 }
 
 template void RouteTable::set(const Prefix<V4>&, RouteSource, const RouteTarget&);

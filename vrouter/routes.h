@@ -3,17 +3,18 @@
 // Sources have an order of preference; several may offer the same prefix.  A route over gateways is
 // installed only while a gateway is reachable by a route that BGP did not bring (recursively).
 // Changes are staged and take effect with commit(), which keeps one promise: a next hop is visible to
-// every worker before any FIB entry names it.  Control thread.
+// every worker before any FIB entry names it.  Nothing here takes longer because the table is large: when
+// a gateway set becomes usable or unusable, the routes over it are looked for in slices.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "vrouter/dataplane/lpm.h"
@@ -50,7 +51,12 @@ class RouteTable {
     /// Hands the next hops to the workers; when it returns with `wait`, every worker has seen them.
     using Publish = std::function<void(bool wait)>;
 
-    RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6) : v4_{fib4}, v6_{fib6} {}
+    RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6);
+    RouteTable(const RouteTable&) = delete;
+    RouteTable& operator=(const RouteTable&) = delete;
+    RouteTable(RouteTable&&) = delete;
+    RouteTable& operator=(RouteTable&&) = delete;
+    ~RouteTable();
 
     /// Adds or replaces the route of `source` to `prefix`.
     template <Family F>
@@ -62,10 +68,14 @@ class RouteTable {
     void set(const IpPrefix& prefix, RouteSource source, const RouteTarget& target);
     void remove(const IpPrefix& prefix, RouteSource source);
 
+    /// Traffic that can do without this gateway takes another one, until told otherwise.  With the next
+    /// commit(); no route changes.
+    void avoid(const IpAddr& gateway, bool avoid) { next_hops_.avoid(gateway, avoid); }
+
     /// Makes everything staged visible: next hops first, by `publish`, then the FIB.
     void commit(const Publish& publish);
 
-    /// True while something waits for commit().
+    /// True while something waits for commit(), perhaps again.
     [[nodiscard]] bool dirty() const;
 
     /// Calls `changed` at the end of every commit() that may have changed an answer of reachable(); it
@@ -88,7 +98,7 @@ class RouteTable {
 
     /// Where a walk in slices goes on; made by default: at the beginning.
     struct Cursor {
-        std::size_t bucket = 0;
+        std::size_t shard = 0;
         bool ip6 = false;
     };
 
@@ -97,7 +107,11 @@ class RouteTable {
     [[nodiscard]] bool visit_slice(
         Cursor& cursor, std::size_t most, const std::function<void(const RouteView&)>& visit) const;
 
-    [[nodiscard]] std::size_t size() const { return v4_.routes.size() + v6_.routes.size(); }
+    /// Prefixes.
+    [[nodiscard]] std::size_t size() const;
+
+    /// FIB entries written or erased so far: what a change cost beyond the next hops.
+    [[nodiscard]] std::uint64_t fib_changes() const { return fib_changes_; }
 
     [[nodiscard]] NextHops& next_hops() { return next_hops_; }
 
@@ -106,21 +120,10 @@ class RouteTable {
   private:
     static constexpr unsigned kMaxRecursion = 4;
 
-    struct Offer {
-        RouteSource source;
-        NextHopId hop;
-    };
-
-    /// The offers of one prefix, most preferred first; rarely more than one.
-    using Offers = std::vector<Offer>;
-
+    /// All about one prefix, and about all prefixes of a family: in routes.cc.
+    struct Entry;
     template <Family F>
-    struct FamilyRoutes {
-        Lpm<F>& fib;
-        std::unordered_map<Prefix<F>, Offers> routes{};
-        std::unordered_set<Prefix<F>> dirty{};
-        std::unordered_map<Prefix<F>, NextHopId> installed{};
-    };
+    struct FamilyRoutes;
 
     template <Family F>
     [[nodiscard]] FamilyRoutes<F>& family();
@@ -130,28 +133,32 @@ class RouteTable {
     [[nodiscard]] std::optional<Adjacency> resolve(typename F::Addr gateway, unsigned depth) const;
     [[nodiscard]] std::optional<Adjacency> resolve(const IpAddr& gateway, unsigned depth) const;
     template <Family F>
-    [[nodiscard]] NextHopId best(const Prefix<F>& prefix) const;
+    void stage(const Prefix<F>& prefix, Entry& entry);
+    [[nodiscard]] NextHopId best(const Entry& entry) const;
+    template <Family F, typename Visit>
+    static bool walk(
+        const FamilyRoutes<F>& routes, std::size_t& shard, std::size_t most, Visit visit);
     template <Family F>
-    void visit_offers(
-        const Prefix<F>& prefix,
-        const Offers& offers,
-        const std::function<void(const RouteView&)>& visit) const;
-    template <Family F>
-    [[nodiscard]] bool visit_buckets(
-        std::size_t& bucket,
+    [[nodiscard]] bool visit_family(
+        std::size_t& shard,
         std::size_t most,
         const std::function<void(const RouteView&)>& visit) const;
     template <Family F>
-    void mark_users(const std::vector<NextHopId>& hops);
+    [[nodiscard]] bool mark_users();
+    void look_for_users();
     template <Family F>
     void apply();
     void note_underlay(RouteSource source);
     void settle_gateways();
 
-    FamilyRoutes<V4> v4_;
-    FamilyRoutes<V6> v6_;
+    std::unique_ptr<FamilyRoutes<V4>> v4_;
+    std::unique_ptr<FamilyRoutes<V6>> v6_;
     NextHops next_hops_;
+    std::set<NextHopId>
+        flipped_;        ///< became usable or not: routes over them are being looked for ...
+    Cursor flipped_at_;  ///< ... and have been up to here
     std::vector<NextHopId> leaving_;  ///< replaced offers: released once the FIB names them no more
+    std::uint64_t fib_changes_ = 0;
     bool underlay_changed_ = false;
     std::function<void()> on_underlay_;
 };

@@ -159,6 +159,15 @@ TEST_F(Ebgp, LostSessionTakesItsRoutesAlong) {
     EXPECT_TRUE(a.sink.routes.empty());
 }
 
+TEST_F(Ebgp, NextHopOfALostPeerIsAvoidedUntilItsRoutesAreGone) {
+    connect();
+    b.instance.originate(prefix("10.0.0.0/24"), {});
+    world.settle();
+    EXPECT_TRUE(a.sink.avoided.empty());
+    world.cut(a, b);
+    EXPECT_EQ(a.sink.avoided, (std::vector<std::string>{"avoid 192.0.2.2", "use 192.0.2.2"}));
+}
+
 TEST_F(Ebgp, ComesBackAfterACut) {
     connect();
     b.instance.originate(prefix("10.0.0.0/24"), {});

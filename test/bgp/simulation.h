@@ -23,11 +23,16 @@ class RecordingSink final : public RouteSink {
 
     void withdraw(const IpPrefix& prefix) override { routes.erase(to_string(prefix)); }
 
+    void avoid(const IpAddr& next_hop, bool avoid) override {
+        avoided.push_back((avoid ? "avoid " : "use ") + to_string(next_hop));
+    }
+
     void restart_done() override { ++restarts_done; }
 
     std::map<std::string, LearntRoute> routes;
     unsigned updates = 0;
     unsigned restarts_done = 0;
+    std::vector<std::string> avoided;
 };
 
 /// Next hops that a test can break.

@@ -163,10 +163,50 @@ TYPED_TEST(NextHopsOf, LocalDeliveryGoesToTheHost) {
 TYPED_TEST(NextHopsOf, GatewaysAreUsableOnceReachable) {
     const NextHopId id = this->hops.acquire(this->gateways({1}));
     EXPECT_FALSE(this->hops.usable(id));
-    EXPECT_EQ(this->resolve(), std::vector{id});
+    EXPECT_TRUE(this->resolve().empty());  // whoever named it knows that it is new
     EXPECT_TRUE(this->hops.usable(id));
     EXPECT_EQ(this->resolve({this->address(1)}), std::vector{id});
     EXPECT_FALSE(this->hops.usable(id));
+    EXPECT_EQ(this->resolve(), std::vector{id});
+}
+
+TYPED_TEST(NextHopsOf, GatewaysThatAnswerGetTheTrafficOfThoseThatDoNot) {
+    const NextHopId id = this->hops.acquire(this->gateways({1, 2, 3}));
+    static_cast<void>(this->resolve());
+    for (const std::uint32_t i : {1U, 2U, 3U}) {
+        this->hops.resolved(this->station(i), kPeerMac);
+    }
+    EXPECT_EQ(this->shares(id).size(), 3U);
+    this->hops.lost(this->station(2));
+    EXPECT_EQ(this->shares(id).size(), 2U);
+    EXPECT_FALSE(this->shares(id).contains(*this->hops.find(this->station(2))));
+    this->hops.lost(this->station(3));
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Forward);
+    this->hops.lost(this->station(1));
+    EXPECT_EQ(this->shares(id).size(), 3U);  // a packet makes each of them be asked for
+}
+
+TYPED_TEST(NextHopsOf, PacketsThatFoundTheOnlyGatewayInUseAreHeldForThatOne) {
+    const NextHopId id = this->hops.acquire(this->gateways({1, 2}));
+    static_cast<void>(this->resolve());
+    this->hops.avoid(this->address(1), true);
+    EXPECT_EQ(this->entry(id).kind, NextHopKind::Unresolved);
+    EXPECT_EQ(this->hops.station(id, this->address(99)), this->station(2));
+}
+
+TYPED_TEST(NextHopsOf, AvoidedGatewayGetsNoTrafficThatAnotherCanTake) {
+    const NextHopId shared = this->hops.acquire(this->gateways({1, 2, 3}));
+    const NextHopId alone = this->hops.acquire(this->gateways({2}));
+    static_cast<void>(this->resolve());
+    this->hops.avoid(this->address(2), true);
+    EXPECT_EQ(this->shares(shared).size(), 2U);
+    EXPECT_EQ(this->hops.station(alone, this->address(9)), this->station(2));
+    const NextHopId later = this->hops.acquire(this->gateways({1, 2, 4}));
+    static_cast<void>(this->resolve());
+    EXPECT_EQ(this->shares(later).size(), 2U);
+    this->hops.avoid(this->address(2), false);
+    EXPECT_EQ(this->shares(shared).size(), 3U);
+    EXPECT_EQ(this->shares(later).size(), 3U);
 }
 
 TYPED_TEST(NextHopsOf, OneGatewayIsACopyOfItsStation) {

@@ -381,6 +381,51 @@ TYPED_TEST(Routes, SlicesShowEveryRouteOnce) {
     EXPECT_EQ(seen, 50U);
 }
 
+/// Static routes of many prefixes over one gateway, which goes and comes.
+TYPED_TEST(Routes, LargeTableFollowsItsGatewayInSlices) {
+    constexpr std::uint32_t kRoutes = 20000;
+    this->connect(1, kEast);
+    for (std::uint32_t i = 0; i < kRoutes; ++i) {
+        this->table.set(
+            Prefix<TypeParam>::host(this->address(100 + i / 200, i % 200)),
+            RouteSource::Static,
+            this->via({this->address(1, 1)}));
+    }
+    this->commit();
+    EXPECT_EQ(this->fib().size(), kRoutes + 1);
+    this->table.remove(this->network(1), RouteSource::Connected);
+    this->commit();
+    EXPECT_GT(this->fib().size(), kRoutes / 4);  // one commit is one slice
+    unsigned commits = 0;
+    for (; this->table.dirty(); ++commits) {
+        this->commit();
+    }
+    EXPECT_EQ(this->fib().size(), 0U);
+    EXPECT_GE(commits, 2U);
+    this->connect(1, kEast);
+    do {
+        this->commit();
+    } while (this->table.dirty());
+    EXPECT_EQ(this->fib().size(), kRoutes + 1);
+}
+
+TYPED_TEST(Routes, LosingOneOfSeveralGatewaysWritesNoPrefix) {
+    this->connect(1, kEast);
+    for (std::uint32_t i = 0; i < 100; ++i) {
+        this->table.set(
+            this->network(100 + i),
+            RouteSource::EBgp,
+            this->via({this->address(1, 1), this->address(1, 2)}));
+    }
+    this->commit();
+    const std::uint64_t before = this->table.fib_changes();
+    this->table.avoid(this->address(1, 2), true);
+    this->commit();
+    EXPECT_EQ(this->table.fib_changes(), before);
+    const NextHopId hop = this->hop(this->address(100, 1));
+    EXPECT_EQ(this->published[hop.value()].kind, NextHopKind::Unresolved);  // one: no group
+}
+
 /// The end does not depend on the way: random changes against a table that is told only the end.
 TYPED_TEST(Routes, PathDoesNotMatter) {
     for (unsigned seed = 0; seed < 20; ++seed) {

@@ -48,6 +48,23 @@ void BgpRoutes::withdraw(const IpPrefix& prefix) {
     commit_soon();
 }
 
+void BgpRoutes::avoid(const IpAddr& next_hop, bool avoid) {
+    if (avoid) {
+        avoided_.insert(next_hop);
+        routes_.avoid(next_hop, true);
+        commit_();  // before any of the routes that are about to change
+        return;
+    }
+    avoided_.erase(next_hop);
+    // Once the last routes over it, staged before this, are out of the FIB.
+    boost::asio::post(loop_, [this, next_hop, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired() && !avoided_.contains(next_hop)) {
+            routes_.avoid(next_hop, false);
+            commit_soon();
+        }
+    });
+}
+
 std::optional<std::uint32_t> BgpRoutes::metric(const IpAddr& next_hop) const {
     const bool reachable = routes_.reachable(next_hop);
     answers_[next_hop] = reachable;

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include <boost/asio/io_context.hpp>
 
@@ -35,6 +36,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
 
     void update(const IpPrefix& prefix, const bgp::LearntRoute& route) override;
     void withdraw(const IpPrefix& prefix) override;
+    void avoid(const IpAddr& next_hop, bool avoid) override;
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& next_hop) const override;
     /// The port that the peer's network is on.
     [[nodiscard]] Zone zone_to(const IpAddr& peer) const override;
@@ -50,6 +52,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     std::function<void()> commit_;
     std::function<void()> moved_;
     mutable std::map<IpAddr, bool> answers_;  ///< that metric() gave
+    std::set<IpAddr> avoided_;
     bool commit_posted_ = false;
     bool moved_posted_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

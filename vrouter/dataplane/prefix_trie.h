@@ -9,6 +9,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -34,7 +35,7 @@ class PrefixTrie {
     using Addr = typename F::Addr;
     using Entry = std::pair<Prefix<F>, std::uint32_t>;
 
-    PrefixTrie() : nodes_(1) {}
+    PrefixTrie() { static_cast<void>(nodes_.add()); }  // the root
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
@@ -134,17 +135,41 @@ class PrefixTrie {
         std::array<Index, 2> child{};  // 0: none; node 0 is the root, never a child
     };
 
+    /// Nodes by number, in chunks: growing moves none of them.
+    class Nodes {
+      public:
+        [[nodiscard]] Node& operator[](Index at) noexcept {
+            return (*chunks_[at / kChunk])[at % kChunk];
+        }
+
+        [[nodiscard]] const Node& operator[](Index at) const noexcept {
+            return (*chunks_[at / kChunk])[at % kChunk];
+        }
+
+        [[nodiscard]] Index add() {
+            if (size_ % kChunk == 0) {
+                chunks_.push_back(std::make_unique<Chunk>());
+            }
+            return size_++;
+        }
+
+      private:
+        static constexpr Index kChunk = 1024;
+        using Chunk = std::array<Node, kChunk>;
+
+        std::vector<std::unique_ptr<Chunk>> chunks_;
+        Index size_ = 0;
+    };
+
     [[nodiscard]] unsigned branch(Index at, Addr address) const noexcept {
         return address.bit(nodes_[at].prefix.length()) ? 1 : 0;
     }
 
     [[nodiscard]] Index make(const Prefix<F>& prefix, std::uint32_t value) {
-        if (free_.empty()) {
-            nodes_.push_back({prefix, value, {}});
-            return static_cast<Index>(nodes_.size() - 1);
+        const Index index = free_ == kNowhere ? nodes_.add() : free_;
+        if (index == free_) {
+            free_ = nodes_[index].child[0];
         }
-        const Index index = free_.back();
-        free_.pop_back();
         nodes_[index] = {prefix, value, {}};
         return index;
     }
@@ -166,13 +191,13 @@ class PrefixTrie {
 
     /// Takes `at` out when it holds no prefix and joins nothing; true when it left.
     bool bypass(Index parent, Index at) {
-        const Node& node = nodes_[at];
+        Node& node = nodes_[at];
         if (at == 0 || node.value != 0 || (node.child[0] != 0 && node.child[1] != 0)) {
             return false;
         }
         Node& upper = nodes_[parent];
         upper.child[upper.child[0] == at ? 0 : 1] = std::max(node.child[0], node.child[1]);
-        free_.push_back(at);
+        node.child = {std::exchange(free_, at), 0};
         return true;
     }
 
@@ -248,8 +273,8 @@ class PrefixTrie {
         }
     }
 
-    std::vector<Node> nodes_;
-    std::vector<Index> free_;
+    Nodes nodes_;
+    Index free_ = kNowhere;  ///< the first of the unused nodes, each of which names the next
     std::size_t size_ = 0;
 };
 
