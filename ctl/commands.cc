@@ -162,6 +162,15 @@ constexpr Column kDropColumns[] = {
     field("PACKETS", "packets"),
     field("MEANING", "meaning"),
 };
+constexpr Column kControlColumns[] = {
+    field("CLOCK", "clock"),
+    field("TURNS", "turns"),
+    field("P50-US", "p50_us"),
+    field("P99-US", "p99_us"),
+    field("P999-US", "p999_us"),
+    field("MAX-US", "max_us"),
+    field("OVER-2MS", "over_2ms"),
+};
 constexpr Column kResourceColumns[] = {
     field("KIND", "kind"),
     field("NAMESPACE", "namespace"),
@@ -299,6 +308,12 @@ Result<pb::Request> drops_request(const Values& values) {
     return request;
 }
 
+Result<pb::Request> control_request(const Values& /*values*/) {
+    pb::Request request;
+    request.mutable_show_control();
+    return request;
+}
+
 constexpr std::uint32_t kIcmp = 1;
 constexpr std::uint32_t kIcmp6 = 58;
 
@@ -433,6 +448,10 @@ std::vector<Command> show_rows() {
          .arguments = {flag("all", "-a,--all", "also reasons that never occurred")},
          .request = drops_request,
          .columns = kDropColumns},
+        {.words = "show control",
+         .help = "How long the control thread was busy with one thing",
+         .request = control_request,
+         .columns = kControlColumns},
         {.words = "show version",
          .help = "Version of the running vrouterd",
          .request = version_request,

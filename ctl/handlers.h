@@ -17,6 +17,7 @@
 
 namespace vr {
 class Machine;
+struct LoopTimes;
 struct PortRecord;
 }  // namespace vr
 
@@ -46,6 +47,9 @@ using HostEndpoints = std::function<std::vector<HostGuardView>()>;
 /// stats.cc: show version.
 void serve_version(
     Dispatch& dispatch, std::string version, std::chrono::steady_clock::time_point started);
+
+/// stats.cc: show control.
+void serve_control(Dispatch& dispatch, const LoopTimes& times);
 
 /// stats.cc: show drops.
 void serve_drops(Dispatch& dispatch, const Machine& machine);

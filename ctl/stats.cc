@@ -1,4 +1,4 @@
-// show version, show drops.
+// show version, show control, show drops.
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
@@ -6,6 +6,7 @@
 
 #include "ctl/handlers.h"
 #include "vrouter/machine.h"
+#include "vrouter/turns.h"
 
 namespace vr::ctl {
 
@@ -35,6 +36,29 @@ void serve_version(
         reply.set_version(version);
         reply.set_pid(static_cast<std::uint32_t>(::getpid()));
         reply.set_uptime_seconds(static_cast<std::uint64_t>(seconds));
+        return response;
+    });
+}
+
+void serve_control(Dispatch& dispatch, const LoopTimes& times) {
+    dispatch.on(pb::Request::kShowControl, [&times](const pb::Request&) {
+        pb::Response response;
+        const auto add = [&](const char* clock, const Turns& turns) {
+            const auto us = [](Turns::Duration time) {
+                return static_cast<std::uint64_t>(
+                    std::chrono::ceil<std::chrono::microseconds>(time).count());
+            };
+            auto& row = *response.mutable_turns()->add_rows();
+            row.set_clock(clock);
+            row.set_turns(turns.count());
+            row.set_p50_us(us(turns.quantile(0.5)));
+            row.set_p99_us(us(turns.quantile(0.99)));
+            row.set_p999_us(us(turns.quantile(0.999)));
+            row.set_max_us(us(turns.longest()));
+            row.set_over_2ms(turns.slow());
+        };
+        add("wall", times.wall);
+        add("cpu", times.cpu);
         return response;
     });
 }

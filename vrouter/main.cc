@@ -17,6 +17,7 @@
 #include "vrouter/daemon/daemon.h"
 #include "vrouter/net/log.h"
 #include "vrouter/preflight.h"
+#include "vrouter/turns.h"
 
 namespace {
 
@@ -25,9 +26,10 @@ constexpr std::chrono::milliseconds kFarewell{200};
 
 int run(vr::daemon::Config config) {
     boost::asio::io_context loop{1};
+    vr::LoopTimes times;
     boost::asio::signal_set signals{loop, SIGINT, SIGTERM, SIGUSR2};
     boost::asio::steady_timer farewell{loop};
-    vr::daemon::Daemon daemon{loop, std::move(config)};
+    vr::daemon::Daemon daemon{loop, times, std::move(config)};
     if (const auto started = daemon.start(); !started) {
         vr::log::error("{}", started.error().text);
         return 1;
@@ -45,7 +47,7 @@ int run(vr::daemon::Config config) {
         farewell.expires_after(kFarewell);
         farewell.async_wait([&](const boost::system::error_code&) { loop.stop(); });
     });
-    loop.run();
+    vr::run(loop, times);
     return 0;
 }
 

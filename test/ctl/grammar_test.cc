@@ -71,6 +71,7 @@ INSTANTIATE_TEST_SUITE_P(
         RequestRow{"ShowFlows", "show flows fd00::1", "show_flows { address: \"fd00::1\" }"},
         RequestRow{"ShowDrops", "show drops", "show_drops { }"},
         RequestRow{"ShowAllDrops", "show drops -a", "show_drops { all: true }"},
+        RequestRow{"ShowControl", "show control", "show_control { }"},
         RequestRow{"ShowVersion", "show version", "version { }"},
         RequestRow{"WaitReady", "wait-ready --timeout 3", "version { }"},
         RequestRow{"GetKind", "get np", "get_resources { kind: \"NetworkPolicy\" }"},

@@ -40,6 +40,7 @@ void Daemon::serve_commands() {
         return record == nullptr ? std::string{} : record->name;
     };
     ctl::serve_version(dispatch_, VROUTER_VERSION, started_);
+    ctl::serve_control(dispatch_, times_);
     if (machine_) {
         const auto endpoints = [this] { return workloads_->view(); };
         const auto hosts = [this] { return workloads_->view_hosts(); };

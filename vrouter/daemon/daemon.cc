@@ -67,8 +67,8 @@ Mac beside(const Mac& mac) {
 
 }  // namespace
 
-Daemon::Daemon(boost::asio::io_context& loop, Config config)
-    : loop_(loop), config_(std::move(config)) {}
+Daemon::Daemon(boost::asio::io_context& loop, const LoopTimes& times, Config config)
+    : loop_(loop), times_(times), config_(std::move(config)) {}
 
 Daemon::~Daemon() {
     server_.reset();

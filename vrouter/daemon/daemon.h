@@ -30,13 +30,15 @@
 #include "vrouter/machine.h"
 #include "vrouter/no_workloads.h"
 #include "vrouter/slow_path.h"
+#include "vrouter/turns.h"
 #include "vrouter/workloads.h"
 
 namespace vr::daemon {
 
 class Daemon {
   public:
-    Daemon(boost::asio::io_context& loop, Config config);
+    /// `times`: of `loop`, to be shown.
+    Daemon(boost::asio::io_context& loop, const LoopTimes& times, Config config);
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
     Daemon(Daemon&&) = delete;
@@ -71,6 +73,7 @@ class Daemon {
     void announce(const IpPrefix& prefix, bool up);
 
     boost::asio::io_context& loop_;
+    const LoopTimes& times_;
     Config config_;
     std::unique_ptr<Eal> eal_;
     std::unique_ptr<Machine> machine_;
