@@ -179,7 +179,27 @@ void Workloads::open(Entry& entry) {
     }
     entry.error.clear();
     entry.port = *id;
+    entry.away = false;
     log::info("endpoint {}: port {} open, waiting for its policy", name, entry.port);
+}
+
+void Workloads::set_guest(const std::string& name, const Port& port, bool there) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
+        return;
+    }
+    Entry& entry = found->second;
+    const PortRecord* record = machine_.port(entry.port);
+    if (record == nullptr || record->port.get() != &port || entry.away == !there) {
+        return;  // of an earlier port, or no change
+    }
+    entry.away = !there;
+    if (entry.in_force) {
+        for_each_prefix(*entry.in_force, [&](const auto& prefix) {
+            there ? serve(name, prefix) : stop_serving(name, prefix);
+        });
+        machine_.commit();
+    }
 }
 
 void Workloads::close(Entry& entry) {
@@ -323,7 +343,9 @@ void Workloads::attach_addresses(Entry& entry) {
         if (entry.workload.mac) {
             slow_path_.add_permanent({entry.port, prefix.address()}, *entry.workload.mac, now);
         }
-        serve(name, prefix);
+        if (!entry.away) {
+            serve(name, prefix);
+        }
     });
     entry.in_force = entry.workload;
 }

@@ -73,6 +73,10 @@ class Workloads final : public WorkloadSink {
     /// The config's word counts more.
     void set_workload_rules(const WorkloadRules& rules) override;
 
+    /// The guest behind `port`, which was opened for the workload, has gone or is back: while it is away
+    /// its addresses are neither routed nor announced.  One that never came yet is not away.
+    void set_guest(const std::string& name, const Port& port, bool there);
+
     /// Tries again to open ports that could not be opened.  To be called now and then.
     void retry_failed();
 
@@ -90,6 +94,7 @@ class Workloads final : public WorkloadSink {
         std::uint64_t version = 0;         ///< of `workload`; older compilations are ignored
         std::optional<Workload> in_force;  ///< what routes, neighbors and endpoint reflect
         std::shared_ptr<const Endpoint> endpoint;
+        bool away = false;  ///< the guest that was there
     };
 
     [[nodiscard]] Result<std::unique_ptr<Port>> open_port(const Workload& workload);

@@ -82,6 +82,35 @@ TEST_F(WorkloadsTest, AddressesAreAnnouncedWhenReady) {
     EXPECT_EQ(lab.announced, (std::vector<std::string>{"+10.1.0.2/32", "+fd00::a01:2/128"}));
 }
 
+TEST_F(WorkloadsTest, AddressesLeaveWithTheGuestAndComeBackWithIt) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.finish_all();
+    const Port& port = *lab.machine->port(lab.port_of("a"))->port;
+    lab.announced.clear();
+    lab.workloads->set_guest("a", port, true);  // its first coming is no news
+    EXPECT_TRUE(lab.announced.empty());
+    lab.workloads->set_guest("a", port, false);
+    EXPECT_EQ(lab.announced, (std::vector<std::string>{"-10.1.0.2/32", "-fd00::a01:2/128"}));
+    EXPECT_NE(route(kAddress), "workload");
+    EXPECT_FALSE(reaches("a", kAddress));
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
+    lab.finish_all();  // a change of policy does not bring it back
+    EXPECT_EQ(lab.announced.size(), 2U);
+    lab.workloads->set_guest("a", port, true);
+    EXPECT_EQ(lab.announced.size(), 4U);
+    EXPECT_TRUE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, LastWordsOfAnEarlierPortAreIgnored) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.workloads->update_workload(RouterLab::workload("b", kGuestB));
+    lab.finish_all();
+    lab.announced.clear();
+    lab.workloads->set_guest("a", *lab.machine->port(lab.port_of("b"))->port, false);
+    lab.workloads->set_guest("gone", *lab.machine->port(lab.port_of("b"))->port, false);
+    EXPECT_TRUE(lab.announced.empty());
+}
+
 TEST_F(WorkloadsTest, OldPolicyStaysInForceWhileTheNewIsCompiled) {
     lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
     lab.finish_all();

@@ -178,20 +178,27 @@ Result<std::unique_ptr<Port>> Daemon::open_vhost(const Workload& workload) {
     settings.queue_pairs = config_.workloads.queue_pairs;
     settings.mtu = config_.workloads.mtu;
     settings.pool = machine_->pool();
-    const auto on_event = [this, name = workload.name](vhost::Event event) {
-        boost::asio::post(loop_, [name, event] {
+    // Events come from other threads, perhaps before the port is known here: what they say is done on
+    // this one, later.
+    const auto opened = std::make_shared<const Port*>(nullptr);
+    const auto on_event = [this, name = workload.name, opened](vhost::Event event) {
+        boost::asio::post(loop_, [this, name, opened, event] {
             log::info(
                 "endpoint {}: guest {}",
                 name,
                 event == vhost::Event::Connected      ? "connected"
                 : event == vhost::Event::Disconnected ? "disconnected"
                                                       : "changed its queues");
+            if (*opened != nullptr && event != vhost::Event::QueueChanged) {
+                workloads_->set_guest(name, **opened, event == vhost::Event::Connected);
+            }
         });
     };
     auto port = vhost::Port::open(std::move(settings), machine_->rcu(), on_event);
     if (!port) {
         return std::unexpected(std::move(port).error());
     }
+    *opened = port->get();
     return std::move(*port);
 }
 
