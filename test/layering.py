@@ -38,13 +38,13 @@ ASIO_FILES = re.compile(
     r"vrouter/(daemon/)?\w+\.\w+$|vhost/|ctl/"
     r"|bgp/((session|speaker|listener)\w*|bfd_sockets)\.\w+$"
     r"|policy/(file_store|publisher)\w*\.\w+$"
-    r"|policy/etcd/(connection|reporter|session|store)\.\w+$"
+    r"|policy/etcd/(connection|ipam|reporter|session|store)\.\w+$"
     r"|policy/policyd/(client|link|program|server|status|tls)\.\w+$"
 )
 
 VROUTERCTL = (
-    *("vrouterctl", "argument", "client", "commands", "completion", "exit_code", "framing", "grammar"),
-    *("json", "kinds", "offline", "protocols", "socket_path", "table", "text", "yaml_json"),
+    *("vrouterctl", "argument", "client", "command_parts", "commands", "completion", "exit_code", "framing", "grammar"),
+    *("ipam_commands", "json", "kinds", "offline", "protocols", "socket_path", "table", "text", "yaml_json"),
 )
 DATA_PATH = ("vrouter/dataplane/", "vrouter/services/", "vhost/")
 # No packets, no ports, no DPDK: tables.  `offline` judges by them.

@@ -191,11 +191,12 @@ std::string prefix_end(std::string_view prefix) {
 
 std::string encode(const RangeRequest& request) {
     return fmt::format(
-        R"({{"key":"{}","range_end":"{}","revision":"{}","limit":"{}"}})",
+        R"({{"key":"{}","range_end":"{}","revision":"{}","limit":"{}"{}}})",
         to_base64(request.key),
         to_base64(request.end),
         request.revision,
-        request.limit);
+        request.limit,
+        request.keys_only ? R"(,"keys_only":true)" : "");
 }
 
 Result<RangeReply> decode_range(std::string_view body) {

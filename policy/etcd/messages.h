@@ -44,6 +44,7 @@ struct RangeRequest {
     std::string end;            ///< empty: `key` alone
     std::int64_t revision = 0;  ///< 0: the latest
     std::int64_t limit = 0;     ///< 0: none
+    bool keys_only = false;     ///< values are left out
 
     friend bool operator==(const RangeRequest&, const RangeRequest&) = default;
 };

@@ -62,8 +62,13 @@ Store::Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener 
       config_(std::move(config)),
       listener_(std::move(listener)),
       keys_(config_.prefix),
-      sync_(keys_.resources(), keys_.cluster_information()),
+      // From the claims on, which come before the resources: one range, and so one watch, for both.
+      sync_(
+          IpamKeys(config_.prefix).claims(),
+          prefix_end(keys_.resources()),
+          keys_.cluster_information()),
       objects_(keys_),
+      claims_(IpamKeys(config_.prefix)),
       backoff_(config_.endpoints.size()),
       connect_timer_(executor),
       wait_timer_(executor),
@@ -113,8 +118,7 @@ void Store::stop() {
     }
     saver_->join();
     if (changed_) {
-        const auto saved =
-            write_state(config_.state_file, encode_state(sync_.position(), objects_.good()));
+        const auto saved = write_state(config_.state_file, encode_state(sync_.position(), good()));
         if (!saved) {
             log::error("etcd: last good state: {}", saved.error().text);
         }
@@ -253,6 +257,11 @@ bool Store::is_live() const {
     return session_ && sync_.is_watching() && sync_.frozen().empty();
 }
 
+std::string Store::why_not_live() const {
+    const std::string frozen = sync_.is_watching() ? sync_.frozen() : std::string();
+    return !trouble_.empty() ? trouble_ : !frozen.empty() ? frozen : "not in sync yet";
+}
+
 void Store::accept() {
     handle(sync_.accept());
 }
@@ -264,8 +273,12 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
         return;
     }
     const std::string felix = keys_.felix_configuration("");
+    const std::string resources = keys_.resources();
+    bool changed = in_sync;
     std::vector<Key> touched;
     for (const Change& change : changes) {
+        // What lies between claims and resources is nobody's business here, and may change all the time.
+        changed = changed || change.key.starts_with(resources);
         if (change.key.starts_with(felix)) {
             const std::string name = change.key.substr(felix.size());
             if (change.value) {
@@ -280,6 +293,8 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
     }
     Batch batch;
     batch.revision = ++batches_;
+    const bool claims = claims_.apply(changes);
+    claims_changed_ = claims || claims_changed_;
     batch.events = objects_.apply(std::move(changes));
     if (in_sync) {
         batch.events.emplace_back(InSync{});
@@ -289,10 +304,15 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
             report(key);
         }
     }
-    changed_ = true;
-    save_later();
+    if (changed || claims) {
+        changed_ = true;
+        save_later();
+    }
     if (!batch.events.empty()) {
         listener_(batch);
+    }
+    if (sync_.is_in_sync() && std::exchange(claims_changed_, false) && on_claims_) {
+        on_claims_();
     }
 }
 
@@ -404,11 +424,7 @@ void Store::commit(
         return;
     }
     if (!is_live()) {
-        const std::string frozen = sync_.is_watching() ? sync_.frozen() : std::string();
-        done(fail(
-            "etcd is not written to: " + (!trouble_.empty() ? trouble_
-                                          : !frozen.empty() ? frozen
-                                                            : "not in sync yet")));
+        done(fail("etcd is not written to: " + why_not_live()));
         return;
     }
     const std::size_t to = std::min(from + kMaxWrites, writes.size());
@@ -437,6 +453,13 @@ void Store::commit(
 }
 
 // --- the last good state --------------------------------------------------------------------
+
+/// What is saved.
+std::vector<Objects::Good> Store::good() const {
+    auto items = objects_.good();
+    std::ranges::move(claims_.good(), std::back_inserter(items));
+    return items;
+}
 
 void Store::save_later() {
     if (saving_ || !sync_.is_in_sync() || !running_) {
@@ -478,7 +501,7 @@ void Store::save() {
         [executor = executor_,
          path = config_.state_file,
          position = sync_.position(),
-         items = objects_.good(),
+         items = good(),
          saved] {
             auto result = write_state(path, encode_state(position, items));
             boost::asio::post(executor, [saved, result = std::move(result)] { saved(result); });

@@ -1,4 +1,4 @@
-// Store: Calico's resources in etcd as a Datastore.  Asio shell around sync.h and objects.h: sessions
+// Store: Calico's resources in etcd as a Datastore, and the claims of hosts to blocks of addresses.  Asio shell around sync.h and objects.h: sessions
 // with one endpoint after the other, the last good state on disk, and writes by compare-and-swap.
 //
 //   Session --answers--> Sync --changes--> Objects --events--> listener
@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@
 
 #include "policy/datastore.h"
 #include "policy/etcd/backoff.h"
+#include "policy/etcd/claims.h"
 #include "policy/etcd/keys.h"
 #include "policy/etcd/objects.h"
 #include "policy/etcd/session.h"
@@ -69,6 +71,17 @@ class Store final : public Datastore {
     /// Called whenever is_live() becomes true.
     void set_on_live(std::function<void()> callback) { on_live_ = std::move(callback); }
 
+    /// Why not.
+    [[nodiscard]] std::string why_not_live() const;
+
+    /// The blocks of addresses to which `host` has a confirmed claim.
+    [[nodiscard]] std::set<IpPrefix> blocks_of(const std::string& host) const {
+        return claims_.confirmed(host);
+    }
+
+    /// Called when they may be others, behind the batch that changed with them; not before in-sync.
+    void set_on_claims(std::function<void()> callback) { on_claims_ = std::move(callback); }
+
     /// Asks etcd; a failure at once when there is none.
     void call(std::string_view path, std::string body, Session::Done done);
 
@@ -104,6 +117,7 @@ class Store final : public Datastore {
     void commit(
         std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done);
 
+    [[nodiscard]] std::vector<Objects::Good> good() const;
     void save_later();
     void save();
 
@@ -113,8 +127,11 @@ class Store final : public Datastore {
     Keys keys_;
     Sync sync_;
     Objects objects_;
+    Claims claims_;
     std::map<std::string, std::string> felix_;
     std::function<void()> on_live_;
+    std::function<void()> on_claims_;
+    bool claims_changed_ = false;  ///< since on_claims_ was called
     std::vector<Change> changes_;  ///< to be delivered with the next batch
     bool in_sync_ = false;         ///< ... as is this
     bool settling_ = false;

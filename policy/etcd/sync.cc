@@ -25,8 +25,12 @@ bool says_ready(std::string_view value) {
 
 }  // namespace
 
-Sync::Sync(std::string prefix, std::string ready_key)
-    : prefix_(std::move(prefix)), ready_key_(std::move(ready_key)) {}
+Sync::Sync(std::string begin, std::string end, std::string ready_key)
+    : begin_(std::move(begin)), end_(std::move(end)), ready_key_(std::move(ready_key)) {}
+
+bool Sync::is_in_range(const std::string& key) const {
+    return key >= begin_ && key < end_;
+}
 
 void Sync::restore(Stored stored) {
     good_ = stored.position;
@@ -81,10 +85,10 @@ Step Sync::list() {
     phase_ = Phase::Listing;
     must_list_ = true;  // until it is done
     list_revision_ = live_.revision;
-    list_from_ = prefix_;
+    list_from_ = begin_;
     seen_.clear();
     held_.clear();
-    return {RangeRequest{list_from_, prefix_end(prefix_), list_revision_, page_size_}, {}, false};
+    return {RangeRequest{list_from_, end_, list_revision_, page_size_}, {}, false};
 }
 
 Step Sync::on_page(RangeReply reply) {
@@ -93,7 +97,7 @@ Step Sync::on_page(RangeReply reply) {
     }
     std::string last;
     for (KeyValue& item : reply.items) {
-        if (item.key < list_from_ || !item.key.starts_with(prefix_)) {
+        if (item.key < list_from_ || !is_in_range(item.key)) {
             return {Reconnect{"a listing is out of order"}, {}, false};
         }
         last = item.key;
@@ -103,7 +107,7 @@ Step Sync::on_page(RangeReply reply) {
     Step step;
     if (reply.more && !last.empty()) {
         list_from_ = last + '\0';
-        step.ask = RangeRequest{list_from_, prefix_end(prefix_), list_revision_, page_size_};
+        step.ask = RangeRequest{list_from_, end_, list_revision_, page_size_};
         if (!in_sync_ && good_.cluster == 0) {
             // Nothing is published before in-sync: pages are worked off as they come.  Beside a restored
             // state they wait: should etcd fail now, that state counts, and as a whole.
@@ -143,13 +147,13 @@ Step Sync::on_too_large() {
         return {Reconnect{"an answer is too large"}, {}, false};
     }
     page_size_ = std::max<std::int64_t>(page_size_ / 4, 1);
-    return {RangeRequest{list_from_, prefix_end(prefix_), list_revision_, page_size_}, {}, false};
+    return {RangeRequest{list_from_, end_, list_revision_, page_size_}, {}, false};
 }
 
 WatchRequest Sync::watch() {
     // From a revision that we know already: a compaction at the next one takes its deletes with it, and an
     // older etcd does not cancel a watch that begins right there (its issue 18089).
-    return {prefix_, prefix_end(prefix_), live_.revision};
+    return {begin_, end_, live_.revision};
 }
 
 Step Sync::on_watch(WatchReply reply) {
@@ -192,7 +196,7 @@ Step Sync::on_watch(WatchReply reply) {
 void Sync::take_event(WatchEvent event) {
     KeyValue& item = event.item;
     live_.revision = std::max(live_.revision, item.mod_revision);
-    if (!item.key.starts_with(prefix_)) {
+    if (!is_in_range(item.key)) {
         return;
     }
     if (item.key == ready_key_) {

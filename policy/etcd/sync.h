@@ -1,4 +1,4 @@
-// Sync: keeps up with everything below one prefix of an etcd.  Pure: it is given answers and returns
+// Sync: keeps up with everything in one range of keys of an etcd.  Pure: it is given answers and returns
 // what to ask next and which keys changed.
 //
 //   connected --> Checking --> Listing --> Watching     Checking reads ClusterInformation and with it
@@ -72,8 +72,9 @@ struct Step {
 
 class Sync {
   public:
-    /// `ready_key` is where ClusterInformation is kept, below `prefix`.
-    Sync(std::string prefix, std::string ready_key);
+    /// Of the keys from `begin` on and before `end`; `ready_key`, where ClusterInformation is kept, is
+    /// one of them.
+    Sync(std::string begin, std::string end, std::string ready_key);
 
     /// The last good state of an earlier run, before anything else.
     void restore(Stored stored);
@@ -129,11 +130,13 @@ class Sync {
     void take(KeyValue item);
     void take_gone(const std::string& key, std::int64_t revision);
     void take_event(WatchEvent event);
+    [[nodiscard]] bool is_in_range(const std::string& key) const;
     [[nodiscard]] bool is_known(const std::string& key, std::int64_t revision) const;
     /// Hands out what is held unless frozen; `complete` when nothing of a picture is missing.
     void release(Step& step, bool complete);
 
-    std::string prefix_;
+    std::string begin_;
+    std::string end_;
     std::string ready_key_;
     Phase phase_ = Phase::Idle;
     Header live_;  ///< the store that we are connected to, and how far we know it

@@ -429,7 +429,7 @@ Result<void> check(const Request& request) {
 }  // namespace
 
 std::string_view to_string(Origin origin) {
-    constexpr std::array<std::string_view, 4> kNames{"own", "claimed", "taken-over", "borrowed"};
+    constexpr std::array<std::string_view, 4> kNames{"own", "claimed", "taken_over", "borrowed"};
     return kNames[static_cast<std::size_t>(origin)];
 }
 

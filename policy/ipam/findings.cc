@@ -36,16 +36,16 @@ std::map<std::string, std::uint64_t> counts(const Block& block) {
 
 std::string_view to_string(Trouble trouble) {
     constexpr std::array<std::string_view, 11> kNames{
-        "leaked-address",
-        "wrong-handle",
-        "unconfirmed-claim",
-        "claim-without-block",
-        "block-without-claim",
-        "orphaned-block",
-        "double-address",
-        "overlapping-block",
-        "outside-of-pools",
-        "unrecorded-address",
+        "leaked_address",
+        "wrong_handle",
+        "unconfirmed_claim",
+        "claim_without_block",
+        "block_without_claim",
+        "orphaned_block",
+        "double_address",
+        "overlapping_block",
+        "outside_of_pools",
+        "unrecorded_address",
         "unreadable"};
     return kNames[static_cast<std::size_t>(trouble)];
 }

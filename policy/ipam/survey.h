@@ -36,7 +36,7 @@ enum class Trouble : std::uint8_t {
     Unreadable,         ///< a record that cannot be read
 };
 
-/// "leaked-address"
+/// "leaked_address"
 [[nodiscard]] std::string_view to_string(Trouble trouble);
 
 struct Finding {

@@ -1,17 +1,22 @@
 // Fuzz target: what an etcd may say.  Lines are answers to what the sync core asks, those that begin with
 // 'w' notices of the watch.  Whatever they hold, they are refused or taken, nothing goes before in-sync,
-// and the objects that came of it are valid or have a reason.
+// and the objects that came of it are valid or have a reason.  The whole input is also tried as a value of
+// IPAM's: what is read as a block is written and read as the same, whatever is taken from it meanwhile.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 #include <string_view>
 
+#include "policy/etcd/claims.h"
+#include "policy/etcd/messages.h"
 #include "policy/etcd/objects.h"
 #include "policy/etcd/state_file.h"
 #include "policy/etcd/sync.h"
+#include "policy/ipam/block.h"
 
 namespace {
 
@@ -20,8 +25,10 @@ using namespace vr::policy::etcd;
 
 struct Router {
     Keys keys{"/calico"};
-    Sync sync{keys.resources(), keys.cluster_information()};
+    IpamKeys ipam_keys{"/calico"};
+    Sync sync{ipam_keys.claims(), prefix_end(keys.resources()), keys.cluster_information()};
     Objects objects{keys};
+    Claims claims{ipam_keys};
     bool in_sync = false;
 
     void take(Step step) {
@@ -31,6 +38,7 @@ struct Router {
             }
         }
         in_sync = in_sync || step.in_sync;
+        (void)claims.apply(step.changes);
         (void)objects.apply(std::move(step.changes));
         if (std::holds_alternative<Reconnect>(step.ask)) {
             (void)sync.connected();
@@ -51,12 +59,44 @@ struct Router {
     }
 };
 
+void try_ipam(const Keys& keys, std::string_view text) {
+    (void)IpamKeys{"/calico"}.record(text);
+    (void)IpamKeys{"/calico"}.record(keys.resources() + std::string(text));
+    (void)ipam::decode_affinity(text);
+    (void)ipam::decode_config(text);
+    (void)ipam::decode_reservation(text);
+    if (const auto handle = ipam::decode_handle(text)) {
+        const auto again = ipam::decode_handle(ipam::encode_handle(*handle));
+        if (!again || *again != *handle) {
+            std::abort();
+        }
+    }
+    auto block = ipam::Block::decode(text);
+    if (!block) {
+        return;
+    }
+    const auto given = block->assign(block->size(), "handle", {{"node", "h1"}}, {});
+    if (!block->is_deleted() && block->used() != block->size()) {
+        std::abort();
+    }
+    for (const auto& allocation : block->allocations()) {
+        if (!block->release(allocation.address)) {
+            std::abort();
+        }
+    }
+    const auto again = ipam::Block::decode(block->encode());
+    if (!again || *again != *block || block->used() != 0 || given.size() > block->size()) {
+        std::abort();
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     std::string_view text(reinterpret_cast<const char*>(bytes), size);
     (void)decode_state(text);
     Router router;
+    try_ipam(router.keys, text);
     (void)router.sync.connected();
     while (!text.empty()) {
         const std::size_t end = std::min(text.find('\n'), text.size());
@@ -68,7 +108,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
             std::abort();
         }
     }
-    if (!decode_state(encode_state(router.sync.position(), router.objects.good()))) {
+    auto good = router.objects.good();
+    std::ranges::copy(router.claims.good(), std::back_inserter(good));
+    if (!decode_state(encode_state(router.sync.position(), good))) {
         std::abort();
     }
     return 0;

@@ -5,8 +5,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <set>
 #include <string>
 
+#include "policy/etcd/claims.h"
 #include "policy/etcd/objects.h"
 #include "policy/etcd/state_file.h"
 #include "policy/json_document.h"
@@ -210,6 +213,94 @@ TEST(EtcdState, AnAbsentFileIsAnEmptyState) {
     std::ofstream(path) << "something else";
     EXPECT_FALSE(read_state(path));
     std::filesystem::remove_all(directory);
+}
+
+// --- keys and claims of IPAM ------------------------------------------------------------------
+
+const IpPrefix kBlock4 = *parse_prefix("10.0.0.0/26");
+const IpPrefix kBlock6 = *parse_prefix("fd00::/122");
+
+struct IpamKeyRow {
+    std::string key;
+    ipam::RecordId id;
+};
+
+class IpamKey : public testing::TestWithParam<IpamKeyRow> {};
+
+TEST_P(IpamKey, IsThatOfItsRecord) {
+    const IpamKeys keys("/calico");
+    EXPECT_EQ(keys.of(GetParam().id), GetParam().key);
+    EXPECT_EQ(keys.record(GetParam().key), GetParam().id);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    IpamKey,
+    testing::Values(
+        IpamKeyRow{"/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-26", ipam::BlockId{kBlock4}},
+        IpamKeyRow{"/calico/ipam/v2/assignment/ipv6/block/fd00::-122", ipam::BlockId{kBlock6}},
+        IpamKeyRow{
+            "/calico/ipam/v2/host/h-1/ipv4/block/10.0.0.0-26", ipam::AffinityId{"h-1", kBlock4}},
+        IpamKeyRow{
+            "/calico/ipam/v2/host/h1/ipv6/block/fd00::-122", ipam::AffinityId{"h1", kBlock6}},
+        IpamKeyRow{"/calico/ipam/v2/handle/net.c1", ipam::HandleId{"net.c1"}},
+        IpamKeyRow{"/calico/ipam/v2/config", ipam::ConfigId{}},
+        IpamKeyRow{kRoot + "ipreservations/r", ipam::ReservationId{"r"}},
+        IpamKeyRow{kRoot + "ippools/p", Key{Kind::IPPool, {}, "p"}},
+        IpamKeyRow{"/calico/ipam/v2/host/h1", ipam::StrangeId{"/calico/ipam/v2/host/h1"}},
+        IpamKeyRow{
+            "/calico/ipam/v2/host/h1/ipv6/block/10.0.0.0-26",
+            ipam::StrangeId{"/calico/ipam/v2/host/h1/ipv6/block/10.0.0.0-26"}},
+        IpamKeyRow{
+            "/calico/ipam/v2/assignment/ipv4/block/10.0.0.1-26",
+            ipam::StrangeId{"/calico/ipam/v2/assignment/ipv4/block/10.0.0.1-26"}},
+        IpamKeyRow{
+            "/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-33",
+            ipam::StrangeId{"/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-33"}},
+        IpamKeyRow{"/calico/ipam/v2/handle/a/b", ipam::StrangeId{"/calico/ipam/v2/handle/a/b"}},
+        IpamKeyRow{
+            "/calico/ipam/v2/host/h1/ipv4/block/0.0.0.0-0",
+            ipam::StrangeId{"/calico/ipam/v2/host/h1/ipv4/block/0.0.0.0-0"}},
+        IpamKeyRow{"/calico/other", ipam::StrangeId{"/calico/other"}}));
+
+class EtcdClaims : public testing::Test {
+  protected:
+    bool set(const std::string& host, std::optional<std::string> value) {
+        const auto key = keys.of(ipam::AffinityId{host, kBlock4});
+        return claims.apply({{key, std::move(value), 7}});
+    }
+
+    const IpamKeys keys{"/calico"};
+    Claims claims{keys};
+};
+
+TEST_F(EtcdClaims, ConfirmedOnesCount) {
+    EXPECT_TRUE(set("h1", R"({"state":"confirmed","deleted":false})"));
+    EXPECT_TRUE(set("h2", R"({"state":"pending"})"));
+    EXPECT_EQ(claims.confirmed("h1"), std::set<IpPrefix>{kBlock4});
+    EXPECT_TRUE(claims.confirmed("h2").empty());
+    EXPECT_TRUE(claims.confirmed("h").empty());
+}
+
+TEST_F(EtcdClaims, TheyEndWhenTheyAreNotConfirmedOrGone) {
+    EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
+    EXPECT_TRUE(set("h1", R"({"state":"pendingDeletion"})"));
+    EXPECT_TRUE(claims.confirmed("h1").empty());
+    EXPECT_TRUE(set("h1", std::nullopt));
+    EXPECT_FALSE(set("h1", std::nullopt));
+    EXPECT_TRUE(claims.good().empty());
+}
+
+TEST_F(EtcdClaims, GarbageLeavesWhatWasKnown) {
+    EXPECT_FALSE(set("h1", "garbage"));
+    EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
+    EXPECT_FALSE(set("h1", "garbage"));
+    EXPECT_EQ(claims.confirmed("h1").size(), 1U);
+    EXPECT_EQ(*claims.good().front().value, R"({"state":"confirmed"})");
+}
+
+TEST_F(EtcdClaims, OtherKeysAreNotLookedAt) {
+    EXPECT_FALSE(claims.apply({{kKeys.of(kWeb), policy(""), 7}, {"/calico/openstack/x", "y", 8}}));
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ class Etcd {
 /// Does what Sync asks for, and keeps what it hands out.
 class Follower {
   public:
-    Sync sync{kPrefix, kReady};
+    Sync sync{kPrefix, prefix_end(kPrefix), kReady};
     std::map<std::string, std::string> state;
     std::size_t changes = 0;
     std::size_t ranges = 0;

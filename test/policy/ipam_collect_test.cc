@@ -63,7 +63,7 @@ TEST_F(IpamCollect, NothingIsWrongWithWhatIsUsed) {
 TEST_F(IpamCollect, AnAddressThatNobodyHasIsLeaked) {
     assigned("web");
     const std::string leaked = vr::to_string(assigned({}, "c2"));
-    EXPECT_EQ(wrong(), Texts{"leaked-address " + leaked});
+    EXPECT_EQ(wrong(), Texts{"leaked_address " + leaked});
 }
 
 TEST_F(IpamCollect, NotWhileItsEndpointMayBeAboutToCome) {
@@ -83,7 +83,7 @@ TEST_F(IpamCollect, NothingLeaksWhileAnEndpointCannotBeRead) {
     records.put(Key{Kind::WorkloadEndpoint, "prod", "x"}, "garbage");
     EXPECT_EQ(
         mended({.act = true}),
-        (Texts{"left leaked-address " + leaked, "left unreadable WorkloadEndpoint prod/x"}));
+        (Texts{"left leaked_address " + leaked, "left unreadable WorkloadEndpoint prod/x"}));
 }
 
 TEST_F(IpamCollect, AddressesOfNoHostAndReservedOnesAreNotLeaked) {
@@ -101,7 +101,7 @@ TEST_F(IpamCollect, AddressesOfNoHostAndReservedOnesAreNotLeaked) {
 TEST_F(IpamCollect, ADryRunTellsAndDoesNothing) {
     const std::string leaked = vr::to_string(assigned());
     const unsigned before = records.commits;
-    EXPECT_EQ(mended({}), Texts{"would leaked-address " + leaked});
+    EXPECT_EQ(mended({}), Texts{"would leaked_address " + leaked});
     EXPECT_EQ(records.commits, before);
 }
 
@@ -114,7 +114,7 @@ TEST_F(IpamCollect, LeaksAreReleasedWithTheirHandles) {
     EXPECT_EQ(
         done,
         (Texts{
-            "done leaked-address " + a, "done leaked-address " + b, "done leaked-address " + c}));
+            "done leaked_address " + a, "done leaked_address " + b, "done leaked_address " + c}));
     EXPECT_EQ(wrong(), Texts{});
     EXPECT_EQ(handle("c1") + handle("c2"), "");
 }
@@ -125,7 +125,7 @@ TEST_F(IpamCollect, WhatALeakLeavesBehindGoesWithIt) {
     records.erase(Key{Kind::Node, {}, "h1"});
     EXPECT_EQ(
         mended({.act = true}),
-        (Texts{"done leaked-address " + leaked, "done orphaned-block " + cidr}));
+        (Texts{"done leaked_address " + leaked, "done orphaned_block " + cidr}));
     EXPECT_EQ(claim("h1", cidr), "");
     EXPECT_EQ(wrong(), Texts{});
 }
@@ -140,7 +140,7 @@ TEST_F(IpamCollect, WhatChangedMeanwhileIsLeftAlone) {
     };
     EXPECT_EQ(
         mended(collection),
-        Texts{"changed leaked-address " + vr::to_string(advance(std::get<Ip4>(leaked), 1))});
+        Texts{"changed leaked_address " + vr::to_string(advance(std::get<Ip4>(leaked), 1))});
     EXPECT_TRUE(block(vr::to_string(around(leaked, 26))).find(leaked));
 }
 
@@ -151,7 +151,7 @@ TEST_F(IpamCollect, WhoWritesMeanwhileIsFaster) {
         records.intruder = [this] { EXPECT_TRUE(get("h1", 1, "c2")); };
         return true;
     };
-    EXPECT_EQ(mended(collection), Texts{"changed leaked-address " + leaked});
+    EXPECT_EQ(mended(collection), Texts{"changed leaked_address " + leaked});
 }
 
 struct Case {
@@ -180,7 +180,7 @@ Block full_block(const std::string& affinity) {
 const Case kCases[] = {
     {"HandleOfNothing",
      [](IpamLab& lab) { lab.records.put(HandleId{"x"}, encode_handle({})); },
-     {"wrong-handle x"}},
+     {"wrong_handle x"}},
     {"HandleThatCountsTooMuch",
      [](IpamLab& lab) {
          lab.endpoint("web", R"("10.0.0.1/32")");
@@ -189,7 +189,7 @@ const Case kCases[] = {
          lab.records.put(HandleId{"c1"}, encode_handle({{*parse_prefix("10.0.0.0/30"), 3}}));
          lab.pool("p", "10.0.0.0/24", R"(,"blockSize":30)");
      },
-     {"wrong-handle c1"}},
+     {"wrong_handle c1"}},
     {"HandleThatIsMissing",
      [](IpamLab& lab) {
          lab.endpoint("web", R"("10.0.0.1/32")");
@@ -197,16 +197,16 @@ const Case kCases[] = {
          lab.set_claim("h1", "10.0.0.0/30");
          lab.pool("p", "10.0.0.0/24", R"(,"blockSize":30)");
      },
-     {"wrong-handle c1"}},
+     {"wrong_handle c1"}},
     {"PendingClaimOfNothing",
      [](IpamLab& lab) { lab.set_claim("h1", "10.0.0.0/26", AffinityState::Pending); },
-     {"unconfirmed-claim 10.0.0.0/26"}},
+     {"unconfirmed_claim 10.0.0.0/26"}},
     {"PendingClaimToAnOwnBlock",
      [](IpamLab& lab) {
          lab.store(Block(*parse_prefix("10.0.0.0/26"), "host:h1", 1));
          lab.set_claim("h1", "10.0.0.0/26", AffinityState::Pending);
      },
-     {"unconfirmed-claim 10.0.0.0/26"}},
+     {"unconfirmed_claim 10.0.0.0/26"}},
     {"ClaimToAnothersBlock",
      [](IpamLab& lab) {
          lab.node("h2");
@@ -214,36 +214,36 @@ const Case kCases[] = {
          lab.set_claim("h1", "10.0.0.0/26");
          lab.set_claim("h2", "10.0.0.0/26");
      },
-     {"claim-without-block 10.0.0.0/26"}},
+     {"claim_without_block 10.0.0.0/26"}},
     {"BlockWithoutClaim",
      [](IpamLab& lab) { lab.store(Block(*parse_prefix("10.0.0.0/26"), "host:h1", 1)); },
-     {"block-without-claim 10.0.0.0/26"}},
+     {"block_without_claim 10.0.0.0/26"}},
     {"BlockOfAHostThatIsGone",
      [](IpamLab& lab) {
          lab.store(Block(*parse_prefix("10.0.0.0/26"), "host:gone", 1));
          lab.set_claim("gone", "10.0.0.0/26");
      },
-     {"orphaned-block 10.0.0.0/26"}},
+     {"orphaned_block 10.0.0.0/26"}},
     {"BlockOfNobody",
      [](IpamLab& lab) { lab.store(Block(*parse_prefix("10.0.0.0/26"), "", 1)); },
-     {"orphaned-block 10.0.0.0/26"}},
+     {"orphaned_block 10.0.0.0/26"}},
     {"TwoEndpointsWithOneAddress",
      [](IpamLab& lab) {
          lab.endpoint("a", R"("10.9.0.1/32")");
          lab.endpoint("b", R"("10.9.0.1/32")");
      },
-     {"double-address 10.9.0.1"},
+     {"double_address 10.9.0.1"},
      false},
     {"EndpointThatIsNotRecorded",
      [](IpamLab& lab) { lab.endpoint("a", R"("10.0.0.1/32")"); },
-     {"unrecorded-address 10.0.0.1"},
+     {"unrecorded_address 10.0.0.1"},
      false},
     {"BlockOutsideOfPools",
      [](IpamLab& lab) {
          lab.store(Block(*parse_prefix("10.9.0.0/26"), "host:h1", 1));
          lab.set_claim("h1", "10.9.0.0/26");
      },
-     {"outside-of-pools 10.9.0.0/26"},
+     {"outside_of_pools 10.9.0.0/26"},
      false},
     {"BlocksThatOverlap",
      [](IpamLab& lab) {
@@ -252,7 +252,7 @@ const Case kCases[] = {
              lab.set_claim("h1", cidr);
          }
      },
-     {"overlapping-block 10.0.0.64/26"},
+     {"overlapping_block 10.0.0.64/26"},
      false},
     {"GarbageEverywhere",
      [](IpamLab& lab) {
@@ -261,7 +261,7 @@ const Case kCases[] = {
          lab.records.put(AffinityId{"h1", *parse_prefix("10.0.0.64/26")}, "garbage");
          lab.records.put(HandleId{"c1"}, R"({"block":7})");
      },
-     {"wrong-handle c1",
+     {"wrong_handle c1",
       "unreadable affinity of h1 to 10.0.0.64/26",
       "unreadable block 10.0.0.0/26",
       "unreadable handle c1"},

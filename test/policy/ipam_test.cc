@@ -112,7 +112,7 @@ TEST_F(Ipam, AnEmptyBlockOfAHostThatIsGoneIsTakenOver) {
     pool("p", "10.0.0.0/26");
     store(Block(*parse_prefix("10.0.0.0/26"), "host:gone", 1));
     set_claim("gone", "10.0.0.0/26");
-    EXPECT_EQ(origins(get("h1")), "taken-over");
+    EXPECT_EQ(origins(get("h1")), "taken_over");
     EXPECT_EQ(claim("gone", "10.0.0.0/26"), "");
     EXPECT_EQ(claim("h1", "10.0.0.0/26"), kConfirmed);
     EXPECT_EQ(block("10.0.0.0/26").host(), "h1");
@@ -128,7 +128,7 @@ TEST_F(Ipam, AnEmptyBlockOfAHostWithAnotherIsTakenOver) {
     small_pool();
     store(Block(*parse_prefix("10.0.0.0/30"), "host:h2", 1));
     store(Block(*parse_prefix("10.0.0.4/30"), "host:h2", 1));
-    EXPECT_EQ(origins(get("h1")), "taken-over");
+    EXPECT_EQ(origins(get("h1")), "taken_over");
     EXPECT_EQ(origins(get("h1", 4)), "own own own borrowed");
 }
 

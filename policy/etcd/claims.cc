@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/etcd/claims.h"
+
+namespace vr::policy::etcd {
+
+bool Claims::apply(const std::vector<Change>& changes) {
+    bool changed = false;
+    const std::string prefix = keys_.claims();
+    for (const Change& change : changes) {
+        if (!change.key.starts_with(prefix)) {
+            continue;
+        }
+        const auto id = keys_.record(change.key);
+        const auto* claim = std::get_if<ipam::AffinityId>(&id);
+        if (claim == nullptr) {
+            continue;
+        }
+        if (!change.value) {
+            changed = claims_.erase(*claim) > 0 || changed;
+        } else if (const auto state = ipam::decode_affinity(*change.value)) {
+            claims_[*claim] = {
+                std::make_shared<const std::string>(*change.value),
+                change.revision,
+                state == ipam::AffinityState::Confirmed};
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+std::set<IpPrefix> Claims::confirmed(const std::string& host) const {
+    std::set<IpPrefix> blocks;
+    for (auto at = claims_.lower_bound(ipam::AffinityId{host, {}});
+         at != claims_.end() && at->first.host == host;
+         ++at) {
+        if (at->second.confirmed) {
+            blocks.insert(at->first.cidr);
+        }
+    }
+    return blocks;
+}
+
+std::vector<Objects::Good> Claims::good() const {
+    std::vector<Objects::Good> all;
+    for (const auto& [id, claim] : claims_) {
+        all.push_back({keys_.of(id), claim.value, claim.revision});
+    }
+    return all;
+}
+
+}  // namespace vr::policy::etcd

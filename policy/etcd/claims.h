@@ -1,0 +1,44 @@
+// Claims: which blocks of addresses hosts have confirmed claims to, from keys and values, as objects.h
+// does for resources.  Pure.
+//
+// A value that cannot be read leaves what was known of its claim, and is nothing when new.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "policy/etcd/ipam_keys.h"
+#include "policy/etcd/objects.h"
+#include "policy/etcd/sync.h"
+
+namespace vr::policy::etcd {
+
+class Claims {
+  public:
+    explicit Claims(IpamKeys keys) : keys_(std::move(keys)) {}
+
+    /// Takes changes, in order, and does not look at other keys; true if there was one of a claim.
+    [[nodiscard]] bool apply(const std::vector<Change>& changes);
+
+    /// The blocks of a host.
+    [[nodiscard]] std::set<IpPrefix> confirmed(const std::string& host) const;
+
+    /// What is to be kept on disk.
+    [[nodiscard]] std::vector<Objects::Good> good() const;
+
+  private:
+    struct Claim {
+        std::shared_ptr<const std::string> value;
+        std::int64_t revision = 0;
+        bool confirmed = false;
+    };
+
+    IpamKeys keys_;
+    std::map<ipam::AffinityId, Claim> claims_;
+};
+
+}  // namespace vr::policy::etcd
