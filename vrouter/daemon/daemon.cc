@@ -58,6 +58,23 @@ PortFacts fabric_facts(PortId id, const PortRecord& record, const PortConfig& co
     return facts;
 }
 
+/// What the config announces, whatever blocks and workloads there are.
+std::set<IpPrefix> configured_announcements(const Config& config) {
+    std::set<IpPrefix> prefixes;
+    if (config.bgp) {
+        for (const auto& [prefix, attributes] : config.bgp->announce) {
+            prefixes.insert(prefix);
+        }
+    }
+    return prefixes;
+}
+
+/// What the config says of a prefix counts.
+bool is_static_route(const Config& config, const IpPrefix& prefix) {
+    return std::ranges::any_of(
+        config.routes, [&](const StaticRoute& route) { return route.prefix == prefix; });
+}
+
 /// A neighbour of ours on the TAP's wire: any address but that of the kernel's interface.
 Mac beside(const Mac& mac) {
     auto bytes = mac.bytes();
@@ -68,7 +85,10 @@ Mac beside(const Mac& mac) {
 }  // namespace
 
 Daemon::Daemon(boost::asio::io_context& loop, const LoopTimes& times, Config config)
-    : loop_(loop), times_(times), config_(std::move(config)) {}
+    : loop_(loop),
+      times_(times),
+      config_(std::move(config)),
+      announcements_(configured_announcements(config_)) {}
 
 Daemon::~Daemon() {
     server_.reset();
@@ -159,7 +179,7 @@ Result<void> Daemon::start_data_plane() {
         *builder_,
         config_.workloads,
         [this](const Workload& workload) { return open_vhost(workload); },
-        [this](const IpPrefix& prefix, bool up) { announce(prefix, up); });
+        [this](const IpPrefix& prefix, bool up) { announce(announcements_.serve(prefix, up)); });
     control_->every(kRetry, [this] { workloads_->retry_failed(); });
     return {};
 }
@@ -393,7 +413,7 @@ void Daemon::update_bgp() {
     }
     set_peers(std::move(wanted));
     speaker_->expect_peers(false);  // the source has said all that it had
-    for (const IpPrefix& prefix : announced_) {
+    for (const IpPrefix& prefix : announcements_.told()) {
         speaker_->originate(prefix, own_attributes(calico_, prefix));
     }
     secret_retry_.cancel();
@@ -432,8 +452,7 @@ void Daemon::set_gateways(const std::map<IpAddr, IpAddr>& old) {
     }
     const auto host = [](const IpAddr& address) { return *parse_prefix(to_string(address)); };
     const auto configured = [&](const IpPrefix& prefix) {
-        return std::ranges::any_of(
-            config_.routes, [&](const StaticRoute& route) { return route.prefix == prefix; });
+        return is_static_route(config_, prefix);
     };
     for (const auto& [peer, gateway] : old) {
         if (!configured(host(peer)) && !calico_.gateways.contains(peer)) {
@@ -448,16 +467,36 @@ void Daemon::set_gateways(const std::map<IpAddr, IpAddr>& old) {
     machine_->commit();
 }
 
-void Daemon::announce(const IpPrefix& prefix, bool up) {
-    if (!speaker_) {
-        return;
+/// The host owns `blocks`, and pools say what of its addresses is announced.
+void Daemon::set_blocks(std::set<IpPrefix> blocks) {
+    std::vector<IpPrefix> hidden;
+    for (const policy::ResourcePtr& pool : graph_->resources(policy::Kind::IPPool)) {
+        if (const auto& spec = pool->as<policy::IpPool>(); spec.disable_bgp_export) {
+            hidden.push_back(spec.cidr);
+        }
     }
-    if (up) {
-        announced_.insert(prefix);
-        speaker_->originate(prefix, own_attributes(calico_, prefix));
-    } else {
-        announced_.erase(prefix);
-        speaker_->withdraw(prefix);
+    announce(announcements_.set(std::move(blocks), std::move(hidden)));
+}
+
+/// Tells peers and the route table what is different now of addresses that this host serves.
+void Daemon::announce(const Announcements::Difference& difference) {
+    for (const IpPrefix& block : difference.discard) {
+        if (!is_static_route(config_, block)) {
+            machine_->routes().set(block, RouteSource::Static, Discard{});
+        }
+    }
+    if (speaker_) {
+        for (const IpPrefix& prefix : difference.told) {
+            speaker_->originate(prefix, own_attributes(calico_, prefix));
+        }
+        for (const IpPrefix& prefix : difference.withdrawn) {
+            speaker_->withdraw(prefix);
+        }
+    }
+    for (const IpPrefix& block : difference.undiscard) {
+        if (!is_static_route(config_, block)) {
+            machine_->routes().remove(block, RouteSource::Static);
+        }
     }
 }
 
@@ -480,6 +519,9 @@ Result<void> Daemon::start_policy() {
             Kind::BGPConfiguration, Kind::BGPFilter, Kind::BGPPeer, Kind::Node};
         if (std::ranges::any_of(kOfBgp, [&](Kind kind) { return kinds.contains(kind); })) {
             update_bgp();
+        }
+        if (machine_ && kinds.contains(Kind::IPPool)) {
+            set_blocks(announcements_.blocks());
         }
     });
     return open_store();
@@ -509,6 +551,12 @@ Result<void> Daemon::open_store() {
 void Daemon::start_etcd(policy::Listener listener) {
     auto store = std::make_unique<policy::etcd::Store>(
         loop_.get_executor(), *config_.etcd, std::move(listener));
+    if (machine_) {  // who serves no addresses owns no blocks
+        store->set_on_claims([this, &store = *store] {
+            set_blocks(store.blocks_of(config_.node));
+            machine_->commit();
+        });
+    }
     store->start();
     reporter_ = std::make_unique<policy::etcd::Reporter>(
         loop_.get_executor(),

@@ -22,6 +22,7 @@
 #include "policy/graph.h"
 #include "vrouter/builder.h"
 #include "vrouter/control.h"
+#include "vrouter/daemon/announcements.h"
 #include "vrouter/daemon/bgp_peers.h"
 #include "vrouter/daemon/bgp_routes.h"
 #include "vrouter/daemon/calico_bgp.h"
@@ -70,7 +71,8 @@ class Daemon {
     void set_peers(Peers wanted);
     void set_gateways(const std::map<IpAddr, IpAddr>& old);
     [[nodiscard]] std::vector<std::string> problems_of(const policy::Key& key) const;
-    void announce(const IpPrefix& prefix, bool up);
+    void set_blocks(std::set<IpPrefix> blocks);
+    void announce(const Announcements::Difference& difference);
 
     boost::asio::io_context& loop_;
     const LoopTimes& times_;
@@ -88,7 +90,7 @@ class Daemon {
     std::unique_ptr<bgp::Speaker> speaker_;
     Peers peers_;                   ///< as the speaker has them
     CalicoBgp calico_;              ///< as the speaker has it
-    std::set<IpPrefix> announced_;  ///< addresses of workloads
+    Announcements announcements_;
     boost::asio::steady_timer secret_retry_{loop_};
     std::unique_ptr<policy::Graph> graph_;
     std::unique_ptr<policy::Datastore> store_;
