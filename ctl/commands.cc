@@ -6,6 +6,8 @@
 #include <array>
 #include <iterator>
 
+#include "ctl/command_parts.h"
+#include "ctl/ipam_commands.h"
 #include "ctl/kinds.h"
 #include "ctl/offline.h"
 #include "ctl/protocols.h"
@@ -15,49 +17,6 @@
 namespace vr::ctl {
 
 namespace {
-
-/// A column of one field.
-constexpr Column field(std::string_view title, std::string_view name) {
-    return {.title = title, .field = name};
-}
-
-/// The same, in the wide form only.
-constexpr Column wide(std::string_view title, std::string_view name) {
-    return {.title = title, .field = name, .wide = true};
-}
-
-/// A column made from several fields.
-constexpr Column made(
-    std::string_view title, std::string (*text)(const google::protobuf::Message&)) {
-    return {.title = title, .field = {}, .text = text};
-}
-
-constexpr Argument positional(
-    std::string_view name, const ArgumentType& type, std::string_view help) {
-    return {.name = name, .flags = {}, .type = &type, .help = help};
-}
-
-constexpr Argument option(
-    std::string_view name,
-    std::string_view flags,
-    const ArgumentType& type,
-    std::string_view help) {
-    return {.name = name, .form = Form::Option, .flags = flags, .type = &type, .help = help};
-}
-
-constexpr Argument flag(std::string_view name, std::string_view flags, std::string_view help) {
-    return {.name = name, .form = Form::Flag, .flags = flags, .help = help};
-}
-
-constexpr Argument required(Argument argument) {
-    argument.required = true;
-    return argument;
-}
-
-constexpr Argument several(Argument argument) {
-    argument.several = true;
-    return argument;
-}
 
 constexpr Column kPortColumns[] = {
     field("PORT", "name"),
@@ -616,6 +575,7 @@ const std::vector<Command>& commands() {
     static const std::vector<Command> all = [] {
         auto rows = show_rows();
         std::ranges::move(bgp_rows(), std::back_inserter(rows));
+        std::ranges::move(ipam_rows(), std::back_inserter(rows));
         std::ranges::move(other_rows(), std::back_inserter(rows));
         std::ranges::move(offline_rows(), std::back_inserter(rows));
         return rows;
@@ -632,6 +592,7 @@ std::string_view verb_help(std::string_view verb) {
     constexpr std::array kVerbs{
         Verb{.word = "show", .help = "Print the router's state"},
         Verb{.word = "bgp", .help = "Look at BGP, and act on its sessions"},
+        Verb{.word = "ipam", .help = "Blocks of addresses: look at them, mend them, use them"},
         Verb{.word = "clear", .help = "Reset a part of the router's state"},
         Verb{.word = "selector", .help = "Check selectors; needs no router"},
         Verb{.word = "policy", .help = "Check policies before they are applied; needs no router"},

@@ -32,8 +32,9 @@ struct Answering {
     void operator()(Slices&& slices) const { deliver(std::move(slices)); }
 
     void operator()(Later&& later) const {
-        later([deliver = std::move(deliver)](pb::Response response) mutable {
-            deliver(one_frame(std::move(response)));
+        later([deliver = std::move(deliver)](Now answer) mutable {
+            const Answering answering{deliver};
+            std::visit(answering, std::move(answer));
         });
     }
 };

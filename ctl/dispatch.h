@@ -32,9 +32,11 @@ struct Failure {
     std::string text;
 };
 
+/// An answer that is there.
+using Now = std::variant<pb::Response, Failure, Slices>;
+
 /// Given where the answer is to go, once it is known.
-using Later =
-    std::move_only_function<void(std::move_only_function<void(pb::Response response)> reply)>;
+using Later = std::move_only_function<void(std::move_only_function<void(Now answer)> reply)>;
 
 using Answer = std::variant<pb::Response, Failure, Slices, Later>;
 using Handler = std::function<Answer(const pb::Request&)>;

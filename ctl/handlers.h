@@ -10,6 +10,7 @@
 
 #include "ctl/dispatch.h"
 #include "ctl/rule_text.h"
+#include "policy/ipam/work.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/routes.h"
 #include "vrouter/services/neighbor.h"
@@ -99,6 +100,10 @@ void serve_flows(
 
 /// trace.cc: trace.
 void serve_trace(Dispatch& dispatch, Machine& machine);
+
+/// ipam.cc: ipam show, addresses, check, gc, allocate, release.  `host` is this one; `run` is null where
+/// there is no datastore that keeps blocks.
+void serve_ipam(Dispatch& dispatch, std::string host, policy::ipam::Run run);
 
 /// What is said when an endpoint or port is asked for that is not here.
 [[nodiscard]] Failure no_endpoint(const std::string& name);

@@ -74,6 +74,23 @@ INSTANTIATE_TEST_SUITE_P(
         RequestRow{"ShowControl", "show control", "show_control { }"},
         RequestRow{"ShowVersion", "show version", "version { }"},
         RequestRow{"WaitReady", "wait-ready --timeout 3", "version { }"},
+        RequestRow{"IpamShow", "ipam show --host h1", "show_ipam { host: \"h1\" }"},
+        RequestRow{
+            "IpamAddresses",
+            "ipam addresses fd00::/122",
+            "show_ipam_addresses { prefix: \"fd00::/122\" }"},
+        RequestRow{"IpamCheck", "ipam check", "check_ipam { grace_seconds: 900 }"},
+        RequestRow{"IpamDryRun", "ipam gc --grace 0", "collect_ipam { }"},
+        RequestRow{"IpamGc", "ipam gc --yes", "collect_ipam { act: true grace_seconds: 900 }"},
+        RequestRow{
+            "IpamAllocate",
+            "ipam allocate --handle n.1 --ipv4 1 --ipv6 2 --pool a --pool b --attribute pod=web",
+            "allocate_ipam { handle: \"n.1\" count4: 1 count6: 2 pools: \"a\" pools: \"b\" "
+            "attributes { key: \"pod\" value: \"web\" } }"},
+        RequestRow{
+            "IpamRelease",
+            "ipam release --handle n.1 --address 10.0.0.1",
+            "release_ipam { handle: \"n.1\" addresses: \"10.0.0.1\" }"},
         RequestRow{"GetKind", "get np", "get_resources { kind: \"NetworkPolicy\" }"},
         RequestRow{"GetAll", "get all", "get_resources { }"},
         RequestRow{

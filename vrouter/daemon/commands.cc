@@ -72,6 +72,11 @@ void Daemon::serve_commands() {
         ctl::serve_bgp_routes(dispatch_, *speaker_);
         ctl::serve_bgp_dump(dispatch_, *speaker_);
     }
+    policy::ipam::Run run_ipam;
+    if (ipam_) {
+        run_ipam = [this](policy::ipam::Work work) { ipam_->run(std::move(work)); };
+    }
+    ctl::serve_ipam(dispatch_, config_.node, std::move(run_ipam));
     if (store_) {
         ctl::serve_resources(
             dispatch_, *store_, [this](const policy::Key& key) { return problems_of(key); });

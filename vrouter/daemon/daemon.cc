@@ -92,6 +92,7 @@ Daemon::Daemon(boost::asio::io_context& loop, const LoopTimes& times, Config con
 
 Daemon::~Daemon() {
     server_.reset();
+    ipam_.reset();
     reporter_.reset();
     store_.reset();
     graph_.reset();
@@ -558,6 +559,8 @@ void Daemon::start_etcd(policy::Listener listener) {
         });
     }
     store->start();
+    ipam_ =
+        std::make_unique<policy::etcd::Ipam>(loop_.get_executor(), *store, config_.etcd->prefix);
     reporter_ = std::make_unique<policy::etcd::Reporter>(
         loop_.get_executor(),
         *store,

@@ -18,6 +18,7 @@
 #include "ctl/dispatch.h"
 #include "ctl/server.h"
 #include "policy/datastore.h"
+#include "policy/etcd/ipam.h"
 #include "policy/etcd/reporter.h"
 #include "policy/graph.h"
 #include "vrouter/builder.h"
@@ -95,6 +96,7 @@ class Daemon {
     std::unique_ptr<policy::Graph> graph_;
     std::unique_ptr<policy::Datastore> store_;
     std::unique_ptr<policy::etcd::Reporter> reporter_;
+    std::unique_ptr<policy::etcd::Ipam> ipam_;
     bool lacks_sets_ = false;  ///< was said
     ctl::Dispatch dispatch_;
     std::unique_ptr<ctl::Server> server_;
