@@ -7,8 +7,8 @@
 namespace vr::bgp {
 namespace {
 
-/// Received bytes handled per slice: a millisecond or so even when they are all prefixes.
-constexpr std::size_t kBytesPerSlice = 16 * 1024;
+/// Received bytes handled per slice: a fraction of a millisecond even when they are all prefixes.
+constexpr std::size_t kBytesPerSlice = 4 * 1024;
 /// A peer that asks for everything again gets it this often at most.
 constexpr std::chrono::seconds kRefreshPause{1};
 /// A session that lived this long was no collision of two calls at the start.

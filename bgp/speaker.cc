@@ -28,8 +28,8 @@ constexpr std::chrono::seconds kListenRetry{2};
 constexpr std::size_t kReadSize = 64 * 1024;
 /// While messages still wait to be parsed, decisions wait for them, but not longer than this.
 constexpr std::chrono::milliseconds kGather{10};
-/// Tables are worked on for so long before other events get their turn.
-constexpr std::chrono::microseconds kSlice{700};
+/// Tables and messages are worked on for so long before other events get their turn.
+constexpr std::chrono::microseconds kSlice{500};
 
 asio::ip::address to_asio(const IpAddr& address) {
     if (const auto* v4 = std::get_if<Ip4>(&address)) {
@@ -698,7 +698,11 @@ void Speaker::connected(Neighbour& neighbour, Direction direction) {
 
 /// Handles received messages slice by slice; reads on when all are done.
 void Speaker::process(Neighbour& neighbour, Direction direction, const SessionPtr& session) {
-    const bool more = neighbour.peer.process(direction, Clock::now());
+    const Time begin = Clock::now();
+    bool more = neighbour.peer.process(direction, begin);
+    for (Time now = Clock::now(); more && now - begin < kSlice; now = Clock::now()) {
+        more = neighbour.peer.process(direction, now);
+    }
     settle(neighbour);
     want_work();
     // settle() may have closed the session; then there is nothing to go on with.

@@ -6,6 +6,9 @@ of this run joined by a veth pair.  None of them has a data plane behind it: `da
 protocol, no zebra.  Imports: everything; exports: nothing to senders, sentinels or everything to the
 receivers.  Times are wall time, CPU that of the speaker's process.
 
+Then ours with its FIB behind it (perf/bgp, bgp_fib): a table until packets follow it, and the loss of one of
+four next hops; with how long the control thread was busy with one thing, by its own CPU time.
+
     ./dev perf bgp [-- --quick] [-- --speakers vrouterd,bird --rows accept]
 SPDX-License-Identifier: Apache-2.0
 """
@@ -18,6 +21,7 @@ import os
 import pathlib
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -63,6 +67,7 @@ def rows(quick):
             ("done_s", "cpu_s", "gone_s", "messages", "rss_mb"), (*loss, "--same"), 108),
         Row(f"{sessions} sessions", sessions, 0, EVERYTHING, ("up_s", "idle_rss_mb", "idle_cpu_percent"), ("--idle", str(idle))),
         Row(f"{sessions} x 64 routes", sessions, 64, EVERYTHING, ("done_s", "cpu_s", "gone_s", "rss_mb"), loss, 22),
+        Row(f"{size(200)} x 250 routes", size(200), 250, EVERYTHING, ("up_s", "done_s", "cpu_s", "gone_s", "rss_mb"), loss, 30),
     ]
 
 
@@ -273,18 +278,67 @@ def text_of(row, figures):
     return ", ".join(words)
 
 
+@dataclasses.dataclass
+class FibRow:
+    """One run of bgp_fib, of which each figure is the median of several; `text` is made of the figures."""
+
+    name: str
+    words: tuple
+    text: str
+
+
+def fib_rows(quick):
+    million, share = (100000, 20000) if quick else (1000000, 200000)
+    table = ("first {first_ms:.1f} ms, last {last_s:.2f} s, cpu {cpu_s:.2f} s, gone {gone_s:.2f} s; longest turn "
+             "{turn_max_ms:.1f} ms, 99.9 % {turn_p999_ms:.1f} ms, while it goes {gone_turn_max_ms:.1f} ms")  # fmt: skip
+    loss = ("last packet to it after {silent_ms:.1f} ms, {fib_changes_until_silent:.0f} FIB entries written by then, "
+            "{fib_changes:.0f} in all after {settled_ms:.0f} ms, {missing:.0f} packets lost")
+    rows = [
+        FibRow(f"FIB: {million} routes of IPv4", ("table", "--ip4", million), table),
+        FibRow(f"FIB: {share} routes of IPv6", ("table", "--ip6", share), table),
+    ]
+    for event in ("session", "station"):
+        for routes in (1000, 100000):
+            words = ("loss", "--ip4", routes, "--event", event)
+            rows.append(FibRow(f"FIB: one {event} of 4 lost, {routes} routes", words, loss))
+    return rows
+
+
+def measure_fib(row, rounds):
+    """Medians of `rounds` runs in a namespace of its own, or None when one failed."""
+    space, runs = f"vrperf-{os.getpid()}-f", []
+    ip("netns", "add", space)
+    try:
+        ip("-n", space, "link", "set", "lo", "up")
+        ip("-n", space, "-batch", "-", batch="".join(f"addr add {a}/16 dev lo\n" for a in [SPEAKER, *sender_addresses(4)]))
+        for _ in range(rounds):
+            words = ["ip", "netns", "exec", space, BUILD / "perf/bgp/bgp_fib", *map(str, row.words)]
+            run = subprocess.run(words, capture_output=True, text=True, check=False)
+            if run.returncode != 0:
+                print(f"bgp: {row.name}: {run.stderr.strip()}", file=sys.stderr)
+                return None
+            figures = json.loads(run.stdout)
+            for key, value in figures.pop("gone", {}).items():
+                figures[f"gone_{key}"] = value
+            runs.append(figures)
+    finally:
+        ip("netns", "del", space)
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
 def main():
     parser = argparse.ArgumentParser(description="BGP speakers under the same load")
     parser.add_argument("--quick", action="store_true", help="tables and peers a tenth as large")
     parser.add_argument("--slow", action="store_true", help="also what takes GoBGP minutes")
     parser.add_argument("--speakers", default=",".join(SPEAKERS), help="which of them, with commas")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of which the rows about the FIB show the median")
     parser.add_argument("--limit", type=float, default=200, help="seconds that a phase may take")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bgp: needs root: network namespaces")
-    if not (BUILD / "perf/bgp/bgp_load").exists() or not (BUILD / "vrouterd").exists():
-        sys.exit(f"bgp: vrouterd or bgp_load is not built in {BUILD}: run ./dev perf bgp")
+    if not all((BUILD / "perf/bgp" / name).exists() for name in ("bgp_load", "bgp_fib")) or not (BUILD / "vrouterd").exists():
+        sys.exit(f"bgp: vrouterd, bgp_load or bgp_fib is not built in {BUILD}: run ./dev perf bgp")
     kinds = []
     for kind in arguments.speakers.split(","):
         if shutil.which(SPEAKERS[kind].program):
@@ -305,6 +359,12 @@ def main():
                 load = os.getloadavg()[0]
                 print(f"  {kind:<9} {text_of(row, figures)} (load {load:.1f})", flush=True)
                 results.append({"name": row.name, "speaker": kind, "load_average": load, **(figures or {"failed": True})})
+    for row in fib_rows(arguments.quick) if "vrouterd" in kinds else []:
+        if arguments.rows in row.name:
+            figures = measure_fib(row, arguments.rounds)
+            load = os.getloadavg()[0]
+            print(f"{row.name}\n  {'vrouterd':<9} {row.text.format(**figures) if figures else 'failed'} (load {load:.1f})", flush=True)
+            results.append({"name": row.name, "speaker": "vrouterd", "load_average": load, **(figures or {"failed": True})})
     if "BENCHMARK_OUT" in os.environ:
         pathlib.Path(os.environ["BENCHMARK_OUT"]).write_text(json.dumps({"benchmarks": results}, indent=1))
     return 1 if any("failed" in result for result in results) else 0

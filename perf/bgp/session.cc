@@ -44,19 +44,25 @@ void write_header(std::uint8_t type, std::size_t body, Writer& out) {
     out.u8(type);
 }
 
-/// Capabilities: IPv4 unicast, 4-octet AS numbers.
+/// Capabilities: IPv4 unicast, IPv6 where wanted, 4-octet AS numbers.
 std::vector<std::uint8_t> open_of(const Endpoint& endpoint) {
+    const std::uint8_t extra = endpoint.ip6_routes ? 6 : 0;
     Writer body;
     body.u8(4);
     body.u16(static_cast<std::uint16_t>(endpoint.asn));
     body.u16(kHoldTime);
     body.u32(endpoint.local.value());
-    body.u8(14);
+    body.u8(static_cast<std::uint8_t>(14 + extra));
     body.u8(2);
-    body.u8(12);
+    body.u8(static_cast<std::uint8_t>(12 + extra));
     body.u8(1);
     body.u8(4);
     body.u32(0x00010001);
+    if (endpoint.ip6_routes) {
+        body.u8(1);
+        body.u8(4);
+        body.u32(0x00020001);
+    }
     body.u8(65);
     body.u8(4);
     body.u32(endpoint.asn);
@@ -212,28 +218,46 @@ void Session::keep_alive(Clock::time_point now) {
     }
 }
 
-void encode_update(const Announcement& announcement, Writer& out) {
-    Writer attributes;
-    const auto attribute = [&attributes](std::uint8_t flags, std::uint8_t code, Bytes value) {
-        attributes.u8(flags);
-        attributes.u8(code);
-        attributes.u8(static_cast<std::uint8_t>(value.size()));
-        attributes.bytes(value);
-    };
-    attribute(0x40, 1, std::array<std::uint8_t, 1>{0});
+namespace {
+
+void write_attribute(std::uint8_t flags, std::uint8_t code, Bytes value, Writer& out) {
+    out.u8(flags);
+    out.u8(code);
+    if ((flags & 0x10U) != 0) {
+        out.u16(static_cast<std::uint16_t>(value.size()));
+    } else {
+        out.u8(static_cast<std::uint8_t>(value.size()));
+    }
+    out.bytes(value);
+}
+
+/// ORIGIN and AS_PATH.
+void write_path(const std::vector<std::uint32_t>& as_path, Writer& out) {
+    write_attribute(0x40, 1, std::array<std::uint8_t, 1>{0}, out);
     Writer path;
     path.u8(2);
-    path.u8(static_cast<std::uint8_t>(announcement.as_path.size()));
-    for (const std::uint32_t asn : announcement.as_path) {
+    path.u8(static_cast<std::uint8_t>(as_path.size()));
+    for (const std::uint32_t asn : as_path) {
         path.u32(asn);
     }
-    attribute(0x40, 2, path.view());
+    write_attribute(0x40, 2, path.view(), out);
+}
+
+void write_community(std::uint32_t value, Writer& out) {
+    Writer community;
+    community.u32(value);
+    write_attribute(0xc0, 8, community.view(), out);
+}
+
+}  // namespace
+
+void encode_update(const Announcement& announcement, Writer& out) {
+    Writer attributes;
+    write_path(announcement.as_path, attributes);
     Writer next_hop;
     next_hop.u32(announcement.next_hop.value());
-    attribute(0x40, 3, next_hop.view());
-    Writer community;
-    community.u32(announcement.community);
-    attribute(0xc0, 8, community.view());
+    write_attribute(0x40, 3, next_hop.view(), attributes);
+    write_community(announcement.community, attributes);
     write_header(type::kUpdate, 4 + attributes.size() + 5 * announcement.count, out);
     out.u16(0);
     out.u16(static_cast<std::uint16_t>(attributes.size()));
@@ -242,6 +266,30 @@ void encode_update(const Announcement& announcement, Writer& out) {
         out.u8(32);
         out.u32(announcement.first.value() + i);
     }
+}
+
+void encode_update(const Announcement6& announcement, Writer& out) {
+    Writer reach;
+    reach.u32(0x00020110);  // IPv6, unicast, a next hop of 16 octets
+    std::array<std::uint8_t, 16> octets{};
+    announcement.next_hop.store(octets.data());
+    reach.bytes(octets);
+    reach.u8(0);
+    announcement.first.store(octets.data());
+    const auto first = load_be<std::uint64_t>(octets.data());
+    for (unsigned i = 0; i < announcement.count; ++i) {
+        reach.u8(64);
+        reach.u32(static_cast<std::uint32_t>((first + i) >> 32U));
+        reach.u32(static_cast<std::uint32_t>(first + i));
+    }
+    Writer attributes;
+    write_path(announcement.as_path, attributes);
+    write_community(announcement.community, attributes);
+    write_attribute(0x90, 14, reach.view(), attributes);
+    write_header(type::kUpdate, 4 + attributes.size(), out);
+    out.u16(0);
+    out.u16(static_cast<std::uint16_t>(attributes.size()));
+    out.bytes(attributes.view());
 }
 
 void for_each_route(Bytes body, const std::function<void(Ip4, bool)>& visit) {

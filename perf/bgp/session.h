@@ -1,7 +1,7 @@
 // A BGP session of the load generator: one TCP connection, non-blocking, driven by epoll.
 //
-// As little of BGP as loads a speaker and counts what comes back: OPEN, KEEPALIVE, UPDATEs of IPv4
-// unicast.  What it sends lies in memory before the clock starts.
+// As little of BGP as loads a speaker and counts what comes back: OPEN, KEEPALIVE, UPDATEs.  What it
+// sends lies in memory before the clock starts.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -24,6 +24,7 @@ struct Endpoint {
     Ip4 local;
     Ip4 remote;
     std::uint32_t asn = 0;
+    bool ip6_routes = false;  ///< besides those of IPv4
 };
 
 class Session {
@@ -103,6 +104,17 @@ struct Announcement {
 };
 
 void encode_update(const Announcement& announcement, Writer& out);
+
+/// The same for /64 networks of IPv6.
+struct Announcement6 {
+    Ip6 first;
+    unsigned count = 0;
+    Ip6 next_hop;
+    std::vector<std::uint32_t> as_path;
+    std::uint32_t community = 0;
+};
+
+void encode_update(const Announcement6& announcement, Writer& out);
 
 /// Calls visit(prefix address, announced) for the host routes of an UPDATE's body.
 void for_each_route(Bytes body, const std::function<void(Ip4, bool)>& visit);
