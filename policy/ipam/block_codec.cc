@@ -20,7 +20,7 @@ namespace {
 /// What is left of `object` without `known`, as text; empty: nothing.
 std::string rest_of(json::object object, std::span<const std::string_view> known) {
     for (const std::string_view key : known) {
-        object.erase(key);
+        object.stable_erase(key);
     }
     return object.empty() ? std::string() : json::serialize(object);
 }

@@ -23,7 +23,7 @@ const std::string kStored =
     R"("unallocated":[3,1],"attributes":[{"handle_id":"net.c1","secondary":{"node":"h1",)"
     R"("pod":"web"}},{"handle_id":"net.c2","secondary":{"node":"h2"},"since":7}],)"
     R"("sequenceNumber":18000000000000000000,"sequenceNumberForAllocation":{"0":5,"2":6},)"
-    R"("deleted":false,"affinityClaimTime":"now"})";
+    R"("deleted":false,"affinityClaimTime":"now","zone":"a","rack":{"b":1}})";
 
 TEST(IpamBlock, StaysAsItWasWritten) {
     EXPECT_EQ(Block::decode(kStored)->encode(), kStored);
