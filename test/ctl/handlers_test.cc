@@ -11,6 +11,7 @@
 
 #include "policy/datastore.h"
 #include "vrouter/dataplane/tables.h"
+#include "vrouter/turns.h"
 
 namespace vr::ctl {
 namespace {
@@ -49,6 +50,24 @@ TEST(Version, TellsVersionAndUptime) {
     EXPECT_EQ(reply.version(), "1.2.3");
     EXPECT_GE(reply.uptime_seconds(), 90U);
     EXPECT_NE(reply.pid(), 0U);
+}
+
+TEST(Control, TellsHowLongTurnsTookByEitherClock) {
+    LoopTimes times;
+    times.wall.add(3ms);
+    times.cpu.add(5us);
+    Dispatch dispatch;
+    serve_control(dispatch, times);
+    pb::Request request;
+    request.mutable_show_control();
+    const auto turns = ask_once(dispatch, request).turns();
+    ASSERT_EQ(turns.rows_size(), 2);
+    EXPECT_EQ(turns.rows(0).clock(), "wall");
+    EXPECT_EQ(turns.rows(0).max_us(), 3000U);
+    EXPECT_EQ(turns.rows(0).over_2ms(), 1U);
+    EXPECT_EQ(turns.rows(1).clock(), "cpu");
+    EXPECT_EQ(turns.rows(1).p999_us(), 5U);
+    EXPECT_EQ(turns.rows(1).over_2ms(), 0U);
 }
 
 class NeighborHandler : public testing::Test {
