@@ -2,16 +2,14 @@
 #include "policy/document.h"
 
 #include <fmt/format.h>
+#include <yaml.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <sstream>
+#include <cctype>
+#include <optional>
+#include <utility>
 
-#include <boost/json.hpp>
 #include <boost/locale/utf.hpp>
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/yaml.h>
 
 namespace vr::policy {
 
@@ -19,118 +17,172 @@ namespace {
 
 constexpr std::size_t kMaxDepth = 64;
 
+/// What is wrong, and in which line of the text, from 0.
+struct Mistake {
+    std::size_t line;
+    std::string what;
+};
+
+std::string_view text_of(const yaml_char_t* text, std::size_t length) {
+    return {reinterpret_cast<const char*>(text), length};
+}
+
 /// Builds the tree from the YAML parser's events.
-class TreeBuilder : public YAML::EventHandler {
+class TreeBuilder {
   public:
     explicit TreeBuilder(int first_line) : first_line_(first_line) {}
 
     [[nodiscard]] Node take() { return std::move(root_); }
 
-    void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
-
-    void OnDocumentEnd() override {}
-
-    void OnNull(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
-        place(make(mark, Node::Type::Null), mark);
+    /// What is wrong about the event, if anything.
+    [[nodiscard]] std::optional<Mistake> on(const yaml_event_t& event) {
+        switch (event.type) {
+            case YAML_DOCUMENT_START_EVENT:
+                if (std::exchange(begun_, true)) {
+                    return mistake(event, "expected one document");
+                }
+                return std::nullopt;
+            case YAML_ALIAS_EVENT:
+                return mistake(event, "aliases (*name) are not supported");
+            case YAML_SCALAR_EVENT:
+                return place(scalar(event), event);
+            case YAML_SEQUENCE_START_EVENT:
+                return open(Node::Type::List, event);
+            case YAML_MAPPING_START_EVENT:
+                return open(Node::Type::Map, event);
+            case YAML_SEQUENCE_END_EVENT:
+            case YAML_MAPPING_END_EVENT:
+                return close(event);
+            default:
+                return std::nullopt;
+        }
     }
-
-    void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
-        throw YAML::ParserException(mark, "aliases (*name) are not supported");
-    }
-
-    void OnScalar(
-        const YAML::Mark& mark,
-        const std::string& tag,
-        YAML::anchor_t /*anchor*/,
-        const std::string& value) override {
-        // The library tells a quoted scalar by its tag "!".
-        const bool quoted = tag == "!";
-        const bool null = !quoted && (value == "~" || value == "null" || value.empty());
-        Node node = make(mark, null ? Node::Type::Null : Node::Type::Scalar);
-        node.quoted = quoted;
-        node.text = value;
-        place(std::move(node), mark);
-    }
-
-    void OnSequenceStart(
-        const YAML::Mark& mark,
-        const std::string& /*tag*/,
-        YAML::anchor_t /*anchor*/,
-        YAML::EmitterStyle::value /*style*/) override {
-        open(make(mark, Node::Type::List), mark);
-    }
-
-    void OnSequenceEnd() override { close(); }
-
-    void OnMapStart(
-        const YAML::Mark& mark,
-        const std::string& /*tag*/,
-        YAML::anchor_t /*anchor*/,
-        YAML::EmitterStyle::value /*style*/) override {
-        open(make(mark, Node::Type::Map), mark);
-    }
-
-    void OnMapEnd() override { close(); }
 
   private:
     struct Level {
         Node node;
         std::string key;
-        YAML::Mark mark;
         bool has_key = false;
     };
 
-    [[nodiscard]] Node make(const YAML::Mark& mark, Node::Type type) const {
+    [[nodiscard]] static Mistake mistake(const yaml_event_t& event, std::string what) {
+        return {event.start_mark.line, std::move(what)};
+    }
+
+    [[nodiscard]] Node make(Node::Type type, const yaml_event_t& event) const {
         Node node;
         node.type = type;
-        node.line = mark.line + first_line_;
+        node.line = static_cast<int>(event.start_mark.line) + first_line_;
         return node;
     }
 
-    void open(Node node, const YAML::Mark& mark) {
+    [[nodiscard]] Node scalar(const yaml_event_t& event) const {
+        const auto& scalar = event.data.scalar;
+        const std::string_view text = text_of(scalar.value, scalar.length);
+        const bool quoted = scalar.style != YAML_PLAIN_SCALAR_STYLE;
+        const bool null = !quoted && (text == "~" || text == "null" || text.empty());
+        Node node = make(null ? Node::Type::Null : Node::Type::Scalar, event);
+        node.quoted = quoted;
+        node.text = text;
+        return node;
+    }
+
+    [[nodiscard]] std::optional<Mistake> open(Node::Type type, const yaml_event_t& event) {
         if (levels_.size() >= kMaxDepth) {
-            throw YAML::ParserException(mark, "nested too deep");
+            return mistake(event, "nested too deep");
         }
-        levels_.push_back({std::move(node), {}, mark, false});
+        levels_.push_back({make(type, event), {}, false});
+        return std::nullopt;
     }
 
-    void close() {
-        Level level = std::move(levels_.back());
+    [[nodiscard]] std::optional<Mistake> close(const yaml_event_t& event) {
+        Node node = std::move(levels_.back().node);
         levels_.pop_back();
-        place(std::move(level.node), level.mark);
+        return place(std::move(node), event);
     }
 
-    void place(Node node, const YAML::Mark& mark) {
+    [[nodiscard]] std::optional<Mistake> place(Node node, const yaml_event_t& event) {
         if (levels_.empty()) {
             root_ = std::move(node);
-            return;
+            return std::nullopt;
         }
         Level& level = levels_.back();
         if (level.node.type == Node::Type::List) {
             level.node.items.push_back(std::move(node));
-        } else if (level.has_key) {
+            return std::nullopt;
+        }
+        if (level.has_key) {
             level.node.fields.push_back({std::move(level.key), std::move(node)});
             level.has_key = false;
-        } else {
-            take_key(level, std::move(node), mark);
+            return std::nullopt;
         }
+        return take_key(level, std::move(node), event);
     }
 
-    static void take_key(Level& level, Node node, const YAML::Mark& mark) {
+    [[nodiscard]] static std::optional<Mistake> take_key(
+        Level& level, Node node, const yaml_event_t& event) {
         if (node.type == Node::Type::List || node.type == Node::Type::Map) {
-            throw YAML::ParserException(mark, "a key must be a text");
+            return mistake(event, "a key must be a text");
         }
         const auto same = [&](const auto& field) { return field.key == node.text; };
         if (std::ranges::any_of(level.node.fields, same)) {
-            throw YAML::ParserException(mark, "'" + node.text + "' is given twice");
+            return mistake(event, "'" + node.text + "' is given twice");
         }
         level.key = std::move(node.text);
         level.has_key = true;
+        return std::nullopt;
     }
 
     int first_line_;
     Node root_;
     std::vector<Level> levels_;
+    bool begun_ = false;
+};
+
+/// The library's parser of one text, which must outlive it.
+class Events {
+  public:
+    explicit Events(std::string_view text) : usable_(yaml_parser_initialize(&parser_) == 1) {
+        if (usable_) {
+            yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
+            yaml_parser_set_input_string(
+                &parser_, reinterpret_cast<const yaml_char_t*>(text.data()), text.size());
+        }
+    }
+
+    Events(const Events&) = delete;
+    Events& operator=(const Events&) = delete;
+    Events(Events&&) = delete;
+    Events& operator=(Events&&) = delete;
+
+    ~Events() {
+        if (usable_) {
+            yaml_parser_delete(&parser_);
+        }
+    }
+
+    /// Feeds `builder` until the end of the text or the first mistake.
+    [[nodiscard]] std::optional<Mistake> feed(TreeBuilder& builder) {
+        while (usable_) {
+            yaml_event_t event;
+            if (yaml_parser_parse(&parser_, &event) != 1) {
+                return Mistake{
+                    parser_.problem_mark.line,
+                    parser_.problem == nullptr ? "no memory" : parser_.problem};
+            }
+            const auto wrong = builder.on(event);
+            const bool end = event.type == YAML_STREAM_END_EVENT;
+            yaml_event_delete(&event);
+            if (wrong || end) {
+                return wrong;
+            }
+        }
+        return Mistake{0, "no memory"};
+    }
+
+  private:
+    yaml_parser_t parser_{};
+    bool usable_;
 };
 
 struct Part {
@@ -179,93 +231,14 @@ std::string without_blank_lines(std::string text) {
 
 Result<Node> parse_part(std::string_view file, const Part& part) {
     TreeBuilder builder(part.first_line);
-    try {
-        std::istringstream stream(part.text);
-        YAML::Parser parser(stream);
-        parser.HandleNextDocument(builder);
-        if (parser.HandleNextDocument(builder)) {
-            return fail(fmt::format("{}:{}: expected one document", file, part.first_line));
-        }
-        return builder.take();
-    } catch (const YAML::Exception& error) {
-        const int line = error.mark.is_null() ? part.first_line : error.mark.line + part.first_line;
-        return fail(fmt::format("{}:{}: not readable as YAML: {}", file, line, error.msg));
+    if (const auto wrong = Events(part.text).feed(builder)) {
+        return fail(fmt::format(
+            "{}:{}: not readable as YAML: {}",
+            file,
+            static_cast<std::size_t>(part.first_line) + wrong->line,
+            wrong->what));
     }
-}
-
-boost::json::value scalar_value(const Node& node) {
-    const std::string& text = node.text;
-    if (node.quoted) {
-        return boost::json::string(text);
-    }
-    if (text == "true" || text == "false") {
-        return text == "true";
-    }
-    const char* const end = text.data() + text.size();
-    std::int64_t integer = 0;
-    if (const auto [stop, error] = std::from_chars(text.data(), end, integer);
-        error == std::errc{} && stop == end) {
-        return integer;
-    }
-    double number = 0;
-    if (const auto [stop, error] = std::from_chars(text.data(), end, number);
-        error == std::errc{} && stop == end && std::isfinite(number)) {
-        return number;
-    }
-    return boost::json::string(text);
-}
-
-boost::json::value json_value(const Node& node) {
-    switch (node.type) {
-        case Node::Type::Scalar:
-            return scalar_value(node);
-        case Node::Type::List: {
-            boost::json::array array;
-            for (const auto& item : node.items) {
-                array.push_back(json_value(item));
-            }
-            return array;
-        }
-        case Node::Type::Map: {
-            boost::json::object object;
-            for (const auto& [key, value] : node.fields) {
-                object[key] = json_value(value);
-            }
-            return object;
-        }
-        case Node::Type::Null:
-            break;
-    }
-    return nullptr;
-}
-
-void emit(YAML::Emitter& out, const Node& node) {
-    switch (node.type) {
-        case Node::Type::Null:
-            out << YAML::Null;
-            break;
-        case Node::Type::Scalar:
-            if (node.quoted) {
-                out << YAML::DoubleQuoted;
-            }
-            out << node.text;
-            break;
-        case Node::Type::List:
-            out << YAML::BeginSeq;
-            for (const auto& item : node.items) {
-                emit(out, item);
-            }
-            out << YAML::EndSeq;
-            break;
-        case Node::Type::Map:
-            out << YAML::BeginMap;
-            for (const auto& [key, value] : node.fields) {
-                out << YAML::Key << key << YAML::Value;
-                emit(out, value);
-            }
-            out << YAML::EndMap;
-            break;
-    }
+    return builder.take();
 }
 
 }  // namespace
@@ -302,16 +275,6 @@ Result<std::vector<Document>> parse_documents(std::string_view file, std::string
         }
     }
     return documents;
-}
-
-std::string to_yaml(const Node& node) {
-    YAML::Emitter out;
-    emit(out, node);
-    return std::string(out.c_str()) + "\n";
-}
-
-std::string to_json(const Node& node) {
-    return boost::json::serialize(json_value(node));
 }
 
 }  // namespace vr::policy
