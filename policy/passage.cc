@@ -92,9 +92,11 @@ class Walk {
         }
     }
 
-    Passage run(const acl::Packet<F>& packet, const acl::Packet<F>& arriving) {
-        passage_.allow = untracked(arriving) && pre_dnat(arriving) && incoming(packet) &&
-                         workloads(packet) && outgoing(packet);
+    Passage run(const acl::Packet<F>& packet, const acl::Packet<F>& arriving, FlowState flow) {
+        passage_.allow =
+            has_own_source(arriving) && untracked(arriving) &&
+            (flow == FlowState::Established ||
+             (pre_dnat(arriving) && incoming(packet) && workloads(packet) && outgoing(packet)));
         return std::move(passage_);
     }
 
@@ -102,6 +104,21 @@ class Walk {
     [[nodiscard]] bool from_host() const { return std::holds_alternative<HostItself>(from_); }
 
     [[nodiscard]] bool to_host() const { return std::holds_alternative<HostItself>(to_); }
+
+    /// A workload sends from its own addresses, POLICY 2.7.
+    bool has_own_source(const acl::Packet<F>& packet) {
+        const auto* sender = std::get_if<Key>(&from_);
+        if (sender == nullptr) {
+            return true;
+        }
+        passage_.by.policy = "source check";
+        return std::ranges::any_of(cluster_, [&](const ResourcePtr& resource) {
+            return resource->key == *sender &&
+                   std::ranges::any_of(
+                       resource->as<WorkloadEndpoint>().networks,
+                       [&](const IpPrefix& own) { return contains(own, IpAddr{packet.source}); });
+        });
+    }
 
     /// What is allowed before the flow lookup, or before translation, is not asked again on that side.
     bool early(const std::optional<Key>& guard, HostHook hook, const acl::Packet<F>& packet) {
@@ -208,8 +225,9 @@ Passage judge_passage(
     const Place& from,
     const Place& to,
     const acl::Packet<F>& packet,
-    const acl::Packet<F>& arriving) {
-    return Walk<F>(cluster, node, from, to).run(packet, arriving);
+    const acl::Packet<F>& arriving,
+    FlowState flow) {
+    return Walk<F>(cluster, node, from, to).run(packet, arriving, flow);
 }
 
 template Passage judge_passage(
@@ -218,13 +236,15 @@ template Passage judge_passage(
     const Place&,
     const Place&,
     const acl::Packet<V4>&,
-    const acl::Packet<V4>&);
+    const acl::Packet<V4>&,
+    FlowState);
 template Passage judge_passage(
     Cluster,
     const std::string&,
     const Place&,
     const Place&,
     const acl::Packet<V6>&,
-    const acl::Packet<V6>&);
+    const acl::Packet<V6>&,
+    FlowState);
 
 }  // namespace vr::policy

@@ -1,8 +1,9 @@
 // Passage: which checks meet a packet on its way through one host, POLICY 2.6, in the words of the
 // reference: slow, plain, on the objects themselves.
 //
-// For the first packet of a flow that begins now: nothing is remembered from one call to the next.
-// Source checks, tunnels and limits are the packet path's.
+// Nothing is remembered from one call to the next: whoever asks says whether the packet belongs to a flow
+// that was allowed before, as a later fragment belongs to that of the first.  Tunnels, limits and what
+// cannot begin a flow are the packet path's.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -49,6 +50,7 @@ template <Family F>
     const Place& from,
     const Place& to,
     const acl::Packet<F>& packet,
-    const acl::Packet<F>& arriving);
+    const acl::Packet<F>& arriving,
+    FlowState flow = FlowState::New);
 
 }  // namespace vr::policy

@@ -1,5 +1,6 @@
-// Host endpoints: the worked cases of POLICY 2.9 that concern them (21-24) judged by the reference along
-// a packet's whole way, which endpoint guards an interface, how their objects are read.
+// A packet's whole way through a host, judged by the reference: the worked cases of POLICY 2.9 that are
+// about more than one endpoint's policy (19-25, 30).  Host endpoints: which guards an interface, how their
+// objects are read.  Of the packet path itself the cases are test/dataplane's.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
@@ -36,8 +37,17 @@ const std::string kGuest = object(
 const Place kHostItself = HostItself{};
 const Place kUplink = Outside{"eth0", {Ip4{0xc6336401}}};
 const Place kVm = endpoint_key("a", "vm");
+const Place kPeer = endpoint_key("a", "peer");
 
-/// The first packet of a flow, from an address outside unless it comes from the guest.
+/// Another workload on the same host.
+const std::string kNeighbor = object(
+    "WorkloadEndpoint",
+    "name: peer, namespace: a, labels: {role: peer}",
+    "node: h1, interfaceName: tappeer, ipNetworks: [10.0.0.3], profiles: "
+    "[projectcalico-default-allow]");
+
+/// A packet, the first of a flow unless it says otherwise; from an address outside unless it comes from
+/// a guest.
 struct Probe {
     const Place& from;
     const Place& to;
@@ -47,6 +57,8 @@ struct Probe {
     bool tracked = true;
     std::string by = {};           ///< what decides, if it matters
     std::string arriving_to = {};  ///< destination before translation
+    FlowState flow = FlowState::New;
+    std::string source = {};  ///< another than the sender's own
 };
 
 struct Case {
@@ -60,6 +72,23 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
 }
 
 const std::vector<Case> kCases{
+    {"19 an established flow survives a later Deny",
+     object("NetworkPolicy", "name: shut, namespace: a", "types: [Ingress, Egress]"),
+     {{.from = kUplink,
+       .to = kVm,
+       .protocol = ipproto::kTcp,
+       .port = 80,
+       .allow = true,
+       .flow = FlowState::Established},
+      {kUplink, kVm, ipproto::kTcp, 80, false, true, "end of tier"}}},
+    {"20 both ends local, egress allowed, ingress denied",
+     kNeighbor + object(
+                     "NetworkPolicy",
+                     "name: shut, namespace: a",
+                     "selector: role == 'peer', types: [Ingress], ingress: [{action: Deny}]"),
+     {{kVm, kPeer, ipproto::kTcp, 80, false, true, "NetworkPolicy a/shut"},
+      {kPeer, kVm, ipproto::kTcp, 80, true}}},
+    // Translation does not exist yet: the row says what policy sees of it, the address behind it.
     {"21 policy of a workload does not see a floating address",
      object(
          "NetworkPolicy",
@@ -97,6 +126,35 @@ const std::vector<Case> kCases{
       {kVm, kUplink, ipproto::kTcp, 80, false, true, "GlobalNetworkPolicy closed"},
       {kUplink, kVm, ipproto::kTcp, 22, false, true, "GlobalNetworkPolicy closed"},
       {kUplink, kHostItself, ipproto::kTcp, 22, true, true, "failsafe port"}}},
+    {"25 a spoofed source does not ride on a known flow",
+     kNeighbor,
+     {{.from = kVm,
+       .to = kUplink,
+       .protocol = ipproto::kTcp,
+       .port = 80,
+       .allow = false,
+       .by = "source check",
+       .flow = FlowState::Established,
+       .source = "10.0.0.3"},
+      {.from = kPeer,
+       .to = kUplink,
+       .protocol = ipproto::kTcp,
+       .port = 80,
+       .allow = true,
+       .flow = FlowState::Established}}},
+    // A later fragment has no ports; it belongs to the flow of the first, if that was allowed.
+    {"30 second fragment of an allowed datagram",
+     object(
+         "NetworkPolicy",
+         "name: dns, namespace: a",
+         "types: [Ingress], ingress: [{action: Allow, protocol: UDP, destination: {ports: [53]}}]"),
+     {{kUplink, kVm, ipproto::kUdp, 53, true, true, "NetworkPolicy a/dns"},
+      {.from = kUplink,
+       .to = kVm,
+       .protocol = ipproto::kUdp,
+       .allow = true,
+       .flow = FlowState::Established},
+      {kUplink, kVm, ipproto::kUdp, 0, false, true, "end of tier"}}},
     {"without applyOnForward only the host is meant",
      gnp("closed", "selector: has(side), ingress: [{action: Deny}], egress: [{action: Deny}]"),
      {{kUplink, kVm, ipproto::kTcp, 80, true},
@@ -199,17 +257,19 @@ class HostWorkedCases : public testing::TestWithParam<Case> {};
 TEST_P(HostWorkedCases, TheReferenceDecides) {
     const Cluster cluster(kHost + kGuest + GetParam().objects);
     for (const auto& p : GetParam().probes) {
-        const bool from_vm = std::holds_alternative<Key>(p.from);
-        const bool to_vm = std::holds_alternative<Key>(p.to);
-        const std::string source = from_vm ? "10.0.0.2" : "192.0.2.7";
-        const std::string destination = to_vm ? "10.0.0.2" : "198.51.100.1";
-        const auto made = packet<V4>(source, destination, p.protocol, 1000, p.port);
+        const auto address = [](const Place& place, const std::string& outside) {
+            const auto* guest = std::get_if<Key>(&place);
+            return guest == nullptr ? outside : guest->name == "vm" ? "10.0.0.2" : "10.0.0.3";
+        };
+        const std::string source = p.source.empty() ? address(p.from, "192.0.2.7") : p.source;
+        const auto made =
+            packet<V4>(source, address(p.to, "198.51.100.1"), p.protocol, 1000, p.port);
         auto arriving = made;
         if (!p.arriving_to.empty()) {
             arriving.destination = Ip4::parse(p.arriving_to).value();
         }
         const Passage passage =
-            judge_passage<V4>(cluster.all(), "h1", p.from, p.to, made, arriving);
+            judge_passage<V4>(cluster.all(), "h1", p.from, p.to, made, arriving, p.flow);
         const std::string where = "protocol " + std::to_string(p.protocol) + " port " +
                                   std::to_string(p.port) + " by " + passage.by.policy;
         EXPECT_EQ(passage.allow, p.allow) << where;

@@ -1,5 +1,5 @@
 // The worked cases of POLICY 2.9 that concern workload endpoints (1-18, 26-29), each judged by the
-// reference and by the compiled program.
+// reference and by the compiled program; 19-25 and 30 are rows of host_endpoint_test.cc.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
