@@ -4,8 +4,13 @@
 // mostly TCP to one port or a range; an address is in eight groups.  "nets": each rule names a net and a
 // port instead.  "deny": distinct denies of one address, net and port that no packet meets, then allow
 // (the rule set of the comparison with other routers).  Packets hit rules uniformly, a tenth hits none.
+// Both engines; "bytes" is what a classifier takes of the heap and of DPDK's memory.
 // SPDX-License-Identifier: Apache-2.0
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <rte_eal.h>
+#include <rte_malloc.h>
 
 #include <algorithm>
 #include <array>
@@ -13,10 +18,12 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "perf/measure.h"
 #include "vrouter/dataplane/classifier.h"
+#include "vrouter/dataplane/trie_classifier.h"
 
 namespace vr::perf {
 namespace {
@@ -128,9 +135,35 @@ struct Traffic {
     std::vector<const GroupSet*> destination;
 };
 
+/// Null when the engine refuses it.
 template <Family F>
-void classify(benchmark::State& state, Kind kind, std::uint32_t rules, unsigned batch) {
-    const auto classifier = acl::Classifier<F>::build(make_program<F>(kind, rules));
+[[nodiscard]] std::shared_ptr<const acl::Classifier<F>> make_classifier(
+    acl::Engine engine, const std::shared_ptr<const acl::Program>& program) {
+    if (engine == acl::Engine::BitVector) {
+        return acl::Classifier<F>::build(program);
+    }
+    return acl::build_trie_classifier<F>(program).value_or(nullptr);
+}
+
+/// In use, of the process's heap and of DPDK's.
+[[nodiscard]] std::size_t allocated() {
+    rte_malloc_socket_stats dpdk{};
+    std::size_t bytes = mallinfo2().uordblks + mallinfo2().hblkhd;
+    if (rte_malloc_get_socket_stats(0, &dpdk) == 0) {
+        bytes += dpdk.heap_allocsz_bytes;
+    }
+    return bytes;
+}
+
+template <Family F>
+void classify(
+    benchmark::State& state, acl::Engine engine, Kind kind, std::uint32_t rules, unsigned batch) {
+    const auto program = make_program<F>(kind, rules);
+    const auto classifier = make_classifier<F>(engine, program);
+    if (!classifier) {
+        state.SkipWithError("refused");
+        return;
+    }
     const Traffic<F> traffic(kind, rules);
     std::array<acl::Verdict, 32> verdicts;
     std::size_t at = 0;
@@ -148,10 +181,17 @@ void classify(benchmark::State& state, Kind kind, std::uint32_t rules, unsigned 
 }
 
 template <Family F>
-void build(benchmark::State& state, Kind kind, std::uint32_t rules) {
+void build(benchmark::State& state, acl::Engine engine, Kind kind, std::uint32_t rules) {
     const auto program = make_program<F>(kind, rules);
+    const std::size_t before = allocated();
+    if (const auto classifier = make_classifier<F>(engine, program)) {
+        state.counters["bytes"] = static_cast<double>(allocated() - before);
+    } else {
+        state.SkipWithError("refused");
+        return;
+    }
     for (auto _ : state) {
-        benchmark::DoNotOptimize(acl::Classifier<F>::build(program));
+        benchmark::DoNotOptimize(make_classifier<F>(engine, program));
     }
     report(state, 1);
 }
@@ -201,6 +241,21 @@ void group_update(benchmark::State& state) {
 }
 
 template <Family F>
+void add_rows(acl::Engine engine, Kind kind, std::string_view kind_name, std::uint32_t rules) {
+    const std::string tail = fmt::format("{}/{}/{}/{}", name(engine), F::kName, kind_name, rules);
+    for (const unsigned batch : {32U, 1U}) {
+        benchmark::RegisterBenchmark(
+            fmt::format("classify{}/{}", batch, tail).c_str(),
+            [engine, kind, rules, batch](benchmark::State& state) {
+                classify<F>(state, engine, kind, rules, batch);
+            });
+    }
+    benchmark::RegisterBenchmark(
+        ("build/" + tail).c_str(),
+        [engine, kind, rules](benchmark::State& state) { build<F>(state, engine, kind, rules); });
+}
+
+template <Family F>
 void add_all() {
     constexpr std::array kKinds{
         std::pair{Kind::Policy, "policy"},
@@ -208,18 +263,9 @@ void add_all() {
         std::pair{Kind::Deny, "deny"}};
     for (const auto& [kind, name] : kKinds) {
         for (const std::uint32_t rules : {10U, 100U, 1'000U, 10'000U}) {
-            const std::string tail =
-                std::string(F::kName) + "/" + name + "/" + std::to_string(rules);
-            for (const unsigned batch : {32U, 1U}) {
-                const std::string title = "classify" + std::to_string(batch) + "/" + tail;
-                benchmark::RegisterBenchmark(
-                    title.c_str(), [kind = kind, rules, batch](benchmark::State& state) {
-                        classify<F>(state, kind, rules, batch);
-                    });
+            for (const acl::Engine engine : {acl::Engine::BitVector, acl::Engine::RteAcl}) {
+                add_rows<F>(engine, kind, name, rules);
             }
-            benchmark::RegisterBenchmark(
-                ("build/" + tail).c_str(),
-                [kind = kind, rules](benchmark::State& state) { build<F>(state, kind, rules); });
         }
     }
     const std::string family(F::kName);
@@ -231,10 +277,20 @@ void add_all() {
 }  // namespace vr::perf
 
 int main(int argc, char** argv) {
+    std::array<std::string, 6> words{
+        "bench", "--no-huge", "--no-shconf", "-m2048", "--no-pci", "--no-telemetry"};
+    std::array<char*, words.size()> eal{};
+    for (std::size_t i = 0; i < eal.size(); ++i) {
+        eal[i] = words[i].data();
+    }
+    if (rte_eal_init(static_cast<int>(eal.size()), eal.data()) < 0) {
+        return 1;
+    }
     vr::perf::add_all<vr::V4>();
     vr::perf::add_all<vr::V6>();
     benchmark::Initialize(&argc, argv);
     benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();
+    rte_eal_cleanup();
     return 0;
 }

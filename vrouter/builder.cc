@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/builder.h"
 
+#include <string>
 #include <utility>
+
+#include "vrouter/net/log.h"
 
 namespace vr {
 
@@ -21,8 +24,12 @@ struct Known {
 
 }  // namespace
 
-Builder::Builder(std::function<void(std::function<void()>)> post)
-    : post_(std::move(post)), thread_([this](const std::stop_token& stop) { run(stop); }) {}
+Builder::Builder(
+    std::function<void(std::function<void()>)> post, acl::EngineChoice engine, unsigned workers)
+    : post_(std::move(post)),
+      engine_(engine),
+      workers_(workers),
+      thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 Builder::~Builder() {
     thread_.request_stop();
@@ -55,18 +62,46 @@ void Builder::run(const std::stop_token& stop) {
         std::shared_ptr<const Compiled> compiled = known[job.program].lock();
         const bool built = !compiled;
         if (built) {
-            compiled = std::make_shared<const Compiled>(Compiled{
-                acl::Classifier<V4>::build(job.program), acl::Classifier<V6>::build(job.program)});
+            compiled = build(job.program);
             known[job.program] = {compiled->v4, compiled->v6};
             std::erase_if(known, [](const auto& entry) { return entry.second.lock() == nullptr; });
         }
         job.program.reset();
-        post_([this, done = std::move(job.done), compiled = std::move(compiled), built] {
-            --pending_;
-            built_ += built ? 1U : 0U;
-            done(compiled);
-        });
+        {
+            const std::lock_guard lock{mutex_};
+            answers_.push_back({std::move(job.done), std::move(compiled), built});
+        }
+        post_([this] { deliver(); });
     }
+}
+
+std::shared_ptr<const Compiled> Builder::build(
+    const std::shared_ptr<const acl::Program>& program) const {
+    auto v4 = acl::build_classifier<V4>(program, engine_, workers_);
+    auto v6 = acl::build_classifier<V6>(program, engine_, workers_);
+    for (const std::string* refusal : {&v4.refusal, &v6.refusal}) {
+        if (!refusal->empty()) {
+            log::info(
+                "policy: a program of {} rules is left to the bit vectors: {}",
+                program->rules.size(),
+                *refusal);
+        }
+    }
+    return std::make_shared<const Compiled>(
+        Compiled{std::move(v4.classifier), std::move(v6.classifier)});
+}
+
+/// Hands the next answer to whoever asked.
+void Builder::deliver() {
+    Answer answer;
+    {
+        const std::lock_guard lock{mutex_};
+        answer = std::move(answers_.front());
+        answers_.pop_front();
+    }
+    --pending_;
+    built_ += answer.built ? 1U : 0U;
+    answer.done(answer.compiled);
 }
 
 }  // namespace vr

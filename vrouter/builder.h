@@ -15,7 +15,7 @@
 #include <stop_token>
 #include <thread>
 
-#include "vrouter/dataplane/classifier.h"
+#include "vrouter/dataplane/engine_choice.h"
 
 namespace vr {
 
@@ -30,7 +30,11 @@ class Builder {
     using Done = std::function<void(std::shared_ptr<const Compiled>)>;
 
     /// `post` runs a function on the control thread; called on the builder's thread.
-    explicit Builder(std::function<void(std::function<void()>)> post);
+    /// Classifiers count hits for `workers` workers.
+    explicit Builder(
+        std::function<void(std::function<void()>)> post,
+        acl::EngineChoice engine = acl::EngineChoice::Auto,
+        unsigned workers = 0);
     Builder(const Builder&) = delete;
     Builder& operator=(const Builder&) = delete;
     Builder(Builder&&) = delete;
@@ -53,9 +57,20 @@ class Builder {
         Done done;
     };
 
+    struct Answer {
+        Done done;
+        std::shared_ptr<const Compiled> compiled;
+        bool built;
+    };
+
     void run(const std::stop_token& stop);
+    [[nodiscard]] std::shared_ptr<const Compiled> build(
+        const std::shared_ptr<const acl::Program>& program) const;
+    void deliver();
 
     std::function<void(std::function<void()>)> post_;
+    acl::EngineChoice engine_;
+    unsigned workers_;
     // Control thread only.
     std::size_t pending_ = 0;
     std::size_t built_ = 0;
@@ -63,6 +78,8 @@ class Builder {
     std::mutex mutex_;
     std::condition_variable_any wake_;
     std::deque<Job> jobs_;
+    std::deque<Answer>
+        answers_;  ///< here, so that none outlives the EAL in a task that is never run
     std::jthread thread_;
 };
 

@@ -240,6 +240,14 @@ void read_datastore(YamlSection& yaml, Config& config) {
     }
 }
 
+std::optional<acl::EngineChoice> read_engine(const std::string& text) {
+    using Choice = acl::EngineChoice;
+    return text == "auto"        ? std::optional{Choice::Auto}
+           : text == "bitvector" ? std::optional{Choice::BitVector}
+           : text == "rte_acl"   ? std::optional{Choice::RteAcl}
+                                 : std::nullopt;
+}
+
 void read_root(YamlSection& yaml, Config& config, const OtherSections& others) {
     yaml.require("node");
     assign(config.node, yaml.text("node"));
@@ -248,6 +256,7 @@ void read_root(YamlSection& yaml, Config& config, const OtherSections& others) {
     }));
     config.eal = yaml.list("eal", "EAL arguments", any_text);
     assign(config.packets, yaml.number("packets", 2048, 1U << 22U));
+    assign(config.classifier, yaml.value("classifier", "auto, bitvector or rte_acl", read_engine));
     yaml.section("workers", [&](YamlSection& s) { read_workers(s, config.workers); });
     yaml.sections("ports", [&](YamlSection& s) { read_port(s, config); });
     std::optional<std::uint64_t> host_mtu;

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "vrouter/dataplane/engine_choice.h"
 #include "vrouter/dataplane/tables.h"
 #include "vrouter/dataplane/worker.h"
 #include "vrouter/etcd_config.h"
@@ -103,6 +104,7 @@ struct Config {
     std::vector<StaticNeighbor> neighbors;
     WorkloadConfig workloads;
     FlowConfig flows;
+    acl::EngineChoice classifier = acl::EngineChoice::Auto;
     std::string resource_directory;  ///< datastore.file.directory; empty: no such datastore
     std::optional<EtcdConfig> etcd;  ///< datastore.etcd
     std::optional<PolicydSourceConfig> policyd;  ///< datastore.policyd; one of the three at most

@@ -20,6 +20,7 @@ constexpr const char* kFull = R"(node: host1
 dataplane: dpdk
 eal: [-d, librte_net_foo.so]
 packets: 4096
+classifier: rte_acl
 workers: {lcores: [2, 3], idle: busy, max_sleep_us: 100, spin_us: 0}
 ports:
   - {name: eth0, device: "0000:3b:00.0", addresses: [192.0.2.1/24, "fd00::1/64"], mtu: 9000, rx_queues: 4}
@@ -94,6 +95,11 @@ TEST(Config, ReadsRoutesAndNeighbors) {
     EXPECT_EQ(config.neighbors[0].port, "eth0");
     ASSERT_EQ(config.host.addresses.size(), 1U);
     EXPECT_EQ(config.host.tap, "vr0");
+}
+
+TEST(Config, ReadsTheEngineOfClassifiers) {
+    EXPECT_EQ(full().classifier, acl::EngineChoice::RteAcl);
+    EXPECT_EQ(Config().classifier, acl::EngineChoice::Auto);
 }
 
 TEST(Config, ReadsWorkloads) {
@@ -184,7 +190,7 @@ const Mistake kMistakes[] = {
     {"null_node", "node:", "f:1: node: expected text, found 'nothing'"},
     {"empty_node", "node: ''", "f:1: node: expected text, found ''"},
     {"node_is_list", "node: [a]", "f:1: node: expected text, found 'a list or mapping'"},
-    {"unknown_key", "node: a\nnod: b", "f:2: nod: unknown key; known here: bgp, control, "},
+    {"unknown_key", "node: a\nnod: b", "f:2: nod: unknown key; known here: bgp, classifier, control, "},
     {"key_twice", "node: a\nnode: b", "f:2: node: the key is given twice"},
     {"etcd_nowhere",
      "node: a\ndatastore:\n  etcd: {ca: x}",
@@ -241,6 +247,9 @@ const Mistake kMistakes[] = {
     {"no_lcores",
      "node: a\nworkers: {lcores: []}",
      "f:2: workers.lcores: at least one CPU is needed"},
+    {"classifier",
+     "node: a\nclassifier: fast",
+     "f:2: classifier: expected auto, bitvector or rte_acl, found 'fast'"},
     {"idle",
      "node: a\nworkers: {idle: lazy}",
      "f:2: workers.idle: expected adaptive or busy, found 'lazy'"},

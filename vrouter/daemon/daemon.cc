@@ -173,7 +173,9 @@ Result<void> Daemon::start_data_plane() {
     }
     control_ = std::make_unique<Control>(loop_, *machine_, *slow_path_);
     builder_ = std::make_unique<Builder>(
-        [this](std::function<void()> task) { boost::asio::post(loop_, std::move(task)); });
+        [this](std::function<void()> task) { boost::asio::post(loop_, std::move(task)); },
+        config_.classifier,
+        machine_->settings().workers);
     workloads_ = std::make_unique<Workloads>(
         *machine_,
         *slow_path_,

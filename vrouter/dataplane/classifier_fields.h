@@ -14,16 +14,11 @@
 #include <vector>
 
 #include "vrouter/dataplane/acl.h"
+#include "vrouter/dataplane/family_rules.h"
+#include "vrouter/dataplane/group_map.h"
 #include "vrouter/dataplane/rule_rows.h"
 
 namespace vr::acl {
-
-/// Rules of a program that may match packets of one family, in order; positions in it are what the
-/// bits of rows stand for.
-using RuleList = std::vector<const Rule*>;
-
-template <Family F>
-inline constexpr std::uint8_t kIcmp = F::kVersion == 4 ? 1 : 58;
 
 /// Protocol, and ICMP's type and code, which are told apart only where rules do.
 template <Family F>
@@ -294,77 +289,32 @@ class GroupField {
                 named[*match.not_group][1].push_back(i);
             }
         }
-        present_ = !named.empty();
         base_ = store.add(base);
-        std::size_t size = 4;
-        while (size < named.size() * 2) {
-            size *= 2;
-        }
-        table_.resize(present_ ? size : 0);
-        filter_.resize(std::max<std::size_t>(1, size * kFilterBits / 64));
+        const auto row_of = [&](const std::vector<std::uint32_t>& list) {
+            Row row = store.empty_row();
+            for (const std::uint32_t rule : list) {
+                row.set(rule, true);
+            }
+            return list.empty() ? kNoRow : store.add(row);
+        };
+        std::map<GroupId, Effect> effects;
         for (const auto& [group, lists] : named) {
-            std::array<RowId, 2> rows{kNoRow, kNoRow};
-            for (unsigned kind = 0; kind < 2; ++kind) {
-                Row row = store.empty_row();
-                for (const std::uint32_t rule : lists[kind]) {
-                    row.set(rule, true);
-                }
-                rows[kind] = lists[kind].empty() ? kNoRow : store.add(row);
-            }
-            std::size_t at = slot(group);
-            while (table_[at].used) {
-                at = (at + 1) & (table_.size() - 1);
-            }
-            table_[at] = {group, true, {rows[0], rows[1]}};
-            filter_[filter_bit(group) / 64] |= std::uint64_t{1} << (filter_bit(group) % 64);
+            effects[group] = {row_of(lists[0]), row_of(lists[1])};
         }
+        effects_ = GroupMap<Effect>(effects);
     }
 
-    [[nodiscard]] bool present() const noexcept { return present_; }
+    [[nodiscard]] bool present() const noexcept { return !effects_.empty(); }
 
     /// Rules that ask for no group.
     [[nodiscard]] RowId base() const noexcept { return base_; }
 
-    /// False when no rule names `group`; true seldom says more than find() would confirm.
-    [[nodiscard]] bool may_find(GroupId group) const noexcept {
-        const std::size_t bit = filter_bit(group);
-        return (filter_[bit / 64] >> (bit % 64) & 1U) != 0;
-    }
-
     /// What membership in `group` does; null when no rule names it.
-    [[nodiscard]] const Effect* find(GroupId group) const noexcept {
-        for (std::size_t at = slot(group);; at = (at + 1) & (table_.size() - 1)) {
-            if (!table_[at].used) {
-                return nullptr;
-            }
-            if (table_[at].group == group) {
-                return &table_[at].effect;
-            }
-        }
-    }
+    [[nodiscard]] const Effect* find(GroupId group) const noexcept { return effects_.find(group); }
 
   private:
-    struct Entry {
-        GroupId group;
-        bool used = false;
-        Effect effect;
-    };
-
-    static constexpr std::size_t kFilterBits = 16;  // per slot of the table
-
-    [[nodiscard]] std::size_t slot(GroupId group) const noexcept {
-        return (group.value() * 0x9e3779b1U >> 7U) & (table_.size() - 1);
-    }
-
-    // Neighbouring ids, which is how they are given out, lie on neighbouring bits.
-    [[nodiscard]] std::size_t filter_bit(GroupId group) const noexcept {
-        return group.value() & (filter_.size() * 64 - 1);
-    }
-
-    bool present_ = false;
     RowId base_ = 0;
-    std::vector<Entry> table_;  ///< open addressing, at most half full
-    std::vector<std::uint64_t> filter_;
+    GroupMap<Effect> effects_;
 };
 
 }  // namespace vr::acl

@@ -6,30 +6,13 @@
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <cstdint>
 #include <vector>
 
+#include "vrouter/dataplane/counter.h"
 #include "vrouter/dataplane/drop.h"
 #include "vrouter/dataplane/tables.h"
 
 namespace vr {
-
-/// One writer, many readers: plain adds, never torn, no bus lock.
-class Counter {
-  public:
-    void add(std::uint64_t amount) noexcept {
-        // Relaxed: a reader needs some recent value, and orders nothing by it.
-        value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-    }
-
-    [[nodiscard]] std::uint64_t get() const noexcept {
-        return value_.load(std::memory_order_relaxed);
-    }
-
-  private:
-    std::atomic<std::uint64_t> value_{0};
-};
 
 struct alignas(64) PortCounters {
     Counter rx_packets;
