@@ -106,6 +106,7 @@ constexpr Column kPolicyColumns[] = {
     field("TIER", "tier"),
     field("POLICY", "policy"),
     made("RULE", rule_text),
+    field("HITS", "hits"),
 };
 constexpr Column kFlowColumns[] = {
     field("PROTOCOL", "protocol"),

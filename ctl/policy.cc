@@ -1,6 +1,10 @@
 // show policy.
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,35 +21,62 @@ struct Guard {
     pb::Direction direction;
     std::shared_ptr<const acl::Program> program;
     std::string_view hook = {};  ///< of a host endpoint
+    // What executes it, if anything; it goes when the endpoint changes, whatever a listing still shows.
+    std::weak_ptr<const acl::Classifier<V4>> v4 = {};
+    std::weak_ptr<const acl::Classifier<V6>> v6 = {};
 };
 
+/// How often rule number `index` matched; nothing when its program is not in force.
+std::optional<std::uint64_t> hits_of(const Guard& guard, std::size_t index) {
+    const auto v4 = guard.v4.lock();
+    const auto v6 = guard.v6.lock();
+    if (!v4 || !v6 || &v4->program() != guard.program.get()) {
+        return std::nullopt;
+    }
+    return v4->hits().sum(index) + v6->hits().sum(index);
+}
+
 /// Each hook of a host endpoint where a policy acts.
-void add_guards(const HostGuard& host, std::vector<Guard>& guards) {
+void add_guards(const HostGuardView& view, std::vector<Guard>& guards) {
+    const HostGuard& host = view.guard;
     for (const HostHook hook : kAllHostHooks) {
+        const auto i = static_cast<std::size_t>(hook);
         if (const auto& program = host.program(hook)) {
             guards.push_back(
                 {.endpoint = host.name,
                  .direction = is_ingress(hook) ? pb::DIRECTION_INGRESS : pb::DIRECTION_EGRESS,
                  .program = program,
                  .hook = name(hook)});
+            if (view.policy) {
+                guards.back().v4 = view.policy->v4[i];
+                guards.back().v6 = view.policy->v6[i];
+            }
         }
     }
 }
 
 /// Both directions of a workload, and what would be in force with the staged policies.
-void add_guards(const Workload& workload, std::vector<Guard>& guards) {
-    const auto add = [&](pb::Direction direction, const auto& enforced, const auto& staged) {
-        guards.push_back({.endpoint = workload.name, .direction = direction, .program = enforced});
-        if (staged) {
-            guards.push_back(
-                {.endpoint = workload.name,
-                 .direction = direction,
-                 .program = staged,
-                 .hook = "staged"});
+void add_guards(const WorkloadView& view, std::vector<Guard>& guards) {
+    const Workload& workload = view.workload;
+    const auto add = [&](pb::Direction direction, const auto& program, auto member, auto hook) {
+        if (!program) {
+            return;
+        }
+        guards.push_back(
+            {.endpoint = workload.name, .direction = direction, .program = program, .hook = hook});
+        if (view.endpoint) {
+            guards.back().v4 = member(view.endpoint->v4);
+            guards.back().v6 = member(view.endpoint->v6);
         }
     };
-    add(pb::DIRECTION_INGRESS, workload.ingress, workload.staged_ingress);
-    add(pb::DIRECTION_EGRESS, workload.egress, workload.staged_egress);
+    constexpr std::string_view kStaged = "staged";
+    constexpr std::string_view kEnforced;
+    constexpr auto kIngress = pb::DIRECTION_INGRESS;
+    constexpr auto kEgress = pb::DIRECTION_EGRESS;
+    add(kIngress, workload.ingress, [](const auto& f) { return f.ingress; }, kEnforced);
+    add(kIngress, workload.staged_ingress, [](const auto& f) { return f.staged_ingress; }, kStaged);
+    add(kEgress, workload.egress, [](const auto& f) { return f.egress; }, kEnforced);
+    add(kEgress, workload.staged_egress, [](const auto& f) { return f.staged_egress; }, kStaged);
 }
 
 void fill(const Guard& guard, std::size_t index, const GroupText& group_text, pb::PolicyRule& row) {
@@ -60,6 +91,9 @@ void fill(const Guard& guard, std::size_t index, const GroupText& group_text, pb
     row.set_policy(origin.policy);
     row.set_rule(origin.rule);
     row.set_hook(std::string(guard.hook));
+    if (const auto hits = hits_of(guard, index)) {
+        row.set_hits(*hits);
+    }
 }
 
 /// The rules of all `guards`, one after the other.
@@ -95,12 +129,12 @@ void serve_policy(
             std::vector<Guard> guards;
             for (const HostGuardView& view : hosts()) {
                 if (wanted.empty() || wanted == view.guard.name) {
-                    add_guards(view.guard, guards);
+                    add_guards(view, guards);
                 }
             }
-            for (const auto& [workload, port, state, error] : endpoints()) {
-                if (wanted.empty() || wanted == workload.name) {
-                    add_guards(workload, guards);
+            for (const WorkloadView& view : endpoints()) {
+                if (wanted.empty() || wanted == view.workload.name) {
+                    add_guards(view, guards);
                 }
             }
             if (guards.empty() && !wanted.empty()) {

@@ -288,7 +288,7 @@ class Bench {
 
     void set_policy(PortId guest) {
         const auto classifier =
-            acl::Classifier<F>::build(program_of<F>(scenario_.rules, internet_));
+            acl::Classifier<F>::build(program_of<F>(scenario_.rules, internet_), 1);
         auto endpoint = std::make_shared<Endpoint>();
         endpoint->active = true;
         endpoint->mac = scenario_.way == Way::FromWorkload ? kSenderMac : kReceiverMac;

@@ -168,7 +168,7 @@ std::vector<HostGuardView> HostGuards::view() const {
     using State = HostGuardView::State;
     std::vector<HostGuardView> all;
     for (const auto& [name, entry] : entries_) {
-        HostGuardView view{entry.guard, {}, State::Compiling, {}};
+        HostGuardView view{entry.guard, {}, State::Compiling, {}, entry.policy};
         for (const PortId id : fabric_ports()) {
             if (guard_of(id) == &entry) {
                 view.ports.push_back(id);

@@ -35,6 +35,7 @@ struct HostGuardView {
     std::vector<PortId> ports;
     State state = State::Compiling;
     std::string problem;
+    std::shared_ptr<const HostPolicy> policy = nullptr;  ///< what packets meet, with its counters
 };
 
 [[nodiscard]] std::string_view to_string(HostGuardView::State state);

@@ -264,17 +264,32 @@ void Workloads::compile(const std::string& name, Entry& entry) {
     if (entry.port == PortId{}) {
         return;
     }
+    const Workload& workload = entry.workload;
+    compile_next(
+        std::make_shared<Job>(
+            Job{.name = name,
+                .version = entry.version,
+                .programs =
+                    {workload.ingress,
+                     workload.egress,
+                     workload.staged_ingress,
+                     workload.staged_egress}}),
+        0);
+}
+
+void Workloads::compile_next(const std::shared_ptr<Job>& job, std::size_t kind) {
+    while (kind < Job::kKinds && !job->programs[kind]) {
+        ++kind;
+    }
+    if (kind == Job::kKinds) {
+        activate(*job);
+        settle();
+        return;
+    }
     builder_.compile(
-        entry.workload.ingress,
-        [this, name, version = entry.version, egress = entry.workload.egress](
-            std::shared_ptr<const Compiled> ingress) {
-            builder_.compile(
-                egress,
-                [this, name, version, ingress = std::move(ingress)](
-                    const std::shared_ptr<const Compiled>& compiled_egress) {
-                    activate(name, version, ingress, compiled_egress);
-                    settle();
-                });
+        job->programs[kind], [this, job, kind](const std::shared_ptr<const Compiled>& compiled) {
+            job->compiled[kind] = *compiled;
+            compile_next(job, kind + 1);
         });
 }
 
@@ -296,13 +311,10 @@ void Workloads::settle() {
     }
 }
 
-void Workloads::activate(
-    const std::string& name,
-    std::uint64_t version,
-    const std::shared_ptr<const Compiled>& ingress,
-    const std::shared_ptr<const Compiled>& egress) {
+void Workloads::activate(const Job& job) {
+    const std::string& name = job.name;
     const auto found = entries_.find(name);
-    if (found == entries_.end() || found->second.version != version ||
+    if (found == entries_.end() || found->second.version != job.version ||
         found->second.port == PortId{}) {
         return;  // changed or removed meanwhile; the newer compilation is on its way
     }
@@ -312,8 +324,11 @@ void Workloads::activate(
     endpoint->name = name;
     endpoint->active = entry.workload.active;
     endpoint->mac = entry.workload.mac.value_or(Mac{});
-    endpoint->v4 = {entry.workload.addresses4, ingress->v4, egress->v4};
-    endpoint->v6 = {entry.workload.addresses6, ingress->v6, egress->v6};
+    const auto& [ingress, egress, staged_ingress, staged_egress] = job.compiled;
+    endpoint->v4 = {
+        entry.workload.addresses4, ingress.v4, egress.v4, staged_ingress.v4, staged_egress.v4};
+    endpoint->v6 = {
+        entry.workload.addresses6, ingress.v6, egress.v6, staged_ingress.v6, staged_egress.v6};
     entry.endpoint = std::move(endpoint);
     machine_.bump_policy_generation();
     machine_.set_endpoint(entry.port, entry.endpoint);
@@ -385,7 +400,8 @@ std::optional<WorkloadView> Workloads::find(const std::string& name) const {
         entry.workload,
         entry.port,
         state,
-        entry.error.empty() ? shared_addresses(entry) : entry.error};
+        entry.error.empty() ? shared_addresses(entry) : entry.error,
+        entry.endpoint};
 }
 
 /// The addresses that another endpoint has too, in words.

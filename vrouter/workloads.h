@@ -8,6 +8,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -40,7 +41,8 @@ struct WorkloadView {
     Workload workload;
     PortId port;
     State state = State::Compiling;
-    std::string error;  ///< what is wrong with it, if anything
+    std::string error;                                   ///< what is wrong with it, if anything
+    std::shared_ptr<const Endpoint> endpoint = nullptr;  ///< what packets meet, with its counters
 };
 
 [[nodiscard]] std::string_view to_string(WorkloadView::State state);
@@ -97,15 +99,22 @@ class Workloads final : public WorkloadSink {
         bool away = false;  ///< the guest that was there
     };
 
+    /// A compilation on its way: one program after the other; by kind, null where there is none.
+    struct Job {
+        enum Kind : std::uint8_t { kIngress, kEgress, kStagedIngress, kStagedEgress, kKinds };
+
+        std::string name;
+        std::uint64_t version = 0;
+        std::array<std::shared_ptr<const acl::Program>, kKinds> programs;
+        std::array<Compiled, kKinds> compiled;
+    };
+
     [[nodiscard]] Result<std::unique_ptr<Port>> open_port(const Workload& workload);
     void open(Entry& entry);
     void close(Entry& entry);
     void compile(const std::string& name, Entry& entry);
-    void activate(
-        const std::string& name,
-        std::uint64_t version,
-        const std::shared_ptr<const Compiled>& ingress,
-        const std::shared_ptr<const Compiled>& egress);
+    void compile_next(const std::shared_ptr<Job>& job, std::size_t kind);
+    void activate(const Job& job);
     void settle();
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);

@@ -217,6 +217,12 @@ class PolicyHandler : public testing::Test {
         view.workload.name = "a/b";
         view.workload.ingress = std::make_shared<const acl::Program>(program);
         view.workload.egress = std::make_shared<const acl::Program>();
+        auto endpoint = std::make_shared<Endpoint>();
+        endpoint->v4.ingress = acl::Classifier<V4>::build(view.workload.ingress, 2);
+        endpoint->v6.ingress = acl::Classifier<V6>::build(view.workload.ingress, 2);
+        endpoint->v4.ingress->hits().row(0)[1].add(3);
+        endpoint->v6.ingress->hits().row(1)[1].add(4);
+        view.endpoint = endpoint;
         endpoints_.push_back(view);
         program.rules.resize(1);
         HostGuardView host;
@@ -274,6 +280,19 @@ TEST_F(PolicyHandler, TellsRulesWithTheirOrigin) {
     EXPECT_EQ(row.tier(), "default");
     EXPECT_EQ(row.policy(), "NetworkPolicy a/p");
     EXPECT_EQ(row.rule(), 1);
+}
+
+TEST_F(PolicyHandler, TellsHowOftenARuleMatchedInBothFamiliesAtAllWorkers) {
+    const auto list = ask(dispatch_, request("a/b")).front().policy();
+    EXPECT_EQ(list.rows(0).hits(), 0U);
+    EXPECT_EQ(list.rows(1).hits(), 7U);
+}
+
+TEST_F(PolicyHandler, TellsNoHitsOfAProgramThatIsNotInForce) {
+    endpoints_[0].workload.ingress =
+        std::make_shared<const acl::Program>(*endpoints_[0].workload.ingress);
+    EXPECT_FALSE(ask(dispatch_, request("a/b")).front().policy().rows(0).has_hits());
+    EXPECT_FALSE(ask(dispatch_, request("uplink")).front().policy().rows(0).has_hits());
 }
 
 TEST_F(PolicyHandler, ListsAllRulesInSlices) {

@@ -32,11 +32,14 @@ RouterLab::RouterLab(MachineSettings settings) : machine(*Machine::make(settings
     connect(V4{});
     connect(V6{});
     machine->commit();
-    builder = std::make_unique<Builder>([this](std::function<void()> answer) {
-        const std::lock_guard lock{mutex_};
-        answers_.push_back(std::move(answer));
-        answered_.notify_one();
-    });
+    builder = std::make_unique<Builder>(
+        [this](std::function<void()> answer) {
+            const std::lock_guard lock{mutex_};
+            answers_.push_back(std::move(answer));
+            answered_.notify_one();
+        },
+        acl::EngineChoice::Auto,
+        machine->settings().workers);
     workloads = std::make_unique<Workloads>(
         *machine,
         *slow_path,

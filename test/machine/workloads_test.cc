@@ -31,6 +31,13 @@ acl::Program deny_from(GroupId group) {
     return {.rules = {rule, {.action = acl::Action::Allow}}, .origins = {{}}};
 }
 
+/// Denies everything by a rule, not at the end.
+acl::Program deny_rule() {
+    acl::Program program = allow_all();
+    program.rules[0].action = acl::Action::Deny;
+    return program;
+}
+
 class WorkloadsTest : public testing::Test {
   protected:
     [[nodiscard]] State state(const std::string& name) const {
@@ -192,6 +199,35 @@ TEST_F(WorkloadsTest, EndpointsThatBecomeReadyInABurstAreAllOpenAtItsEnd) {
     for (std::uint32_t i = 0; i < 50; ++i) {
         EXPECT_TRUE(reaches("w" + std::to_string(i), kGuestB + 1 + i));
     }
+}
+
+TEST_F(WorkloadsTest, JudgementsAreCountedByRule) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
+    lab.finish_all();
+    EXPECT_TRUE(reaches("a", kAddress));
+    const auto again = RouterLab::from_outside(kOutside, kAddress, 1);
+    lab.receive(lab.fabric, again);
+    lab.receive(lab.fabric, again);  // of the flow that the first began
+    const auto& v4 = lab.workloads->find("a")->endpoint->v4;
+    EXPECT_EQ(v4.ingress->hits().sum(0), 2U);
+    EXPECT_EQ(v4.egress->hits().sum(0), 0U);
+}
+
+TEST_F(WorkloadsTest, StagedPoliciesAreCountedButNeverObeyed) {
+    Workload workload = RouterLab::workload("a", kAddress, allow_all());
+    workload.staged_ingress = std::make_shared<const acl::Program>(deny_rule());
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    EXPECT_TRUE(reaches("a", kAddress));
+    const auto staged = lab.workloads->find("a")->endpoint->v4.staged_ingress;
+    ASSERT_NE(staged, nullptr);
+    EXPECT_EQ(staged->hits().sum(0), 1U);
+    workload.ingress = std::make_shared<const acl::Program>(deny_rule());
+    workload.staged_ingress = std::make_shared<const acl::Program>(allow_all());
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    EXPECT_FALSE(reaches("a", kAddress));
+    EXPECT_EQ(lab.workloads->find("a")->endpoint->v4.staged_ingress->hits().sum(0), 1U);
 }
 
 TEST_F(WorkloadsTest, NewMemberCountsAtOnce) {

@@ -321,6 +321,19 @@ def test_trace_names_the_rule_that_decides(rack, start):
     assert [step["rule"] for step in deciding] == [2]
 
 
+def test_hits_of_rules_and_of_staged_policies_are_told(rack, start, server):
+    staged = network_policy("later", "role == 'server'", [rule("Deny", "TCP", [80])], order=1)
+    start(web(80), {**staged, "kind": "StagedNetworkPolicy"})
+    assert server.opens(80), "what is staged never acts"
+
+    def hits(hook, policy):
+        rows = rack.router.ask("show", "policy")
+        return sum(row["hits"] for row in rows if row["hook"] == hook and policy in row["policy"])
+
+    assert hits("", "web") >= 1
+    assert hits("staged", "later") >= 1
+
+
 def test_trace_agrees_with_packets(rack, start):
     """Every guest to every guest and the fabric, two ports and ping, both families."""
     policies = [

@@ -5,7 +5,9 @@
 // workload to the host itself meets its egress policy, then the endpoint-to-host action (Return: see
 // host_policy.cc).  Drops: tunnel_denied, egress_denied, ingress_denied, host_denied, port_closed; what
 // is rejected goes to the control thread, which counts it as denied and tells the sender.  Leaves:
-// fresh packets that are still live are allowed by all whom they concern.
+// fresh packets that are still live are allowed by all whom they concern.  Each rule that a packet
+// matches is counted, here and not for the packets of live flows; so are those that staged policies
+// would bring, for the same packets.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/parse.h"
@@ -70,6 +72,57 @@ void judge(
     });
 }
 
+/// Packets in a row, as classifiers want them.
+template <Family F>
+struct Asked {
+    Asked(const Batch<F>& batch, PacketMask mask, const GroupTable<F>& groups) noexcept {
+        std::array<typename F::Addr, kMaxBatch> sources;
+        std::array<typename F::Addr, kMaxBatch> destinations;
+        for_each(mask, batch.count, [&](unsigned i) {
+            sources[count] = batch.source[i];
+            destinations[count] = batch.destination[i];
+            packets[count] = acl_packet<F>(batch.source[i], batch.destination[i], batch.facts[i]);
+            index[count++] = static_cast<std::uint8_t>(i);
+        });
+        groups.lookup_bulk(sources.data(), source_groups.data(), count);
+        groups.lookup_bulk(destinations.data(), destination_groups.data(), count);
+    }
+
+    /// Runs them through `classifier`, which counts for `worker`.
+    void ask(
+        const acl::Classifier<F>& classifier,
+        const Worker& worker,
+        std::array<acl::Verdict, kMaxBatch>& verdicts) const noexcept {
+        classifier.classify(
+            packets.data(),
+            source_groups.data(),
+            destination_groups.data(),
+            verdicts.data(),
+            count,
+            classifier.hits().row(worker.index()));
+    }
+
+    unsigned count = 0;
+    std::array<acl::Packet<F>, kMaxBatch> packets;
+    std::array<const GroupSet*, kMaxBatch> source_groups;
+    std::array<const GroupSet*, kMaxBatch> destination_groups;
+    std::array<std::uint8_t, kMaxBatch> index;  ///< in the batch
+};
+
+/// Counts what `staged` would make of the packets of `mask`; null: nothing else than what is in force.
+template <Family F>
+void count_staged(
+    const Batch<F>& batch,
+    PacketMask mask,
+    const acl::Classifier<F>* staged,
+    Worker& worker) noexcept {
+    if (staged == nullptr || mask == 0) [[likely]] {
+        return;
+    }
+    std::array<acl::Verdict, kMaxBatch> ignored;
+    Asked<F>(batch, mask, worker.shared().template groups<F>()).ask(*staged, worker, ignored);
+}
+
 /// One packet's verdict; null classifier: closed.
 template <Family F>
 bool allows(
@@ -93,6 +146,7 @@ void judge_ingress(Batch<F>& batch, PacketMask mask, PortId out, Worker& worker)
             mask, batch.count, [&](unsigned i) { drop(batch, i, DropReason::PortClosed, worker); });
         return;
     }
+    count_staged(batch, mask, endpoint->staged_ingress.get(), worker);
     judge(
         batch,
         mask,
@@ -112,29 +166,14 @@ void classify(
     PolicyDirection direction,
     std::array<acl::Verdict, kMaxBatch>& verdicts,
     Worker& worker) noexcept {
-    std::array<acl::Packet<F>, kMaxBatch> packets;
-    std::array<typename F::Addr, kMaxBatch> sources;
-    std::array<typename F::Addr, kMaxBatch> destinations;
-    std::array<const GroupSet*, kMaxBatch> source_groups;
-    std::array<const GroupSet*, kMaxBatch> destination_groups;
+    const Asked<F> asked(batch, mask, worker.shared().template groups<F>());
     std::array<acl::Verdict, kMaxBatch> in_a_row;
-    std::array<std::uint8_t, kMaxBatch> index;
-    unsigned count = 0;
-    for_each(mask, batch.count, [&](unsigned i) {
-        sources[count] = batch.source[i];
-        destinations[count] = batch.destination[i];
-        packets[count] = acl_packet<F>(batch.source[i], batch.destination[i], batch.facts[i]);
-        index[count++] = static_cast<std::uint8_t>(i);
-    });
-    const GroupTable<F>& groups = worker.shared().groups<F>();
-    groups.lookup_bulk(sources.data(), source_groups.data(), count);
-    groups.lookup_bulk(destinations.data(), destination_groups.data(), count);
-    classifier.classify(
-        packets.data(), source_groups.data(), destination_groups.data(), in_a_row.data(), count);
-    for (unsigned n = 0; n < count; ++n) {
-        verdicts[index[n]] = in_a_row[n];
+    asked.ask(classifier, worker, in_a_row);
+    for (unsigned n = 0; n < asked.count; ++n) {
+        verdicts[asked.index[n]] = in_a_row[n];
         if (in_a_row[n].logged != acl::Verdict::kFellOff) [[unlikely]] {
-            log_match<F>(packets[n], in_a_row[n], classifier.program(), port, direction, worker);
+            log_match<F>(
+                asked.packets[n], in_a_row[n], classifier.program(), port, direction, worker);
         }
     }
 }
@@ -171,6 +210,7 @@ void egress_policy(Batch<F>& batch, Worker& worker) noexcept {
     if (mask != 0) {
         // check_source let only packets of an open endpoint pass, and an open one has its programs.
         const auto& endpoint = batch.in_port->endpoint->template family<F>();
+        count_staged(batch, mask, endpoint.staged_egress.get(), worker);
         judge(
             batch,
             mask,

@@ -43,6 +43,10 @@ struct EndpointFamily {
     std::vector<Prefix<F>> addresses;  ///< the only sources that it may use
     std::shared_ptr<const acl::Classifier<F>> ingress;
     std::shared_ptr<const acl::Classifier<F>> egress;
+    /// What would be in force with the staged policies: asked to be counted, never obeyed.  Null where
+    /// they make no difference.
+    std::shared_ptr<const acl::Classifier<F>> staged_ingress;
+    std::shared_ptr<const acl::Classifier<F>> staged_egress;
 };
 
 /// A local workload as the packet path sees it.  Exists only with its policy in place.
