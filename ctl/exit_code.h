@@ -24,9 +24,8 @@ inline constexpr std::array kExitMeanings{
     ExitMeaning{.code = Exit::Ok, .meaning = "done"},
     ExitMeaning{
         .code = Exit::Refused,
-        .meaning =
-            "the router refused, or what was asked for does not exist; selector, policy and "
-            "ipam: no match, a failed case, a finding"},
+        .meaning = "the router refused, or what was asked for does not exist; selector, policy and "
+                   "ipam: no match, a failed case, a finding"},
     ExitMeaning{
         .code = Exit::Usage,
         .meaning = "the command line is wrong; selector and policy: the selector or a file is"},

@@ -187,7 +187,7 @@ class Block::Reader {
             if (!owner || *owner == block_.owners_.size()) {
                 return fail(fmt::format("allocations[{}]: expected the index of an attribute", i));
             }
-            block_.taken_[i] = *owner;
+            block_.taken_[i] = owner;
         }
         return {};
     }
