@@ -49,7 +49,9 @@ struct SpeakerConfig {
 
 /// The next hop of routes that we pass on.
 enum class NextHopMode : std::uint8_t {
-    Auto,  ///< towards eBGP ours, towards iBGP as it is (RFC 4271 5.1.3)
+    /// Towards iBGP as it is, towards eBGP ours; but one that iBGP told and that is on the external
+    /// peer's own link stays (RFC 4271 5.1.3).
+    Auto,
     Self,  ///< always ours
     Keep,  ///< always as it is
 };

@@ -33,12 +33,26 @@ bool matches_prefix(const FilterMatch& match, const Prefix<F>& prefix) {
     return inside == (match.where == FilterMatch::Where::Inside);
 }
 
+bool matches_source(Source wanted, PeerKind source) {
+    switch (wanted) {
+        case Source::Any:
+            return true;
+        case Source::Local:
+            return source == PeerKind::Local;
+        case Source::Peers:
+            return source != PeerKind::Local;
+        case Source::Internal:
+            return source == PeerKind::Internal;
+        case Source::External:
+            return source == PeerKind::External;
+    }
+    return false;
+}
+
 template <Family F>
 bool matches(const FilterMatch& match, const Prefix<F>& prefix, const RouteFacts& route) {
-    const bool local = route.source == PeerKind::Local;
     const Attributes& set = route.attributes;
-    return matches_prefix(match, prefix) &&
-           (match.source == Source::Any || local == (match.source == Source::Local)) &&
+    return matches_prefix(match, prefix) && matches_source(match.source, route.source) &&
            (!match.peer || *match.peer == route.peer) &&
            (match.interface.empty() || matches_interface(match.interface, route.interface)) &&
            std::ranges::all_of(
@@ -106,7 +120,8 @@ std::string text_of(const Operation& operation) {
 
 std::string text_of(const FilterMatch& match) {
     constexpr std::array<std::string_view, 3> kRoutes{"", " ipv4", " ipv6"};
-    constexpr std::array<std::string_view, 3> kSource{"", " own", " learnt"};
+    constexpr std::array<std::string_view, 5> kSource{
+        "", " own", " learnt", " from-ibgp", " from-ebgp"};
     std::string text{kRoutes.at(static_cast<std::size_t>(match.routes))};
     if (match.where == FilterMatch::Where::Outside && !match.prefixes.empty()) {
         text += " outside";

@@ -41,7 +41,8 @@ struct PrefixRule {
 /// What a rule is about; what is left out matches everything.
 struct FilterMatch {
     enum class Routes : std::uint8_t { Both, Ipv4, Ipv6 };
-    enum class Source : std::uint8_t { Any, Local, Peers };
+    /// Where the route came from; Peers: from either kind.
+    enum class Source : std::uint8_t { Any, Local, Peers, Internal, External };
     enum class Where : std::uint8_t { Inside, Outside };
 
     Routes routes = Routes::Both;

@@ -35,7 +35,10 @@ ExportTerms export_terms(
     terms.ends.local_address = defaults.local_address;
     terms.ends.enforce_first_as = defaults.enforce_first_as;
     terms.ends.allow_own_as = defaults.allow_own_as;
-    terms.ends.zone = defaults.zone;
+    // Which next hops are on the peer's own link matters only where they might be told as they are.
+    if (ends.kind != PeerKind::External || ends.next_hop != NextHopMode::Auto) {
+        terms.ends.zone = defaults.zone;
+    }
     if (!ends.as_override) {
         terms.ends.peer_as = defaults.peer_as;
     }
@@ -67,6 +70,7 @@ void UpdateGroup<F>::join(UpdateMember& member, std::shared_ptr<UpdateGroup> for
         is_member_.resize(source + 1U);
     }
     is_member_[source] = true;
+    member_at_[tables_.sources[source].address] = source;
     ++seats_;
 }
 
@@ -78,6 +82,7 @@ void UpdateGroup<F>::leave(UpdateMember& member) {
             continue;
         }
         is_member_[member.source_id()] = false;
+        member_at_.erase(tables_.sources[member.source_id()].address);
         --seats_;
         if (cohort->seats.empty()) {
             table_.remove_cursor(cohort->cursor);
@@ -142,10 +147,14 @@ AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell&
     }
     if (memo_.from != cell.attributes || memo_.source != cell.source ||
         memo_.operations != verdict.operations) {
+        Ends ends = terms_.ends;
+        if (stays_on_link(cell)) {
+            ends.next_hop = NextHopMode::Keep;
+        }
         auto told = advertise(
             *cell.attributes,
             tables_.sources[cell.source],
-            terms_.ends,
+            ends,
             terms_.own_next_hop,
             verdict.operations);
         if (told && !understands<F>(terms_.ends, *told)) {
@@ -160,10 +169,50 @@ AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell&
     return memo_.to;
 }
 
+/// RFC 4271 5.1.3: an external peer may be told of a next hop that it reaches as directly as us.
+template <Family F>
+bool UpdateGroup<F>::stays_on_link(const PathCell& cell) const {
+    const Ends& ends = terms_.ends;
+    return ends.kind == PeerKind::External && ends.next_hop == NextHopMode::Auto &&
+           ends.zone != 0 && tables_.sources[cell.source].kind == PeerKind::Internal &&
+           tables_.oracle.zone_to(forwarding_next_hop(*cell.attributes)) == ends.zone;
+}
+
+/// Whether an announced row is told to `member`.
+template <Family F>
+bool UpdateGroup<F>::hears(const UpdateMember& member, Row row) const {
+    const SourceId self = member.source_id();
+    return table_.source(row) != self &&
+           table_.told(row)->next_hop != tables_.sources[self].address;
+}
+
 template <Family F>
 void UpdateGroup<F>::announce(Row row, RouteId route, const AttributesRef& told, SourceId source) {
+    if (table_.state(row) == OutTable::State::Announced) {
+        count_through(row, -1);
+    }
     if (table_.announce(row, told, source)) {
         tables_.loc.pin(route);
+    }
+    count_through(row, 1);
+}
+
+template <Family F>
+void UpdateGroup<F>::withdraw(Row row) {
+    count_through(row, -1);
+    table_.withdraw(row);
+}
+
+template <Family F>
+void UpdateGroup<F>::count_through(Row row, int by) {
+    const IpAddr& next_hop = table_.told(row)->next_hop;
+    if (tables_.sources[table_.source(row)].address == next_hop) {
+        return;
+    }
+    const auto at = through_.try_emplace(next_hop, 0).first;
+    at->second += by;
+    if (at->second == 0) {
+        through_.erase(at);
     }
 }
 
@@ -184,7 +233,7 @@ void UpdateGroup<F>::route_changed(RouteId id, const Route& route, bool best) {
     if (told) {
         announce(id, id, told, path->source);
     } else if (table_.state(id) == OutTable::State::Announced) {
-        table_.withdraw(id);
+        withdraw(id);
     }
 }
 
@@ -203,7 +252,7 @@ void UpdateGroup<F>::paths_changed(RouteId id, const Route& route) {
         });
         if (table_.state(row) == OutTable::State::Announced &&
             (cell == cells.end() || !told(*cell))) {
-            table_.withdraw(row);
+            withdraw(row);
         }
     }
     for (const PathCell& cell : cells) {
@@ -363,11 +412,13 @@ auto UpdateGroup<F>::item_of(Row row) const -> Item {
     const bool own = source < is_member_.size() && is_member_[source];
     const bool retold = table_.had_other_source(row);
     const AttributesRef& told = table_.told(row);
+    const auto hop = told ? member_at_.find(told->next_hop) : member_at_.end();
     return Item{
         .told = &told,
         .prefix = tables_.loc.at(route_of(row))->prefix,
         .path_id = row + 1,
         .owner = own && (told || !retold) ? source : SourceId{0},
+        .hop = hop == member_at_.end() ? SourceId{0} : hop->second,
         .retold = retold};
 }
 
@@ -410,13 +461,17 @@ void UpdateGroup<F>::encode() {
         const std::size_t begin = octets_.size();
         const unsigned messages =
             encode_bucket(std::span<const Item>{items_}.subspan(from, to - from));
-        const SourceId owner = items_[from].owner;
-        if (!pieces_.empty() && pieces_.back().owner == owner) {
+        const auto& [told, prefix, path_id, owner, hop, retold] = items_[from];
+        if (!pieces_.empty() && pieces_.back().owner == owner && pieces_.back().hop == hop) {
             pieces_.back().end = octets_.size();
             pieces_.back().messages += messages;
         } else {
-            pieces_.push_back(
-                Piece{.begin = begin, .end = octets_.size(), .messages = messages, .owner = owner});
+            pieces_.push_back(Piece{
+                .begin = begin,
+                .end = octets_.size(),
+                .messages = messages,
+                .owner = owner,
+                .hop = hop});
         }
         from = to;
     }
@@ -449,7 +504,7 @@ void UpdateGroup<F>::hand_out(const Cohort& cohort) {
     }
     for (const Seat& seat : cohort.seats) {
         const SourceId self = seat.member->source_id();
-        if (std::ranges::find(pieces_, self, &Piece::owner) == pieces_.end()) {
+        if (std::ranges::all_of(pieces_, [&](const Piece& each) { return each.is_for(self); })) {
             seat.member->take(octets_, messages);
         } else {
             hand_out_without_own(*seat.member);
@@ -461,21 +516,25 @@ template <Family F>
 void UpdateGroup<F>::hand_out_without_own(UpdateMember& member) {
     const SourceId self = member.source_id();
     for (const Piece& piece : pieces_) {
-        if (piece.owner != self) {
+        if (piece.is_for(self)) {
             member.take(
                 Bytes{octets_}.subspan(piece.begin, piece.end - piece.begin), piece.messages);
         }
     }
-    // What it heard of when it was somebody else's, it must forget now that it is its own.  With
-    // ADD-PATH a row is one source's for ever.
+    // What it heard of when it was somebody else's, or led elsewhere, it must forget now that it is its
+    // own, or leads to itself.  With ADD-PATH a row is one source's for ever.
     prefixes_.clear();
+    path_ids_.clear();
     for (const Item& item : items_) {
-        if (item.owner == self && *item.told && item.retold) {
+        if (*item.told && (item.owner == self ? item.retold : item.hop == self)) {
             prefixes_.push_back(item.prefix);
+            if (with_path_ids()) {
+                path_ids_.push_back(item.path_id);
+            }
         }
     }
     std::vector<std::uint8_t> words;
-    const unsigned messages = pack_withdrawals<F>(prefixes_, words);
+    const unsigned messages = pack_withdrawals<F>(prefixes_, words, path_ids_);
     if (messages != 0) {
         member.take(words, messages);
     }
@@ -577,7 +636,7 @@ bool UpdateGroup<F>::is_dumping(const UpdateMember& member) const {
 template <Family F>
 bool UpdateGroup<F>::announces(Row row, RouteId route, const UpdateMember& member) const {
     return table_.state(row) == OutTable::State::Announced && route_of(row) == route &&
-           table_.source(row) != member.source_id();
+           hears(member, row);
 }
 
 // --- all groups --------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@
 // output is full is left behind as a cohort of its own and joins the others again when it has caught
 // up: a slow peer costs only itself.
 //
-// A peer does not hear its own routes: they are encoded apart and left out for it.
+// A peer does not hear its own routes, nor any whose next hop is its own address (RFC 4271 5.1.3): they
+// are encoded apart and left out for it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -15,6 +16,8 @@
 #include <optional>
 #include <span>
 #include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 #include "bgp/attribute_pool.h"
 #include "bgp/filter.h"
@@ -113,7 +116,9 @@ class UpdateGroup {
 
     /// Prefixes (with ADD-PATH: paths) that `member` is told of.
     [[nodiscard]] std::size_t advertised_to(const UpdateMember& member) const {
-        return table_.announced() - table_.announced_by(member.source_id());
+        const auto towards = through_.find(tables_.sources[member.source_id()].address);
+        return table_.announced() - table_.announced_by(member.source_id()) -
+               (towards == through_.end() ? 0 : static_cast<std::size_t>(towards->second));
     }
 
     /// Calls visit(prefix, attributes) for those in about `most` rows from `row` on, which it moves;
@@ -127,8 +132,7 @@ class UpdateGroup {
                 row += OutTable::kChunk;
                 continue;
             }
-            if (table_.state(at) == OutTable::State::Announced &&
-                table_.source(at) != member.source_id()) {
+            if (table_.state(at) == OutTable::State::Announced && hears(member, at)) {
                 visit(tables_.loc.at(route_of(at))->prefix, table_.told(at));
             }
             ++row;
@@ -171,16 +175,22 @@ class UpdateGroup {
         const AttributesRef* told;  ///< nothing in it: withdraw
         Prefix<F> prefix;
         std::uint32_t path_id;
-        SourceId owner;  ///< the member who does not hear of it; 0: nobody
+        SourceId owner;  ///< the member who does not hear of it, being its source; 0: nobody
+        SourceId hop;    ///< the member who does not hear of it, being its next hop; 0: nobody
         bool retold;     ///< the owner heard of it when it was somebody else's
     };
 
-    /// Octets of one batch that all members take, or all but one.
+    /// Octets of one batch that all members take but those named.
     struct Piece {
         std::size_t begin;
         std::size_t end;
         unsigned messages;
         SourceId owner;
+        SourceId hop;
+
+        [[nodiscard]] bool is_for(SourceId member) const {
+            return owner != member && hop != member;
+        }
     };
 
     [[nodiscard]] bool with_path_ids() const { return terms_.context.template path_ids<F>(); }
@@ -190,7 +200,11 @@ class UpdateGroup {
 
     [[nodiscard]] Filter::Verdict judge(const Prefix<F>& prefix, const PathCell& cell) const;
     [[nodiscard]] AttributesRef translate(const Prefix<F>& prefix, const PathCell& cell);
+    [[nodiscard]] bool stays_on_link(const PathCell& cell) const;
+    [[nodiscard]] bool hears(const UpdateMember& member, Row row) const;
     void announce(Row row, RouteId route, const AttributesRef& told, SourceId source);
+    void withdraw(Row row);
+    void count_through(Row row, int by);
     void paths_changed(RouteId id, const Route& route);
     [[nodiscard]] Row obtain_path_row(RouteId id, SourceId source, std::uint32_t received_id);
     void freed(Row row);
@@ -219,6 +233,10 @@ class UpdateGroup {
     std::vector<Cohort> cohorts_;
     std::vector<Farewell> farewells_;
     std::vector<bool> is_member_;  ///< by source
+    /// Members by the address of their sessions.
+    boost::unordered_flat_map<IpAddr, SourceId, std::hash<IpAddr>> member_at_;
+    /// Rows announced by next hop, but for those that this address is the source of.
+    boost::unordered_flat_map<IpAddr, std::int64_t, std::hash<IpAddr>> through_;
     std::size_t seats_ = 0;
     std::size_t readers_ = 0;             ///< farewells of other groups
     std::optional<RouteId> filling_ = 0;  ///< next route to look at; nothing: all were

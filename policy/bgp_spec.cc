@@ -413,6 +413,15 @@ Result<void> parse_ip_pool(const Field& /*object*/, const Field& spec, Resource&
     return {};
 }
 
+std::optional<IpPool> closed_ip_pool(const Field& object) {
+    const auto spec = object.child("spec");
+    const auto cidr =
+        spec && spec->node().type == Node::Type::Map ? spec->child("cidr") : std::nullopt;
+    IpPool closed{.disabled = true, .disable_bgp_export = true};
+    return cidr && store(parse_net(*cidr), closed.cidr) ? std::optional{std::move(closed)}
+                                                        : std::nullopt;
+}
+
 Result<void> parse_cluster_node(const Field& /*object*/, const Field& spec, Resource& into) {
     static constexpr auto kHost = [](const Field& f, auto& address) -> Result<void> {
         using Address = typename std::remove_reference_t<decltype(address)>::value_type;

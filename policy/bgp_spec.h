@@ -23,6 +23,10 @@ namespace vr::policy {
 /// where its node cannot be read; nothing when it cannot be told whom it meant.
 [[nodiscard]] std::optional<BgpPeer> closed_bgp_peer(const Field& object);
 
+/// The stand-in of an invalid IPPool: nothing of it goes to BGP peers, and no address is taken from it;
+/// nothing where its block cannot be read.
+[[nodiscard]] std::optional<IpPool> closed_ip_pool(const Field& object);
+
 [[nodiscard]] Result<void> parse_ip_pool(const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_cluster_node(
     const Field& object, const Field& spec, Resource& into);

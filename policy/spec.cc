@@ -689,6 +689,12 @@ ResourcePtr stand_in(const Field& object, const Key& key) {
             return nullptr;
         }
         resource.spec = std::move(*closed);
+    } else if (key.kind == Kind::IPPool) {
+        auto closed = closed_ip_pool(object);
+        if (!closed) {
+            return nullptr;
+        }
+        resource.spec = std::move(*closed);
     } else {
         return nullptr;
     }

@@ -158,6 +158,85 @@ TEST_F(Reflector, ChangedExportOfOneClientIsItsOwnMatter) {
     EXPECT_EQ(b.sink.routes.size(), 2U);
 }
 
+// --- next hops of the peers told, RFC 4271 5.1.3 -----------------------------------------------------
+
+Attributes through(const IpAddr& next_hop) {
+    Attributes attributes;
+    attributes.next_hop = next_hop;
+    return attributes;
+}
+
+TEST_F(Reflector, DoesNotTellAPeerOfRoutesThatLeadToItself) {
+    connect(3);
+    a.instance.originate(prefix("10.0.0.0/24"), through(b.address));
+    a.instance.originate(prefix("10.1.0.0/24"), through(*parse_ip("192.0.2.50")));
+    world.settle();
+    ASSERT_EQ(received(b).size(), 1U);
+    EXPECT_EQ(received(b)[0].prefix, prefix("10.1.0.0/24"));
+    EXPECT_EQ(received(c).size(), 2U);
+    EXPECT_EQ(world.peer_of(r, b).summary(world.now).ipv4.advertised, 1U);
+    EXPECT_EQ(world.peer_of(r, c).summary(world.now).ipv4.advertised, 2U);
+}
+
+TEST_F(Reflector, TakesBackARouteThatLeadsToThePeerNow) {
+    connect(3);
+    a.instance.originate(prefix("10.0.0.0/24"), through(c.address));
+    world.settle();
+    EXPECT_EQ(received(b).size(), 1U);
+    a.instance.originate(prefix("10.0.0.0/24"), through(b.address));
+    world.settle();
+    EXPECT_TRUE(received(b).empty());
+    EXPECT_EQ(received(c).size(), 1U);
+    a.instance.withdraw(prefix("10.0.0.0/24"));
+    world.settle();
+    EXPECT_TRUE(received(c).empty());
+    EXPECT_EQ(world.peer_of(r, b).summary(world.now).ipv4.advertised, 0U);
+}
+
+TEST_F(Reflector, HoldsBackRoutesThatLeadToALaterPeer) {
+    connect(2);
+    Node& late = world.add("192.0.2.4", 65001);
+    a.instance.originate(prefix("10.0.0.0/24"), through(late.address));
+    world.settle();
+    EXPECT_EQ(received(b).size(), 1U);
+    world.peer(
+        r, late, [&](PeerConfig& config, Node& from) { config.reflector_client = &from == &r; });
+    world.settle();
+    EXPECT_TRUE(received(late).empty());
+}
+
+/// E is external to R, on the link that R's oracle tells.
+class ExternalPeer : public Reflector {
+  protected:
+    void tell_of_route(const IpAddr& next_hop) {
+        connect(3);
+        r.oracle.zones[e.address] = 7;
+        world.peer(r, e);
+        a.instance.originate(prefix("10.0.0.0/24"), through(next_hop));
+        world.settle();
+    }
+
+    Node& e = world.add("192.0.2.200", 65200);
+};
+
+TEST_F(ExternalPeer, IsToldWhatClientsSay) {
+    tell_of_route(a.address);
+    ASSERT_EQ(received(e).size(), 1U);
+    EXPECT_EQ(received(e)[0].attributes.as_path, AsPath::sequence({65001}));
+    EXPECT_EQ(received(e)[0].attributes.next_hop, r.address);
+}
+
+TEST_F(ExternalPeer, KeepsANextHopThatIsOnItsLink) {
+    r.oracle.zones[a.address] = 7;
+    tell_of_route(a.address);
+    EXPECT_EQ(received(e)[0].attributes.next_hop, a.address);
+}
+
+TEST_F(ExternalPeer, IsNotToldOfItselfOnItsLink) {
+    tell_of_route(e.address);
+    EXPECT_TRUE(received(e).empty());
+}
+
 /// Everybody sends and takes several paths.
 void several(PeerConfig& config) {
     config.add_path = {.receive = true, .send = true};

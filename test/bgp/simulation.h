@@ -43,7 +43,13 @@ class TestOracle final : public NextHopOracle {
         return at == metrics.end() ? std::optional<std::uint32_t>{0} : at->second;
     }
 
+    [[nodiscard]] Zone zone_to(const IpAddr& peer) const override {
+        const auto at = zones.find(peer);
+        return at == zones.end() ? Zone{0} : at->second;
+    }
+
     std::map<IpAddr, std::optional<std::uint32_t>> metrics;
+    std::map<IpAddr, Zone> zones;
 };
 
 struct Node {

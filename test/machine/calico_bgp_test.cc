@@ -59,6 +59,7 @@ BgpResources resources(const std::string& documents) {
     for (const policy::ParsedObject& object : file->objects) {
         auto& list = object.key.kind == Kind::BGPConfiguration ? found.configurations
                      : object.key.kind == Kind::BGPFilter      ? found.filters
+                     : object.key.kind == Kind::IPPool         ? found.pools
                      : object.key.kind == Kind::Node           ? found.nodes
                                                                : found.peers;
         if (const auto& in_force = object.resource ? object.resource : object.stand_in) {
@@ -509,6 +510,66 @@ TEST(CalicoReflector, ClientsAreNoReflectors) {
     const CalicoBgp calico = read(bgp_peer("{peerSelector: has(reflector)}") + kNoMesh);
     EXPECT_FALSE(calico.peers.at("192.0.2.9"_ip4).reflector_client);
     EXPECT_EQ(to_string(*calico.peers.at("192.0.2.9"_ip4).export_), "local");
+}
+
+// --- what is passed on ---------------------------------------------------------------------------
+
+std::string pool(const std::string& name, const std::string& spec) {
+    return "---\napiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: " + name +
+           "}\nspec: " + spec + "\n";
+}
+
+const std::string kPools = pool("guests", "{cidr: 10.65.0.0/16}") +
+                           pool("inner", "{cidr: 10.65.128.0/24, disableBGPExport: true}") +
+                           pool("guests6", "{cidr: 'fd00:65::/48'}");
+
+std::string exported(const std::string& documents, const char* config = kConfig) {
+    return to_string(*read(documents, kNodes, config).peers.at("192.0.2.254"_ip4).export_);
+}
+
+TEST(CalicoPassesOn, NothingToItsOwnAs) {
+    EXPECT_EQ(exported(kPools + bgp_peer("{peerIP: 192.0.2.254, asNumber: 64512}")), "local");
+}
+
+TEST(CalicoPassesOn, WhatNodesToldOfPoolsToExternalPeers) {
+    EXPECT_EQ(
+        exported(kPools + bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}")),
+        "reject 10.65.128.0/24 ge 24 le 32 from-ibgp, accept 10.65.0.0/16 ge 16 le 32 "
+        "fd00:65::/48 ge 48 le 128 from-ibgp, else local");
+}
+
+TEST(CalicoPassesOn, NothingWithoutPools) {
+    EXPECT_EQ(exported(bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}")), "local");
+}
+
+TEST(CalicoPassesOn, BehindTheFiltersOfThePeer) {
+    EXPECT_EQ(
+        exported(
+            pool("guests", "{cidr: 10.65.0.0/16}") +
+            bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000, filters: [f]}") +
+            filter("{exportV4: [{action: Reject, source: RemotePeers}]}")),
+        "reject ipv4 learnt, accept 10.65.0.0/16 ge 16 le 32 from-ibgp, else local");
+}
+
+TEST(CalicoPassesOn, NothingWhereAFilterIsMissing) {
+    EXPECT_EQ(
+        exported(kPools + bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000, filters: [gone]}")),
+        "none");
+}
+
+TEST(CalicoPassesOn, EverythingThatClientsToldAReflectorWithoutPools) {
+    const std::string peer = bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}");
+    EXPECT_EQ(exported(peer, kReflectorConfig), "accept from-ibgp, else local");
+    EXPECT_EQ(exported(kPools + peer, kReflectorConfig), exported(kPools + peer));
+}
+
+TEST(CalicoPassesOn, NothingOfAPoolThatIsInvalid) {
+    EXPECT_EQ(
+        exported(
+            pool("guests", "{cidr: 10.65.0.0/16, disableBGPExport: tru}") +
+                bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}"),
+            kReflectorConfig),
+        "reject 10.65.0.0/16 ge 16 le 32 from-ibgp, else local");
 }
 
 // --- filters -------------------------------------------------------------------------------------

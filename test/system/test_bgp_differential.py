@@ -126,14 +126,14 @@ class Stream:
         return update(b"".join(octets), announced, withdrawn)
 
     def next_hops(self, role):
-        """The sender's or a third party's; the router's own, which it must refuse.
-
-        Never those of another speaker: routes that have the peer's own address as next hop BIRD does
-        not tell it (RFC 4271 5.1.3), and vrouterd tells it what it will refuse.
+        """The sender's or a third party's; another speaker's, which that one must not be told; the
+        router's own, which it must refuse.
         """
         if self.chance(4):
             return ROUTER, ROUTER6
-        number = self.random.randrange(100, 104) if self.chance(15) else role.number
+        number = role.number
+        if self.chance(25):
+            number = self.random.choice([*range(100, 104), *(other.number for other in ROLES)])
         return f"10.99.1.{number}", f"fd00:99::1:{number}"
 
     def attributes(self, role, rival):
@@ -275,6 +275,7 @@ def configure(router):
             "passive": True,
             "import": "all",
             "export": "all",
+            "next_hop": "auto" if role.internal else "self",
             "next_hop6": ROUTER6,
             "route_reflector_client": role.client,
         }

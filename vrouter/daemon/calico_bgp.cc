@@ -63,6 +63,7 @@ class Reader {
     CalicoBgp read() {
         read_configurations();
         read_own_node();
+        read_pools();
         read_speaker();
         read_mesh();
         for (const ResourcePtr& peer : resources_.peers) {
@@ -111,6 +112,18 @@ class Reader {
         if (const ResourcePtr* node = named(resources_.nodes, config_.node)) {
             node_ = (*node)->as<policy::ClusterNode>();
             labels_ = (*node)->labels;
+        }
+    }
+
+    void read_pools() {
+        for (const ResourcePtr& each : resources_.pools) {
+            const auto& pool = each->as<policy::IpPool>();
+            const unsigned length = std::visit([](const auto& p) { return p.length(); }, pool.cidr);
+            auto& list = pool.disable_bgp_export ? closed_pools_ : open_pools_;
+            list.push_back(bgp::PrefixRule{
+                .prefix = pool.cidr,
+                .ge = length,
+                .le = pool.cidr.index() == 0 ? V4::kBits : V6::kBits});
         }
     }
 
@@ -273,7 +286,8 @@ class Reader {
         return claimed(spec.address4) || claimed(spec.address6);
     }
 
-    /// A peer as Calico means it: everything is taken, this host's own routes are given.
+    /// A peer as Calico means it: everything is taken, this host's own routes are given; see also
+    /// make_client() and pass_on().
     [[nodiscard]] static bgp::PeerConfig calico_peer() {
         bgp::PeerConfig peer;
         peer.ttl = kManyHops;
@@ -356,6 +370,7 @@ class Reader {
             peer.source = own_address(peer.address.index());
         }
         make_client(peer, cluster_of(peer.address));
+        pass_on(peer);
         fill_next_hops(config_, peer);
         claim(
             *spec.peer_ip,
@@ -388,6 +403,7 @@ class Reader {
         peer.port = port_of_node(resource.key.name);
         peer.description = "node " + resource.key.name;
         make_client(peer, spec.route_reflector_cluster);
+        pass_on(peer);
         const auto add = [&](const IpAddr& address) {
             peer.address = address;
             peer.source = from_node_address ? own_address(address.index()) : std::nullopt;
@@ -419,6 +435,31 @@ class Reader {
         peer.reflector_client = cluster != node_.route_reflector_cluster;
         if (peer.export_->kind == bgp::Filter::Kind::Local) {
             peer.export_->kind = bgp::Filter::Kind::All;
+        }
+    }
+
+    /// What other nodes told goes on to external peers where it is in a pool that does not forbid it; a
+    /// reflector passes on all where nobody uses pools (OpenStack).  What external peers told does not:
+    /// no host is on the way from one of them to another.  Filters of the BGPPeer come first.
+    void pass_on(bgp::PeerConfig& peer) const {
+        using Rule = bgp::FilterRule;
+        const bool internal = peer.asn == peer.local_as.value_or(result_.speaker.asn);
+        if (internal || peer.export_->kind != bgp::Filter::Kind::Local) {
+            return;
+        }
+        const auto add = [&](Rule::Action action, const std::vector<bgp::PrefixRule>& prefixes) {
+            Rule& rule = peer.export_->rules.emplace_back();
+            rule.match.source = bgp::FilterMatch::Source::Internal;
+            rule.match.prefixes = prefixes;
+            rule.action = action;
+        };
+        if (!closed_pools_.empty()) {
+            add(Rule::Action::Reject, closed_pools_);
+        }
+        if (!open_pools_.empty()) {
+            add(Rule::Action::Accept, open_pools_);
+        } else if (node_.route_reflector_cluster && closed_pools_.empty()) {
+            add(Rule::Action::Accept, {});
         }
     }
 
@@ -465,6 +506,8 @@ class Reader {
     std::optional<policy::Key> configuration_;
     policy::ClusterNode node_;
     policy::Labels labels_;
+    std::vector<bgp::PrefixRule> open_pools_;    ///< what is in one of them may be told to anybody
+    std::vector<bgp::PrefixRule> closed_pools_;  ///< disableBGPExport
     Asn default_as_;
     std::map<IpAddr, Entry> entries_;
     CalicoBgp result_;

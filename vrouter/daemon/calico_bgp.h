@@ -21,6 +21,7 @@ struct BgpResources {
     std::vector<policy::ResourcePtr> filters;
     std::vector<policy::ResourcePtr> nodes;
     std::vector<policy::ResourcePtr> peers;
+    std::vector<policy::ResourcePtr> pools;
 };
 
 /// What is wrong with objects that are valid in themselves.

@@ -397,7 +397,8 @@ void Daemon::update_bgp() {
         .configurations = graph_->resources(Kind::BGPConfiguration),
         .filters = graph_->resources(Kind::BGPFilter),
         .nodes = graph_->resources(Kind::Node),
-        .peers = graph_->resources(Kind::BGPPeer)};
+        .peers = graph_->resources(Kind::BGPPeer),
+        .pools = graph_->resources(Kind::IPPool)};
     const CalicoBgp old =
         std::exchange(calico_, calico_bgp(config_, resources, read_secret_of_reference()));
     if (auto set = speaker_->set_config(calico_.speaker); !set) {
@@ -519,7 +520,7 @@ Result<void> Daemon::start_policy() {
     graph_->set_kinds_changed([this](const std::set<policy::Kind>& kinds) {
         using policy::Kind;
         constexpr std::array kOfBgp{
-            Kind::BGPConfiguration, Kind::BGPFilter, Kind::BGPPeer, Kind::Node};
+            Kind::BGPConfiguration, Kind::BGPFilter, Kind::BGPPeer, Kind::IPPool, Kind::Node};
         if (std::ranges::any_of(kOfBgp, [&](Kind kind) { return kinds.contains(kind); })) {
             update_bgp();
         }

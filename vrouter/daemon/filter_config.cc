@@ -70,10 +70,12 @@ void read_match(YamlSection& yaml, FilterMatch& match) {
     using Source = FilterMatch::Source;
     match.source = yaml.value(
                            "source",
-                           "local or peers",
+                           "local, peers, ibgp or ebgp",
                            [](const std::string& s) {
                                return s == "local"   ? std::optional{Source::Local}
                                       : s == "peers" ? std::optional{Source::Peers}
+                                      : s == "ibgp"  ? std::optional{Source::Internal}
+                                      : s == "ebgp"  ? std::optional{Source::External}
                                                      : std::nullopt;
                            })
                        .value_or(Source::Any);
