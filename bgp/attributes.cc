@@ -440,6 +440,10 @@ std::string community_text(std::uint32_t community) {
             return "no-advertise";
         case community::kNoExportSubconfed:
             return "no-export-subconfed";
+        case community::kLlgrStale:
+            return "llgr-stale";
+        case community::kNoLlgr:
+            return "no-llgr";
         default:
             return fmt::format("{}:{}", community >> 16U, community & 0xffffU);
     }

@@ -51,6 +51,9 @@ namespace community {
 inline constexpr std::uint32_t kNoExport = 0xffffff01;
 inline constexpr std::uint32_t kNoAdvertise = 0xffffff02;
 inline constexpr std::uint32_t kNoExportSubconfed = 0xffffff03;
+/// RFC 9494 4: of a peer that is long gone; not to be kept for one.
+inline constexpr std::uint32_t kLlgrStale = 0xffff0006;
+inline constexpr std::uint32_t kNoLlgr = 0xffff0007;
 }  // namespace community
 
 /// Default degree of preference of a route that brings no LOCAL_PREF.

@@ -114,6 +114,38 @@ void encode_graceful_restart(const Capabilities& from, Writer& out) {
     }
 }
 
+void decode_long_lived(Reader& value, Capabilities& into) {
+    LongLivedRestart restart;
+    while (!value.empty()) {
+        LongLivedRestart::Member member;
+        member.family.afi = value.u16();
+        member.family.safi = value.u8();
+        member.forwarding = (value.u8() & kForwarding) != 0;
+        const std::uint32_t high = value.u8();
+        member.seconds = high << 16U | value.u16();
+        if (value.ok()) {
+            restart.members.push_back(member);
+        }
+    }
+    into.long_lived = std::move(restart);
+}
+
+void encode_long_lived(const Capabilities& from, Writer& out) {
+    if (!from.long_lived) {
+        return;
+    }
+    out.u8(71);
+    out.u8(static_cast<std::uint8_t>(7 * from.long_lived->members.size()));
+    for (const LongLivedRestart::Member& member : from.long_lived->members) {
+        const std::uint32_t seconds = std::min(member.seconds, LongLivedRestart::kMostSeconds);
+        out.u16(member.family.afi);
+        out.u8(member.family.safi);
+        out.u8(member.forwarding ? kForwarding : std::uint8_t{0});
+        out.u8(static_cast<std::uint8_t>(seconds >> 16U));
+        out.u16(static_cast<std::uint16_t>(seconds));
+    }
+}
+
 void decode_four_octet_as(Reader& value, Capabilities& into) {
     into.four_octet_as = Asn{value.u32()};
 }
@@ -173,6 +205,7 @@ constexpr std::array kRows{
         "enhanced-route-refresh",
         decode_flag<&Capabilities::enhanced_refresh>,
         encode_flag<&Capabilities::enhanced_refresh, 70>},
+    Row{71, "long-lived-graceful-restart", decode_long_lived, encode_long_lived},
 };
 
 /// Names of what others offer and we do not use.
@@ -183,7 +216,6 @@ struct OtherName {
 
 constexpr std::array kOtherNames{
     OtherName{9, "role"},
-    OtherName{71, "long-lived-graceful-restart"},
     OtherName{73, "fqdn"},
     OtherName{128, "route-refresh-cisco"},
 };
@@ -191,6 +223,11 @@ constexpr std::array kOtherNames{
 }  // namespace
 
 const GracefulRestart::Member* GracefulRestart::find(AfiSafi family) const {
+    const auto at = std::ranges::find(members, family, &Member::family);
+    return at == members.end() ? nullptr : &*at;
+}
+
+const LongLivedRestart::Member* LongLivedRestart::find(AfiSafi family) const {
     const auto at = std::ranges::find(members, family, &Member::family);
     return at == members.end() ? nullptr : &*at;
 }
@@ -272,6 +309,9 @@ std::string to_string(const Capabilities& capabilities) {
     }
     if (capabilities.graceful_restart) {
         add("graceful-restart");
+    }
+    if (capabilities.long_lived) {
+        add("long-lived-graceful-restart");
     }
     if (capabilities.four_octet_as) {
         add("as4");

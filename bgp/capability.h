@@ -1,9 +1,9 @@
 // Capabilities of an OPEN, RFC 5492: one row per capability.
 //
 // Understood: multiprotocol (RFC 4760), route refresh (RFC 2918) and enhanced (RFC 7313), next hops of
-// the other family (RFC 8950), extended messages (RFC 8654), graceful restart (RFC 4724, RFC 8538),
-// 4-octet AS numbers (RFC 6793), several paths per prefix (RFC 7911).  Everything else is kept by its code, so that an operator sees what
-// the peer offers.
+// the other family (RFC 8950), extended messages (RFC 8654), graceful restart (RFC 4724, RFC 8538) and
+// the long-lived one (RFC 9494), 4-octet AS numbers (RFC 6793), several paths per prefix (RFC 7911).
+// Everything else is kept by its code, so that an operator sees what the peer offers.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -53,6 +53,25 @@ struct GracefulRestart {
     friend bool operator==(const GracefulRestart&, const GracefulRestart&) = default;
 };
 
+/// RFC 9494 3: routes that outlive even graceful restart.
+struct LongLivedRestart {
+    struct Member {
+        AfiSafi family;
+        bool forwarding = false;    ///< F: what was forwarded before still is
+        std::uint32_t seconds = 0;  ///< how long its routes are to be kept then
+
+        friend bool operator==(const Member&, const Member&) = default;
+    };
+
+    static constexpr std::uint32_t kMostSeconds = 0xffffff;
+
+    std::vector<Member> members;  ///< none: knows what others do
+
+    [[nodiscard]] const Member* find(AfiSafi family) const;
+
+    friend bool operator==(const LongLivedRestart&, const LongLivedRestart&) = default;
+};
+
 /// RFC 7911 4: several paths per prefix in a family.
 struct AddPath {
     AfiSafi family;
@@ -70,6 +89,7 @@ struct Capabilities {
     bool extended_message = false;
     bool ipv4_over_ipv6 = false;  ///< IPv4 unicast routes may have IPv6 next hops
     std::optional<GracefulRestart> graceful_restart;
+    std::optional<LongLivedRestart> long_lived;
     std::vector<AddPath> add_path;
     std::vector<std::uint8_t> others;  ///< codes that are not understood here
 

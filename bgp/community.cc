@@ -21,6 +21,8 @@ constexpr std::array kWellKnown{
     WellKnown{.name = "no-export", .value = community::kNoExport},
     WellKnown{.name = "no-advertise", .value = community::kNoAdvertise},
     WellKnown{.name = "no-export-subconfed", .value = community::kNoExportSubconfed},
+    WellKnown{.name = "llgr-stale", .value = community::kLlgrStale},
+    WellKnown{.name = "no-llgr", .value = community::kNoLlgr},
 };
 
 /// Sub-types of extended communities that have names.

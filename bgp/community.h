@@ -1,6 +1,7 @@
 // Community: one community of any of the three kinds, as an operator names it.
 //
 //   64512:100  no-export  no-advertise  no-export-subconfed   standard, RFC 1997
+//   llgr-stale  no-llgr                                       standard, RFC 9494
 //   64512:1:2                                                 large, RFC 8092
 //   rt:64512:100  soo:192.0.2.1:7  0x4300fde800000001         extended, RFC 4360 and RFC 5668
 //

@@ -14,7 +14,7 @@
 
 namespace vr::bgp {
 
-/// Graceful restart, RFC 4724 and RFC 8538, towards one peer.
+/// Graceful restart, RFC 4724, RFC 8538 and RFC 9494, towards one peer.
 struct GracefulRestartConfig {
     enum class Mode : std::uint8_t {
         Off,
@@ -26,6 +26,9 @@ struct GracefulRestartConfig {
     std::chrono::seconds restart_time{120};  ///< so long the peer keeps ours, at most 4095 s
     /// So long the peer's routes are kept, at most: while it is away, and again until it has said all.
     std::chrono::seconds stale_time{360};
+    /// RFC 9494: what is left after the restart time lives on for so long, at most, as the worst of all
+    /// (ours at the peer in Mode::Full, the peer's here); 0: it leaves.
+    std::chrono::seconds long_lived_time{0};
 
     friend bool operator==(const GracefulRestartConfig&, const GracefulRestartConfig&) = default;
 };

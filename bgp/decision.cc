@@ -64,6 +64,9 @@ void compare_med(Candidates& candidates) {
 
 void compare_quality(Candidates& candidates) {
     candidates.drop_where(Step::NextHop, [](const Path& p) { return !p.metric; });
+    candidates.keep_lowest(Step::LongLived, [](const Path& p) {
+        return p.attributes->has_community(community::kLlgrStale);
+    });
     candidates.keep_lowest(Step::LocalPref, [](const Path& p) {
         return ~p.attributes->local_pref.value_or(kDefaultLocalPref);
     });
@@ -91,8 +94,9 @@ void break_ties(Candidates& candidates) {
 }  // namespace
 
 std::string_view to_string(Step step) {
-    constexpr std::array<std::string_view, 13> kWords{
+    constexpr std::array<std::string_view, 14> kWords{
         "next hop unreachable",
+        "of a peer long gone",
         "lower local preference",
         "not originated here",
         "longer AS path",

@@ -19,6 +19,7 @@ namespace vr::bgp {
 /// The steps in the order in which they are taken.
 enum class Step : std::uint8_t {
     NextHop,      ///< an unreachable next hop cannot be used, 9.1.2.1
+    LongLived,    ///< what lives on after its peer is the last resort, RFC 9494 4.3
     LocalPref,    ///< highest LOCAL_PREF, 9.1.1
     LocalOrigin,  ///< what this host originates
     AsPath,       ///< shortest AS_PATH, 9.1.2.2 a

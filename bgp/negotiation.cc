@@ -34,6 +34,26 @@ std::optional<GracefulRestart> graceful_restart(
     return offer;
 }
 
+/// RFC 9494 3: goes with graceful restart only; without members it tells that we know LLGR_STALE.
+std::optional<LongLivedRestart> long_lived(
+    const LocalSide& local, const PeerConfig& peer, const std::vector<AfiSafi>& families) {
+    using Mode = GracefulRestartConfig::Mode;
+    const auto& [mode, restart_time, stale_time, long_lived_time] = peer.graceful_restart;
+    if (mode == Mode::Off) {
+        return std::nullopt;
+    }
+    LongLivedRestart offer;
+    if (mode == Mode::Full && long_lived_time.count() > 0) {
+        const auto seconds = static_cast<std::uint32_t>(std::min<std::chrono::seconds::rep>(
+            long_lived_time.count(), LongLivedRestart::kMostSeconds));
+        for (const AfiSafi family : families) {
+            offer.members.push_back(
+                {.family = family, .forwarding = local.forwarding_kept, .seconds = seconds});
+        }
+    }
+    return offer;
+}
+
 /// RFC 7911 4: a direction is in use when one side sends and the other receives.
 AddPath agreed(const Capabilities& ours, const Capabilities& theirs, AfiSafi family) {
     const AddPath mine = ours.add_path_of(family);
@@ -70,6 +90,7 @@ Open make_open(const LocalSide& local, const PeerConfig& peer) {
         peer.ipv4.enabled && std::holds_alternative<Ip6>(peer.address);
     open.capabilities.four_octet_as = local.asn;
     open.capabilities.graceful_restart = graceful_restart(local, peer, open.capabilities.families);
+    open.capabilities.long_lived = long_lived(local, peer, open.capabilities.families);
     return open;
 }
 
@@ -101,6 +122,7 @@ Decoded<Terms> negotiate(const LocalSide& local, const PeerConfig& peer, const O
     terms.paths6 = agreed(ours.capabilities, theirs, kIpv6Unicast);
     if (ours.capabilities.graceful_restart) {
         terms.graceful_restart = theirs.graceful_restart;
+        terms.long_lived = theirs.graceful_restart ? theirs.long_lived : std::nullopt;
     }
     terms.identifier = received.identifier;
     terms.capabilities = received.capabilities;

@@ -1,4 +1,4 @@
-// What two OPENs agree on, RFC 4271 4.2 and 6.2, RFC 5492, RFC 6793, RFC 6286, RFC 7607.
+// What two OPENs agree on, RFC 4271 4.2 and 6.2, RFC 5492, RFC 6793, RFC 6286, RFC 7607, RFC 9494.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -31,10 +31,11 @@ struct Terms {
     bool ipv4_over_ipv6 = false;    ///< IPv4 routes may have IPv6 next hops, RFC 8950
     /// Set when both sides know graceful restart: what the peer said of its own.
     std::optional<GracefulRestart> graceful_restart;
-    AddPath paths4;             ///< what we receive and send in IPv4, RFC 7911
-    AddPath paths6;             ///< ... and in IPv6
-    Ip4 identifier;             ///< the peer's
-    Capabilities capabilities;  ///< as the peer sent them
+    std::optional<LongLivedRestart> long_lived;  ///< the same, RFC 9494
+    AddPath paths4;                              ///< what we receive and send in IPv4, RFC 7911
+    AddPath paths6;                              ///< ... and in IPv6
+    Ip4 identifier;                              ///< the peer's
+    Capabilities capabilities;                   ///< as the peer sent them
 
     template <Family F>
     [[nodiscard]] bool has() const {

@@ -262,20 +262,54 @@ void Peer::tick(Time now) {
 Time Peer::next_deadline() const {
     Time next = std::min(links_[0].fsm.next_deadline(), links_[1].fsm.next_deadline());
     for (const std::optional<Time>& deadline :
-         {back_until_, done_until_, refresh_paces_[0].due, refresh_paces_[1].due}) {
+         {back_until_,
+          done_until_,
+          long_until_[0],
+          long_until_[1],
+          refresh_paces_[0].due,
+          refresh_paces_[1].due}) {
         next = std::min(next, deadline.value_or(Time::max()));
     }
     return next;
 }
 
-/// RFC 4724 4.2: a peer that is not back in time, or does not get done, loses what was kept for it.
+/// RFC 4724 4.2: a peer that is not back in time, or does not get done, loses what was kept for it;
+/// RFC 9494 4.2: unless that may live on.
 void Peer::tick_restart(Time now) {
-    for (const std::optional<Time>& deadline : {back_until_, done_until_}) {
-        if (deadline && *deadline <= now) {
-            drop_stale();
-            return;
-        }
+    const auto over = [now](const std::optional<Time>& until) { return until && *until <= now; };
+    if (over(done_until_)) {
+        return drop_stale();
     }
+    if (over(back_until_)) {
+        back_until_.reset();
+        outlive_restart<V4>(now);
+        outlive_restart<V6>(now);
+    }
+    if (over(long_until_[0])) {
+        long_until_[0].reset();
+        rib<V4>().drop_stale();
+    }
+    if (over(long_until_[1])) {
+        long_until_[1].reset();
+        rib<V6>().drop_stale();
+    }
+}
+
+template <Family F>
+void Peer::outlive_restart(Time now) {
+    const auto time = long_lived_time({.afi = F::kAfi, .safi = kSafiUnicast});
+    if (time.count() == 0 || !rib<F>().has_stale()) {
+        return rib<F>().drop_stale();
+    }
+    rib<F>().begin_long_lived();
+    long_until_[std::is_same_v<F, V4> ? 0 : 1] = now + time;
+}
+
+/// How long the peer's routes may live on; 0: they may not.
+std::chrono::seconds Peer::long_lived_time(AfiSafi family) const {
+    const auto* member = long_lived_ ? long_lived_->find(family) : nullptr;
+    const std::chrono::seconds its{member != nullptr ? member->seconds : 0};
+    return std::min(its, config_.graceful_restart.long_lived_time);
 }
 
 void Peer::tick_refreshes(Time now) {
@@ -460,6 +494,12 @@ void Peer::on_update(Direction direction, Bytes body, Time now) {
 
 /// What was stale is confirmed or gone: nothing to wait for.
 void Peer::forget_done() {
+    if (!rib<V4>().has_stale()) {
+        long_until_[0].reset();
+    }
+    if (!rib<V6>().has_stale()) {
+        long_until_[1].reset();
+    }
     if (done_until_ && !rib<V4>().has_stale() && !rib<V6>().has_stale()) {
         done_until_.reset();
     }
@@ -534,10 +574,17 @@ void Peer::session_up(Direction direction, Time now) {
     source_.identifier = on.terms->identifier;
     // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.
     restart_ = on.terms->graceful_restart;
+    long_lived_ = on.terms->long_lived;
+    const auto forwarded = [](const auto& restart, AfiSafi family) {
+        const auto* member = restart ? restart->find(family) : nullptr;
+        return member != nullptr && member->forwarding;
+    };
     const auto begin = [&]<Family F>(PeerRib<F>& rib, AfiSafi family) {
         using Old = typename PeerRib<F>::Old;
-        const auto* member = restart_ ? restart_->find(family) : nullptr;
-        const Old old = member != nullptr && member->forwarding ? Old::Keep : Old::Drop;
+        const bool kept = long_until_[std::is_same_v<F, V4> ? 0 : 1]
+                              ? forwarded(long_lived_, family)
+                              : forwarded(restart_, family);
+        const Old old = kept ? Old::Keep : Old::Drop;
         if (on.terms->has<F>()) {
             rib.begin(session_ends, context(*on.terms), config_, old, outlet);
         } else {
@@ -550,10 +597,13 @@ void Peer::session_up(Direction direction, Time now) {
     if (rib<V4>().has_stale() || rib<V6>().has_stale()) {
         done_until_ = now + config_.graceful_restart.stale_time;
     }
+    forget_done();
 }
 
 bool Peer::keeps(AfiSafi family, Ending how) const {
-    return restart_ && restart_->seconds != 0 && restart_->find(family) != nullptr &&
+    return restart_ &&
+           ((restart_->seconds != 0 && restart_->find(family) != nullptr) ||
+            long_lived_time(family).count() != 0) &&
            (how == Ending::Lost || (how == Ending::Notified && restart_->notification));
 }
 
@@ -561,6 +611,7 @@ void Peer::session_down(Ending how, Time now) {
     established_.reset();
     refresh_paces_ = {};
     done_until_.reset();
+    long_until_ = {};
     const auto end = [&]<Family F>(PeerRib<F>& rib, AfiSafi family) {
         using Old = typename PeerRib<F>::Old;
         rib.end(rib.up() && keeps(family, how) ? Old::Keep : Old::Drop);
@@ -577,6 +628,7 @@ void Peer::session_down(Ending how, Time now) {
 void Peer::drop_stale() {
     back_until_.reset();
     done_until_.reset();
+    long_until_ = {};
     rib<V4>().drop_stale();
     rib<V6>().drop_stale();
 }
@@ -635,7 +687,8 @@ Ends Peer::ends(const Link& link) const {
         .ipv4_over_ipv6 = link.terms && link.terms->ipv4_over_ipv6,
         .zone = ribs_.oracle.zone_to(config_.address),
         .client = config_.reflector_client,
-        .cluster_id = speaker_.cluster_id.value_or(speaker_.router_id)};
+        .cluster_id = speaker_.cluster_id.value_or(speaker_.router_id),
+        .knows_long_lived = link.terms && link.terms->long_lived.has_value()};
 }
 
 /// How UPDATEs to the peer are written.
@@ -657,6 +710,9 @@ RestartSummary Peer::restart_summary(Time now) const {
     RestartSummary summary;
     summary.back_within = left(back_until_);
     summary.done_within = left(done_until_);
+    summary.forgotten_within = left(std::max(long_until_[0], long_until_[1]));
+    summary.long_lived_time =
+        std::max(long_lived_time(kIpv4Unicast), long_lived_time(kIpv6Unicast));
     if (restart_) {
         summary.agreed = true;
         summary.notification = restart_->notification;

@@ -186,6 +186,9 @@ class Peer {
     void on_refresh_of(std::uint8_t subtype, const Terms& terms, Time now);
     void tick_refreshes(Time now);
     void tick_restart(Time now);
+    template <Family F>
+    void outlive_restart(Time now);
+    [[nodiscard]] std::chrono::seconds long_lived_time(AfiSafi family) const;
 
     template <Family F>
     void receive_routes(Direction direction, Reach<F>&& reach, Time now);
@@ -214,9 +217,12 @@ class Peer {
     std::optional<std::string> shut_down_;
     std::optional<Direction> established_;
     Time established_since_{};
-    std::optional<GracefulRestart> restart_;  ///< the peer's, as agreed in the last session
-    std::optional<Time> back_until_;          ///< its stale routes wait for the next session
-    std::optional<Time> done_until_;          ///< ... and then for the peer's last word
+    std::optional<GracefulRestart> restart_;      ///< the peer's, as agreed in the last session
+    std::optional<LongLivedRestart> long_lived_;  ///< the same, RFC 9494
+    std::optional<Time> back_until_;              ///< its stale routes wait for the next session
+    std::optional<Time> done_until_;              ///< ... and then for the peer's last word
+    /// What is stale lives on for so long, RFC 9494; by family.
+    std::array<std::optional<Time>, 2> long_until_;
 
     /// A family's requests to say all again, spread over time.
     struct RefreshPace {

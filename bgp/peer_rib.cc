@@ -58,6 +58,7 @@ void PeerRib<F>::begin(
     Old old,
     const Outlet& outlet) {
     if (old == Old::Drop) {
+        long_lived_ = false;
         next_generation();
         generations_.drop_all();
         sweep();
@@ -76,6 +77,7 @@ void PeerRib<F>::begin(
 
 template <Family F>
 void PeerRib<F>::end(Old old) {
+    long_lived_ = false;
     generations_.drop_stale();
     next_generation();
     if (old == Old::Keep) {
@@ -231,7 +233,14 @@ bool PeerRib<F>::receive(Reach<F>&& reach) {
 }
 
 template <Family F>
+void PeerRib<F>::begin_long_lived() {
+    long_lived_ = true;
+    degrade_ = 0;
+}
+
+template <Family F>
 void PeerRib<F>::drop_stale() {
+    long_lived_ = false;
     if (has_stale()) {
         generations_.drop_stale();
         sweep();
@@ -306,11 +315,55 @@ void PeerRib<F>::refilter_chunk(std::size_t chunk) {
         PathCell judged =
             cell_of(prefix, cell.path_id, received, admit(*received, ends_, own_next_hop_));
         judged.epoch = cell.epoch;
+        if (long_lived_ && generations_.is_stale(cell.epoch)) {
+            degrade(judged);
+        }
         again.push_back({prefix, std::move(judged)});
     });
     for (Again& each : again) {
         set(each.prefix, std::move(each.cell));
     }
+}
+
+/// RFC 9494 4.2: what asks not to be kept leaves, the rest is marked.
+template <Family F>
+void PeerRib<F>::degrade_chunk(std::size_t chunk) {
+    LocRib<F>& loc = ribs_.of<F>();
+    std::vector<std::pair<Prefix<F>, PathCell>> again;
+    const auto first = static_cast<RouteId>(chunk * LocRib<F>::kChunk);
+    for (RouteId id = first; id < first + LocRib<F>::kChunk && id < loc.end(); ++id) {
+        if (const auto* route = loc.at(id)) {
+            const Prefix<F> prefix = route->prefix;
+            loc.remove_where(id, [&](const PathCell& cell) {
+                if (cell.source != source_.id || !generations_.is_stale(cell.epoch)) {
+                    return false;
+                }
+                if (!cell.attributes.received()->has_community(community::kNoLlgr)) {
+                    PathCell marked = cell;
+                    degrade(marked);
+                    again.emplace_back(prefix, std::move(marked));
+                    return false;
+                }
+                count_out(id, cell.epoch, cell.refused);
+                return true;
+            });
+        }
+    }
+    for (auto& [prefix, cell] : again) {
+        set(prefix, std::move(cell));
+    }
+}
+
+template <Family F>
+void PeerRib<F>::degrade(PathCell& cell) {
+    if (degraded_.from != cell.attributes) {
+        Attributes marked = *cell.attributes;
+        add_community(marked, StandardCommunity{community::kLlgrStale});
+        degraded_ = Memo{
+            .from = cell.attributes,
+            .to = ribs_.pool.intern(std::move(marked), cell.attributes.received())};
+    }
+    cell.attributes = degraded_.to;
 }
 
 template <Family F>
@@ -354,6 +407,10 @@ template <Family F>
 bool PeerRib<F>::work(std::size_t& budget) {
     walk(sweep_, budget, &PeerRib::sweep_chunk);
     walk(refilter_, budget, &PeerRib::refilter_chunk);
+    walk(degrade_, budget, &PeerRib::degrade_chunk);
+    if (!degrade_) {
+        degraded_ = {};
+    }
     return busy();
 }
 

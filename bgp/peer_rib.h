@@ -50,6 +50,10 @@ class PeerRib final : public UpdateMember {
     /// The peer did not come back, or did not finish, in time: stale routes leave.
     void drop_stale();
 
+    /// The peer did not come back in time, but may yet (RFC 9494 4.2): what is stale goes on as the last
+    /// resort, but for routes that ask not to.
+    void begin_long_lived();
+
     /// The peer says all again, RFC 7313: what it has not repeated at the end leaves.
     void begin_refresh();
     void end_refresh();
@@ -76,7 +80,9 @@ class PeerRib final : public UpdateMember {
     }
 
     /// True when work() has a table to go through.
-    [[nodiscard]] bool busy() const noexcept { return sweep_.has_value() || refilter_.has_value(); }
+    [[nodiscard]] bool busy() const noexcept {
+        return sweep_.has_value() || refilter_.has_value() || degrade_.has_value();
+    }
 
     [[nodiscard]] bool has_stale() const noexcept { return generations_.stale() != 0; }
 
@@ -131,6 +137,8 @@ class PeerRib final : public UpdateMember {
     void sweep();
     void sweep_chunk(std::size_t chunk);
     void refilter_chunk(std::size_t chunk);
+    void degrade_chunk(std::size_t chunk);
+    void degrade(PathCell& cell);
     void walk(
         std::optional<std::size_t>& at, std::size_t& budget, void (PeerRib::*visit)(std::size_t));
 
@@ -154,6 +162,8 @@ class PeerRib final : public UpdateMember {
     std::size_t accepted_ = 0;
     std::optional<std::size_t> sweep_;     ///< next chunk to take leaving paths out of
     std::optional<std::size_t> refilter_;  ///< next chunk to apply the import filter to again
+    std::optional<std::size_t> degrade_;   ///< next chunk to mark stale paths of as long-lived
+    bool long_lived_ = false;              ///< what is stale is, RFC 9494
 
     bool told_all_ = false;  ///< nothing of a dump is outstanding
     bool end_of_rib_due_ = false;
@@ -173,6 +183,8 @@ class PeerRib final : public UpdateMember {
         const Operations* operations = nullptr;
         AttributesRef to;
     } imported_;
+
+    Memo degraded_;
 };
 
 }  // namespace vr::bgp

@@ -33,13 +33,15 @@ bool usable_next_hop(
            (!own_next_hop || attributes.next_hop != *own_next_hop);
 }
 
-/// RFC 1997: communities that keep a route inside.
-bool may_leave(const Attributes& best, PeerKind to) {
-    if (best.has_community(community::kNoAdvertise)) {
+/// RFC 1997: communities that keep a route inside; RFC 9494: and from those who do not know better than
+/// to take it for a good one.
+bool may_leave(const Attributes& best, const Ends& ends) {
+    if (best.has_community(community::kNoAdvertise) ||
+        (!ends.knows_long_lived && best.has_community(community::kLlgrStale))) {
         return false;
     }
-    return to != PeerKind::External || (!best.has_community(community::kNoExport) &&
-                                        !best.has_community(community::kNoExportSubconfed));
+    return ends.kind != PeerKind::External || (!best.has_community(community::kNoExport) &&
+                                               !best.has_community(community::kNoExportSubconfed));
 }
 
 /// True when the peer is told our address instead of the route's next hop.
@@ -144,7 +146,7 @@ std::optional<Attributes> advertise(
     if (reflected && !source.client && !ends.client) {
         return std::nullopt;
     }
-    if (!may_leave(best, ends.kind)) {
+    if (!may_leave(best, ends)) {
         return std::nullopt;
     }
     Attributes told = best;

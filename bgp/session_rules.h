@@ -2,7 +2,7 @@
 //
 // admit(): RFC 4271 5.1.3, 6.3 and 9.1.2 (next hop, first AS, AS loop), RFC 4456 8 (our ORIGINATOR_ID
 // or CLUSTER_ID).  advertise(): RFC 4271 5.1 and 9.2 (who is told what, with which attributes), RFC 1997
-// (NO_EXPORT, NO_ADVERTISE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
+// (NO_EXPORT, NO_ADVERTISE), RFC 9494 4.5 (LLGR_STALE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
 // that stay inside).  What filters let pass is not decided here; what they change is changed here,
 // before the session's own changes.
 // SPDX-License-Identifier: Apache-2.0
@@ -31,10 +31,11 @@ struct Ends {
     NextHopMode next_hop = NextHopMode::Auto;
     bool as_override = false;
     bool remove_private_as = false;
-    bool ipv4_over_ipv6 = false;  ///< agreed, RFC 8950
-    Zone zone = 0;                ///< the link that both are on; 0: none
-    bool client = false;          ///< iBGP: the peer is a client of ours, RFC 4456
-    Ip4 cluster_id;               ///< ours
+    bool ipv4_over_ipv6 = false;    ///< agreed, RFC 8950
+    Zone zone = 0;                  ///< the link that both are on; 0: none
+    bool client = false;            ///< iBGP: the peer is a client of ours, RFC 4456
+    Ip4 cluster_id;                 ///< ours
+    bool knows_long_lived = false;  ///< the peer: what LLGR_STALE means, RFC 9494
 
     friend bool operator==(const Ends&, const Ends&) = default;
 };

@@ -86,7 +86,12 @@ std::string restart_agreed_text(const Message& bgp_neighbor) {
 
 std::string restart_time_text(const Message& bgp_neighbor) {
     const auto& restart = as<pb::BgpNeighbor>(bgp_neighbor).restart();
-    return restart.agreed() ? std::to_string(restart.time_seconds()) : std::string{};
+    if (!restart.agreed()) {
+        return {};
+    }
+    return restart.long_lived_seconds() == 0
+               ? std::to_string(restart.time_seconds())
+               : fmt::format("{}+{}", restart.time_seconds(), restart.long_lived_seconds());
 }
 
 std::string restart_stale_text(const Message& bgp_neighbor) {
@@ -101,6 +106,9 @@ std::string restart_wait_text(const Message& bgp_neighbor) {
     }
     if (restart.done_within_seconds() != 0) {
         return fmt::format("its last word, {} s", restart.done_within_seconds());
+    }
+    if (restart.forgotten_within_seconds() != 0) {
+        return fmt::format("its return, {} s, long-lived", restart.forgotten_within_seconds());
     }
     return {};
 }

@@ -66,6 +66,12 @@ INSTANTIATE_TEST_SUITE_P(
     DecisionRows,
     ::testing::Values(
         Row{"next_hop", [](Offer&, Offer& l) { l.metric.reset(); }, Step::NextHop},
+        Row{"long_lived",
+            [](Offer&, Offer& l) {
+                l.attributes.communities = {community::kLlgrStale};
+                l.attributes.local_pref = 1000;
+            },
+            Step::LongLived},
         Row{"local_pref", [](Offer& w, Offer&) { w.attributes.local_pref = 101; }, Step::LocalPref},
         Row{"default_local_pref",
             [](Offer&, Offer& l) { l.attributes.local_pref = 99; },

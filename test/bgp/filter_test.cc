@@ -43,6 +43,7 @@ class Communities : public ::testing::TestWithParam<CommunityRow> {};
 const std::vector<CommunityRow> kCommunities{
     {"standard", "64512:100", StandardCommunity{0xfc000064}},
     {"no_export", "no-export", StandardCommunity{community::kNoExport}},
+    {"llgr_stale", "llgr-stale", StandardCommunity{community::kLlgrStale}},
     {"large", "4200000000:1:2", LargeCommunity{4200000000U, 1, 2}},
     {"route_target", "rt:64512:100", ExtendedCommunity{0x0002fc0000000064}},
     {"wide_route_target", "rt:4200000000:7", ExtendedCommunity{0x0202fa56ea000007}},

@@ -1,4 +1,4 @@
-// Graceful restart (RFC 4724, RFC 8538) in both roles, and the refresh of RFC 7313, which ages routes
+// Graceful restart (RFC 4724, RFC 8538, RFC 9494) in both roles, and the refresh of RFC 7313, which ages routes
 // the same way.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
@@ -272,18 +272,157 @@ TEST(Helper, FarewellIsAnOrdinaryOneElsewhere) {
     EXPECT_EQ(hand.take_heard(), std::vector<std::string>{"NOTIFICATION 6/2"});
 }
 
-// What we say of ourselves.
-
-GracefulRestart offered(const HandPeer& hand) {
-    const auto open = std::ranges::find_if(
-        hand.messages.rbegin(), hand.messages.rend(), [](const auto& m) { return m[18] == 1; });
-    return std::get<Open>(decode_open(Bytes{*open}.subspan(kHeaderSize)))
-        .capabilities.graceful_restart.value();
-}
-
 PeerConfig& full(PeerConfig& config) {
     config.graceful_restart.mode = GracefulRestartConfig::Mode::Full;
     return config;
+}
+
+// Routes that outlive the restart time, RFC 9494.
+
+/// Keeps IPv4 routes for a quarter of an hour beyond the two minutes.
+Open long_lived(bool forwarding = true) {
+    Open open = HandPeer::graceful(forwarding);
+    open.capabilities.long_lived = LongLivedRestart{
+        .members = {{.family = kIpv4Unicast, .forwarding = forwarding, .seconds = 900}}};
+    return open;
+}
+
+void outlive(PeerConfig& config) {
+    config.graceful_restart.long_lived_time = 600s;
+}
+
+/// Which of them are marked as stale for long.
+std::string marked(const HandPeer& hand) {
+    std::string found;
+    for (const auto& [prefix, letter] :
+         {std::pair{kRoute, "a"}, std::pair{kOther, "b"}, std::pair{kRoute6, "c"}}) {
+        for (const RouteSummary& route : hand.instance.routes(parse_prefix(prefix), 8)) {
+            found +=
+                route.paths.at(0).attributes.has_community(community::kLlgrStale) ? letter : "";
+        }
+    }
+    return found;
+}
+
+TEST(LongLived, RoutesLiveOnMarkedUntilTheirTimeIsOver) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(119s);
+    EXPECT_EQ(kept(hand), "abc");
+    EXPECT_EQ(marked(hand), "");
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "ab");
+    EXPECT_EQ(marked(hand), "ab");
+    EXPECT_EQ(hand.summary().restart.forgotten_within, 600s);
+    hand.pass(599s);
+    EXPECT_EQ(kept(hand), "ab");
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(LongLived, OnlyWhereItIsWanted) {
+    HandPeer hand;
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(120s);
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(LongLived, NotForWhatAsksNotTo) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.announce(kRoute, {community::kNoLlgr});
+    hand.hang_up();
+    hand.pass(120s);
+    EXPECT_EQ(kept(hand), "b");
+}
+
+TEST(LongLived, WithoutARestartTimeAtOnce) {
+    HandPeer hand{outlive};
+    Open open = long_lived();
+    open.capabilities.graceful_restart->seconds = 0;
+    begin(hand, open);
+    hand.hang_up();
+    hand.pass(0s);
+    EXPECT_EQ(kept(hand), "ab");
+    EXPECT_EQ(marked(hand), "ab");
+}
+
+TEST(LongLived, WhatIsSaidAgainIsGoodAgain) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(300s);
+    hand.come_up(long_lived());
+    hand.announce(kRoute);
+    EXPECT_EQ(kept(hand), "ab");
+    EXPECT_EQ(marked(hand), "b");
+    hand.end_of_rib<V4>();
+    EXPECT_EQ(kept(hand), "a");
+    EXPECT_EQ(hand.summary().restart.forgotten_within, std::nullopt);
+}
+
+TEST(LongLived, ForwardingThatWasNotKeptEndsThemAtOnce) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(300s);
+    hand.come_up(long_lived(false));
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(LongLived, ChangedFiltersLeaveTheMark) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(120s);
+    hand.come_up(long_lived());
+    hand.peer->refilter();
+    hand.settle();
+    EXPECT_EQ(marked(hand), "ab");
+}
+
+TEST(LongLived, IsToldOnlyToWhoKnowsIt) {
+    Attributes route;
+    route.next_hop = *parse_ip("192.0.2.9");
+    route.communities = {community::kLlgrStale};
+    const PathSource source{.kind = PeerKind::External};
+    Ends ends{.kind = PeerKind::Internal, .local_as = Asn{65001}};
+    EXPECT_FALSE(advertise(route, source, ends, std::nullopt));
+    ends.knows_long_lived = true;
+    EXPECT_TRUE(advertise(route, source, ends, std::nullopt));
+}
+
+TEST(LongLivedCapability, TravelsBothWays) {
+    Capabilities offered;
+    offered.long_lived = LongLivedRestart{
+        .members = {
+            {.family = kIpv4Unicast, .forwarding = true, .seconds = 0xfedcba},
+            {.family = kIpv6Unicast, .forwarding = false, .seconds = 1}}};
+    Writer out;
+    encode_capabilities(offered, out);
+    Capabilities read;
+    ASSERT_TRUE(decode_capabilities(Reader{out.view()}, read));
+    EXPECT_EQ(read, offered);
+}
+
+TEST(LongLivedCapability, CutShortIsRefused) {
+    const std::vector<std::uint8_t> bytes{71, 6, 0, 1, 1, 0x80, 0, 1};
+    Capabilities read;
+    EXPECT_FALSE(decode_capabilities(Reader{bytes}, read));
+}
+
+// What we say of ourselves.
+
+Capabilities all_offered(const HandPeer& hand) {
+    const auto open = std::ranges::find_if(
+        hand.messages.rbegin(), hand.messages.rend(), [](const auto& m) { return m[18] == 1; });
+    return std::get<Open>(decode_open(Bytes{*open}.subspan(kHeaderSize))).capabilities;
+}
+
+GracefulRestart offered(const HandPeer& hand) {
+    return all_offered(hand).graceful_restart.value();
 }
 
 TEST(Offer, HelperNamesNoFamily) {
@@ -291,6 +430,22 @@ TEST(Offer, HelperNamesNoFamily) {
     hand.come_up(HandPeer::ordinary());
     EXPECT_TRUE(offered(hand).members.empty());
     EXPECT_TRUE(offered(hand).notification);
+}
+
+TEST(Offer, HelperKnowsLongLivedRoutes) {
+    HandPeer hand;
+    hand.come_up(HandPeer::ordinary());
+    EXPECT_EQ(all_offered(hand).long_lived, LongLivedRestart{});
+}
+
+TEST(Offer, RestarterNamesItsLongLivedFamilies) {
+    HandPeer hand{[](PeerConfig& config) { outlive(full(config)); }};
+    hand.come_up(HandPeer::ordinary());
+    const auto offer = all_offered(hand).long_lived.value();
+    ASSERT_EQ(offer.members.size(), 2U);
+    EXPECT_EQ(
+        offer.members[0],
+        (LongLivedRestart::Member{.family = kIpv4Unicast, .forwarding = false, .seconds = 600}));
 }
 
 TEST(Offer, FirstStartHasKeptNothing) {

@@ -106,8 +106,9 @@ class HandPeer {
         hang_up();
     }
 
-    void announce(std::string_view prefix) {
+    void announce(std::string_view prefix, std::vector<std::uint32_t> communities = {}) {
         Attributes attributes;
+        attributes.communities = std::move(communities);
         attributes.as_path = AsPath::sequence({65002});
         const AttributeContext context;
         std::vector<std::uint8_t> bytes;

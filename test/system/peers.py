@@ -34,6 +34,7 @@ class Neighbor:
     password: str = ""
     add_path: bool = False  # several paths per prefix, both ways
     restart_time: int = 0  # seconds; graceful restart when not 0
+    long_lived: int = 0  # seconds after that, RFC 9494; BIRD only
     bfd: bool = False  # every 100 ms, three lost are too many; BIRD only
 
     def __post_init__(self):
@@ -143,6 +144,8 @@ class Bird(Peer):
         paths = "add paths on;" if neighbor.add_path else ""
         if neighbor.restart_time:
             yield f"  graceful restart on; graceful restart time {neighbor.restart_time};"
+        if neighbor.long_lived:
+            yield f"  long lived graceful restart on; long lived stale time {neighbor.long_lived};"
         if neighbor.bfd:
             yield "  bfd on;"
         for family in neighbor.families:

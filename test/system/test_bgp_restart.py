@@ -29,11 +29,11 @@ def rack(network, directory, make_router):
     return rack
 
 
-def begin(rack, make_peer, kind, **options):
+def begin(rack, make_peer, kind, restart_time=20, long_lived=0, **options):
     """Router, guest and peer with a session; the way back to the guest is static."""
     neighbor = {"address": FABRIC[4], "as": OTHER_AS, "next_hop4": ROUTER[4], "next_hop6": ROUTER[6], "passive": True}
     rack.router.set_bgp(OWN_AS, ROUTER[4], [{**neighbor, **options}])
-    session = Neighbor(ROUTER[4], OWN_AS, families=FAMILIES, restart_time=20)
+    session = Neighbor(ROUTER[4], OWN_AS, families=FAMILIES, restart_time=restart_time, long_lived=long_lived)
     peer = make_peer(kind, rack.fabric, OTHER_AS, FABRIC[4], [session], OUTSIDE.values(), next_hops=FABRIC)
     peer.start()
     guest = rack.veth_guest(rack.workload(1))
@@ -97,11 +97,33 @@ def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
         rack.router.wait_no_route(prefix, 30)
 
 
+def is_marked(communities):
+    return "llgr-stale" in communities
+
+
+def test_routes_of_a_peer_long_gone_are_the_last_resort(rack, make_peer):
+    """RFC 9494: after the restart time they are marked, but lead there still, until the peer is back."""
+    peer, guest = begin(rack, make_peer, Bird, restart_time=2, long_lived=600, long_lived_time=600)
+    peer.process.kill()
+
+    def marked(wanted):
+        rows = [row for row in rack.router.ask("bgp", "routes") if row["prefix"] == OUTSIDE[4]]
+        return bool(rows) and all(is_marked(row.get("communities", [])) == wanted for row in rows)
+
+    rack.router.wait(lambda: marked(True), 40, "the route is marked")
+    guest.wait_reaches(TARGET[4])
+    shown = rack.router.ask("bgp", "graceful-restart")[0]["restart"]
+    assert shown["long_lived_seconds"] == 600 and shown["forgotten_within_seconds"] > 0
+    peer.start(returning=True)
+    wait_back(rack)
+    rack.router.wait(lambda: marked(False), 20, "the route is good again")
+    guest.wait_reaches(TARGET[4])
+
+
 LEARNT = ["172.16.0.0/16", "172.17.0.0/16"]
 
 
-@pytest.fixture
-def reflector(network, make_router, make_peer):
+def start_reflector(network, make_router, make_peer, config=(), long_lived=0):
     """vrouterd without a data plane between two peers, one of which announces routes: (router, announcer, learner)."""
     here, *spaces = (network.namespace(name) for name in ("reflector", "announcer", "learner"))
     router = make_router(here, "reflector", dataplane="none")
@@ -116,14 +138,34 @@ def reflector(network, make_router, make_peer):
         space.add_address("up", f"{address}/24")
         router.config["bgp"]["neighbors"].append({
             "address": address, "as": asn, "import": "all", "export": "all", "graceful_restart": "full",
-            "next_hop": "self", "hold_time": 9, "connect_retry": 1,
+            "next_hop": "self", "hold_time": 9, "connect_retry": 1, **dict(config),
         })  # fmt: skip
-        session = Neighbor(own, OWN_AS, restart_time=60)
+        session = Neighbor(own, OWN_AS, restart_time=60, long_lived=long_lived)
         peers.append(make_peer(Bird, space, asn, address, [session], networks).start())
     router.start()
     for prefix in LEARNT:
         peers[1].wait_route(prefix, "10.2.0.1", 30)
     return router, *peers
+
+
+@pytest.fixture
+def reflector(network, make_router, make_peer):
+    return start_reflector(network, make_router, make_peer)
+
+
+def test_reflector_that_stays_away_long_is_the_last_resort(network, make_router, make_peer):
+    """RFC 9494 with BIRD as the one that keeps."""
+    config = {"restart_time": 2, "long_lived_time": 600}
+    router, _, learner = start_reflector(network, make_router, make_peer, config, long_lived=600)
+
+    def marked():
+        return "(65535,6)" in learner.ask("show", "route", LEARNT[0], "all").replace(" ", "")
+
+    assert not marked()
+    router.kill()
+    learner.process.wait_for(marked, 40, "the route is marked")
+    router.start()
+    learner.process.wait_for(lambda: not marked() and LEARNT[0] in learner.routes(), 40, "it is good again")
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGUSR2], ids=["killed", "told to come back"])

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <utility>
 
+#include "bgp/capability.h"
 #include "vrouter/daemon/filter_config.h"
 #include "vrouter/daemon/secret.h"
 #include "vrouter/yaml_section.h"
@@ -166,6 +167,9 @@ void read_extensions(YamlSection& yaml, bgp::PeerConfig& peer) {
         }));
     assign_seconds(peer.graceful_restart.restart_time, yaml.number("restart_time", 1, 4095));
     assign_seconds(peer.graceful_restart.stale_time, yaml.number("stale_time", 1, 86400));
+    assign_seconds(
+        peer.graceful_restart.long_lived_time,
+        yaml.number("long_lived_time", 0, bgp::LongLivedRestart::kMostSeconds));
     assign_seconds(peer.timers.send_hold, yaml.number("send_hold_time", 6, 131070));
     assign(peer.extended_messages, yaml.boolean("extended_messages"));
     yaml.section("bfd", [&](YamlSection& section) {
