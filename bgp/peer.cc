@@ -742,8 +742,13 @@ PeerSummary Peer::summary(Time now) const {
     summary.last_malformed = last_malformed_;
     summary.restart = restart_summary(now);
     summary.shut_down = shut_down_;
-    summary.import_filter = to_string(filter_in_force(config_.import, source_.kind));
-    summary.export_filter = to_string(filter_in_force(config_.export_, source_.kind));
+    const auto filter_text = [this](const std::optional<Filter>& filter) {
+        const bool missing = !filter && source_.kind == PeerKind::External;
+        return to_string(filter_in_force(filter, source_.kind)) +
+               (missing ? ": eBGP needs a filter (RFC 8212)" : "");
+    };
+    summary.import_filter = filter_text(config_.import);
+    summary.export_filter = filter_text(config_.export_);
     if (established_) {
         const Link& on = link(*established_);
         summary.uptime = since(established_since_);

@@ -278,7 +278,7 @@ Speaker::Neighbour* Speaker::welcome(const IpAddr& caller) {
             range = &each;
         }
     }
-    if (range == nullptr) {
+    if (range == nullptr || refused_.contains(caller)) {
         return nullptr;
     }
     const auto taken = std::ranges::count_if(
@@ -321,6 +321,16 @@ void Speaker::dismiss_idle() {
             maybe_idle_.erase(address);
         } else if (!neighbour.waiting && neighbour.peer.drained()) {
             maybe_idle_.erase(address);
+            remove_peer(address);
+        }
+    }
+}
+
+void Speaker::refuse(std::set<IpAddr> addresses) {
+    refused_ = std::move(addresses);
+    for (const IpAddr& address : refused_) {
+        const auto at = neighbours_.find(address);
+        if (at != neighbours_.end() && at->second.range) {
             remove_peer(address);
         }
     }

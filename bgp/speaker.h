@@ -80,6 +80,9 @@ class Speaker {
     /// Who becomes a peer without being named.  Sessions of ranges that are no longer there end.
     [[nodiscard]] Result<void> set_ranges(std::vector<RangeConfig> ranges);
 
+    /// Who does not become one, whatever ranges say; a session that such a one has ends.
+    void refuse(std::set<IpAddr> addresses);
+
     /// AS, router id, cluster id, port and addresses change; sessions are reset where they must be.
     /// Fails with the first address that cannot be listened on; those that cannot are tried again.
     [[nodiscard]] Result<void> set_config(const SpeakerConfig& changed);
@@ -184,6 +187,7 @@ class Speaker {
     Instance instance_;
     std::vector<AcceptorPtr> acceptors_;
     std::vector<RangeConfig> ranges_;
+    std::set<IpAddr> refused_;
     bool source_unread_ = false;   ///< peers are to come
     std::set<IpAddr> maybe_idle_;  ///< peers of ranges that lost a connection
     std::map<IpAddr, Neighbour> neighbours_;

@@ -78,6 +78,7 @@ void fill(const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
     row.set_malformed_updates(peer.malformed_updates);
     row.set_last_malformed(peer.last_malformed);
     row.set_last_error(peer.last_error);
+    row.set_last_error_age_seconds(seconds_of(peer.last_error_age));
     row.set_shut_down(peer.shut_down.has_value());
     row.set_shutdown_text(peer.shut_down.value_or(""));
     row.set_dynamic(peer.dynamic);

@@ -60,11 +60,11 @@ constexpr Column kNeighborColumns[] = {
 constexpr Column kBgpColumns[] = {
     field("NEIGHBOR", "address"),
     field("ASN", "remote_asn"),
-    field("STATE", "state"),
+    made("STATE", bgp_state_text),
     field("UPTIME-S", "uptime_seconds"),
     made("IPV4-IN/USED/OUT", ipv4_prefixes_text),
     made("IPV6-IN/USED/OUT", ipv6_prefixes_text),
-    field("LAST-ERROR", "last_error"),
+    made("LAST-ERROR", bgp_error_text),
 };
 constexpr Column kBgpSummaryColumns[] = {
     field("NEIGHBOR", "address"),

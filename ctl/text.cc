@@ -79,6 +79,18 @@ std::string bgp_state_text(const Message& bgp_neighbor) {
     return shut_down ? "shut down" : field_text(bgp_neighbor, "state");
 }
 
+/// The text of a shutdown that lasts; else what happened last and when, as long as nothing is well again.
+std::string bgp_error_text(const Message& bgp_neighbor) {
+    const auto& row = as<pb::BgpNeighbor>(bgp_neighbor);
+    if (row.shut_down()) {
+        return row.shutdown_text();
+    }
+    if (row.last_error().empty() || row.state() == pb::BgpNeighbor::STATE_ESTABLISHED) {
+        return {};
+    }
+    return fmt::format("{} ({} s ago)", row.last_error(), row.last_error_age_seconds());
+}
+
 std::string restart_agreed_text(const Message& bgp_neighbor) {
     const auto& restart = as<pb::BgpNeighbor>(bgp_neighbor).restart();
     return !restart.agreed() ? "no" : restart.notification() ? "yes, on NOTIFICATION too" : "yes";

@@ -94,7 +94,7 @@ struct PolicydSourceConfig {
 
 struct Config {
     std::string node;               ///< this host's name in the datastore
-    bool dataplane = true;          ///< false: no ports, no workers, no datastore
+    bool dataplane = true;          ///< false: no ports, no workers: BGP only
     std::vector<std::string> eal;   ///< raw EAL arguments
     std::uint32_t packets = 32768;  ///< packet buffers
     WorkerConfig workers;

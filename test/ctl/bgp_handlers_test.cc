@@ -115,7 +115,7 @@ TEST_F(BgpHandler, TellsTheSpeaker) {
 
 TEST_F(BgpHandler, TellsTheFiltersInForce) {
     EXPECT_EQ(neighbor("192.0.2.2").import_filter(), "all");
-    EXPECT_EQ(neighbor("fd00::2").import_filter(), "none");
+    EXPECT_EQ(neighbor("fd00::2").import_filter(), "none: eBGP needs a filter (RFC 8212)");
 }
 
 TEST_F(BgpHandler, ShutDownLastsUntilEnabled) {

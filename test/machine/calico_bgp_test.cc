@@ -307,7 +307,6 @@ TEST(CalicoPeer, SaysHowItsSessionIs) {
     EXPECT_EQ(peer.next_hop, bgp::NextHopMode::Keep);
     EXPECT_FALSE(peer.source);
     EXPECT_EQ(peer.password, "sesame tor");
-    EXPECT_TRUE(calico.problems.empty());
 }
 
 TEST(CalicoPeer, IsBoundToTheNodesAddress) {
@@ -387,6 +386,34 @@ TEST(CalicoPeer, WhatCannotBeHonouredIsToldOfTheObject) {
         (std::vector<std::string>{
             "logSeverityScreen has no effect on this router",
             "serviceClusterIPs has no effect on this router"}));
+}
+
+TEST(CalicoPeer, TellsOfTimesAndGatewaysThatMeanNothingHere) {
+    const CalicoBgp calico = read(
+        bgp_peer(
+            "{peerIP: 192.0.2.254, asNumber: 65000, maxRestartTime: 2m, reachableBy: 192.0.2.3}") +
+            configuration("{nodeMeshMaxRestartTime: 90s}"),
+        kNodes,
+        "node: host1\ndataplane: none\ndatastore: {file: {directory: /d}}\nbgp: {}");
+    EXPECT_EQ(
+        problems(calico, Kind::BGPPeer, "p"),
+        (std::vector<std::string>{
+            "maxRestartTime has no effect: peers of resources are not asked to keep this router's "
+            "routes",
+            "reachableBy has no effect without a data plane"}));
+    EXPECT_EQ(problems(calico, Kind::BGPConfiguration, "default").size(), 1U);
+}
+
+TEST(CalicoPeer, KnowsWhoseEveryPeerIs) {
+    const CalicoBgp calico = read(bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}"));
+    EXPECT_EQ(calico.owners.at("192.0.2.254"_ip4), (policy::Key{Kind::BGPPeer, "", "p"}));
+    EXPECT_EQ(calico.owners.at("192.0.2.3"_ip4), (policy::Key{Kind::Node, "", "host3"}));
+}
+
+TEST(CalicoPeer, WithoutItsPasswordClosesItsAddressToCallers) {
+    const CalicoBgp calico = read(bgp_peer(
+        "{peerIP: 192.0.2.2, asNumber: 1, password: {secretKeyRef: {name: gone, key: k}}}"));
+    EXPECT_EQ(calico.closed, std::set<IpAddr>{"192.0.2.2"_ip4});
 }
 
 // --- what stands in for invalid objects ----------------------------------------------------------
@@ -528,13 +555,24 @@ std::string exported(const std::string& documents, const char* config = kConfig)
 }
 
 TEST(CalicoPassesOn, NothingToItsOwnAs) {
-    EXPECT_EQ(exported(kPools + bgp_peer("{peerIP: 192.0.2.254, asNumber: 64512}")), "local");
+    EXPECT_EQ(
+        exported(
+            pool("guests", "{cidr: 10.65.0.0/16}") +
+            bgp_peer("{peerIP: 192.0.2.254, asNumber: 64512}")),
+        "local");
+}
+
+TEST(CalicoPassesOn, NothingOfClosedPoolsToAnybody) {
+    const CalicoBgp calico = read(kPools);
+    EXPECT_EQ(
+        to_string(*calico.peers.at("192.0.2.3"_ip4).export_),
+        "reject 10.65.128.0/24 ge 24 le 32, else local");
 }
 
 TEST(CalicoPassesOn, WhatNodesToldOfPoolsToExternalPeers) {
     EXPECT_EQ(
         exported(kPools + bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}")),
-        "reject 10.65.128.0/24 ge 24 le 32 from-ibgp, accept 10.65.0.0/16 ge 16 le 32 "
+        "reject 10.65.128.0/24 ge 24 le 32, accept 10.65.0.0/16 ge 16 le 32 "
         "fd00:65::/48 ge 48 le 128 from-ibgp, else local");
 }
 
@@ -569,7 +607,7 @@ TEST(CalicoPassesOn, NothingOfAPoolThatIsInvalid) {
             pool("guests", "{cidr: 10.65.0.0/16, disableBGPExport: tru}") +
                 bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}"),
             kReflectorConfig),
-        "reject 10.65.0.0/16 ge 16 le 32 from-ibgp, else local");
+        "reject 10.65.0.0/16 ge 16 le 32, else local");
 }
 
 // --- filters -------------------------------------------------------------------------------------

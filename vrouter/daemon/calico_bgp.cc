@@ -16,6 +16,8 @@ using policy::ResourcePtr;
 /// BGP over several hops, as Calico's own speaker does it.
 constexpr std::uint8_t kManyHops = 255;
 constexpr Asn kDefaultAs{64512};
+constexpr std::string_view kNoRestart =
+    "peers of resources are not asked to keep this router's routes";
 
 const ResourcePtr* named(const std::vector<ResourcePtr>& resources, const std::string& name) {
     const auto found =
@@ -39,6 +41,7 @@ struct Entry {
     std::optional<bgp::PeerConfig> peer;  ///< nothing: not at all
     std::optional<IpAddr> gateway;        ///< how the peer is reached, where its BGPPeer says so
     const policy::Key* by = nullptr;      ///< the BGPPeer; null for the mesh
+    policy::Key node{};                   ///< whose address it is, where that is known
 };
 
 /// Of two BGPPeers for one address the stricter one counts.
@@ -73,11 +76,14 @@ class Reader {
             read_reverse(*peer);
         }
         for (auto& [address, entry] : entries_) {
-            if (entry.peer) {
-                result_.peers.emplace(address, *std::move(entry.peer));
-                if (entry.gateway) {
-                    result_.gateways.emplace(address, *entry.gateway);
-                }
+            if (!entry.peer) {
+                result_.closed.insert(address);
+                continue;
+            }
+            result_.owners.emplace(address, entry.by != nullptr ? *entry.by : entry.node);
+            result_.peers.emplace(address, *std::move(entry.peer));
+            if (entry.gateway) {
+                result_.gateways.emplace(address, *entry.gateway);
             }
         }
         return std::move(result_);
@@ -170,6 +176,9 @@ class Reader {
             return;
         }
         if (settings_.all.mesh_restart_seconds) {
+            problem(
+                *configuration_,
+                "nodeMeshMaxRestartTime has no effect: " + std::string(kNoRestart));
             pattern.graceful_restart.restart_time =
                 std::chrono::seconds{*settings_.all.mesh_restart_seconds};
         }
@@ -189,6 +198,12 @@ class Reader {
         }
         for (const std::string& field : spec.not_honoured) {
             problem(resource.key, field + " has no effect on this router");
+        }
+        if (spec.max_restart_seconds) {
+            problem(resource.key, "maxRestartTime has no effect: " + std::string(kNoRestart));
+        }
+        if (spec.reachable_by && !config_.dataplane) {
+            problem(resource.key, "reachableBy has no effect without a data plane");
         }
         const std::optional<bgp::PeerConfig> pattern = pattern_of(resource);
         if (spec.peer_ip) {
@@ -409,7 +424,9 @@ class Reader {
             peer.source = from_node_address ? own_address(address.index()) : std::nullopt;
             bgp::PeerConfig complete = peer;
             fill_next_hops(config_, complete);
-            claim(address, Entry{.peer = std::move(complete), .gateway = {}, .by = by});
+            claim(
+                address,
+                Entry{.peer = std::move(complete), .gateway = {}, .by = by, .node = resource.key});
         };
         const bool v4 = spec.address4 && node_.address4;
         const bool v6 = spec.address6 && node_.address6;
@@ -438,28 +455,34 @@ class Reader {
         }
     }
 
-    /// What other nodes told goes on to external peers where it is in a pool that does not forbid it; a
-    /// reflector passes on all where nobody uses pools (OpenStack).  What external peers told does not:
-    /// no host is on the way from one of them to another.  Filters of the BGPPeer come first.
+    /// What is in a pool with disableBGPExport goes to nobody.  What other nodes told goes on to external
+    /// peers where it is in another pool; a reflector passes on all where nobody uses pools (OpenStack).
+    /// What external peers told does not: no host is on the way from one of them to another.  Filters of
+    /// the BGPPeer come first.
     void pass_on(bgp::PeerConfig& peer) const {
         using Rule = bgp::FilterRule;
-        const bool internal = peer.asn == peer.local_as.value_or(result_.speaker.asn);
-        if (internal || peer.export_->kind != bgp::Filter::Kind::Local) {
+        using Source = bgp::FilterMatch::Source;
+        bgp::Filter& filter = *peer.export_;
+        if (filter.kind == bgp::Filter::Kind::None) {
             return;
         }
-        const auto add = [&](Rule::Action action, const std::vector<bgp::PrefixRule>& prefixes) {
-            Rule& rule = peer.export_->rules.emplace_back();
-            rule.match.source = bgp::FilterMatch::Source::Internal;
+        const auto add = [&](Rule::Action action, Source source, const auto& prefixes) {
+            Rule& rule = filter.rules.emplace_back();
+            rule.match.source = source;
             rule.match.prefixes = prefixes;
             rule.action = action;
         };
         if (!closed_pools_.empty()) {
-            add(Rule::Action::Reject, closed_pools_);
+            add(Rule::Action::Reject, Source::Any, closed_pools_);
+        }
+        const bool internal = peer.asn == peer.local_as.value_or(result_.speaker.asn);
+        if (internal) {
+            return;
         }
         if (!open_pools_.empty()) {
-            add(Rule::Action::Accept, open_pools_);
+            add(Rule::Action::Accept, Source::Internal, open_pools_);
         } else if (node_.route_reflector_cluster && closed_pools_.empty()) {
-            add(Rule::Action::Accept, {});
+            add(Rule::Action::Accept, Source::Internal, std::vector<bgp::PrefixRule>{});
         }
     }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ using ReadSecret = std::function<Result<std::string>(const policy::SecretRef& re
 struct CalicoBgp {
     bgp::SpeakerConfig speaker;
     Peers peers;
+    std::map<IpAddr, policy::Key>
+        owners;                         ///< peer -> the BGPPeer, or Node of the mesh, that it is of
+    std::set<IpAddr> closed;            ///< with whom no session may be, whoever calls
     std::map<IpAddr, IpAddr> gateways;  ///< peer -> how it is reached, where a BGPPeer says so
     std::vector<policy::PrefixAdvertisement> advertisements;
     std::uint32_t local_pref4 = 0;  ///< of this host's routes

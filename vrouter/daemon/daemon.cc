@@ -75,6 +75,22 @@ bool is_static_route(const Config& config, const IpPrefix& prefix) {
         config.routes, [&](const StaticRoute& route) { return route.prefix == prefix; });
 }
 
+/// RFC 8212: a session that exchanges nothing looks healthy.
+void warn_of_missing_filters(const bgp::PeerConfig& peer, Asn own_as) {
+    const bool external = peer.asn != peer.local_as.value_or(own_as);
+    if (external && (!peer.import || !peer.export_)) {
+        log::warning(
+            "bgp {}: eBGP without {} filter {} nothing (RFC 8212)",
+            peer.address,
+            !peer.import && !peer.export_ ? "any"
+            : !peer.import                ? "an import"
+                                          : "an export",
+            !peer.import && !peer.export_ ? "exchanges"
+            : !peer.import                ? "takes"
+                                          : "tells");
+    }
+}
+
 /// A neighbour of ours on the TAP's wire: any address but that of the kernel's interface.
 Mac beside(const Mac& mac) {
     auto bytes = mac.bytes();
@@ -408,6 +424,9 @@ void Daemon::update_bgp() {
         set_gateways(old.gateways);
     }
     Peers wanted = configured_peers(config_);
+    std::set<IpAddr> closed = calico_.closed;
+    std::erase_if(closed, [&](const IpAddr& address) { return wanted.contains(address); });
+    speaker_->refuse(std::move(closed));
     if (!calico_.speaker.router_id.is_unspecified()) {
         wanted.merge(calico_.peers);
     } else if (!calico_.peers.empty()) {
@@ -435,6 +454,7 @@ void Daemon::set_peers(Peers wanted) {
     for (const auto& [address, peer] : peers_) {
         if (!wanted.contains(address)) {
             speaker_->remove_peer(address);
+            peer_errors_.erase(address);
         }
     }
     for (const auto& [address, peer] : wanted) {
@@ -442,8 +462,12 @@ void Daemon::set_peers(Peers wanted) {
         if (known != peers_.end() && known->second == peer) {
             continue;
         }
+        peer_errors_.erase(address);
         if (auto set = speaker_->set_peer(peer); !set) {
             log::error("bgp {}: {}", address, set.error().text);
+            peer_errors_.emplace(address, std::move(set).error().text);
+        } else {
+            warn_of_missing_filters(peer, calico_.speaker.asn);
         }
     }
     peers_ = std::move(wanted);
@@ -506,7 +530,14 @@ void Daemon::announce(const Announcements::Difference& difference) {
 
 std::vector<std::string> Daemon::problems_of(const policy::Key& key) const {
     const auto found = calico_.problems.find(key);
-    return found == calico_.problems.end() ? std::vector<std::string>{} : found->second;
+    auto problems = found == calico_.problems.end() ? std::vector<std::string>{} : found->second;
+    for (const auto& [address, error] : peer_errors_) {
+        const auto owner = calico_.owners.find(address);
+        if (owner != calico_.owners.end() && owner->second == key) {
+            problems.push_back(error);
+        }
+    }
+    return problems;
 }
 
 Result<void> Daemon::start_policy() {

@@ -89,8 +89,9 @@ class Daemon {
     bgp::AnyNextHop any_next_hop_;
     std::unique_ptr<BgpRoutes> bgp_routes_;
     std::unique_ptr<bgp::Speaker> speaker_;
-    Peers peers_;                   ///< as the speaker has them
-    CalicoBgp calico_;              ///< as the speaker has it
+    Peers peers_;                                ///< as the speaker has them
+    std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
+    CalicoBgp calico_;                           ///< as the speaker has it
     Announcements announcements_;
     boost::asio::steady_timer secret_retry_{loop_};
     std::unique_ptr<policy::Graph> graph_;
