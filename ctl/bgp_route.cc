@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "bgp/community.h"
 #include "bgp/speaker.h"
+#include "ctl/bgp_row.h"
 #include "ctl/handlers.h"
 
 namespace vr::ctl {
@@ -22,31 +22,6 @@ constexpr std::size_t kSorted = 2048;
 /// Prefixes looked at for one frame: each may have a dozen paths.
 constexpr std::size_t kPrefixesPerFrame = 128;
 
-void fill(const bgp::Attributes& set, pb::BgpRoute& row) {
-    row.set_next_hop(to_string(set.next_hop));
-    row.set_as_path(set.as_path.text());
-    row.set_origin(
-        set.origin == bgp::Origin::Igp   ? "igp"
-        : set.origin == bgp::Origin::Egp ? "egp"
-                                         : "incomplete");
-    if (set.local_pref) {
-        row.set_local_pref(*set.local_pref);
-    }
-    if (set.med) {
-        row.set_med(*set.med);
-    }
-    for (const std::uint32_t each : set.communities) {
-        row.add_communities(to_string(bgp::Community{bgp::StandardCommunity{each}}));
-    }
-    for (const bgp::LargeCommunity& each : set.large_communities) {
-        row.add_communities(to_string(bgp::Community{each}));
-    }
-    for (const std::uint64_t each : set.extended_communities) {
-        row.add_communities(to_string(bgp::Community{bgp::ExtendedCommunity{each}}));
-    }
-    row.set_attributes(to_string(set));
-}
-
 void fill(const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& row) {
     row.set_prefix(to_string(prefix));
     const bool best = path.lost_at == bgp::Step::Best;
@@ -59,7 +34,7 @@ void fill(const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& ro
     }
     row.set_neighbor(path.peer ? to_string(*path.peer) : std::string{});
     row.set_kind(std::string(to_string(path.kind)));
-    fill(path.attributes, row);
+    fill_attributes(path.attributes, row);
 }
 
 /// Which of the paths are wanted.
@@ -123,7 +98,7 @@ void fill(const Exchanged& wanted, const bgp::PeerRouteSummary& route, pb::BgpRo
     row.set_state(route.refused.empty() ? good : State::STATE_REFUSED);
     row.set_reason(route.refused);
     row.set_neighbor(to_string(wanted.peer));
-    fill(route.attributes, row);
+    fill_attributes(route.attributes, row);
 }
 
 /// One slice of the walk; true when more is left.

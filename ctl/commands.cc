@@ -446,6 +446,20 @@ std::vector<Command> offline_rows() {
          .example = "vrouterctl policy lint policies/",
          .text = policy_lint_text,
          .exit = policy_lint_exit},
+        {.words = "bgp read",
+         .help = "What MRT files say (RFC 6396): tables and UPDATEs; exit code 1 when not all is "
+                 "understood",
+         .arguments =
+             {required(positional("files", kFile, "MRT files")),
+              option(
+                  "prefix",
+                  "--prefix",
+                  kPrefixOrAddress,
+                  "only this prefix and all inside it, or all that an address is in")},
+         .answer = read_mrt,
+         .example = "vrouterctl bgp read table.mrt --json",
+         .text = mrt_text,
+         .exit = mrt_exit},
     };
 }
 

@@ -25,7 +25,7 @@ inline constexpr std::array kExitMeanings{
     ExitMeaning{
         .code = Exit::Refused,
         .meaning = "the router refused, or what was asked for does not exist; selector, policy and "
-                   "ipam: no match, a failed case, a finding"},
+                   "ipam: no match, a failed case, a finding; bgp read: not all is understood"},
     ExitMeaning{
         .code = Exit::Usage,
         .meaning = "the command line is wrong; selector and policy: the selector or a file is"},

@@ -1,5 +1,6 @@
 // Commands that vrouterctl answers by itself, without a router: tests of selectors and policies for
-// users' own CI.  The meaning is policy/'s; here are the words for it, as messages and on the terminal.
+// users' own CI, MRT files.  The meaning is policy/'s and bgp/'s; here are the words for it, as messages and
+// on the terminal.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -19,15 +20,18 @@ struct Files;
 [[nodiscard]] Result<pb::Response> test_selector(const Values& values, const Files& files);
 [[nodiscard]] Result<pb::Response> test_policy(const Values& values, const Files& files);
 [[nodiscard]] Result<pb::Response> lint_policy(const Values& values, const Files& files);
+[[nodiscard]] Result<pb::Response> read_mrt(const Values& values, const Files& files);
 
 // As text.
 [[nodiscard]] std::string selector_text(const pb::Response& frame);
 [[nodiscard]] std::string policy_test_text(const pb::Response& frame);
 [[nodiscard]] std::string policy_lint_text(const pb::Response& frame);
+[[nodiscard]] std::string mrt_text(const pb::Response& frame);
 
 // As exit code.
 [[nodiscard]] Exit selector_exit(const pb::Response& frame);
 [[nodiscard]] Exit policy_test_exit(const pb::Response& frame);
 [[nodiscard]] Exit policy_lint_exit(const pb::Response& frame);
+[[nodiscard]] Exit mrt_exit(const pb::Response& frame);
 
 }  // namespace vr::ctl

@@ -21,6 +21,15 @@ namespace {
 
 using testing::HasSubstr;
 
+/// A table of one peer, 192.0.2.2 in AS 65001, and one route, 10.0.0.0/8.
+const std::string kTable = [] {
+    using namespace std::string_literals;
+    return "\x66\0\0\0\0\x0d\0\x01\0\0\0\x13"s + "\xc0\0\x02\x01\0\0\0\x01\0"s +
+           "\xc0\0\x02\x02\xc0\0\x02\x02\xfd\xe9"s + "\x66\0\0\0\0\x0d\0\x02\0\0\0\x24"s +
+           "\0\0\0\0\x08\x0a\0\x01\0\0\x66\0\0\0\0\x14\x40\x01\x01\0"s +
+           "\x40\x02\x06\x02\x01\0\0\xfd\xe9\x40\x03\x04\xc0\0\x02\x02"s;
+}();
+
 /// Files and directories by name.
 const std::map<std::string, std::string>& disk() {
     static const std::map<std::string, std::string> kDisk{
@@ -45,6 +54,8 @@ const std::map<std::string, std::string>& disk() {
          "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {order: x}\n"},
         {"good/x.yaml",
          "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {order: 1}\n"},
+        {"table.mrt", kTable},
+        {"cut.mrt", kTable.substr(0, kTable.size() - 1)},
     };
     return kDisk;
 }
@@ -207,6 +218,35 @@ TEST(Examples, AreInTheHelp) {
         line.emplace_back("--help");
         EXPECT_THAT(run(line).text, HasSubstr(std::string(command.example)));
     }
+}
+
+TEST(BgpRead, PrintsEveryPathOfATable) {
+    const Printed printed = run({"bgp", "read", "table.mrt"});
+    EXPECT_EQ(printed.exit, 0);
+    EXPECT_EQ(
+        printed.text,
+        "2024-03-24T10:27:12Z recorded 10.0.0.0/8 by 192.0.2.2: origin igp, as-path 65001, "
+        "next-hop "
+        "192.0.2.2\n");
+}
+
+TEST(BgpRead, AsJson) {
+    const Printed printed = run({"bgp", "read", "table.mrt", "--json"});
+    EXPECT_THAT(printed.text, HasSubstr("\"state\":\"recorded\""));
+    EXPECT_THAT(printed.text, HasSubstr("\"as_path\":\"65001\""));
+}
+
+TEST(BgpRead, OnlyWhatIsWanted) {
+    EXPECT_EQ(run({"bgp", "read", "table.mrt", "--prefix", "10.1.0.0/16"}).text, "");
+    EXPECT_NE(run({"bgp", "read", "table.mrt", "--prefix", "10.1.0.0"}).text, "");
+    EXPECT_NE(run({"bgp", "read", "table.mrt", "--prefix", "0.0.0.0/0"}).text, "");
+}
+
+TEST(BgpRead, SaysWhatItDoesNotUnderstand) {
+    const Printed printed = run({"bgp", "read", "cut.mrt", "good/x.yaml"});
+    EXPECT_EQ(printed.exit, 1);
+    EXPECT_THAT(printed.text, HasSubstr("problem: cut.mrt: record 2: the file ends within it\n"));
+    EXPECT_THAT(printed.text, HasSubstr("problem: good/x.yaml: record 1:"));
 }
 
 }  // namespace

@@ -3,12 +3,15 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import json
 import re
+import shutil
+import subprocess
 
 import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
 from process import wait_for
-from router import Router
+from router import BUILD, Router
 
 AS = 65001
 REFLECTOR = "10.9.0.100"
@@ -178,3 +181,25 @@ def test_many_hosts_know_each_other_again_after_both_reflectors_restarted(fabric
     for router in routers:
         router.start()
     wait_for(lambda: both_told() and all_know_all(), 60, "every host has every route again")
+
+
+def test_dumped_table_is_read_by_ourselves_and_by_others(reflector, client, directory):
+    router = reflector((1, 2))
+    own = {1: "172.16.1.0/24", 2: "172.16.2.0/24"}
+    for number, prefix in own.items():
+        client(Bird, number, [prefix])
+    all_up(router, own)
+    for number, prefix in own.items():
+        router.wait(lambda p=prefix: {r["prefix"] for r in router.ask("bgp", "routes")} >= {p}, 15, f"{prefix} is there")
+    dump = directory / "table.mrt"
+    ctl = [BUILD / "vrouterctl", "--socket", router.control_socket, "bgp"]
+    dump.write_bytes(subprocess.run([*ctl, "dump"], capture_output=True, timeout=15, check=True).stdout)
+    read = subprocess.run([*ctl, "read", dump, "--json"], capture_output=True, timeout=15, check=True)
+    rows = json.loads(read.stdout)
+    wanted = {(prefix, address(number), address(number)) for number, prefix in own.items()}
+    assert {(row["prefix"], row["neighbor"], row["next_hop"]) for row in rows} == wanted
+    if not shutil.which("bgpdump"):
+        pytest.skip("bgpdump is not installed")
+    others = subprocess.run(["bgpdump", "-m", dump], capture_output=True, text=True, timeout=15, check=True)
+    found = [line.split("|") for line in others.stdout.splitlines()]
+    assert {(line[5], line[3], line[8]) for line in found} == wanted

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/bgp_row.h"
+
+#include "bgp/community.h"
+
+namespace vr::ctl {
+
+void fill_attributes(const bgp::Attributes& set, pb::BgpRoute& row) {
+    row.set_next_hop(to_string(set.next_hop));
+    row.set_as_path(set.as_path.text());
+    row.set_origin(
+        set.origin == bgp::Origin::Igp   ? "igp"
+        : set.origin == bgp::Origin::Egp ? "egp"
+                                         : "incomplete");
+    if (set.local_pref) {
+        row.set_local_pref(*set.local_pref);
+    }
+    if (set.med) {
+        row.set_med(*set.med);
+    }
+    for (const std::uint32_t each : set.communities) {
+        row.add_communities(to_string(bgp::Community{bgp::StandardCommunity{each}}));
+    }
+    for (const bgp::LargeCommunity& each : set.large_communities) {
+        row.add_communities(to_string(bgp::Community{each}));
+    }
+    for (const std::uint64_t each : set.extended_communities) {
+        row.add_communities(to_string(bgp::Community{bgp::ExtendedCommunity{each}}));
+    }
+    row.set_attributes(to_string(set));
+}
+
+}  // namespace vr::ctl
