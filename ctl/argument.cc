@@ -40,6 +40,10 @@ bool is_kind(std::string_view text) {
     return kind_of(text).has_value();
 }
 
+bool is_one_kind(std::string_view text) {
+    return !kind_of(text).value_or("").empty();
+}
+
 bool is_format(std::string_view text) {
     return text == "yaml" || text == "json" || text == "wide";
 }
@@ -67,11 +71,17 @@ std::vector<std::string_view> clearing_words() {
     return {"both", "in", "out"};
 }
 
-std::vector<std::string_view> kind_words() {
-    std::vector<std::string_view> words{"all"};
+std::vector<std::string_view> one_kind_words() {
+    std::vector<std::string_view> words;
     for (const Kind& kind : kKinds) {
         words.push_back(kind.word);
     }
+    return words;
+}
+
+std::vector<std::string_view> kind_words() {
+    auto words = one_kind_words();
+    words.insert(words.begin(), "all");
     return words;
 }
 

@@ -29,6 +29,7 @@ struct ArgumentType {
 [[nodiscard]] bool is_mac(std::string_view text);
 [[nodiscard]] bool is_name(std::string_view text);
 [[nodiscard]] bool is_kind(std::string_view text);
+[[nodiscard]] bool is_one_kind(std::string_view text);
 [[nodiscard]] bool is_format(std::string_view text);
 [[nodiscard]] bool is_anything(std::string_view text);
 [[nodiscard]] bool is_label(std::string_view text);
@@ -36,6 +37,7 @@ struct ArgumentType {
 [[nodiscard]] bool is_shutdown_text(std::string_view text);
 [[nodiscard]] std::vector<std::string_view> protocol_words();
 [[nodiscard]] std::vector<std::string_view> kind_words();
+[[nodiscard]] std::vector<std::string_view> one_kind_words();
 [[nodiscard]] std::vector<std::string_view> format_words();
 [[nodiscard]] std::vector<std::string_view> clearing_words();
 
@@ -84,6 +86,11 @@ inline constexpr ArgumentType kKind{
     .expects = "a kind of resource (workloadendpoint, networkpolicy, tier, ...)",
     .accepts = is_kind,
     .words = kind_words};
+inline constexpr ArgumentType kOneKind{
+    .placeholder = "KIND",
+    .expects = "one kind of resource (workloadendpoint, networkpolicy, tier, ...)",
+    .accepts = is_one_kind,
+    .words = one_kind_words};
 inline constexpr ArgumentType kFormat{
     .placeholder = "FORMAT",
     .expects = "an output format (yaml, json or wide)",

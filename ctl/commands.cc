@@ -159,6 +159,21 @@ Result<pb::Request> version_request(const Values& /*values*/) {
     return request;
 }
 
+Result<pb::Request> datastore_request(const Values& /*values*/) {
+    pb::Request request;
+    request.mutable_show_datastore();
+    return request;
+}
+
+Result<pb::Request> wait_request(const Values& values) {
+    return values.has("datastore") ? datastore_request(values) : version_request(values);
+}
+
+bool is_ready(const pb::Response& frame) {
+    return !frame.has_datastore() ||
+           frame.datastore().state() == pb::DatastoreStatus::STATE_IN_SYNC;
+}
+
 Result<pb::Request> ports_request(const Values& values) {
     pb::Request request;
     request.mutable_show_ports()->set_port(values.text("port"));
@@ -361,6 +376,10 @@ Layout as_format_says(const Values& values) {
     return values.text("output") == "yaml" ? Layout::Text : Layout::Table;
 }
 
+Layout as_waited_for(const Values& values) {
+    return values.has("datastore") ? Layout::Text : Layout::Details;
+}
+
 Layout always_details(const Values& /*values*/) {
     return Layout::Details;
 }
@@ -412,6 +431,10 @@ std::vector<Command> show_rows() {
          .help = "How long the control thread was busy with one thing",
          .request = control_request,
          .columns = kControlColumns},
+        {.words = "show datastore",
+         .help = "Where resources come from: state, servers, numbers of objects",
+         .request = datastore_request,
+         .text = datastore_text},
         {.words = "show version",
          .help = "Version of the running vrouterd",
          .request = version_request,
@@ -539,7 +562,7 @@ std::vector<Command> other_rows() {
         {.words = "delete",
          .help = "Delete a resource, or all that a file names",
          .arguments =
-             {positional("kind", kKind, "kind of resource"),
+             {positional("kind", kOneKind, "kind of resource"),
               positional("name", kName, "which one"),
               kNamespace,
               kFiles},
@@ -575,9 +598,12 @@ std::vector<Command> other_rows() {
          .text = cleared_text},
         {.words = "wait-ready",
          .help = "Wait (--timeout at most) until the router answers",
-         .request = version_request,
-         .layout = always_details,
-         .waits = true},
+         .arguments = {flag("datastore", "--datastore", "... and is in sync with its datastore")},
+         .request = wait_request,
+         .text = datastore_text,
+         .layout = as_waited_for,
+         .waits = true,
+         .ready = is_ready},
         {.words = "completion bash",
          .help = "Print the completion script for bash",
          .example = "source <(vrouterctl completion bash)"},

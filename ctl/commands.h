@@ -50,7 +50,9 @@ struct Command {
     std::string (*text)(const pb::Response& frame) = nullptr;
     Layout (*layout)(const Values& values) = nullptr;   ///< null: Text if there is one, else Table
     Exit (*exit)(const pb::Response& frame) = nullptr;  ///< null: Ok
-    bool waits = false;  ///< tries again until the router can be reached
+    bool waits = false;  ///< tries again until the router can be reached ...
+    bool (*ready)(const pb::Response& frame) =
+        nullptr;  ///< ... and answers so; null: any answer will do
 };
 
 [[nodiscard]] const std::vector<Command>& commands();

@@ -65,12 +65,13 @@ void serve_endpoints(
 /// route.cc: show routes.
 void serve_routes(Dispatch& dispatch, const RouteTable& routes, PortName port_name);
 
-/// neighbor.cc: show neighbors.
+/// neighbor.cc: show neighbors.  Without `is_port` any name may be a port's.
 void serve_neighbors(
     Dispatch& dispatch,
     const Neighbors<V4>& neighbors4,
     const Neighbors<V6>& neighbors6,
-    PortName port_name);
+    PortName port_name,
+    std::function<bool(const std::string& name)> is_port = {});
 
 /// bgp.cc: show bgp, clear bgp, bgp summary, neighbor, speaker, clear, shutdown, enable.
 void serve_bgp(Dispatch& dispatch, bgp::Speaker& speaker);
@@ -93,6 +94,9 @@ using ObjectProblems = std::function<std::vector<std::string>(const policy::Key&
 
 /// resource.cc: get, apply, delete.
 void serve_resources(Dispatch& dispatch, policy::Datastore& store, ObjectProblems problems = {});
+
+/// datastore.cc: show datastore.
+void serve_datastore(Dispatch& dispatch, const policy::Datastore& store);
 
 /// flow.cc: show flows, clear flows.  `now` is the clock that flows are stamped by.
 void serve_flows(

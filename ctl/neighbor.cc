@@ -1,6 +1,8 @@
 // show neighbors.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <functional>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -62,11 +64,16 @@ void serve_neighbors(
     Dispatch& dispatch,
     const Neighbors<V4>& neighbors4,
     const Neighbors<V6>& neighbors6,
-    PortName port_name) {
+    PortName port_name,
+    std::function<bool(const std::string& name)> is_port) {
     dispatch.on(
         pb::Request::kShowNeighbors,
-        [&neighbors4, &neighbors6, port_name = std::move(port_name)](const pb::Request& request) {
+        [&neighbors4, &neighbors6, port_name = std::move(port_name), is_port = std::move(is_port)](
+            const pb::Request& request) -> Answer {
             const std::string& port = request.show_neighbors().port();
+            if (!port.empty() && is_port && !is_port(port)) {
+                return no_port(port);
+            }
             std::vector<View> found;
             collect(neighbors4, port, port_name, found);
             collect(neighbors6, port, port_name, found);

@@ -24,6 +24,8 @@ using policy::ObjectStatus;
 /// Where a namespaced object is looked for when no namespace is given, as calicoctl does.
 constexpr std::string_view kDefaultNamespace = "default";
 
+constexpr std::string_view kNoObject = "there is no object in it";
+
 pb::Resource::State state_of(ObjectState state) {
     switch (state) {
         case ObjectState::Valid:
@@ -71,6 +73,38 @@ std::string namespace_of(policy::Kind kind, const std::string& given) {
     return given.empty() ? std::string(kDefaultNamespace) : given;
 }
 
+/// An object as people name it: NAME with a namespace beside it, or NAMESPACE/NAME as apply prints it.
+struct Wanted {
+    std::string ns;
+    std::string name;
+};
+
+template <typename Request>
+Result<Wanted> wanted(const Request& request) {
+    Wanted wanted{request.namespace_(), request.name()};
+    if (const auto slash = wanted.name.find('/'); slash != std::string::npos) {
+        const std::string ns = wanted.name.substr(0, slash);
+        if (!wanted.ns.empty() && wanted.ns != ns) {
+            return fail(
+                "'" + wanted.name + "' is not in namespace '" + wanted.ns + "', which -n names");
+        }
+        wanted = {ns, wanted.name.substr(slash + 1)};
+    }
+    return wanted;
+}
+
+/// Policies of the default tier are called with and without their tier in front, DATASTORE 3.2.
+std::string other_name(const std::string& name) {
+    constexpr std::string_view kTier = "default.";
+    return name.starts_with(kTier) ? name.substr(kTier.size()) : std::string(kTier) + name;
+}
+
+bool is_policy(policy::Kind kind) {
+    using policy::Kind;
+    return kind == Kind::NetworkPolicy || kind == Kind::GlobalNetworkPolicy ||
+           kind == Kind::StagedNetworkPolicy || kind == Kind::StagedGlobalNetworkPolicy;
+}
+
 /// Problems of an object that is valid in itself stand where the reason of an invalid one would.
 void add_problems(const ObjectProblems& problems, ObjectStatus& object) {
     if (!problems || object.state == ObjectState::Shadowed) {
@@ -93,24 +127,34 @@ Answer get(
             return unknown_kind(request.kind());
         }
     }
+    const auto named = wanted(request);
+    if (!named) {
+        return Failure{.code = pb::Error::CODE_INVALID, .text = named.error().text};
+    }
     std::vector<Item> found;
+    std::vector<ObjectStatus> others;  // of the other name
     for (ObjectStatus& object : store.list(kind)) {
-        const bool wanted =
-            request.name().empty()
-                ? request.namespace_().empty() || request.namespace_() == object.key.ns
-                : request.name() == object.key.name &&
-                      namespace_of(object.key.kind, request.namespace_()) == object.key.ns;
-        if (wanted) {
+        const policy::Key& key = object.key;
+        const bool of_all = named->name.empty();
+        const std::string ns = of_all ? named->ns : namespace_of(key.kind, named->ns);
+        if ((of_all && ns.empty()) || ns == key.ns) {
             add_problems(problems, object);
-            found.emplace_back(std::move(object));
+            if (of_all || named->name == key.name) {
+                found.emplace_back(std::move(object));
+            } else if (is_policy(key.kind) && other_name(named->name) == key.name) {
+                others.push_back(std::move(object));
+            }
         }
+    }
+    if (found.empty()) {
+        std::ranges::move(others, std::back_inserter(found));
     }
     if (found.empty() && !request.name().empty()) {
         return Failure{
             .code = pb::Error::CODE_NOT_FOUND,
-            .text = "no " + request.kind() + " '" + request.name() + "'" +
+            .text = "no " + request.kind() + " '" + named->name + "'" +
                     (kind && policy::row_of(*kind).namespaced
-                         ? " in namespace '" + namespace_of(*kind, request.namespace_()) + "'"
+                         ? " in namespace '" + namespace_of(*kind, named->ns) + "'"
                          : "") +
                     ": 'get' without a name lists all"};
     }
@@ -182,6 +226,8 @@ class Changes : public std::enable_shared_from_this<Changes> {
         const auto done = [self = shared_from_this(), name = file.name()](const auto& keys) {
             if (!keys) {
                 add_refused(name, keys.error().text, self->outcome());
+            } else if (keys->empty()) {
+                add_refused(name, std::string(kNoObject), self->outcome());
             } else {
                 for (const policy::Key& key : *keys) {
                     add_change(key, pb::Change::OUTCOME_APPLIED, self->outcome());
@@ -225,6 +271,20 @@ Answer apply(policy::Datastore& store, const pb::ApplyResources& request) {
     return make(changes);
 }
 
+/// The key that exists of the two which a policy may be called by; else `key`.
+policy::Key meant(const policy::Datastore& store, policy::Key key) {
+    if (!is_policy(key.kind)) {
+        return key;
+    }
+    policy::Key other = key;
+    other.name = other_name(key.name);
+    const auto objects = store.list(key.kind);
+    const auto exists = [&](const policy::Key& one) {
+        return std::ranges::count(objects, one, &ObjectStatus::key) != 0;
+    };
+    return !exists(key) && exists(other) ? other : key;
+}
+
 Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
     const auto changes = std::make_shared<Changes>(store);
     for (const pb::Documents& file : request.files()) {
@@ -232,6 +292,9 @@ Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
         if (!parsed) {
             add_refused(file.name(), parsed.error().text, changes->outcome());
             continue;
+        }
+        if (parsed->objects.empty()) {
+            add_refused(file.name(), std::string(kNoObject), changes->outcome());
         }
         for (const policy::ParsedObject& object : parsed->objects) {
             changes->remove(object.key);
@@ -242,10 +305,11 @@ Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
         if (!kind) {
             return unknown_kind(request.kind());
         }
-        changes->remove(
-            {.kind = *kind,
-             .ns = namespace_of(*kind, request.namespace_()),
-             .name = request.name()});
+        const auto named = wanted(request);
+        if (!named) {
+            return Failure{.code = pb::Error::CODE_INVALID, .text = named.error().text};
+        }
+        changes->remove(meant(store, {*kind, namespace_of(*kind, named->ns), named->name}));
     }
     return make(changes);
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/server.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <set>
 #include <utility>
@@ -16,7 +13,7 @@
 
 #include "ctl/dispatch.h"
 #include "ctl/framing.h"
-#include "ctl/socket_path.h"
+#include "vrouter/local_listener.h"
 #include "vrouter/net/log.h"
 
 namespace vr::ctl {
@@ -151,100 +148,44 @@ class Session : public std::enable_shared_from_this<Session> {
 
 }  // namespace
 
-struct Server::State : std::enable_shared_from_this<Server::State> {
-    State(asio::io_context& io, ServerConfig settings, const Dispatch& dispatch)
+struct Server::State {
+    State(ServerConfig settings, const Dispatch& dispatch)
         : config(std::move(settings)),
-          acceptor(io),
           sessions(std::make_shared<Sessions>(dispatch, config.patience)) {}
 
-    Result<void> listen() {
-        error_code error;
-        acceptor.open(stream_protocol{}, error);
-        if (!error) {
-            acceptor.bind(stream_protocol::endpoint{config.path}, error);
-        }
-        // Before listen(): nobody can connect while the permissions are still the umask's.
-        if (!error && ::chmod(config.path.c_str(), S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) != 0) {
-            error.assign(errno, boost::system::generic_category());
-        }
-        if (!error) {
-            acceptor.listen(asio::socket_base::max_listen_connections, error);
-        }
-        if (error) {
-            return fail("cannot listen on " + config.path + ": " + error.message());
-        }
-        struct stat status{};
-        inode = ::lstat(config.path.c_str(), &status) == 0 ? status.st_ino : 0;
-        return {};
-    }
-
-    void accept() {
-        acceptor.async_accept(
-            [weak = weak_from_this()](error_code error, stream_protocol::socket socket) {
-                const auto self = weak.lock();
-                if (!self || !self->acceptor.is_open()) {
-                    return;
-                }
-                self->admit(error, std::move(socket));
-            });
-    }
-
-    void admit(error_code error, stream_protocol::socket socket) {
-        if (error) {
-            // Out of descriptors, most likely: a pause instead of a busy loop.
-            log::warning("control socket: cannot accept a client: {}", error.message());
-            pause.expires_after(std::chrono::seconds{1});
-            pause.async_wait([weak = weak_from_this()](error_code) {
-                if (const auto self = weak.lock()) {
-                    self->accept();
-                }
-            });
-            return;
-        }
+    void admit(stream_protocol::socket socket) {
         if (sessions->live.size() >= config.max_clients) {
             log::warning("control socket: more than {} clients, one refused", config.max_clients);
-        } else {
-            const auto session = std::make_shared<Session>(std::move(socket), sessions);
-            sessions->live.insert(session);
-            session->start();
+            return;
         }
-        accept();
-    }
-
-    void close() {
-        error_code ignored;
-        acceptor.close(ignored);
-        pause.cancel();
-        for (const auto& session : std::exchange(sessions->live, {})) {
-            session->close();
-        }
-        struct stat status{};
-        if (::lstat(config.path.c_str(), &status) == 0 && status.st_ino == inode) {
-            ::unlink(config.path.c_str());
-        }
+        const auto session = std::make_shared<Session>(std::move(socket), sessions);
+        sessions->live.insert(session);
+        session->start();
     }
 
     ServerConfig config;
-    stream_protocol::acceptor acceptor;
-    asio::steady_timer pause{acceptor.get_executor()};
     std::shared_ptr<Sessions> sessions;
-    ino_t inode = 0;  ///< of our socket file: another's is not ours to remove
+    std::unique_ptr<LocalListener> listener;
 };
 
-Server::Server(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Server::~Server() {
-    state_->close();
+    state_->listener.reset();
+    for (const auto& session : std::exchange(state_->sessions->live, {})) {
+        session->close();
+    }
 }
 
 Result<std::unique_ptr<Server>> Server::listen(
     asio::io_context& io, ServerConfig config, const Dispatch& dispatch) {
-    const std::string path = config.path;
-    auto state = std::make_shared<State>(io, std::move(config), dispatch);
-    if (auto claimed = claim_socket_path(path, [&] { return state->listen(); }); !claimed) {
-        return fail(std::move(claimed).error(), "control socket");
+    auto state = std::make_unique<State>(std::move(config), dispatch);
+    auto listening = LocalListener::listen(
+        io, state->config.path, [at = state.get()](auto client) { at->admit(std::move(client)); });
+    if (!listening) {
+        return std::unexpected(std::move(listening).error());
     }
-    state->accept();
+    state->listener = std::move(*listening);
     return std::unique_ptr<Server>{new Server{std::move(state)}};
 }
 

@@ -5,8 +5,7 @@
 // memory here, however slowly it reads.  One that does not read at all is closed after `patience`.
 // Something else on the socket (garbage, a frame too large) costs that connection alone.
 //
-// Stale-socket rule: a path that someone still listens on is refused; a socket file which nobody
-// answers was left over by a crash and is replaced; any other file is left alone.
+// Whose the path is: vrouter/socket_path.h.
 // Asio shell, control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -49,8 +48,8 @@ class Server {
 
   private:
     struct State;
-    explicit Server(std::shared_ptr<State> state);
-    std::shared_ptr<State> state_;
+    explicit Server(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
 };
 
 }  // namespace vr::ctl

@@ -159,6 +159,36 @@ std::string resources_text(const pb::Response& frame) {
     return text;
 }
 
+std::string datastore_text(const pb::Response& frame) {
+    const auto& store = frame.datastore();
+    std::string state = field_text(store, "state");
+    std::ranges::replace(state, '_', ' ');
+    std::string text = fmt::format(
+        "{}: {} for {} s, {}\n",
+        store.source(),
+        state,
+        store.state_seconds(),
+        store.in_force() ? fmt::format("revision {} in force", store.revision())
+                         : "nothing in force yet");
+    for (const std::string& place : store.places()) {
+        text += fmt::format("  {}{}\n", place, place == store.place() ? " (in use)" : "");
+    }
+    if (!store.state_file().empty()) {
+        text += fmt::format("last good state: {}\n", store.state_file());
+    }
+    if (!store.last_error().empty()) {
+        text += fmt::format("last error: {}\n", store.last_error());
+    }
+    for (const std::string& problem : store.problems()) {
+        text += fmt::format("problem: {}\n", problem);
+    }
+    for (const auto& kind : store.kinds()) {
+        text += fmt::format("{:>8} {}", kind.objects(), kind.kind());
+        text += kind.invalid() == 0 ? "\n" : fmt::format(", {} invalid\n", kind.invalid());
+    }
+    return text;
+}
+
 std::string changes_text(const pb::Response& frame) {
     std::string text;
     for (const auto& change : frame.changes().rows()) {

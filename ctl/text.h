@@ -29,6 +29,7 @@ namespace vr::ctl {
 
 // Whole frames.
 [[nodiscard]] std::string resources_text(const pb::Response& frame);
+[[nodiscard]] std::string datastore_text(const pb::Response& frame);
 [[nodiscard]] std::string changes_text(const pb::Response& frame);
 [[nodiscard]] std::string trace_text(const pb::Response& frame);
 [[nodiscard]] std::string cleared_text(const pb::Response& frame);

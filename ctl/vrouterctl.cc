@@ -18,6 +18,9 @@
 #include <utility>
 #include <vector>
 
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
 #include "ctl/client.h"
 #include "ctl/grammar.h"
 #include "ctl/table.h"
@@ -32,10 +35,28 @@ void out(std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-void complain(std::string_view text) {
-    std::fflush(stdout);
-    std::fwrite(text.data(), 1, text.size(), stderr);
-}
+/// Says on standard error why a command failed: as JSON where JSON was asked for.
+class Complaints {
+  public:
+    explicit Complaints(bool as_json) : as_json_(as_json) {}
+
+    /// `text` is for people, with the program's name in front and a line's end.
+    void say(Exit exit, std::string_view text) const {
+        std::fflush(stdout);
+        std::string line(text);
+        if (as_json_) {
+            constexpr std::string_view kProgram = "vrouterctl: ";
+            text.remove_prefix(text.starts_with(kProgram) ? kProgram.size() : 0);
+            text.remove_suffix(text.ends_with('\n') ? 1 : 0);
+            const boost::json::object error{{"error", text}, {"exit", static_cast<int>(exit)}};
+            line = boost::json::serialize(error) + "\n";
+        }
+        std::fwrite(line.data(), 1, line.size(), stderr);
+    }
+
+  private:
+    bool as_json_;
+};
 
 Result<std::string> read_file(const std::string& name) {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened{
@@ -84,8 +105,8 @@ class Answer {
     void show(const pb::Response& frame) {
         const Command& command = *invocation_.command;
         if (frame.has_error()) {
-            complain("vrouterctl: " + frame.error().text() + "\n");
             exit_ = Exit::Refused;
+            Complaints{invocation_.json}.say(exit_, "vrouterctl: " + frame.error().text() + "\n");
             return;
         }
         if (body(frame) == nullptr) {
@@ -115,15 +136,34 @@ class Answer {
     Exit exit_ = Exit::Ok;
 };
 
-Result<Client> connect(const Invocation& invocation) {
-    const auto end = std::chrono::steady_clock::now() + invocation.timeout;
+using Clock = std::chrono::steady_clock;
+
+Result<Client> connect(const Invocation& invocation, Clock::time_point end) {
     while (true) {
         auto client = Client::connect(invocation.socket, invocation.timeout);
-        if (client || !invocation.command->waits || std::chrono::steady_clock::now() >= end) {
+        if (client || !invocation.command->waits || Clock::now() >= end) {
             return client;
         }
         std::this_thread::sleep_for(kRetry);
     }
+}
+
+/// Asks once.  The answer of a command that waits is looked at first: false, and nothing is shown, while
+/// it is not the one that is waited for, unless `last`.
+Result<bool> ask(const Invocation& invocation, Clock::time_point end, Answer& answer, bool last) {
+    auto client = connect(invocation, end);
+    if (!client) {
+        return fail(client.error().text);
+    }
+    bool ready = true;
+    auto called = client->call(invocation.request, [&](const pb::Response& frame) {
+        const auto is_ready = invocation.command->ready;
+        ready = is_ready == nullptr || frame.has_error() || is_ready(frame);
+        if (ready || last) {
+            answer.show(frame);
+        }
+    });
+    return called ? Result<bool>{ready} : fail(called.error().text);
 }
 
 /// Commands that need no router.
@@ -135,7 +175,8 @@ Exit perform_here(const Invocation& invocation) {
     }
     const auto found = command.answer(invocation.values, {read_file, list_directory});
     if (!found) {
-        complain(fmt::format("vrouterctl: {}: {}\n", command.words, found.error().text));
+        Complaints{invocation.json}.say(
+            Exit::Usage, fmt::format("vrouterctl: {}: {}\n", command.words, found.error().text));
         return Exit::Usage;
     }
     Answer answer{invocation};
@@ -147,30 +188,40 @@ Exit perform(const Invocation& invocation) {
     if (invocation.command->request == nullptr) {
         return perform_here(invocation);
     }
-    auto client = connect(invocation);
+    const auto end = Clock::now() + invocation.timeout;
+    const Complaints complaints{invocation.json};
     Answer answer{invocation};
-    auto called =
-        client ? client->call(
-                     invocation.request, [&](const pb::Response& frame) { answer.show(frame); })
-               : fail(client.error().text);
-    if (!called) {
-        complain("vrouterctl: " + called.error().text + "\n");
-        return Exit::Unreachable;
+    while (true) {
+        const bool last = Clock::now() >= end;
+        const auto ready = ask(invocation, end, answer, last);
+        if (!ready) {
+            complaints.say(Exit::Unreachable, "vrouterctl: " + ready.error().text + "\n");
+            return Exit::Unreachable;
+        }
+        if (*ready) {
+            return answer.exit();
+        }
+        if (last) {
+            complaints.say(Exit::Unreachable, "vrouterctl: not ready in time\n");
+            return Exit::Unreachable;
+        }
+        std::this_thread::sleep_for(kRetry);
     }
-    return answer.exit();
 }
 
 Exit run(int argc, char** argv) {
     const char* socket = std::getenv("VROUTER_SOCKET");
+    const std::vector<std::string> words{argv + 1, argv + argc};
     auto parsed = parse(
-        {argv + 1, argv + argc},
+        words,
         socket != nullptr && *socket != '\0' ? socket : std::string(kDefaultSocket),
         read_file);
     if (const auto* notice = std::get_if<Notice>(&parsed)) {
         if (notice->exit == Exit::Ok) {
             out(notice->text);
         } else {
-            complain(notice->text);
+            // Nothing was understood: the word itself is all that is known.
+            Complaints{std::ranges::count(words, "--json") != 0}.say(notice->exit, notice->text);
         }
         return notice->exit;
     }

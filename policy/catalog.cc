@@ -225,6 +225,21 @@ bool Catalog::is_current(const std::string& name, const std::string& text) const
     return file != files_.end() && file->second.readable && file->second.text == text;
 }
 
+std::string_view Catalog::text(const std::string& name) const {
+    const auto file = files_.find(name);
+    return file == files_.end() ? std::string_view{} : file->second.text;
+}
+
+std::map<Kind, KindCount> Catalog::counts() const {
+    std::map<Kind, KindCount> all;
+    for (const auto& [key, object] : objects_) {
+        KindCount& count = all[key.kind];
+        ++count.objects;
+        count.invalid += parsed(*object.definitions.begin()).resource ? 0U : 1U;
+    }
+    return all;
+}
+
 std::vector<std::string> Catalog::problems() const {
     std::vector<std::string> all;
     for (const auto& [name, file] : files_) {

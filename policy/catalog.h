@@ -47,11 +47,14 @@ class Catalog {
 
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const;
     [[nodiscard]] std::vector<std::string> problems() const;
+    [[nodiscard]] std::map<Kind, KindCount> counts() const;
 
     /// The definitions in one file, in their order there.
     [[nodiscard]] std::vector<ObjectStatus> list_file(const std::string& name) const;
     /// True when `text` is what the file is known to hold.
     [[nodiscard]] bool is_current(const std::string& name, const std::string& text) const;
+    /// What the file is known to hold; empty when it is not known.
+    [[nodiscard]] std::string_view text(const std::string& name) const;
 
     /// Where an object is defined: file, line, and how many objects that file holds.
     struct Place {

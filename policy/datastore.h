@@ -7,8 +7,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +20,7 @@
 
 #include "policy/model.h"
 #include "policy/set_update.h"
+#include "policy/source_status.h"
 #include "vrouter/net/result.h"
 
 namespace vr::policy {
@@ -67,6 +70,12 @@ struct ObjectStatus {
     std::string yaml;                   ///< as written
 };
 
+/// Objects of a kind, by what became of them.
+struct KindCount {
+    std::size_t objects = 0;  ///< in force or not
+    std::size_t invalid = 0;  ///< of them: not as written
+};
+
 class Datastore {
   public:
     Datastore() = default;
@@ -80,6 +89,11 @@ class Datastore {
     [[nodiscard]] virtual std::vector<ObjectStatus> list(std::optional<Kind> kind) const = 0;
     /// Files and objects outside the model: "FILE:LINE: reason".
     [[nodiscard]] virtual std::vector<std::string> problems() const = 0;
+
+    /// How the source is; cheap.
+    [[nodiscard]] virtual SourceStatus status() const = 0;
+    /// The objects of each kind of which there are any.
+    [[nodiscard]] virtual std::map<Kind, KindCount> counts() const = 0;
 
     using PutDone = std::move_only_function<void(Result<std::vector<Key>>)>;
     using RemoveDone = std::move_only_function<void(Result<void>)>;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,7 +71,10 @@ FileStore::FileStore(
       grace_timer_(executor),
       directory_(std::move(directory)),
       listener_(std::move(listener)),
-      beginning_(beginning) {}
+      beginning_(beginning) {
+    health_.source = "file";
+    health_.places = {directory_.string()};
+}
 
 Result<void> FileStore::start() {
     if (auto watched = watch(); !watched) {
@@ -104,7 +108,14 @@ Result<void> FileStore::watch() {
     if (inotify_add_watch(fd, directory_.c_str(), kFileEvents | kLost | IN_ONLYDIR) < 0) {
         return fail(fmt::format("cannot watch {}: {}", directory_.string(), system_error()));
     }
+    watched_ = identity();
     return {};
+}
+
+FileStore::Identity FileStore::identity() const {
+    struct stat status{};
+    return ::stat(directory_.c_str(), &status) == 0 ? Identity{status.st_dev, status.st_ino}
+                                                    : Identity{};
 }
 
 void FileStore::read_events() {
@@ -162,27 +173,41 @@ void FileStore::on_event(std::uint32_t mask, const std::string& name) {
 }
 
 void FileStore::on_directory_lost() {
-    log::error("policy: {} is gone: the last state stays in force", directory_.string());
     vanished_.clear();
-    look_for_directory();
+    found_.clear();
+    doubt("is gone");
+    look_again_later();
 }
 
-void FileStore::look_for_directory() {
-    look_timer_.expires_after(kLookInterval);
-    look_timer_.async_wait(
-        [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
-            if (error || alive.expired()) {
-                return;
-            }
-            if (!watch()) {
-                look_for_directory();
-                return;
-            }
-            log::info("policy: {} is back", directory_.string());
-            scan();
-            deliver();
-            read_events();
-        });
+void FileStore::doubt(const std::string& why) {
+    if (doubt_ != why) {
+        doubt_ = why;
+        log::error("policy: {} {}: the last state stays in force", directory_.string(), doubt_);
+    }
+    health_.fails(
+        in_sync_ ? SourceStatus::State::Frozen : SourceStatus::State::Waiting,
+        directory_.string() + " " + doubt_,
+        std::chrono::steady_clock::now());
+}
+
+/// Whether a directory that was lost is back in full, after a scan.
+void FileStore::believe_when_settled() {
+    const std::set<std::string> before = std::exchange(found_, catalog_.files());
+    for (const auto& file : vanished_) {
+        found_.erase(file);
+    }
+    const bool settled = pending_.empty() && found_ == before;
+    if (!list_error_.empty()) {
+        doubt(list_error_);
+    } else if (holds_no_object() && !vanished_.empty()) {
+        doubt("came back empty");
+    } else if (!settled) {
+        doubt("came back and is being filled");
+    } else {
+        doubt_.clear();
+        log::info("policy: {} is back", directory_.string());
+        forget_vanished();
+    }
 }
 
 /// What was not whole may become so unseen: rights are given, another volume is mounted over the
@@ -203,6 +228,12 @@ void FileStore::look_again() {
         return;
     }
     scan();
+    if (!doubt_.empty()) {
+        believe_when_settled();
+    }
+    if (!doubt_.empty()) {
+        look_again_later();
+    }
     deliver();
     read_events();
 }
@@ -219,10 +250,16 @@ void FileStore::forget_vanished_later() {
 }
 
 void FileStore::forget_vanished() {
+    if (!doubt_.empty()) {
+        return;
+    }
+    if (identity() != watched_) {
+        on_directory_lost();
+        return;
+    }
     std::error_code error;
-    const bool directory_there = fs::is_directory(directory_, error);
     for (const auto& file : std::exchange(vanished_, {})) {
-        if (directory_there && !fs::exists(directory_ / file, error)) {
+        if (!fs::exists(directory_ / file, error)) {
             auto events = catalog_.remove_file(file);
             log::info("policy: {} removed", file);
             std::ranges::move(events, std::back_inserter(pending_));
@@ -247,6 +284,7 @@ void FileStore::scan() {
         return;
     }
     for (const auto& file : present) {
+        vanished_.erase(file);
         load(file);
     }
     for (const auto& file : catalog_.files()) {
@@ -300,15 +338,22 @@ std::string FileStore::missing() const {
     if (!list_error_.empty()) {
         return list_error_;
     }
-    const auto files = catalog_.files();
-    for (const auto& file : files) {
+    if (!doubt_.empty()) {
+        return "it " + doubt_;
+    }
+    for (const auto& file : catalog_.files()) {
         if (const std::string error = catalog_.file_error(file); !error.empty()) {
             return error;
         }
     }
-    const bool empty = std::ranges::all_of(
-        files, [this](const auto& file) { return catalog_.list_file(file).empty(); });
-    return empty ? "it holds no object" : std::string();
+    return holds_no_object() ? "it holds no object" : std::string();
+}
+
+/// What vanished is not held any more, though it may be in force still.
+bool FileStore::holds_no_object() const {
+    return std::ranges::all_of(catalog_.files(), [this](const auto& file) {
+        return vanished_.contains(file) || catalog_.list_file(file).empty();
+    });
 }
 
 /// Says InSync when it is time.
@@ -319,19 +364,28 @@ void FileStore::begin() {
     const std::string lack = missing();
     if (lack.empty()) {
         in_sync_ = true;
-        look_timer_.cancel();
+        if (doubt_.empty()) {
+            look_timer_.cancel();
+        }
         pending_.emplace_back(InSync{});
         return;
     }
     if (lack != waited_for_) {
         log::error("policy: {} is not taken for everything: {}", directory_.string(), lack);
         waited_for_ = lack;
+        health_.fails(
+            SourceStatus::State::Waiting,
+            directory_.string() + ": " + lack,
+            std::chrono::steady_clock::now());
     }
     look_again_later();
 }
 
 void FileStore::deliver() {
     begin();
+    if (in_sync_ && doubt_.empty()) {
+        health_.is(SourceStatus::State::InSync, std::chrono::steady_clock::now());
+    }
     if (!pending_.empty()) {
         listener_({++revision_, std::exchange(pending_, {})});
     }
@@ -344,7 +398,19 @@ std::vector<ObjectStatus> FileStore::list(std::optional<Kind> kind) const {
 }
 
 std::vector<std::string> FileStore::problems() const {
-    return catalog_.problems();
+    auto all = catalog_.problems();
+    if (!doubt_.empty()) {
+        all.push_back(directory_.string() + " " + doubt_ + "; the last state stays in force");
+    }
+    return all;
+}
+
+SourceStatus FileStore::status() const {
+    SourceStatus status = health_;
+    status.in_force = in_sync_;
+    status.place = doubt_.empty() ? directory_.string() : std::string();
+    status.revision = revision_;
+    return status;
 }
 
 Result<std::vector<Key>> FileStore::put(std::string_view file, std::string_view yaml) {
@@ -400,7 +466,17 @@ Result<FileStore::Write> FileStore::plan(const ParsedObject& object) const {
     return planned;
 }
 
+Result<void> FileStore::is_writable() const {
+    if (!doubt_.empty() || identity() != watched_) {
+        return fail(directory_.string() + " is not the directory that was read");
+    }
+    return {};
+}
+
 Result<void> FileStore::write(const Write& write) const {
+    if (auto writable = is_writable(); !writable) {
+        return writable;
+    }
     const fs::path target = directory_ / write.file;
     const fs::path draft = directory_ / ("." + write.file + ".new");
     const int fd = open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -427,6 +503,9 @@ Result<void> FileStore::remove(const Key& key) {
     if (place->objects_in_file > 1) {
         return fail(fmt::format(
             "{} is defined in {}:{}, edit it there", to_string(key), place->file, place->line));
+    }
+    if (auto writable = is_writable(); !writable) {
+        return writable;
     }
     if (unlink((directory_ / place->file).c_str()) != 0) {
         return fail(fmt::format("cannot remove {}: {}", place->file, system_error()));

@@ -4,7 +4,10 @@
 //   - A file counts when it is closed after writing or renamed into place, never half-written.
 //   - A file that vanishes is forgotten after a grace, because editors replace files by removing and
 //     creating them, and a policy must not blink.
-//   - When the directory itself vanishes, everything stays as it is; it is looked for each second.
+//   - Files that are removed one by one are deletes, also when they were the last.  The directory itself
+//     (removed, renamed, unmounted, replaced) takes nothing with it: everything stays as it is, and it is
+//     looked for each second.  When it is back what it holds counts at once, what it lacks goes when it
+//     holds an object and two looks have found the same: it is being filled until then.
 // Files whose name begins with a dot are not looked at.
 //
 // Who answers for other hosts (vrouter-policyd) must not take for deleted what it merely cannot read at
@@ -12,8 +15,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -49,6 +55,9 @@ class FileStore final : public Datastore {
 
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
+    [[nodiscard]] SourceStatus status() const override;
+
+    [[nodiscard]] std::map<Kind, KindCount> counts() const override { return catalog_.counts(); }
 
     /// One file per object, "networkpolicy.prod.web.yaml"; delivered before this returns.
     void put(std::string_view file, std::string_view yaml, PutDone done) override {
@@ -67,11 +76,21 @@ class FileStore final : public Datastore {
         std::string text;
     };
 
+    /// Which directory a path leads to.
+    struct Identity {
+        dev_t device = 0;
+        ino_t inode = 0;
+
+        friend bool operator==(const Identity&, const Identity&) = default;
+    };
+
     [[nodiscard]] Result<void> watch();
+    [[nodiscard]] Identity identity() const;
     void read_events();
     void on_event(std::uint32_t mask, const std::string& name);
     void on_directory_lost();
-    void look_for_directory();
+    void doubt(const std::string& why);
+    void believe_when_settled();
     void look_again_later();
     void look_again();
     void forget_vanished_later();
@@ -84,8 +103,10 @@ class FileStore final : public Datastore {
     void deliver();
     /// Why this is not what Beginning::Whole asks for; empty: it is.
     [[nodiscard]] std::string missing() const;
+    [[nodiscard]] bool holds_no_object() const;
     void begin();
 
+    [[nodiscard]] Result<void> is_writable() const;
     [[nodiscard]] Result<Write> plan(const ParsedObject& object) const;
     [[nodiscard]] Result<void> write(const Write& write) const;
 
@@ -99,6 +120,10 @@ class FileStore final : public Datastore {
     std::set<std::string> vanished_;
     Beginning beginning_;
     bool in_sync_ = false;
+    Identity watched_;
+    std::string doubt_;            ///< why what is lacking is not taken for removed; empty: it is
+    std::set<std::string> found_;  ///< by the last look at a directory in doubt
+    SourceStatus health_;
     std::string list_error_;  ///< of the last scan
     std::string waited_for_;  ///< what was last said to be missing
     std::uint64_t revision_ = 0;

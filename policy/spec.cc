@@ -134,24 +134,48 @@ constexpr std::array<FieldRow<WorkloadEndpoint>, 19> kEndpointRows{{
     {"awsElasticIPs", nullptr},
 }};
 
+constexpr std::string_view kPort = "vrouter.io/port";
+constexpr std::string_view kVhostSocket = "vrouter.io/vhost-socket";
+constexpr std::string_view kVhostMode = "vrouter.io/vhost-mode";
+constexpr std::string_view kAdminState = "vrouter.io/admin-state";
+
+/// Annotations of ours that nobody reads are misspelt, as a rule.
+void warn_of_unknown_annotations(const Field& metadata) {
+    constexpr std::array kKnown{kPort, kVhostSocket, kVhostMode, kAdminState};
+    const auto annotations = metadata.child("annotations");
+    if (!annotations) {
+        return;
+    }
+    for (const auto& [key, value] : annotations->node().fields) {
+        if (key.starts_with("vrouter.io/") && std::ranges::count(kKnown, key) == 0) {
+            const std::string_view meant = similar(key, kKnown);
+            annotations->child(key, value)
+                .warn(
+                    "no annotation of vrouter" +
+                    (meant.empty() ? std::string() : ": is " + std::string(meant) + " meant?"));
+        }
+    }
+}
+
 Result<void> parse_attachment(const Field& metadata, WorkloadEndpoint& into) {
-    if (const auto port = annotation(metadata, "vrouter.io/port")) {
+    warn_of_unknown_annotations(metadata);
+    if (const auto port = annotation(metadata, kPort)) {
         into.attachment.ethdev = port->node().text;
     }
-    if (const auto socket = annotation(metadata, "vrouter.io/vhost-socket")) {
+    if (const auto socket = annotation(metadata, kVhostSocket)) {
         into.attachment.vhost_socket = socket->node().text;
         if (!into.attachment.ethdev.empty()) {
             return socket->error("an endpoint has either vrouter.io/port or a vhost-user socket");
         }
     }
-    if (const auto mode = annotation(metadata, "vrouter.io/vhost-mode")) {
+    if (const auto mode = annotation(metadata, kVhostMode)) {
         if (mode->node().text != "server" && mode->node().text != "client") {
             return mode->error("expected server or client");
         }
         into.attachment.vhost_mode =
             mode->node().text == "client" ? VhostMode::Client : VhostMode::Server;
     }
-    if (const auto state = annotation(metadata, "vrouter.io/admin-state")) {
+    if (const auto state = annotation(metadata, kAdminState)) {
         if (state->node().text != "up" && state->node().text != "down") {
             return state->error("expected up or down");
         }

@@ -216,6 +216,12 @@ void read_policyd(YamlSection& yaml, Config& config) {
     assign(source.ca, yaml.text("ca"));
     assign(source.certificate, yaml.text("certificate"));
     assign(source.key, yaml.text("key"));
+    assign(
+        source.state_file,
+        yaml.value("state_file", "the path of a file", [](const std::string& path) {
+            return path.starts_with('/') && !path.ends_with('/') ? std::optional{path}
+                                                                 : std::nullopt;
+        }));
     if (yaml.ok() && source.servers.empty()) {
         yaml.refuse("servers", "at least one server is needed");
     }
@@ -270,6 +276,14 @@ void read_root(YamlSection& yaml, Config& config, const OtherSections& others) {
         config.host.routes =
             s.list("routes", kPrefix, [](const std::string& r) { return parse_prefix(r); });
         host_mtu = s.number("mtu", 1280, 9600);
+        assign(
+            config.host.until_known,
+            s.value("until_known", "failsafe or open", [](const std::string& t) {
+                using UntilKnown = HostConfig::UntilKnown;
+                return t == "failsafe" ? std::optional{UntilKnown::Failsafe}
+                       : t == "open"   ? std::optional{UntilKnown::Open}
+                                       : std::nullopt;
+            }));
     });
     const auto largest = std::ranges::max_element(config.ports, {}, &PortConfig::mtu);
     if (largest != config.ports.end()) {

@@ -44,6 +44,13 @@ struct PortConfig {
 
 /// The way into the host's kernel; without `tap` there is none.
 struct HostConfig {
+    /// What protects the host while its datastore has told nothing yet.
+    enum class UntilKnown : std::uint8_t {
+        Failsafe,  ///< only failsafe ports, BGP and the way to the datastore are open
+        Open,
+    };
+
+    UntilKnown until_known = UntilKnown::Failsafe;
     std::string tap;
     std::vector<InterfaceAddress> addresses;
     /// What the kernel sends to the TAP; empty: the networks that the ports are connected to.
@@ -90,6 +97,7 @@ struct PolicydSourceConfig {
     std::string ca;                 ///< paths of PEM files
     std::string certificate;
     std::string key;
+    std::string state_file = "/var/lib/vrouter/stream.state";  ///< the last good state
 };
 
 struct Config {

@@ -41,6 +41,20 @@ std::string_view to_string(HostGuardView::State state) {
 HostGuards::HostGuards(Machine& machine, Builder& builder, std::function<void()> settle)
     : machine_(machine), builder_(builder), settle_(std::move(settle)) {}
 
+void HostGuards::begin_with(const HostGuard& guard) {
+    Entry& entry = entries_[guard.name];
+    auto policy = std::make_shared<HostPolicy>();
+    for (std::size_t hook = 0; hook < kHostHooks; ++hook) {
+        if (const auto& program = guard.programs[hook]) {
+            policy->v4[hook] = acl::Classifier<V4>::build(program, machine_.settings().workers);
+            policy->v6[hook] = acl::Classifier<V6>::build(program, machine_.settings().workers);
+        }
+    }
+    entry.guard = guard;
+    entry.version = ++versions_;
+    activate({guard, entry.version, std::move(policy)});
+}
+
 void HostGuards::update(const HostGuard& guard) {
     Entry& entry = entries_[guard.name];
     entry.guard = guard;

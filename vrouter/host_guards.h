@@ -45,6 +45,9 @@ class HostGuards {
     /// `settle` is called after programs took effect, and commits.
     HostGuards(Machine& machine, Builder& builder, std::function<void()> settle);
 
+    /// Compiles `guard` here and now and puts it in force, before anything is forwarded; until remove().
+    void begin_with(const HostGuard& guard);
+
     void update(const HostGuard& guard);
     void remove(const std::string& name);
 

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/preflight.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <utility>
 
 #include "vrouter/dataplane/device_needs.h"
 #include "vrouter/eal.h"
+#include "vrouter/source_files.h"
 
 namespace vr {
 
@@ -52,24 +47,17 @@ std::vector<std::string> machine_problems(const Config& config, const std::set<u
 }
 
 std::vector<std::string> file_problems(const Config& config) {
-    std::vector<std::pair<const char*, std::string>> files;
     if (const auto& etcd = config.etcd) {
-        files = {
-            {"etcd.ca", etcd->ca},
-            {"etcd.certificate", etcd->certificate},
-            {"etcd.key", etcd->key},
-            {"etcd.password_file", etcd->password_file}};
-    } else if (const auto& policyd = config.policyd) {
-        files = {
-            {"policyd.ca", policyd->ca},
-            {"policyd.certificate", policyd->certificate},
-            {"policyd.key", policyd->key}};
+        return etcd_file_problems(*etcd);
+    }
+    if (const auto& policyd = config.policyd) {
+        return tls_file_problems(
+            "datastore.policyd", {policyd->ca, policyd->certificate, policyd->key});
     }
     std::vector<std::string> problems;
-    for (const auto& [key, path] : files) {
-        if (!path.empty() && ::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) != 0) {
-            problems.push_back(
-                fmt::format("datastore.{}: cannot read '{}': {}", key, path, std::strerror(errno)));
+    if (!config.resource_directory.empty()) {
+        if (const auto problem = directory_problem(config.resource_directory)) {
+            problems.push_back("datastore.file.directory: " + *problem);
         }
     }
     return problems;

@@ -18,8 +18,8 @@ namespace vr {
 [[nodiscard]] std::vector<std::string> machine_problems(
     const Config& config, const std::set<unsigned>& cpus);
 
-/// One sentence for each certificate, key and password file of the datastore that cannot be read.  Asked by
-/// --check alone: a router starts without them, on its last good state, and tries again.
+/// One sentence for the datastore's directory, and each of its certificates, keys and password files, that
+/// cannot be used as it is.  Asked by --check alone: a router may start without, on its last good state.
 [[nodiscard]] std::vector<std::string> file_problems(const Config& config);
 
 }  // namespace vr

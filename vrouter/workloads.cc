@@ -58,13 +58,15 @@ Workloads::Workloads(
     Builder& builder,
     WorkloadConfig config,
     OpenVhost open_vhost,
-    Announce announce)
+    Announce announce,
+    Reserved reserved)
     : machine_(machine),
       slow_path_(slow_path),
       builder_(builder),
       config_(std::move(config)),
       open_vhost_(std::move(open_vhost)),
       announce_(std::move(announce)),
+      reserved_(std::move(reserved)),
       hosts_(machine, builder, [this] { settle(); }) {}
 
 void Workloads::set_workload_rules(const WorkloadRules& rules) {
@@ -107,7 +109,7 @@ void Workloads::update_workload(const Workload& workload) {
     const bool moved =
         entry.port != PortId{} && (entry.workload.attachment != workload.attachment ||
                                    entry.workload.interface_name != workload.interface_name);
-    if (moved) {
+    if (moved || (entry.port != PortId{} && !reserved_address(workload).empty())) {
         close(entry);
     }
     entry.workload = workload;
@@ -139,7 +141,23 @@ void Workloads::retry_failed() {
     }
 }
 
+/// What would be taken from others if the router served the workload's addresses, in words.
+std::string Workloads::reserved_address(const Workload& workload) const {
+    std::string reason;
+    if (reserved_) {
+        for_each_prefix(workload, [&](const auto& prefix) {
+            if (reason.empty()) {
+                reason = reserved_(prefix);
+            }
+        });
+    }
+    return reason;
+}
+
 Result<std::unique_ptr<Port>> Workloads::open_port(const Workload& workload) {
+    if (auto reason = reserved_address(workload); !reason.empty()) {
+        return fail(std::move(reason));
+    }
     if (workload.attachment.ethdev.empty()) {
         return open_vhost_(workload);
     }

@@ -55,18 +55,25 @@ class Workloads final : public WorkloadSink {
     /// An address that this host serves from now on / no longer.
     using Announce = std::function<void(const IpPrefix& prefix, bool up)>;
 
+    /// Why nobody may have that address as a workload's; empty: somebody may.
+    using Reserved = std::function<std::string(const IpPrefix& prefix)>;
+
     Workloads(
         Machine& machine,
         SlowPath& slow_path,
         Builder& builder,
         WorkloadConfig config,
         OpenVhost open_vhost,
-        Announce announce);
+        Announce announce,
+        Reserved reserved = {});
 
     void add_member(GroupId group, const IpPrefix& member) override;
     void remove_member(GroupId group, const IpPrefix& member) override;
     void update_workload(const Workload& workload) override;
     void remove_workload(const std::string& name) override;
+
+    /// What guards the host until remove_host(); to be called before workers run.
+    void begin_with_host(const HostGuard& guard) { hosts_.begin_with(guard); }
 
     void update_host(const HostGuard& guard) override { hosts_.update(guard); }
 
@@ -110,6 +117,7 @@ class Workloads final : public WorkloadSink {
     };
 
     [[nodiscard]] Result<std::unique_ptr<Port>> open_port(const Workload& workload);
+    [[nodiscard]] std::string reserved_address(const Workload& workload) const;
     void open(Entry& entry);
     void close(Entry& entry);
     void compile(const std::string& name, Entry& entry);
@@ -131,6 +139,7 @@ class Workloads final : public WorkloadSink {
     WorkloadConfig config_;
     OpenVhost open_vhost_;
     Announce announce_;
+    Reserved reserved_;
     HostGuards hosts_;
     std::map<std::string, Entry> entries_;
     std::set<std::pair<GroupId, IpPrefix>> removals_;

@@ -108,4 +108,14 @@ std::vector<Objects::Good> Objects::good() const {
     return all;
 }
 
+std::map<Kind, KindCount> Objects::counts() const {
+    std::map<Kind, KindCount> all;
+    for (const auto& [key, object] : objects_) {
+        KindCount& count = all[key.kind];
+        ++count.objects;
+        count.invalid += object.error.empty() ? 0U : 1U;
+    }
+    return all;
+}
+
 }  // namespace vr::policy::etcd

@@ -45,6 +45,8 @@ class Objects {
 
     [[nodiscard]] std::vector<Good> good() const;
 
+    [[nodiscard]] std::map<Kind, KindCount> counts() const;
+
     [[nodiscard]] std::size_t size() const { return objects_.size(); }
 
   private:

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "policy/document.h"
 #include "policy/etcd/state_file.h"
@@ -20,15 +19,8 @@ namespace vr::policy::etcd {
 
 namespace {
 
-using std::chrono::steady_clock;
-
 /// How long a start waits for etcd before the last good state counts.
 constexpr std::chrono::seconds kFirstWait{3};
-
-/// The least pause between two saves, and the share of the time that saving may take.
-constexpr std::chrono::milliseconds kSavePause{5000};
-constexpr std::chrono::milliseconds kFirstSave{500};
-constexpr int kSaveShare = 100;
 
 const Node* find(const Node& node, std::string_view a, std::string_view b) {
     const Node* inner = node.find(a);
@@ -73,13 +65,20 @@ Store::Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener 
       connect_timer_(executor),
       wait_timer_(executor),
       random_(std::random_device{}()),
-      save_timer_(executor),
-      saver_(std::make_unique<boost::asio::thread_pool>(1)),
-      save_pause_(kFirstSave) {}
+      saver_(executor, config_.state_file, "etcd", [this] {
+          return [position = sync_.position(), items = good()] {
+              return encode_state(position, items);
+          };
+      }) {
+    health_.source = "etcd";
+    health_.state_file = config_.state_file;
+    for (const EtcdEndpoint& endpoint : config_.endpoints) {
+        health_.places.push_back(to_string(endpoint));
+    }
+}
 
 Store::~Store() {
     stop();
-    saver_->join();
 }
 
 void Store::start() {
@@ -112,17 +111,10 @@ void Store::stop() {
     running_.reset();
     connect_timer_.cancel();
     wait_timer_.cancel();
-    save_timer_.cancel();
     if (session_) {
         std::exchange(session_, nullptr)->close();
     }
-    saver_->join();
-    if (changed_) {
-        const auto saved = write_state(config_.state_file, encode_state(sync_.position(), good()));
-        if (!saved) {
-            log::error("etcd: last good state: {}", saved.error().text);
-        }
-    }
+    saver_.stop();
 }
 
 // --- sessions -------------------------------------------------------------------------------
@@ -232,6 +224,7 @@ void Store::on_line(std::string_view line) {
 /// Logs what an operator looks for, once for each change of it.
 void Store::tell_state() {
     const std::string frozen = sync_.is_watching() ? sync_.frozen() : std::string();
+    note_state(frozen);
     std::string state = !trouble_.empty()     ? "unreachable"
                         : !frozen.empty()     ? "frozen: " + frozen
                         : sync_.is_watching() ? "in sync"
@@ -251,6 +244,28 @@ void Store::tell_state() {
             sync_.position().revision,
             objects_.size());
     }
+}
+
+void Store::note_state(const std::string& frozen) {
+    using State = SourceStatus::State;
+    const auto now = std::chrono::steady_clock::now();
+    if (!trouble_.empty()) {
+        health_.fails(State::Unreachable, trouble_, now);
+    } else if (!frozen.empty()) {
+        health_.fails(State::Frozen, frozen, now);
+    } else if (sync_.is_watching()) {
+        health_.is(State::InSync, now);
+    } else if (!sync_.is_in_sync()) {
+        health_.is(State::Waiting, now);
+    }
+}
+
+SourceStatus Store::status() const {
+    SourceStatus status = health_;
+    status.in_force = sync_.is_in_sync();
+    status.place = session_ ? to_string(session_->endpoint()) : std::string();
+    status.revision = static_cast<std::uint64_t>(sync_.position().revision);
+    return status;
 }
 
 bool Store::is_live() const {
@@ -304,9 +319,8 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
             report(key);
         }
     }
-    if (changed || claims) {
-        changed_ = true;
-        save_later();
+    if ((changed || claims) && sync_.is_in_sync()) {
+        saver_.changed();
     }
     if (!batch.events.empty()) {
         listener_(batch);
@@ -338,8 +352,8 @@ std::vector<std::string> Store::problems() const {
     if (const std::string frozen = sync_.frozen(); sync_.is_watching() && !frozen.empty()) {
         all.push_back("etcd: " + frozen + "; the last good state stays in force");
     }
-    if (!save_error_.empty()) {
-        all.push_back("etcd: last good state: " + save_error_);
+    if (!saver_.error().empty()) {
+        all.push_back("etcd: last good state: " + saver_.error());
     }
     return all;
 }
@@ -459,53 +473,6 @@ std::vector<Objects::Good> Store::good() const {
     auto items = objects_.good();
     std::ranges::move(claims_.good(), std::back_inserter(items));
     return items;
-}
-
-void Store::save_later() {
-    if (saving_ || !sync_.is_in_sync() || !running_) {
-        return;
-    }
-    saving_ = true;
-    save_timer_.expires_after(save_pause_);
-    save_timer_.async_wait(
-        [this, alive = std::weak_ptr(running_)](boost::system::error_code error) {
-            if (!error && !alive.expired()) {
-                save();
-            }
-        });
-}
-
-void Store::save() {
-    changed_ = false;
-    const auto started = steady_clock::now();
-    const auto saved = [this, started, alive = std::weak_ptr(running_)](Result<void> result) {
-        if (alive.expired()) {
-            return;
-        }
-        const auto took =
-            std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - started);
-        save_pause_ = std::max(kSavePause, took * kSaveShare);
-        saving_ = false;
-        std::string error = result ? std::string() : std::move(result).error().text;
-        if (!error.empty() && error != save_error_) {
-            log::error("etcd: last good state: {}", error);
-        }
-        changed_ = changed_ || !error.empty();
-        save_error_ = std::move(error);
-        if (changed_) {
-            save_later();
-        }
-    };
-    boost::asio::post(
-        *saver_,
-        [executor = executor_,
-         path = config_.state_file,
-         position = sync_.position(),
-         items = good(),
-         saved] {
-            auto result = write_state(path, encode_state(position, items));
-            boost::asio::post(executor, [saved, result = std::move(result)] { saved(result); });
-        });
 }
 
 }  // namespace vr::policy::etcd

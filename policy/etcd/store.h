@@ -10,7 +10,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -30,11 +29,8 @@
 #include "policy/etcd/objects.h"
 #include "policy/etcd/session.h"
 #include "policy/etcd/sync.h"
+#include "policy/saver.h"
 #include "vrouter/etcd_config.h"
-
-namespace boost::asio {
-class thread_pool;  // NOLINT(readability-identifier-naming): Asio's name
-}
 
 namespace vr::policy::etcd {
 
@@ -54,6 +50,10 @@ class Store final : public Datastore {
 
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
+    [[nodiscard]] SourceStatus status() const override;
+
+    [[nodiscard]] std::map<Kind, KindCount> counts() const override { return objects_.counts(); }
+
     /// One transaction for up to kMaxWrites objects.
     void put(std::string_view file, std::string_view yaml, PutDone done) override;
     void remove(const Key& key, RemoveDone done) override;
@@ -112,14 +112,13 @@ class Store final : public Datastore {
     void deliver(std::vector<Change> changes, bool in_sync);
     void report(const Key& key) const;
     void tell_state();
+    void note_state(const std::string& frozen);
     [[nodiscard]] Result<std::vector<Write>> plan(
         std::string_view file, std::string_view yaml, std::vector<Key>& keys) const;
     void commit(
         std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done);
 
     [[nodiscard]] std::vector<Objects::Good> good() const;
-    void save_later();
-    void save();
 
     boost::asio::any_io_executor executor_;
     EtcdConfig config_;
@@ -146,13 +145,9 @@ class Store final : public Datastore {
     std::string trouble_;  ///< why there is no session; empty: there is
     std::string told_;     ///< the state that was logged last
     bool live_ = false;
+    SourceStatus health_;
 
-    boost::asio::steady_timer save_timer_;
-    std::unique_ptr<boost::asio::thread_pool> saver_;
-    std::chrono::milliseconds save_pause_;
-    bool changed_ = false;  ///< since the last save began
-    bool saving_ = false;   ///< or about to
-    std::string save_error_;
+    Saver saver_;
     /// Held weakly by completions that may come when the store is gone.
     std::shared_ptr<const bool> running_;
 };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -17,6 +18,8 @@
 
 #include "policy/policyd/link.h"
 #include "policy/policyd/receiver.h"
+#include "policy/saver.h"
+#include "policy/sealed_file.h"
 #include "vrouter/net/log.h"
 
 namespace vr::policyd {
@@ -25,6 +28,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 namespace {
 
@@ -36,6 +40,10 @@ constexpr milliseconds kMostPatience{16000};
 constexpr milliseconds kPause{100};
 constexpr milliseconds kMostPause{5000};
 constexpr unsigned kMostDoublings = 6;
+
+std::string text(const HostPort& server) {
+    return fmt::format("{}:{}", server.host, server.port);
+}
 
 std::string ping_frame() {
     pb::FromHost message;
@@ -51,9 +59,22 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
           settings(std::move(given)),
           listener(std::move(to)),
           receiver(settings.host),
+          tls(settings.credentials, Side::Host),
           resolver(loop),
           deadline(loop),
-          ticker(loop) {}
+          ticker(loop) {
+        health.source = "policyd";
+        health.state_file = settings.state_file;
+        for (const HostPort& server : settings.servers) {
+            health.places.push_back(text(server));
+        }
+        if (!settings.state_file.empty()) {
+            // Encoded at once: the picture would be no smaller.
+            saver.emplace(loop.get_executor(), settings.state_file, "policyd", [this] {
+                return [file = receiver.last_good()] { return file; };
+            });
+        }
+    }
 
     /// `act`, unless the client or the attempt that it belongs to is over.
     template <typename Act>
@@ -106,7 +127,7 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
     }
 
     void secure() {
-        link = std::make_shared<Link>(std::move(*socket), context, kMaxFrame);
+        link = std::make_shared<Link>(std::move(*socket), tls.current(), kMaxFrame);
         socket.reset();
         if (!expect_peer(link->stream().native_handle(), settings.servers[at].host)) {
             give_up("its name cannot be looked for in a certificate");
@@ -142,6 +163,11 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         }
         if (!was_welcome && receiver.is_welcome()) {
             following = name();
+            health.place = following;
+            using Health = policy::SourceStatus::State;
+            health.is(
+                message->welcome().resumed() ? Health::InSync : Health::Waiting,
+                steady_clock::now());
             deadline.cancel();
             tick_later();
             log::info(
@@ -160,10 +186,11 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         rounds = 0;
         failed_in_a_row = 0;
         last_failure.clear();
-        for (const auto& complaint : receiver.complaints()) {
-            log::error("policy: {}", complaint);
+        health.is(policy::SourceStatus::State::InSync, steady_clock::now());
+        take(batch);
+        if (saver) {
+            saver->changed();
         }
-        listener(batch);
         if (!link) {
             return;  // stopped by the listener
         }
@@ -172,8 +199,42 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         link->send(frame(message));
     }
 
+    void take(const policy::Batch& batch) {
+        for (const auto& complaint : receiver.complaints()) {
+            log::error("policy: {}", complaint);
+        }
+        listener(batch);
+    }
+
+    /// No server answers: what an earlier life was told counts, if this one was not told anything.
+    void take_last_good() {
+        if (receiver.is_in_sync() || settings.state_file.empty() ||
+            std::exchange(asked_state_file, true)) {
+            return;
+        }
+        const auto file = policy::read_whole(settings.state_file);
+        if (!file || !*file) {
+            if (!file) {
+                log::error("policyd: last good state: {}", file.error().text);
+            }
+            return;
+        }
+        const auto batch = receiver.restore(**file);
+        if (!batch) {
+            log::error("policyd: last good state: {} {}", settings.state_file, batch.error().text);
+            return;
+        }
+        log::warning("policyd: no server answers; the last good state is in force");
+        take(*batch);
+    }
+
     void give_up(const std::string& why) {
         disconnect();
+        health.fails(
+            policy::SourceStatus::State::Unreachable,
+            fmt::format("{}: {}", name(), why),
+            steady_clock::now());
+        health.place.clear();
         if (why != last_failure || !following.empty()) {
             log::warning("policyd {}: {}; what is in force stays", name(), why);
             last_failure = why;
@@ -185,6 +246,11 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             return;
         }
         failed_in_a_row = 0;
+        const std::uint64_t number = attempts;
+        take_last_good();
+        if (number != attempts) {
+            return;  // stopped by the listener
+        }
         const auto pause = std::min(kMostPause, kPause * (1U << std::min(rounds, kMostDoublings)));
         ++rounds;
         deadline.expires_after(
@@ -227,16 +293,13 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         }));
     }
 
-    [[nodiscard]] std::string name() const {
-        const HostPort& server = settings.servers[at];
-        return fmt::format("{}:{}", server.host, server.port);
-    }
+    [[nodiscard]] std::string name() const { return text(settings.servers[at]); }
 
     asio::io_context& io;
     ClientSettings settings;
     policy::Listener listener;
     Receiver receiver;
-    std::shared_ptr<asio::ssl::context> context;
+    RenewedContext tls;
     tcp::resolver resolver;
     asio::steady_timer deadline;  ///< of an attempt, or until the next
     asio::steady_timer ticker;
@@ -245,6 +308,9 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
     std::size_t at = 0;  ///< the server that is followed or tried
     std::string following;
     std::string last_failure;
+    policy::SourceStatus health;
+    std::optional<policy::Saver> saver;
+    bool asked_state_file = false;
     std::uint64_t attempts = 0;
     std::size_t failed_in_a_row = 0;
     unsigned rounds = 0;  ///< in which every server failed
@@ -259,11 +325,9 @@ Client::~Client() {
 }
 
 Result<void> Client::start() {
-    auto context = tls_context(state_->settings.credentials, Side::Host);
-    if (!context) {
-        return fail(std::move(context).error(), "datastore.policyd");
+    if (auto read = state_->tls.read(); !read) {
+        return fail(std::move(read).error(), "datastore.policyd");
     }
-    state_->context = std::move(*context);
     state_->attempt();
     return {};
 }
@@ -271,6 +335,9 @@ Result<void> Client::start() {
 void Client::stop() {
     state_->disconnect();
     state_->following.clear();
+    if (state_->saver) {
+        state_->saver->stop();
+    }
 }
 
 std::string Client::server() const {
@@ -282,7 +349,22 @@ std::vector<policy::ObjectStatus> Client::list(std::optional<policy::Kind> kind)
 }
 
 std::vector<std::string> Client::problems() const {
-    return state_->receiver.catalog().problems();
+    auto all = state_->receiver.catalog().problems();
+    if (state_->saver && !state_->saver->error().empty()) {
+        all.push_back("policyd: last good state: " + state_->saver->error());
+    }
+    return all;
+}
+
+policy::SourceStatus Client::status() const {
+    policy::SourceStatus status = state_->health;
+    status.in_force = state_->receiver.is_in_sync();
+    status.revision = state_->receiver.applied();
+    return status;
+}
+
+std::map<policy::Kind, policy::KindCount> Client::counts() const {
+    return state_->receiver.catalog().counts();
 }
 
 void Client::put(std::string_view /*file*/, std::string_view /*yaml*/, PutDone done) {

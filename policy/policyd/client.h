@@ -3,6 +3,9 @@
 // Follows one of the servers, the first that can be followed; when it fails or falls silent, the next.
 // Nothing that was told is taken back by that: the listener gets only what the next server tells
 // otherwise.  The catalog shows what this host was told.
+//
+// That is kept on disk, too: a host that starts while no server answers takes it for true once it has
+// asked each of them in vain, until one answers.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -24,6 +27,7 @@ struct ClientSettings {
     std::string host;  ///< this host's name, as in its certificate
     std::vector<HostPort> servers;
     Credentials credentials;
+    std::string state_file;  ///< for the last good state; empty: none
 };
 
 class Client final : public policy::Datastore {
@@ -46,6 +50,8 @@ class Client final : public policy::Datastore {
     [[nodiscard]] std::vector<policy::ObjectStatus> list(
         std::optional<policy::Kind> kind) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
+    [[nodiscard]] policy::SourceStatus status() const override;
+    [[nodiscard]] std::map<policy::Kind, policy::KindCount> counts() const override;
     /// Refused: objects are written to the datastore that vrouter-policyd watches.
     void put(std::string_view file, std::string_view yaml, PutDone done) override;
     void remove(const policy::Key& key, RemoveDone done) override;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/policyd/config.h"
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -11,6 +13,7 @@
 #include "vrouter/etcd_section.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/host_port.h"
+#include "vrouter/source_files.h"
 #include "vrouter/yaml_section.h"
 
 namespace vr::policyd {
@@ -89,6 +92,17 @@ Result<PolicydConfig> parse_config(const std::string& text, const std::string& n
 Result<PolicydConfig> load_config(const std::string& path) {
     const auto text = read_config_file(path);
     return text ? parse_config(*text, path) : std::unexpected(text.error());
+}
+
+std::vector<std::string> machine_problems(const PolicydConfig& config) {
+    const Credentials& own = config.server.credentials;
+    auto problems = tls_file_problems({own.ca, own.certificate, own.key});
+    if (config.etcd) {
+        std::ranges::copy(etcd_file_problems(*config.etcd), std::back_inserter(problems));
+    } else if (const auto problem = directory_problem(config.resource_directory)) {
+        problems.push_back("datastore.file.directory: " + *problem);
+    }
+    return problems;
 }
 
 }  // namespace vr::policyd

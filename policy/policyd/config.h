@@ -13,6 +13,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "policy/policyd/server.h"
 #include "vrouter/etcd_config.h"
@@ -33,5 +34,8 @@ struct PolicydConfig {
 
 /// The same for text; `name` stands in messages where the path would.
 [[nodiscard]] Result<PolicydConfig> parse_config(const std::string& text, const std::string& name);
+
+/// One sentence for each thing of a right config that is not so here: directory, certificates, keys.
+[[nodiscard]] std::vector<std::string> machine_problems(const PolicydConfig& config);
 
 }  // namespace vr::policyd

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -29,29 +30,63 @@ int show_status(const std::string& socket, bool as_json) {
     return 0;
 }
 
+/// Where the vrouter-policyd of the config at `path` is asked.
+vr::Result<std::string> socket_of(const std::string& path) {
+    auto config = vr::policyd::load_config(path);
+    return config ? vr::Result<std::string>{std::move(config->control_socket)}
+                  : std::unexpected(std::move(config).error());
+}
+
+/// The file is right; says what this machine lacks for it.
+int check_machine(const std::string& path, const vr::policyd::PolicydConfig& config) {
+    const auto problems = vr::policyd::machine_problems(config);
+    for (const std::string& problem : problems) {
+        std::fprintf(stderr, "vrouter-policyd: %s: %s\n", path.c_str(), problem.c_str());
+    }
+    std::printf(
+        "%s: the config is right%s\n",
+        path.c_str(),
+        problems.empty() ? "" : ", but this machine lacks what it names");
+    return problems.empty() ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     CLI::App app{"vrouter-policyd: streams to every host the policy that it needs"};
     std::string path = "/etc/vrouter/policyd.yaml";
     std::string recording;
-    std::string socket = vr::policyd::PolicydConfig{}.control_socket;
+    std::string socket;
     bool check = false;
     bool as_json = false;
-    app.add_option("-c,--config", path, "config file")->capture_default_str();
-    app.add_flag("--check", check, "read the config file, say what is wrong with it, and end");
+    auto* given = app.add_option("-c,--config", path, "config file")->capture_default_str();
+    app.add_flag("--check", check, "say what is wrong with the config, or missing here, and end");
     app.add_option("--record", recording, "write everything that hosts are told to this file");
+    auto* asked =
+        app.add_option("--socket", socket, "status: the control socket, if not --config's");
+    auto* json = app.add_flag("--json", as_json, "status: as JSON");
     app.set_version_flag("--version", VROUTER_VERSION);
     auto* status = app.add_subcommand("status", "what the running vrouter-policyd does");
-    status->add_flag("--json", as_json, "as JSON");
-    status->add_option("--socket", socket, "its control socket")->capture_default_str();
+    status->fallthrough();  // options may stand behind it
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }
     if (status->parsed()) {
+        if (socket.empty()) {
+            auto named = socket_of(path);
+            if (!named && given->count() > 0) {
+                std::fprintf(stderr, "vrouter-policyd: %s\n", named.error().text.c_str());
+                return 1;
+            }
+            socket = named.value_or(vr::policyd::PolicydConfig{}.control_socket);
+        }
         return show_status(socket, as_json);
+    }
+    if (asked->count() + json->count() > 0) {
+        std::fputs("vrouter-policyd: --socket and --json belong to 'status'\n", stderr);
+        return 2;
     }
     auto config = vr::policyd::load_config(path);
     if (!config) {
@@ -59,8 +94,7 @@ int main(int argc, char** argv) {
         return 1;
     }
     if (check) {
-        std::printf("%s: the config is right\n", path.c_str());
-        return 0;
+        return check_machine(path, *config);
     }
     config->server.recording = recording;
     std::signal(SIGPIPE, SIG_IGN);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/policyd/program.h"
 
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <csignal>
 #include <memory>
 
@@ -23,9 +27,15 @@ class Program {
     explicit Program(const PolicydConfig& config) : config_(config) {}
 
     int run() {
+        if (const auto allowed = allow_files(files_needed(config_.server)); !allowed) {
+            log::error("{}", allowed.error().text);
+            return 1;
+        }
         // The control socket first: it is what keeps a second instance from touching anything.
-        auto status = StatusSocket::listen(
-            loop_, config_.control_socket, [this] { return status_json(cluster_, server_.get()); });
+        auto status = StatusSocket::listen(loop_, config_.control_socket, [this] {
+            return status_json(
+                cluster_, store_ ? store_->status() : policy::SourceStatus{}, server_.get());
+        });
         if (!status) {
             log::error("{}", status.error().text);
             return 1;
@@ -101,6 +111,30 @@ class Program {
 };
 
 }  // namespace
+
+std::size_t files_needed(const ServerSettings& settings) {
+    constexpr std::size_t kOthers =
+        64;  // standard streams, the datastore, clients of the control socket
+    return settings.most_connections + settings.most_callers + settings.listen.size() + kOthers;
+}
+
+Result<void> allow_files(std::size_t number) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= number) {
+        return {};
+    }
+    limit.rlim_cur = number;
+    limit.rlim_max = std::max(limit.rlim_max, limit.rlim_cur);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        return {};
+    }
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return fail(fmt::format(
+        "this config needs {} open files and {} are allowed: raise the limit (LimitNOFILE= of "
+        "systemd, ulimit -n), or lower 'connections'",
+        number,
+        limit.rlim_max));
+}
 
 int run(const PolicydConfig& config) {
     return Program(config).run();

@@ -9,6 +9,8 @@
 
 #include <policyd.pb.h>
 
+#include "policy/sealed_file.h"
+
 namespace vr::policyd {
 
 using policy::Batch;
@@ -16,6 +18,11 @@ using policy::Key;
 using policy::SetUpdate;
 
 namespace {
+
+constexpr std::string_view kMagic = "vrouter policyd state 1\n";
+
+/// Of a frame in the file of the last good state, about.
+constexpr std::size_t kFrameBytes = std::size_t{1} << 20U;
 
 /// What an update takes until it is applied, at least.
 std::size_t memory_of(const Update& update) {
@@ -120,12 +127,7 @@ Batch Receiver::apply() {
     }
     for (auto& update : std::exchange(pending_, {})) {
         if (auto* set = std::get_if<SetUpdate>(&update)) {
-            if (set->how == SetUpdate::How::Forget) {
-                sets_.erase(set->name);
-            } else {
-                sets_.insert(set->name);
-            }
-            batch.sets.push_back(std::move(*set));
+            change(*set, batch);
         } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
             put(came->key, came->document, batch);
         } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
@@ -158,13 +160,29 @@ void Receiver::forget_what_a_snapshot_lacks(Batch& batch) {
         take_out(key, batch);
     }
     for (auto set = sets_.begin(); set != sets_.end();) {
-        if (told_sets.contains(*set)) {
+        if (told_sets.contains(set->first)) {
             ++set;
         } else {
-            batch.sets.push_back({*set, SetUpdate::How::Forget, {}, {}});
+            batch.sets.push_back({set->first, SetUpdate::How::Forget, {}, {}});
             set = sets_.erase(set);
         }
     }
+}
+
+void Receiver::change(SetUpdate& update, Batch& batch) {
+    if (update.how == SetUpdate::How::Forget) {
+        sets_.erase(update.name);
+    } else {
+        auto& members = sets_[update.name];
+        if (update.how == SetUpdate::How::Replace) {
+            members.clear();
+        }
+        members.insert(update.added.begin(), update.added.end());
+        for (const auto& member : update.removed) {
+            members.erase(member);
+        }
+    }
+    batch.sets.push_back(std::move(update));
 }
 
 void Receiver::put(const Key& key, const std::string& document, Batch& batch) {
@@ -204,6 +222,84 @@ void Receiver::take_out(const Key& key, Batch& batch) {
     objects_.erase(key);
     auto events = catalog_.remove_file(to_string(key));
     std::ranges::move(events, std::back_inserter(batch.events));
+}
+
+// --- the last good state ---------------------------------------------------------------------
+
+std::string Receiver::last_good() const {
+    if (!in_sync_) {
+        return {};
+    }
+    std::string file(kMagic);
+    policy::put_number(file, kProtocol);
+    policy::put_text(file, host_);
+    std::vector<Chunk> chunks;
+    std::size_t bytes = 0;
+    std::uint64_t sequence = 0;
+    const auto end_frame = [&](bool more) {
+        const Envelope envelope = batch_frame(chunks, ++sequence, more);
+        file += envelope.head;
+        for (const auto& chunk : std::exchange(chunks, {})) {
+            file += *chunk;
+        }
+        file += envelope.tail;
+        bytes = 0;
+    };
+    const auto add = [&](Chunk chunk) {
+        bytes += chunk->size();
+        chunks.push_back(std::move(chunk));
+        if (bytes >= kFrameBytes) {
+            end_frame(true);
+        }
+    };
+    for (const auto& [name, members] : sets_) {
+        add(set_update({name, SetUpdate::How::Replace, {members.begin(), members.end()}, {}}));
+    }
+    for (const auto& key : objects_) {
+        add(object_update(key, catalog_.text(to_string(key))));
+    }
+    chunks.push_back(vr::policyd::in_sync());
+    end_frame(false);
+    policy::seal(file);
+    return file;
+}
+
+Result<Batch> Receiver::restore(std::string_view file) {
+    const auto content = policy::unseal(kMagic, file);
+    if (!content) {
+        return std::unexpected(content.error());
+    }
+    Reader reader(*content);
+    if (reader.u32() != kProtocol) {
+        return fail("is of another version of the protocol");
+    }
+    if (const std::string host = policy::get_text(reader); host != host_) {
+        return fail("is of host '" + host + "'");
+    }
+    (void)hello();
+    pb::Welcome welcome;
+    welcome.set_protocol(kProtocol);
+    (void)on_welcome(welcome);
+    FrameDecoder decoder;
+    decoder.feed(reader.rest());
+    while (reader.ok()) {
+        const auto frame = decoder.next();
+        if (!frame || !*frame) {
+            break;
+        }
+        const auto message = parse_from_server(**frame);
+        if (!message) {
+            break;
+        }
+        auto batch = on(*message);
+        if (!batch) {
+            break;
+        }
+        if (*batch) {
+            return **std::move(batch);
+        }
+    }
+    return fail("is damaged");
 }
 
 }  // namespace vr::policyd

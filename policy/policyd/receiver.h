@@ -5,6 +5,9 @@
 // host kept beside it would name sets that it is not told, and lack what goes with the stand-in.
 // A snapshot changes nothing before it is complete; then only what differs from what is known is handed
 // on, so that going over to another server is not felt.
+//
+// What is known can be written down as such a snapshot and read again by a later life of the host, for
+// which it counts until a server says what is true now (README.md).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -13,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/catalog.h"
@@ -45,6 +49,13 @@ class Receiver {
     /// stays.
     [[nodiscard]] Result<std::optional<policy::Batch>> on(const pb::FromServer& message);
 
+    /// All that is known, as a file (sealed_file.h); empty before in-sync.
+    [[nodiscard]] std::string last_good() const;
+
+    /// Takes what last_good() of an earlier life gave, in place of a server and between connections.
+    /// The next server is asked for everything all the same.  An error changes nothing.
+    [[nodiscard]] Result<policy::Batch> restore(std::string_view file);
+
     /// Of the last batch that was handed out.
     [[nodiscard]] std::uint64_t applied() const { return applied_; }
 
@@ -62,6 +73,7 @@ class Receiver {
     [[nodiscard]] Result<std::optional<policy::Batch>> on_welcome(const pb::Welcome& welcome);
     [[nodiscard]] Result<std::optional<policy::Batch>> on_batch(const pb::Batch& batch);
     [[nodiscard]] policy::Batch apply();
+    void change(policy::SetUpdate& update, policy::Batch& batch);
     void put(const policy::Key& key, const std::string& document, policy::Batch& batch);
     void take_out(const policy::Key& key, policy::Batch& batch);
     void forget_what_a_snapshot_lacks(policy::Batch& batch);
@@ -70,7 +82,7 @@ class Receiver {
     std::size_t most_bytes_;
     policy::Catalog catalog_;  ///< a file for each object, named by its key
     std::set<policy::Key> objects_;
-    std::set<policy::SetName> sets_;
+    std::map<policy::SetName, std::set<policy::PortMember>> sets_;
     std::vector<std::string> complaints_;
     std::string epoch_;  ///< of what was applied
     std::uint64_t applied_ = 0;

@@ -20,6 +20,7 @@
 #include "policy/policyd/cluster.h"
 #include "policy/policyd/feed.h"
 #include "policy/policyd/link.h"
+#include "policy/policyd/lobby.h"
 #include "policy/policyd/recording.h"
 #include "vrouter/net/host_port.h"
 #include "vrouter/net/log.h"
@@ -36,11 +37,24 @@ constexpr std::size_t kMostFromHost = 4096;  ///< bytes of a message
 constexpr std::size_t kWindow = 2;           ///< parcels that a host may have yet to apply
 constexpr int kGreetingTicks = 34;           ///< 10 s for handshake and Hello
 constexpr int kRememberTicks = 200;          ///< 60 s
+constexpr std::size_t kMostComplaints = 20;  ///< in ...
+constexpr int kComplaintTicks = 34;          ///< ... 10 s
+constexpr int kSitePrefixBytes = 8;          ///< a /64
 
 std::string ping_frame() {
     pb::FromServer message;
     (void)message.mutable_ping();
     return frame(message);
+}
+
+/// What one caller may have all addresses of.
+std::string network_of(const asio::ip::address& address) {
+    if (!address.is_v6() || address.to_v6().is_v4_mapped()) {
+        return address.to_string();
+    }
+    auto bytes = address.to_v6().to_bytes();
+    std::ranges::fill(bytes.begin() + kSitePrefixBytes, bytes.end(), std::uint8_t{0});
+    return asio::ip::address_v6(bytes).to_string();
 }
 
 /// Tells this life of the server from others, also on other machines.
@@ -59,6 +73,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         std::uint64_t id;
         std::shared_ptr<Link> link;
         std::string address;
+        std::string network;             ///< by which callers are counted
         std::vector<std::string> names;  ///< of the certificate
         std::string host;                ///< once it is let in
         bool let_in = false;             ///< has said Hello and may read the stream of `host`
@@ -73,15 +88,17 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         int ticks_alone = 0;
     };
 
-    State(asio::io_context& io, Cluster& all) : cluster(all), timer(io) {}
+    State(asio::io_context& io, const ServerSettings& settings, Cluster& all)
+        : cluster(all),
+          timer(io),
+          tls(settings.credentials, Side::Server),
+          lobby(settings.most_callers_from_one, settings.most_callers),
+          most_hosts(settings.most_connections) {}
 
     Result<void> listen(asio::io_context& io, const ServerSettings& settings) {
-        auto made = tls_context(settings.credentials, Side::Server);
-        if (!made) {
-            return std::unexpected(std::move(made).error());
+        if (auto read = tls.read(); !read) {
+            return read;
         }
-        context = std::move(*made);
-        most_connections = settings.most_connections;
         if (!settings.recording.empty()) {
             auto created = Recording::create(settings.recording);
             if (!created) {
@@ -170,15 +187,22 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             return;
         }
         const auto from = fmt::format("{}:{}", remote.address().to_string(), remote.port());
-        if (sessions.size() >= most_connections) {
+        const std::string network = network_of(remote.address());
+        if (!lobby.admits(network)) {
             ++counters.refused;
-            log::warning("policyd: {} refused: {} connections are open", from, sessions.size());
+            complain(fmt::format("{} refused: too many callers from there", from));
             return;
         }
+        if (lobby.is_full()) {
+            leave(sessions.at(*callers.begin()), "others wait");
+        }
+        lobby.enter(network);
         const std::uint64_t id = ++last_session;
         Session& session = sessions.try_emplace(id, id).first->second;
+        callers.insert(id);
         session.address = from;
-        session.link = std::make_shared<Link>(std::move(socket), context, kMostFromHost);
+        session.network = network;
+        session.link = std::make_shared<Link>(std::move(socket), tls.current(), kMostFromHost);
         const auto with = [weak = weak_from_this(), id](auto act) {
             return [weak, id, act](auto&&... arguments) {
                 const auto self = weak.lock();
@@ -249,11 +273,18 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             return;
         }
         session.host = hello.host();
-        session.let_in = true;
-        Slot& slot = slots[session.host];
-        if (const auto old = sessions.find(slot.session); old != sessions.end()) {
+        const auto known = slots.find(session.host);
+        const auto old =
+            known == slots.end() ? sessions.end() : sessions.find(known->second.session);
+        if (old != sessions.end()) {
             leave(old->second, "the host has connected again");
+        } else if (sessions.size() - callers.size() >= most_hosts) {
+            refuse(session, fmt::format("{} hosts are connected, the most", most_hosts));
+            return;
         }
+        session.let_in = true;
+        no_caller(session);
+        Slot& slot = slots[session.host];
         if (!slot.feed) {
             slot.feed = std::make_unique<Feed>(cluster, session.host);
         }
@@ -274,7 +305,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 
     void refuse(Session& session, const std::string& why) {
         ++counters.refused;
-        log::warning("policyd: {} refused: {}", session.address, why);
+        complain(fmt::format("{} refused: {}", session.address, why));
         pb::FromServer message;
         message.mutable_refused()->set_reason(why);
         session.refused = true;
@@ -288,13 +319,40 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             if (Slot& slot = slots.at(session.host); slot.session == session.id) {
                 slot.session = 0;
             }
-        } else if (!why.empty()) {
-            log::warning("policyd: {}: {}", session.address, why);
+        } else {
+            no_caller(session);
+            if (!why.empty()) {
+                complain(fmt::format("{}: {}", session.address, why));
+            }
         }
         counters.bytes += session.link->bytes_sent();
         session.link->close();
         const std::uint64_t id = session.id;
         sessions.erase(id);
+    }
+
+    void no_caller(const Session& session) {
+        if (callers.erase(session.id) != 0) {
+            lobby.leave(session.network);
+        }
+    }
+
+    /// Callers cannot fill the log.
+    void complain(const std::string& what) {
+        if (++complaints <= kMostComplaints) {
+            log::warning("policyd: {}", what);
+        }
+    }
+
+    void sum_complaints_up() {
+        if (++complaint_ticks < kComplaintTicks) {
+            return;
+        }
+        if (complaints > kMostComplaints) {
+            log::warning("policyd: {} callers more were refused", complaints - kMostComplaints);
+        }
+        complaints = 0;
+        complaint_ticks = 0;
     }
 
     // --- telling ----------------------------------------------------------------------------
@@ -368,6 +426,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 
     void tick() {
         static const std::string kPing = ping_frame();
+        sum_complaints_up();
         for (const auto which : std::exchange(paused, {})) {
             accept(which);
         }
@@ -393,12 +452,16 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 
     Cluster& cluster;
     asio::steady_timer timer;
-    std::shared_ptr<asio::ssl::context> context;
-    std::size_t most_connections = 0;
+    RenewedContext tls;
+    Lobby lobby;
+    std::size_t most_hosts;
     std::vector<tcp::acceptor> acceptors;
     std::set<std::size_t> paused;
     const std::string life = new_life();
     std::map<std::uint64_t, Session> sessions;
+    std::set<std::uint64_t> callers;  ///< those of sessions that are not let in, the oldest first
+    std::size_t complaints = 0;       ///< within the last while
+    int complaint_ticks = 0;
     std::map<std::string, Slot> slots;
     std::uint64_t last_session = 0;
     std::optional<Recording> recording;
@@ -413,7 +476,7 @@ Server::~Server() {
 
 Result<std::unique_ptr<Server>> Server::listen(
     asio::io_context& io, const ServerSettings& settings, Cluster& cluster) {
-    const auto state = std::make_shared<State>(io, cluster);
+    const auto state = std::make_shared<State>(io, settings, cluster);
     if (auto listening = state->listen(io, settings); !listening) {
         return std::unexpected(std::move(listening).error());
     }
@@ -453,6 +516,10 @@ ServerCounters Server::counters() const {
         counters.bytes += session.link->bytes_sent();
     }
     return counters;
+}
+
+std::string Server::tls_error() const {
+    return state_->tls.error();
 }
 
 }  // namespace vr::policyd

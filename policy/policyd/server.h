@@ -4,6 +4,8 @@
 // host is sent the next parcel when the last but one was applied: what happens meanwhile is gathered in
 // its feed as state.  So hosts do not wait for each other, and a slow one is told less often.
 // When a host goes its feed is kept for a minute, so that it need not be told everything again.
+// Who has not said yet who it is may be anybody: such callers are few, have 10 s, and the oldest makes room
+// for the next.  Certificates are read again when their files change; streams go on under the old ones.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -27,7 +29,9 @@ class Cluster;
 struct ServerSettings {
     std::vector<std::string> listen;  ///< "address:port"
     Credentials credentials;
-    std::size_t most_connections = 4096;
+    std::size_t most_connections = 4096;  ///< of hosts
+    std::size_t most_callers = 512;       ///< that have not shown yet who they are
+    std::size_t most_callers_from_one = 128;
     std::string recording;  ///< file; empty: none
 };
 
@@ -70,6 +74,8 @@ class Server {
     [[nodiscard]] L4Port port() const;
     [[nodiscard]] std::vector<HostStatus> hosts() const;
     [[nodiscard]] ServerCounters counters() const;
+    /// Why the certificates in use are not those in the files; empty: they are.
+    [[nodiscard]] std::string tls_error() const;
 
   private:
     struct State;

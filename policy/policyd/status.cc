@@ -2,9 +2,8 @@
 #include "policy/policyd/status.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -16,7 +15,7 @@
 
 #include "policy/policyd/cluster.h"
 #include "policy/policyd/server.h"
-#include "vrouter/net/log.h"
+#include "vrouter/local_listener.h"
 
 namespace vr::policyd {
 
@@ -25,7 +24,25 @@ namespace json = boost::json;
 using asio::local::stream_protocol;
 using boost::system::error_code;
 
-std::string status_json(const Cluster& cluster, const Server* server) {
+namespace {
+
+json::object source_json(const policy::SourceStatus& source) {
+    const auto age = std::chrono::steady_clock::now() - source.since;
+    json::array places(source.places.begin(), source.places.end());
+    return {
+        {"source", source.source},
+        {"state", policy::to_string(source.state)},
+        {"state_seconds", std::chrono::duration_cast<std::chrono::seconds>(age).count()},
+        {"places", std::move(places)},
+        {"place", source.place},
+        {"revision", source.revision},
+        {"last_error", source.last_error}};
+}
+
+}  // namespace
+
+std::string status_json(
+    const Cluster& cluster, const policy::SourceStatus& source, const Server* server) {
     json::array hosts;
     for (const auto& host : server == nullptr ? std::vector<HostStatus>{} : server->hosts()) {
         hosts.push_back(
@@ -41,6 +58,8 @@ std::string status_json(const Cluster& cluster, const Server* server) {
     const json::value status{
         {"version", VROUTER_VERSION},
         {"in_sync", cluster.is_in_sync()},
+        {"source", source_json(source)},
+        {"tls_error", server == nullptr ? std::string() : server->tls_error()},
         {"objects", cluster.objects()},
         {"endpoints", cluster.endpoints()},
         {"sets", cluster.sets()},
@@ -69,7 +88,27 @@ Result<std::string> status_text(const std::string& text) {
     if (hosts == nullptr || !hosts->is_array() || counters == nullptr || !counters->is_object()) {
         return fail("the answer is no status of vrouter-policyd");
     }
-    std::string out = fmt::format(
+    const auto text_in = [](const json::object& of, const char* key) {
+        const json::value* found = of.if_contains(key);
+        return found != nullptr && found->is_string() ? std::string(found->get_string())
+                                                      : std::string();
+    };
+    std::string out;
+    if (const json::value* of = root->if_contains("source"); of != nullptr && of->is_object()) {
+        const json::object& source = of->get_object();
+        const std::string last = text_in(source, "last_error");
+        out = fmt::format(
+            "{} {} for {} s{}{}\n",
+            text_in(source, "source"),
+            text_in(source, "state"),
+            number(source, "state_seconds"),
+            last.empty() ? "" : "; last error: ",
+            last);
+    }
+    if (const std::string why = text_in(*root, "tls_error"); !why.empty()) {
+        out += fmt::format("certificates: {}\n", why);
+    }
+    out += fmt::format(
         "{} objects, {} endpoints, {} sets\n",
         number(*root, "objects"),
         number(*root, "endpoints"),
@@ -91,16 +130,12 @@ Result<std::string> status_text(const std::string& text) {
         if (host == nullptr) {
             continue;
         }
-        const auto word = [&](const char* key) {
-            const json::value* found = host->if_contains(key);
-            return found != nullptr && found->is_string() ? std::string(found->get_string())
-                                                          : std::string();
-        };
+        const std::string address = text_in(*host, "address");
         fmt::format_to(
             std::back_inserter(out),
             "{:<24} {:<28} {:>9} {:>9} {:>9}\n",
-            word("host"),
-            word("address").empty() ? "-" : word("address"),
+            text_in(*host, "host"),
+            address.empty() ? "-" : address,
             number(*host, "needs"),
             number(*host, "pending"),
             number(*host, "sequence"));
@@ -108,74 +143,24 @@ Result<std::string> status_text(const std::string& text) {
     return out;
 }
 
-struct StatusSocket::State : std::enable_shared_from_this<StatusSocket::State> {
-    State(asio::io_context& io, std::string at, std::function<std::string()> answer)
-        : acceptor(io), path(std::move(at)), tell(std::move(answer)) {}
+StatusSocket::StatusSocket(std::unique_ptr<LocalListener> listener)
+    : listener_(std::move(listener)) {}
 
-    Result<void> listen() {
-        error_code error;
-        stream_protocol::socket probe(acceptor.get_executor());
-        probe.connect(stream_protocol::endpoint(path), error);
-        if (!error) {
-            return fail("another vrouter-policyd answers there");
-        }
-        struct stat status{};
-        if (::lstat(path.c_str(), &status) == 0) {
-            if (!S_ISSOCK(status.st_mode)) {
-                return fail("that is no socket");
-            }
-            ::unlink(path.c_str());
-        }
-        acceptor.open(stream_protocol{}, error);
-        if (!error) {
-            acceptor.bind(stream_protocol::endpoint(path), error);
-        }
-        // Before listen(): nobody can connect while the permissions are still the umask's.
-        if (!error && ::chmod(path.c_str(), S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP) != 0) {
-            error.assign(errno, boost::system::generic_category());
-        }
-        if (!error) {
-            acceptor.listen(16, error);
-        }
-        return error ? Result<void>(fail(error.message())) : Result<void>();
-    }
-
-    void accept() {
-        acceptor.async_accept(
-            [weak = weak_from_this()](error_code error, stream_protocol::socket socket) {
-                const auto self = weak.lock();
-                if (!self || error) {
-                    return;  // out of descriptors, at worst: the status is not told any more
-                }
-                const auto client = std::make_shared<stream_protocol::socket>(std::move(socket));
-                const auto text = std::make_shared<const std::string>(self->tell());
-                asio::async_write(
-                    *client, asio::buffer(*text), [client, text](error_code, std::size_t) {});
-                self->accept();
-            });
-    }
-
-    stream_protocol::acceptor acceptor;
-    std::string path;
-    std::function<std::string()> tell;
-};
-
-StatusSocket::StatusSocket(std::shared_ptr<State> state) : state_(std::move(state)) {}
-
-StatusSocket::~StatusSocket() {
-    error_code ignored;
-    state_->acceptor.close(ignored);
-    ::unlink(state_->path.c_str());
-}
+StatusSocket::~StatusSocket() = default;
 
 Result<std::unique_ptr<StatusSocket>> StatusSocket::listen(
     asio::io_context& io, const std::string& path, std::function<std::string()> tell) {
-    const auto state = std::make_shared<State>(io, path, std::move(tell));
-    if (auto listening = state->listen(); !listening) {
-        return fail(std::move(listening).error(), "control socket " + path);
+    auto listening =
+        LocalListener::listen(io, path, [tell = std::move(tell)](LocalListener::Socket socket) {
+            const auto client = std::make_shared<LocalListener::Socket>(std::move(socket));
+            const auto text = std::make_shared<const std::string>(tell());
+            asio::async_write(
+                *client, asio::buffer(*text), [client, text](error_code, std::size_t) {});
+        });
+    if (!listening) {
+        return std::unexpected(std::move(listening).error());
     }
-    state->accept();
-    return std::unique_ptr<StatusSocket>(new StatusSocket(state));
+    return std::unique_ptr<StatusSocket>(new StatusSocket(std::move(*listening)));
 }
 
 Result<std::string> ask_status(const std::string& path) {

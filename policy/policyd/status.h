@@ -7,11 +7,16 @@
 #include <memory>
 #include <string>
 
+#include "policy/source_status.h"
 #include "vrouter/net/result.h"
 
 namespace boost::asio {
 class io_context;  // NOLINT(readability-identifier-naming): Asio's name
 }
+
+namespace vr {
+class LocalListener;
+}  // namespace vr
 
 namespace vr::policyd {
 
@@ -19,7 +24,8 @@ class Cluster;
 class Server;
 
 /// `server` is null until the datastore is known in full.
-[[nodiscard]] std::string status_json(const Cluster& cluster, const Server* server);
+[[nodiscard]] std::string status_json(
+    const Cluster& cluster, const policy::SourceStatus& source, const Server* server);
 
 /// The JSON of status_json() as text; an error when it is something else.
 [[nodiscard]] Result<std::string> status_text(const std::string& json);
@@ -27,7 +33,7 @@ class Server;
 /// Answers each connection with what `tell` returns.  Asio shell.
 class StatusSocket {
   public:
-    /// A socket file that nobody answers is replaced; one that somebody answers is refused.
+    /// On a path that is claimed as vrouter/socket_path.h says.
     [[nodiscard]] static Result<std::unique_ptr<StatusSocket>> listen(
         boost::asio::io_context& io, const std::string& path, std::function<std::string()> tell);
     StatusSocket(const StatusSocket&) = delete;
@@ -38,9 +44,8 @@ class StatusSocket {
     ~StatusSocket();
 
   private:
-    struct State;
-    explicit StatusSocket(std::shared_ptr<State> state);
-    std::shared_ptr<State> state_;
+    explicit StatusSocket(std::unique_ptr<LocalListener> listener);
+    std::unique_ptr<LocalListener> listener_;
 };
 
 /// What the server behind `path` says.

@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
 
 #include <cstddef>
 #include <utility>
@@ -10,6 +11,7 @@
 #include <boost/asio/ssl/context.hpp>
 
 #include "vrouter/net/addr.h"
+#include "vrouter/net/log.h"
 
 namespace vr::policyd {
 
@@ -70,6 +72,44 @@ Result<std::shared_ptr<ssl::context>> tls_context(const Credentials& credentials
     // Hundreds of idle connections: OpenSSL's 34 KiB of buffers each are given back between records.
     SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
     return context;
+}
+
+Result<void> RenewedContext::read() {
+    const Stamps now = stamps();
+    auto made = tls_context(credentials_, side_);
+    if (!made) {
+        return std::unexpected(std::move(made).error());
+    }
+    context_ = std::move(*made);
+    read_ = now;
+    return {};
+}
+
+const std::shared_ptr<ssl::context>& RenewedContext::current() {
+    if (stamps() == read_) {
+        error_.clear();
+        return context_;
+    }
+    if (const auto done = read(); done) {
+        error_.clear();
+        log::info("policyd: certificate {} was read again", credentials_.certificate);
+    } else if (error_ != done.error().text) {
+        error_ = done.error().text;
+        log::error("policyd: {}; the certificate of before stays in use", error_);
+    }
+    return context_;
+}
+
+RenewedContext::Stamp RenewedContext::stamp(const std::string& path) {
+    struct stat status{};
+    if (::stat(path.c_str(), &status) != 0) {
+        return {};
+    }
+    return {status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
+RenewedContext::Stamps RenewedContext::stamps() const {
+    return {stamp(credentials_.ca), stamp(credentials_.certificate), stamp(credentials_.key)};
 }
 
 std::vector<std::string> peer_names(const ssl_st* connection) {

@@ -73,6 +73,8 @@ INSTANTIATE_TEST_SUITE_P(
         RequestRow{"ShowAllDrops", "show drops -a", "show_drops { all: true }"},
         RequestRow{"ShowControl", "show control", "show_control { }"},
         RequestRow{"ShowVersion", "show version", "version { }"},
+        RequestRow{"ShowDatastore", "show datastore", "show_datastore { }"},
+        RequestRow{"WaitInSync", "wait-ready --datastore", "show_datastore { }"},
         RequestRow{"WaitReady", "wait-ready --timeout 3", "version { }"},
         RequestRow{"IpamShow", "ipam show --host h1", "show_ipam { host: \"h1\" }"},
         RequestRow{
@@ -264,8 +266,8 @@ INSTANTIATE_TEST_SUITE_P(
         UsageRow{
             "DeleteEverything",
             "delete all x",
-            "delete: say what to delete: KIND NAME, or -f FILE ('vrouterctl delete --help' tells "
-            "more)"}),
+            "delete: KIND: 'all' is not one kind of resource (workloadendpoint, networkpolicy, "
+            "tier, ...) ('vrouterctl delete --help' tells more)"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(Grammar, TakesGlobalOptionsBeforeAndBehindTheCommand) {

@@ -411,8 +411,26 @@ class TwoTiers : public policy::Datastore {
         return {"junk.yaml:1: not an object"};
     }
 
+    [[nodiscard]] policy::SourceStatus status() const override {
+        policy::SourceStatus status;
+        status.source = "file";
+        status.places = {"/resources"};
+        status.fails(
+            policy::SourceStatus::State::Frozen,
+            "/resources is gone",
+            std::chrono::steady_clock::now() - std::chrono::seconds(9));
+        status.in_force = true;
+        return status;
+    }
+
+    [[nodiscard]] std::map<policy::Kind, policy::KindCount> counts() const override {
+        return {{policy::Kind::Tier, {.objects = 2, .invalid = 1}}};
+    }
+
     void put(std::string_view file, std::string_view yaml, PutDone done) override {
-        if (yaml.empty()) {
+        if (yaml == "---") {
+            done(std::vector<policy::Key>{});
+        } else if (yaml.empty()) {
             done(fail(std::string(file) + ":1: nothing in it"));
         } else if (yaml == "later") {
             waiting = std::move(done);
@@ -489,6 +507,48 @@ TEST_F(ResourceHandler, FindsANameInTheDefaultNamespaceUnlessOneIsGiven) {
     EXPECT_EQ(get("NetworkPolicy", "web").resources().rows(0).namespace_(), "default");
     EXPECT_EQ(get("NetworkPolicy", "web", "prod").resources().rows(0).namespace_(), "prod");
     EXPECT_EQ(get("NetworkPolicy", "").resources().rows_size(), 2);
+}
+
+TEST_F(ResourceHandler, FindsWhatApplyHasPrinted) {
+    EXPECT_EQ(get("NetworkPolicy", "prod/web").resources().rows(0).namespace_(), "prod");
+    EXPECT_EQ(get("NetworkPolicy", "prod/web", "prod").resources().rows_size(), 1);
+    EXPECT_EQ(get("NetworkPolicy", "prod/web", "default").error().code(), pb::Error::CODE_INVALID);
+    (void)remove("NetworkPolicy", "prod/web");
+    EXPECT_EQ(store_.removed, std::vector<std::string>{"NetworkPolicy prod/web"});
+}
+
+TEST_F(ResourceHandler, FindsAPolicyOfTheDefaultTierWithTheTierInFront) {
+    EXPECT_EQ(get("NetworkPolicy", "default.web").resources().rows(0).name(), "web");
+    (void)remove("NetworkPolicy", "prod/default.web");
+    EXPECT_EQ(store_.removed, std::vector<std::string>{"NetworkPolicy prod/web"});
+    EXPECT_EQ(get("Tier", "default.good").error().code(), pb::Error::CODE_NOT_FOUND);
+}
+
+TEST_F(ResourceHandler, RefusesAFileWithoutObjects) {
+    pb::Request request;
+    request.mutable_apply_resources()->add_files()->set_text("---");
+    auto changes = ask_once(dispatch_, request).changes();
+    ASSERT_EQ(changes.rows_size(), 1);
+    EXPECT_EQ(changes.rows(0).outcome(), pb::Change::OUTCOME_REFUSED);
+    EXPECT_EQ(changes.rows(0).problem(), "there is no object in it");
+    request.mutable_delete_resources()->add_files()->set_text("---");
+    changes = ask_once(dispatch_, request).changes();
+    ASSERT_EQ(changes.rows_size(), 1);
+    EXPECT_EQ(changes.rows(0).outcome(), pb::Change::OUTCOME_REFUSED);
+}
+
+TEST_F(ResourceHandler, ShowsHowTheDatastoreIs) {
+    serve_datastore(dispatch_, store_);
+    pb::Request request;
+    request.mutable_show_datastore();
+    const auto shown = ask_once(dispatch_, request).datastore();
+    EXPECT_EQ(shown.state(), pb::DatastoreStatus::STATE_FROZEN);
+    EXPECT_GE(shown.state_seconds(), 9U);
+    EXPECT_EQ(shown.last_error(), "/resources is gone");
+    ASSERT_EQ(shown.kinds_size(), 1);
+    EXPECT_EQ(shown.kinds(0).kind(), "Tier");
+    EXPECT_EQ(shown.kinds(0).invalid(), 1U);
+    EXPECT_EQ(shown.problems(0), "junk.yaml:1: not an object");
 }
 
 TEST_F(ResourceHandler, AppliesFileByFile) {

@@ -276,7 +276,7 @@ TEST_F(ServerTest, RefusesASecondInstanceOnItsSocket) {
     config.path = directory_.socket();
     const auto second = Server::listen(io_, config, dispatch_);
     ASSERT_FALSE(second);
-    EXPECT_NE(second.error().text.find("another vrouterd listens on"), std::string::npos);
+    EXPECT_NE(second.error().text.find("another program listens on"), std::string::npos);
     auto asking = client();
     EXPECT_EQ(ask(asking, version()).size(), 1U);
 }

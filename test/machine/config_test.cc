@@ -436,8 +436,17 @@ TEST(FileProblems, NameWhatCannotBeRead) {
     EXPECT_EQ(
         file_problems(config),
         (std::vector<std::string>{
+            "datastore.etcd.ca: '/' holds no PEM certificate",
             "datastore.etcd.certificate: cannot read '/nowhere/c': No such file or directory",
             "datastore.etcd.key: cannot read '/nowhere/k': No such file or directory"}));
+}
+
+TEST(FileProblems, NameADirectoryThatIsNotThere) {
+    const auto config = *parse_config("node: a\ndatastore: {file: {directory: /nowhere}}", "f");
+    EXPECT_EQ(
+        file_problems(config),
+        std::vector<std::string>{
+            "datastore.file.directory: cannot read '/nowhere': No such file or directory"});
 }
 
 }  // namespace

@@ -90,5 +90,44 @@ TEST_F(EndpointProblems, LeaveOtherNodesEndpointsOut) {
     EXPECT_EQ(shown()[0].error, "");
 }
 
+TEST_F(EndpointProblems, TellOfTheSecondEndpointWithAnInterface) {
+    views[0].workload.interface_name = "tap1";
+    views.push_back(views[0]);
+    views[1].workload.name = "prod/db";
+    EXPECT_EQ(shown()[0].error, "") << "prod/db is the first by name";
+    EXPECT_EQ(shown()[1].error, "interfaceName 'tap1' is that of prod/db too");
+}
+
+std::string reserved(const std::string& address) {
+    const auto config = *parse_config(
+        "node: a\n"
+        "ports: [{name: p, device: d, addresses: [192.0.2.1/24]}]\n"
+        "host: {tap: t, addresses: [192.0.2.7/24]}\n"
+        "routes: [{prefix: 0.0.0.0/0, via: [192.0.2.254]}]\n"
+        "neighbors: [{address: 192.0.2.9, mac: '02:00:00:00:00:01', port: p}]\n",
+        "f");
+    Peers peers;
+    peers[*parse_ip("192.0.2.8")] = {};
+    peers[*parse_ip("10.65.0.8")] = {};
+    return reserved_address(config, peers, *parse_prefix(address));
+}
+
+TEST(ReservedAddress, OfTheHostIsNoWorkloads) {
+    for (const auto* own : {"192.0.2.1", "192.0.2.7", "169.254.1.1", "fe80::1", "192.0.2.0/30"}) {
+        EXPECT_NE(reserved(own).find("is an address of this host"), std::string::npos) << own;
+    }
+}
+
+TEST(ReservedAddress, OfANeighborIsNoWorkloads) {
+    for (const auto* other : {"192.0.2.254", "192.0.2.9", "192.0.2.8"}) {
+        EXPECT_NE(reserved(other).find("is an address of a neighbor"), std::string::npos) << other;
+    }
+}
+
+TEST(ReservedAddress, OfAPeerThatIsAWorkloadIsItsOwn) {
+    EXPECT_EQ(reserved("10.65.0.8"), "");
+    EXPECT_EQ(reserved("192.0.2.10"), "");
+}
+
 }  // namespace
 }  // namespace vr::daemon

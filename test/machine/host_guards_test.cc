@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "test/machine/router_lab.h"
+#include "vrouter/daemon/closed_host.h"
 
 namespace vr {
 namespace {
@@ -117,6 +118,35 @@ TEST_F(HostGuardsTest, WithTheLastOneTheHostIsOpenAgain) {
     lab_.workloads->remove_host("a");
     EXPECT_TRUE(opens(81));
     EXPECT_FALSE(lab_.machine->tables().guarded);
+}
+
+TEST_F(HostGuardsTest, WhatItBeginsWithIsInForceAtOnceAndUntilASuccessorIsThere) {
+    lab_.workloads->begin_with_host(guard("(start)", "*"));
+    lab_.machine->commit();
+    EXPECT_TRUE(opens(80));
+    EXPECT_FALSE(opens(81));
+    update(guard("b", "fabric", allow_port(81)));
+    lab_.workloads->remove_host("(start)");
+    EXPECT_FALSE(opens(81));
+    lab_.finish_all();
+    EXPECT_TRUE(opens(81));
+    EXPECT_FALSE(opens(80));
+}
+
+TEST_F(HostGuardsTest, AClosedHostIsOpenForFailsafePortsAndWhatItsConfigNeeds) {
+    const auto config = daemon::parse_config(
+        "node: a\nbgp: {as: 1, router_id: 192.0.2.1, neighbors: [{address: 192.0.2.2, as: 1, bfd: "
+        "{multihop: true}}]}",
+        "f");
+    ASSERT_TRUE(config) << config.error().text;
+    lab_.workloads->begin_with_host(daemon::closed_host(*config));
+    lab_.machine->commit();
+    EXPECT_TRUE(opens(68)) << "DHCP";
+    EXPECT_TRUE(opens(4784)) << "BFD";
+    EXPECT_FALSE(opens(3784));
+    EXPECT_FALSE(opens(80));
+    lab_.workloads->remove_host(std::string(daemon::kClosedHost));
+    EXPECT_TRUE(opens(80));
 }
 
 TEST_F(HostGuardsTest, TheLowerNameWins) {

@@ -13,6 +13,7 @@
 #include "policy/etcd/objects.h"
 #include "policy/etcd/state_file.h"
 #include "policy/json_document.h"
+#include "policy/sealed_file.h"
 
 namespace vr::policy::etcd {
 namespace {
@@ -208,7 +209,7 @@ TEST(EtcdState, AnAbsentFileIsAnEmptyState) {
     const std::filesystem::path directory = mkdtemp(pattern.data());
     const std::string path = directory / "deeper" / "state";
     EXPECT_EQ(read_state(path)->position, Position{});
-    ASSERT_TRUE(write_state(path, encode_state({1, 2, true}, {})));
+    ASSERT_TRUE(write_whole(path, encode_state({1, 2, true}, {})));
     EXPECT_EQ(read_state(path)->position, (Position{1, 2, true}));
     std::ofstream(path) << "something else";
     EXPECT_FALSE(read_state(path));

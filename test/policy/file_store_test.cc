@@ -223,6 +223,72 @@ TEST_F(FileStoreTest, AVanishedDirectoryKeepsTheStateAndIsWatchedAgain) {
     EXPECT_TRUE(kept);
 }
 
+/// In the place of the directory comes another, empty one.
+void replace(const fs::path& directory) {
+    fs::rename(directory, directory.string() + ".old");
+    fs::create_directory(directory);
+}
+
+TEST_F(FileStoreTest, ADirectoryThatComesBackEmptyDeletesNothing) {
+    write("a.yaml", tier("a", 1));
+    FileStore& store = start();
+    replace(directory_);
+    wait_for([&] {
+        const auto problems = store.problems();
+        return !problems.empty() && problems.back().find("came back empty") != std::string::npos;
+    });
+    EXPECT_EQ(store.status().state, SourceStatus::State::Frozen);
+    EXPECT_FALSE(store.put("f", tier("b", 2))) << "it would be the only one";
+    EXPECT_EQ(order("a"), 1);
+    fs::remove_all(directory_.string() + ".old");
+}
+
+TEST_F(FileStoreTest, ADirectoryThatComesBackWithOtherContentCountsOnceItStandsStill) {
+    write("a.yaml", tier("a", 1));
+    FileStore& store = start();
+    replace(directory_);
+    write("b.yaml", tier("b", 2));
+    wait_for([&] { return order("b") == 2; });
+    EXPECT_EQ(order("a"), 1) << "it may be about to be copied";
+    wait_for([&] { return order("a") == -1; });
+    EXPECT_EQ(store.status().state, SourceStatus::State::InSync);
+    EXPECT_TRUE(store.problems().empty());
+    fs::remove_all(directory_.string() + ".old");
+}
+
+TEST_F(FileStoreTest, ADirectoryThatHeldNothingMayComeBackEmpty) {
+    FileStore& store = start();
+    replace(directory_);
+    wait_for([&] { return store.status().state == SourceStatus::State::Frozen; });
+    wait_for([&] { return store.status().state == SourceStatus::State::InSync; });
+    fs::remove_all(directory_.string() + ".old");
+}
+
+TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathDeletesNothing) {
+    fs::create_directory(directory_ / "full");
+    fs::create_directory(directory_ / "empty");
+    const fs::path real = directory_ / "full";
+    const fs::path link = directory_ / "link";
+    fs::create_directory_symlink("full", link);
+    std::ofstream(real / "a.yaml") << tier("a", 1);
+    directory_ /= "link";
+    FileStore& store = start();
+    fs::remove(link);
+    fs::create_directory_symlink("empty", link);
+    fs::remove(real / "a.yaml");  // seen in what is watched, and what is missing behind the path
+    wait_for([&] { return !store.problems().empty(); });
+    EXPECT_EQ(order("a"), 1);
+    directory_ = directory_.parent_path();
+}
+
+TEST_F(FileStoreTest, TheLastFileRemovedByHandIsADelete) {
+    write("a.yaml", tier("a", 1));
+    FileStore& store = start();
+    fs::remove(directory_ / "a.yaml");
+    wait_for([&] { return order("a") == -1; });
+    EXPECT_EQ(store.status().state, SourceStatus::State::InSync);
+}
+
 TEST_F(FileStoreTest, PutWritesAFilePerObjectAndDeliversAtOnce) {
     auto& store = start();
     const auto keys = store.put("t.yaml", tier("a", 1) + tier("b", 2));

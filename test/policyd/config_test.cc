@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
+#include "test/policyd/certificates.h"
 #include "vrouter/net/host_port.h"
 
 namespace vr::policyd {
@@ -110,6 +112,41 @@ INSTANTIATE_TEST_SUITE_P(
         Place{"a:80x", std::nullopt},
         Place{"[::1", std::nullopt},
         Place{"[::1]80", std::nullopt}));
+
+TEST(MachineProblems, OfRightFilesAreNone) {
+    const TemporaryDirectory directory;
+    const Authority authority(directory.path, "ca");
+    PolicydConfig config;
+    config.server.credentials = authority.issue("policyd");
+    config.resource_directory = directory.path;
+    EXPECT_EQ(machine_problems(config), std::vector<std::string>{});
+}
+
+TEST(MachineProblems, NameAKeyOfAnotherCertificateAndAMissingDirectory) {
+    const TemporaryDirectory directory;
+    const Authority authority(directory.path, "ca");
+    PolicydConfig config;
+    config.server.credentials = authority.issue("policyd");
+    config.server.credentials.key = authority.issue("other").key;
+    config.resource_directory = directory.path / "none";
+    const auto problems = machine_problems(config);
+    ASSERT_EQ(problems.size(), 2U);
+    EXPECT_NE(problems[0].find("is not that of certificate"), std::string::npos) << problems[0];
+    EXPECT_NE(problems[1].find("No such file or directory"), std::string::npos) << problems[1];
+}
+
+TEST(MachineProblems, NameWhatIsNoCertificate) {
+    const TemporaryDirectory directory;
+    const Authority authority(directory.path, "ca");
+    PolicydConfig config;
+    config.server.credentials = authority.issue("policyd");
+    std::swap(config.server.credentials.key, config.server.credentials.certificate);
+    config.resource_directory = directory.path;
+    const auto problems = machine_problems(config);
+    ASSERT_EQ(problems.size(), 2U);
+    EXPECT_NE(problems[0].find("holds no PEM certificate"), std::string::npos) << problems[0];
+    EXPECT_NE(problems[1].find("holds no PEM private key"), std::string::npos) << problems[1];
+}
 
 }  // namespace
 }  // namespace vr::policyd

@@ -333,5 +333,74 @@ INSTANTIATE_TEST_SUITE_P(
         return name;
     });
 
+// --- the last good state ---------------------------------------------------------------------
+
+/// What a host was told by a server, and one more change of the members after that.
+std::string last_good_of(StreamedHost& host) {
+    Server server("first");
+    server.serve(host);
+    server.set(
+        "peer",
+        document(
+            "WorkloadEndpoint",
+            "name: peer, namespace: n, labels: {role: peer}",
+            "node: other, interfaceName: tap1, ipNetworks: [10.0.0.2]"));
+    host.drain(*server.feed);
+    return host.receiver.last_good();
+}
+
+TEST(LastGood, IsWhatTheEarlierLifeKnew) {
+    StreamedHost before("h");
+    const std::string file = last_good_of(before);
+    StreamedHost after("h");
+    const auto batch = after.receiver.restore(file);
+    ASSERT_TRUE(batch) << batch.error().text;
+    after.graph.on(*batch);
+    EXPECT_TRUE(after.graph.is_in_sync());
+    EXPECT_FALSE(after.graph.lacks_sets());
+    EXPECT_EQ(Comparable(before.sink), Comparable(after.sink));
+    EXPECT_EQ(after.receiver.last_good(), file);
+}
+
+TEST(LastGood, TheNextServerTellsAllAndOnlyDifferencesAreFelt) {
+    StreamedHost before("h");
+    StreamedHost after("h");
+    const auto batch = after.receiver.restore(last_good_of(before));
+    ASSERT_TRUE(batch) << batch.error().text;
+    after.graph.on(*batch);
+    const auto program = after.sink.workloads.at("n/e").ingress;
+    const int calls = after.sink.calls;
+    EXPECT_TRUE(after.receiver.hello().epoch().empty());
+    Server server("second");  // knows no `peer`
+    server.serve(after);
+    EXPECT_EQ(after.sink.calls, calls + 1) << "the member that is gone";
+    EXPECT_EQ(after.sink.workloads.at("n/e").ingress, program);
+}
+
+TEST(LastGood, ThereIsNoneBeforeInSync) {
+    EXPECT_TRUE(StreamedHost("h").receiver.last_good().empty());
+}
+
+TEST(LastGood, OfAnotherHostIsRefused) {
+    StreamedHost before("h");
+    const auto batch = Receiver("other").restore(last_good_of(before));
+    ASSERT_FALSE(batch);
+    EXPECT_EQ(batch.error().text, "is of host 'h'");
+}
+
+TEST(LastGood, ADamagedOrCutFileChangesNothing) {
+    StreamedHost before("h");
+    const std::string file = last_good_of(before);
+    Receiver after("h");
+    for (std::size_t i = 0; i < file.size(); ++i) {
+        std::string damaged = file;
+        damaged[i] = static_cast<char>(damaged[i] ^ 1);
+        EXPECT_FALSE(after.restore(damaged)) << i;
+        EXPECT_FALSE(after.restore(file.substr(0, i))) << i;
+    }
+    EXPECT_TRUE(after.catalog().files().empty());
+    EXPECT_TRUE(after.restore(file));
+}
+
 }  // namespace
 }  // namespace vr::policyd

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <fstream>
 #include <functional>
 
 #include <boost/asio/io_context.hpp>
@@ -33,17 +34,14 @@ std::string endpoint(std::string_view name, std::string_view node, std::string_v
 /// A server with one endpoint on each of the hosts a and b.
 struct Replica {
     Replica(
-        boost::asio::io_context& loop,
-        const Credentials& credentials,
-        const std::string& recording = {})
+        boost::asio::io_context& loop, const Credentials& credentials, ServerSettings settings = {})
         : io(loop) {
         set("a", endpoint("ea", "a", "10.0.0.1"));
         set("b", endpoint("eb", "b", "10.0.0.2"));
         cluster.on({0, {policy::InSync{}}});
-        auto listening = Server::listen(
-            io,
-            {.listen = {"127.0.0.1:0"}, .credentials = credentials, .recording = recording},
-            cluster);
+        settings.listen = {"127.0.0.1:0"};
+        settings.credentials = credentials;
+        auto listening = Server::listen(io, settings, cluster);
         EXPECT_TRUE(listening) << (listening ? "" : listening.error().text);
         server = std::move(*listening);
         port = server->port().value();
@@ -69,19 +67,22 @@ struct Follower {
         boost::asio::io_context& io,
         const std::string& name,
         const std::vector<std::uint16_t>& ports,
-        const Credentials& credentials)
+        const Credentials& credentials,
+        const std::string& state_file = {})
         : graph(name, sink, policy::MembersFrom::Stream),
-          client(io, settings(name, ports, credentials), [this](const policy::Batch& batch) {
-              graph.on(batch);
-          }) {
+          client(
+              io,
+              settings(name, ports, credentials, state_file),
+              [this](const policy::Batch& batch) { graph.on(batch); }) {
         EXPECT_TRUE(client.start());
     }
 
     static ClientSettings settings(
         const std::string& name,
         const std::vector<std::uint16_t>& ports,
-        const Credentials& credentials) {
-        ClientSettings made{name, {}, credentials};
+        const Credentials& credentials,
+        const std::string& state_file) {
+        ClientSettings made{name, {}, credentials, state_file};
         for (const auto port : ports) {
             made.servers.push_back({"127.0.0.1", port});
         }
@@ -189,7 +190,7 @@ TEST_F(ServerTest, CertificateOfAnotherAuthorityIsRefused) {
 
 TEST_F(ServerTest, ServerWithAnotherNameIsNotFollowed) {
     Replica replica(io, of_server);
-    ClientSettings settings{"a", {{"localhost", replica.port}}, of_a};
+    ClientSettings settings{"a", {{"localhost", replica.port}}, of_a, {}};
     Client client(io, settings, [](const policy::Batch&) { FAIL() << "nothing may be told"; });
     ASSERT_TRUE(client.start());
     EXPECT_TRUE(until([&] { return replica.server->counters().lost > 0; }));
@@ -273,7 +274,7 @@ TEST_F(ServerTest, ReturningHostGoesOnWhereItWas) {
 
 TEST_F(ServerTest, RecordingPlaysWhatTheHostWasTold) {
     const std::string path = directory.path / "recording";
-    Replica replica(io, of_server, path);
+    Replica replica(io, of_server, {.recording = path});
     Follower host(io, "a", {replica.port}, of_a);
     ASSERT_TRUE(until([&] { return host.has("n/ea"); }));
     replica.set("more", endpoint("more", "a", "10.0.0.3"));
@@ -291,10 +292,110 @@ TEST_F(ServerTest, StatusNamesTheHostsThatAreConnected) {
     Replica replica(io, of_server);
     Follower host(io, "a", {replica.port}, of_a);
     ASSERT_TRUE(until([&] { return host.has("n/ea"); }));
-    const auto text = status_text(status_json(replica.cluster, replica.server.get()));
+    policy::SourceStatus source;
+    source.source = "file";
+    source.is(policy::SourceStatus::State::InSync, std::chrono::steady_clock::now());
+    const auto text = status_text(status_json(replica.cluster, source, replica.server.get()));
     ASSERT_TRUE(text) << text.error().text;
     EXPECT_NE(text->find("2 objects, 2 endpoints"), std::string::npos) << *text;
     EXPECT_NE(text->find("\na "), std::string::npos) << *text;
+    EXPECT_TRUE(text->starts_with("file in sync for 0 s\n")) << *text;
+}
+
+// --- the last good state ---------------------------------------------------------------------
+
+TEST_F(ServerTest, HostThatStartsWhileNoServerAnswersGoesOnAsItWas) {
+    const std::string path = directory.path / "state" / "stream";
+    auto replica = std::make_unique<Replica>(io, of_server);
+    const std::uint16_t port = replica->port;
+    {
+        Follower before(io, "a", {port}, of_a, path);
+        ASSERT_TRUE(until([&] { return before.has("n/ea"); }));
+        EXPECT_EQ(before.client.status().state, policy::SourceStatus::State::InSync);
+    }
+    replica.reset();
+    Follower after(io, "a", {port}, of_a, path);
+    ASSERT_TRUE(until([&] { return after.has("n/ea"); }));
+    const auto status = after.client.status();
+    EXPECT_EQ(status.state, policy::SourceStatus::State::Unreachable);
+    EXPECT_TRUE(status.in_force);
+    EXPECT_NE(status.last_error.find(fmt::format("127.0.0.1:{}: ", port)), std::string::npos);
+}
+
+TEST_F(ServerTest, LastGoodStateWaitsUntilEveryServerWasAsked) {
+    const std::string path = directory.path / "stream";
+    Replica replica(io, of_server);
+    {
+        Follower before(io, "a", {replica.port}, of_a, path);
+        ASSERT_TRUE(until([&] { return before.has("n/ea"); }));
+    }
+    replica.set("a", std::nullopt);
+    replica.set("new", endpoint("new", "a", "10.0.0.9"));
+    Follower after(io, "a", {replica.port}, of_a, path);
+    ASSERT_TRUE(until([&] { return after.has("n/new"); }));
+    Follower fresh(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return fresh.has("n/new"); }));
+    EXPECT_EQ(after.sink.calls, fresh.sink.calls) << "n/ea never was";
+}
+
+// --- callers ---------------------------------------------------------------------------------
+
+tcp::socket call(boost::asio::io_context& io, std::uint16_t port) {
+    tcp::socket socket(io);
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), port});
+    return socket;
+}
+
+TEST_F(ServerTest, TooManyCallersFromOneAddressAreRefused) {
+    Replica replica(io, of_server, {.most_callers_from_one = 2});
+    const auto first = call(io, replica.port);
+    const auto second = call(io, replica.port);
+    const auto third = call(io, replica.port);
+    EXPECT_TRUE(until([&] { return replica.server->counters().refused == 1; }));
+    EXPECT_EQ(replica.server->counters().connections, 2U);
+}
+
+TEST_F(ServerTest, TheOldestCallerMakesRoomForAHost) {
+    Replica replica(io, of_server, {.most_callers = 1});
+    const auto idle = call(io, replica.port);
+    ASSERT_TRUE(until([&] { return replica.server->counters().connections == 1; }));
+    Follower host(io, "a", {replica.port}, of_a);
+    EXPECT_TRUE(until([&] { return host.has("n/ea"); }));
+}
+
+TEST_F(ServerTest, HostsBeyondTheMostAreRefusedAndMayComeLater) {
+    Replica replica(io, of_server, {.most_connections = 1});
+    Follower a(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return a.has("n/ea"); }));
+    Follower b(io, "b", {replica.port}, authority.issue("b"));
+    ASSERT_TRUE(until([&] { return replica.server->counters().refused > 0; }));
+    EXPECT_FALSE(b.has("n/eb"));
+    a.client.stop();
+    EXPECT_TRUE(until([&] { return b.has("n/eb"); }));
+}
+
+// --- certificates ----------------------------------------------------------------------------
+
+TEST_F(ServerTest, RenewedCertificateCountsForTheNextCaller) {
+    const Credentials own = authority.issue("renewed", {"x", "DNS:somebody.else"});
+    Replica replica(io, own);
+    Follower host(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return replica.server->counters().lost > 0; }));
+    EXPECT_FALSE(host.has("n/ea"));
+    (void)authority.issue("renewed", {"x", "IP:127.0.0.1"});
+    EXPECT_TRUE(until([&] { return host.has("n/ea"); }));
+}
+
+TEST_F(ServerTest, CertificateThatCannotBeReadCostsNoStream) {
+    Replica replica(io, of_server);
+    Follower a(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return a.has("n/ea"); }));
+    std::ofstream(of_server.certificate) << "no certificate";
+    Follower b(io, "b", {replica.port}, authority.issue("b"));
+    EXPECT_TRUE(until([&] { return b.has("n/eb"); })) << "with the certificate of before";
+    EXPECT_NE(replica.server->tls_error().find("certificate"), std::string::npos);
+    replica.set("more", endpoint("more", "a", "10.0.0.3"));
+    EXPECT_TRUE(until([&] { return a.has("n/more"); }));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 
 import json
 import pathlib
+import signal
 import subprocess
 
 import yaml
@@ -99,6 +100,9 @@ class Policyd:
         """Its wires lose every packet from now on, and nobody is told."""
         for number in self.addresses:
             self.namespace.sh("ip", "link", "set", "dev", f"host{number}", "down")
+
+    def freeze(self):
+        self.process.signal(signal.SIGSTOP)
 
     def kill(self):
         self.process.kill()

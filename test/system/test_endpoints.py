@@ -6,7 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 import pytest
 from namespace_guest import VethGuest
 from process import wait_for
-from rack import FABRIC, GATEWAYS, Workload
+from rack import FABRIC, GATEWAYS, ROUTER, Workload
 from router import wait_gone
 from stream import Stream
 
@@ -157,4 +157,20 @@ def test_interface_name_cannot_lead_out_of_the_socket_directory(busy):
     new = {path.name for path in rack.router.directory.rglob("*")} - {path.name for path in before}
     assert not [name for name in new if "escaped" in name]
     assert (state(rack, workload) or {"state": "invalid"})["state"] == "invalid"
+    assert not stream.lost
+
+
+def test_address_of_the_host_or_of_a_neighbor_is_nobody_elses(busy):
+    rack, stream = busy
+    thief = rack.workload(5)
+    with stream:
+        for stolen in (ROUTER[4], FABRIC[4]):
+            thief.addresses = [f"{stolen}/32"]
+            rack.router.put(thief.endpoint())
+            wait_for(lambda a=stolen: a in (state(rack, thief) or {}).get("problem", ""), 10, f"{stolen} is told")
+            assert state(rack, thief)["state"] == "failed"
+        thief.addresses = [f"{thief.address[4]}/32"]
+        rack.router.put(thief.endpoint())
+        rack.router.wait_endpoint(thief.endpoint_name)
+        stream.wait_more()
     assert not stream.lost

@@ -6,11 +6,13 @@ SPDX-License-Identifier: Apache-2.0
 
 import pytest
 from etcd import MISSING, Etcd
+from namespace_guest import listen_tcp
 from policyd import PORT, Authority, Policyd
 from process import wait_for
 from resources import network_policy, rule
 from stream import PORT as STREAM
 from stream import Stream
+from test_host_endpoint import host_endpoint, host_opens, host_shut
 
 FROM_CLIENTS = {"source": {"selector": "role == 'client'"}}
 
@@ -54,7 +56,11 @@ def site(racks, network, directory, cleanup):
                 servers = [f"{replica.link(rack)}:{PORT}" for replica in self.replicas]
                 name = (certificates or {}).get(rack.router.node, rack.router.node)
                 rack.router.config["datastore"] = {
-                    "policyd": {"servers": servers, **self.authority.issue(name)}
+                    "policyd": {
+                        "servers": servers,
+                        "state_file": str(self.state_file(rack)),
+                        **self.authority.issue(name),
+                    }
                 }
             self.client = racks[0].veth_guest(racks[0].workload(1), labels={"role": "client"})
             self.server = racks[1].veth_guest(racks[1].workload(1), labels={"role": "server"})
@@ -62,6 +68,10 @@ def site(racks, network, directory, cleanup):
             self.put(web(80))
             for replica in self.replicas:
                 replica.start()
+
+        @staticmethod
+        def state_file(rack):
+            return rack.router.directory / "stream.state"
 
         def use_etcd(self, replica):
             self.etcd = Etcd(replica.namespace, directory)
@@ -113,7 +123,7 @@ def test_policy_edit_reaches_the_packets_of_hosts_that_read_no_resources(site):
     site.wait_closed(80)
 
 
-@pytest.mark.parametrize("end", ["kill", "cut_off"])
+@pytest.mark.parametrize("end", ["kill", "cut_off", "freeze"])
 def test_next_replica_takes_over_within_seconds_and_forwarding_never_notices(site, end):
     site = site(replicas=2).start()
     first, second = site.replicas
@@ -126,6 +136,7 @@ def test_next_replica_takes_over_within_seconds_and_forwarding_never_notices(sit
         site.put(web(80, 81))
         site.wait_open(81)
         stream.wait_more()
+    first.kill()
     assert stream.lost == []
     site.wait_open(80)
 
@@ -143,13 +154,52 @@ def test_hosts_keep_forwarding_while_no_replica_answers(site):
     site.wait_open(81)
 
 
+def test_hosts_that_start_while_no_replica_answers_go_on_as_they_were(site):
+    """Also what protects the host itself."""
+    site = site()
+    rack = site.racks[0]
+    site.put(host_endpoint())
+    site.start()
+    site.wait_enforced()
+    listen_tcp(rack.host, rack.directory / "host.listen.log", 22, 80)
+    wait_for(lambda: host_shut(rack, 80), 10, "the host is closed")
+    wait_for(lambda: all(site.state_file(r).exists() for r in site.racks), 10, "the state is saved")
+    site.replicas[0].kill()
+    for each in site.racks:
+        each.router.kill()
+    for each in site.racks:
+        each.router.launch()
+    for each in site.racks:
+        each.wait_ready()
+        each.router.wait_log("the last good state is in force", 10)
+    site.wait_enforced()
+    assert host_opens(rack, 22) and host_shut(rack, 80)
+    site.put(web(80, 81))
+    site.replicas[0].start()
+    site.wait_open(81)
+    assert site.opens(80) and host_shut(rack, 80)
+
+
+def test_host_whose_datastore_is_not_known_is_open_for_failsafe_ports_alone(site):
+    site = site()
+    rack = site.racks[0]
+    site.replicas[0].kill()
+    rack.launch()
+    rack.router.wait_ready()
+    listen_tcp(rack.host, rack.directory / "host.listen.log", 22, 80)
+    assert host_opens(rack, 22) and host_shut(rack, 80)
+    assert [row["state"] for row in rack.router.show("endpoints")] == ["ready"]
+    site.replicas[0].start()
+    wait_for(lambda: host_opens(rack, 80), 10, "a host without HostEndpoint is open")
+
+
 def test_certificate_of_another_host_gets_nothing(site):
     site = site(certificates={"host-b": "host-a"})
     for rack in site.racks:
         rack.launch()
         rack.router.wait_ready()
     site.racks[1].router.wait_log("the certificate is for 'host-a' and may not read the stream of 'host-b'")
-    assert site.racks[1].router.show("endpoints") == []
+    assert [row["kind"] for row in site.racks[1].router.show("endpoints")] == ["host"]
     assert site.replicas[0].status()["counters"]["refused"] >= 1
 
 

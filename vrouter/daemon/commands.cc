@@ -62,7 +62,11 @@ void Daemon::serve_commands() {
         ctl::serve_endpoints(dispatch_, endpoints_and_problems, hosts, port_name);
         ctl::serve_routes(dispatch_, machine_->routes(), port_name);
         ctl::serve_neighbors(
-            dispatch_, slow_path_->neighbors4(), slow_path_->neighbors6(), port_name);
+            dispatch_,
+            slow_path_->neighbors4(),
+            slow_path_->neighbors6(),
+            port_name,
+            [this](const std::string& name) { return machine_->find_port(name).has_value(); });
         ctl::serve_policy(dispatch_, endpoints, hosts, group_text);
         ctl::serve_flows(dispatch_, machine_->shared(), port_name, flow_now);
         ctl::serve_trace(dispatch_, *machine_);
@@ -78,6 +82,7 @@ void Daemon::serve_commands() {
     }
     ctl::serve_ipam(dispatch_, config_.node, std::move(run_ipam));
     if (store_) {
+        ctl::serve_datastore(dispatch_, *store_);
         ctl::serve_resources(
             dispatch_, *store_, [this](const policy::Key& key) { return problems_of(key); });
     }

@@ -14,6 +14,8 @@
 #include "policy/file_store.h"
 #include "policy/policyd/client.h"
 #include "vhost/port.h"
+#include "vrouter/daemon/closed_host.h"
+#include "vrouter/daemon/endpoint_problems.h"
 #include "vrouter/daemon/etcd_status.h"
 #include "vrouter/daemon/secret.h"
 #include "vrouter/dataplane/ethdev_port.h"
@@ -183,11 +185,6 @@ Result<void> Daemon::start_data_plane() {
     add_local_address(config_.workloads.gateway4);
     add_local_address(config_.workloads.gateway6);
     add_static_routes();
-    machine_->commit();
-    if (auto launched = eal_->launch(machine_->workers()); !launched) {
-        return fail(std::move(launched).error(), "workers");
-    }
-    control_ = std::make_unique<Control>(loop_, *machine_, *slow_path_);
     builder_ = std::make_unique<Builder>(
         [this](std::function<void()> task) { boost::asio::post(loop_, std::move(task)); },
         config_.classifier,
@@ -198,7 +195,16 @@ Result<void> Daemon::start_data_plane() {
         *builder_,
         config_.workloads,
         [this](const Workload& workload) { return open_vhost(workload); },
-        [this](const IpPrefix& prefix, bool up) { announce(announcements_.serve(prefix, up)); });
+        [this](const IpPrefix& prefix, bool up) { announce(announcements_.serve(prefix, up)); },
+        [this](const IpPrefix& prefix) { return reserved_address(config_, peers_, prefix); });
+    if (has_source() && config_.host.until_known == HostConfig::UntilKnown::Failsafe) {
+        workloads_->begin_with_host(closed_host(config_));
+    }
+    machine_->commit();
+    if (auto launched = eal_->launch(machine_->workers()); !launched) {
+        return fail(std::move(launched).error(), "workers");
+    }
+    control_ = std::make_unique<Control>(loop_, *machine_, *slow_path_);
     control_->every(kRetry, [this] { workloads_->retry_failed(); });
     return {};
 }
@@ -575,9 +581,15 @@ Result<void> Daemon::open_store() {
         store_ = std::move(files);
         return store.start();
     }
-    const auto& [servers, ca, certificate, key] = *config_.policyd;
+    const PolicydSourceConfig& source = *config_.policyd;
     auto stream = std::make_unique<policyd::Client>(
-        loop_, policyd::ClientSettings{config_.node, servers, {ca, certificate, key}}, listener);
+        loop_,
+        policyd::ClientSettings{
+            .host = config_.node,
+            .servers = source.servers,
+            .credentials = {source.ca, source.certificate, source.key},
+            .state_file = source.state_file},
+        listener);
     policyd::Client& store = *stream;
     store_ = std::move(stream);
     return store.start();
@@ -607,6 +619,10 @@ void Daemon::start_etcd(policy::Listener listener) {
 
 void Daemon::on_batch(const policy::Batch& batch) {
     graph_->on(batch);
+    if (workloads_ && graph_->is_in_sync() && !graph_->lacks_sets()) {
+        // Stays until the programs of host endpoints are in place.
+        workloads_->remove_host(std::string(kClosedHost));
+    }
     if (machine_) {
         machine_->commit();
     }

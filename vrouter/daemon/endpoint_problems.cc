@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/endpoint_problems.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
+
+#include "vrouter/net/format.h"
 
 namespace vr::daemon {
 
@@ -27,7 +32,47 @@ void add_missing_profiles(
     }
 }
 
+/// The first by name is meant by what names the interface.
+void add_shared_interfaces(std::vector<WorkloadView>& views) {
+    std::map<std::string, std::string> owners;
+    for (WorkloadView& view : views) {
+        const std::string& interface = view.workload.interface_name;
+        const auto [owner, is_new] = owners.try_emplace(interface, view.workload.name);
+        if (!interface.empty() && !is_new) {
+            add(view.error,
+                "interfaceName '" + interface + "' is that of " + owner->second + " too");
+        }
+    }
+}
+
 }  // namespace
+
+std::string reserved_address(const Config& config, const Peers& peers, const IpPrefix& prefix) {
+    const auto has = [&](const IpAddr& address) { return contains(prefix, address); };
+    std::vector<InterfaceAddress> own = config.host.addresses;
+    for (const PortConfig& port : config.ports) {
+        own.insert(own.end(), port.addresses.begin(), port.addresses.end());
+    }
+    if (std::ranges::any_of(own, has, &InterfaceAddress::address) ||
+        has(config.workloads.gateway4) || has(config.workloads.gateway6)) {
+        return fmt::format("{} is an address of this host", prefix);
+    }
+    const auto is_gateway = [&](const StaticRoute& route) {
+        return std::ranges::any_of(route.via, has);
+    };
+    // A peer elsewhere may be a workload that speaks BGP.
+    const auto is_on_the_fabric = [&](const auto& peer) {
+        return has(peer.first) && std::ranges::any_of(own, [&](const InterfaceAddress& address) {
+                   return contains(address.network, peer.first);
+               });
+    };
+    if (std::ranges::any_of(config.neighbors, has, &StaticNeighbor::address) ||
+        std::ranges::any_of(config.routes, is_gateway) ||
+        std::ranges::any_of(peers, is_on_the_fabric)) {
+        return fmt::format("{} is an address of a neighbor of this host", prefix);
+    }
+    return {};
+}
 
 std::vector<WorkloadView> with_problems(
     std::vector<WorkloadView> views,
@@ -62,6 +107,7 @@ std::vector<WorkloadView> with_problems(
         }
     }
     std::ranges::sort(views, {}, [](const WorkloadView& view) { return view.workload.name; });
+    add_shared_interfaces(views);
     return views;
 }
 

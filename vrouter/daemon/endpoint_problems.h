@@ -1,13 +1,17 @@
 // What is wrong with endpoints, as far as the machine does not know: objects that were never valid and so
-// never reached it, invalid new versions, profiles that do not exist.  Pure.
+// never reached it, invalid new versions, profiles that do not exist, interfaces that two have, addresses
+// that none may have.  Pure.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "policy/datastore.h"
 #include "policy/model.h"
+#include "vrouter/daemon/bgp_peers.h"
+#include "vrouter/daemon/config.h"
 #include "vrouter/workloads.h"
 
 namespace vr::daemon {
@@ -21,5 +25,10 @@ using FindResource = std::function<policy::ResourcePtr(const policy::Key&)>;
     std::vector<WorkloadView> views,
     const std::vector<policy::ObjectStatus>& objects,
     const FindResource& find);
+
+/// Why no workload may have addresses of `prefix`: they are the host's, or a neighbor's whom it would cut
+/// off.  Empty: it may.
+[[nodiscard]] std::string reserved_address(
+    const Config& config, const Peers& peers, const IpPrefix& prefix);
 
 }  // namespace vr::daemon

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ctl/socket_path.h"
+#include "vrouter/socket_path.h"
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <system_error>
 
-namespace vr::ctl {
+namespace vr {
 
 namespace {
 
@@ -70,7 +70,7 @@ Result<void> clear(const std::string& path) {
     const int answer = probe(path);
     if (answer == 0) {
         return fail(fmt::format(
-            "another vrouterd listens on {}: stop it, or give this one another socket", path));
+            "another program listens on {}: stop it, or give this one another socket", path));
     }
     if (answer != ECONNREFUSED) {
         return fail(fmt::format("{}: {}", path, reason(answer)));
@@ -108,4 +108,4 @@ Result<void> claim_socket_path(
     return bind_and_listen();
 }
 
-}  // namespace vr::ctl
+}  // namespace vr
