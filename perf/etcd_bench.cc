@@ -5,17 +5,12 @@
 // etcd_bench [ENDPOINTS]: prints a table; with BENCHMARK_OUT set, JSON goes there.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <ctime>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -24,9 +19,9 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "perf/etcd_server.h"
 #include "policy/etcd/messages.h"
 #include "policy/etcd/store.h"
 #include "policy/graph.h"
@@ -48,78 +43,6 @@ constexpr std::size_t kWritesAtOnce = etcd::Store::kMaxWrites;
 double milliseconds(Clock::duration time) {
     return std::chrono::duration<double, std::milli>(time).count();
 }
-
-/// etcd in a directory of its own, killed and removed with this.
-class Server {
-  public:
-    explicit Server(boost::asio::io_context& loop) {
-        std::string pattern = (std::filesystem::temp_directory_path() / "etcd-XXXXXX").string();
-        directory_ = mkdtemp(pattern.data());
-        using boost::asio::ip::tcp;
-        const auto free_port = [&] {
-            return tcp::acceptor(loop, tcp::endpoint(tcp::v4(), 0)).local_endpoint().port();
-        };
-        port_ = free_port();
-        const std::string client = fmt::format("http://127.0.0.1:{}", port_);
-        const std::string peer = fmt::format("http://127.0.0.1:{}", free_port());
-        const std::vector<std::string> words{
-            "etcd",
-            "--data-dir",
-            directory_ / "data",
-            "--log-level",
-            "error",
-            "--listen-client-urls",
-            client,
-            "--advertise-client-urls",
-            client,
-            "--listen-peer-urls",
-            peer,
-            "--initial-advertise-peer-urls",
-            peer,
-            "--initial-cluster",
-            "default=" + peer};
-        std::vector<char*> arguments;
-        for (const std::string& word : words) {
-            arguments.push_back(const_cast<char*>(word.c_str()));
-        }
-        arguments.push_back(nullptr);
-        posix_spawn_file_actions_t files{};
-        posix_spawn_file_actions_init(&files);
-        posix_spawn_file_actions_addopen(&files, 1, "/dev/null", 1, 0);
-        posix_spawn_file_actions_adddup2(&files, 1, 2);
-        if (posix_spawnp(&pid_, "etcd", &files, nullptr, arguments.data(), environ) != 0) {
-            pid_ = 0;
-        }
-        posix_spawn_file_actions_destroy(&files);
-    }
-
-    Server(const Server&) = delete;
-    Server& operator=(const Server&) = delete;
-    Server(Server&&) = delete;
-    Server& operator=(Server&&) = delete;
-
-    ~Server() {
-        if (pid_ != 0) {
-            kill(pid_, SIGKILL);
-            waitpid(pid_, nullptr, 0);
-        }
-        std::filesystem::remove_all(directory_);
-    }
-
-    [[nodiscard]] bool is_started() const { return pid_ != 0; }
-
-    [[nodiscard]] EtcdConfig config(const std::string& name) const {
-        EtcdConfig config;
-        config.endpoints = {{false, "127.0.0.1", port_}};
-        config.state_file = directory_ / name;
-        return config;
-    }
-
-  private:
-    std::filesystem::path directory_;
-    std::uint16_t port_ = 0;
-    pid_t pid_ = 0;
-};
 
 /// What a vrouterd does with a datastore.
 struct Router {
@@ -307,7 +230,7 @@ void print(const std::vector<Row>& rows) {
 int run(int endpoints) {
     log::start(log::Level::Warning);
     boost::asio::io_context loop{1};
-    const Server server(loop);
+    const EtcdServer server(loop);
     if (!server.is_started()) {
         fmt::print("etcd_bench: etcd is not installed\n");
         return 1;

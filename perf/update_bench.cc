@@ -1,11 +1,12 @@
-// How long a change takes: from the rename() of a resource file to the first packet that is judged by it.
+// How long a change takes: from the rename() of a resource file, or from before the write to an etcd, to
+// the first packet that is judged by it.
 //
-// usage: update_bench [--changes N] [--only WORD]
+// usage: update_bench [--source file|etcd] [--changes N] [--only WORD]
 //
-// The parts of vrouterd that a change passes, joined as daemon.cc joins them: watched directory, graph,
+// The parts of vrouterd that a change passes, joined as daemon.cc joins them: its source, graph,
 // builder thread, machine, and a worker on its own core that polls a port which makes a packet of a new
 // flow every 20 us.  Each change turns the verdict on these packets, from Deny to Allow and back, so that
-// every change shows.  Beside the whole, how long each part took (medians): "file" until the objects are
+// every change shows.  Beside the whole, how long each part took (medians): "source" until the objects are
 // read, "graph" until the machine was told, "compile" until the last program was built, "apply" until the
 // packet.  With BENCHMARK_OUT set, JSON goes there.
 // SPDX-License-Identifier: Apache-2.0
@@ -21,13 +22,17 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include "perf/etcd_server.h"
+#include "policy/etcd/store.h"
 #include "policy/file_store.h"
 #include "policy/graph.h"
 #include "test/dataplane/packet_builder.h"
@@ -59,7 +64,7 @@ std::int64_t now() {
 
 /// When each part was done with the newest change; written by the threads that do it.
 struct Stamps {
-    std::atomic<std::int64_t> file{0};
+    std::atomic<std::int64_t> source{0};
     std::atomic<std::int64_t> graph{0};
     std::atomic<std::int64_t> compiled{0};
 };
@@ -161,8 +166,27 @@ class Probe final : public Port {
     std::atomic<std::int64_t> turned_at_{0};
 };
 
+/// Where resources are written to, and how a router reads them.
+class Source {
+  public:
+    Source() = default;
+    Source(const Source&) = delete;
+    Source& operator=(const Source&) = delete;
+    Source(Source&&) = delete;
+    Source& operator=(Source&&) = delete;
+    virtual ~Source() = default;
+
+    /// Writes one object; `name` is its file's.  Returns when that began, or nothing when it failed.
+    virtual std::optional<std::int64_t> replace(
+        const std::string& name, const std::string& text) = 0;
+    /// A store that reads what was written, once start() was called.
+    virtual std::unique_ptr<policy::Datastore> store(
+        boost::asio::io_context& loop, policy::Listener listener) = 0;
+    [[nodiscard]] virtual bool start(policy::Datastore& store) = 0;
+};
+
 /// A directory of resources, gone at the end.
-class Directory {
+class Directory final : public Source {
   public:
     Directory() {
         std::string pattern = (fs::temp_directory_path() / "update-XXXXXX").string();
@@ -174,12 +198,10 @@ class Directory {
     Directory(Directory&&) = delete;
     Directory& operator=(Directory&&) = delete;
 
-    ~Directory() { fs::remove_all(path_); }
+    ~Directory() override { fs::remove_all(path_); }
 
-    [[nodiscard]] const fs::path& path() const { return path_; }
-
-    /// Writes beside, then renames into place; returns when.
-    std::int64_t replace(const std::string& name, const std::string& text) const {
+    /// Writes beside, then renames into place, which is when it begins.
+    std::optional<std::int64_t> replace(const std::string& name, const std::string& text) override {
         const fs::path beside = path_ / ("." + name);
         std::ofstream{beside} << text;
         const std::int64_t begin = now();
@@ -187,8 +209,60 @@ class Directory {
         return begin;
     }
 
+    std::unique_ptr<policy::Datastore> store(
+        boost::asio::io_context& loop, policy::Listener listener) override {
+        return std::make_unique<policy::FileStore>(loop.get_executor(), path_, std::move(listener));
+    }
+
+    bool start(policy::Datastore& store) override {
+        return static_cast<policy::FileStore&>(store).start().has_value();
+    }
+
   private:
     fs::path path_;
+};
+
+/// An etcd, written to by a store of its own.
+class Cluster final : public Source {
+  public:
+    Cluster()
+        : server_(loop_),
+          writer_(loop_.get_executor(), server_.config("writer"), [](const auto&) {}) {
+        writer_.start();
+        run_until([this] { return writer_.is_live(); });
+    }
+
+    std::optional<std::int64_t> replace(const std::string&, const std::string& text) override {
+        const std::int64_t begin = now();
+        std::optional<bool> done;
+        writer_.put("object", text, [&](const auto& written) { done = written.has_value(); });
+        run_until([&] { return done.has_value(); });
+        return done.value_or(false) ? std::optional{begin} : std::nullopt;
+    }
+
+    std::unique_ptr<policy::Datastore> store(
+        boost::asio::io_context& loop, policy::Listener listener) override {
+        return std::make_unique<policy::etcd::Store>(
+            loop.get_executor(), server_.config("reader"), std::move(listener));
+    }
+
+    bool start(policy::Datastore& store) override {
+        static_cast<policy::etcd::Store&>(store).start();
+        return server_.is_started();
+    }
+
+  private:
+    template <typename Done>
+    void run_until(Done done) {
+        const auto limit = Clock::now() + std::chrono::seconds{20};
+        while (!done() && Clock::now() < limit) {
+            loop_.run_one_for(std::chrono::seconds{1});
+        }
+    }
+
+    boost::asio::io_context loop_{1};
+    EtcdServer server_;
+    policy::etcd::Store writer_;
 };
 
 std::string head(const std::string& kind, const std::string& name, const std::string& labels = "") {
@@ -263,8 +337,9 @@ Config bench_config() {
 /// The router around one scenario.
 class Router {
   public:
-    Router(Eal& eal, const Directory& directory, std::size_t endpoints)
+    Router(Eal& eal, Source& source, std::size_t endpoints)
         : eal_(eal),
+          source_(source),
           machine_(*Machine::make({})),
           slow_path_(*machine_),
           control_(loop_, *machine_, slow_path_),
@@ -280,12 +355,12 @@ class Router {
               [this](const Workload& workload) { return open(workload); },
               [](const IpPrefix&, bool) {}),
           graph_("h", workloads_),
-          store_(loop_.get_executor(), directory.path(), [this](const policy::Batch& batch) {
-              stamps.file.store(now());
+          store_(source.store(loop_, [this](const policy::Batch& batch) {
+              stamps.source.store(now());
               graph_.on(batch);
               machine_->commit();
               stamps.graph.store(now());
-          }) {
+          })) {
         last_ = fmt::format("tap{:03}", endpoints - 1);
         auto fabric = std::make_unique<Probe>(
             machine_->pool(), kFirstGuest + static_cast<std::uint32_t>(endpoints - 1));
@@ -313,7 +388,7 @@ class Router {
     }
 
     [[nodiscard]] bool start() {
-        if (!store_.start() || !eal_.launch(machine_->workers())) {
+        if (!source_.start(*store_) || !eal_.launch(machine_->workers())) {
             return false;
         }
         loop_thread_ = std::thread{[this] { loop_.run(); }};
@@ -335,6 +410,7 @@ class Router {
     }
 
     Eal& eal_;
+    Source& source_;
     boost::asio::io_context loop_{1};
     std::unique_ptr<Machine> machine_;
     SlowPath slow_path_;
@@ -342,7 +418,7 @@ class Router {
     Builder builder_;
     Workloads workloads_;
     policy::Graph graph_;
-    policy::FileStore store_;
+    std::unique_ptr<policy::Datastore> store_;
     std::string last_;
     Probe* probe_ = nullptr;
     std::thread loop_thread_;
@@ -351,7 +427,7 @@ class Router {
 /// Microseconds of one change, the whole and its parts.
 struct Sample {
     double whole = 0;
-    double file = 0;
+    double source = 0;
     double graph = 0;
     double compile = 0;
     double apply = 0;
@@ -365,16 +441,16 @@ double quantile(std::vector<Sample> samples, double Sample::* part, double q) {
 
 Sample sample(std::int64_t begin, const Stamps& stamps, std::int64_t judged) {
     constexpr double kMicrosecond = 1000;
-    const std::int64_t file = stamps.file.load();
+    const std::int64_t read = stamps.source.load();
     // Group members take effect while the graph runs; programs after they are compiled.
-    const std::int64_t graph = std::clamp(stamps.graph.load(), file, std::max(file, judged));
+    const std::int64_t graph = std::clamp(stamps.graph.load(), read, std::max(read, judged));
     const std::int64_t compiled =
         std::clamp(stamps.compiled.load(), graph, std::max(graph, judged));
     const auto us = [](std::int64_t ns) { return static_cast<double>(ns) / kMicrosecond; };
     return {
         us(judged - begin),
-        us(file - begin),
-        us(graph - file),
+        us(read - begin),
+        us(graph - read),
         us(compiled - graph),
         us(judged - compiled)};
 }
@@ -391,16 +467,19 @@ bool wait_for_turn(const Probe& probe, std::uint32_t before) {
 }
 
 std::vector<Sample> measure(
-    Eal& eal, const Scenario& scenario, std::size_t endpoints, std::size_t changes) {
-    const Directory directory;
-    directory.replace("set.yaml", network_set(scenario.has_client));
-    directory.replace("policy.yaml", network_policy(!scenario.has_client));
-    directory.replace(scenario.file, scenario.text(true));
+    Eal& eal,
+    Source& source,
+    const Scenario& scenario,
+    std::size_t endpoints,
+    std::size_t changes) {
+    source.replace("set.yaml", network_set(scenario.has_client));
+    source.replace("policy.yaml", network_policy(!scenario.has_client));
+    source.replace(scenario.file, scenario.text(true));
     for (std::size_t i = 0; i < endpoints; ++i) {
         const Ip4 address = host<V4>(kFirstGuest + static_cast<std::uint32_t>(i));
-        directory.replace(fmt::format("w{:03}.yaml", i), endpoint("h", i, address, "server"));
+        source.replace(fmt::format("w{:03}.yaml", i), endpoint("h", i, address, "server"));
     }
-    Router router{eal, directory, endpoints};
+    Router router{eal, source, endpoints};
     std::vector<Sample> samples;
     // The first turn: the policy is in place and the client may pass.
     if (!router.start() || !wait_for_turn(router.probe(), 0)) {
@@ -411,17 +490,17 @@ std::vector<Sample> measure(
         std::this_thread::sleep_for(std::chrono::milliseconds{30 + i % 7});
         const std::string text = scenario.text(i % 2 != 0);
         const std::uint32_t before = router.probe().turns();
-        const std::int64_t begin = directory.replace(scenario.file, text);
-        if (!wait_for_turn(router.probe(), before)) {
+        const auto begin = source.replace(scenario.file, text);
+        if (!begin || !wait_for_turn(router.probe(), before)) {
             return {};
         }
-        samples.push_back(sample(begin, router.stamps, router.probe().turned_at()));
+        samples.push_back(sample(*begin, router.stamps, router.probe().turned_at()));
     }
     return samples;
 }
 
 constexpr std::pair<const char*, double Sample::*> kParts[] = {
-    {"file", &Sample::file},
+    {"source", &Sample::source},
     {"graph", &Sample::graph},
     {"compile", &Sample::compile},
     {"apply", &Sample::apply}};
@@ -457,6 +536,7 @@ std::string json_row(
 
 struct Options {
     std::size_t changes = 100;
+    bool etcd = false;
     std::string only;
 };
 
@@ -466,11 +546,20 @@ Options parse_options(const std::vector<std::string>& arguments) {
         const std::string& value = arguments[i + 1];
         if (arguments[i] == "--changes") {
             std::from_chars(value.data(), value.data() + value.size(), options.changes);
+        } else if (arguments[i] == "--source") {
+            options.etcd = value == "etcd";
         } else if (arguments[i] == "--only") {
             options.only = value;
         }
     }
     return options;
+}
+
+std::unique_ptr<Source> make_source(const Options& options) {
+    if (options.etcd) {
+        return std::make_unique<Cluster>();
+    }
+    return std::make_unique<Directory>();
 }
 
 int run(const Options& options) {
@@ -482,12 +571,12 @@ int run(const Options& options) {
     }
     fmt::print(
         "{:<26} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
-        "ms from rename() to packet",
+        options.etcd ? "ms from write to packet" : "ms from rename() to packet",
         "endpoints",
         "p50",
         "p99",
         "max",
-        "file",
+        "source",
         "graph",
         "compile",
         "apply");
@@ -497,7 +586,8 @@ int run(const Options& options) {
             if (scenario.name.find(options.only) == std::string::npos) {
                 continue;
             }
-            const auto samples = measure(**eal, scenario, endpoints, options.changes);
+            const auto source = make_source(options);
+            const auto samples = measure(**eal, *source, scenario, endpoints, options.changes);
             if (samples.empty()) {
                 fmt::print(stderr, "update_bench: {}: a change did not show\n", scenario.name);
                 return 1;
