@@ -2,10 +2,12 @@
 #include "vrouter/dataplane/classifier.h"
 
 #include <gtest/gtest.h>
+#include <rte_malloc.h>
 
 #include <memory>
 #include <random>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "test/dataplane/linear_acl.h"
@@ -194,6 +196,66 @@ TYPED_TEST(BitVectorsOf, ManyGroupsOfOneAddressAllCount) {
     const Verdict verdict = this->judge(program, {}, GroupSet{ids});
     EXPECT_EQ(verdict.rule, 199U);
     EXPECT_EQ(verdict.logged, 198U);
+}
+
+/// Of DPDK's memory.
+[[nodiscard]] std::size_t free_bytes() {
+    rte_malloc_socket_stats stats{};
+    return rte_malloc_get_socket_stats(0, &stats) == 0 ? stats.heap_freesz_bytes : 0;
+}
+
+template <typename F>
+class TriesOf : public ClassifierOf<Case<F, Engine::RteAcl>> {
+  public:
+    /// Why rte_acl does not execute the program; empty when it does.
+    static std::string refusal(const Program& program) {
+        const auto built = build_trie_classifier<F>(std::make_shared<const Program>(program));
+        return built ? "" : built.error().text;
+    }
+
+    /// Each for a port of its own.
+    static Program rules_by_port(unsigned count) {
+        Program program;
+        for (unsigned i = 0; i < count; ++i) {
+            const L4Port port{static_cast<std::uint16_t>(i)};
+            program.rules.push_back({.action = Action::Allow});
+            program.rules.back().match.destination.ports = {{port, port}};
+        }
+        return program;
+    }
+};
+
+TYPED_TEST_SUITE(TriesOf, Families);
+
+TYPED_TEST(TriesOf, ProgramThatWouldBuildForMinutesIsRefusedAtOnce) {
+    EXPECT_NE(this->refusal(this->rules_by_port(16'385)).find("entries"), std::string::npos);
+}
+
+TYPED_TEST(TriesOf, MemoryOfBuffersAndRingsIsNotTaken) {
+    const auto program = std::make_shared<const Program>(this->rules_by_port(1000));
+    const std::size_t before = free_bytes();
+    auto first = build_trie_classifier<TypeParam>(program);
+    ASSERT_TRUE(first);
+    const std::size_t taken = before - free_bytes();
+    first = nullptr;
+    // There is room for it twice.
+    void* buffers = rte_malloc("test", free_bytes() - 2 * taken, 0);
+    ASSERT_NE(buffers, nullptr);
+    EXPECT_NE(this->refusal(*program), "");
+    rte_free(buffers);
+    EXPECT_EQ(this->refusal(*program), "");
+}
+
+TYPED_TEST(TriesOf, ManyGroupsOnBothSidesAreRefused) {
+    Program program;
+    for (unsigned i = 0; i < 17; ++i) {
+        program.rules.push_back(this->rule(Action::Allow));
+        program.rules.back().match.source.group = GroupId{i};
+        program.rules.back().match.destination.group = GroupId{i};
+    }
+    EXPECT_NE(this->refusal(program), "");
+    program.rules.pop_back();
+    EXPECT_EQ(this->refusal(program), "");
 }
 
 struct Size {

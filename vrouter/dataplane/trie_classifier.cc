@@ -3,13 +3,18 @@
 
 #include <fmt/format.h>
 #include <rte_acl.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
 #include <rte_memory.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,10 +33,15 @@ namespace {
 constexpr unsigned kMostSegments = RTE_ACL_MAX_CATEGORIES;
 /// Groups of one side that rules must not find: bits of half a word.
 constexpr unsigned kMostNotGroups = 16;
-/// Lists and negations multiply.
-constexpr std::size_t kMostBoxes = 100'000;
-/// What the tries of one classifier may take of DPDK's memory.
-constexpr std::size_t kMostBytes = std::size_t{256} << 20U;
+/// Lists and negations multiply.  rte_acl's build knows no other bound on its time and on the ordinary
+/// memory that it works in, and both grow with these.
+constexpr std::size_t kMostBoxes = 16'384;
+/// Keys that one packet may have to be looked up by: the product of both addresses' groups.
+constexpr std::size_t kMostKeys = 256;
+/// What the tries of one classifier may take of DPDK's memory at most, and which part of what is free:
+/// packet buffers and rings live there too.
+constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
+constexpr std::size_t kPartOfFree = 4;
 
 /// What rte_acl sees of a packet, in network order.  It reads whole words.
 struct Key {
@@ -52,6 +62,25 @@ static_assert(sizeof(Key) == 52 && alignof(Key) == 1);
 /// One rte_acl rule of the largest key.
 constexpr unsigned kMostFields = 19;
 RTE_ACL_RULE_DEF(TrieRule, kMostFields);
+// Values are written whole, and read as wide as the field is.
+static_assert(std::endian::native == std::endian::little);
+
+/// What of DPDK's memory may be used.  Huge pages are added as they are needed; without them there is
+/// no more than what the EAL was started with.
+std::size_t bytes_allowed() {
+    if (rte_eal_has_hugepages() != 0) {
+        return kMostBytes;
+    }
+    std::size_t most = kMostBytes;
+    for (unsigned i = 0; i < rte_socket_count(); ++i) {
+        rte_malloc_socket_stats stats{};
+        const int socket = rte_socket_id_by_idx(i);
+        if (rte_malloc_get_socket_stats(socket, &stats) == 0 && stats.heap_totalsz_bytes != 0) {
+            most = std::min(most, stats.heap_freesz_bytes / kPartOfFree);
+        }
+    }
+    return most;
+}
 
 /// How fields of rules lie in keys: only words that some rule asks about are looked at.
 class Layout {
@@ -74,10 +103,10 @@ class Layout {
         return field;
     }
 
-    [[nodiscard]] rte_acl_config config(unsigned categories) const {
+    [[nodiscard]] rte_acl_config config(unsigned categories, std::size_t most_bytes) const {
         rte_acl_config config = config_;
         config.num_categories = categories;
-        config.max_size = kMostBytes;
+        config.max_size = most_bytes;
         return config;
     }
 
@@ -109,14 +138,15 @@ class GroupNumbers {
                 ++unwanted_;
             }
         }
-        if (wanted_ > UINT16_MAX || unwanted_ > kMostNotGroups) {
-            return fail("rules name too many groups");
+        if (unwanted_ > kMostNotGroups) {
+            return fail("too many groups are excluded");
         }
         map_ = GroupMap<GroupNumber>(named_);
         return {};
     }
 
-    [[nodiscard]] bool wanted() const noexcept { return wanted_ != 0; }
+    /// How many groups are asked for.
+    [[nodiscard]] std::size_t wanted() const noexcept { return wanted_; }
 
     [[nodiscard]] bool unwanted() const noexcept { return unwanted_ != 0; }
 
@@ -266,7 +296,7 @@ void TrieClassifier<F>::lay_out() {
         ports_field_ = layout_.add(kRange, offsetof(Key, ports), 2);
         (void)layout_.add(kRange, offsetof(Key, ports) + 2, 2);
     }
-    if (groups_[0].wanted() || groups_[1].wanted()) {
+    if (groups_[0].wanted() + groups_[1].wanted() != 0) {
         groups_field_ = layout_.add(kBits, offsetof(Key, groups), 2);
         (void)layout_.add(kBits, offsetof(Key, groups) + 2, 2);
     }
@@ -291,9 +321,9 @@ void TrieClassifier<F>::fill_address(TrieRule& rule, unsigned side, const Prefix
     prefix.address().store(bytes.data());
     for (unsigned word = 0; word < F::kBits / 32; ++word) {
         rte_acl_field& field = rule.field[address_field_[side] + word];
-        field.value.u32 = load_be<std::uint32_t>(bytes.data() + 4 * word);
+        field.value.u64 = load_be<std::uint32_t>(bytes.data() + 4 * word);
         const unsigned before = 32 * word;
-        field.mask_range.u32 =
+        field.mask_range.u64 =
             prefix.length() <= before ? 0 : std::min(32U, prefix.length() - before);
     }
 }
@@ -308,7 +338,8 @@ Result<void> TrieClassifier<F>::expand(std::size_t position, std::vector<TrieRul
     if (headers.size() * prefixes[0].size() * prefixes[1].size() > kMostBoxes - out.size()) {
         return fail(fmt::format("its lists multiply to more than {} entries", kMostBoxes));
     }
-    TrieRule rule{};
+    TrieRule rule;
+    std::memset(&rule, 0, sizeof rule);  // {} promises zeros in the first member of a union only
     rule.data.category_mask = 1U << segments_.of(position);
     rule.data.priority = static_cast<std::int32_t>(rules_.list.size() - position);
     rule.data.userdata = static_cast<std::uint32_t>(position + 1);
@@ -316,17 +347,17 @@ Result<void> TrieClassifier<F>::expand(std::size_t position, std::vector<TrieRul
         const SideMatch& wanted = match.*kSides[side];
         if (wanted.group) {
             auto& field = rule.field[groups_field_ + side];
-            field.value.u16 = groups_[side].at(*wanted.group).number;
-            field.mask_range.u16 = UINT16_MAX;
+            field.value.u64 = groups_[side].at(*wanted.group).number;
+            field.mask_range.u64 = UINT16_MAX;
         }
         if (wanted.not_group) {
-            rule.field[not_groups_field_ + side].mask_range.u16 =
+            rule.field[not_groups_field_ + side].mask_range.u64 =
                 groups_[side].at(*wanted.not_group).bit;
         }
     }
     const auto set = [&](unsigned field, Interval interval) {
-        rule.field[field].value.u16 = interval.first;
-        rule.field[field].mask_range.u16 = interval.last;
+        rule.field[field].value.u64 = interval.first;
+        rule.field[field].mask_range.u64 = interval.last;
     };
     for (const HeaderBox& header : headers) {
         set(0, header[kProtocol]);
@@ -380,17 +411,27 @@ Result<void> TrieClassifier<F>::build() {
             return done;
         }
     }
+    if (std::max<std::size_t>(1, groups_[0].wanted()) *
+            std::max<std::size_t>(1, groups_[1].wanted()) >
+        kMostKeys) {
+        return fail("rules name too many groups");
+    }
     lay_out();
     const auto rules = expand();
     if (!rules) {
         return std::unexpected(rules.error());
+    }
+    const std::size_t rule_size = RTE_ACL_RULE_SZ(layout_.fields());
+    const std::size_t most_bytes = bytes_allowed();
+    if (rules->size() * rule_size >= most_bytes) {
+        return fail("too little of DPDK's memory is free for its rules");
     }
     // Unique among contexts that live: creating one of a known name would return that one.
     const std::string name = fmt::format("vr-{}", fmt::ptr(this));
     const rte_acl_param param{
         .name = name.c_str(),
         .socket_id = SOCKET_ID_ANY,
-        .rule_size = static_cast<std::uint32_t>(RTE_ACL_RULE_SZ(layout_.fields())),
+        .rule_size = static_cast<std::uint32_t>(rule_size),
         .max_rule_num = static_cast<std::uint32_t>(rules->size())};
     context_.reset(rte_acl_create(&param));
     if (!context_) {
@@ -402,7 +443,8 @@ Result<void> TrieClassifier<F>::build() {
             return fail("rte_acl refuses a rule");
         }
     }
-    const rte_acl_config config = layout_.config(categories_);
+    const rte_acl_config config =
+        layout_.config(categories_, most_bytes - rules->size() * rule_size);
     if (const int error = rte_acl_build(context_.get(), &config); error != 0) {
         return fail(fmt::format("rte_acl cannot build it: {}", rte_strerror(-error)));
     }
