@@ -153,7 +153,7 @@ class Allocator {
         }
         if (!*stored) {
             return claim.state == AffinityState::PendingDeletion ? Attempt{}
-                                                                 : claim_new(claim.cidr, missing);
+                                                                 : from_claim(claim.cidr, missing);
         }
         Block& block = (*stored)->block;
         if (block.host() != request_.host || claim.state == AffinityState::PendingDeletion) {
@@ -185,7 +185,7 @@ class Allocator {
         return assign(new_block(cidr), 0, missing, Origin::Claimed, {confirm(cidr)});
     }
 
-    Attempt from_free(std::size_t missing) {
+    Result<TakenBlocks> read_taken() {
         const std::array<Range, 1> blocks{BlocksOf{version_}};
         const auto listed = records_.list(blocks, Detail::Names);
         if (!listed) {
@@ -197,11 +197,28 @@ class Allocator {
                 taken.add(id->cidr);
             }
         }
+        return taken;
+    }
+
+    /// A claim whose block was never made.  Blocks of other sizes may lie there: pools change.
+    Attempt from_claim(const IpPrefix& cidr, std::size_t missing) {
+        const auto taken = read_taken();
+        if (!taken) {
+            return std::unexpected(taken.error());
+        }
+        return taken->overlaps(cidr) ? Attempt{} : claim_new(cidr, missing);
+    }
+
+    Attempt from_free(std::size_t missing) {
+        const auto taken = read_taken();
+        if (!taken) {
+            return std::unexpected(taken.error());
+        }
         for (const Pool& pool : settings_.pools) {
             if (!serves(pool)) {
                 continue;
             }
-            if (const auto cidr = free_block(pool, taken, settings_.reserved, request_.host)) {
+            if (const auto cidr = free_block(pool, *taken, settings_.reserved, request_.host)) {
                 return claim_new(*cidr, missing);
             }
         }
@@ -255,12 +272,14 @@ class Allocator {
         return settings_.config.strict_affinity ? Attempt{} : borrow(*others, missing);
     }
 
-    /// A host keeps its last block, empty or not, for as long as it has a Node.
+    /// A host keeps its last block, empty or not, for as long as it has a Node; not one of a single
+    /// address, which spares it no route.
     [[nodiscard]] bool is_spare(const Others& others, const Block& block) const {
         const std::string host = block.host();
         return block.used() == 0 && serves(block.cidr()) && host != request_.host &&
                (block.affinity().empty() ||
-                (!host.empty() && (!others.nodes.contains(host) || others.blocks_of.at(host) > 1)));
+                (!host.empty() && (block.size() == 1 || !others.nodes.contains(host) ||
+                                   others.blocks_of.at(host) > 1)));
     }
 
     Attempt take_over(const Others& others, std::size_t missing) {
@@ -350,10 +369,22 @@ class Allocator {
         if (auto read = read_claims(); !read) {
             return std::unexpected(std::move(read).error());
         }
-        const IpPrefix cidr = around(address, pool->block_length);
+        const auto taken = read_taken();
+        if (!taken) {
+            return std::unexpected(taken.error());
+        }
+        const auto existing = taken->around(host_prefix(address));
+        const IpPrefix cidr =
+            existing.empty() ? around(address, pool->block_length) : existing.front();
+        if (existing.empty() ? taken->overlaps(cidr) : existing.size() > 1) {
+            return fail(vr::to_string(address) + " is where blocks overlap, or would");
+        }
         auto stored = read_block(cidr);
         if (!stored) {
             return std::unexpected(std::move(stored).error());
+        }
+        if (!*stored && !existing.empty()) {
+            return Outcome::Conflict;  // it went just now
         }
         Block block = *stored ? (*stored)->block : new_block(cidr);
         const bool own = block.host() == request_.host;

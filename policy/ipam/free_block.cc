@@ -36,13 +36,22 @@ void TakenBlocks::add(const IpPrefix& cidr) {
 }
 
 bool TakenBlocks::overlaps(const IpPrefix& cidr) const {
+    const auto inside = all_.lower_bound(cidr);
+    return !around(cidr).empty() || (inside != all_.end() && contains(cidr, *inside));
+}
+
+std::vector<IpPrefix> TakenBlocks::around(const IpPrefix& cidr) const {
+    std::vector<IpPrefix> found;
     for (const unsigned length : lengths_) {
-        if (length <= length_of(cidr) && all_.contains(around(nth(cidr, 0), length))) {
-            return true;
+        if (length > length_of(cidr)) {
+            break;
+        }
+        const IpPrefix outer = ipam::around(nth(cidr, 0), length);
+        if (all_.contains(outer)) {
+            found.push_back(outer);
         }
     }
-    const auto inside = all_.lower_bound(cidr);
-    return inside != all_.end() && contains(cidr, *inside);
+    return found;
 }
 
 std::optional<IpPrefix> free_block(

@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "policy/ipam/settings.h"
 #include "vrouter/net/prefix.h"
@@ -18,6 +19,9 @@ class TakenBlocks {
     void add(const IpPrefix& cidr);
 
     [[nodiscard]] bool overlaps(const IpPrefix& cidr) const;
+
+    /// Those that contain `cidr`, the largest first.
+    [[nodiscard]] std::vector<IpPrefix> around(const IpPrefix& cidr) const;
 
   private:
     std::set<IpPrefix> all_;

@@ -124,6 +124,14 @@ TEST_F(Ipam, AHostKeepsItsLastBlock) {
     EXPECT_EQ(origins(get("h1")), "borrowed");
 }
 
+TEST_F(Ipam, ABlockOfOneAddressIsNotKept) {
+    pool("p", "10.0.0.0/32", R"(,"blockSize":32)");
+    store(Block(*parse_prefix("10.0.0.0/32"), "host:h2", 1));
+    set_claim("h2", "10.0.0.0/32");
+    EXPECT_EQ(origins(get("h1")), "taken_over");
+    EXPECT_EQ(claim("h2", "10.0.0.0/32"), "");
+}
+
 TEST_F(Ipam, AnEmptyBlockOfAHostWithAnotherIsTakenOver) {
     small_pool();
     store(Block(*parse_prefix("10.0.0.0/30"), "host:h2", 1));
@@ -169,6 +177,44 @@ TEST_F(Ipam, NewBlocksOverlapNone) {
     store(Block(*parse_prefix("10.0.0.0/25"), "host:h2", 1));
     store(Block(*parse_prefix("10.0.0.128/28"), "host:h2", 1));
     EXPECT_EQ(vr::to_string(get("h1")->front().block), "10.0.0.192/26");
+}
+
+TEST_F(Ipam, ABlockMadeForAClaimOverlapsNone) {
+    pool("p", "10.0.0.0/25");
+    store(Block(*parse_prefix("10.0.0.0/28"), "host:h2", 1));
+    set_claim("h1", "10.0.0.0/26");
+    EXPECT_EQ(vr::to_string(get("h1")->front().block), "10.0.0.64/26");
+}
+
+class IpamAddress : public Ipam {
+  protected:
+    std::string ask(const std::string& address) {
+        Request request{.host = "h1", .handle = "c1", .address = *parse_ip(address)};
+        return origins(allocate(records, request, kNow));
+    }
+};
+
+TEST_F(IpamAddress, IsTakenFromTheBlockThatHasItWhateverItsSize) {
+    pool("p", "10.0.0.0/24");
+    for (const auto* cidr : {"10.0.0.0/28", "10.0.0.128/25"}) {
+        Block block(*parse_prefix(cidr), "host:h2", 1);
+        (void)block.assign(6, "c2", {}, {});
+        store(block);
+    }
+    EXPECT_EQ(ask("10.0.0.5"), "? 10.0.0.5 is taken");
+    EXPECT_EQ(ask("10.0.0.130"), "? 10.0.0.130 is taken");
+    EXPECT_EQ(ask("10.0.0.9"), "borrowed");
+    EXPECT_EQ(block("10.0.0.0/28").used(), 7U);
+}
+
+TEST_F(IpamAddress, IsNotGivenWhereBlocksOverlapOrWould) {
+    pool("p", "10.0.0.0/24");
+    store(Block(*parse_prefix("10.0.0.0/28"), "host:h2", 1));
+    store(Block(*parse_prefix("10.0.0.128/25"), "host:h2", 1));
+    store(Block(*parse_prefix("10.0.0.128/26"), "host:h2", 1));
+    for (const auto* address : {"10.0.0.17", "10.0.0.129"}) {
+        EXPECT_EQ(ask(address), std::string("? ") + address + " is where blocks overlap, or would");
+    }
 }
 
 TEST_F(Ipam, ReservedAddressesAreNotGivenOut) {
