@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "policy/ipam/cidr.h"
+#include "policy/ipam/free_block.h"
 #include "policy/ipam/handle.h"
 #include "policy/ipam/survey.h"
 
@@ -30,6 +31,11 @@ std::map<std::string, std::uint64_t> counts(const Block& block) {
         ++by_handle[allocation.handle];
     }
     return by_handle;
+}
+
+/// The write that only makes sure that a block is as it was surveyed.
+RecordWrite unchanged(const SurveyBlock& stored) {
+    return {BlockId{stored.block.cidr()}, stored.block.encode(), stored.revision};
 }
 
 }  // namespace
@@ -142,6 +148,24 @@ void Survey::find_wrong_handles(std::vector<Finding>& found) const {
     }
 }
 
+/// The writes that finish what was begun with a claim.  The block is always one of them: whoever is at
+/// work on it, and thus on the claim, is told by that.
+std::vector<RecordWrite> Survey::settled_claim(
+    const AffinityId& id, const Claimed& claimed, const SurveyBlock* stored) const {
+    RecordWrite claim{id, std::nullopt, claimed.revision};
+    RecordWrite block{BlockId{id.cidr}, std::nullopt, 0};
+    if (stored != nullptr) {
+        block = unchanged(*stored);
+        const bool own = stored->block.host() == id.host;
+        if (own && claimed.state == AffinityState::PendingDeletion && stored->block.used() == 0) {
+            block.value.reset();
+        } else if (own) {
+            claim.value = encode_affinity(AffinityState::Confirmed);
+        }
+    }
+    return {std::move(claim), std::move(block)};
+}
+
 void Survey::find_claims(std::vector<Finding>& found) const {
     for (const auto& [id, claimed] : claims_) {
         if (!claimed.state) {
@@ -165,11 +189,8 @@ void Survey::find_claims(std::vector<Finding>& found) const {
             own                      ? "the block is its own"
             : block == blocks_.end() ? "there is no such block"
                                      : "the block is another's");
-        RecordWrite write{id, std::nullopt, claimed.revision};
-        if (own) {
-            write.value = encode_affinity(AffinityState::Confirmed);
-        }
-        finding.mend = {std::move(write)};
+        finding.mend =
+            settled_claim(id, claimed, block == blocks_.end() ? nullptr : &block->second);
         found.push_back(std::move(finding));
     }
 }
@@ -207,24 +228,29 @@ void Survey::find_blocks(std::vector<Finding>& found) const {
         } else if (!host.empty() && is_id(host) && claim == claims_.end()) {
             Finding finding{
                 Trouble::BlockWithoutClaim, text, "host " + host + " does not claim it"};
-            finding.mend = {{AffinityId{host, cidr}, encode_affinity(AffinityState::Confirmed), 0}};
+            finding.mend = {
+                {AffinityId{host, cidr}, encode_affinity(AffinityState::Confirmed), 0},
+                unchanged(stored)};
             found.push_back(std::move(finding));
         }
     }
 }
 
 void Survey::find_users(std::vector<Finding>& found) const {
+    TakenBlocks blocks;
+    for (const auto& [cidr, stored] : blocks_) {
+        blocks.add(cidr);
+    }
     for (const auto& [address, users] : users_) {
         if (users.size() > 1) {
             found.push_back({Trouble::DoubleAddress, vr::to_string(address), list_text(users)});
         }
         const IpPrefix host = host_prefix(address);
-        const Pool* pool = settings_.pool_of(host);
-        if (pool == nullptr) {
-            continue;
-        }
-        const auto block = blocks_.find(around(address, pool->block_length));
-        if (block == blocks_.end() || !block->second.block.find(address)) {
+        const auto outer = blocks.around(host);
+        const bool recorded = std::ranges::any_of(outer, [&](const IpPrefix& cidr) {
+            return blocks_.at(cidr).block.find(address).has_value();
+        });
+        if (settings_.pool_of(host) != nullptr && !recorded) {
             found.push_back({Trouble::UnrecordedAddress, vr::to_string(address), list_text(users)});
         }
     }

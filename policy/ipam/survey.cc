@@ -7,6 +7,7 @@
 
 #include "policy/ipam/cidr.h"
 #include "policy/json_document.h"
+#include "policy/resource.h"
 
 namespace vr::policy::ipam {
 
@@ -23,8 +24,6 @@ const Node* find(const Node& root, const Path& path) {
     return node;
 }
 
-constexpr Path kNetworks{"spec", "ipNetworks", ""};
-
 /// Where a Node says which tunnels end at it.
 constexpr std::array<Path, 5> kTunnels{{
     {"spec", "bgp", "ipv4IPIPTunnelAddr"},
@@ -33,6 +32,11 @@ constexpr std::array<Path, 5> kTunnels{{
     {"spec", "wireguard", "interfaceIPv4Address"},
     {"spec", "wireguard", "interfaceIPv6Address"},
 }};
+
+/// Whether a key lies where the objects of `kind` do.
+bool is_below(const std::string& key, Kind kind) {
+    return key.find("/" + std::string(row_of(kind).plural) + "/") != std::string::npos;
+}
 
 }  // namespace
 
@@ -84,46 +88,57 @@ void Survey::take(const Record& record) {
             decoded ? std::optional(*std::move(decoded)) : std::nullopt, record.revision};
     } else if (const auto* key = std::get_if<Key>(&record.id)) {
         take_resource(*key, record);
-    } else if (std::holds_alternative<StrangeId>(record.id)) {
-        unreadable_[to_string(record.id)] = "is no key of IPAM's";
+    } else if (const auto* strange = std::get_if<StrangeId>(&record.id)) {
+        unreadable_[strange->key] = "is no key of IPAM's";
+        if (is_below(strange->key, Kind::WorkloadEndpoint) || is_below(strange->key, Kind::Node)) {
+            users_known_ = false;
+        }
     }
 }
 
 void Survey::take_resource(const Key& key, const Record& record) {
     if (key.kind == Kind::Node) {
         nodes_.insert(key.name);
-    }
-    if (key.kind != Kind::Node && key.kind != Kind::WorkloadEndpoint) {
-        return;
-    }
-    const auto root = parse_json("value", record.value);
-    if (!root) {
-        unreadable_[policy::to_string(key)] = root.error().text;
-        users_known_ = false;
-        return;
-    }
-    if (key.kind == Kind::WorkloadEndpoint) {
-        if (const Node* networks = find(*root, kNetworks)) {
-            for (const Node& network : networks->items) {
-                take_user(network.text, key.ns + "/" + key.name);
-            }
-        }
-        return;
-    }
-    for (const Path& path : kTunnels) {
-        if (const Node* address = find(*root, path); address != nullptr && !address->text.empty()) {
-            take_user(address->text, policy::to_string(key));
-        }
+        take_node(key, record.value);
+    } else if (key.kind == Kind::WorkloadEndpoint) {
+        take_endpoint(key, record.value);
     }
 }
 
-void Survey::take_user(const std::string& address, const std::string& user) {
-    const auto net = parse_prefix(address);
-    if (!net) {
-        unreadable_[user] = "'" + address + "' is no address";
-        users_known_ = false;
-    } else if (length_of(*net) == width_of(*net)) {
-        users_[nth(*net, 0)].push_back(user);
+void Survey::lose_users(const Key& key, std::string why) {
+    unreadable_[policy::to_string(key)] = std::move(why);
+    users_known_ = false;
+}
+
+/// An invalid endpoint keeps, where it is in force, the addresses of its last valid version.
+void Survey::take_endpoint(const Key& key, const std::string& value) {
+    const auto parsed = parse_stored(policy::to_string(key), key, value);
+    if (!parsed || !parsed->resource) {
+        lose_users(key, parsed ? parsed->error : parsed.error().text);
+        return;
+    }
+    for (const IpPrefix& network : parsed->resource->as<WorkloadEndpoint>().networks) {
+        users_[nth(network, 0)].push_back(key.ns + "/" + key.name);
+    }
+}
+
+void Survey::take_node(const Key& key, const std::string& value) {
+    const auto root = parse_json("value", value);
+    if (!root) {
+        lose_users(key, root.error().text);
+        return;
+    }
+    for (const Path& path : kTunnels) {
+        const Node* const end = find(*root, path);
+        if (end == nullptr || (end->type == Node::Type::Scalar && end->text.empty())) {
+            continue;
+        }
+        const auto net = parse_prefix(end->text);
+        if (net && length_of(*net) == width_of(*net)) {
+            users_[nth(*net, 0)].push_back(policy::to_string(key));
+        } else {
+            lose_users(key, "'" + end->text + "' is no address");
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 // Survey: all that IPAM and its users have in the datastore at one moment, and what is wrong with it.
 // Pure.
 //
-// An address is used when a WorkloadEndpoint or, as a tunnel's end, a Node has it.  What cannot be read
-// may use anything: then no address counts as leaked.  Addresses of blocks that belong to no host are
+// An address is used when a WorkloadEndpoint or, as a tunnel's end, a Node has it.  What cannot be read,
+// or is invalid, may use anything: then no address counts as leaked.  Addresses of blocks that belong to no host are
 // somebody else's business, as are those that Windows hosts reserve.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -93,7 +93,9 @@ class Survey {
 
     void take(const Record& record);
     void take_resource(const Key& key, const Record& record);
-    void take_user(const std::string& address, const std::string& user);
+    void take_endpoint(const Key& key, const std::string& value);
+    void take_node(const Key& key, const std::string& value);
+    void lose_users(const Key& key, std::string why);
     void forget(const RecordId& id);
     [[nodiscard]] bool is_leaked(
         const Block& block,
@@ -104,6 +106,8 @@ class Survey {
     [[nodiscard]] std::vector<RecordWrite> without(
         const SurveyBlock& stored, const Allocation& allocation) const;
     void find_wrong_handles(std::vector<Finding>& found) const;
+    [[nodiscard]] std::vector<RecordWrite> settled_claim(
+        const AffinityId& id, const Claimed& claimed, const SurveyBlock* stored) const;
     void find_claims(std::vector<Finding>& found) const;
     void find_blocks(std::vector<Finding>& found) const;
     void find_users(std::vector<Finding>& found) const;

@@ -78,13 +78,53 @@ TEST_F(IpamCollect, ATunnelsEndIsUsed) {
     EXPECT_EQ(wrong(), Texts{});
 }
 
-TEST_F(IpamCollect, NothingLeaksWhileAnEndpointCannotBeRead) {
+struct Illegible {
+    std::string name;
+    RecordId id;
+    std::string value;
+};
+
+class IpamIllegibleUser : public IpamCollect, public testing::WithParamInterface<Illegible> {};
+
+TEST_P(IpamIllegibleUser, MayHaveAnyAddress) {
     const std::string leaked = vr::to_string(assigned());
-    records.put(Key{Kind::WorkloadEndpoint, "prod", "x"}, "garbage");
+    records.put(GetParam().id, GetParam().value);
     EXPECT_EQ(
         mended({.act = true}),
-        (Texts{"left leaked_address " + leaked, "left unreadable WorkloadEndpoint prod/x"}));
+        (Texts{"left leaked_address " + leaked, "left unreadable " + to_string(GetParam().id)}));
 }
+
+const Key kUser{Kind::WorkloadEndpoint, "prod", "x"};
+
+std::string user_with(const std::string& spec) {
+    return IpamLab::object("WorkloadEndpoint", "x", spec, R"(,"namespace":"prod")");
+}
+
+std::string user_at(const std::string& networks) {
+    return user_with(R"("node":"h1","interfaceName":"eth0","ipNetworks":)" + networks);
+}
+
+const Illegible kIllegible[] = {
+    {"NoJson", kUser, "garbage"},
+    {"NoSpec", kUser, user_with("")},
+    {"NoHost", kUser, user_at(R"(["10.0.0.0/26"])")},
+    {"NoList", kUser, user_at(R"("10.0.0.0/32")")},
+    {"NoAddress", kUser, user_at(R"(["x"])")},
+    {"AnotherObject", kUser, IpamLab::object("WorkloadEndpoint", "y", "")},
+    {"NoKey", StrangeId{"/calico/resources/v3/projectcalico.org/workloadendpoints/x"}, "{}"},
+    {"NoKeyOfANode", StrangeId{"/calico/resources/v3/projectcalico.org/nodes/a/b"}, "{}"},
+    {"TunnelWithoutAddress",
+     Key{Kind::Node, {}, "h2"},
+     IpamLab::object("Node", "h2", R"("bgp":{"ipv4IPIPTunnelAddr":"10.0.0.0/26"})")},
+    {"TunnelWithAList",
+     Key{Kind::Node, {}, "h2"},
+     IpamLab::object("Node", "h2", R"("bgp":{"ipv4IPIPTunnelAddr":["10.0.0.0"]})")},
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    All, IpamIllegibleUser, testing::ValuesIn(kIllegible), [](const auto& param) {
+        return param.param.name;
+    });
 
 TEST_F(IpamCollect, AddressesOfNoHostAndReservedOnesAreNotLeaked) {
     Block balancer(*parse_prefix("10.0.0.0/26"), "virtual:load-balancer", 1);
@@ -154,6 +194,87 @@ TEST_F(IpamCollect, WhoWritesMeanwhileIsFaster) {
     EXPECT_EQ(mended(collection), Texts{"changed leaked_address " + leaked});
 }
 
+struct Race {
+    std::string name;
+    void (*make)(IpamLab& lab);
+    void (*meanwhile)(IpamLab& lab);
+    std::string mended;
+    std::string claim;  ///< of h1, afterwards
+};
+
+const std::string kCidr = "10.0.0.0/26";
+
+class IpamClaimRace : public IpamCollect, public testing::WithParamInterface<Race> {};
+
+TEST_P(IpamClaimRace, IsLostToWhoWritesTheBlock) {
+    GetParam().make(*this);
+    Collection collection{.act = true};
+    collection.pause = [&] {
+        records.intruder = [this] { GetParam().meanwhile(*this); };
+        return true;
+    };
+    EXPECT_EQ(mended(collection), Texts{GetParam().mended});
+    EXPECT_EQ(claim("h1", kCidr), GetParam().claim);
+}
+
+Block block_of(const std::string& host, std::size_t used = 0) {
+    Block block(*parse_prefix(kCidr), "host:" + host, 1);
+    (void)block.assign(used, std::string(kReservedHandle), {}, {});
+    return block;
+}
+
+const Race kRaces[] = {
+    {"TakenOver",
+     [](IpamLab& lab) { lab.store(block_of("h1")); },
+     [](IpamLab& lab) {
+         lab.store(block_of("h2"));
+         lab.set_claim("h2", kCidr);
+     },
+     "changed block_without_claim " + kCidr,
+     ""},
+    {"GivenUp",
+     [](IpamLab& lab) {
+         lab.store(block_of("h1"));
+         lab.set_claim("h1", kCidr, AffinityState::Pending);
+     },
+     [](IpamLab& lab) { lab.records.erase(BlockId{*parse_prefix(kCidr)}); },
+     "changed unconfirmed_claim " + kCidr,
+     encode_affinity(AffinityState::Pending)},
+    {"Made",
+     [](IpamLab& lab) { lab.set_claim("h1", kCidr, AffinityState::Pending); },
+     [](IpamLab& lab) { lab.store(block_of("h1")); },
+     "changed unconfirmed_claim " + kCidr,
+     encode_affinity(AffinityState::Pending)},
+    {"UsedAgain",
+     [](IpamLab& lab) {
+         lab.store(block_of("h1"));
+         lab.set_claim("h1", kCidr, AffinityState::PendingDeletion);
+     },
+     [](IpamLab& lab) { lab.store(block_of("h1", 1)); },
+     "changed unconfirmed_claim " + kCidr,
+     encode_affinity(AffinityState::PendingDeletion)},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, IpamClaimRace, testing::ValuesIn(kRaces), [](const auto& param) {
+    return param.param.name;
+});
+
+TEST_F(IpamCollect, ABlockThatWasBeingGivenUpGoesIfItIsEmpty) {
+    store(block_of("h1"));
+    set_claim("h1", kCidr, AffinityState::PendingDeletion);
+    EXPECT_EQ(mended({.act = true}), Texts{"done unconfirmed_claim " + kCidr});
+    EXPECT_EQ(records.value(BlockId{*parse_prefix(kCidr)}) + claim("h1", kCidr), "");
+}
+
+TEST_F(IpamCollect, ABlockThatWasBeingGivenUpStaysIfItIsUsed) {
+    store(block_of("h1", 1));
+    records.put(HandleId{std::string(kReservedHandle)}, encode_handle({{*parse_prefix(kCidr), 1}}));
+    set_claim("h1", kCidr, AffinityState::PendingDeletion);
+    EXPECT_EQ(mended({.act = true}), Texts{"done unconfirmed_claim " + kCidr});
+    EXPECT_EQ(block(kCidr).used(), 1U);
+    EXPECT_EQ(claim("h1", kCidr), kConfirmed);
+}
+
 struct Case {
     std::string name;
     void (*make)(IpamLab& lab);
@@ -187,7 +308,6 @@ const Case kCases[] = {
          lab.store(full_block("host:h1"));
          lab.set_claim("h1", "10.0.0.0/30");
          lab.records.put(HandleId{"c1"}, encode_handle({{*parse_prefix("10.0.0.0/30"), 3}}));
-         lab.pool("p", "10.0.0.0/24", R"(,"blockSize":30)");
      },
      {"wrong_handle c1"}},
     {"HandleThatIsMissing",
@@ -195,7 +315,6 @@ const Case kCases[] = {
          lab.endpoint("web", R"("10.0.0.1/32")");
          lab.store(full_block("host:h1"));
          lab.set_claim("h1", "10.0.0.0/30");
-         lab.pool("p", "10.0.0.0/24", R"(,"blockSize":30)");
      },
      {"wrong_handle c1"}},
     {"PendingClaimOfNothing",
@@ -238,6 +357,14 @@ const Case kCases[] = {
      [](IpamLab& lab) { lab.endpoint("a", R"("10.0.0.1/32")"); },
      {"unrecorded_address 10.0.0.1"},
      false},
+    {"EndpointRecordedInABlockOfAnotherSize",
+     [](IpamLab& lab) {
+         lab.endpoint("web", R"("10.0.0.1/32")");
+         lab.store(full_block("host:h1"));
+         lab.set_claim("h1", "10.0.0.0/30");
+         lab.records.put(HandleId{"c1"}, encode_handle({{*parse_prefix("10.0.0.0/30"), 1}}));
+     },
+     {}},
     {"BlockOutsideOfPools",
      [](IpamLab& lab) {
          lab.store(Block(*parse_prefix("10.9.0.0/26"), "host:h1", 1));

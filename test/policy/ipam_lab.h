@@ -41,7 +41,11 @@ struct IpamLab {
     void endpoint(const std::string& name, const std::string& networks) {
         records.put(
             Key{Kind::WorkloadEndpoint, "prod", name},
-            object("WorkloadEndpoint", name, R"("ipNetworks":[)" + networks + "]"));
+            object(
+                "WorkloadEndpoint",
+                name,
+                R"("node":"h1","interfaceName":"eth0","ipNetworks":[)" + networks + "]",
+                R"(,"namespace":"prod")"));
     }
 
     void config(const std::string& value) { records.put(ConfigId{}, value); }

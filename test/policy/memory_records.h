@@ -1,10 +1,11 @@
-// A datastore in memory, as IPAM sees it; several threads may use it.
+// A datastore in memory, as IPAM sees it, as strict as etcd; several threads may use it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -63,6 +64,15 @@ class MemoryRecords final : public Records {
             run();
         }
         const std::lock_guard lock(mutex_);
+        std::set<RecordId> written;
+        for (const RecordWrite& write : writes) {
+            if (!written.insert(write.id).second) {
+                return fail("duplicate key given in txn request");
+            }
+        }
+        if (writes.size() > kMaxOperations) {
+            return fail("too many operations in txn request");
+        }
         for (const RecordWrite& write : writes) {
             const auto found = records_.find(write.id);
             const std::int64_t revision = found == records_.end() ? 0 : found->second.revision;
@@ -84,12 +94,20 @@ class MemoryRecords final : public Records {
     }
 
   private:
+    /// Of a transaction, unless etcd is told otherwise.
+    static constexpr std::size_t kMaxOperations = 128;
+
     std::function<void()> take_intruder() {
         const std::lock_guard lock(mutex_);
         return std::exchange(intruder, nullptr);
     }
 
     static bool is_in(const Range& range, const RecordId& id) {
+        if (const auto* strange = std::get_if<StrangeId>(&id)) {
+            const auto* resources = std::get_if<AllOf>(&range);
+            return resources != nullptr &&
+                   strange->key.find(row_of(resources->kind).plural) != std::string::npos;
+        }
         if (const auto* blocks = std::get_if<BlocksOf>(&range)) {
             const auto* block = std::get_if<BlockId>(&id);
             return block != nullptr && (block->cidr.index() == 0) == (blocks->version == 4);

@@ -194,7 +194,8 @@ def test_hosts_that_allocate_at_once_get_different_addresses_and_leaks_are_mende
 
     # One address is used, the others are leaks.
     used = given[0]
-    router.put(resource("WorkloadEndpoint", "h1-cni-a-eth0", {"ipNetworks": [used["address"] + "/32"]}, "prod"))
+    spec = {"node": "h1", "interfaceName": "cali0", "ipNetworks": [used["address"] + "/32"]}
+    router.put(resource("WorkloadEndpoint", "h1-cni-a-eth0", spec, "prod"))
     rows = {row["cidr"]: row for row in router.ask("ipam", "show")}
     assert sum(row["used"] for row in rows.values()) == 32
     assert router.ctl_status("ipam", "check")[0] == 0  # they are young
