@@ -71,11 +71,11 @@ TEST_F(Announcing, AHiddenPoolIsNotToldButItsBlocksStillDiscard) {
     EXPECT_EQ(announcements.set({block}, {}).told, (Prefixes{block, outside}));
 }
 
-TEST_F(Announcing, ABlockOfOneAddressIsToldOnce) {
-    (void)announcements.set({inside}, {});
-    EXPECT_EQ(announcements.serve(inside, true), Announcements::Difference{});
-    EXPECT_EQ(announcements.set({}, {}).withdrawn, Prefixes{});
-    EXPECT_EQ(announcements.told(), std::set<IpPrefix>{inside});
+TEST_F(Announcing, ABlockOfOneAddressIsToldWhileItIsServed) {
+    EXPECT_EQ(announcements.set({inside, six}, {}), Announcements::Difference{});
+    EXPECT_EQ(announcements.serve(inside, true).told, Prefixes{inside});
+    EXPECT_EQ(announcements.set({}, {}), Announcements::Difference{});
+    EXPECT_EQ(announcements.serve(inside, false).withdrawn, Prefixes{inside});
 }
 
 TEST_F(Announcing, WhatTheConfigAnnouncesIsLeftToIt) {

@@ -2,6 +2,7 @@
 //
 //   a block of addresses that is the host's own    as one prefix; locally a discard route stands behind it,
 //                                                  so that packets to an unused address end here
+//   a block of one address                         no more than the address: somebody else may serve it
 //   a workload's address inside an own block       not at all: the block has said it
 //   any other address of a workload                as a host route: borrowed, moved or chosen elsewhere
 //   anything inside a hidden pool                  not at all (IPPool, disableBGPExport)
@@ -41,6 +42,7 @@ class Announcements {
 
     [[nodiscard]] const std::set<IpPrefix>& told() const { return told_; }
 
+    /// Those of more than one address.
     [[nodiscard]] const std::set<IpPrefix>& blocks() const { return blocks_; }
 
   private:
