@@ -38,6 +38,9 @@ std::string affinity_of(const std::string& host) {
     return std::string(kHostAffinity) + host;
 }
 
+/// A longer block is full: etcd takes 1.5 MiB at once, as base64.
+constexpr std::size_t kMaxBlock = 1'000'000;
+
 class Allocator {
   public:
     Allocator(Records& records, const Request& request, const Settings& settings, Time now)
@@ -333,6 +336,14 @@ class Allocator {
         return commit(block, revision, addresses, origin, std::move(with));
     }
 
+    /// Whether a commit whose answer was lost made `addresses` what they are in `block`.
+    [[nodiscard]] bool has_become(const Block& block, const std::vector<IpAddr>& addresses) {
+        const auto stored = read_block(block.cidr());
+        return stored && *stored && std::ranges::all_of(addresses, [&](const IpAddr& address) {
+                   return (*stored)->block.find(address) == block.find(address);
+               });
+    }
+
     Attempt commit(
         const Block& block,
         std::int64_t revision,
@@ -345,12 +356,16 @@ class Allocator {
             return std::unexpected(std::move(handle).error());
         }
         writes.push_back(*std::move(handle));
-        writes.push_back({BlockId{block.cidr()}, block.encode(), revision});
+        std::string value = block.encode();
+        if (value.size() > kMaxBlock) {
+            return std::nullopt;
+        }
+        writes.push_back({BlockId{block.cidr()}, std::move(value), revision});
         const auto committed = records_.commit(writes);
-        if (!committed) {
+        if (!committed && !has_become(block, addresses)) {
             return std::unexpected(committed.error());
         }
-        if (!*committed) {
+        if (committed && !*committed) {
             return Outcome::Conflict;
         }
         for (const IpAddr& address : addresses) {
@@ -437,7 +452,7 @@ class Allocator {
 
 /// A block holds the attributes of all its addresses and must fit into one value.
 constexpr std::size_t kMaxAttributes = 16;
-constexpr std::size_t kMaxText = 512;
+constexpr std::size_t kMaxText = 1024;
 
 Result<void> check(const Request& request) {
     if (!is_id(request.host) || !is_id(request.handle)) {
@@ -447,12 +462,13 @@ Result<void> check(const Request& request) {
     if (count == 0 || count > kMaxAddresses) {
         return fail(fmt::format("from 1 to {} addresses can be asked for at once", kMaxAddresses));
     }
-    const bool brief = std::ranges::all_of(request.attributes, [](const auto& attribute) {
-        return attribute.first.size() <= kMaxText && attribute.second.size() <= kMaxText;
-    });
-    if (!brief || request.attributes.size() > kMaxAttributes) {
-        return fail(
-            fmt::format("attributes: at most {}, of at most {} octets", kMaxAttributes, kMaxText));
+    std::size_t octets = 0;
+    for (const auto& [key, value] : request.attributes) {
+        octets += key.size() + value.size();
+    }
+    if (octets > kMaxText || request.attributes.size() > kMaxAttributes) {
+        return fail(fmt::format(
+            "attributes: at most {}, of at most {} octets in all", kMaxAttributes, kMaxText));
     }
     return {};
 }

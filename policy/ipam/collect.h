@@ -29,7 +29,7 @@ struct Collected {
 
 struct Collection {
     bool act = false;  ///< else a dry run, which tells what would be done
-    std::chrono::seconds grace{900};
+    std::chrono::seconds grace = kGrace;
     /// Waits a moment; false: there is no time left.  Others write a handle before its block, or a claim
     /// before its confirmation: only what is wrong before and after is mended.
     std::function<bool()> pause{};

@@ -33,6 +33,12 @@ std::map<std::string, std::uint64_t> counts(const Block& block) {
     return by_handle;
 }
 
+/// Before Calico 3.16 there were no times: an allocation without one is old.
+bool has_known_age(const Allocation& allocation) {
+    const std::string since = attribute(allocation, kTimeAttribute);
+    return since.empty() || parse_time(since).has_value();
+}
+
 /// The write that only makes sure that a block is as it was surveyed.
 RecordWrite unchanged(const SurveyBlock& stored) {
     return {BlockId{stored.block.cidr()}, stored.block.encode(), stored.revision};
@@ -66,7 +72,6 @@ bool Survey::is_leaked(
     if (attribute(allocation, kTypeAttribute).ends_with("TunnelAddress") && nodes_.contains(node)) {
         return false;  // the Node may not say so yet
     }
-    // Before Calico 3.16 there were no times: an allocation without one is old.
     const auto since = parse_time(attribute(allocation, kTimeAttribute));
     return !since || *since + grace <= now;
 }
@@ -107,10 +112,12 @@ void Survey::find_leaks(Time now, std::chrono::seconds grace, std::vector<Findin
                 attribute(allocation, kTimeAttribute).empty()
                     ? "unknown"
                     : attribute(allocation, kTimeAttribute));
-            if (users_known_) {
-                finding.mend = without(stored, allocation);
-            } else {
+            if (!users_known_) {
                 finding.detail += "; kept: an object that may use it cannot be read";
+            } else if (!has_known_age(allocation)) {
+                finding.detail += "; kept: its time cannot be read";
+            } else {
+                finding.mend = without(stored, allocation);
             }
             found.push_back(std::move(finding));
         }

@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 
+#include "policy/ipam/block.h"
 #include "policy/json_document.h"
 
 namespace vr::policy::ipam {
@@ -17,6 +18,9 @@ constexpr std::array<std::string_view, 3> kStates{"confirmed", "pending", "pendi
 
 /// A name that becomes part of a key is not longer.
 constexpr std::size_t kMaxId = 512;
+
+/// Of the addresses of one block that one handle has.
+constexpr std::uint64_t kMaxCount = std::uint64_t{1} << Block::kMaxBits;
 
 Result<Node> parse_map(std::string_view json) {
     auto root = parse_json("value", json);
@@ -88,13 +92,16 @@ Result<AffinityState> decode_affinity(std::string_view json) {
     if (auto read = read_flag(*root, "deleted", deleted); !read) {
         return std::unexpected(std::move(read).error());
     }
-    const Node* state = root->find("state");
-    const auto found = std::ranges::find(kStates, state == nullptr ? "" : state->text);
-    if (found == kStates.end()) {
-        return fail("state: expected confirmed, pending or pendingDeletion");
+    AffinityState state = AffinityState::Confirmed;  // Calico before there were states
+    const Node* const written = root->find("state");
+    if (written != nullptr && (written->type != Node::Type::Scalar || !written->text.empty())) {
+        const auto found = std::ranges::find(kStates, written->text);
+        if (found == kStates.end()) {
+            return fail("state: expected confirmed, pending or pendingDeletion");
+        }
+        state = static_cast<AffinityState>(found - kStates.begin());
     }
-    return deleted ? AffinityState::PendingDeletion
-                   : static_cast<AffinityState>(found - kStates.begin());
+    return deleted ? AffinityState::PendingDeletion : state;
 }
 
 std::string encode_affinity(AffinityState state) {
@@ -117,7 +124,7 @@ Result<HandleBlocks> decode_handle(std::string_view json) {
     for (const auto& [key, value] : block->fields) {
         const auto cidr = parse_prefix(key);
         const auto count = number(value);
-        if (!cidr || !count) {
+        if (!cidr || !count || *count > kMaxCount) {
             return fail("block: expected numbers by block");
         }
         blocks[*cidr] = *count;

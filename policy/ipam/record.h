@@ -129,11 +129,11 @@ enum class AffinityState : std::uint8_t { Confirmed, Pending, PendingDeletion };
 
 [[nodiscard]] std::string_view to_string(AffinityState state);
 
-/// A claim that is not confirmed counts as none.
+/// A claim that is not confirmed counts as none; one that says no state is.
 [[nodiscard]] Result<AffinityState> decode_affinity(std::string_view json);
 [[nodiscard]] std::string encode_affinity(AffinityState state);
 
-/// How many addresses of which block.
+/// How many addresses of which block; no more than a block may have.
 using HandleBlocks = std::map<IpPrefix, std::uint64_t>;
 
 [[nodiscard]] Result<HandleBlocks> decode_handle(std::string_view json);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "policy/ipam/allocate.h"
@@ -13,6 +14,9 @@
 namespace vr::policy::ipam {
 
 namespace {
+
+/// etcd takes 128 writes at once, as a rule.
+constexpr std::size_t kMaxHandles = 100;
 
 struct StoredBlock {
     Block block;
@@ -56,20 +60,36 @@ Result<std::vector<IpAddr>> pick(const Block& block, const Release& request) {
     return picked;
 }
 
+/// The first of `addresses` that are of few enough handles for one commit.
+std::vector<IpAddr> portion(const Block& block, std::vector<IpAddr> addresses) {
+    std::set<std::string> handles;
+    const auto end = std::ranges::find_if(addresses, [&](const IpAddr& address) {
+        handles.insert(block.find(address)->handle);
+        return handles.size() > kMaxHandles;
+    });
+    addresses.erase(end, addresses.end());
+    return addresses;
+}
+
 /// Releases what the request names of one block; who was slower tries again.
 Result<std::vector<IpAddr>> release_in(
     Records& records, const IpPrefix& cidr, const Release& request) {
-    for (unsigned tries = 0; tries < kMaxTries; ++tries) {
+    std::vector<IpAddr> released;
+    for (unsigned tries = 0; tries < kMaxTries;) {
         auto stored = read_block(records, cidr);
         if (!stored) {
             return std::unexpected(std::move(stored).error());
         }
         auto picked = *stored ? pick((*stored)->block, request) : std::vector<IpAddr>{};
-        if (!picked || picked->empty()) {
+        if (!picked) {
             return picked;
         }
+        if (picked->empty()) {
+            return released;
+        }
+        const auto now = portion((*stored)->block, *std::move(picked));
         const auto writes =
-            release_writes(records, std::move((*stored)->block), (*stored)->revision, *picked);
+            release_writes(records, std::move((*stored)->block), (*stored)->revision, now);
         if (!writes) {
             return std::unexpected(writes.error());
         }
@@ -78,7 +98,9 @@ Result<std::vector<IpAddr>> release_in(
             return std::unexpected(committed.error());
         }
         if (*committed) {
-            return picked;
+            released.insert(released.end(), now.begin(), now.end());
+        } else {
+            ++tries;
         }
     }
     return fail("others were faster too often: try again");

@@ -18,7 +18,7 @@ struct Release {
 };
 
 /// The addresses that were given back.  What was free already is no error, so that it may be asked twice;
-/// an address that somebody else has is one, and then nothing of its block is given back.
+/// an address that somebody else has is one, and then nothing more of its block is given back.
 [[nodiscard]] Result<std::vector<IpAddr>> release(Records& records, const Release& request);
 
 /// The writes by which `block`, read at `revision`, loses `addresses`: the block, or its end when it is

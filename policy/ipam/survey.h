@@ -52,6 +52,9 @@ struct SurveyBlock {
     std::int64_t revision = 0;
 };
 
+/// How old an allocation must be to have leaked, unless it is said: time enough to start anything.
+inline constexpr std::chrono::seconds kGrace{900};
+
 class Survey {
   public:
     /// What there is to read.

@@ -153,6 +153,9 @@ TEST(IpamRecord, ClaimsAreReadInEachState) {
     EXPECT_EQ(
         encode_affinity(AffinityState::Confirmed), R"({"state":"confirmed","deleted":false})");
     EXPECT_FALSE(decode_affinity(R"({"state":"sure"})"));
+    EXPECT_EQ(decode_affinity("{}"), AffinityState::Confirmed);
+    EXPECT_EQ(decode_affinity(R"({"state":""})"), AffinityState::Confirmed);
+    EXPECT_FALSE(decode_affinity(R"({"state":["pending"]})"));
     EXPECT_FALSE(decode_affinity(""));
     EXPECT_EQ(
         decode_affinity(R"({"state":"confirmed","deleted":true})"), AffinityState::PendingDeletion);
@@ -165,6 +168,7 @@ TEST(IpamRecord, HandlesCountAddressesByBlock) {
     EXPECT_EQ(decode_handle(encode_handle(blocks)), blocks);
     EXPECT_FALSE(decode_handle(R"({"block":{"10.0.0.0/30":-1}})"));
     EXPECT_FALSE(decode_handle(R"({"block":{"x":1}})"));
+    EXPECT_FALSE(decode_handle(R"({"block":{"10.0.0.0/30":4097}})"));
 }
 
 TEST(IpamRecord, AConfigurationLeavesOutWhatIsFalse) {

@@ -13,7 +13,6 @@
 namespace vr::policy::ipam {
 namespace {
 
-constexpr std::chrono::seconds kGrace{900};
 const Time kLater = kNow + kGrace;
 
 class IpamCollect : public testing::Test, public IpamLab {
@@ -70,6 +69,23 @@ TEST_F(IpamCollect, NotWhileItsEndpointMayBeAboutToCome) {
     assigned();
     EXPECT_EQ(wrong(kLater - std::chrono::seconds{1}), Texts{});
     EXPECT_EQ(wrong(kLater).size(), 1U);
+}
+
+TEST_F(IpamCollect, WhoseTimeCannotBeReadIsKept) {
+    Block block(*parse_prefix("10.0.0.0/26"), "host:h1", 1);
+    for (const auto* since : {"2025-11-22 09:10:17 +0200 CEST", "2025-11-22T07:10:17Z", ""}) {
+        const Attributes attributes{{"timestamp", since}};
+        EXPECT_EQ(block.assign(1, "c1", attributes, {}).size(), 1U);
+    }
+    store(block);
+    set_claim("h1", "10.0.0.0/26");
+    records.put(HandleId{"c1"}, encode_handle({{block.cidr(), 3}}));
+    EXPECT_EQ(
+        mended({.act = true}),
+        (Texts{
+            "left leaked_address 10.0.0.0",
+            "left leaked_address 10.0.0.1",
+            "done leaked_address 10.0.0.2"}));
 }
 
 TEST_F(IpamCollect, ATunnelsEndIsUsed) {

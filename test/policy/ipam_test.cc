@@ -383,14 +383,50 @@ TEST_F(Ipam, GivingBackTriesAgain) {
 TEST_F(Ipam, AttributesAreBrief) {
     pool("p", "10.0.0.0/26");
     Request request{.host = "h1", .handle = "c1", .attributes = {}, .count4 = 1};
-    request.attributes["pod"] = std::string(513, 'x');
+    request.attributes["pod"] = std::string(1022, 'x');
     EXPECT_FALSE(allocate(records, request, kNow));
-    request.attributes["pod"] = "web";
+    request.attributes["pod"] = std::string(1021, 'x');
     EXPECT_TRUE(allocate(records, request, kNow));
     for (int i = 0; i < 16; ++i) {
         request.attributes[std::to_string(i)] = "";
     }
     EXPECT_FALSE(allocate(records, request, kNow));
+}
+
+TEST_F(Ipam, ABlockThatOutgrowsADatastoreIsFull) {
+    small_pool();
+    Block large(*parse_prefix("10.0.0.0/30"), "host:h1", 1);
+    EXPECT_EQ(large.assign(1, "c2", {{"pod", std::string(1'000'000, 'x')}}, {}).size(), 1U);
+    store(large);
+    set_claim("h1", "10.0.0.0/30");
+    EXPECT_EQ(vr::to_string(get("h1")->front().block), "10.0.0.4/30");
+}
+
+TEST_F(Ipam, WhatWasDoneThoughTheAnswerWasLostIsDone) {
+    pool("p", "10.0.0.0/26");
+    records.loses_answer = true;
+    EXPECT_EQ(origins(get("h1", 2)), "claimed claimed");
+    EXPECT_EQ(block("10.0.0.0/26").used(), 2U);
+}
+
+TEST_F(Ipam, ManyHandlesOfOneBlockAreGivenBack) {
+    pool("p", "10.0.0.0/24", R"(,"blockSize":24)");
+    std::vector<IpAddr> all;
+    for (int i = 0; i < 200; ++i) {
+        all.push_back(get("h1", 1, "c" + std::to_string(i))->front().address);
+    }
+    EXPECT_EQ(release(records, {.addresses = all})->size(), 200U);
+    EXPECT_EQ(block("10.0.0.0/24").used(), 0U);
+    EXPECT_EQ(handle("c0") + handle("c199"), "");
+}
+
+TEST_F(Ipam, AHandleThatCountsTheImpossibleIsNotCountedOn) {
+    pool("p", "10.0.0.0/26");
+    const std::string value = R"({"block":{"10.0.0.0/26":9223372036854775807}})";
+    records.put(HandleId{"c1"}, value);
+    EXPECT_FALSE(get("h1"));
+    EXPECT_FALSE(release(records, {.handle = "c1"}));
+    EXPECT_EQ(handle("c1"), value);
 }
 
 TEST_F(Ipam, WordsThatAreNoKeysAreRefused) {

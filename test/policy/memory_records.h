@@ -17,6 +17,8 @@ class MemoryRecords final : public Records {
   public:
     /// Runs before the next commit: somebody else is faster.
     std::function<void()> intruder;
+    /// The next commit is done, and its answer lost.
+    bool loses_answer = false;
     unsigned commits = 0;
     unsigned conflicts = 0;
 
@@ -89,6 +91,9 @@ class MemoryRecords final : public Records {
             } else {
                 records_.erase(write.id);
             }
+        }
+        if (std::exchange(loses_answer, false)) {
+            return fail("connection lost");
         }
         return revision_;
     }
