@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/builder.h"
 
-#include <string>
 #include <utility>
-
-#include "vrouter/net/log.h"
 
 namespace vr {
 
@@ -75,17 +72,14 @@ void Builder::run(const std::stop_token& stop) {
     }
 }
 
-std::shared_ptr<const Compiled> Builder::build(
-    const std::shared_ptr<const acl::Program>& program) const {
+std::shared_ptr<const Compiled> Builder::build(const std::shared_ptr<const acl::Program>& program) {
     auto v4 = acl::build_classifier<V4>(program, engine_, workers_);
     auto v6 = acl::build_classifier<V6>(program, engine_, workers_);
-    for (const std::string* refusal : {&v4.refusal, &v6.refusal}) {
-        if (!refusal->empty()) {
-            log::info(
-                "policy: a program of {} rules is left to the bit vectors: {}",
-                program->rules.size(),
-                *refusal);
-        }
+    if (v4.wanting.lock()) {
+        tries_.add(std::move(v4.wanting));
+    }
+    if (v6.wanting.lock()) {
+        tries_.add(std::move(v6.wanting));
     }
     return std::make_shared<const Compiled>(
         Compiled{std::move(v4.classifier), std::move(v6.classifier)});

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <rte_malloc.h>
 
+#include <array>
 #include <memory>
 #include <random>
 #include <set>
@@ -256,6 +257,142 @@ TYPED_TEST(TriesOf, ManyGroupsOnBothSidesAreRefused) {
     EXPECT_NE(this->refusal(program), "");
     program.rules.pop_back();
     EXPECT_EQ(this->refusal(program), "");
+}
+
+TYPED_TEST(TriesOf, SizeThatCouldNotBeBuiltIsNotTriedAgain) {
+    const auto program = std::make_shared<const Program>(this->rules_by_port(1000));
+    const auto chosen = build_classifier<TypeParam>(program, EngineChoice::RteAcl, 0);
+    RefusedSizes refused;
+    void* buffers = rte_malloc("test", free_bytes() - (std::size_t{1} << 20U), 0);
+    ASSERT_NE(buffers, nullptr);
+    EXPECT_NE(add_trie(chosen.wanting, refused), "");
+    rte_free(buffers);
+    EXPECT_NE(add_trie(chosen.wanting, refused), "");
+    EXPECT_EQ(chosen.classifier->engine(), Engine::BitVector);
+    RefusedSizes none;
+    EXPECT_EQ(add_trie(chosen.wanting, none), "");
+}
+
+template <typename F>
+class ChoiceOf : public TriesOf<F> {
+  public:
+    /// Judges one packet and compares with the linear walk.
+    static void expect_linear(const Classifier<F>& classifier, const Packet<F>& packet) {
+        const GroupSet none{{}};
+        const GroupSet* set = &none;
+        Verdict verdict;
+        classifier.classify(&packet, &set, &set, &verdict, 1, classifier.hits().row(0));
+        const Verdict wanted = linear_verdict<F>(classifier.program(), packet, none, none);
+        EXPECT_EQ(verdict.rule, wanted.rule);
+        EXPECT_EQ(verdict.allow, wanted.allow);
+    }
+};
+
+TYPED_TEST_SUITE(ChoiceOf, Families);
+
+TYPED_TEST(ChoiceOf, WhatRteAclRefusesIsExecutedByTheBitVectors) {
+    Program program;
+    for (unsigned i = 0; i < 17; ++i) {
+        program.rules.push_back(this->rule(Action::Log));
+    }
+    program.rules.push_back(this->rule(Action::Deny));
+    program.rules.back().match.protocol = 6;
+    program.rules.push_back(this->rule(Action::Allow));
+    const auto chosen = build_classifier<TypeParam>(
+        std::make_shared<const Program>(program), EngineChoice::RteAcl, 1);
+    RefusedSizes refused;
+    EXPECT_EQ(add_trie(chosen.wanting, refused), "it passes and logs too often");
+    EXPECT_EQ(chosen.classifier->engine(), Engine::BitVector);
+    Packet<TypeParam> packet;
+    this->expect_linear(*chosen.classifier, packet);
+    packet.protocol = 6;
+    this->expect_linear(*chosen.classifier, packet);
+}
+
+TYPED_TEST(ChoiceOf, BitVectorsJudgeUntilRteAclIsBuilt) {
+    const auto chosen = build_classifier<TypeParam>(
+        std::make_shared<const Program>(this->rules_by_port(20)), EngineChoice::RteAcl, 1);
+    Packet<TypeParam> packet;
+    packet.has_ports = true;
+    packet.destination_port = L4Port{7};
+    EXPECT_EQ(chosen.classifier->engine(), Engine::BitVector);
+    this->expect_linear(*chosen.classifier, packet);
+    RefusedSizes refused;
+    EXPECT_EQ(add_trie(chosen.wanting, refused), "");
+    EXPECT_EQ(chosen.classifier->engine(), Engine::RteAcl);
+    this->expect_linear(*chosen.classifier, packet);
+    EXPECT_EQ(chosen.classifier->hits().sum(7), 2U);
+}
+
+TYPED_TEST(ChoiceOf, RteAclIsNotBuiltForWhatWasReplaced) {
+    auto chosen = build_classifier<TypeParam>(
+        std::make_shared<const Program>(this->rules_by_port(20)), EngineChoice::RteAcl, 0);
+    const std::size_t before = free_bytes();
+    chosen.classifier = nullptr;
+    RefusedSizes refused;
+    EXPECT_EQ(add_trie(chosen.wanting, refused), "");
+    EXPECT_EQ(free_bytes(), before);
+}
+
+TYPED_TEST(ChoiceOf, AutoWantsRteAclWhereRowsWouldBeLong) {
+    const auto wanted = [&](unsigned rules) {
+        const auto program = std::make_shared<const Program>(this->rules_by_port(rules));
+        const auto chosen = build_classifier<TypeParam>(program, EngineChoice::Auto, 0);
+        EXPECT_EQ(chosen.classifier->engine(), Engine::BitVector);
+        EXPECT_EQ(row_bytes<TypeParam>(*program) > kMostRowBytes, rules > 16'384);
+        return chosen.wanting.lock() != nullptr;
+    };
+    EXPECT_FALSE(wanted(16'000));
+    EXPECT_TRUE(wanted(17'000));
+}
+
+/// Answers with a number.
+class Numbered final : public Classifier<V4> {
+  public:
+    explicit Numbered(std::uint32_t number)
+        : Classifier(std::make_shared<const Program>(), 0), number_(number) {}
+
+    void classify(
+        const Packet<V4>* /*packets*/,
+        const GroupSet* const* /*source_groups*/,
+        const GroupSet* const* /*destination_groups*/,
+        Verdict* verdicts,
+        unsigned count,
+        Counter* /*hits*/) const noexcept override {
+        for (unsigned i = 0; i < count; ++i) {
+            verdicts[i].rule = number_;
+        }
+    }
+
+    [[nodiscard]] Engine engine() const noexcept override { return Engine::BitVector; }
+
+  private:
+    std::uint32_t number_;
+};
+
+TEST(Relay, LargeBatchesGoToTheSuccessorAlone) {
+    Relay<V4> relay(std::make_shared<const Program>(), std::make_shared<Numbered>(1U), 8);
+    std::array<Verdict, 8> verdicts;
+    const auto judge = [&](unsigned count) {
+        relay.classify(nullptr, nullptr, nullptr, verdicts.data(), count, nullptr);
+        return verdicts[count - 1].rule;
+    };
+    EXPECT_EQ(judge(8), 1U);
+    relay.succeed(std::make_shared<Numbered>(2U));
+    EXPECT_EQ(judge(7), 1U);
+    EXPECT_EQ(judge(8), 2U);
+}
+
+TEST(RefusedSizes, SimilarOnesAreOne) {
+    RefusedSizes refused;
+    refused.add(4, 10'000);
+    EXPECT_TRUE(refused.contains(4, 10'001));
+    EXPECT_FALSE(refused.contains(6, 10'001));
+    EXPECT_FALSE(refused.contains(4, 8'000));
+    EXPECT_FALSE(refused.contains(4, 12'000));
+    refused.add(4, 3);
+    EXPECT_TRUE(refused.contains(4, 3));
+    EXPECT_FALSE(refused.contains(4, 4));
 }
 
 struct Size {

@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "vrouter/dataplane/flow_table.h"
 #include "vrouter/dataplane/groups.h"
 #include "vrouter/dataplane/lpm.h"
+#include "vrouter/dataplane/relay_classifier.h"
 
 namespace vr {
 namespace {
@@ -210,6 +212,33 @@ TYPED_TEST(Concurrent, FoundFlowIsTheOneAskedForWhileOthersComeAndGo) {
         });
     EXPECT_EQ(wrong, 0U);
     EXPECT_LE(table.size(), table.capacity());
+}
+
+TYPED_TEST(Concurrent, WorkersGoOverToTheSuccessorOfAClassifier) {
+    using F = TypeParam;
+    const auto program = std::make_shared<const acl::Program>(
+        acl::Program{.rules = {{.action = acl::Action::Allow}}, .origins = {{}}});
+    acl::Relay<F> relay(program, acl::Classifier<F>::build(program), 1, kWorkers);
+    std::array<unsigned, kWorkers> allowed{};
+    std::array<unsigned, kWorkers> rounds{};
+    against_workers(
+        this->reclaimer,
+        [&](unsigned worker, unsigned) {
+            const acl::Packet<F> packet{};
+            const GroupSet none{{}};
+            const GroupSet* set = &none;
+            acl::Verdict verdict;
+            relay.classify(&packet, &set, &set, &verdict, 1, relay.hits().row(worker));
+            allowed[worker] += verdict.allow ? 1U : 0U;
+            ++rounds[worker];
+        },
+        [&](unsigned step) {
+            if (step == kRounds / 2) {
+                relay.succeed(acl::Classifier<F>::build(program));
+            }
+        });
+    EXPECT_EQ(allowed, rounds);
+    EXPECT_EQ(relay.hits().sum(0), allowed[0] + allowed[1]);
 }
 
 }  // namespace

@@ -30,23 +30,40 @@ std::size_t row_bytes(const Program& program) {
 template <Family F>
 Chosen<F> build_classifier(
     const std::shared_ptr<const Program>& program, EngineChoice choice, unsigned workers) {
-    Chosen<F> chosen;
-    if (choice == EngineChoice::RteAcl ||
-        (choice == EngineChoice::Auto && row_bytes<F>(*program) > kMostRowBytes)) {
-        auto built = build_trie_classifier<F>(program, workers);
-        if (built) {
-            chosen.classifier = *std::move(built);
-            return chosen;
-        }
-        chosen.refusal = std::move(built).error().text;
+    if (choice == EngineChoice::BitVector ||
+        (choice == EngineChoice::Auto && row_bytes<F>(*program) <= kMostRowBytes)) {
+        return {Classifier<F>::build(program, workers), {}};
     }
-    chosen.classifier = Classifier<F>::build(program, workers);
-    return chosen;
+    const unsigned from = choice == EngineChoice::RteAcl ? 1 : kLargeBatch;
+    auto relay = std::make_shared<Relay<F>>(program, Classifier<F>::build(program), from, workers);
+    return {relay, relay};
+}
+
+template <Family F>
+std::string add_trie(const std::weak_ptr<Relay<F>>& wanting, RefusedSizes& refused) {
+    // The program alone is kept meanwhile: what nobody else wants any more shall not stay for this.
+    std::shared_ptr<const Program> program;
+    if (const auto relay = wanting.lock()) {
+        program = relay->source();
+    }
+    if (!program) {
+        return {};
+    }
+    auto trie = build_trie_classifier<F>(program, 0, &refused);
+    if (!trie) {
+        return std::move(trie).error().text;
+    }
+    if (const auto relay = wanting.lock()) {
+        relay->succeed(*std::move(trie));
+    }
+    return {};
 }
 
 template std::size_t row_bytes<V4>(const Program&);
 template std::size_t row_bytes<V6>(const Program&);
 template Chosen<V4> build_classifier(const std::shared_ptr<const Program>&, EngineChoice, unsigned);
 template Chosen<V6> build_classifier(const std::shared_ptr<const Program>&, EngineChoice, unsigned);
+template std::string add_trie(const std::weak_ptr<Relay<V4>>&, RefusedSizes&);
+template std::string add_trie(const std::weak_ptr<Relay<V6>>&, RefusedSizes&);
 
 }  // namespace vr::acl

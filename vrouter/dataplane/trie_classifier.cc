@@ -212,7 +212,7 @@ class TrieClassifier final : public Classifier<F> {
     }
 
     /// To be called once.
-    [[nodiscard]] Result<void> build();
+    [[nodiscard]] Result<void> build(RefusedSizes* refused);
 
     void classify(
         const Packet<F>* packets,
@@ -250,6 +250,7 @@ class TrieClassifier final : public Classifier<F> {
 
     [[nodiscard]] Result<std::vector<TrieRule>> expand();
     [[nodiscard]] Result<void> expand(std::size_t position, std::vector<TrieRule>& out) const;
+    [[nodiscard]] Result<void> build(const std::vector<TrieRule>& rules);
     void lay_out();
     void fill_address(TrieRule& rule, unsigned side, const Prefix<F>& prefix) const;
     void ask(unsigned side, const GroupSet& set, Numbers& numbers) const noexcept;
@@ -401,7 +402,7 @@ Result<std::vector<TrieRule>> TrieClassifier<F>::expand() {
 }
 
 template <Family F>
-Result<void> TrieClassifier<F>::build() {
+Result<void> TrieClassifier<F>::build(RefusedSizes* refused) {
     if (segments_.count() > kMostSegments) {
         return fail("it passes and logs too often");
     }
@@ -421,9 +422,21 @@ Result<void> TrieClassifier<F>::build() {
     if (!rules) {
         return std::unexpected(rules.error());
     }
+    if (refused != nullptr && refused->contains(F::kVersion, rules->size())) {
+        return fail("rte_acl could not build one of its size before");
+    }
+    auto built = build(*rules);
+    if (!built && refused != nullptr) {
+        refused->add(F::kVersion, rules->size());
+    }
+    return built;
+}
+
+template <Family F>
+Result<void> TrieClassifier<F>::build(const std::vector<TrieRule>& rules) {
     const std::size_t rule_size = RTE_ACL_RULE_SZ(layout_.fields());
     const std::size_t most_bytes = bytes_allowed();
-    if (rules->size() * rule_size >= most_bytes) {
+    if (rules.size() * rule_size >= most_bytes) {
         return fail("too little of DPDK's memory is free for its rules");
     }
     // Unique among contexts that live: creating one of a known name would return that one.
@@ -432,19 +445,19 @@ Result<void> TrieClassifier<F>::build() {
         .name = name.c_str(),
         .socket_id = SOCKET_ID_ANY,
         .rule_size = static_cast<std::uint32_t>(rule_size),
-        .max_rule_num = static_cast<std::uint32_t>(rules->size())};
+        .max_rule_num = static_cast<std::uint32_t>(rules.size())};
     context_.reset(rte_acl_create(&param));
     if (!context_) {
         return fail("no memory for its rules");
     }
-    for (const TrieRule& rule : *rules) {
+    for (const TrieRule& rule : rules) {
         if (rte_acl_add_rules(context_.get(), reinterpret_cast<const rte_acl_rule*>(&rule), 1) !=
             0) {
             return fail("rte_acl refuses a rule");
         }
     }
     const rte_acl_config config =
-        layout_.config(categories_, most_bytes - rules->size() * rule_size);
+        layout_.config(categories_, most_bytes - rules.size() * rule_size);
     if (const int error = rte_acl_build(context_.get(), &config); error != 0) {
         return fail(fmt::format("rte_acl cannot build it: {}", rte_strerror(-error)));
     }
@@ -595,17 +608,17 @@ void TrieClassifier<F>::classify(
 
 template <Family F>
 Result<std::shared_ptr<const Classifier<F>>> build_trie_classifier(
-    const std::shared_ptr<const Program>& program, unsigned workers) {
+    const std::shared_ptr<const Program>& program, unsigned workers, RefusedSizes* refused) {
     auto classifier = std::make_shared<TrieClassifier<F>>(program, workers);
-    if (auto built = classifier->build(); !built) {
+    if (auto built = classifier->build(refused); !built) {
         return std::unexpected(built.error());
     }
     return std::shared_ptr<const Classifier<F>>(std::move(classifier));
 }
 
 template Result<std::shared_ptr<const Classifier<V4>>> build_trie_classifier(
-    const std::shared_ptr<const Program>&, unsigned);
+    const std::shared_ptr<const Program>&, unsigned, RefusedSizes*);
 template Result<std::shared_ptr<const Classifier<V6>>> build_trie_classifier(
-    const std::shared_ptr<const Program>&, unsigned);
+    const std::shared_ptr<const Program>&, unsigned, RefusedSizes*);
 
 }  // namespace vr::acl

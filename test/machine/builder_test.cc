@@ -1,0 +1,51 @@
+// The builder's promise: what it answers is in force at once, and rte_acl follows by itself.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/builder.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <thread>
+
+#include "test/dataplane/pipeline_lab.h"
+
+namespace vr {
+namespace {
+
+using namespace vr::test;
+
+/// What the builder answers, on its own thread.
+std::shared_ptr<const Compiled> compile(Builder& builder, const acl::Program& program) {
+    std::promise<std::shared_ptr<const Compiled>> answer;
+    builder.compile(
+        std::make_shared<const acl::Program>(program),
+        [&](const std::shared_ptr<const Compiled>& compiled) { answer.set_value(compiled); });
+    return answer.get_future().get();
+}
+
+TEST(BuilderTest, RteAclFollowsTheAnswer) {
+    Builder builder(
+        [](const std::function<void()>& task) { task(); }, acl::EngineChoice::RteAcl, 1);
+    const auto compiled = compile(builder, allow_all());
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes{1};
+    while ((compiled->v4->engine() != acl::Engine::RteAcl ||
+            compiled->v6->engine() != acl::Engine::RteAcl) &&
+           std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(compiled->v4->engine(), acl::Engine::RteAcl);
+    EXPECT_EQ(compiled->v6->engine(), acl::Engine::RteAcl);
+}
+
+TEST(BuilderTest, EndsWithoutBuildingRteAclForWhatNobodyKeeps) {
+    Builder builder(
+        [](const std::function<void()>& task) { task(); }, acl::EngineChoice::RteAcl, 1);
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_NE(compile(builder, allow_all()), nullptr);
+    }
+}
+
+}  // namespace
+}  // namespace vr
