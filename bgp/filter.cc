@@ -59,6 +59,7 @@ bool matches(const FilterMatch& match, const Prefix<F>& prefix, const RouteFacts
                match.communities,
                [&](const Community& community) { return has_community(set, community); }) &&
            set.as_path.begins_with(match.as_path_prefix) &&
+           (!match.own_as || set.as_path.empty()) &&
            (!match.local_pref || *match.local_pref == set.local_pref.value_or(kDefaultLocalPref));
 }
 
@@ -141,6 +142,9 @@ std::string text_of(const FilterMatch& match) {
     }
     if (!match.as_path_prefix.empty()) {
         text += " as-path" + numbers_text(match.as_path_prefix);
+    }
+    if (match.own_as) {
+        text += " of-own-as";
     }
     if (match.local_pref) {
         text += fmt::format(" local-pref {}", *match.local_pref);

@@ -53,6 +53,7 @@ struct FilterMatch {
     std::string interface;               ///< that packets leave by; "tap*": any that begins so
     std::vector<Community> communities;  ///< the route has all of them
     std::vector<Asn> as_path_prefix;     ///< the AS path begins with them
+    bool own_as = false;                 ///< the AS path is empty: the route began in our AS
     std::optional<std::uint32_t> local_pref;
 
     friend bool operator==(const FilterMatch&, const FilterMatch&) = default;

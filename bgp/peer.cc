@@ -181,11 +181,15 @@ bool Peer::needs_restart(const PeerConfig& changed) const {
 }
 
 void Peer::reconfigure(const PeerConfig& config) {
+    const bool imports_otherwise = config.import != config_.import;
     config_ = config;
     for (Link& each : links_) {
         each.fsm.set_timers(config_.timers);
     }
     if (!established_) {
+        if (imports_otherwise) {
+            drop_stale();  // they are there by what was allowed before
+        }
         return;
     }
     const Ends now_ends = ends(link(*established_));
@@ -622,6 +626,13 @@ void Peer::session_down(Ending how, Time now) {
         back_until_ =
             now + std::min<std::chrono::seconds>(
                       std::chrono::seconds{restart_->seconds}, config_.graceful_restart.stale_time);
+    }
+    // Long-lived only, RFC 9494: such a family has no restart time.
+    if (restart_ && restart_->find(kIpv4Unicast) == nullptr) {
+        outlive_restart<V4>(now);
+    }
+    if (restart_ && restart_->find(kIpv6Unicast) == nullptr) {
+        outlive_restart<V6>(now);
     }
 }
 

@@ -59,6 +59,7 @@ void PeerRib<F>::begin(
     const Outlet& outlet) {
     if (old == Old::Drop) {
         long_lived_ = false;
+        degrade_.reset();
         next_generation();
         generations_.drop_all();
         sweep();
@@ -78,6 +79,7 @@ void PeerRib<F>::begin(
 template <Family F>
 void PeerRib<F>::end(Old old) {
     long_lived_ = false;
+    degrade_.reset();
     generations_.drop_stale();
     next_generation();
     if (old == Old::Keep) {
@@ -241,6 +243,7 @@ void PeerRib<F>::begin_long_lived() {
 template <Family F>
 void PeerRib<F>::drop_stale() {
     long_lived_ = false;
+    degrade_.reset();
     if (has_stale()) {
         generations_.drop_stale();
         sweep();

@@ -418,8 +418,10 @@ std::optional<IpPool> closed_ip_pool(const Field& object) {
     const auto cidr =
         spec && spec->node().type == Node::Type::Map ? spec->child("cidr") : std::nullopt;
     IpPool closed{.disabled = true, .disable_bgp_export = true};
-    return cidr && store(parse_net(*cidr), closed.cidr) ? std::optional{std::move(closed)}
-                                                        : std::nullopt;
+    if (!cidr || !store(parse_net(*cidr), closed.cidr)) {
+        closed.cidr = Prefix<V4>::host(Ip4{});  // no route is in it, but there are pools
+    }
+    return closed;
 }
 
 Result<void> parse_cluster_node(const Field& /*object*/, const Field& spec, Resource& into) {

@@ -197,6 +197,7 @@ const std::vector<MatchRow> kMatches{
      [](FilterMatch& m) { m.as_path_prefix = {Asn{65001}, Asn{65002}}; },
      "10.0.0.0/24",
      true},
+    {"as_path_of_others", [](FilterMatch& m) { m.own_as = true; }, "10.0.0.0/24", false},
     {"as_path_longer_than_the_route",
      [](FilterMatch& m) { m.as_path_prefix = {Asn{65001}, Asn{65002}, Asn{65003}}; },
      "10.0.0.0/24",

@@ -349,6 +349,32 @@ TEST(LongLived, WithoutARestartTimeAtOnce) {
     EXPECT_EQ(marked(hand), "ab");
 }
 
+TEST(LongLived, FamilyWithoutGracefulRestartAtOnce) {
+    HandPeer hand{outlive};
+    Open open = long_lived();
+    std::erase_if(open.capabilities.graceful_restart->members, [](const auto& member) {
+        return member.family == kIpv4Unicast;
+    });
+    begin(hand, open);
+    hand.hang_up();
+    hand.pass(0s);
+    EXPECT_EQ(kept(hand), "abc");
+    EXPECT_EQ(marked(hand), "ab");
+}
+
+/// They are there by what was allowed before.
+TEST(LongLived, AnotherImportFilterEndsThem) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(120s);
+    PeerConfig config = hand.peer->config();
+    config.import->kind = Filter::Kind::None;
+    hand.peer->reconfigure(config);
+    hand.settle();
+    EXPECT_EQ(kept(hand), "");
+}
+
 TEST(LongLived, WhatIsSaidAgainIsGoodAgain) {
     HandPeer hand{outlive};
     begin(hand, long_lived());

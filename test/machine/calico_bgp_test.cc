@@ -569,11 +569,28 @@ TEST(CalicoPassesOn, NothingOfClosedPoolsToAnybody) {
         "reject 10.65.128.0/24 ge 24 le 32, else local");
 }
 
-TEST(CalicoPassesOn, WhatNodesToldOfPoolsToExternalPeers) {
+TEST(CalicoPassesOn, WhatNodesToldOfPoolsToExternalPeersOfAReflector) {
+    EXPECT_EQ(
+        exported(kPools + bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}"), kReflectorConfig),
+        "reject 10.65.128.0/24 ge 24 le 32, accept 10.65.0.0/16 ge 16 le 32 "
+        "fd00:65::/48 ge 48 le 128 from-ibgp of-own-as, else local");
+}
+
+/// It would draw the traffic of other racks.
+TEST(CalicoPassesOn, NothingFromAHostThatIsNoReflector) {
     EXPECT_EQ(
         exported(kPools + bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}")),
-        "reject 10.65.128.0/24 ge 24 le 32, accept 10.65.0.0/16 ge 16 le 32 "
-        "fd00:65::/48 ge 48 le 128 from-ibgp, else local");
+        "reject 10.65.128.0/24 ge 24 le 32, else local");
+}
+
+/// Nobody knows what was in it: what all is passed on for is that nobody uses pools.
+TEST(CalicoPassesOn, NothingWhereTheOnlyPoolCannotBeRead) {
+    EXPECT_EQ(
+        exported(
+            pool("guests", "{cidr: 10.65.0.0/1x, disableBGPExport: true}") +
+                bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}"),
+            kReflectorConfig),
+        "reject 0.0.0.0/32 ge 32 le 32, else local");
 }
 
 TEST(CalicoPassesOn, NothingWithoutPools) {
@@ -584,9 +601,10 @@ TEST(CalicoPassesOn, BehindTheFiltersOfThePeer) {
     EXPECT_EQ(
         exported(
             pool("guests", "{cidr: 10.65.0.0/16}") +
-            bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000, filters: [f]}") +
-            filter("{exportV4: [{action: Reject, source: RemotePeers}]}")),
-        "reject ipv4 learnt, accept 10.65.0.0/16 ge 16 le 32 from-ibgp, else local");
+                bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000, filters: [f]}") +
+                filter("{exportV4: [{action: Reject, source: RemotePeers}]}"),
+            kReflectorConfig),
+        "reject ipv4 learnt, accept 10.65.0.0/16 ge 16 le 32 from-ibgp of-own-as, else local");
 }
 
 TEST(CalicoPassesOn, NothingWhereAFilterIsMissing) {
@@ -597,8 +615,7 @@ TEST(CalicoPassesOn, NothingWhereAFilterIsMissing) {
 
 TEST(CalicoPassesOn, EverythingThatClientsToldAReflectorWithoutPools) {
     const std::string peer = bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000}");
-    EXPECT_EQ(exported(peer, kReflectorConfig), "accept from-ibgp, else local");
-    EXPECT_EQ(exported(kPools + peer, kReflectorConfig), exported(kPools + peer));
+    EXPECT_EQ(exported(peer, kReflectorConfig), "accept from-ibgp of-own-as, else local");
 }
 
 TEST(CalicoPassesOn, NothingOfAPoolThatIsInvalid) {

@@ -455,10 +455,11 @@ class Reader {
         }
     }
 
-    /// What is in a pool with disableBGPExport goes to nobody.  What other nodes told goes on to external
-    /// peers where it is in another pool; a reflector passes on all where nobody uses pools (OpenStack).
-    /// What external peers told does not: no host is on the way from one of them to another.  Filters of
-    /// the BGPPeer come first.
+    /// What is in a pool with disableBGPExport goes to nobody.  A reflector passes on to external peers
+    /// what nodes told: what is in other pools, or all where nobody uses pools (OpenStack).  Nobody else
+    /// does: who told its ToR the blocks of other racks would draw their traffic.  What began outside of
+    /// our AS does not go on either, through whatever nodes it came: no host is on the way from one
+    /// external peer to another.  Filters of the BGPPeer come first.
     void pass_on(bgp::PeerConfig& peer) const {
         using Rule = bgp::FilterRule;
         using Source = bgp::FilterMatch::Source;
@@ -469,6 +470,7 @@ class Reader {
         const auto add = [&](Rule::Action action, Source source, const auto& prefixes) {
             Rule& rule = filter.rules.emplace_back();
             rule.match.source = source;
+            rule.match.own_as = source == Source::Internal;
             rule.match.prefixes = prefixes;
             rule.action = action;
         };
@@ -476,12 +478,12 @@ class Reader {
             add(Rule::Action::Reject, Source::Any, closed_pools_);
         }
         const bool internal = peer.asn == peer.local_as.value_or(result_.speaker.asn);
-        if (internal) {
+        if (internal || !node_.route_reflector_cluster) {
             return;
         }
         if (!open_pools_.empty()) {
             add(Rule::Action::Accept, Source::Internal, open_pools_);
-        } else if (node_.route_reflector_cluster && closed_pools_.empty()) {
+        } else if (closed_pools_.empty()) {
             add(Rule::Action::Accept, Source::Internal, std::vector<bgp::PrefixRule>{});
         }
     }
