@@ -1,8 +1,8 @@
 // Documents: YAML or JSON text as a plain tree in which every node knows its line.
 //
-// No other place knows the YAML libraries: libyaml reads, in a quarter of yaml-cpp's time, and yaml-cpp
-// writes.  A document is one part of a file between "---" lines.  Refused, because the tree would not be
-// what the text says: aliases, keys given twice, more than 64 levels.
+// No other place knows the YAML libraries: libyaml reads, in a quarter of yaml-cpp's time, yaml-cpp reads
+// what libyaml cannot, and writes.  A document is one part of a file between "---" lines.  Refused, because
+// the tree would not be what the text says: aliases, keys given twice, more than 64 levels.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -17,7 +17,13 @@ namespace vr::policy {
 struct Member;
 
 struct Node {
-    enum class Type { Null, Scalar, List, Map };
+    enum class Type {
+        Null,
+        Scalar,
+        List,
+        Map,
+        Tagged,  ///< a tag (!name) and what bears it: nobody says what that means, so nobody reads it
+    };
 
     // Not implicit: Member is complete only below.
     Node();
@@ -30,7 +36,7 @@ struct Node {
     Type type;
     int line;                    ///< in the file, from 1
     bool quoted;                 ///< Scalar: written in quotes, so a text whatever it looks like
-    std::string text;            ///< Scalar
+    std::string text;            ///< Scalar; of Tagged the tag
     std::vector<Node> items;     ///< List
     std::vector<Member> fields;  ///< Map, in the order written
 
@@ -52,6 +58,9 @@ struct Document {
 /// Empty documents are left out.  The error reads "FILE:LINE: ...".
 [[nodiscard]] Result<std::vector<Document>> parse_documents(
     std::string_view file, std::string_view text);
+
+/// To the person who wrote it.
+[[nodiscard]] std::string what_is_wrong_with_tag(std::string_view tag);
 
 [[nodiscard]] std::string to_yaml(const Node& node);
 

@@ -54,6 +54,7 @@ boost::json::value json_value(const Node& node) {
             }
             return object;
         }
+        case Node::Type::Tagged:  // JSON has no tags; only what is invalid has one
         case Node::Type::Null:
             break;
     }
@@ -85,6 +86,10 @@ void emit(YAML::Emitter& out, const Node& node) {
                 emit(out, value);
             }
             out << YAML::EndMap;
+            break;
+        case Node::Type::Tagged:
+            // The tag itself may hold what the library cannot write.
+            out << YAML::LocalTag("tagged") << YAML::DoubleQuoted << node.text;
             break;
     }
 }

@@ -44,7 +44,26 @@ bool is_name(std::string_view name) {
            });
 }
 
+/// An object with a tag anywhere is invalid: `source: {selector: !has(a)}` is not all sources.
+Result<void> refuse_tags(const Field& field) {
+    const Node& node = field.node();
+    if (node.type == Node::Type::Tagged) {
+        return field.error(what_is_wrong_with_tag(node.text));
+    }
+    Result<void> refused;
+    for (std::size_t i = 0; refused && i < node.items.size(); ++i) {
+        refused = refuse_tags(field.item(i));
+    }
+    for (auto at = node.fields.begin(); refused && at != node.fields.end(); ++at) {
+        refused = refuse_tags(field.child(at->key, at->value));
+    }
+    return refused;
+}
+
 Result<void> parse_object(const Field& object, Resource& into) {
+    if (auto refused = refuse_tags(object); !refused) {
+        return refused;
+    }
     const bool is_slice = into.key.kind == Kind::EndpointSlice;
     const std::string_view version = is_slice ? kSliceVersion : kApiVersion;
     if (text_of(object, "apiVersion") != version) {

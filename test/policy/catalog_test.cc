@@ -117,6 +117,14 @@ TEST(StandIn, SelectsEverythingWhenTheSelectorIsUnreadable) {
     EXPECT_EQ(stand_in_for("selector: \"a ==\"").selector.text(), "all()");
 }
 
+TEST(StandIn, SelectsEverythingWhenTheSelectorIsATag) {
+    EXPECT_EQ(stand_in_for("selector: !has(a)").selector.text(), "all()");
+}
+
+TEST(StandIn, ComesBeforeEveryTierWhenItsTierIsATag) {
+    EXPECT_EQ(stand_in_for("tier: !a b").tier, "");
+}
+
 TEST(StandIn, ComesFirstWhenItsOrderIsUnreadable) {
     EXPECT_LT(*stand_in_for("order: soon").order, -1e300);
 }
