@@ -72,6 +72,8 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
 }
 
 const std::vector<Case> kCases{
+    // What is established passes the reference by definition; that a flow outlives a change of policy is
+    // shown on packets, by test/dataplane's FlowPolicy.AnEstablishedFlowSurvivesALaterDeny.
     {"19 an established flow survives a later Deny",
      object("NetworkPolicy", "name: shut, namespace: a", "types: [Ingress, Egress]"),
      {{.from = kUplink,
@@ -142,7 +144,8 @@ const std::vector<Case> kCases{
        .port = 80,
        .allow = true,
        .flow = FlowState::Established}}},
-    // A later fragment has no ports; it belongs to the flow of the first, if that was allowed.
+    // A later fragment has no ports; it belongs to the flow of the first, if that was allowed.  That it is
+    // found to is shown on packets, by test/dataplane's FlowPolicy.LaterFragmentsShareTheFirstOnesVerdict.
     {"30 second fragment of an allowed datagram",
      object(
          "NetworkPolicy",
