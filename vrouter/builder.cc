@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/builder.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace vr {
@@ -19,6 +20,19 @@ struct Known {
     }
 };
 
+/// Rules, nets and port ranges: what the time to compile it grows with.
+std::size_t values(const acl::Program& program) {
+    std::size_t sum = 0;
+    for (const acl::Rule& rule : program.rules) {
+        ++sum;
+        for (const acl::SideMatch* side : {&rule.match.source, &rule.match.destination}) {
+            sum += side->nets4.size() + side->nets6.size() + side->not_nets4.size() +
+                   side->not_nets6.size() + side->ports.size() + side->not_ports.size();
+        }
+    }
+    return sum;
+}
+
 }  // namespace
 
 Builder::Builder(
@@ -33,13 +47,28 @@ Builder::~Builder() {
     wake_.notify_all();
 }
 
-void Builder::compile(std::shared_ptr<const acl::Program> program, Done done) {
+void Builder::compile(std::shared_ptr<const acl::Program> program, Done done, Purpose purpose) {
+    Job job{std::move(program), std::move(done), 0};
+    job.values = values(*job.program);
     ++pending_;
+    backlog_ += job.values;
     {
         const std::lock_guard lock{mutex_};
-        jobs_.push_back({std::move(program), std::move(done)});
+        jobs_[static_cast<std::size_t>(purpose)].push_back(std::move(job));
     }
     wake_.notify_one();
+}
+
+bool Builder::has_jobs() const {
+    return std::ranges::any_of(jobs_, [](const auto& jobs) { return !jobs.empty(); });
+}
+
+/// There is one.
+Builder::Job Builder::take_job() {
+    auto& jobs = *std::ranges::find_if(jobs_, [](const auto& queue) { return !queue.empty(); });
+    Job job = std::move(jobs.front());
+    jobs.pop_front();
+    return job;
 }
 
 void Builder::run(const std::stop_token& stop) {
@@ -50,11 +79,10 @@ void Builder::run(const std::stop_token& stop) {
         Job job;
         {
             std::unique_lock lock{mutex_};
-            if (!wake_.wait(lock, stop, [this] { return !jobs_.empty(); })) {
+            if (!wake_.wait(lock, stop, [this] { return has_jobs(); })) {
                 return;
             }
-            job = std::move(jobs_.front());
-            jobs_.pop_front();
+            job = take_job();
         }
         std::shared_ptr<const Compiled> compiled = known[job.program].lock();
         const bool built = !compiled;
@@ -66,7 +94,7 @@ void Builder::run(const std::stop_token& stop) {
         job.program.reset();
         {
             const std::lock_guard lock{mutex_};
-            answers_.push_back({std::move(job.done), std::move(compiled), built});
+            answers_.push_back({std::move(job.done), job.values, std::move(compiled), built});
         }
         post_([this] { deliver(); });
     }
@@ -94,6 +122,7 @@ void Builder::deliver() {
         answers_.pop_front();
     }
     --pending_;
+    backlog_ -= answer.values;
     built_ += answer.built ? 1U : 0U;
     answer.done(answer.compiled);
 }

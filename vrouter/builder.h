@@ -2,12 +2,14 @@
 //
 // What it compiles is in force at once; what takes long and only makes it quicker is trie_builder.h's.
 // Programs are compiled once however many endpoints share them; results come back to the control
-// thread in the order of the requests.
+// thread in the order of the requests, those of programs that are only counted after all others.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
@@ -27,6 +29,8 @@ struct Compiled {
     std::shared_ptr<const acl::Classifier<V6>> v6;
 };
 
+enum class Purpose : std::uint8_t { Enforced, Staged };
+
 class Builder {
   public:
     using Done = std::function<void(std::shared_ptr<const Compiled>)>;
@@ -45,10 +49,16 @@ class Builder {
 
     /// Compiles `program` unless what came of it is still in use; `done` is called on the control thread, never
     /// from within this call.
-    void compile(std::shared_ptr<const acl::Program> program, Done done);
+    void compile(
+        std::shared_ptr<const acl::Program> program,
+        Done done,
+        Purpose purpose = Purpose::Enforced);
 
     /// Requests whose `done` was not called yet.
     [[nodiscard]] std::size_t pending() const { return pending_; }
+
+    /// How long the answers to them may take: the rules, nets and port ranges of their programs.
+    [[nodiscard]] std::size_t backlog() const { return backlog_; }
 
     /// How many compilations were really run.
     [[nodiscard]] std::size_t built() const { return built_; }
@@ -57,15 +67,19 @@ class Builder {
     struct Job {
         std::shared_ptr<const acl::Program> program;
         Done done;
+        std::size_t values;
     };
 
     struct Answer {
         Done done;
+        std::size_t values;
         std::shared_ptr<const Compiled> compiled;
         bool built;
     };
 
     void run(const std::stop_token& stop);
+    [[nodiscard]] bool has_jobs() const;
+    [[nodiscard]] Job take_job();
     [[nodiscard]] std::shared_ptr<const Compiled> build(
         const std::shared_ptr<const acl::Program>& program);
     void deliver();
@@ -76,11 +90,12 @@ class Builder {
     TrieBuilder tries_;
     // Control thread only.
     std::size_t pending_ = 0;
+    std::size_t backlog_ = 0;
     std::size_t built_ = 0;
     // Both threads.
     std::mutex mutex_;
     std::condition_variable_any wake_;
-    std::deque<Job> jobs_;
+    std::array<std::deque<Job>, 2> jobs_;  ///< by Purpose
     std::deque<Answer>
         answers_;  ///< here, so that none outlives the EAL in a task that is never run
     std::jthread thread_;

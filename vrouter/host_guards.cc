@@ -90,7 +90,7 @@ void HostGuards::forget_leaving() {
 
 /// Compiles the programs of a job in turn, then puts them in force.
 void HostGuards::compile_next(const std::shared_ptr<Job>& job, std::size_t hook) {
-    while (hook < kHostHooks && !job->guard.programs[hook]) {
+    while (hook < kHostHooks && (!job->guard.programs[hook] || !is_current(*job))) {
         ++hook;
     }
     if (hook == kHostHooks) {
@@ -107,14 +107,20 @@ void HostGuards::compile_next(const std::shared_ptr<Job>& job, std::size_t hook)
             job->policy->v6[hook] = compiled->v6;
             compile_next(job, hook + 1);
         });
+    settle_();
+}
+
+/// False: changed or removed meanwhile; the newer compilation is on its way.
+bool HostGuards::is_current(const Job& job) const {
+    const auto found = entries_.find(job.guard.name);
+    return found != entries_.end() && found->second.version == job.version;
 }
 
 void HostGuards::activate(const Job& job) {
-    const auto found = entries_.find(job.guard.name);
-    if (found == entries_.end() || found->second.version != job.version) {
-        return;  // changed or removed meanwhile; the newer compilation is on its way
+    if (!is_current(job)) {
+        return;
     }
-    Entry& entry = found->second;
+    Entry& entry = entries_.at(job.guard.name);
     if (!entry.policy) {
         log::info("host endpoint {}: policy in place", job.guard.name);
     }

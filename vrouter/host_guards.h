@@ -42,7 +42,7 @@ struct HostGuardView {
 
 class HostGuards {
   public:
-    /// `settle` is called after programs took effect, and commits.
+    /// `settle` is called after programs took effect or were given to the builder, and commits in time.
     HostGuards(Machine& machine, Builder& builder, std::function<void()> settle);
 
     /// Compiles `guard` here and now and puts it in force, before anything is forwarded; until remove().
@@ -52,6 +52,9 @@ class HostGuards {
     void remove(const std::string& name);
 
     [[nodiscard]] std::vector<HostGuardView> view() const;
+
+    /// Whether programs are on their way.
+    [[nodiscard]] bool busy() const { return pending_ != 0; }
 
   private:
     struct Entry {
@@ -69,6 +72,7 @@ class HostGuards {
     };
 
     void compile_next(const std::shared_ptr<Job>& job, std::size_t hook);
+    [[nodiscard]] bool is_current(const Job& job) const;
     void activate(const Job& job);
     void assign();
     void forget_leaving();

@@ -88,7 +88,7 @@ void Workloads::add_member(GroupId group, const IpPrefix& member) {
 
 void Workloads::remove_member(GroupId group, const IpPrefix& member) {
     removals_.insert({group, member});
-    if (builder_.pending() == 0) {
+    if (!busy()) {
         apply_removals();
     }
 }
@@ -283,40 +283,68 @@ void Workloads::compile(const std::string& name, Entry& entry) {
         return;
     }
     const Workload& workload = entry.workload;
-    compile_next(
-        std::make_shared<Job>(
-            Job{.name = name,
-                .version = entry.version,
-                .programs =
-                    {workload.ingress,
-                     workload.egress,
-                     workload.staged_ingress,
-                     workload.staged_egress}}),
-        0);
+    auto job = std::make_shared<Job>(Job{
+        .name = name,
+        .version = entry.version,
+        .programs = {
+            workload.ingress, workload.egress, workload.staged_ingress, workload.staged_egress}});
+    if (entry.endpoint) {
+        // What stays staged is counted on.
+        const EndpointFamily<V4>& v4 = entry.endpoint->v4;
+        const EndpointFamily<V6>& v6 = entry.endpoint->v6;
+        keep(*job, Job::kStagedIngress, {v4.staged_ingress, v6.staged_ingress});
+        keep(*job, Job::kStagedEgress, {v4.staged_egress, v6.staged_egress});
+    }
+    ++enforcing_;
+    compile_next(job, 0);
+}
+
+/// Takes over what is in use for a program.
+void Workloads::keep(Job& job, Job::Kind kind, const Compiled& in_use) {
+    if (in_use.v4 && in_use.v6 && &in_use.v4->program() == job.programs[kind].get()) {
+        job.compiled[kind] = in_use;
+    }
 }
 
 void Workloads::compile_next(const std::shared_ptr<Job>& job, std::size_t kind) {
-    while (kind < Job::kKinds && !job->programs[kind]) {
+    while (kind < Job::kKinds &&
+           (!job->programs[kind] || job->compiled[kind].v4 || !is_current(*job))) {
         ++kind;
     }
-    if (kind == Job::kKinds) {
+    if (kind >= Job::kStagedIngress) {
+        if (!job->enforced) {
+            job->enforced = true;
+            --enforcing_;
+        }
         activate(*job);
         settle();
+    }
+    if (kind == Job::kKinds) {
         return;
     }
     builder_.compile(
-        job->programs[kind], [this, job, kind](const std::shared_ptr<const Compiled>& compiled) {
+        job->programs[kind],
+        [this, job, kind](const std::shared_ptr<const Compiled>& compiled) {
             job->compiled[kind] = *compiled;
             compile_next(job, kind + 1);
-        });
+        },
+        kind < Job::kStagedIngress ? Purpose::Enforced : Purpose::Staged);
+    commit_in_time();
+}
+
+/// Something was activated.
+void Workloads::settle() {
+    ++activated_;
+    commit_in_time();
 }
 
 /// Makes what was activated visible.  A commit may wait for the slowest worker, so endpoints that become
-/// ready in a burst share one.
-void Workloads::settle() {
+/// ready in a burst share one; but none waits for a program that takes long.
+void Workloads::commit_in_time() {
     constexpr unsigned kTogether = 32;
-    const bool idle = builder_.pending() == 0;
-    if (!idle && ++activated_ < kTogether) {
+    constexpr std::size_t kSoon = 1000;
+    const bool idle = !busy();
+    if (activated_ == 0 || (!idle && activated_ < kTogether && builder_.backlog() <= kSoon)) {
         return;
     }
     activated_ = 0;
@@ -329,14 +357,19 @@ void Workloads::settle() {
     }
 }
 
+/// False: changed or removed meanwhile; the newer compilation is on its way.
+bool Workloads::is_current(const Job& job) const {
+    const auto found = entries_.find(job.name);
+    return found != entries_.end() && found->second.version == job.version &&
+           found->second.port != PortId{};
+}
+
 void Workloads::activate(const Job& job) {
-    const std::string& name = job.name;
-    const auto found = entries_.find(name);
-    if (found == entries_.end() || found->second.version != job.version ||
-        found->second.port == PortId{}) {
-        return;  // changed or removed meanwhile; the newer compilation is on its way
+    if (!is_current(job)) {
+        return;
     }
-    Entry& entry = found->second;
+    const std::string& name = job.name;
+    Entry& entry = entries_.at(name);
     const bool first = !entry.in_force;
     auto endpoint = std::make_shared<Endpoint>();
     endpoint->name = name;

@@ -2,13 +2,15 @@
 //
 // An endpoint's life: its port is opened (guests may connect, nothing is forwarded), its two programs
 // are compiled by the builder, then port, routes and neighbors open in one step.  A changed policy
-// takes the same way while the old one stays in force.  Removed group members wait while programs are
-// being compiled, and until workers run what came of it, so that a program never runs with groups that
-// were already emptied for its successor.  Control thread.
+// takes the same way while the old one stays in force.  Staged programs, which are only counted, follow:
+// nothing waits for them.  Removed group members wait while programs are being compiled, and until
+// workers run what came of it, so that a program never runs with groups that were already emptied for
+// its successor.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -114,6 +116,7 @@ class Workloads final : public WorkloadSink {
         std::uint64_t version = 0;
         std::array<std::shared_ptr<const acl::Program>, kKinds> programs;
         std::array<Compiled, kKinds> compiled;
+        bool enforced = false;  ///< in force but for what is staged
     };
 
     [[nodiscard]] Result<std::unique_ptr<Port>> open_port(const Workload& workload);
@@ -121,9 +124,15 @@ class Workloads final : public WorkloadSink {
     void open(Entry& entry);
     void close(Entry& entry);
     void compile(const std::string& name, Entry& entry);
+    static void keep(Job& job, Job::Kind kind, const Compiled& in_use);
     void compile_next(const std::shared_ptr<Job>& job, std::size_t kind);
+    [[nodiscard]] bool is_current(const Job& job) const;
     void activate(const Job& job);
     void settle();
+    void commit_in_time();
+
+    [[nodiscard]] bool busy() const { return enforcing_ != 0 || hosts_.busy(); }
+
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
     void serve(const std::string& name, const IpPrefix& prefix);
@@ -147,7 +156,8 @@ class Workloads final : public WorkloadSink {
     /// successor.  The first by name gets the packets.
     std::map<IpPrefix, std::set<std::string>> servers_;
     std::uint64_t versions_ = 0;
-    unsigned activated_ = 0;  ///< endpoints since the last commit
+    unsigned activated_ = 0;     ///< endpoints since the last commit
+    std::size_t enforcing_ = 0;  ///< jobs on their way that are not in force
 };
 
 }  // namespace vr

@@ -5,9 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <future>
+#include <latch>
 #include <memory>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "test/dataplane/pipeline_lab.h"
 
@@ -45,6 +50,35 @@ TEST(BuilderTest, EndsWithoutBuildingRteAclForWhatNobodyKeeps) {
     for (int i = 0; i < 20; ++i) {
         EXPECT_NE(compile(builder, allow_all()), nullptr);
     }
+}
+
+TEST(BuilderTest, StagedProgramsComeAfterAllOthers) {
+    std::promise<void> free;
+    std::latch told{3};
+    std::vector<std::function<void()>> tasks;
+    std::string order;
+    Builder builder([&, gate = free.get_future().share()](std::function<void()> task) {
+        gate.wait();
+        tasks.push_back(std::move(task));
+        told.count_down();
+    });
+    const auto ask = [&](char name, Purpose purpose) {
+        builder.compile(
+            std::make_shared<const acl::Program>(allow_all()),
+            [&order, name](const std::shared_ptr<const Compiled>&) { order += name; },
+            purpose);
+    };
+    ask('1', Purpose::Enforced);
+    ask('3', Purpose::Staged);
+    ask('2', Purpose::Enforced);
+    EXPECT_GT(builder.backlog(), 0U);
+    free.set_value();
+    told.wait();
+    for (const auto& task : tasks) {
+        task();
+    }
+    EXPECT_EQ(order, "123");
+    EXPECT_EQ(builder.backlog(), 0U);
 }
 
 }  // namespace

@@ -38,6 +38,14 @@ acl::Program deny_rule() {
     return program;
 }
 
+/// Takes a while to compile.
+acl::Program long_program() {
+    acl::Program program;
+    program.rules.assign(2000, {.action = acl::Action::Deny});
+    program.origins.resize(program.rules.size());
+    return program;
+}
+
 class WorkloadsTest : public testing::Test {
   protected:
     [[nodiscard]] State state(const std::string& name) const {
@@ -133,10 +141,90 @@ TEST_F(WorkloadsTest, OnlyTheNewestOfSeveralPoliciesComesIntoForce) {
     lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
     EXPECT_TRUE(lab.finish_one());
     EXPECT_TRUE(lab.finish_one());
-    EXPECT_TRUE(lab.finish_one());
     EXPECT_FALSE(reaches("a", kAddress));
     lab.finish_all();
     EXPECT_TRUE(reaches("a", kAddress));
+    EXPECT_EQ(lab.builder->built(), 3U);  // not the first one's egress
+}
+
+TEST_F(WorkloadsTest, DenialWaitsForNoLongProgramOfAnother) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
+    lab.finish_all();
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+    EXPECT_TRUE(lab.finish_one());
+    lab.workloads->update_workload(RouterLab::workload("b", kGuestB, long_program()));
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_FALSE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, DenialWaitsForNoLongProgramThatComesLater) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
+    lab.finish_all();
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+    lab.workloads->update_workload(RouterLab::workload("b", kGuestB));
+    for (int answers = 0; answers < 3; ++answers) {  // ingress of both, egress of a
+        EXPECT_TRUE(lab.finish_one());
+    }
+    EXPECT_TRUE(reaches("a", kAddress));  // b would share the commit
+    lab.workloads->update_workload(RouterLab::workload("c", kGuestB + 1, long_program()));
+    EXPECT_FALSE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, DenialWaitsForNoLongProgramOfAHostEndpoint) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
+    lab.finish_all();
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+    lab.workloads->update_workload(RouterLab::workload("b", kGuestB));
+    for (int answers = 0; answers < 3; ++answers) {
+        EXPECT_TRUE(lab.finish_one());
+    }
+    HostGuard guard;
+    guard.name = "host";
+    guard.interface_name = "elsewhere";
+    guard.programs[0] = std::make_shared<const acl::Program>(long_program());
+    lab.workloads->update_host(guard);
+    EXPECT_FALSE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, DenialWaitsForNoStagedProgram) {
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
+    lab.finish_all();
+    Workload workload = RouterLab::workload("a", kAddress, deny_all());
+    workload.staged_ingress = std::make_shared<const acl::Program>(allow_all());
+    lab.workloads->update_workload(workload);
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_FALSE(reaches("a", kAddress));
+    EXPECT_EQ(lab.workloads->find("a")->endpoint->v4.staged_ingress, nullptr);
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_NE(lab.workloads->find("a")->endpoint->v4.staged_ingress, nullptr);
+}
+
+TEST_F(WorkloadsTest, RemovedMemberWaitsForNoStagedProgram) {
+    const GroupId group{7};
+    lab.workloads->add_member(group, Prefix<V4>::host(host<V4>(kOutside)));
+    Workload workload = RouterLab::workload("a", kAddress, allow_from(group));
+    workload.staged_ingress = std::make_shared<const acl::Program>(allow_all());
+    lab.workloads->update_workload(workload);
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_TRUE(reaches("a", kAddress));
+    lab.workloads->remove_member(group, Prefix<V4>::host(host<V4>(kOutside)));
+    EXPECT_FALSE(reaches("a", kAddress));
+}
+
+TEST_F(WorkloadsTest, StagedPolicyThatStaysIsCountedOn) {
+    Workload workload = RouterLab::workload("a", kAddress);
+    workload.staged_ingress = std::make_shared<const acl::Program>(deny_rule());
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    const auto staged = lab.workloads->find("a")->endpoint->v4.staged_ingress;
+    workload.ingress = std::make_shared<const acl::Program>(allow_all());
+    lab.workloads->update_workload(workload);
+    EXPECT_TRUE(lab.finish_one());
+    EXPECT_EQ(lab.workloads->find("a")->endpoint->v4.staged_ingress, staged);
+    lab.finish_all();
+    EXPECT_EQ(lab.workloads->find("a")->endpoint->v4.staged_ingress, staged);
 }
 
 TEST_F(WorkloadsTest, BothOwnersOfAnAddressAreTold) {
