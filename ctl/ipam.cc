@@ -146,22 +146,44 @@ Now check(ipam::Records& records, std::chrono::seconds grace) {
     return findings(std::move(rows));
 }
 
-Now collect(
-    ipam::Records& records, const pb::CollectIpam& request, const std::function<bool()>& pause) {
-    const ipam::Collection collection{
-        .act = request.act(),
-        .grace = std::chrono::seconds{request.grace_seconds()},
-        .pause = pause};
-    const auto collected = ipam::collect(records, collection, system_clock::now());
-    if (!collected) {
-        return refused(collected.error());
-    }
+using Reply = std::move_only_function<void(Now answer)>;
+
+Now collected(ipam::Collector& collector) {
     std::vector<pb::IpamFinding> rows;
-    for (const auto& [finding, mended] : *collected) {
+    for (const auto& [finding, mended] : collector.take()) {
         rows.push_back(finding_row(finding));
         rows.back().set_mended(static_cast<pb::IpamFinding::Mended>(static_cast<int>(mended) + 1));
     }
     return findings(std::move(rows));
+}
+
+/// Step by step: other work has its turn in between.
+void collect(const ipam::Run& run, std::shared_ptr<ipam::Collector> collector, Reply reply) {
+    run([run, collector = std::move(collector), reply = std::move(reply)](
+            ipam::Records& records, const std::function<bool()>& pause) mutable -> ipam::Then {
+        auto more = collector->step(records, pause);
+        return [run = std::move(run),
+                collector = std::move(collector),
+                more = std::move(more),
+                reply = std::move(reply)]() mutable {
+            if (!more) {
+                reply(refused(more.error()));
+            } else if (*more) {
+                collect(run, std::move(collector), std::move(reply));
+            } else {
+                reply(collected(*collector));
+            }
+        };
+    });
+}
+
+Answer collect(const ipam::Run& run, const pb::CollectIpam& request) {
+    const ipam::Collection collection{
+        .act = request.act(), .grace = std::chrono::seconds{request.grace_seconds()}};
+    auto collector = std::make_shared<ipam::Collector>(collection, system_clock::now());
+    return Later{[run, collector = std::move(collector)](Reply reply) {
+        collect(run, collector, std::move(reply));
+    }};
 }
 
 // --- addresses for workloads ------------------------------------------------------------------
@@ -246,10 +268,7 @@ Answer answer(const ipam::Run& run, const std::string& host, const pb::Request& 
                 [grace = std::chrono::seconds{request.check_ipam().grace_seconds()}](
                     auto& records, const auto& /*pause*/) { return check(records, grace); });
         case pb::Request::kCollectIpam:
-            return answered_by(
-                run, [asked = request.collect_ipam()](auto& records, const auto& pause) {
-                    return collect(records, asked, pause);
-                });
+            return collect(run, request.collect_ipam());
         case pb::Request::kAllocateIpam:
             return allocate(run, host, request.allocate_ipam());
         default:

@@ -21,7 +21,7 @@ namespace {
 /// A session gives an endpoint up long before.
 constexpr std::chrono::seconds kPatience{30};
 /// Between two looks at what may be in the middle of being written.
-constexpr std::chrono::seconds kPause{2};
+constexpr std::chrono::seconds kPause{1};
 /// Records that are read at once: what the control thread does for them takes no millisecond.
 constexpr std::int64_t kPage = 200;
 

@@ -3,120 +3,17 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
-#include <set>
-#include <tuple>
 #include <utility>
 
 namespace vr::policy::ipam {
 
 namespace {
 
-/// What makes a finding the same one in two surveys.
-using Name = std::tuple<Trouble, std::string, std::string>;
+/// Commits between two looks.
+constexpr unsigned kBatch = 32;
 
-Name name_of(const Finding& finding) {
-    return {finding.trouble, finding.subject, finding.detail};
-}
-
-/// Findings, and in which state of which records.
-using Seen = std::map<Name, std::vector<std::int64_t>>;
-
-std::vector<std::int64_t> state_of(const Finding& finding) {
-    std::vector<std::int64_t> revisions;
-    for (const RecordWrite& write : finding.mend) {
-        revisions.push_back(write.expected_revision);
-    }
-    return revisions;
-}
-
-Seen seen_in(const std::vector<Finding>& findings) {
-    Seen seen;
-    for (const Finding& finding : findings) {
-        seen[name_of(finding)] = state_of(finding);
-    }
-    return seen;
-}
-
-class Collector {
-  public:
-    Collector(Records& records, const Collection& collection, Survey survey)
-        : records_(records), collection_(collection), survey_(std::move(survey)) {}
-
-    /// Leaves alone what is new or different since `before`; null: there was no look before.
-    Result<std::vector<Collected>> run(Time now, const Seen* before) {
-        for (const Finding& finding : survey_.findings(now, collection_.grace)) {
-            if (before != nullptr && !finding.mend.empty()) {
-                const auto seen = before->find(name_of(finding));
-                if (seen == before->end() || seen->second != state_of(finding)) {
-                    settle(finding, Mended::Changed);
-                }
-            }
-        }
-        for (bool progressed = true; progressed;) {
-            auto went = round(survey_.findings(now, collection_.grace));
-            if (!went) {
-                return std::unexpected(std::move(went).error());
-            }
-            progressed = *went;
-        }
-        return std::move(all_);
-    }
-
-  private:
-    void settle(const Finding& finding, Mended mended) {
-        settled_.insert(name_of(finding));
-        all_.push_back({finding, mended});
-    }
-
-    /// Mends what can be mended side by side; true if something was.
-    Result<bool> round(const std::vector<Finding>& findings) {
-        std::set<RecordId> written;
-        for (const Finding& finding : findings) {
-            const auto touches = [&](const RecordWrite& write) {
-                return written.contains(write.id);
-            };
-            if (settled_.contains(name_of(finding)) || std::ranges::any_of(finding.mend, touches)) {
-                continue;  // the latter: in the next round, from the records as they are then
-            }
-            if (finding.mend.empty()) {
-                settle(finding, Mended::Left);
-                continue;
-            }
-            const auto mended = mend(finding);
-            if (!mended) {
-                return std::unexpected(mended.error());
-            }
-            settle(finding, *mended);
-            for (const RecordWrite& write : finding.mend) {
-                written.insert(write.id);
-            }
-        }
-        return !written.empty();
-    }
-
-    Result<Mended> mend(const Finding& finding) {
-        if (!collection_.act) {
-            survey_.apply(finding.mend, 0);
-            return Mended::Would;
-        }
-        const auto committed = records_.commit(finding.mend);
-        if (!committed) {
-            return std::unexpected(committed.error());
-        }
-        if (!*committed) {
-            return Mended::Changed;
-        }
-        survey_.apply(finding.mend, **committed);
-        return Mended::Done;
-    }
-
-    Records& records_;
-    const Collection& collection_;
-    Survey survey_;
-    std::set<Name> settled_;
-    std::vector<Collected> all_;
-};
+/// Addresses that are released by one commit: etcd takes 128 writes at once, as a rule.
+constexpr std::size_t kAtOnce = 100;
 
 }  // namespace
 
@@ -133,23 +30,163 @@ Result<Survey> survey(Records& records) {
     return Survey(*std::move(listed));
 }
 
-Result<std::vector<Collected>> collect(Records& records, const Collection& collection, Time now) {
-    auto first = survey(records);
-    if (!first) {
-        return std::unexpected(std::move(first).error());
+Collector::Name Collector::name_of(const Finding& finding) {
+    return {finding.trouble, finding.subject, finding.detail};
+}
+
+Collector::State Collector::state_of(const Finding& finding) {
+    State state;
+    if (finding.leak) {
+        state.emplace(BlockId{finding.leak->block}, finding.leak->revision);
     }
-    if (!collection.act) {
-        return Collector(records, collection, *std::move(first)).run(now, nullptr);
+    for (const RecordWrite& write : finding.mend) {
+        state.emplace(write.id, write.expected_revision);
     }
-    const Seen before = seen_in(first->findings(now, collection.grace));
-    if (collection.pause && !collection.pause()) {
-        return fail("the router is stopping");
+    return state;
+}
+
+Result<bool> Collector::step(Records& records, const std::function<bool()>& pause) {
+    if (before_ && paused_ < collection_.pauses) {
+        ++paused_;
+        return pause() ? Result<bool>(true) : fail("the router is stopping");
     }
-    auto second = survey(records);
-    if (!second) {
-        return std::unexpected(std::move(second).error());
+    auto seen = survey(records);
+    if (!seen) {
+        return std::unexpected(std::move(seen).error());
     }
-    return Collector(records, collection, *std::move(second)).run(now, &before);
+    if (collection_.act && !before_) {
+        see(*seen);
+        return true;
+    }
+    auto more = batch(records, *seen);
+    while (!collection_.act && more && *more) {
+        more = batch(records, *seen);
+    }
+    return more;
+}
+
+void Collector::see(const Survey& survey) {
+    before_.emplace();
+    for (const Finding& finding : survey.findings(now_, collection_.grace)) {
+        before_->emplace(name_of(finding), state_of(finding));
+    }
+}
+
+/// True for what was wrong at the first look and nobody but this Collector has written since, and for
+/// what its writes have brought to light: that is no leak, whose address had a user then.
+bool Collector::is_as_before(const Finding& finding) const {
+    const auto is_own = [&](const auto& item) {
+        const auto own = own_.find(item.first);
+        return own != own_.end() && own->second == item.second;
+    };
+    const State state = state_of(finding);
+    const auto seen = before_->find(name_of(finding));
+    if (seen == before_->end()) {
+        return !finding.leak && std::ranges::any_of(state, is_own);
+    }
+    return std::ranges::all_of(state, [&](const auto& item) {
+        const auto was = seen->second.find(item.first);
+        return is_own(item) || (was != seen->second.end() && was->second == item.second);
+    });
+}
+
+void Collector::settle(const Finding& finding, Mended mended) {
+    settled_.insert(name_of(finding));
+    all_.push_back({finding, mended});
+}
+
+/// Those that are to be mended.
+Collector::Findings Collector::open_findings(const Survey& survey) {
+    Findings open;
+    for (Finding& finding : survey.findings(now_, collection_.grace)) {
+        if (settled_.contains(name_of(finding))) {
+            continue;
+        }
+        if (!finding.leak && finding.mend.empty()) {
+            settle(finding, Mended::Left);
+        } else if (before_ && !is_as_before(finding)) {
+            // What came up since the second look is no business of this run.
+            if (!began_ || before_->contains(name_of(finding))) {
+                settle(finding, Mended::Changed);
+            }
+        } else {
+            open.push_back(std::move(finding));
+        }
+    }
+    return open;
+}
+
+/// Mends what can be mended side by side; true if it tried.
+Result<bool> Collector::batch(Records& records, Survey& survey) {
+    std::map<IpPrefix, Findings> leaks;
+    Findings others;
+    for (Finding& finding : open_findings(survey)) {
+        if (!finding.leak) {
+            others.push_back(std::move(finding));
+        } else if (Findings& all = leaks[finding.leak->block]; all.size() < kAtOnce) {
+            all.push_back(std::move(finding));
+        }
+    }
+    began_ = true;
+    unsigned commits = 0;
+    written_.clear();
+    const auto attempt = [&](const std::vector<RecordWrite>& writes, Findings of) -> Result<void> {
+        if (collection_.act && commits == kBatch) {
+            return {};
+        }
+        const auto tried = mend(records, survey, writes, std::move(of));
+        if (!tried) {
+            return std::unexpected(tried.error());
+        }
+        commits += *tried ? 1U : 0U;
+        return {};
+    };
+    for (auto& [block, all] : leaks) {
+        std::vector<IpAddr> addresses;
+        for (const Finding& finding : all) {
+            addresses.push_back(finding.leak->address);
+        }
+        if (auto done = attempt(survey.without(block, addresses), std::move(all)); !done) {
+            return std::unexpected(std::move(done).error());
+        }
+    }
+    for (const Finding& finding : others) {
+        if (auto done = attempt(finding.mend, {finding}); !done) {
+            return std::unexpected(std::move(done).error());
+        }
+    }
+    return commits > 0;
+}
+
+/// False when a record was written in this batch already: the next one has it as it is then.
+Result<bool> Collector::mend(
+    Records& records, Survey& survey, const std::vector<RecordWrite>& writes, Findings of) {
+    const auto is_written = [&](const RecordWrite& write) { return written_.contains(write.id); };
+    if (std::ranges::any_of(writes, is_written)) {
+        return false;
+    }
+    Result<std::optional<std::int64_t>> committed = 0;
+    if (collection_.act) {
+        committed = records.commit(writes);
+        if (!committed) {
+            return std::unexpected(std::move(committed).error());
+        }
+    } else {
+        survey.apply(writes, 0);
+    }
+    const Mended mended = !collection_.act ? Mended::Would
+                          : *committed     ? Mended::Done
+                                           : Mended::Changed;
+    for (const Finding& finding : of) {
+        settle(finding, mended);
+    }
+    for (const RecordWrite& write : writes) {
+        written_.insert(write.id);
+        if (*committed) {
+            own_[write.id] = write.value ? **committed : 0;
+        }
+    }
+    return true;
 }
 
 }  // namespace vr::policy::ipam

@@ -76,24 +76,30 @@ bool Survey::is_leaked(
     return !since || *since + grace <= now;
 }
 
-/// The writes by which an allocation goes; its handle's record is taken as it was surveyed.
 std::vector<RecordWrite> Survey::without(
-    const SurveyBlock& stored, const Allocation& allocation) const {
+    const IpPrefix& cidr, const std::vector<IpAddr>& addresses) const {
+    const SurveyBlock& stored = blocks_.at(cidr);
     Block block = stored.block;
-    (void)block.release(allocation.address);
-    const BlockId id{block.cidr()};
-    std::vector<RecordWrite> writes{{id, std::nullopt, stored.revision}};
+    std::map<std::string, HandleBlocks> counted;
+    for (const IpAddr& address : addresses) {
+        const std::string id = block.find(address)->handle;
+        (void)block.release(address);
+        const auto handle = handles_.find(id);
+        if (handle == handles_.end() || !handle->second.blocks) {
+            continue;
+        }
+        HandleBlocks& blocks = counted.try_emplace(id, *handle->second.blocks).first->second;
+        if (const auto at = blocks.find(cidr); at != blocks.end()) {
+            at->second -= at->second > 0 ? 1 : 0;
+            std::erase_if(blocks, [](const auto& item) { return item.second == 0; });
+        }
+    }
+    std::vector<RecordWrite> writes{{BlockId{cidr}, std::nullopt, stored.revision}};
     if (block.used() > 0 || !block.affinity().empty()) {
         writes.front().value = block.encode();
     }
-    const auto handle = handles_.find(allocation.handle);
-    if (handle != handles_.end() && handle->second.blocks) {
-        HandleBlocks blocks = *handle->second.blocks;
-        const auto at = blocks.find(id.cidr);
-        if (at != blocks.end() && --at->second == 0) {
-            blocks.erase(at);
-        }
-        writes.push_back(handle_write(handle->first, blocks, handle->second.revision));
+    for (const auto& [id, blocks] : counted) {
+        writes.push_back(handle_write(id, blocks, handles_.at(id).revision));
     }
     return writes;
 }
@@ -117,7 +123,7 @@ void Survey::find_leaks(Time now, std::chrono::seconds grace, std::vector<Findin
             } else if (!has_known_age(allocation)) {
                 finding.detail += "; kept: its time cannot be read";
             } else {
-                finding.mend = without(stored, allocation);
+                finding.leak = Leak{cidr, allocation.address, stored.revision};
             }
             found.push_back(std::move(finding));
         }

@@ -39,12 +39,20 @@ enum class Trouble : std::uint8_t {
 /// "leaked_address"
 [[nodiscard]] std::string_view to_string(Trouble trouble);
 
+/// An address that may be released.
+struct Leak {
+    IpPrefix block;
+    IpAddr address;
+    std::int64_t revision = 0;  ///< of the block
+};
+
 struct Finding {
     Trouble trouble = Trouble::Unreadable;
     std::string subject;  ///< an address, a block, a handle, ...
     std::string detail;
-    /// What mends it; empty: a person must decide.
+    /// What mends it; if there is neither, a person must decide.
     std::vector<RecordWrite> mend{};
+    std::optional<Leak> leak{};
 };
 
 struct SurveyBlock {
@@ -80,6 +88,10 @@ class Survey {
     /// leaked yet: their endpoints may be about to be written.
     [[nodiscard]] std::vector<Finding> findings(Time now, std::chrono::seconds grace) const;
 
+    /// The writes by which these addresses of a block are released, handles as they were surveyed.
+    [[nodiscard]] std::vector<RecordWrite> without(
+        const IpPrefix& block, const std::vector<IpAddr>& addresses) const;
+
     /// Takes over what was written and has `revision` now.
     void apply(const std::vector<RecordWrite>& writes, std::int64_t revision);
 
@@ -106,8 +118,6 @@ class Survey {
         Time now,
         std::chrono::seconds grace) const;
     void find_leaks(Time now, std::chrono::seconds grace, std::vector<Finding>& found) const;
-    [[nodiscard]] std::vector<RecordWrite> without(
-        const SurveyBlock& stored, const Allocation& allocation) const;
     void find_wrong_handles(std::vector<Finding>& found) const;
     [[nodiscard]] std::vector<RecordWrite> settled_claim(
         const AffinityId& id, const Claimed& claimed, const SurveyBlock* stored) const;

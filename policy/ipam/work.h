@@ -11,7 +11,7 @@ class Records;
 /// What remains to be done where the work was given.
 using Then = std::move_only_function<void()>;
 
-/// `pause` waits a moment; false: the work is to end.
+/// `pause` waits a second; false: the work is to end.
 using Work = std::move_only_function<Then(Records& records, const std::function<bool()>& pause)>;
 
 /// Does work elsewhere, one piece after the other, and what remains of it in the thread that gave it.

@@ -111,6 +111,8 @@ def test_a_host_announces_its_blocks_and_what_lies_in_others(network, directory,
     router.wait_route(OWN[4], seconds=15)
     router.wait_established(FABRIC[4])
     bird.wait_route(OWN[4], ROUTER[4])
+    router.wait_route(local.addresses[0], seconds=15)
+    bird.wait_route(borrowed.addresses[0], ROUTER[4])
     assert local.addresses[0] not in bird.routes(4)
     etcd.start().wait_healthy()
 
