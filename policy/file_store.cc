@@ -15,6 +15,7 @@
 #include <sstream>
 #include <utility>
 
+#include "policy/resource.h"
 #include "vrouter/net/log.h"
 
 namespace vr::policy {
@@ -81,9 +82,13 @@ Result<void> FileStore::start() {
         return watched;
     }
     watching_ = std::make_shared<const bool>(true);
+    (void)stands_still();
     scan();
+    read_ = list_error_.empty() && beginning_ == Beginning::AsFound;
+    loaded_ = found_;
     deliver();
     read_events();
+    look_again_later();
     return {};
 }
 
@@ -105,6 +110,7 @@ Result<void> FileStore::watch() {
     boost::system::error_code ignored;
     inotify_.close(ignored);
     inotify_.assign(fd);
+    ++watches_;
     if (inotify_add_watch(fd, directory_.c_str(), kFileEvents | kLost | IN_ONLYDIR) < 0) {
         return fail(fmt::format("cannot watch {}: {}", directory_.string(), system_error()));
     }
@@ -121,9 +127,9 @@ FileStore::Identity FileStore::identity() const {
 void FileStore::read_events() {
     inotify_.async_read_some(
         boost::asio::buffer(buffer_),
-        [this, alive = std::weak_ptr(watching_)](
+        [this, alive = std::weak_ptr(watching_), watch = watches_](
             boost::system::error_code error, std::size_t size) {
-            if (error || alive.expired()) {
+            if (error || alive.expired() || watch != watches_) {
                 return;
             }
             std::uint32_t seen = 0;
@@ -132,9 +138,9 @@ void FileStore::read_events() {
                 std::memcpy(&event, buffer_.data() + at, sizeof(event));
                 at += sizeof(event);
                 // The name is padded with zero bytes up to event.len.
-                const std::string name(
-                    buffer_.data() + at, strnlen(buffer_.data() + at, event.len));
-                at += event.len;
+                const std::size_t length = std::min<std::size_t>(event.len, size - at);
+                const std::string name(buffer_.data() + at, strnlen(buffer_.data() + at, length));
+                at += length;
                 seen |= event.mask;
                 on_event(event.mask, name);
             }
@@ -148,6 +154,9 @@ void FileStore::read_events() {
 }
 
 void FileStore::on_event(std::uint32_t mask, const std::string& name) {
+    if (!doubt_.empty()) {
+        return;  // what happens to a directory in doubt is found by the looks at it
+    }
     // Configuration maps are replaced by renaming a hidden link that all files go through.
     if ((mask & IN_Q_OVERFLOW) != 0 || name.starts_with("..")) {
         scan();
@@ -174,9 +183,8 @@ void FileStore::on_event(std::uint32_t mask, const std::string& name) {
 
 void FileStore::on_directory_lost() {
     vanished_.clear();
-    found_.clear();
+    found_.reset();
     doubt("is gone");
-    look_again_later();
 }
 
 void FileStore::doubt(const std::string& why) {
@@ -190,52 +198,101 @@ void FileStore::doubt(const std::string& why) {
         std::chrono::steady_clock::now());
 }
 
-/// Whether a directory that was lost is back in full, after a scan.
-void FileStore::believe_when_settled() {
-    const std::set<std::string> before = std::exchange(found_, catalog_.files());
-    for (const auto& file : vanished_) {
-        found_.erase(file);
-    }
-    const bool settled = pending_.empty() && found_ == before;
-    if (!list_error_.empty()) {
-        doubt(list_error_);
-    } else if (holds_no_object() && !vanished_.empty()) {
-        doubt("came back empty");
-    } else if (!settled) {
-        doubt("came back and is being filled");
-    } else {
-        doubt_.clear();
-        log::info("policy: {} is back", directory_.string());
-        forget_vanished();
-    }
-}
-
-/// What was not whole may become so unseen: rights are given, another volume is mounted over the
-/// directory that is watched.
+/// Not everything is told: another directory may come to lie behind the path, rights may be given.
 void FileStore::look_again_later() {
     look_timer_.expires_after(kLookInterval);
     look_timer_.async_wait(
         [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
             if (!error && !alive.expired()) {
                 look_again();
+                deliver();
+                look_again_later();
             }
         });
 }
 
 void FileStore::look_again() {
-    if (!watch()) {
-        look_again_later();
+    if (doubt_.empty() && identity() != watched_) {
+        on_directory_lost();
+    }
+    if (!doubt_.empty()) {
+        if (!watch()) {
+            on_directory_lost();
+            return;
+        }
+        read_events();
+    }
+    if (!doubt_.empty() || !understood_ || !read_) {
+        reread();
+    } else if (!vanished_.empty()) {
+        forget_vanished_later();
+    }
+}
+
+/// Reads what was not understood, or was lost, once it stands still.
+void FileStore::reread() {
+    const bool settled = stands_still();
+    const bool doubted = !doubt_.empty();
+    if (!list_error_.empty()) {
+        if (doubted) {
+            doubt(list_error_);
+        }
+        return;
+    }
+    if (!settled) {
+        if (doubted) {
+            doubt("came back and is being filled");
+        }
+        return;
+    }
+    if (doubted && is_emptied()) {
+        doubt("came back empty");
+        return;
+    }
+    if (!doubted && read_ && loaded_ == found_) {
         return;
     }
     scan();
-    if (!doubt_.empty()) {
-        believe_when_settled();
+    if (!list_error_.empty()) {
+        return;
     }
-    if (!doubt_.empty()) {
-        look_again_later();
+    read_ = true;
+    loaded_ = found_;
+    if (doubted) {
+        doubt_.clear();
+        log::info("policy: {} is back", directory_.string());
+        forget_vanished();
     }
-    deliver();
-    read_events();
+}
+
+/// Whether this look finds what the last one found.
+bool FileStore::stands_still() {
+    const auto files = present();
+    if (!files) {
+        found_.reset();
+        return false;
+    }
+    Look look;
+    for (const std::string& file : *files) {
+        struct stat status{};
+        look[file] =
+            ::stat((directory_ / file).c_str(), &status) == 0
+                ? Stamp{status.st_ino, status.st_size, status.st_ctim.tv_sec, status.st_ctim.tv_nsec}
+                : Stamp{};
+    }
+    const bool same = found_ == look;
+    found_ = std::move(look);
+    return same;
+}
+
+/// Whether objects were held, and what the last look found holds none.
+bool FileStore::is_emptied() const {
+    const auto brings = [this](const auto& found) {
+        const auto text = read_file(directory_ / found.first);
+        const auto parsed = text ? parse_file(found.first, *text) : fail(text.error().text);
+        return parsed && !parsed->objects.empty();
+    };
+    return !holds_no_object() && std::ranges::none_of(*found_, brings);
 }
 
 void FileStore::forget_vanished_later() {
@@ -257,9 +314,12 @@ void FileStore::forget_vanished() {
         on_directory_lost();
         return;
     }
-    std::error_code error;
     for (const auto& file : std::exchange(vanished_, {})) {
-        if (!fs::exists(directory_ / file, error)) {
+        std::error_code error;
+        const bool exists = fs::exists(directory_ / file, error);
+        if (error) {
+            vanished_.insert(file);  // nobody knows
+        } else if (!exists) {
             auto events = catalog_.remove_file(file);
             log::info("policy: {} removed", file);
             std::ranges::move(events, std::back_inserter(pending_));
@@ -269,26 +329,39 @@ void FileStore::forget_vanished() {
 
 // --- reading --------------------------------------------------------------------------------
 
-void FileStore::scan() {
-    std::set<std::string> present;
+/// The resource files that there are; sets list_error_.
+std::optional<std::set<std::string>> FileStore::present() {
+    std::set<std::string> files;
     std::error_code error;
     for (fs::directory_iterator at(directory_, error), end; !error && at != end;
          at.increment(error)) {
         if (const std::string name = at->path().filename().string(); is_resource_file(name)) {
-            present.insert(name);
+            files.insert(name);
         }
     }
-    list_error_ = error ? "it cannot be listed: " + error.message() : std::string();
+    const std::string before = std::exchange(
+        list_error_, error ? "it cannot be listed: " + error.message() : std::string());
     if (error) {
-        log::error("policy: cannot list {}: {}", directory_.string(), error.message());
+        if (list_error_ != before) {
+            log::error("policy: cannot list {}: {}", directory_.string(), error.message());
+        }
+        return std::nullopt;
+    }
+    return files;
+}
+
+void FileStore::scan() {
+    const auto files = present();
+    if (!files) {
+        read_ = false;
         return;
     }
-    for (const auto& file : present) {
+    for (const auto& file : *files) {
         vanished_.erase(file);
         load(file);
     }
     for (const auto& file : catalog_.files()) {
-        if (!present.contains(file)) {
+        if (!files->contains(file)) {
             vanished_.insert(file);
         }
     }
@@ -332,21 +405,30 @@ void FileStore::report(const std::string& file) const {
 }
 
 std::string FileStore::missing() const {
-    if (beginning_ == Beginning::AsFound) {
-        return {};
-    }
     if (!list_error_.empty()) {
         return list_error_;
     }
     if (!doubt_.empty()) {
         return "it " + doubt_;
     }
+    if (beginning_ == Beginning::Whole) {
+        if (const std::string error = not_understood(); !error.empty()) {
+            return error;
+        }
+        if (holds_no_object()) {
+            return "it holds no object";
+        }
+    }
+    return read_ ? std::string() : "it may be in the making";
+}
+
+std::string FileStore::not_understood() const {
     for (const auto& file : catalog_.files()) {
-        if (const std::string error = catalog_.file_error(file); !error.empty()) {
+        if (std::string error = catalog_.file_error(file); !error.empty()) {
             return error;
         }
     }
-    return holds_no_object() ? "it holds no object" : std::string();
+    return {};
 }
 
 /// What vanished is not held any more, though it may be in force still.
@@ -364,29 +446,28 @@ void FileStore::begin() {
     const std::string lack = missing();
     if (lack.empty()) {
         in_sync_ = true;
-        if (doubt_.empty()) {
-            look_timer_.cancel();
-        }
         pending_.emplace_back(InSync{});
         return;
     }
     if (lack != waited_for_) {
-        log::error("policy: {} is not taken for everything: {}", directory_.string(), lack);
+        log::warning("policy: {} is not taken for everything yet: {}", directory_.string(), lack);
         waited_for_ = lack;
         health_.fails(
             SourceStatus::State::Waiting,
             directory_.string() + ": " + lack,
             std::chrono::steady_clock::now());
     }
-    look_again_later();
 }
 
 void FileStore::deliver() {
     begin();
+    const bool becomes_understood =
+        !understood_ && in_sync_ && doubt_.empty() && not_understood().empty();
+    understood_ = understood_ || becomes_understood;
     if (in_sync_ && doubt_.empty()) {
         health_.is(SourceStatus::State::InSync, std::chrono::steady_clock::now());
     }
-    if (!pending_.empty()) {
+    if (!pending_.empty() || becomes_understood) {
         listener_({++revision_, std::exchange(pending_, {})});
     }
 }

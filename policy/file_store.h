@@ -5,22 +5,25 @@
 //   - A file that vanishes is forgotten after a grace, because editors replace files by removing and
 //     creating them, and a policy must not blink.
 //   - Files that are removed one by one are deletes, also when they were the last.  The directory itself
-//     (removed, renamed, unmounted, replaced) takes nothing with it: everything stays as it is, and it is
-//     looked for each second.  When it is back what it holds counts at once, what it lacks goes when it
-//     holds an object and two looks have found the same: it is being filled until then.
+//     (removed, renamed, unmounted, another behind its path) takes nothing with it: everything stays as it
+//     is, and it is looked for each second.  What it then holds and lacks counts when two looks have found
+//     the same files and an object in them: it is being filled until then.
 // Files whose name begins with a dot are not looked at.
 //
 // Who answers for other hosts (vrouter-policyd) must not take for deleted what it merely cannot read at
-// its start: Beginning::Whole is in sync only when some object is there and every file is understood.
+// its start: Beginning::Whole is in sync only when two looks have found the same, some object is there
+// and every file is understood.  A directory that cannot be listed is in sync with nothing.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <sys/types.h>
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -37,7 +40,7 @@ namespace vr::policy {
 /// When what is there at the start is everything.
 enum class Beginning : std::uint8_t {
     AsFound,  ///< at once
-    Whole,    ///< once there is an object, and no file that is not understood
+    Whole,    ///< once it stands still, with an object and no file that is not understood
 };
 
 class FileStore final : public Datastore {
@@ -56,6 +59,10 @@ class FileStore final : public Datastore {
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
     [[nodiscard]] SourceStatus status() const override;
+
+    /// In sync, and there was a moment when every file was understood.  A batch follows when this becomes
+    /// true, if only an empty one.
+    [[nodiscard]] bool was_understood() const { return understood_; }
 
     [[nodiscard]] std::map<Kind, KindCount> counts() const override { return catalog_.counts(); }
 
@@ -84,25 +91,41 @@ class FileStore final : public Datastore {
         friend bool operator==(const Identity&, const Identity&) = default;
     };
 
+    /// What changes with the content of a file, and with the rights to it.
+    struct Stamp {
+        ino_t inode = 0;
+        off_t size = 0;
+        std::int64_t seconds = 0;  ///< of the last change
+        std::int64_t nanoseconds = 0;
+
+        friend bool operator==(const Stamp&, const Stamp&) = default;
+    };
+
+    using Look = std::map<std::string, Stamp>;
+
     [[nodiscard]] Result<void> watch();
     [[nodiscard]] Identity identity() const;
     void read_events();
     void on_event(std::uint32_t mask, const std::string& name);
     void on_directory_lost();
     void doubt(const std::string& why);
-    void believe_when_settled();
     void look_again_later();
     void look_again();
+    void reread();
+    [[nodiscard]] bool stands_still();
+    [[nodiscard]] bool is_emptied() const;
     void forget_vanished_later();
     void forget_vanished();
 
     /// Reads the whole directory.
     void scan();
+    [[nodiscard]] std::optional<std::set<std::string>> present();
     void load(const std::string& file);
     void report(const std::string& file) const;
     void deliver();
-    /// Why this is not what Beginning::Whole asks for; empty: it is.
+    /// Why this is not what `beginning_` asks for; empty: it is.
     [[nodiscard]] std::string missing() const;
+    [[nodiscard]] std::string not_understood() const;
     [[nodiscard]] bool holds_no_object() const;
     void begin();
 
@@ -120,9 +143,13 @@ class FileStore final : public Datastore {
     std::set<std::string> vanished_;
     Beginning beginning_;
     bool in_sync_ = false;
+    bool understood_ = false;
+    bool read_ = false;  ///< with the care that `beginning_` asks for
     Identity watched_;
-    std::string doubt_;            ///< why what is lacking is not taken for removed; empty: it is
-    std::set<std::string> found_;  ///< by the last look at a directory in doubt
+    std::uint64_t watches_ = 0;   ///< what an earlier one tells is not heard
+    std::string doubt_;           ///< why what is there does not count; empty: it does
+    std::optional<Look> found_;   ///< by the last look at a directory that is waited for
+    std::optional<Look> loaded_;  ///< the look that was last read
     SourceStatus health_;
     std::string list_error_;  ///< of the last scan
     std::string waited_for_;  ///< what was last said to be missing

@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/file_store.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -79,10 +82,14 @@ class FileStoreTest : public testing::Test {
     int batches_ = 0;
     std::unique_ptr<FileStore> watching_;
 
-    FileStore& start(Beginning beginning = Beginning::AsFound) {
+    FileStore& make(Beginning beginning = Beginning::AsFound) {
         watching_ = std::make_unique<FileStore>(
             io_.get_executor(), directory_, [this](const Batch& batch) { take(batch); }, beginning);
-        EXPECT_TRUE(watching_->start());
+        return *watching_;
+    }
+
+    FileStore& start(Beginning beginning = Beginning::AsFound) {
+        EXPECT_TRUE(make(beginning).start());
         return *watching_;
     }
 };
@@ -114,10 +121,66 @@ TEST_F(FileStoreTest, AsFoundIsInSyncWhateverItFinds) {
     EXPECT_TRUE(in_sync_);
 }
 
-TEST_F(FileStoreTest, WhatIsWholeIsInSyncAtOnce) {
+TEST_F(FileStoreTest, WhatIsWholeIsInSyncOnceItStandsStill) {
     write("a.yaml", tier("a", 1));
     start(Beginning::Whole);
-    EXPECT_TRUE(in_sync_);
+    EXPECT_FALSE(in_sync_) << "it may be about to be copied";
+    wait_for([&] { return in_sync_; });
+}
+
+TEST_F(FileStoreTest, WhatIsNotUnderstoodAtTheStartIsToldWhenItIs) {
+    write("a.yaml", "{");
+    FileStore& store = start();
+    EXPECT_FALSE(store.was_understood());
+    const int before = batches_;
+    write("a.yaml", "# of no object\n");
+    wait_for([&] { return batches_ > before; });
+    EXPECT_TRUE(store.was_understood());
+}
+
+TEST_F(FileStoreTest, WhatIsUnderstoodAtTheStartIsSoForGood) {
+    write("a.yaml", tier("a", 1));
+    FileStore& store = start();
+    EXPECT_TRUE(store.was_understood());
+    write("b.yaml", "{");
+    wait_for([&] { return !store.problems().empty(); });
+    EXPECT_TRUE(store.was_understood());
+}
+
+/// While it lives a process opens one file, but no second.
+class OneFileLeft {
+  public:
+    OneFileLeft() {
+        getrlimit(RLIMIT_NOFILE, &before_);
+        rlimit few = before_;
+        const int next = open("/", O_RDONLY | O_CLOEXEC);
+        few.rlim_cur = static_cast<rlim_t>(next) + 1;
+        close(next);
+        setrlimit(RLIMIT_NOFILE, &few);
+    }
+
+    ~OneFileLeft() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+    OneFileLeft(const OneFileLeft&) = delete;
+    OneFileLeft& operator=(const OneFileLeft&) = delete;
+    OneFileLeft(OneFileLeft&&) = delete;
+    OneFileLeft& operator=(OneFileLeft&&) = delete;
+
+  private:
+    rlimit before_{};
+};
+
+TEST_F(FileStoreTest, ADirectoryThatCannotBeListedIsInSyncOnceItCan) {
+    write("a.yaml", tier("a", 1));
+    FileStore& store = make();
+    {
+        const OneFileLeft for_the_watch;
+        ASSERT_TRUE(store.start());
+        EXPECT_FALSE(in_sync_);
+        EXPECT_EQ(store.status().state, SourceStatus::State::Waiting);
+    }
+    wait_for([&] { return in_sync_; });
+    EXPECT_EQ(order("a"), 1);
 }
 
 TEST_F(FileStoreTest, WholeWaitsForAnObject) {
@@ -223,6 +286,11 @@ TEST_F(FileStoreTest, AVanishedDirectoryKeepsTheStateAndIsWatchedAgain) {
     EXPECT_TRUE(kept);
 }
 
+bool is_told(const FileStore& store, std::string_view problem) {
+    const auto problems = store.problems();
+    return !problems.empty() && problems.back().find(problem) != std::string::npos;
+}
+
 /// In the place of the directory comes another, empty one.
 void replace(const fs::path& directory) {
     fs::rename(directory, directory.string() + ".old");
@@ -233,10 +301,7 @@ TEST_F(FileStoreTest, ADirectoryThatComesBackEmptyDeletesNothing) {
     write("a.yaml", tier("a", 1));
     FileStore& store = start();
     replace(directory_);
-    wait_for([&] {
-        const auto problems = store.problems();
-        return !problems.empty() && problems.back().find("came back empty") != std::string::npos;
-    });
+    wait_for([&] { return is_told(store, "came back empty"); });
     EXPECT_EQ(store.status().state, SourceStatus::State::Frozen);
     EXPECT_FALSE(store.put("f", tier("b", 2))) << "it would be the only one";
     EXPECT_EQ(order("a"), 1);
@@ -249,10 +314,36 @@ TEST_F(FileStoreTest, ADirectoryThatComesBackWithOtherContentCountsOnceItStandsS
     replace(directory_);
     write("b.yaml", tier("b", 2));
     wait_for([&] { return order("b") == 2; });
-    EXPECT_EQ(order("a"), 1) << "it may be about to be copied";
-    wait_for([&] { return order("a") == -1; });
+    EXPECT_EQ(order("a"), -1) << "both at once";
     EXPECT_EQ(store.status().state, SourceStatus::State::InSync);
     EXPECT_TRUE(store.problems().empty());
+    fs::remove_all(directory_.string() + ".old");
+}
+
+TEST_F(FileStoreTest, AFileThatComesBackEmptyDeletesNothing) {
+    write("a.yaml", tier("a", 1));
+    FileStore& store = start();
+    replace(directory_);
+    write("a.yaml", "");
+    wait_for([&] { return is_told(store, "came back empty"); });
+    EXPECT_EQ(order("a"), 1);
+    fs::remove_all(directory_.string() + ".old");
+}
+
+TEST_F(FileStoreTest, AFileThatComesBackInPiecesDeletesNothing) {
+    write("all.yaml", tier("a", 1) + tier("b", 2));
+    FileStore& store = start();
+    replace(directory_);
+    write("all.yaml", tier("a", 3));
+    wait_for([&] { return is_told(store, "being filled"); });
+    write("all.yaml", tier("a", 3) + tier("b", 4));
+    bool kept = true;
+    wait_for([&] {
+        kept = kept && order("b") > 0;
+        return order("a") == 3;
+    });
+    EXPECT_TRUE(kept);
+    EXPECT_EQ(order("b"), 4);
     fs::remove_all(directory_.string() + ".old");
 }
 
@@ -279,6 +370,22 @@ TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathDeletesNothing) {
     wait_for([&] { return !store.problems().empty(); });
     EXPECT_EQ(order("a"), 1);
     directory_ = directory_.parent_path();
+}
+
+TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathIsReadThoughNothingIsTold) {
+    fs::create_directory(directory_ / "old");
+    fs::create_directory(directory_ / "new");
+    write("old/a.yaml", tier("a", 1));
+    write("new/a.yaml", tier("a", 2));
+    const fs::path link = directory_ / "link";
+    fs::create_directory_symlink("old", link);
+    FileStore store(io_.get_executor(), link, [this](const Batch& batch) { take(batch); });
+    ASSERT_TRUE(store.start());
+    EXPECT_EQ(order("a"), 1);
+    fs::create_directory_symlink("new", directory_ / "next");
+    fs::rename(directory_ / "next", link);
+    wait_for([&] { return order("a") == 2; });
+    EXPECT_EQ(store.status().state, SourceStatus::State::InSync);
 }
 
 TEST_F(FileStoreTest, TheLastFileRemovedByHandIsADelete) {
