@@ -578,6 +578,7 @@ Result<void> Daemon::open_store() {
         auto files = std::make_unique<policy::FileStore>(
             loop_.get_executor(), config_.resource_directory, listener);
         policy::FileStore& store = *files;
+        files_ = &store;
         store_ = std::move(files);
         return store.start();
     }
@@ -617,9 +618,15 @@ void Daemon::start_etcd(policy::Listener listener) {
     store_ = std::move(store);
 }
 
+/// A file that was not understood at the start may hold the host's own endpoints.
+bool Daemon::is_host_known() const {
+    return graph_->is_in_sync() && !graph_->lacks_sets() &&
+           (files_ == nullptr || files_->was_understood());
+}
+
 void Daemon::on_batch(const policy::Batch& batch) {
     graph_->on(batch);
-    if (workloads_ && graph_->is_in_sync() && !graph_->lacks_sets()) {
+    if (workloads_ && is_host_known()) {
         // Stays until the programs of host endpoints are in place.
         workloads_->remove_host(std::string(kClosedHost));
     }

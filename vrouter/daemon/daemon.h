@@ -35,6 +35,10 @@
 #include "vrouter/turns.h"
 #include "vrouter/workloads.h"
 
+namespace vr::policy {
+class FileStore;
+}
+
 namespace vr::daemon {
 
 class Daemon {
@@ -66,6 +70,7 @@ class Daemon {
     [[nodiscard]] Result<void> open_store();
     void start_etcd(policy::Listener listener);
     void on_batch(const policy::Batch& batch);
+    [[nodiscard]] bool is_host_known() const;
     void serve_commands();
     [[nodiscard]] ReadSecret read_secret_of_reference() const;
     void update_bgp();
@@ -96,6 +101,7 @@ class Daemon {
     boost::asio::steady_timer secret_retry_{loop_};
     std::unique_ptr<policy::Graph> graph_;
     std::unique_ptr<policy::Datastore> store_;
+    const policy::FileStore* files_ = nullptr;  ///< store_, when it is a directory
     std::unique_ptr<policy::etcd::Reporter> reporter_;
     std::unique_ptr<policy::etcd::Ipam> ipam_;
     bool lacks_sets_ = false;  ///< was said
