@@ -89,6 +89,16 @@ def test_host_endpoint_closes_the_host_and_nothing_else(rack, start):
     wait_host(rack, 80, True)
 
 
+def test_file_not_understood_at_the_start_keeps_the_host_closed(rack, start):
+    """It may hold the host's own endpoints; guests are served all the same."""
+    rack.router.write_file("torn.yaml", "{")
+    guest = start()
+    assert guest.reaches(FABRIC[4])
+    assert host_opens(rack, 22) and host_shut(rack, 80)
+    rack.router.write_file("torn.yaml", "# of no object\n")
+    wait_for(lambda: host_opens(rack, 80), 20, "all is understood, and there is no host endpoint")
+
+
 def test_forward_policy_stands_in_front_of_all_guests(rack, start):
     guest = start(
         host_endpoint(),
