@@ -79,10 +79,16 @@ struct Wanted {
     std::string name;
 };
 
+/// `kind`: nothing when objects of all kinds are asked for.
 template <typename Request>
-Result<Wanted> wanted(const Request& request) {
+Result<Wanted> wanted(const Request& request, std::optional<policy::Kind> kind) {
     Wanted wanted{request.namespace_(), request.name()};
     if (const auto slash = wanted.name.find('/'); slash != std::string::npos) {
+        if (kind && !policy::row_of(*kind).namespaced) {
+            return fail(
+                "'" + wanted.name + "' names a namespace, and a " +
+                std::string(policy::row_of(*kind).name) + " is in none");
+        }
         const std::string ns = wanted.name.substr(0, slash);
         if (!wanted.ns.empty() && wanted.ns != ns) {
             return fail(
@@ -127,7 +133,7 @@ Answer get(
             return unknown_kind(request.kind());
         }
     }
-    const auto named = wanted(request);
+    const auto named = wanted(request, kind);
     if (!named) {
         return Failure{.code = pb::Error::CODE_INVALID, .text = named.error().text};
     }
@@ -173,6 +179,11 @@ void add_change(const policy::Key& key, pb::Change::Outcome outcome, pb::ChangeL
     change.set_namespace_(key.ns);
     change.set_name(key.name);
     change.set_outcome(outcome);
+}
+
+void add_refused(const policy::Key& key, const std::string& problem, pb::ChangeList& changes) {
+    add_change(key, pb::Change::OUTCOME_REFUSED, changes);
+    changes.mutable_rows()->rbegin()->set_problem(problem);
 }
 
 /// All of a file, which is not understood or not wanted.
@@ -240,12 +251,10 @@ class Changes : public std::enable_shared_from_this<Changes> {
 
     void start(const policy::Key& key) {
         store_.remove(key, [self = shared_from_this(), key](const Result<void>& removed) {
-            add_change(
-                key,
-                removed ? pb::Change::OUTCOME_DELETED : pb::Change::OUTCOME_REFUSED,
-                self->outcome());
-            if (!removed) {
-                self->outcome().mutable_rows()->rbegin()->set_problem(removed.error().text);
+            if (removed) {
+                add_change(key, pb::Change::OUTCOME_DELETED, self->outcome());
+            } else {
+                add_refused(key, removed.error().text, self->outcome());
             }
             self->go_on();
         });
@@ -271,10 +280,11 @@ Answer apply(policy::Datastore& store, const pb::ApplyResources& request) {
     return make(changes);
 }
 
-/// The key that exists of the two which a policy may be called by; else `key`.
-policy::Key meant(const policy::Datastore& store, policy::Key key) {
+/// Why an object that is called by another name than its own stays: that may be another object.  Empty: it
+/// is called by its own, or there is none.
+std::string other_meant(const policy::Datastore& store, const policy::Key& key) {
     if (!is_policy(key.kind)) {
-        return key;
+        return {};
     }
     policy::Key other = key;
     other.name = other_name(key.name);
@@ -282,7 +292,8 @@ policy::Key meant(const policy::Datastore& store, policy::Key key) {
     const auto exists = [&](const policy::Key& one) {
         return std::ranges::count(objects, one, &ObjectStatus::key) != 0;
     };
-    return !exists(key) && exists(other) ? other : key;
+    return exists(key) || !exists(other) ? std::string()
+                                         : "it does not exist, '" + other.name + "' does";
 }
 
 Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
@@ -305,11 +316,16 @@ Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
         if (!kind) {
             return unknown_kind(request.kind());
         }
-        const auto named = wanted(request);
+        const auto named = wanted(request, *kind);
         if (!named) {
             return Failure{.code = pb::Error::CODE_INVALID, .text = named.error().text};
         }
-        changes->remove(meant(store, {*kind, namespace_of(*kind, named->ns), named->name}));
+        const policy::Key key{*kind, namespace_of(*kind, named->ns), named->name};
+        if (const std::string problem = other_meant(store, key); !problem.empty()) {
+            add_refused(key, problem, changes->outcome());
+        } else {
+            changes->remove(key);
+        }
     }
     return make(changes);
 }

@@ -519,9 +519,21 @@ TEST_F(ResourceHandler, FindsWhatApplyHasPrinted) {
 
 TEST_F(ResourceHandler, FindsAPolicyOfTheDefaultTierWithTheTierInFront) {
     EXPECT_EQ(get("NetworkPolicy", "default.web").resources().rows(0).name(), "web");
-    (void)remove("NetworkPolicy", "prod/default.web");
-    EXPECT_EQ(store_.removed, std::vector<std::string>{"NetworkPolicy prod/web"});
     EXPECT_EQ(get("Tier", "default.good").error().code(), pb::Error::CODE_NOT_FOUND);
+}
+
+TEST_F(ResourceHandler, DeletesByTheOwnNameAlone) {
+    const auto changes = remove("NetworkPolicy", "prod/default.web");
+    ASSERT_EQ(changes.rows_size(), 1);
+    EXPECT_EQ(changes.rows(0).outcome(), pb::Change::OUTCOME_REFUSED);
+    EXPECT_EQ(changes.rows(0).problem(), "it does not exist, 'web' does");
+    EXPECT_TRUE(store_.removed.empty());
+}
+
+TEST_F(ResourceHandler, KindWithoutNamespacesIsInNone) {
+    EXPECT_EQ(get("Tier", "prod/good").error().code(), pb::Error::CODE_INVALID);
+    EXPECT_EQ(remove("Tier", "prod/good").rows_size(), 0);
+    EXPECT_TRUE(store_.removed.empty());
 }
 
 TEST_F(ResourceHandler, RefusesAFileWithoutObjects) {
