@@ -188,18 +188,13 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         }
         const auto from = fmt::format("{}:{}", remote.address().to_string(), remote.port());
         const std::string network = network_of(remote.address());
-        if (!lobby.admits(network)) {
+        if (const auto oldest = lobby.in_the_way(network)) {
             ++counters.refused;
-            complain(fmt::format("{} refused: too many callers from there", from));
-            return;
+            leave(sessions.at(*oldest), "others wait");
         }
-        if (lobby.is_full()) {
-            leave(sessions.at(*callers.begin()), "others wait");
-        }
-        lobby.enter(network);
         const std::uint64_t id = ++last_session;
+        lobby.enter(network, id);
         Session& session = sessions.try_emplace(id, id).first->second;
-        callers.insert(id);
         session.address = from;
         session.network = network;
         session.link = std::make_shared<Link>(std::move(socket), tls.current(), kMostFromHost);
@@ -278,12 +273,12 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             known == slots.end() ? sessions.end() : sessions.find(known->second.session);
         if (old != sessions.end()) {
             leave(old->second, "the host has connected again");
-        } else if (sessions.size() - callers.size() >= most_hosts) {
+        } else if (sessions.size() - lobby.size() >= most_hosts) {
             refuse(session, fmt::format("{} hosts are connected, the most", most_hosts));
             return;
         }
         session.let_in = true;
-        no_caller(session);
+        lobby.leave(session.network, session.id);
         Slot& slot = slots[session.host];
         if (!slot.feed) {
             slot.feed = std::make_unique<Feed>(cluster, session.host);
@@ -320,7 +315,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
                 slot.session = 0;
             }
         } else {
-            no_caller(session);
+            lobby.leave(session.network, session.id);
             if (!why.empty()) {
                 complain(fmt::format("{}: {}", session.address, why));
             }
@@ -329,12 +324,6 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         session.link->close();
         const std::uint64_t id = session.id;
         sessions.erase(id);
-    }
-
-    void no_caller(const Session& session) {
-        if (callers.erase(session.id) != 0) {
-            lobby.leave(session.network);
-        }
     }
 
     /// Callers cannot fill the log.
@@ -453,14 +442,13 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     Cluster& cluster;
     asio::steady_timer timer;
     RenewedContext tls;
-    Lobby lobby;
+    Lobby lobby;  ///< sessions that are not let in
     std::size_t most_hosts;
     std::vector<tcp::acceptor> acceptors;
     std::set<std::size_t> paused;
     const std::string life = new_life();
     std::map<std::uint64_t, Session> sessions;
-    std::set<std::uint64_t> callers;  ///< those of sessions that are not let in, the oldest first
-    std::size_t complaints = 0;       ///< within the last while
+    std::size_t complaints = 0;  ///< within the last while
     int complaint_ticks = 0;
     std::map<std::string, Slot> slots;
     std::uint64_t last_session = 0;
