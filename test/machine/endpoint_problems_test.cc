@@ -104,12 +104,13 @@ std::string reserved(const std::string& address) {
         "ports: [{name: p, device: d, addresses: [192.0.2.1/24]}]\n"
         "host: {tap: t, addresses: [192.0.2.7/24]}\n"
         "routes: [{prefix: 0.0.0.0/0, via: [192.0.2.254]}]\n"
-        "neighbors: [{address: 192.0.2.9, mac: '02:00:00:00:00:01', port: p}]\n",
+        "neighbors: [{address: 192.0.2.9, mac: '02:00:00:00:00:01', port: p}]\n"
+        "bgp:\n"
+        "  as: 64512\n"
+        "  router_id: 192.0.2.1\n"
+        "  neighbors: [{address: 192.0.2.8, as: 64513}, {address: 10.65.0.8, as: 64514}]\n",
         "f");
-    Peers peers;
-    peers[*parse_ip("192.0.2.8")] = {};
-    peers[*parse_ip("10.65.0.8")] = {};
-    return reserved_address(config, peers, *parse_prefix(address));
+    return reserved_address(config, *parse_prefix(address));
 }
 
 TEST(ReservedAddress, OfTheHostIsNoWorkloads) {

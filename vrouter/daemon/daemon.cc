@@ -196,7 +196,7 @@ Result<void> Daemon::start_data_plane() {
         config_.workloads,
         [this](const Workload& workload) { return open_vhost(workload); },
         [this](const IpPrefix& prefix, bool up) { announce(announcements_.serve(prefix, up)); },
-        [this](const IpPrefix& prefix) { return reserved_address(config_, peers_, prefix); });
+        [this](const IpPrefix& prefix) { return reserved_address(config_, prefix); });
     if (has_source() && config_.host.until_known == HostConfig::UntilKnown::Failsafe) {
         workloads_->begin_with_host(closed_host(config_));
     }

@@ -47,7 +47,7 @@ void add_shared_interfaces(std::vector<WorkloadView>& views) {
 
 }  // namespace
 
-std::string reserved_address(const Config& config, const Peers& peers, const IpPrefix& prefix) {
+std::string reserved_address(const Config& config, const IpPrefix& prefix) {
     const auto has = [&](const IpAddr& address) { return contains(prefix, address); };
     std::vector<InterfaceAddress> own = config.host.addresses;
     for (const PortConfig& port : config.ports) {
@@ -61,14 +61,14 @@ std::string reserved_address(const Config& config, const Peers& peers, const IpP
         return std::ranges::any_of(route.via, has);
     };
     // A peer elsewhere may be a workload that speaks BGP.
-    const auto is_on_the_fabric = [&](const auto& peer) {
-        return has(peer.first) && std::ranges::any_of(own, [&](const InterfaceAddress& address) {
-                   return contains(address.network, peer.first);
+    const auto is_on_the_fabric = [&](const bgp::PeerConfig& peer) {
+        return has(peer.address) && std::ranges::any_of(own, [&](const InterfaceAddress& address) {
+                   return contains(address.network, peer.address);
                });
     };
     if (std::ranges::any_of(config.neighbors, has, &StaticNeighbor::address) ||
         std::ranges::any_of(config.routes, is_gateway) ||
-        std::ranges::any_of(peers, is_on_the_fabric)) {
+        (config.bgp && std::ranges::any_of(config.bgp->neighbors, is_on_the_fabric))) {
         return fmt::format("{} is an address of a neighbor of this host", prefix);
     }
     return {};

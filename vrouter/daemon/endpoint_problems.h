@@ -10,7 +10,6 @@
 
 #include "policy/datastore.h"
 #include "policy/model.h"
-#include "vrouter/daemon/bgp_peers.h"
 #include "vrouter/daemon/config.h"
 #include "vrouter/workloads.h"
 
@@ -26,9 +25,9 @@ using FindResource = std::function<policy::ResourcePtr(const policy::Key&)>;
     const std::vector<policy::ObjectStatus>& objects,
     const FindResource& find);
 
-/// Why no workload may have addresses of `prefix`: they are the host's, or a neighbor's whom it would cut
-/// off.  Empty: it may.
-[[nodiscard]] std::string reserved_address(
-    const Config& config, const Peers& peers, const IpPrefix& prefix);
+/// Why no workload may have addresses of `prefix`: they are the host's, or those of a neighbor that the
+/// config names, whom it would cut off.  Empty: it may.  Peers that resources name do not count: they may be
+/// read sooner or later than the workload, and what it may have would depend on that.
+[[nodiscard]] std::string reserved_address(const Config& config, const IpPrefix& prefix);
 
 }  // namespace vr::daemon
