@@ -87,7 +87,8 @@ def test_without_policy_an_external_peer_exchanges_nothing(lab):
     lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["end_of_rib_received"], "the peer has said all (RFC 8212)")
     row = lab.rows()[CLIENTS[0]]
     assert (row["ipv4"]["accepted"], row["ipv4"]["advertised"]) == (0, 0)
-    assert (row["import_filter"], row["export_filter"]) == ("none", "none")
+    unsaid = "none: eBGP needs a filter (RFC 8212)"
+    assert (row["import_filter"], row["export_filter"]) == (unsaid, unsaid)
 
 
 def test_same_as_in_every_rack(lab):
