@@ -138,20 +138,10 @@ class Answer {
 
 using Clock = std::chrono::steady_clock;
 
-Result<Client> connect(const Invocation& invocation, Clock::time_point end) {
-    while (true) {
-        auto client = Client::connect(invocation.socket, invocation.timeout);
-        if (client || !invocation.command->waits || Clock::now() >= end) {
-            return client;
-        }
-        std::this_thread::sleep_for(kRetry);
-    }
-}
-
 /// Asks once.  The answer of a command that waits is looked at first: false, and nothing is shown, while
 /// it is not the one that is waited for, unless `last`.
-Result<bool> ask(const Invocation& invocation, Clock::time_point end, Answer& answer, bool last) {
-    auto client = connect(invocation, end);
+Result<bool> ask(const Invocation& invocation, Answer& answer, bool last) {
+    auto client = Client::connect(invocation.socket, invocation.timeout);
     if (!client) {
         return fail(client.error().text);
     }
@@ -193,12 +183,13 @@ Exit perform(const Invocation& invocation) {
     Answer answer{invocation};
     while (true) {
         const bool last = Clock::now() >= end;
-        const auto ready = ask(invocation, end, answer, last);
-        if (!ready) {
+        const auto ready = ask(invocation, answer, last);
+        // Who waits also waits for a router that is not there yet, or that is just going.
+        if (!ready && (last || !invocation.command->waits)) {
             complaints.say(Exit::Unreachable, "vrouterctl: " + ready.error().text + "\n");
             return Exit::Unreachable;
         }
-        if (*ready) {
+        if (ready && *ready) {
             return answer.exit();
         }
         if (last) {
