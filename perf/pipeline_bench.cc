@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -22,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "perf/cpu_time.h"
 #include "perf/traffic.h"
 #include "vrouter/machine.h"
 
@@ -84,14 +84,9 @@ struct Result {
 /// TSC cycles of this thread's CPU time that `work` took.
 template <typename Work>
 double cycles_of(const Work& work) {
-    const auto now = [] {
-        timespec time{};
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-        return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-    };
-    const double begin = now();
+    const double begin = cpu_seconds();
     work();
-    return (now() - begin) * static_cast<double>(rte_get_tsc_hz());
+    return (cpu_seconds() - begin) * static_cast<double>(rte_get_tsc_hz());
 }
 
 Figure figure_of(std::vector<double> samples) {

@@ -10,7 +10,6 @@
 // BENCHMARK_OUT set, JSON goes there.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "perf/cpu_time.h"
 #include "policy/catalog.h"
 #include "policy/graph.h"
 
@@ -36,13 +36,6 @@ struct Options {
     std::size_t policies = 2000;
     std::size_t changes = 2000;
 };
-
-/// Seconds of CPU that this thread has used.
-double cpu_seconds() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
 
 double resident_megabytes() {
     std::ifstream statm{"/proc/self/statm"};
