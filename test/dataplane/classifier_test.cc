@@ -130,6 +130,32 @@ TYPED_TEST(ClassifierOf, NotGroupHoldsForUnknownAddresses) {
     EXPECT_FALSE(this->judge(program, {}, GroupSet{{GroupId{3}}}).allow);
 }
 
+TYPED_TEST(ClassifierOf, EachOfManyNotGroupsIsMinded) {
+    constexpr unsigned kGroups = 16;
+    for (const auto side : {&Match::source, &Match::destination}) {
+        Program program;
+        for (unsigned i = 0; i < kGroups; ++i) {
+            program.rules.push_back(this->rule(Action::Allow));
+            (program.rules.back().match.*side).not_group = GroupId{1000 * i};
+        }
+        for (unsigned missing = 0; missing < kGroups; ++missing) {
+            std::vector<GroupId> ids;
+            for (unsigned i = 0; i < kGroups; ++i) {
+                if (i != missing) {
+                    ids.push_back(GroupId{1000 * i});
+                }
+            }
+            const GroupSet all_but_one(std::move(ids));
+            const GroupSet none{{}};
+            const bool source = side == &Match::source;
+            const Verdict verdict =
+                this->judge(program, {}, source ? all_but_one : none, source ? none : all_but_one);
+            EXPECT_TRUE(verdict.allow);
+            EXPECT_EQ(verdict.rule, missing);
+        }
+    }
+}
+
 TYPED_TEST(ClassifierOf, GroupsOfBothSidesMeet) {
     Program program{{this->rule(Action::Allow)}, {}};
     program.rules[0].match.source.group = GroupId{3};
