@@ -148,6 +148,9 @@ Result<std::optional<std::string>> read_whole(const std::string& path) {
 }
 
 Result<void> write_whole(const std::string& path, std::string_view bytes) {
+    if (bytes.size() > kMaxSize) {
+        return fail(path + ": cannot be written: it would be larger than what is read back");
+    }
     const std::filesystem::path target(path);
     std::error_code error;
     if (target.has_parent_path()) {
