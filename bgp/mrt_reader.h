@@ -2,8 +2,8 @@
 //
 // Read are tables (TABLE_DUMP_V2 of IPv4 and IPv6 unicast, also with path identifiers, RFC 8050) and the
 // UPDATEs of recorded sessions (BGP4MP, BGP4MP_ET).  Files are of others: what cannot be understood is a
-// fault that names the record, and reading goes on with the next one; no record costs more than its own
-// length.
+// fault that names the record, and reading goes on with the next one.  Each prefix that an UPDATE names is
+// a row with all attributes of it: a record may cost the product of the two.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
