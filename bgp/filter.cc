@@ -167,7 +167,7 @@ std::string text_of(const FilterRule& rule) {
 }  // namespace
 
 PrefixRule PrefixRule::exact(const IpPrefix& prefix) {
-    const unsigned length = std::visit([](const auto& p) { return p.length(); }, prefix);
+    const unsigned length = length_of(prefix);
     return PrefixRule{.prefix = prefix, .ge = length, .le = length};
 }
 

@@ -52,10 +52,6 @@ Random make_random() {
     return [engine] { return std::uniform_real_distribution<double>{}(*engine); };
 }
 
-unsigned length_of(const IpPrefix& range) {
-    return std::visit([](const auto& prefix) { return prefix.length(); }, range);
-}
-
 std::string named(std::string_view what, const error_code& error) {
     return fmt::format("{}: {}", what, error.message());
 }

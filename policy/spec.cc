@@ -84,7 +84,7 @@ Result<void> parse_ip_networks(const Field& field, WorkloadEndpoint& into) {
         if (!net) {
             return std::unexpected(std::move(net).error());
         }
-        if (!std::visit([](const auto& prefix) { return prefix.is_host(); }, *net)) {
+        if (!is_host(*net)) {
             return item.error("expected a single address (/32 or /128)");
         }
         if (std::ranges::count(into.networks, *net) == 0) {

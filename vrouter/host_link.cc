@@ -123,8 +123,7 @@ int add_route(int index, const IpPrefix& prefix, const IpAddr& source) {
     const WireAddress to =
         std::visit([](const auto& p) { return wire(IpAddr{p.address()}); }, prefix);
     rtmsg message{};
-    message.rtm_dst_len =
-        static_cast<unsigned char>(std::visit([](const auto& p) { return p.length(); }, prefix));
+    message.rtm_dst_len = static_cast<unsigned char>(length_of(prefix));
     message.rtm_family = from.family;
     message.rtm_table = RT_TABLE_MAIN;
     message.rtm_protocol = RTPROT_STATIC;

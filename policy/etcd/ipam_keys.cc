@@ -33,8 +33,7 @@ std::optional<IpPrefix> cidr_in(std::string_view tail) {
     text[dash - slash - 1] = '/';
     const auto cidr = parse_prefix(text);
     // A claim to half of the world is none.
-    const bool small =
-        cidr && ipam::width_of(*cidr) - ipam::length_of(*cidr) <= ipam::Block::kMaxBits;
+    const bool small = cidr && width_of(*cidr) - length_of(*cidr) <= ipam::Block::kMaxBits;
     return small && tail_of(*cidr) == tail ? cidr : std::nullopt;
 }
 

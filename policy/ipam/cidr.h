@@ -31,15 +31,6 @@ namespace vr::policy::ipam {
     return to < from || !near ? std::nullopt : std::optional(to.low() - from.low());
 }
 
-[[nodiscard]] inline unsigned length_of(const IpPrefix& prefix) {
-    return std::visit([](const auto& p) { return p.length(); }, prefix);
-}
-
-/// Bits of an address of its family.
-[[nodiscard]] inline unsigned width_of(const IpPrefix& prefix) {
-    return prefix.index() == 0 ? V4::kBits : V6::kBits;
-}
-
 /// Address number `n` of `cidr`.
 [[nodiscard]] inline IpAddr nth(const IpPrefix& cidr, std::uint64_t n) {
     return std::visit([n](const auto& p) { return IpAddr{advance(p.address(), n)}; }, cidr);
@@ -70,10 +61,6 @@ namespace vr::policy::ipam {
             return IpPrefix{*Prefix<F>::make(a, length)};
         },
         address);
-}
-
-[[nodiscard]] inline IpPrefix host_prefix(const IpAddr& address) {
-    return around(address, address.index() == 0 ? V4::kBits : V6::kBits);
 }
 
 }  // namespace vr::policy::ipam

@@ -134,7 +134,7 @@ void Survey::take_node(const Key& key, const std::string& value) {
             continue;
         }
         const auto net = parse_prefix(end->text);
-        if (net && length_of(*net) == width_of(*net)) {
+        if (net && is_host(*net)) {
             users_[nth(*net, 0)].push_back(policy::to_string(key));
         } else {
             lose_users(key, "'" + end->text + "' is no address");

@@ -40,9 +40,7 @@ Announcements::Difference Announcements::serve(const IpPrefix& address, bool up)
 
 Announcements::Difference Announcements::set(
     std::set<IpPrefix> blocks, std::vector<IpPrefix> hidden) {
-    std::erase_if(blocks, [](const IpPrefix& block) {
-        return std::visit([](const auto& prefix) { return prefix.is_host(); }, block);
-    });
+    std::erase_if(blocks, [](const IpPrefix& block) { return is_host(block); });
     const std::set<IpPrefix> before = std::exchange(blocks_, std::move(blocks));
     hidden_ = std::move(hidden);
     Difference difference;

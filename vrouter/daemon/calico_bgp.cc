@@ -124,7 +124,7 @@ class Reader {
     void read_pools() {
         for (const ResourcePtr& each : resources_.pools) {
             const auto& pool = each->as<policy::IpPool>();
-            const unsigned length = std::visit([](const auto& p) { return p.length(); }, pool.cidr);
+            const unsigned length = length_of(pool.cidr);
             auto& list = pool.disable_bgp_export ? closed_pools_ : open_pools_;
             list.push_back(bgp::PrefixRule{
                 .prefix = pool.cidr,

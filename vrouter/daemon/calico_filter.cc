@@ -13,7 +13,7 @@ using Out = bgp::FilterRule;
 using bgp::FilterMatch;
 
 bgp::PrefixRule prefix_rule(const In::Block& block) {
-    const unsigned length = std::visit([](const auto& p) { return p.length(); }, block.cidr);
+    const unsigned length = length_of(block.cidr);
     const unsigned width = block.cidr.index() == 0 ? V4::kBits : V6::kBits;
     const bool equal = block.match == In::Operator::Equal || block.match == In::Operator::NotEqual;
     const unsigned longest = equal ? length : width;

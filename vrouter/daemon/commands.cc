@@ -26,7 +26,7 @@ std::vector<std::string> addresses_of(const Config& config, const PortRecord& po
     }
     std::vector<std::string> texts;
     for (const InterfaceAddress& address : own) {
-        const auto length = std::visit([](const auto& p) { return p.length(); }, address.network);
+        const auto length = length_of(address.network);
         texts.push_back(to_string(address.address) + "/" + std::to_string(length));
     }
     return texts;

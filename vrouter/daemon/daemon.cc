@@ -484,18 +484,17 @@ void Daemon::set_gateways(const std::map<IpAddr, IpAddr>& old) {
     if (!machine_) {
         return;
     }
-    const auto host = [](const IpAddr& address) { return *parse_prefix(to_string(address)); };
     const auto configured = [&](const IpPrefix& prefix) {
         return is_static_route(config_, prefix);
     };
     for (const auto& [peer, gateway] : old) {
-        if (!configured(host(peer)) && !calico_.gateways.contains(peer)) {
-            machine_->routes().remove(host(peer), RouteSource::Static);
+        if (!configured(host_prefix(peer)) && !calico_.gateways.contains(peer)) {
+            machine_->routes().remove(host_prefix(peer), RouteSource::Static);
         }
     }
     for (const auto& [peer, gateway] : calico_.gateways) {
-        if (!configured(host(peer))) {
-            machine_->routes().set(host(peer), RouteSource::Static, Gateways{{gateway}});
+        if (!configured(host_prefix(peer))) {
+            machine_->routes().set(host_prefix(peer), RouteSource::Static, Gateways{{gateway}});
         }
     }
     machine_->commit();

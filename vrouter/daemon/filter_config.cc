@@ -141,7 +141,7 @@ std::optional<bgp::PrefixRule> parse_prefix_rule(const std::string& text) {
     if (!parsed) {
         return std::nullopt;
     }
-    const unsigned length = std::visit([](const auto& p) { return p.length(); }, *parsed);
+    const unsigned length = length_of(*parsed);
     const unsigned most = parsed->index() == 0 ? V4::kBits : V6::kBits;
     std::optional<unsigned> ge;
     std::optional<unsigned> le;

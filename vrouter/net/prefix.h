@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 
 #include "vrouter/net/addr.h"
@@ -88,6 +89,30 @@ using IpPrefix = std::variant<Prefix<V4>, Prefix<V6>>;
         return *v6;
     }
     return std::nullopt;
+}
+
+[[nodiscard]] inline unsigned length_of(const IpPrefix& prefix) {
+    return std::visit([](const auto& p) { return p.length(); }, prefix);
+}
+
+/// Bits of an address of its family.
+[[nodiscard]] inline unsigned width_of(const IpPrefix& prefix) {
+    return prefix.index() == 0 ? V4::kBits : V6::kBits;
+}
+
+/// True for a single address.
+[[nodiscard]] inline bool is_host(const IpPrefix& prefix) {
+    return length_of(prefix) == width_of(prefix);
+}
+
+/// `address` and nothing else.
+[[nodiscard]] inline IpPrefix host_prefix(const IpAddr& address) {
+    return std::visit(
+        []<typename Addr>(const Addr& a) {
+            using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
+            return IpPrefix{Prefix<F>::host(a)};
+        },
+        address);
 }
 
 /// False for an address of the other family.
