@@ -11,6 +11,8 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 
+#include "bgp/asio_address.h"
+
 namespace vr::bgp {
 namespace {
 
@@ -31,15 +33,6 @@ constexpr int kReadAtOnce = 64;
 
 bool is_v6(const IpAddr& address) {
     return std::holds_alternative<Ip6>(address);
-}
-
-asio::ip::address to_asio(const IpAddr& address) {
-    if (const auto* v4 = std::get_if<Ip4>(&address)) {
-        return asio::ip::address_v4{v4->value()};
-    }
-    asio::ip::address_v6::bytes_type bytes;
-    std::get<Ip6>(address).store(bytes.data());
-    return asio::ip::address_v6{bytes};
 }
 
 void set_number(udp::socket& socket, int level, int option, int value) {

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <random>
 
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 
+#include "bgp/asio_address.h"
 #include "bgp/tcp_options.h"
 #include "vrouter/net/log.h"
 
@@ -19,33 +19,13 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr int kBacklog = 4096;
 /// A connection that the peer cannot use yet is kept this long.
 constexpr std::chrono::seconds kWaitingMost{10};
-constexpr std::chrono::milliseconds kAcceptPause{100};
-/// What could not be listened on is tried again after this.
-constexpr std::chrono::seconds kListenRetry{2};
 constexpr std::size_t kReadSize = 64 * 1024;
 /// While messages still wait to be parsed, decisions wait for them, but not longer than this.
 constexpr std::chrono::milliseconds kGather{10};
 /// Tables and messages are worked on for so long before other events get their turn.
 constexpr std::chrono::microseconds kSlice{500};
-
-asio::ip::address to_asio(const IpAddr& address) {
-    if (const auto* v4 = std::get_if<Ip4>(&address)) {
-        return asio::ip::address_v4{v4->value()};
-    }
-    asio::ip::address_v6::bytes_type bytes;
-    std::get<Ip6>(address).store(bytes.data());
-    return asio::ip::address_v6{bytes};
-}
-
-IpAddr from_asio(const asio::ip::address& address) {
-    if (address.is_v4()) {
-        return Ip4{address.to_v4().to_uint()};
-    }
-    return Ip6::load(address.to_v6().to_bytes().data());
-}
 
 Random make_random() {
     auto engine = std::make_shared<std::minstd_rand>(std::random_device{}());
@@ -66,8 +46,8 @@ Speaker::Speaker(
           io,
           make_random(),
           [this](const IpAddr& peer, const bfd::Change& change) { bfd_changed(peer, change); }),
+      listeners_(io, [this](Session::Socket socket) { accepted(std::move(socket)); }),
       scratch_(kReadSize),
-      listen_retry_(io),
       timer_(io) {}
 
 Speaker::~Speaker() {
@@ -85,38 +65,7 @@ Speaker::~Speaker() {
 
 Result<void> Speaker::start() {
     instance_.start(Clock::now());
-    return open_listeners();
-}
-
-/// Opens those that are wanted and not open; fails with the first that cannot be had.
-Result<void> Speaker::open_listeners() {
-    Result<void> all;
-    for (const IpAddr& address : config().listen) {
-        const bool open = std::ranges::any_of(acceptors_, [&](const AcceptorPtr& acceptor) {
-            error_code ignored;
-            return acceptor->local_endpoint(ignored).address() == to_asio(address);
-        });
-        auto opened = open ? Result<void>{} : listen(address);
-        if (!opened && all) {
-            all = std::move(opened);
-        }
-    }
-    return all;
-}
-
-/// An address may come later than the configuration that wants it.
-void Speaker::retry_listeners() {
-    listen_retry_.expires_after(kListenRetry);
-    listen_retry_.async_wait([this, alive = alive_](const error_code& error) {
-        if (error || !*alive) {
-            return;
-        }
-        if (open_listeners()) {
-            log::info("bgp: listens wherever it is to");
-        } else {
-            retry_listeners();
-        }
-    });
+    return listeners_.open(config().listen, config().port);
 }
 
 Result<void> Speaker::set_config(const SpeakerConfig& changed) {
@@ -151,53 +100,16 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
     if (changed.listen == old.listen && changed.port == old.port) {
         return {};
     }
-    for (const AcceptorPtr& acceptor : acceptors_) {
-        error_code ignored;
-        acceptor->close(ignored);
-    }
-    acceptors_.clear();
-    listen_retry_.cancel();
-    auto opened = open_listeners();
+    listeners_.close();
+    auto opened = listeners_.open(changed.listen, changed.port);
     if (!opened) {
-        retry_listeners();
+        listeners_.retry();
     }
     return opened;
 }
 
-Result<void> Speaker::listen(const IpAddr& address) {
-    const std::string where =
-        fmt::format("bgp: listen on {} port {}", to_string(address), config().port.value());
-    const tcp::endpoint endpoint{to_asio(address), config().port.value()};
-    auto opened = std::make_shared<Acceptor>(io_);
-    Acceptor& acceptor = *opened;
-    error_code error;
-    error_code ignored;
-    acceptor.open(endpoint.protocol(), error);
-    acceptor.set_option(tcp::acceptor::reuse_address{true}, ignored);
-    if (endpoint.protocol() == tcp::v6()) {
-        acceptor.set_option(asio::ip::v6_only{true}, ignored);
-    }
-    if (!error) {
-        acceptor.bind(endpoint, error);
-    }
-    if (!error) {
-        protect(acceptor);
-        acceptor.listen(kBacklog, error);
-    }
-    if (error) {
-        return fail(named(where, error));
-    }
-    acceptor.non_blocking(true, ignored);
-    accept_next(acceptors_.emplace_back(std::move(opened)));
-    return {};
-}
-
 void Speaker::stop(std::string_view text) {
-    for (const AcceptorPtr& acceptor : acceptors_) {
-        error_code ignored;
-        acceptor->close(ignored);
-    }
-    listen_retry_.cancel();
+    listeners_.close();
     const Notification why{
         .code = ErrorCode::Cease,
         .subcode = cease::kShutdown,
@@ -209,31 +121,7 @@ void Speaker::stop(std::string_view text) {
 }
 
 L4Port Speaker::port() const {
-    error_code ignored;
-    return acceptors_.empty() ? config().port
-                              : L4Port{acceptors_.front()->local_endpoint(ignored).port()};
-}
-
-void Speaker::accept_next(const AcceptorPtr& acceptor) {
-    acceptor->async_accept(
-        [this, acceptor, alive = alive_](const error_code& error, tcp::socket socket) {
-            if (!*alive || error == asio::error::operation_aborted || !acceptor->is_open()) {
-                return;
-            }
-            if (!error) {
-                accepted(std::move(socket));
-                accept_next(acceptor);
-                return;
-            }
-            // Out of descriptors, most likely: not again at once.
-            log::warning("bgp: accept: {}", error.message());
-            auto pause = std::make_shared<asio::steady_timer>(io_, kAcceptPause);
-            pause->async_wait([this, acceptor, alive, pause](const error_code&) {
-                if (*alive && acceptor->is_open()) {
-                    accept_next(acceptor);
-                }
-            });
-        });
+    return listeners_.port().value_or(config().port);
 }
 
 void Speaker::accepted(Session::Socket socket) {
@@ -334,12 +222,12 @@ void Speaker::refuse(std::set<IpAddr> addresses) {
 
 Result<void> Speaker::set_ranges(std::vector<RangeConfig> ranges) {
     for (const RangeConfig& old : ranges_) {
-        protect_listeners(old, false);
+        listeners_.set_key(old.prefix, {});
     }
     ranges_ = std::move(ranges);
     expect_peers(source_unread_);
     for (const RangeConfig& range : ranges_) {
-        protect_listeners(range, true);
+        listeners_.set_key(range.prefix, range.peer.password);
     }
     for (const IpAddr& address : addresses()) {
         Neighbour& neighbour = neighbours_.at(address);
@@ -386,56 +274,13 @@ void Speaker::take_up(Neighbour& neighbour) {
     }
 }
 
-/// Sets the key of `target` on a listening socket of its family.
-template <typename Target>
-void Speaker::set_key(Acceptor& acceptor, const Target& target, std::string_view password) {
-    error_code ignored;
-    const bool v6 = acceptor.local_endpoint(ignored).protocol() == tcp::v6();
-    if (v6 != (target.index() == 1)) {
-        return;
-    }
-    if (const auto set = set_tcp_md5(acceptor.native_handle(), target, password); !set) {
-        log::error("bgp {}: {}", to_string(target), set.error().text);
-    }
-}
-
-/// MD5 keys belong to listening sockets before the peer calls.
-void Speaker::protect(Acceptor& acceptor) {
-    for (const auto& [address, neighbour] : neighbours_) {
-        const std::string& password = neighbour.peer.config().password;
-        if (!neighbour.range && !password.empty()) {
-            set_key(acceptor, address, password);
-        }
-    }
-    for (const RangeConfig& range : ranges_) {
-        if (!range.peer.password.empty()) {
-            set_key(acceptor, range.prefix, range.peer.password);
-        }
-    }
-}
-
-void Speaker::protect_listeners(const PeerConfig& config, bool wanted) {
-    for (const AcceptorPtr& acceptor : acceptors_) {
-        set_key(*acceptor, config.address, wanted ? config.password : "");
-    }
-}
-
-void Speaker::protect_listeners(const RangeConfig& range, bool wanted) {
-    if (range.peer.password.empty()) {
-        return;
-    }
-    for (const AcceptorPtr& acceptor : acceptors_) {
-        set_key(*acceptor, range.prefix, wanted ? range.peer.password : "");
-    }
-}
-
 Result<void> Speaker::add_peer(const PeerConfig& config) {
     const auto added = instance_.add_peer(config, Clock::now());
     if (!added) {
         return fail(added.error().text);
     }
     if (!config.password.empty()) {
-        protect_listeners(config, true);
+        listeners_.set_key(config.address, config.password);
     }
     const auto [at, inserted] = neighbours_.try_emplace(config.address, **added);
     settle(at->second);
@@ -512,7 +357,7 @@ bool Speaker::remove_peer(const IpAddr& address) {
     }
     Neighbour& neighbour = at->second;
     if (!neighbour.range && !neighbour.peer.config().password.empty()) {
-        protect_listeners(neighbour.peer.config(), false);
+        listeners_.set_key(address, {});
     }
     bfd_.forget(address);
     instance_.remove_peer(

@@ -16,11 +16,11 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "bgp/bfd_sockets.h"
 #include "bgp/instance.h"
+#include "bgp/listeners.h"
 #include "bgp/session.h"
 
 namespace vr::bgp {
@@ -130,8 +130,6 @@ class Speaker {
     [[nodiscard]] std::uint64_t strangers() const noexcept { return strangers_; }
 
   private:
-    using Acceptor = boost::asio::ip::tcp::acceptor;
-    using AcceptorPtr = std::shared_ptr<Acceptor>;
     using SessionPtr = std::shared_ptr<Session>;
 
     /// A peer and its connections.
@@ -150,19 +148,10 @@ class Speaker {
         }
     };
 
-    [[nodiscard]] Result<void> listen(const IpAddr& address);
-    [[nodiscard]] Result<void> open_listeners();
-    void retry_listeners();
-    void accept_next(const AcceptorPtr& acceptor);
     void accepted(Session::Socket socket);
     void take_up(Neighbour& neighbour);
     void watch(const PeerConfig& config);
     void bfd_changed(const IpAddr& address, const bfd::Change& change);
-    void protect_listeners(const PeerConfig& config, bool wanted);
-    void protect_listeners(const RangeConfig& range, bool wanted);
-    void protect(Acceptor& acceptor);
-    template <typename Target>
-    void set_key(Acceptor& acceptor, const Target& target, std::string_view password);
     [[nodiscard]] Neighbour* welcome(const IpAddr& caller);
     void dismiss_idle();
 
@@ -185,15 +174,14 @@ class Speaker {
 
     boost::asio::io_context& io_;
     Instance instance_;
-    std::vector<AcceptorPtr> acceptors_;
     std::vector<RangeConfig> ranges_;
     std::set<IpAddr> refused_;
     bool source_unread_ = false;   ///< peers are to come
     std::set<IpAddr> maybe_idle_;  ///< peers of ranges that lost a connection
     std::map<IpAddr, Neighbour> neighbours_;
     BfdSockets bfd_;
+    Listeners listeners_;
     std::vector<std::uint8_t> scratch_;
-    boost::asio::steady_timer listen_retry_;
     boost::asio::steady_timer timer_;
     Time armed_ = Time::max();
     bool work_wanted_ = false;

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/listeners.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/ip/v6_only.hpp>
+
+#include "bgp/asio_address.h"
+#include "bgp/tcp_options.h"
+#include "vrouter/net/log.h"
+
+namespace vr::bgp {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr int kBacklog = 4096;
+constexpr std::chrono::milliseconds kAcceptPause{100};
+/// What could not be listened on is tried again after this.
+constexpr std::chrono::seconds kRetry{2};
+
+/// Sets the key of `callers` on a listening socket of their family.
+void set_key_on(
+    tcp::acceptor& acceptor, const Listeners::Callers& callers, std::string_view password) {
+    error_code ignored;
+    const bool v6 = acceptor.local_endpoint(ignored).protocol() == tcp::v6();
+    std::visit(
+        [&](const auto& target) {
+            if (v6 != (target.index() == 1)) {
+                return;
+            }
+            if (const auto set = set_tcp_md5(acceptor.native_handle(), target, password); !set) {
+                log::error("bgp {}: {}", to_string(target), set.error().text);
+            }
+        },
+        callers);
+}
+
+}  // namespace
+
+Listeners::Listeners(asio::io_context& io, Accepted accepted)
+    : io_(io), accepted_(std::move(accepted)), retry_timer_(io) {}
+
+Listeners::~Listeners() {
+    *alive_ = false;
+}
+
+Result<void> Listeners::open(const std::vector<IpAddr>& addresses, L4Port port) {
+    addresses_ = addresses;
+    port_ = port;
+    return open_wanted();
+}
+
+Result<void> Listeners::open_wanted() {
+    Result<void> all;
+    for (const IpAddr& address : addresses_) {
+        const bool open = std::ranges::any_of(acceptors_, [&](const AcceptorPtr& acceptor) {
+            error_code ignored;
+            return acceptor->local_endpoint(ignored).address() == to_asio(address);
+        });
+        auto opened = open ? Result<void>{} : listen(address);
+        if (!opened && all) {
+            all = std::move(opened);
+        }
+    }
+    return all;
+}
+
+void Listeners::retry() {
+    retry_timer_.expires_after(kRetry);
+    retry_timer_.async_wait([this, alive = alive_](const error_code& error) {
+        if (error || !*alive) {
+            return;
+        }
+        if (open_wanted()) {
+            log::info("bgp: listens wherever it is to");
+        } else {
+            retry();
+        }
+    });
+}
+
+void Listeners::close() {
+    for (const AcceptorPtr& acceptor : acceptors_) {
+        error_code ignored;
+        acceptor->close(ignored);
+    }
+    acceptors_.clear();
+    retry_timer_.cancel();
+}
+
+std::optional<L4Port> Listeners::port() const {
+    error_code ignored;
+    return acceptors_.empty()
+               ? std::nullopt
+               : std::optional{L4Port{acceptors_.front()->local_endpoint(ignored).port()}};
+}
+
+void Listeners::set_key(const Callers& callers, const std::string& password) {
+    if (password.empty()) {
+        keys_.erase(callers);
+    } else {
+        keys_[callers] = password;
+    }
+    for (const AcceptorPtr& acceptor : acceptors_) {
+        set_key_on(*acceptor, callers, password);
+    }
+}
+
+Result<void> Listeners::listen(const IpAddr& address) {
+    const tcp::endpoint endpoint{to_asio(address), port_.value()};
+    auto opened = std::make_shared<Acceptor>(io_);
+    Acceptor& acceptor = *opened;
+    error_code error;
+    error_code ignored;
+    acceptor.open(endpoint.protocol(), error);
+    acceptor.set_option(tcp::acceptor::reuse_address{true}, ignored);
+    if (endpoint.protocol() == tcp::v6()) {
+        acceptor.set_option(asio::ip::v6_only{true}, ignored);
+    }
+    if (!error) {
+        acceptor.bind(endpoint, error);
+    }
+    if (!error) {
+        for (const auto& [callers, password] : keys_) {
+            set_key_on(acceptor, callers, password);
+        }
+        acceptor.listen(kBacklog, error);
+    }
+    if (error) {
+        return fail(fmt::format(
+            "bgp: listen on {} port {}: {}", to_string(address), port_.value(), error.message()));
+    }
+    acceptor.non_blocking(true, ignored);
+    accept_next(acceptors_.emplace_back(std::move(opened)));
+    return {};
+}
+
+void Listeners::accept_next(const AcceptorPtr& acceptor) {
+    acceptor->async_accept(
+        [this, acceptor, alive = alive_](const error_code& error, tcp::socket socket) {
+            if (!*alive || error == asio::error::operation_aborted || !acceptor->is_open()) {
+                return;
+            }
+            if (!error) {
+                accepted_(std::move(socket));
+                accept_next(acceptor);
+                return;
+            }
+            // Out of descriptors, most likely: not again at once.
+            log::warning("bgp: accept: {}", error.message());
+            auto pause = std::make_shared<asio::steady_timer>(io_, kAcceptPause);
+            pause->async_wait([this, acceptor, alive, pause](const error_code&) {
+                if (*alive && acceptor->is_open()) {
+                    accept_next(acceptor);
+                }
+            });
+        });
+}
+
+}  // namespace vr::bgp
