@@ -36,7 +36,7 @@ DPDK_FILES = re.compile(r"vrouter/dataplane/|vhost/|vrouter/(main|eal\w*)\.\w+$"
 ASIO = re.compile(r"boost/(asio|beast)")
 ASIO_FILES = re.compile(
     r"vrouter/(daemon/)?\w+\.\w+$|vhost/|ctl/"
-    r"|bgp/((session|speaker|listener)\w*|bfd_sockets)\.\w+$"
+    r"|bgp/((session|speaker|listener)\w*|bfd_sockets|asio_address)\.\w+$"
     r"|policy/(file_store|publisher|saver)\w*\.\w+$"
     r"|policy/etcd/(connection|ipam|reporter|session|store)\.\w+$"
     r"|policy/policyd/(client|link|program|server|status|tls)\.\w+$"
