@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -21,6 +22,7 @@
 #include "policy/model.h"
 #include "policy/set_update.h"
 #include "policy/source_status.h"
+#include "vrouter/net/prefix.h"
 #include "vrouter/net/result.h"
 
 namespace vr::policy {
@@ -44,6 +46,9 @@ struct Batch {
     std::uint64_t revision = 0;  ///< counts up with every batch of one source
     std::vector<Event> events;
     std::vector<SetUpdate> sets;  ///< from sources with MembersFrom::Stream only
+    /// Of each host whose confirmed claims to blocks of addresses are not what they were: all blocks that
+    /// it owns now, DATASTORE 3.1.  From sources that know of any, and not before in-sync.
+    std::map<std::string, std::set<IpPrefix>> blocks;
 };
 
 using Listener = std::function<void(const Batch&)>;

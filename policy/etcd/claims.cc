@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/etcd/claims.h"
 
+#include <utility>
+
 namespace vr::policy::etcd {
 
 bool Claims::apply(const std::vector<Change>& changes) {
@@ -15,6 +17,7 @@ bool Claims::apply(const std::vector<Change>& changes) {
         if (claim == nullptr) {
             continue;
         }
+        const bool was_confirmed = is_confirmed(*claim);
         if (!change.value) {
             changed = claims_.erase(*claim) > 0 || changed;
         } else if (const auto state = ipam::decode_affinity(*change.value)) {
@@ -24,8 +27,24 @@ bool Claims::apply(const std::vector<Change>& changes) {
                 state == ipam::AffinityState::Confirmed};
             changed = true;
         }
+        if (is_confirmed(*claim) != was_confirmed) {
+            changed_.insert(claim->host);
+        }
     }
     return changed;
+}
+
+std::map<std::string, std::set<IpPrefix>> Claims::take_confirmed() {
+    std::map<std::string, std::set<IpPrefix>> all;
+    for (const std::string& host : std::exchange(changed_, {})) {
+        all.emplace(host, confirmed(host));
+    }
+    return all;
+}
+
+bool Claims::is_confirmed(const ipam::AffinityId& id) const {
+    const auto known = claims_.find(id);
+    return known != claims_.end() && known->second.confirmed;
 }
 
 std::set<IpPrefix> Claims::confirmed(const std::string& host) const {

@@ -24,8 +24,8 @@ class Claims {
     /// Takes changes, in order, and does not look at other keys; true if there was one of a claim.
     [[nodiscard]] bool apply(const std::vector<Change>& changes);
 
-    /// The blocks of a host.
-    [[nodiscard]] std::set<IpPrefix> confirmed(const std::string& host) const;
+    /// All blocks of each host that gained or lost one since this was asked last.
+    [[nodiscard]] std::map<std::string, std::set<IpPrefix>> take_confirmed();
 
     /// What is to be kept on disk.
     [[nodiscard]] std::vector<Objects::Good> good() const;
@@ -37,8 +37,12 @@ class Claims {
         bool confirmed = false;
     };
 
+    [[nodiscard]] bool is_confirmed(const ipam::AffinityId& id) const;
+    [[nodiscard]] std::set<IpPrefix> confirmed(const std::string& host) const;
+
     IpamKeys keys_;
     std::map<ipam::AffinityId, Claim> claims_;
+    std::set<std::string> changed_;  ///< hosts, since take_confirmed()
 };
 
 }  // namespace vr::policy::etcd

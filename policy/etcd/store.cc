@@ -309,7 +309,9 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
     Batch batch;
     batch.revision = ++batches_;
     const bool claims = claims_.apply(changes);
-    claims_changed_ = claims || claims_changed_;
+    if (sync_.is_in_sync()) {
+        batch.blocks = claims_.take_confirmed();
+    }
     batch.events = objects_.apply(std::move(changes));
     if (in_sync) {
         batch.events.emplace_back(InSync{});
@@ -322,11 +324,8 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
     if ((changed || claims) && sync_.is_in_sync()) {
         saver_.changed();
     }
-    if (!batch.events.empty()) {
+    if (!batch.events.empty() || !batch.blocks.empty()) {
         listener_(batch);
-    }
-    if (sync_.is_in_sync() && std::exchange(claims_changed_, false) && on_claims_) {
-        on_claims_();
     }
 }
 

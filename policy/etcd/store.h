@@ -1,5 +1,6 @@
-// Store: Calico's resources in etcd as a Datastore, and the claims of hosts to blocks of addresses.  Asio shell around sync.h and objects.h: sessions
-// with one endpoint after the other, the last good state on disk, and writes by compare-and-swap.
+// Store: Calico's resources in etcd as a Datastore, and the claims of hosts to blocks of addresses.  Asio
+// shell around sync.h, objects.h and claims.h: sessions with one endpoint after the other, the last good
+// state on disk, and writes by compare-and-swap.
 //
 //   Session --answers--> Sync --changes--> Objects --events--> listener
 //      ^                  |                   |
@@ -15,7 +16,6 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -74,14 +74,6 @@ class Store final : public Datastore {
     /// Why not.
     [[nodiscard]] std::string why_not_live() const;
 
-    /// The blocks of addresses to which `host` has a confirmed claim.
-    [[nodiscard]] std::set<IpPrefix> blocks_of(const std::string& host) const {
-        return claims_.confirmed(host);
-    }
-
-    /// Called when they may be others, behind the batch that changed with them; not before in-sync.
-    void set_on_claims(std::function<void()> callback) { on_claims_ = std::move(callback); }
-
     /// Asks etcd; a failure at once when there is none.
     void call(std::string_view path, std::string body, Session::Done done);
 
@@ -129,8 +121,6 @@ class Store final : public Datastore {
     Claims claims_;
     std::map<std::string, std::string> felix_;
     std::function<void()> on_live_;
-    std::function<void()> on_claims_;
-    bool claims_changed_ = false;  ///< since on_claims_ was called
     std::vector<Change> changes_;  ///< to be delivered with the next batch
     bool in_sync_ = false;         ///< ... as is this
     bool settling_ = false;

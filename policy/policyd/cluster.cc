@@ -72,6 +72,9 @@ void Cluster::on(const policy::Batch& batch) {
     for (const auto& event : batch.events) {
         take(event);
     }
+    for (const auto& [host, blocks] : batch.blocks) {
+        own(host, blocks);
+    }
     tell_member_changes();
     forget_unused();
 }
@@ -288,6 +291,30 @@ void Cluster::set_stage(const Key& key, bool replaces) {
     }
 }
 
+// --- blocks of addresses --------------------------------------------------------------------
+
+void Cluster::own(const std::string& host, const std::set<IpPrefix>& blocks) {
+    const auto [owned, fresh] = owned_.try_emplace(host);
+    ItemPtr& item = owned->second;
+    if (fresh) {
+        item = std::make_shared<Item>();
+        item->id = ++last_item_;
+        item->removal = own_blocks({});
+    }
+    set_content(item, blocks.empty() ? nullptr : own_blocks(blocks));
+    const auto known = hosts_.find(host);
+    if (known != hosts_.end() && fresh) {
+        use(known->second, item);
+    }
+    if (blocks.empty()) {
+        if (known != hosts_.end()) {
+            drop(known->second, item);
+            unused_.erase(item);
+        }
+        owned_.erase(owned);
+    }
+}
+
 // --- items ----------------------------------------------------------------------------------
 
 /// The item of an object, which need not exist: profiles are waited for, and what stages replace.
@@ -325,6 +352,9 @@ Host& Cluster::host_of(const std::string& name) {
         found->second.name = name;
         for (const auto& [key, item] : for_all_) {
             use(found->second, item);
+        }
+        if (const auto blocks = owned_.find(name); blocks != owned_.end()) {
+            use(found->second, blocks->second);
         }
     }
     return found->second;

@@ -12,10 +12,11 @@
 //
 // A host needs its endpoints; the policies that select them and the profiles that they name; the staged
 // policies that select them or would replace a policy that does, for its preview (they never act); the
-// sets which these use; and every object of the other kinds (tiers, nodes, pools, BGP).  Each exists once for
-// the whole cluster: a change is worked out and encoded once, however many hosts it concerns.  Which
-// sets a rule names is asked of the compiler itself, so that a host never lacks one.  The order of
-// policies, programs and address groups are left to the hosts, each for its own few endpoints.
+// sets which these use; the blocks of addresses that it owns; and every object of the other kinds (tiers,
+// nodes, pools, BGP).  Each exists once for the whole cluster: a change is worked out and encoded once,
+// however many hosts it concerns.  Which sets a rule names is asked of the compiler itself, so that a
+// host never lacks one.  The order of policies, programs and address groups are left to the hosts, each
+// for its own few endpoints.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -111,6 +112,7 @@ class Cluster {
     void deselect(const policy::Key& policy);
     void settle(policy::ItemId endpoint, const policy::Resource& policy);
     void set_stage(const policy::Key& policy, bool replaces);
+    void own(const std::string& host, const std::set<IpPrefix>& blocks);
 
     [[nodiscard]] ItemPtr item_of(const policy::Key& key);
     [[nodiscard]] ItemPtr set_item_of(
@@ -132,7 +134,8 @@ class Cluster {
     std::unordered_map<GroupId, Owner> owners_;
     std::map<std::string, Host> hosts_;
     std::map<policy::Key, ItemPtr> for_all_;  ///< what every host needs
-    std::set<ItemPtr> unused_;                ///< lost their last user since the last flush
+    std::map<std::string, ItemPtr> owned_;  ///< the blocks of addresses of each host that owns any
+    std::set<ItemPtr> unused_;              ///< lost their last user since the last flush
 
     policy::Inheritance inheritance_;
     policy::IpSets sets_;

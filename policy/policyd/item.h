@@ -1,4 +1,5 @@
-// Item: one thing that hosts are told of, an object or a set, encoded once for all of them.
+// Item: one thing that hosts are told of, an object, a set or the blocks of one of them, encoded once for
+// all that need it.
 //
 // A host is told the whole item, or of a set only what changed since the version that it has; the
 // changes that are kept for that are bounded (kMostDeltas, and smaller than the set).  So a slow host

@@ -34,6 +34,8 @@ std::size_t memory_of(const Update& update) {
         bytes += came->key.ns.size() + came->key.name.size() + came->document.size();
     } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
         bytes += went->key.ns.size() + went->key.name.size();
+    } else if (const auto* own = std::get_if<OwnBlocks>(&update)) {
+        bytes += own->blocks.size() * sizeof(IpPrefix);
     }
     return bytes;
 }
@@ -132,6 +134,8 @@ Batch Receiver::apply() {
             put(came->key, came->document, batch);
         } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
             take_out(went->key, batch);
+        } else if (auto* blocks = std::get_if<OwnBlocks>(&update)) {
+            own(std::move(blocks->blocks), batch);
         }
     }
     pending_bytes_ = 0;
@@ -147,12 +151,18 @@ Batch Receiver::apply() {
 void Receiver::forget_what_a_snapshot_lacks(Batch& batch) {
     std::set<Key> told_objects;
     std::set<policy::SetName> told_sets;
+    bool told_blocks = false;
     for (const auto& update : pending_) {
         if (const auto* set = std::get_if<SetUpdate>(&update)) {
             told_sets.insert(set->name);
         } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
             told_objects.insert(came->key);
+        } else if (std::holds_alternative<OwnBlocks>(update)) {
+            told_blocks = true;
         }
+    }
+    if (!told_blocks) {
+        own({}, batch);
     }
     std::vector<Key> gone;
     std::ranges::set_difference(objects_, told_objects, std::back_inserter(gone));
@@ -183,6 +193,13 @@ void Receiver::change(SetUpdate& update, Batch& batch) {
         }
     }
     batch.sets.push_back(std::move(update));
+}
+
+void Receiver::own(std::set<IpPrefix> blocks, Batch& batch) {
+    if (blocks != blocks_) {
+        blocks_ = std::move(blocks);
+        batch.blocks[host_] = blocks_;
+    }
 }
 
 void Receiver::put(const Key& key, const std::string& document, Batch& batch) {
@@ -257,6 +274,9 @@ std::string Receiver::last_good() const {
     }
     for (const auto& key : objects_) {
         add(object_update(key, catalog_.text(to_string(key))));
+    }
+    if (!blocks_.empty()) {
+        add(own_blocks(blocks_));
     }
     chunks.push_back(vr::policyd::in_sync());
     end_frame(false);

@@ -74,6 +74,7 @@ class Receiver {
     [[nodiscard]] Result<std::optional<policy::Batch>> on_batch(const pb::Batch& batch);
     [[nodiscard]] policy::Batch apply();
     void change(policy::SetUpdate& update, policy::Batch& batch);
+    void own(std::set<IpPrefix> blocks, policy::Batch& batch);
     void put(const policy::Key& key, const std::string& document, policy::Batch& batch);
     void take_out(const policy::Key& key, policy::Batch& batch);
     void forget_what_a_snapshot_lacks(policy::Batch& batch);
@@ -83,6 +84,7 @@ class Receiver {
     policy::Catalog catalog_;  ///< a file for each object, named by its key
     std::set<policy::Key> objects_;
     std::map<policy::SetName, std::set<policy::PortMember>> sets_;
+    std::set<IpPrefix> blocks_;  ///< of addresses, that this host owns
     std::vector<std::string> complaints_;
     std::string epoch_;  ///< of what was applied
     std::uint64_t applied_ = 0;

@@ -100,6 +100,16 @@ void append(std::string& out, const Prefix<F>& network) {
     out.push_back(static_cast<char>(network.length()));
 }
 
+/// Into the list of its family.
+template <typename Message>
+void append(Message& message, const IpPrefix& network) {
+    if (const auto* net4 = std::get_if<Prefix<V4>>(&network)) {
+        append(*message.mutable_networks4(), *net4);
+    } else {
+        append(*message.mutable_networks6(), std::get<Prefix<V6>>(network));
+    }
+}
+
 template <typename Add>
 void fill(const std::vector<policy::PortMember>& members, Add add) {
     std::map<L4Port, pb::Members*> by_port;
@@ -109,17 +119,13 @@ void fill(const std::vector<policy::PortMember>& members, Add add) {
             group = add();
             group->set_port(port.value());
         }
-        if (const auto* net4 = std::get_if<Prefix<V4>>(&network)) {
-            append(*group->mutable_networks4(), *net4);
-        } else {
-            append(*group->mutable_networks6(), std::get<Prefix<V6>>(network));
-        }
+        append(*group, network);
     }
 }
 
 /// False when `bytes` are no list of prefixes of the family.
-template <Family F>
-bool read_networks(const std::string& bytes, L4Port port, std::vector<policy::PortMember>& into) {
+template <Family F, typename Take>
+bool read_networks(const std::string& bytes, Take take) {
     Reader reader{Bytes{reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}};
     while (!reader.empty()) {
         const Bytes wire = reader.bytes(F::kBits / 8);
@@ -133,7 +139,7 @@ bool read_networks(const std::string& bytes, L4Port port, std::vector<policy::Po
         if (!prefix || prefix->address() != address) {
             return false;
         }
-        into.emplace_back(port, *prefix);
+        take(IpPrefix{*prefix});
     }
     return true;
 }
@@ -148,8 +154,9 @@ Result<std::vector<policy::PortMember>> read_members(
             return fail(fmt::format("set {}: {} is no port number here", name.selector, number));
         }
         const L4Port port{static_cast<std::uint16_t>(number)};
-        if (!read_networks<V4>(group.networks4(), port, members) ||
-            !read_networks<V6>(group.networks6(), port, members)) {
+        const auto take = [&](IpPrefix network) { members.emplace_back(port, network); };
+        if (!read_networks<V4>(group.networks4(), take) ||
+            !read_networks<V6>(group.networks6(), take)) {
             return fail("set " + name.selector + ": its members are no list of prefixes");
         }
     }
@@ -205,6 +212,16 @@ Result<Update> read_set(
     return SetUpdate{*std::move(name), how, *std::move(in), *std::move(out)};
 }
 
+Result<Update> read(const pb::OwnBlocks& message) {
+    OwnBlocks own;
+    const auto take = [&](IpPrefix block) { own.blocks.insert(block); };
+    if (!read_networks<V4>(message.networks4(), take) ||
+        !read_networks<V6>(message.networks6(), take)) {
+        return fail("the blocks of this host are no list of prefixes");
+    }
+    return own;
+}
+
 template <typename Message>
 Result<Message> parse(Bytes content, const char* what) {
     Message message;
@@ -257,6 +274,15 @@ Chunk set_update(const SetUpdate& update) {
         case SetUpdate::How::Forget:
             *message.mutable_ipset_remove()->mutable_id() = std::move(id);
             break;
+    }
+    return chunk(message);
+}
+
+Chunk own_blocks(const std::set<IpPrefix>& blocks) {
+    pb::ToDataplane message;
+    auto& own = *message.mutable_own_blocks();
+    for (const IpPrefix& block : blocks) {
+        append(own, block);
     }
     return chunk(message);
 }
@@ -349,6 +375,8 @@ Result<Update> read_update(const pb::ToDataplane& message) {
             return read(message.object_update());
         case pb::ToDataplane::kObjectRemove:
             return read(message.object_remove());
+        case pb::ToDataplane::kOwnBlocks:
+            return read(message.own_blocks());
         case pb::ToDataplane::PAYLOAD_NOT_SET:
             break;
     }

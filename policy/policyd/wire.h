@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "policy/model.h"
 #include "policy/set_update.h"
 #include "vrouter/net/frame.h"
+#include "vrouter/net/prefix.h"
 #include "vrouter/net/result.h"
 #include "vrouter/net/wire.h"
 
@@ -41,6 +43,7 @@ using Chunk = std::shared_ptr<const std::string>;
 [[nodiscard]] Chunk object_update(const policy::Key& key, std::string_view document);
 [[nodiscard]] Chunk object_remove(const policy::Key& key);
 [[nodiscard]] Chunk set_update(const policy::SetUpdate& update);
+[[nodiscard]] Chunk own_blocks(const std::set<IpPrefix>& blocks);
 [[nodiscard]] Chunk in_sync();
 
 /// The bytes before and behind the chunks of a batch frame.
@@ -68,9 +71,13 @@ struct ObjectWent {
     policy::Key key;
 };
 
+struct OwnBlocks {
+    std::set<IpPrefix> blocks;  ///< from now on
+};
+
 struct AllTold {};
 
-using Update = std::variant<ObjectCame, ObjectWent, policy::SetUpdate, AllTold>;
+using Update = std::variant<ObjectCame, ObjectWent, policy::SetUpdate, OwnBlocks, AllTold>;
 
 /// Checks everything but the document, which is the reader's business.
 [[nodiscard]] Result<Update> read_update(const pb::ToDataplane& message);

@@ -271,6 +271,8 @@ class EtcdClaims : public testing::Test {
         return claims.apply({{key, std::move(value), 7}});
     }
 
+    using Owned = std::map<std::string, std::set<IpPrefix>>;
+
     const IpamKeys keys{"/calico"};
     Claims claims{keys};
 };
@@ -278,15 +280,25 @@ class EtcdClaims : public testing::Test {
 TEST_F(EtcdClaims, ConfirmedOnesCount) {
     EXPECT_TRUE(set("h1", R"({"state":"confirmed","deleted":false})"));
     EXPECT_TRUE(set("h2", R"({"state":"pending"})"));
-    EXPECT_EQ(claims.confirmed("h1"), std::set<IpPrefix>{kBlock4});
-    EXPECT_TRUE(claims.confirmed("h2").empty());
-    EXPECT_TRUE(claims.confirmed("h").empty());
+    EXPECT_EQ(claims.take_confirmed(), (Owned{{"h1", {kBlock4}}}));
+}
+
+TEST_F(EtcdClaims, WhatIsToldOfAHostIsAllThatItOwnsAndOnlyWhenThatChanged) {
+    EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
+    EXPECT_TRUE(set("h2", R"({"state":"confirmed"})"));
+    (void)claims.take_confirmed();
+    EXPECT_TRUE(set("h2", R"({"state":"confirmed","deleted":false})"));
+    EXPECT_EQ(claims.take_confirmed(), Owned{});
+    EXPECT_TRUE(
+        claims.apply({{keys.of(ipam::AffinityId{"h1", kBlock6}), R"({"state":"confirmed"})", 8}}));
+    EXPECT_EQ(claims.take_confirmed(), (Owned{{"h1", {kBlock4, kBlock6}}}));
 }
 
 TEST_F(EtcdClaims, TheyEndWhenTheyAreNotConfirmedOrGone) {
     EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
+    (void)claims.take_confirmed();
     EXPECT_TRUE(set("h1", R"({"state":"pendingDeletion"})"));
-    EXPECT_TRUE(claims.confirmed("h1").empty());
+    EXPECT_EQ(claims.take_confirmed(), (Owned{{"h1", {}}}));
     EXPECT_TRUE(set("h1", std::nullopt));
     EXPECT_FALSE(set("h1", std::nullopt));
     EXPECT_TRUE(claims.good().empty());
@@ -296,7 +308,7 @@ TEST_F(EtcdClaims, GarbageLeavesWhatWasKnown) {
     EXPECT_FALSE(set("h1", "garbage"));
     EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
     EXPECT_FALSE(set("h1", "garbage"));
-    EXPECT_EQ(claims.confirmed("h1").size(), 1U);
+    EXPECT_EQ(claims.take_confirmed(), (Owned{{"h1", {kBlock4}}}));
     EXPECT_EQ(*claims.good().front().value, R"({"state":"confirmed"})");
 }
 

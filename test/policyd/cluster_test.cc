@@ -168,6 +168,7 @@ struct KnowingHost {
 
     policy::RememberingSink sink;
     policy::Graph graph;
+    std::set<IpPrefix> blocks;
 };
 
 /// A vrouter-policyd, what it remembers of the hosts that have been there, and of each host the other
@@ -201,6 +202,9 @@ struct Replica {
         cluster->on(batch);
         for (const auto& [name, host] : knowing) {
             host->graph.on(batch);
+            if (const auto own = batch.blocks.find(name); own != batch.blocks.end()) {
+                host->blocks = own->second;
+            }
         }
     }
 };
@@ -231,6 +235,10 @@ class Site {
     [[nodiscard]] Feed& feed(const End& end) { return replicas_[end.at].feed(end.streamed.name); }
 
     void edit() {
+        if (author.below(8) == 0) {
+            claim();
+            return;
+        }
         const auto [file, text] = author.edit();
         set(file, text);
     }
@@ -276,12 +284,27 @@ class Site {
         const KnowingHost& knowing = *replicas_[end.at].knowing.at(name);
         EXPECT_TRUE(Comparable(end.streamed.sink) == Comparable(knowing.sink)) << name;
         EXPECT_EQ(end.streamed.receiver.catalog().files(), needed(knowing.graph, name));
+        EXPECT_EQ(end.streamed.blocks, knowing.blocks);
     }
 
     Author author;
     std::vector<std::unique_ptr<End>> ends;
 
   private:
+    /// A host gains or loses a block of addresses; one of them has no endpoints and no feed.
+    void claim() {
+        static const std::vector<std::string> kOwners{"h1", "h2", "h3"};
+        const std::string& host = kOwners[static_cast<std::size_t>(author.below(3))];
+        const auto block = parse_prefix(fmt::format("10.65.0.{}/26", 64 * author.below(4))).value();
+        std::set<IpPrefix>& owned = blocks_[host];
+        if (!owned.insert(block).second) {
+            owned.erase(block);
+        }
+        for (auto& replica : replicas_) {
+            replica.on({0, {}, {}, {{host, owned}}});
+        }
+    }
+
     void set(const std::string& file, const std::optional<std::string>& text) {
         if (text) {
             files_[file] = *text;
@@ -301,10 +324,11 @@ class Site {
         for (const auto& [file, text] : files) {
             replica.on(replica.documents.set(file, text));
         }
-        replica.on({0, {policy::InSync{}}});
+        replica.on({0, {policy::InSync{}}, {}, blocks_});
     }
 
     std::map<std::string, std::string> files_;
+    std::map<std::string, std::set<IpPrefix>> blocks_;
     std::array<Replica, 2> replicas_;
     int lives_ = 0;
 };

@@ -76,6 +76,19 @@ TEST_F(FeedTest, TellsNothingOfAnObjectThatIsWrittenAgain) {
     EXPECT_FALSE(feed->has_news());
 }
 
+TEST_F(FeedTest, TellsAHostOfItsOwnBlocksAlone) {
+    (void)news_bytes();
+    const auto block = parse_prefix("10.65.0.0/26").value();
+    cluster.on({1, {}, {}, {{"other", {block}}}});
+    EXPECT_FALSE(feed->has_news());
+    cluster.on({2, {}, {}, {{"h", {block}}}});
+    EXPECT_EQ(feed->take().chunks.size(), 1U);
+    cluster.on({3, {}, {}, {{"h", {}}}});
+    const auto parcel = feed->take();
+    ASSERT_EQ(parcel.chunks.size(), 1U);
+    EXPECT_EQ(*parcel.chunks.front(), *own_blocks({}));
+}
+
 TEST_F(FeedTest, SlowHostGetsTheStateAndNotTheHistory) {
     (void)news_bytes();
     for (int round = 0; round < 50; ++round) {

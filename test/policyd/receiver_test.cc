@@ -85,6 +85,17 @@ TEST(Receiver, WhatAnotherServerDoesNotKnowGoes) {
     EXPECT_TRUE(host.sink.members.empty() || host.sink.members.begin()->second.empty());
 }
 
+TEST(Receiver, BlocksThatAnotherServerDoesNotTellAreLost) {
+    StreamedHost host("h");
+    Server first("first");
+    Server second("second");
+    first.cluster.on({9, {}, {}, {{"h", {parse_prefix("10.0.0.0/26").value()}}}});
+    first.serve(host);
+    EXPECT_EQ(host.blocks.size(), 1U);
+    second.serve(host);
+    EXPECT_TRUE(host.blocks.empty());
+}
+
 TEST(Receiver, HalfASnapshotChangesNothing) {
     StreamedHost host("h");
     Server first("first");
@@ -345,6 +356,7 @@ std::string last_good_of(StreamedHost& host) {
             "WorkloadEndpoint",
             "name: peer, namespace: n, labels: {role: peer}",
             "node: other, interfaceName: tap1, ipNetworks: [10.0.0.2]"));
+    server.cluster.on({9, {}, {}, {{"h", {parse_prefix("10.0.0.0/26").value()}}}});
     host.drain(*server.feed);
     return host.receiver.last_good();
 }
@@ -355,10 +367,10 @@ TEST(LastGood, IsWhatTheEarlierLifeKnew) {
     StreamedHost after("h");
     const auto batch = after.receiver.restore(file);
     ASSERT_TRUE(batch) << batch.error().text;
-    after.graph.on(*batch);
+    after.take(*batch);
     EXPECT_TRUE(after.graph.is_in_sync());
-    EXPECT_FALSE(after.graph.lacks_sets());
     EXPECT_EQ(Comparable(before.sink), Comparable(after.sink));
+    EXPECT_EQ(before.blocks, after.blocks);
     EXPECT_EQ(after.receiver.last_good(), file);
 }
 
@@ -367,7 +379,7 @@ TEST(LastGood, TheNextServerTellsAllAndOnlyDifferencesAreFelt) {
     StreamedHost after("h");
     const auto batch = after.receiver.restore(last_good_of(before));
     ASSERT_TRUE(batch) << batch.error().text;
-    after.graph.on(*batch);
+    after.take(*batch);
     const auto program = after.sink.workloads.at("n/e").ingress;
     const int calls = after.sink.calls;
     EXPECT_TRUE(after.receiver.hello().epoch().empty());

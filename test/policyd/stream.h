@@ -85,10 +85,19 @@ class StreamedHost {
         auto batch = receiver.on(message);
         ASSERT_TRUE(batch) << batch.error().text;
         if (*batch) {
-            graph.on(**batch);
-            ++batches;
-            EXPECT_FALSE(graph.lacks_sets());
+            take(**batch);
         }
+    }
+
+    void take(const policy::Batch& batch) {
+        graph.on(batch);
+        for (const auto& [host, owned] : batch.blocks) {
+            EXPECT_EQ(host, name);
+            EXPECT_NE(blocks, owned) << "news that is none";
+            blocks = owned;
+        }
+        ++batches;
+        EXPECT_FALSE(graph.lacks_sets());
     }
 
     /// Takes everything that is news, in parcels of about `most` bytes.
@@ -103,6 +112,7 @@ class StreamedHost {
     policy::RememberingSink sink;
     Receiver receiver;
     policy::Graph graph;
+    std::set<IpPrefix> blocks;
     int batches = 0;
 };
 

@@ -74,6 +74,30 @@ std::vector<Key> one_of_each_kind() {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, ObjectRoundTrip, testing::ValuesIn(one_of_each_kind()));
 
+class BlocksRoundTrip : public testing::TestWithParam<std::set<IpPrefix>> {};
+
+TEST_P(BlocksRoundTrip, AreWhatWasWritten) {
+    const auto read = read_back(own_blocks(GetParam()));
+    ASSERT_TRUE(read) << read.error().text;
+    EXPECT_EQ(std::get<OwnBlocks>(*read).blocks, GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table,
+    BlocksRoundTrip,
+    testing::Values(
+        std::set<IpPrefix>{},
+        std::set<IpPrefix>{
+            parse_prefix("10.65.1.0/26").value(),
+            parse_prefix("10.65.1.64/26").value(),
+            parse_prefix("fd00:65::/122").value()}));
+
+TEST(Wire, BlocksThatAreNoPrefixesAreRefused) {
+    pb::ToDataplane message;
+    message.mutable_own_blocks()->set_networks4(std::string("\x0a\x00\x00\x01\x08", 5));
+    EXPECT_FALSE(read_update(message));
+}
+
 TEST(Wire, NumbersAndEndsABatch) {
     const auto more = read_frame(bytes_of({300, {in_sync(), in_sync()}, true}));
     EXPECT_EQ(more.batch().sequence_number(), 300U);

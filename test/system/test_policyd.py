@@ -234,9 +234,14 @@ def test_policy_from_etcd_reaches_hosts_and_outlives_etcd(site):
     site.wait_enforced()
     site.put(web(80, 81))
     site.wait_open(81)
+    block = "10.66.0.0/26"
+    site.etcd.write(f"/calico/ipam/v2/host/host-b/ipv4/block/{block.replace('/', '-')}", {"state": "confirmed"})
+    owner = site.racks[1].router
+    owner.wait_route(block)
     site.etcd.kill()
     replica = site.replicas[0]
     replica.stop()
     replica.start()  # with the last good state
     site.wait_followed(replica)
     assert site.opens(80) and site.opens(81)
+    assert block in owner.routes() and block not in site.racks[0].router.routes()

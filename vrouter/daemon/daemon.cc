@@ -598,12 +598,6 @@ Result<void> Daemon::open_store() {
 void Daemon::start_etcd(policy::Listener listener) {
     auto store = std::make_unique<policy::etcd::Store>(
         loop_.get_executor(), *config_.etcd, std::move(listener));
-    if (machine_) {  // who serves no addresses owns no blocks
-        store->set_on_claims([this, &store = *store] {
-            set_blocks(store.blocks_of(config_.node));
-            machine_->commit();
-        });
-    }
     store->start();
     ipam_ =
         std::make_unique<policy::etcd::Ipam>(loop_.get_executor(), *store, config_.etcd->prefix);
@@ -629,7 +623,10 @@ void Daemon::on_batch(const policy::Batch& batch) {
         // Stays until the programs of host endpoints are in place.
         workloads_->remove_host(std::string(kClosedHost));
     }
-    if (machine_) {
+    if (machine_) {  // who serves no addresses owns no blocks
+        if (const auto own = batch.blocks.find(config_.node); own != batch.blocks.end()) {
+            set_blocks(own->second);
+        }
         machine_->commit();
     }
     if (const bool lacks = graph_->lacks_sets(); lacks != std::exchange(lacks_sets_, lacks)) {
