@@ -134,6 +134,12 @@ Now findings(std::vector<pb::IpamFinding> rows) {
         std::move(rows), [](const pb::IpamFinding& made, pb::IpamFinding& row) { row = made; });
 }
 
+/// How old an allocation must be to have leaked, by a request to check or to mend.
+std::chrono::seconds grace_of(const auto& request) {
+    return request.has_grace_seconds() ? std::chrono::seconds{request.grace_seconds()}
+                                       : ipam::kGrace;
+}
+
 Now check(ipam::Records& records, std::chrono::seconds grace) {
     const auto survey = ipam::survey(records);
     if (!survey) {
@@ -147,6 +153,9 @@ Now check(ipam::Records& records, std::chrono::seconds grace) {
 }
 
 using Reply = std::move_only_function<void(Now answer)>;
+
+/// Seconds between two looks, at most.
+constexpr std::uint32_t kMaxWait = 3600;
 
 Now collected(ipam::Collector& collector) {
     std::vector<pb::IpamFinding> rows;
@@ -178,8 +187,10 @@ void collect(const ipam::Run& run, std::shared_ptr<ipam::Collector> collector, R
 }
 
 Answer collect(const ipam::Run& run, const pb::CollectIpam& request) {
-    const ipam::Collection collection{
-        .act = request.act(), .grace = std::chrono::seconds{request.grace_seconds()}};
+    ipam::Collection collection{.act = request.act(), .grace = grace_of(request)};
+    if (request.has_wait_seconds()) {
+        collection.pauses = std::clamp(request.wait_seconds(), 1U, kMaxWait);
+    }
     auto collector = std::make_shared<ipam::Collector>(collection, system_clock::now());
     return Later{[run, collector = std::move(collector)](Reply reply) {
         collect(run, collector, std::move(reply));
@@ -265,8 +276,9 @@ Answer answer(const ipam::Run& run, const std::string& host, const pb::Request& 
         case pb::Request::kCheckIpam:
             return answered_by(
                 run,
-                [grace = std::chrono::seconds{request.check_ipam().grace_seconds()}](
-                    auto& records, const auto& /*pause*/) { return check(records, grace); });
+                [grace = grace_of(request.check_ipam())](auto& records, const auto& /*pause*/) {
+                    return check(records, grace);
+                });
         case pb::Request::kCollectIpam:
             return collect(run, request.collect_ipam());
         case pb::Request::kAllocateIpam:

@@ -9,13 +9,14 @@ namespace vr::ctl {
 
 namespace {
 
-/// How old an allocation must be to have leaked, unless it is said: time enough to start anything.
-constexpr std::uint32_t kGraceSeconds = 900;
-
 constexpr ArgumentType kGrace{
     .placeholder = "SECONDS",
     .expects = "a number of seconds (0-604800)",
     .accepts = is_number<0, 604800>};
+constexpr ArgumentType kWait{
+    .placeholder = "SECONDS",
+    .expects = "a number of seconds (1-3600)",
+    .accepts = is_number<1, 3600>};
 constexpr ArgumentType kCount{
     .placeholder = "NUMBER", .expects = "a number from 0 to 256", .accepts = is_number<0, 256>};
 
@@ -67,20 +68,25 @@ Result<pb::Request> addresses_request(const Values& values) {
     return request;
 }
 
-std::uint32_t grace(const Values& values) {
-    return values.has("grace") ? values.number("grace") : kGraceSeconds;
-}
-
 Result<pb::Request> check_request(const Values& values) {
     pb::Request request;
-    request.mutable_check_ipam()->set_grace_seconds(grace(values));
+    auto& check = *request.mutable_check_ipam();
+    if (values.has("grace")) {
+        check.set_grace_seconds(values.number("grace"));
+    }
     return request;
 }
 
 Result<pb::Request> collect_request(const Values& values) {
     pb::Request request;
-    request.mutable_collect_ipam()->set_act(values.has("yes"));
-    request.mutable_collect_ipam()->set_grace_seconds(grace(values));
+    auto& collect = *request.mutable_collect_ipam();
+    collect.set_act(values.has("yes"));
+    if (values.has("grace")) {
+        collect.set_grace_seconds(values.number("grace"));
+    }
+    if (values.has("wait")) {
+        collect.set_wait_seconds(values.number("wait"));
+    }
     return request;
 }
 
@@ -152,7 +158,10 @@ std::vector<Command> ipam_rows() {
          .exit = findings_exit},
         {.words = "ipam gc",
          .help = "Mend what 'ipam check' finds; without --yes tell only what would be done",
-         .arguments = {flag("yes", "--yes", "do it: released addresses are used again"), age},
+         .arguments =
+             {flag("yes", "--yes", "do it: released addresses are used again"),
+              age,
+              option("wait", "--wait", kWait, "between two looks (default 3; mind --timeout)")},
          .request = collect_request,
          .columns = kMendedColumns,
          .exit = findings_exit},

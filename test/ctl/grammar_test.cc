@@ -81,9 +81,10 @@ INSTANTIATE_TEST_SUITE_P(
             "IpamAddresses",
             "ipam addresses fd00::/122",
             "show_ipam_addresses { prefix: \"fd00::/122\" }"},
-        RequestRow{"IpamCheck", "ipam check", "check_ipam { grace_seconds: 900 }"},
-        RequestRow{"IpamDryRun", "ipam gc --grace 0", "collect_ipam { }"},
-        RequestRow{"IpamGc", "ipam gc --yes", "collect_ipam { act: true grace_seconds: 900 }"},
+        RequestRow{"IpamCheck", "ipam check", "check_ipam { }"},
+        RequestRow{"IpamDryRun", "ipam gc --grace 0", "collect_ipam { grace_seconds: 0 }"},
+        RequestRow{
+            "IpamGc", "ipam gc --yes --wait 9", "collect_ipam { act: true wait_seconds: 9 }"},
         RequestRow{
             "IpamAllocate",
             "ipam allocate --handle n.1 --ipv4 1 --ipv6 2 --pool a --pool b --attribute pod=web",

@@ -206,7 +206,7 @@ def test_hosts_that_allocate_at_once_get_different_addresses_and_leaks_are_mende
     status, output = router.ctl_status("ipam", "gc", "--grace", 0)
     assert status == 1 and output.count("would") == 31
     assert len(etcd.keys(f"{IPAM}handle/")) == 32
-    output = router.ctl("ipam", "gc", "--grace", 0, "--yes")
+    output = router.ctl("ipam", "gc", "--grace", 0, "--yes", "--wait", 1)
     assert output.count("done") == 31
     assert [row["address"] for row in router.ask("ipam", "addresses")] == [used["address"]]
     assert router.ctl_status("ipam", "check", "--grace", 0)[0] == 0
