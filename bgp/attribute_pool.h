@@ -58,7 +58,9 @@ class AttributesRef {
     /// Room for what NextHops knows of the set's next hop, so that it need not look it up again.
     struct Reachability {
         std::uint32_t stamp = 0;  ///< of the answer; 0: none yet
-        std::optional<std::uint32_t> metric;
+        std::uint32_t metric = 0;
+        bool reachable = false;
+        bool over_bgp = false;
     };
 
     [[nodiscard]] inline Reachability& reachability() const noexcept;

@@ -186,8 +186,9 @@ auto LocRib<F>::decide_route(Route& route) -> Change {
 template <Family F>
 void LocRib<F>::rank_one(Route& route) {
     PathCell& cell = route.paths.cells().front();
-    const bool usable = !cell.refused && (sources_[cell.source].kind == PeerKind::Local ||
-                                          next_hops_.metric(cell.attributes).has_value());
+    const bool usable =
+        !cell.refused && (sources_[cell.source].kind == PeerKind::Local ||
+                          next_hops_.metric(cell.attributes, route.prefix).has_value());
     cell.lost_at = usable ? Step::Best : Step::NextHop;
     cell.multipath = usable;
     route.sharing = usable ? 1 : 0;
@@ -206,8 +207,9 @@ void LocRib<F>::rank(Route& route) {
         ranking_.push_back(Path{
             .attributes = &*cell.attributes,
             .source = &source,
-            .metric = source.kind == PeerKind::Local ? std::optional<std::uint32_t>{0}
-                                                     : next_hops_.metric(cell.attributes),
+            .metric = source.kind == PeerKind::Local
+                          ? std::optional<std::uint32_t>{0}
+                          : next_hops_.metric(cell.attributes, route.prefix),
             .path_id = cell.path_id,
             .position = static_cast<std::uint16_t>(i)});
     }

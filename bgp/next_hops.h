@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
@@ -24,8 +25,17 @@ class NextHops {
   public:
     explicit NextHops(const NextHopOracle& oracle) : oracle_(oracle) {}
 
-    /// Cost of reaching the set's next hop; nothing: unreachable.
-    [[nodiscard]] std::optional<std::uint32_t> metric(const AttributesRef& attributes);
+    /// Cost of reaching the next hop of a path to `prefix`; nothing: unreachable, or reached over the
+    /// route to `prefix` itself.
+    template <Family F>
+    [[nodiscard]] std::optional<std::uint32_t> metric(
+        const AttributesRef& attributes, const Prefix<F>& prefix) {
+        const AttributesRef::Reachability& known = ask(attributes);
+        if (!known.reachable || (known.over_bgp && is_on_way(prefix, *attributes))) {
+            return std::nullopt;
+        }
+        return known.metric;
+    }
 
     /// Asks the machine again; true when an answer differs from before: changed() then tells whose.
     bool refresh();
@@ -46,8 +56,19 @@ class NextHops {
     /// Answers kept; a peer that invents next hops makes us forget and ask again, not grow.
     static constexpr std::size_t kMostAnswers = 4096;
 
+    struct Answer {
+        std::optional<std::uint32_t> metric;
+        std::vector<IpPrefix> over;  ///< routes of ours on the way
+
+        friend bool operator==(const Answer&, const Answer&) = default;
+    };
+
+    [[nodiscard]] Answer answer(const IpAddr& next_hop) const;
+    const AttributesRef::Reachability& ask(const AttributesRef& attributes);
+    [[nodiscard]] bool is_on_way(const IpPrefix& prefix, const Attributes& attributes) const;
+
     const NextHopOracle& oracle_;
-    boost::unordered_flat_map<IpAddr, std::optional<std::uint32_t>, std::hash<IpAddr>> answers_;
+    boost::unordered_flat_map<IpAddr, Answer, std::hash<IpAddr>> answers_;
     boost::unordered_flat_set<IpAddr, std::hash<IpAddr>> changed_;
     std::uint32_t stamp_ = 1;
     bool forgotten_ = false;  ///< there were answers that are not in answers_ any more

@@ -61,6 +61,12 @@ class NextHopOracle {
     /// answer may have changed, tell Speaker::next_hops_changed().
     [[nodiscard]] virtual std::optional<std::uint32_t> metric(const IpAddr& next_hop) const = 0;
 
+    /// The routes that the speaker itself brought and over which `next_hop` is reached, as known when
+    /// metric() was last asked for it.  A path that took the place of one of them would lead over itself.
+    [[nodiscard]] virtual std::vector<IpPrefix> way_to(const IpAddr& /*next_hop*/) const {
+        return {};
+    }
+
     /// The link that we share with `peer`: link-local next hops that it names are on that one, and are
     /// asked for with it (zone.h).  0: none, such next hops mean nothing.
     [[nodiscard]] virtual Zone zone_to(const IpAddr& /*peer*/) const { return 0; }

@@ -170,11 +170,17 @@ void NextHops::avoid(const IpAddr& gateway, bool avoid) {
         return;
     }
     for (const NextHopId id : gateways_) {
-        const auto& addresses = std::get<Gateways>(slots_[id.value()].target).addresses;
-        if (std::ranges::find(addresses, gateway) != addresses.end()) {
+        const Slot& slot = slots_[id.value()];
+        const bool leads_there = std::ranges::any_of(
+            slot.members, [&](NextHopId member) { return address_of(member) == gateway; });
+        if (leads_there || std::ranges::find(slot.via, gateway) != slot.via.end()) {
             refresh_gateways(id);
         }
     }
+}
+
+const IpAddr& NextHops::address_of(NextHopId station) const {
+    return std::get<Adjacency>(slots_[station.value()].target).address;
 }
 
 std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve) {
@@ -185,10 +191,10 @@ std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve) {
         std::vector<IpAddr> via;
         const auto gateways = std::get<Gateways>(slots_[id.value()].target);
         for (const IpAddr& gateway : gateways.addresses) {
-            if (auto station = resolve(gateway)) {
-                station->carries_ip4 =
-                    gateways.for_ip4 && std::holds_alternative<Ip6>(station->address);
-                members.push_back(acquire(*station));
+            for (Adjacency station : resolve(gateway)) {
+                station.carries_ip4 =
+                    gateways.for_ip4 && std::holds_alternative<Ip6>(station.address);
+                members.push_back(acquire(station));
                 via.push_back(gateway);
             }
         }
@@ -204,6 +210,15 @@ std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve) {
         }
     }
     return flipped;
+}
+
+std::set<IpAddr> NextHops::gateways() const {
+    std::set<IpAddr> all;
+    for (const NextHopId id : gateways_) {
+        const auto& addresses = std::get<Gateways>(slots_[id.value()].target).addresses;
+        all.insert(addresses.begin(), addresses.end());
+    }
+    return all;
 }
 
 bool NextHops::usable(NextHopId id) const {
@@ -290,7 +305,7 @@ void NextHops::refresh(NextHopId id) {
 std::vector<NextHopId> NextHops::choose(const Slot& slot) const {
     std::vector<NextHopId> wanted;
     for (std::size_t i = 0; i < slot.members.size(); ++i) {
-        if (!avoided_.contains(slot.via[i])) {
+        if (!avoided_.contains(slot.via[i]) && !avoided_.contains(address_of(slot.members[i]))) {
             wanted.push_back(slot.members[i]);
         }
     }

@@ -86,8 +86,8 @@ class NextHops {
         PortKind kind = PortKind::Fabric;
     };
 
-    /// Finds the station that a gateway is: by the routes.  Nothing: unreachable now.
-    using Resolve = std::function<std::optional<Adjacency>(const IpAddr& gateway)>;
+    /// Finds the stations that a gateway is reached by, by the routes.  None: unreachable now.
+    using Resolve = std::function<std::vector<Adjacency>(const IpAddr& gateway)>;
 
     NextHops();
 
@@ -108,12 +108,16 @@ class NextHops {
     void resolved(const Adjacency& neighbor, Mac mac);
     void lost(const Adjacency& neighbor);
 
-    /// Traffic that can do without this gateway takes another one, until told otherwise.
+    /// Traffic that can do without this gateway, or what is behind it, takes another one, until told
+    /// otherwise.
     void avoid(const IpAddr& gateway, bool avoid);
 
     /// Finds the stations of all gateways anew; to be called when a route that gateways are reached by
     /// has changed.  Returns the ids that became usable or unusable since the last call.
     [[nodiscard]] std::vector<NextHopId> resolve_gateways(const Resolve& resolve);
+
+    /// All gateways in use.
+    [[nodiscard]] std::set<IpAddr> gateways() const;
 
     /// False: routes to it must not be installed (no gateway of it is reachable).
     [[nodiscard]] bool usable(NextHopId id) const;
@@ -155,6 +159,7 @@ class NextHops {
     [[nodiscard]] NextHopId allocate();
     void refresh(NextHopId id);
     void refresh_gateways(NextHopId id);
+    [[nodiscard]] const IpAddr& address_of(NextHopId station) const;
     [[nodiscard]] std::vector<NextHopId> choose(const Slot& slot) const;
     [[nodiscard]] NextHop local(IpFamily family) const;
     [[nodiscard]] NextHop station_entry(const Adjacency& neighbor) const;

@@ -18,10 +18,38 @@ std::string_view to_string(RouteSource source) {
 
 namespace {
 
-/// Gateways are reached by everything but what BGP itself brings: were its routes asked too, the answer
-/// would depend on the order in which they came.
-bool is_underlay(RouteSource source) {
-    return source != RouteSource::EBgp && source != RouteSource::IBgp;
+bool is_of_bgp(RouteSource source) {
+    return source == RouteSource::EBgp || source == RouteSource::IBgp;
+}
+
+template <typename T>
+void sort_and_unify(std::vector<T>& values) {
+    std::ranges::sort(values);
+    const auto doubles = std::ranges::unique(values);
+    values.erase(doubles.begin(), doubles.end());
+}
+
+GatewayWay at(const Adjacency& station) {
+    GatewayWay way;
+    way.stations.push_back(station);
+    return way;
+}
+
+/// The way over `gateways`, of which none may be the one that it leads to.
+GatewayWay over(const Gateways& gateways, const IpAddr& to, const GatewayWays& known) {
+    GatewayWay way;
+    way.asked_others = true;
+    if (std::ranges::find(gateways.addresses, to) != gateways.addresses.end()) {
+        return way;
+    }
+    for (const IpAddr& each : gateways.addresses) {
+        const GatewayWay& next = known[each];
+        way.stations.insert(way.stations.end(), next.stations.begin(), next.stations.end());
+        way.bgp.insert(way.bgp.end(), next.bgp.begin(), next.bgp.end());
+    }
+    sort_and_unify(way.stations);
+    sort_and_unify(way.bgp);
+    return way;
 }
 
 /// Entries looked at per commit() when a gateway set becomes usable or unusable.
@@ -58,7 +86,8 @@ struct RouteTable::FamilyRoutes {
     Lpm<F>& fib;
     PrefixMap<F, Entry> entries;
     std::vector<Prefix<F>> dirty;
-    std::size_t size = 0;  ///< entries with offers
+    std::size_t size = 0;                               ///< entries with offers
+    std::array<std::uint32_t, F::kBits + 1> lengths{};  ///< those by length of prefix
 };
 
 RouteTable::RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6)
@@ -107,12 +136,15 @@ void RouteTable::set(const Prefix<F>& prefix, RouteSource source, const RouteTar
     if (at != entry.offers.end() && at->source == source) {
         leaving_.push_back(std::exchange(at->hop, hop));
     } else {
-        family<F>().size += entry.offers.empty() ? 1U : 0U;
+        if (entry.offers.empty()) {
+            ++family<F>().size;
+            ++family<F>().lengths[prefix.length()];
+        }
         entry.offers.insert(at, {source, hop});
     }
     // A new gateway set must be resolved before it is worth anything.
-    underlay_changed_ |= std::holds_alternative<Gateways>(target) && !next_hops_.usable(hop);
-    note_underlay(source);
+    ways_changed_ |= std::holds_alternative<Gateways>(target) && !next_hops_.usable(hop);
+    note_change(prefix);
     stage<F>(prefix, entry);
 }
 
@@ -128,8 +160,11 @@ void RouteTable::remove(const Prefix<F>& prefix, RouteSource source) {
     }
     leaving_.push_back(at->hop);
     entry->offers.erase(at);
-    family<F>().size -= entry->offers.empty() ? 1U : 0U;
-    note_underlay(source);
+    if (entry->offers.empty()) {
+        --family<F>().size;
+        --family<F>().lengths[prefix.length()];
+    }
+    note_change(prefix);
     stage<F>(prefix, *entry);
 }
 
@@ -141,17 +176,19 @@ void RouteTable::remove(const IpPrefix& prefix, RouteSource source) {
     std::visit([&](const auto& p) { remove(p, source); }, prefix);
 }
 
-void RouteTable::note_underlay(RouteSource source) {
-    underlay_changed_ |= is_underlay(source);
+template <Family F>
+void RouteTable::note_change(const Prefix<F>& prefix) {
+    ways_changed_ =
+        ways_changed_ || watches_all_ || ways_.depend_on(prefix) || any_inside(prefix, watched_);
 }
 
 bool RouteTable::dirty() const {
-    return underlay_changed_ || !flipped_.empty() || !v4_->dirty.empty() || !v6_->dirty.empty() ||
+    return ways_changed_ || !flipped_.empty() || !v4_->dirty.empty() || !v6_->dirty.empty() ||
            !leaving_.empty();
 }
 
 void RouteTable::commit(const Publish& publish) {
-    const bool underlay_changed = underlay_changed_;
+    const bool ways_changed = ways_changed_;
     settle_gateways();
     look_for_users();
     bool fresh = false;
@@ -166,17 +203,20 @@ void RouteTable::commit(const Publish& publish) {
     if (next_hops_.take_changes(fresh)) {
         publish(false);
     }
-    if (underlay_changed && on_underlay_) {
-        on_underlay_();
+    if (ways_changed && on_ways_) {
+        on_ways_();
     }
 }
 
 void RouteTable::settle_gateways() {
-    if (!std::exchange(underlay_changed_, false)) {
+    if (!std::exchange(ways_changed_, false)) {
         return;
     }
-    const auto flipped =
-        next_hops_.resolve_gateways([this](const IpAddr& gateway) { return resolve(gateway, 0); });
+    ways_.find(next_hops_.gateways(), [this](const IpAddr& gateway, const GatewayWays& known) {
+        return step(gateway, known);
+    });
+    const auto flipped = next_hops_.resolve_gateways(
+        [this](const IpAddr& gateway) { return ways_[gateway].stations; });
     if (!flipped.empty()) {
         flipped_.insert(flipped.begin(), flipped.end());
         flipped_at_ = {};
@@ -261,55 +301,56 @@ void RouteTable::apply() {
 }
 
 /// By the longest prefix over `gateway` that leads to a station; found in the offers, not in the FIB,
-/// since what is staged must count.
+/// since what is staged must count.  A gateway in a connected network is there, whatever BGP says: nobody
+/// elsewhere may draw the routes of a neighbour.
 template <Family F>
-std::optional<Adjacency> RouteTable::resolve(typename F::Addr gateway, unsigned depth) const {
-    if constexpr (std::is_same_v<F, V6>) {
-        if (const Zone zone = zone_of(gateway); zone != 0) {
-            return Adjacency{PortId{zone}, without_zone(gateway)};
-        }
-    }
-    const auto& entries = family<F>().entries;
+GatewayWay RouteTable::step(typename F::Addr gateway, const GatewayWays& known) const {
+    const auto& table = family<F>();
+    GatewayWay by_bgp;
     for (unsigned length = F::kBits + 1; length-- > 0;) {
-        const Entry* found = entries.find(*Prefix<F>::make(gateway, length));
+        const Entry* found = table.lengths[length] == 0
+                                 ? nullptr
+                                 : table.entries.find(*Prefix<F>::make(gateway, length));
         if (found == nullptr) {
             continue;
         }
         for (const auto& offer : found->offers) {
-            if (!is_underlay(offer.source)) {
-                continue;
-            }
             const RouteTarget& target = next_hops_.target(offer.hop);
             if (const auto* connected = std::get_if<Connected>(&target)) {
-                return Adjacency{connected->port, gateway};
+                return at({connected->port, gateway});
             }
             if (const auto* station = std::get_if<Adjacency>(&target)) {
-                return *station;
+                return at(*station);
+            }
+            if (std::holds_alternative<LocalDelivery>(target)) {
+                return {};  // one of ours
             }
             const auto* via = std::get_if<Gateways>(&target);
-            if (via == nullptr) {
-                return std::nullopt;  // local or discard: no way out
+            if (via == nullptr || (!is_of_bgp(offer.source) && !by_bgp.stations.empty())) {
+                return by_bgp;  // else discarded
             }
-            for (const IpAddr& next : via->addresses) {
-                if (const auto station = resolve(next, depth + 1)) {
-                    return station;
-                }
+            if (!by_bgp.stations.empty()) {
+                continue;
+            }
+            by_bgp = over(*via, gateway, known);
+            if (!is_of_bgp(offer.source) && !by_bgp.stations.empty()) {
+                return by_bgp;
+            }
+            if (!by_bgp.stations.empty()) {
+                by_bgp.bgp.emplace_back(*Prefix<F>::make(gateway, length));
+                sort_and_unify(by_bgp.bgp);
             }
         }
     }
-    return std::nullopt;
+    return by_bgp;
 }
 
-std::optional<Adjacency> RouteTable::resolve(const IpAddr& gateway, unsigned depth) const {
-    if (depth > kMaxRecursion) {
-        return std::nullopt;
+GatewayWay RouteTable::step(const IpAddr& gateway, const GatewayWays& known) const {
+    const auto* v6 = std::get_if<Ip6>(&gateway);
+    if (const Zone zone = v6 != nullptr ? zone_of(*v6) : Zone{0}; zone != 0) {
+        return at({PortId{zone}, without_zone(*v6)});
     }
-    return std::holds_alternative<Ip4>(gateway) ? resolve<V4>(std::get<Ip4>(gateway), depth)
-                                                : resolve<V6>(std::get<Ip6>(gateway), depth);
-}
-
-bool RouteTable::reachable(const IpAddr& gateway) const {
-    return resolve(gateway, 0).has_value();
+    return v6 != nullptr ? step<V6>(*v6, known) : step<V4>(std::get<Ip4>(gateway), known);
 }
 
 std::optional<RouteView> RouteTable::lookup(const IpAddr& destination) const {

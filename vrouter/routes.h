@@ -1,7 +1,8 @@
 // RouteTable: all routes of the router, whoever brings them; the best of each prefix is in the FIB.
 //
 // Sources have an order of preference; several may offer the same prefix.  A route over gateways is
-// installed only while a gateway is reachable by a route that BGP did not bring (recursively).
+// installed only while a gateway is reachable, over other gateways where need be.  Routes that BGP brought
+// reach gateways, too, but none that is in a connected network.
 // Changes are staged and take effect with commit(), which keeps one promise: a next hop is visible to
 // every worker before any FIB entry names it.  Nothing here takes longer because the table is large: when
 // a gateway set becomes usable or unusable, the routes over it are looked for in slices.  Control thread.
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "vrouter/dataplane/lpm.h"
+#include "vrouter/gateways.h"
 #include "vrouter/net/prefix.h"
 #include "vrouter/next_hops.h"
 
@@ -78,16 +80,25 @@ class RouteTable {
     /// True while something waits for commit(), perhaps again.
     [[nodiscard]] bool dirty() const;
 
-    /// Calls `changed` at the end of every commit() that may have changed an answer of reachable(); it
-    /// must not change routes itself.
-    void watch_reachability(std::function<void()> changed) { on_underlay_ = std::move(changed); }
+    /// Calls `changed` at the end of every commit() that may have changed the way to a gateway in use or
+    /// to a watched address; it must not change routes itself.
+    void watch_ways(std::function<void()> changed) { on_ways_ = std::move(changed); }
 
-    /// Is there a station to send to for this gateway, by a route that BGP did not bring?
-    [[nodiscard]] bool reachable(const IpAddr& gateway) const;
+    /// How this one is reached matters to somebody from now on / all do / none does any more.
+    void watch(const IpAddr& gateway) { watched_.insert(gateway); }
 
-    /// The station that packets to this gateway are sent to now, found in the same way.
-    [[nodiscard]] std::optional<Adjacency> station_of(const IpAddr& gateway) const {
-        return resolve(gateway, 0);
+    void watch_all() { watches_all_ = true; }
+
+    void forget_watched() {
+        watched_.clear();
+        watches_all_ = false;
+    }
+
+    /// How a gateway is reached now; over gateways behind it as of the last commit().
+    [[nodiscard]] GatewayWay way_to(const IpAddr& gateway) const { return step(gateway, ways_); }
+
+    [[nodiscard]] bool reachable(const IpAddr& gateway) const {
+        return !way_to(gateway).stations.empty();
     }
 
     /// The route that decides for `destination`.
@@ -118,8 +129,6 @@ class RouteTable {
     [[nodiscard]] const NextHops& next_hops() const { return next_hops_; }
 
   private:
-    static constexpr unsigned kMaxRecursion = 4;
-
     /// All about one prefix, and about all prefixes of a family: in routes.cc.
     struct Entry;
     template <Family F>
@@ -130,8 +139,8 @@ class RouteTable {
     template <Family F>
     [[nodiscard]] const FamilyRoutes<F>& family() const;
     template <Family F>
-    [[nodiscard]] std::optional<Adjacency> resolve(typename F::Addr gateway, unsigned depth) const;
-    [[nodiscard]] std::optional<Adjacency> resolve(const IpAddr& gateway, unsigned depth) const;
+    [[nodiscard]] GatewayWay step(typename F::Addr gateway, const GatewayWays& known) const;
+    [[nodiscard]] GatewayWay step(const IpAddr& gateway, const GatewayWays& known) const;
     template <Family F>
     void stage(const Prefix<F>& prefix, Entry& entry);
     [[nodiscard]] NextHopId best(const Entry& entry) const;
@@ -148,7 +157,8 @@ class RouteTable {
     void look_for_users();
     template <Family F>
     void apply();
-    void note_underlay(RouteSource source);
+    template <Family F>
+    void note_change(const Prefix<F>& prefix);
     void settle_gateways();
 
     std::unique_ptr<FamilyRoutes<V4>> v4_;
@@ -159,8 +169,11 @@ class RouteTable {
     Cursor flipped_at_;  ///< ... and have been up to here
     std::vector<NextHopId> leaving_;  ///< replaced offers: released once the FIB names them no more
     std::uint64_t fib_changes_ = 0;
-    bool underlay_changed_ = false;
-    std::function<void()> on_underlay_;
+    GatewayWays ways_;
+    bool ways_changed_ = false;
+    std::set<IpAddr> watched_;
+    bool watches_all_ = false;
+    std::function<void()> on_ways_;
 };
 
 }  // namespace vr

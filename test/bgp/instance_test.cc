@@ -273,6 +273,21 @@ TEST_F(Ebgp, UnreachableNextHopIsNotUsedUntilItIs) {
     EXPECT_EQ(a.sink.routes.size(), 1U);
 }
 
+TEST_F(Ebgp, NextHopBehindTheRouteItselfIsNoneUntilThereIsAnotherWay) {
+    connect();
+    a.oracle.ways[b.address] = {prefix("10.0.0.0/8")};
+    b.instance.originate(prefix("10.0.0.0/8"), {});
+    b.instance.originate(prefix("10.0.1.0/24"), {});
+    b.instance.originate(prefix("0.0.0.0/0"), {});
+    world.settle();
+    EXPECT_FALSE(a.sink.routes.contains("10.0.0.0/8"));
+    EXPECT_EQ(a.sink.routes.size(), 2U);
+    a.oracle.ways.clear();
+    a.instance.next_hops_changed();
+    world.settle();
+    EXPECT_TRUE(a.sink.routes.contains("10.0.0.0/8"));
+}
+
 TEST_F(Ebgp, NoExportStaysHome) {
     connect();
     Attributes attributes;

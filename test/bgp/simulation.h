@@ -48,7 +48,13 @@ class TestOracle final : public NextHopOracle {
         return at == zones.end() ? Zone{0} : at->second;
     }
 
+    [[nodiscard]] std::vector<IpPrefix> way_to(const IpAddr& next_hop) const override {
+        const auto at = ways.find(next_hop);
+        return at == ways.end() ? std::vector<IpPrefix>{} : at->second;
+    }
+
     std::map<IpAddr, std::optional<std::uint32_t>> metrics;
+    std::map<IpAddr, std::vector<IpPrefix>> ways;
     std::map<IpAddr, Zone> zones;
 };
 

@@ -40,11 +40,11 @@ class NextHopsOf : public testing::Test {
 
     /// Every gateway is a station of its own on kPort, but those of `unreachable`.
     std::vector<NextHopId> resolve(const std::set<IpAddr>& unreachable = {}) {
-        return hops.resolve_gateways([&](const IpAddr& gateway) -> std::optional<Adjacency> {
+        return hops.resolve_gateways([&](const IpAddr& gateway) -> std::vector<Adjacency> {
             if (unreachable.contains(gateway)) {
-                return std::nullopt;
+                return {};
             }
-            return Adjacency{kPort, gateway};
+            return {Adjacency{kPort, gateway}};
         });
     }
 
@@ -209,6 +209,18 @@ TYPED_TEST(NextHopsOf, AvoidedGatewayGetsNoTrafficThatAnotherCanTake) {
     EXPECT_EQ(this->shares(later).size(), 3U);
 }
 
+TYPED_TEST(NextHopsOf, WhatIsBehindAnAvoidedStationTakesAnotherWay) {
+    const NextHopId behind = this->hops.acquire(this->gateways({9}));
+    const auto both = [&](const IpAddr& /*gateway*/) {
+        return std::vector<Adjacency>{this->station(1), this->station(2)};
+    };
+    static_cast<void>(this->hops.resolve_gateways(both));
+    this->hops.avoid(this->address(1), true);
+    EXPECT_EQ(this->hops.station(behind, this->address(99)), this->station(2));
+    this->hops.avoid(this->address(1), false);
+    EXPECT_EQ(this->shares(behind).size(), 2U);
+}
+
 TYPED_TEST(NextHopsOf, OneGatewayIsACopyOfItsStation) {
     const NextHopId id = this->hops.acquire(this->gateways({1}));
     static_cast<void>(this->resolve());
@@ -258,7 +270,7 @@ TYPED_TEST(NextHopsOf, GatewayThatMovesTakesItsUsersAlong) {
     const NextHopId id = this->hops.acquire(this->gateways({1}));
     static_cast<void>(this->resolve());
     static_cast<void>(this->hops.resolve_gateways(
-        [](const IpAddr& gateway) { return Adjacency{PortId{2}, gateway}; }));
+        [](const IpAddr& gateway) { return std::vector{Adjacency{PortId{2}, gateway}}; }));
     EXPECT_EQ(this->entry(id).port, PortId{2});
     EXPECT_FALSE(this->hops.find(this->station(1)));
 }
@@ -304,8 +316,8 @@ std::uint16_t ether_type_towards(bool for_ip4) {
     NextHops hops;
     hops.set_port(kPort, {kRouterMac, 9000});
     const NextHopId id = hops.acquire(Gateways{{kGateway}, for_ip4});
-    static_cast<void>(
-        hops.resolve_gateways([](const IpAddr& gateway) { return Adjacency{kPort, gateway}; }));
+    static_cast<void>(hops.resolve_gateways(
+        [](const IpAddr& gateway) { return std::vector{Adjacency{kPort, gateway}}; }));
     EXPECT_EQ(hops.entries()[id.value()].kind, NextHopKind::Unresolved);
     hops.resolved({kPort, kGateway}, kPeerMac);
     EXPECT_EQ(hops.entries()[id.value()].kind, NextHopKind::Forward);

@@ -257,15 +257,111 @@ TYPED_TEST(Routes, LinkLocalGatewayIsOnItsPort) {  // and may carry IPv4, RFC 89
     EXPECT_FALSE(this->table.reachable(gateway));
 }
 
-TYPED_TEST(Routes, WhatBgpBringsReachesNoGateway) {
-    // Whichever of the two came first: the same end.
+TYPED_TEST(Routes, WhatBgpBringsReachesGateways) {
     this->connect(1, kEast);
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(4, 1)}));
+    this->commit();
+    EXPECT_EQ(this->hop(this->address(5, 1)), NextHopId{});
     this->table.set(this->network(4), RouteSource::EBgp, this->via({this->address(1, 1)}));
     this->commit();
-    this->table.set(this->network(5), RouteSource::Static, this->via({this->address(4, 1)}));
+    EXPECT_EQ(
+        this->table.next_hops().station(this->hop(this->address(5, 1)), this->address(5, 1)),
+        (Adjacency{kEast, this->address(1, 1)}));
+    EXPECT_EQ(this->table.way_to(this->address(4, 1)).bgp, std::vector<IpPrefix>{this->network(4)});
+    this->table.remove(this->network(4), RouteSource::EBgp);
     this->commit();
-    EXPECT_FALSE(this->table.reachable(this->address(4, 1)));
     EXPECT_EQ(this->hop(this->address(5, 1)), NextHopId{});
+}
+
+TYPED_TEST(Routes, GatewayBehindSeveralSharesTheTrafficAmongThem) {
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    const auto loopback = Prefix<TypeParam>::host(this->address(9, 1));
+    this->table.set(
+        loopback, RouteSource::EBgp, this->via({this->address(1, 1), this->address(2, 1)}));
+    for (std::uint32_t net = 10; net < 20; ++net) {
+        this->table.set(this->network(net), RouteSource::IBgp, this->via({this->address(9, 1)}));
+    }
+    this->commit();
+    const NextHopId before = this->hop(this->address(10, 1));
+    EXPECT_EQ(this->published[before.value()].kind, NextHopKind::Group);
+    EXPECT_EQ(this->table.next_hops().members(before).size(), 2U);
+    // Losing one of them touches no prefix that leads to the loopback.
+    this->table.set(loopback, RouteSource::EBgp, this->via({this->address(2, 1)}));
+    this->commit();
+    for (std::uint32_t net = 10; net < 20; ++net) {
+        EXPECT_EQ(this->hop(this->address(net, 1)), before);
+    }
+    EXPECT_EQ(this->published[before.value()].port, kWest);
+}
+
+TYPED_TEST(Routes, BgpDoesNotDrawANeighboursRoutesElsewhere) {
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    this->table.set(this->network(5), RouteSource::EBgp, this->via({this->address(1, 1)}));
+    this->table.set(
+        Prefix<TypeParam>::host(this->address(1, 1)),
+        RouteSource::IBgp,
+        this->via({this->address(2, 1)}));
+    this->commit();
+    EXPECT_EQ(
+        this->table.next_hops().station(this->hop(this->address(5, 1)), this->address(5, 1)),
+        (Adjacency{kEast, this->address(1, 1)}));
+}
+
+TYPED_TEST(Routes, GatewayOfTheDefaultRouteMayBeBehindBgp) {
+    this->connect(1, kEast);
+    this->table.set(this->everything(), RouteSource::IBgp, this->via({this->address(9, 1)}));
+    this->table.set(this->network(9), RouteSource::EBgp, this->via({this->address(1, 1)}));
+    this->commit();
+    EXPECT_EQ(
+        this->table.next_hops().station(this->hop(this->address(77, 1)), this->address(77, 1)),
+        (Adjacency{kEast, this->address(1, 1)}));
+    EXPECT_EQ(this->table.way_to(this->address(9, 1)).bgp, std::vector<IpPrefix>{this->network(9)});
+}
+
+TYPED_TEST(Routes, WayNamesAllRoutesOfBgpThatItTakes) {
+    this->connect(1, kEast);
+    this->table.set(this->network(4), RouteSource::EBgp, this->via({this->address(1, 1)}));
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(4, 1)}));
+    this->table.set(this->network(6), RouteSource::Static, this->via({this->address(5, 1)}));
+    this->commit();
+    EXPECT_EQ(
+        this->table.way_to(this->address(6, 1)).bgp,
+        (std::vector<IpPrefix>{this->network(4), this->network(5)}));
+}
+
+TYPED_TEST(Routes, GatewaysAreFollowedSoFarAndNoFurther) {
+    this->connect(1, kEast);
+    for (std::uint32_t net = 2; net < 10; ++net) {
+        this->table.set(
+            this->network(net), RouteSource::IBgp, this->via({this->address(net - 1, 1)}));
+    }
+    this->commit();
+    EXPECT_TRUE(this->table.reachable(this->address(4, 1)));
+    EXPECT_FALSE(this->table.reachable(this->address(9, 1)));
+}
+
+TYPED_TEST(Routes, LongerRouteOfBgpReachesAGatewayBeforeAShorterStaticOne) {
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    this->table.set(this->everything(), RouteSource::Static, this->via({this->address(1, 1)}));
+    this->table.set(this->network(4), RouteSource::EBgp, this->via({this->address(2, 1)}));
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(4, 1)}));
+    this->commit();
+    EXPECT_EQ(
+        this->table.next_hops().station(this->hop(this->address(5, 1)), this->address(5, 1)),
+        (Adjacency{kWest, this->address(2, 1)}));
+}
+
+TYPED_TEST(Routes, BgpNextHopsThatNeedEachOtherAreUnreachable) {
+    this->table.set(this->network(4), RouteSource::IBgp, this->via({this->address(5, 1)}));
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(4, 1)}));
+    this->table.set(this->network(6), RouteSource::IBgp, this->via({this->address(6, 1)}));
+    this->commit();
+    for (const std::uint32_t net : {4U, 5U, 6U}) {
+        EXPECT_FALSE(this->table.reachable(this->address(net, 1)));
+    }
 }
 
 TYPED_TEST(Routes, DiscardedAndLocalAddressesAreNoGateways) {
@@ -352,9 +448,10 @@ TYPED_TEST(Routes, RouteOverAKnownNextHopWaitsForNobody) {
     EXPECT_NE(this->hop(this->address(2, 1)), NextHopId{});
 }
 
-TYPED_TEST(Routes, ReachabilityIsToldOncePerCommitThatMayChangeIt) {
+TYPED_TEST(Routes, ChangedWayIsToldOncePerCommitThatMayChangeIt) {
     int told = 0;
-    this->table.watch_reachability([&] { ++told; });
+    this->table.watch_ways([&] { ++told; });
+    this->table.watch(this->address(1, 1));
     this->connect(1, kEast);
     this->connect(2, kEast);
     this->commit();

@@ -1,4 +1,4 @@
-"""Sessions and the link below them: BFD, and IPv4 routes over IPv6 next hops.
+"""Sessions and the link below them: BFD, IPv4 routes over IPv6 next hops, next hops behind others.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -64,3 +64,60 @@ def test_bfd_ends_the_session_of_a_dead_peer(rack, directory, cleanup, make_peer
     finally:
         watched.process.signal(signal.SIGCONT)
     rack.router.wait_route(OUTSIDE, FABRIC[4], 30)
+
+
+TORS, REFLECTOR, LOOPBACK = ("192.0.2.253", "192.0.2.252"), "192.0.2.251", "10.255.0.9"
+
+
+class Speaker(Bird):
+    """BIRD on one address beside others; it tells the router of one network over `next_hop`."""
+
+    def __init__(self, namespace, directory, address, asn, network, next_hop):
+        own = directory / address
+        own.mkdir()
+        super().__init__(namespace, own, asn, address, [], [network])
+        self.next_hop = next_hop
+
+    def configuration(self):
+        routes = " ".join(f"route {network} blackhole;" for network in self.networks)
+        return f"""router id {self.router_id};
+            protocol device {{ }}
+            protocol static own {{ ipv4; {routes} }}
+            protocol bgp session {{
+              local {self.router_id} as {self.asn}; neighbor {ROUTER[4]} as {OWN_AS}; direct; strict bind;
+              hold time 9; connect retry time 1; connect delay time 0; error wait time 1, 2;
+              ipv4 {{ import none; export all; next hop address {self.next_hop}; }};
+            }}
+            """
+
+
+def test_next_hop_behind_two_tors_follows_them(rack, make_peer):
+    """A reflected route's next hop is a loopback that BGP itself tells of, over both ToRs."""
+    rack.fabric.add_address("down1", *(f"{address}/24" for address in (*TORS, REFLECTOR)))
+    rack.fabric.add_address("lo", f"{TARGET}/32")
+    loopback = f"{LOOPBACK}/32"
+    tors = [(tor, OTHER_AS + number) for number, tor in enumerate(TORS)]
+    rack.router.set_bgp(OWN_AS, ROUTER[4], dict(tors) | {REFLECTOR: OWN_AS})
+    make_peer(Speaker, rack.fabric, REFLECTOR, OWN_AS, OUTSIDE, LOOPBACK).start()
+    speakers = [make_peer(Speaker, rack.fabric, tor, asn, loopback, tor).start() for tor, asn in tors]
+    guest = rack.veth_guest(rack.workload(1))
+    rack.fabric.add_route(rack.workload(1).addresses[0], ROUTER[4])
+    rack.start()
+
+    def tell(*which):
+        for speaker in speakers:
+            speaker.networks = [loopback] if speaker.router_id in which else []
+            speaker.reconfigure()
+
+    def leads_over(*which):
+        rack.router.wait(lambda: rack.router.routes().get(loopback) == set(which), 20, f"a way over {which}")
+        rack.router.wait_route(OUTSIDE, LOOPBACK)
+        guest.wait_reaches(TARGET)
+
+    leads_over(*TORS)
+    tell(TORS[1])
+    leads_over(TORS[1])
+    tell()
+    rack.router.wait_no_route(OUTSIDE)
+    tell(*TORS)
+    leads_over(*TORS)

@@ -13,6 +13,9 @@ namespace {
 /// Gateways behind gateways that are followed.
 constexpr unsigned kMostGateways = 4;
 
+/// How long answers that could not be kept may be old, where ways change.
+constexpr std::chrono::seconds kPause{1};
+
 }  // namespace
 
 BgpRoutes::BgpRoutes(
@@ -25,12 +28,13 @@ BgpRoutes::BgpRoutes(
       routes_(routes),
       port_name_(std::move(port_name)),
       commit_(std::move(commit)),
-      moved_(std::move(moved)) {
-    routes_.watch_reachability([this] { compare_answers(); });
+      moved_(std::move(moved)),
+      timer_(loop) {
+    routes_.watch_ways([this] { compare_answers(); });
 }
 
 BgpRoutes::~BgpRoutes() {
-    routes_.watch_reachability({});
+    routes_.watch_ways({});
 }
 
 void BgpRoutes::update(const IpPrefix& prefix, const bgp::LearntRoute& route) {
@@ -66,14 +70,33 @@ void BgpRoutes::avoid(const IpAddr& next_hop, bool avoid) {
 }
 
 std::optional<std::uint32_t> BgpRoutes::metric(const IpAddr& next_hop) const {
-    const bool reachable = routes_.reachable(next_hop);
-    answers_[next_hop] = reachable;
+    Answer answer = answer_for(next_hop);
+    const bool reachable = answer.reachable;
+    if (answers_.size() < kMostAnswers || answers_.contains(next_hop)) {
+        answers_.insert_or_assign(next_hop, std::move(answer));
+        routes_.watch(next_hop);
+    } else {
+        forgot_answers_ = true;
+        routes_.watch_all();
+    }
     return reachable ? std::optional<std::uint32_t>{0} : std::nullopt;
 }
 
+std::vector<IpPrefix> BgpRoutes::way_to(const IpAddr& next_hop) const {
+    const auto known = answers_.find(next_hop);
+    return known != answers_.end() ? known->second.over : answer_for(next_hop).over;
+}
+
+auto BgpRoutes::answer_for(const IpAddr& next_hop) const -> Answer {
+    GatewayWay way = routes_.way_to(next_hop);
+    const bool held = !way.bgp.empty() && guard_.holds(next_hop, std::chrono::steady_clock::now());
+    return {.reachable = !way.stations.empty() && !held, .over = std::move(way.bgp)};
+}
+
 Zone BgpRoutes::zone_to(const IpAddr& peer) const {
-    const auto station = routes_.station_of(peer);
-    return station && station->address == peer ? station->port.value() : Zone{0};
+    const GatewayWay way = routes_.way_to(peer);
+    const bool here = way.stations.size() == 1 && way.stations.front().address == peer;
+    return here ? way.stations.front().port.value() : Zone{0};
 }
 
 std::string BgpRoutes::interface_to(const IpAddr& destination) const {
@@ -95,10 +118,51 @@ std::string BgpRoutes::interface_to(const IpAddr& destination) const {
 }
 
 void BgpRoutes::compare_answers() {
-    const bool same = std::ranges::all_of(answers_, [this](const auto& answer) {
-        return routes_.reachable(answer.first) == answer.second;
-    });
-    if (same || std::exchange(moved_posted_, true)) {
+    if (moved_posted_) {
+        return;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    bool same = true;
+    for (const auto& [next_hop, answer] : answers_) {
+        const Answer present = answer_for(next_hop);
+        same = same && present == answer;
+        if (present.reachable != answer.reachable &&
+            (!present.over.empty() || !answer.over.empty())) {
+            guard_.flipped(next_hop, now);
+        }
+    }
+    if (!same) {
+        ask_again();
+    }
+    if (forgot_answers_) {
+        ask_again_at(now + kPause);  // whether those differ cannot be told
+    }
+    if (const auto release = guard_.next_release(now)) {
+        ask_again_at(*release);
+    }
+}
+
+void BgpRoutes::ask_again_at(std::chrono::steady_clock::time_point time) {
+    if (asks_at_ && *asks_at_ <= time) {
+        return;
+    }
+    asks_at_ = time;
+    timer_.expires_at(time);
+    timer_.async_wait(
+        [this, alive = std::weak_ptr<bool>(alive_)](const boost::system::error_code& error) {
+            if (error || alive.expired()) {
+                return;
+            }
+            asks_at_.reset();
+            ask_again();
+            if (const auto next = guard_.next_release(std::chrono::steady_clock::now())) {
+                ask_again_at(*next);
+            }
+        });
+}
+
+void BgpRoutes::ask_again() {
+    if (std::exchange(moved_posted_, true)) {
         return;
     }
     boost::asio::post(loop_, [this, alive = std::weak_ptr<bool>(alive_)] {
@@ -106,6 +170,8 @@ void BgpRoutes::compare_answers() {
             moved_posted_ = false;
             // Those that are still wanted are asked for again.
             answers_.clear();
+            forgot_answers_ = false;
+            routes_.forget_watched();
             moved_();
         }
     });

@@ -1,18 +1,22 @@
 // BgpRoutes: joins the BGP speaker and the machine's route table.  What peers offer becomes routes over
-// gateways; whether a BGP next hop can be reached is asked of the routes that BGP did not bring.
+// gateways; whether a BGP next hop can be reached is asked of the routes, BGP's own included.
 // Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "bgp/route_sink.h"
+#include "vrouter/daemon/flap_guard.h"
 #include "vrouter/routes.h"
 
 namespace vr::daemon {
@@ -38,6 +42,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     void withdraw(const IpPrefix& prefix) override;
     void avoid(const IpAddr& next_hop, bool avoid) override;
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& next_hop) const override;
+    [[nodiscard]] std::vector<IpPrefix> way_to(const IpAddr& next_hop) const override;
     /// The port that the peer's network is on.
     [[nodiscard]] Zone zone_to(const IpAddr& peer) const override;
     [[nodiscard]] std::string interface_to(const IpAddr& destination) const override;
@@ -45,14 +50,33 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
   private:
     void commit_soon();
     void compare_answers();
+    void ask_again();
+    void ask_again_at(std::chrono::steady_clock::time_point time);
+
+    /// Answers kept; a peer that invents next hops makes us ask again in vain, not grow.
+    static constexpr std::size_t kMostAnswers = 4096;
+
+    /// What metric() and way_to() said of a next hop.
+    struct Answer {
+        bool reachable = false;
+        std::vector<IpPrefix> over;
+
+        friend bool operator==(const Answer&, const Answer&) = default;
+    };
+
+    [[nodiscard]] Answer answer_for(const IpAddr& next_hop) const;
 
     boost::asio::io_context& loop_;
     RouteTable& routes_;
     std::function<std::string(PortId)> port_name_;
     std::function<void()> commit_;
     std::function<void()> moved_;
-    mutable std::map<IpAddr, bool> answers_;  ///< that metric() gave
+    mutable std::map<IpAddr, Answer> answers_;
+    mutable bool forgot_answers_ = false;  ///< there were more
     std::set<IpAddr> avoided_;
+    FlapGuard guard_;
+    boost::asio::steady_timer timer_;
+    std::optional<std::chrono::steady_clock::time_point> asks_at_;  ///< when it is armed
     bool commit_posted_ = false;
     bool moved_posted_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -1,0 +1,61 @@
+// Next hops that come and go with BGP's own routes: how often is too often.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/daemon/flap_guard.h"
+
+#include <gtest/gtest.h>
+
+namespace vr::daemon {
+namespace {
+
+using namespace literals;
+using namespace std::chrono_literals;
+
+constexpr FlapGuard::Time kStart{std::chrono::hours{1}};
+
+class FlapGuardTest : public testing::Test {
+  protected:
+    /// Flips so often, each `apart` after the last; answers when the last was.
+    FlapGuard::Time flip(unsigned count, std::chrono::milliseconds apart) {
+        FlapGuard::Time now = kStart;
+        for (unsigned i = 0; i < count; ++i) {
+            now += i == 0 ? 0ms : apart;
+            guard.flipped(hop, now);
+        }
+        return now;
+    }
+
+    const IpAddr hop = "192.0.2.1"_ip4;
+    const IpAddr other = "192.0.2.2"_ip4;
+    FlapGuard guard;
+};
+
+TEST_F(FlapGuardTest, LetsAFewChangesPass) {
+    const auto now = flip(FlapGuard::kMostFlips - 1, 1ms);
+    EXPECT_FALSE(guard.holds(hop, now));
+    EXPECT_EQ(guard.next_release(now), std::nullopt);
+}
+
+TEST_F(FlapGuardTest, HoldsWhatChangesTooOftenForAWhile) {
+    const auto now = flip(FlapGuard::kMostFlips, 1ms);
+    EXPECT_TRUE(guard.holds(hop, now));
+    EXPECT_FALSE(guard.holds(other, now));
+    EXPECT_EQ(guard.next_release(now), now + FlapGuard::kHold);
+    EXPECT_FALSE(guard.holds(hop, now + FlapGuard::kHold));
+}
+
+TEST_F(FlapGuardTest, ForgetsChangesThatAreLongAgo) {
+    const auto now = flip(4 * FlapGuard::kMostFlips, FlapGuard::kWindow);
+    EXPECT_FALSE(guard.holds(hop, now));
+}
+
+TEST_F(FlapGuardTest, HoldsAgainWhatGoesOn) {
+    flip(FlapGuard::kMostFlips, 1ms);
+    const auto later = kStart + FlapGuard::kHold + 1s;
+    for (unsigned i = 0; i < FlapGuard::kMostFlips; ++i) {
+        guard.flipped(hop, later);
+    }
+    EXPECT_TRUE(guard.holds(hop, later));
+}
+
+}  // namespace
+}  // namespace vr::daemon
