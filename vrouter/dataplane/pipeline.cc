@@ -26,7 +26,6 @@ void forward(Batch<F>& batch, Worker& worker) noexcept {
         }
         remember(batch, worker);
     }
-    decrement_hops(batch, worker);
     rewrite(batch, worker);
 }
 

@@ -12,10 +12,11 @@
 //   ingress_policy   may the receiver receive it?
 //   host_egress      host endpoints: may it leave by this port?
 //   remember         newly allowed flows enter the flow table
-//   decrement_hops   TTL / hop limit, MTU
-//   rewrite          link header; resolved: sent, unresolved: held by the control thread
-// The three of host endpoints are run only where a port has one.  Route comes before track, unlike in a NAT box: transit between fabric ports then never touches the
-// flow table, and a flow's verdict can be tied to the endpoints on both of its sides.
+//   rewrite          TTL / hop limit, MTU, link header; resolved: sent, unresolved: held by the control
+//                    thread
+// The three of host endpoints are run only where a port has one.  Route comes before track, unlike in a
+// NAT box: transit between fabric ports then never touches the flow table, and a flow's verdict can be
+// tied to the endpoints on both of its sides.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -71,8 +72,6 @@ template <Family F>
 void host_egress(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void remember(Batch<F>& batch, Worker& worker) noexcept;
-template <Family F>
-void decrement_hops(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void rewrite(Batch<F>& batch, Worker& worker) noexcept;
 

@@ -1,8 +1,11 @@
-// Stage rewrite: the link header of the next hop; then the packet is sent.
+// Stage rewrite: hops, MTU, link header; then the packet is sent.
 //
-// Needs: hop.  Does: writes the 14 bytes that the next hop holds ready; local packets go to the host's
-// TAP, but an echo request is answered by the control thread.  Drops: no_host_path.  Punts: unresolved
-// next hops (hold and resolve), echo requests.  Nothing is live afterwards.
+// Needs: facts, hop.  Does: RFC 1812 5.3.1, RFC 8200 3, the IPv4 checksum updated in place (RFC 1624);
+// writes the 14 bytes that the next hop holds ready.  Packets to and from the host itself keep their
+// TTL: router and host are one node, and BGP with TTL 1 (or 255, RFC 5082) must arrive as sent.  Local
+// packets go to the host's TAP, but an echo request is answered by the control thread.  Drops:
+// no_host_path.  Punts: hop_limit, too_big, to be answered with ICMP; unresolved next hops (hold and
+// resolve); echo requests.  Nothing is live afterwards.
 // SPDX-License-Identifier: Apache-2.0
 #include <rte_mbuf.h>
 
@@ -17,8 +20,24 @@ namespace vr {
 
 namespace {
 
-void write_link(rte_mbuf* packet, const NextHop& hop) noexcept {
-    std::memcpy(rte_pktmbuf_mtod(packet, std::uint8_t*), hop.link.data(), sizeof(EthernetHeader));
+void write_link(std::uint8_t* frame, const NextHop& hop) noexcept {
+    std::memcpy(frame, hop.link.data(), sizeof(EthernetHeader));
+}
+
+std::uint8_t* frame_of(rte_mbuf* packet) noexcept {
+    return rte_pktmbuf_mtod(packet, std::uint8_t*);
+}
+
+inline void decrement(std::uint8_t* frame, V4 /*family*/) noexcept {
+    auto* header = reinterpret_cast<Ip4Header*>(frame + sizeof(EthernetHeader));
+    --header->ttl;
+    // TTL is the high byte of its checksum word: one less there is 0x0100 more in the sum.
+    const std::uint32_t sum = header->checksum.value() + 0x0100U;
+    header->checksum = Be16{static_cast<std::uint16_t>(sum + (sum >> 16U))};
+}
+
+inline void decrement(std::uint8_t* frame, V6 /*family*/) noexcept {
+    --reinterpret_cast<Ip6Header*>(frame + sizeof(EthernetHeader))->hop_limit;
 }
 
 template <Family F>
@@ -31,25 +50,46 @@ void deliver_local(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
     } else if (hop.port == PortId{}) {
         drop(batch, i, DropReason::NoHostPath, worker);
     } else {
-        write_link(batch.packets[i], hop);
+        write_link(frame_of(batch.packets[i]), hop);
         worker.send(batch.packets[i], hop.port);
     }
 }
 
 }  // namespace
 
+void decrement_ttl(rte_mbuf* packet) noexcept {
+    decrement(frame_of(packet), V4{});
+}
+
 template <Family F>
 void rewrite(Batch<F>& batch, Worker& worker) noexcept {
+    // One pass: hops and link header lie in the same line.
+    const bool from_host = batch.in_port->kind == PortKind::Host;
     for_each(batch.live, batch.count, [&](unsigned i) {
         const NextHop& hop = *batch.hop[i];
-        if (hop.kind == NextHopKind::Forward) [[likely]] {
-            write_link(batch.packets[i], hop);
-            worker.send(batch.packets[i], hop.port);
-        } else if (hop.kind == NextHopKind::Local) {
+        const PacketFacts& facts = batch.facts[i];
+        if (hop.kind == NextHopKind::Local) [[unlikely]] {
             deliver_local(batch, i, worker);
-        } else {
-            punt(batch, i, Punt::Resolve, worker);
+            return;
         }
+        if (facts.hop_limit <= 1 && !from_host) [[unlikely]] {
+            punt(batch, i, Punt::HopLimit, worker);
+            return;
+        }
+        if (facts.length > hop.mtu) [[unlikely]] {
+            punt(batch, i, Punt::TooBig, worker);
+            return;
+        }
+        std::uint8_t* frame = frame_of(batch.packets[i]);
+        if (!from_host) {
+            decrement(frame, F{});
+        }
+        if (hop.kind != NextHopKind::Forward) [[unlikely]] {
+            punt(batch, i, Punt::Resolve, worker);
+            return;
+        }
+        write_link(frame, hop);
+        worker.send(batch.packets[i], hop.port);
     });
     batch.live = 0;
 }
@@ -64,7 +104,7 @@ void send_adjacent(rte_mbuf* packet, NextHopId next_hop, Worker& worker) noexcep
         worker.drop(packet, note_of(packet).port, DropReason::Unresolved);
         return;
     }
-    write_link(packet, hop);
+    write_link(frame_of(packet), hop);
     worker.send(packet, hop.port);
 }
 
