@@ -18,6 +18,9 @@
 
 namespace vr::policy {
 
+/// Priorities of routes go from 1, which wins, to this one.
+inline constexpr std::int64_t kLeastRoutePriority = 2147483646;
+
 /// "64512:100" (numbers of 16 bits) or "64512:1:2" (a large community, of 32 bits).
 struct CommunityValue {
     std::vector<std::uint32_t> parts;  ///< two or three

@@ -248,7 +248,7 @@ Result<void> parse_advertisement(
 }
 
 Result<void> parse_priority(const Field& field, std::optional<std::uint32_t>& into) {
-    return store(field.integer(1, 2147483646), into.emplace());
+    return store(field.integer(1, kLeastRoutePriority), into.emplace());
 }
 
 Result<void> parse_bind_mode(const Field& field, BgpConfiguration& into) {

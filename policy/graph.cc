@@ -281,6 +281,7 @@ Workload Graph::workload(const Key& key) const {
         }
     }
     workload.attachment = endpoint.attachment;
+    workload.route_priority = endpoint.route_priority;
     workload.ingress = programs_.program(lists[0]);
     workload.egress = programs_.program(lists[1]);
     if (lists[2] != lists[0]) {

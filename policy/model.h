@@ -161,6 +161,7 @@ struct WorkloadEndpoint {
     std::string service_account;
     bool active = true;
     Attachment attachment;
+    std::optional<std::uint32_t> route_priority;  ///< of its host routes; absent: the host's
 
     friend bool operator==(const WorkloadEndpoint&, const WorkloadEndpoint&) = default;
 };

@@ -18,6 +18,7 @@ bool same(const Workload& a, const Workload& b) {
             w.addresses4,
             w.addresses6,
             w.attachment,
+            w.route_priority,
             w.ingress,
             w.egress,
             w.staged_ingress,

@@ -138,10 +138,11 @@ constexpr std::string_view kPort = "vrouter.io/port";
 constexpr std::string_view kVhostSocket = "vrouter.io/vhost-socket";
 constexpr std::string_view kVhostMode = "vrouter.io/vhost-mode";
 constexpr std::string_view kAdminState = "vrouter.io/admin-state";
+constexpr std::string_view kRoutePriority = "vrouter.io/route-priority";
 
 /// Annotations of ours that nobody reads are misspelt, as a rule.
 void warn_of_unknown_annotations(const Field& metadata) {
-    constexpr std::array kKnown{kPort, kVhostSocket, kVhostMode, kAdminState};
+    constexpr std::array kKnown{kPort, kVhostSocket, kVhostMode, kAdminState, kRoutePriority};
     const auto annotations = metadata.child("annotations");
     if (!annotations) {
         return;
@@ -180,6 +181,9 @@ Result<void> parse_attachment(const Field& metadata, WorkloadEndpoint& into) {
             return state->error("expected up or down");
         }
         into.active = state->node().text == "up";
+    }
+    if (const auto priority = annotation(metadata, kRoutePriority)) {
+        return store(priority->integer(1, kLeastRoutePriority), into.route_priority.emplace());
     }
     return {};
 }

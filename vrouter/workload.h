@@ -49,6 +49,9 @@ struct Workload {
     std::vector<Prefix<V4>> addresses4;  ///< spec.ipNetworks, the only sources it may use
     std::vector<Prefix<V6>> addresses6;
     Attachment attachment;
+    /// How much its addresses are wanted here, where other hosts have them too: lower is more.  Absent:
+    /// as all addresses of this host.
+    std::optional<std::uint32_t> route_priority;
     /// Policy in both directions, never null.  Endpoints with the same ordered policies share one
     /// program object; a changed policy arrives as a new object.
     std::shared_ptr<const acl::Program> ingress;

@@ -242,40 +242,48 @@ void Workloads::withdraw(Entry& entry) {
 }
 
 void Workloads::serve(const std::string& name, const IpPrefix& prefix) {
-    std::set<std::string>& servers = servers_[prefix];
-    if (servers.empty()) {
-        announce_(prefix, true);
-    }
-    if (!servers.empty() && !servers.contains(name)) {
+    Servers& servers = servers_[prefix];
+    if (!servers.names.empty() && !servers.names.contains(name)) {
         log::warning(
             "endpoint {}: {} is an address of {} too; the first by name gets its packets",
             name,
             prefix,
-            *servers.begin());
+            *servers.names.begin());
     }
-    if (servers.insert(name).second) {
-        set_route(prefix, *servers.begin());
+    if (servers.names.insert(name).second) {
+        set_route(prefix, *servers.names.begin());
     }
+    announce(prefix, servers);
 }
 
 void Workloads::stop_serving(const std::string& name, const IpPrefix& prefix) {
     const auto found = servers_.find(prefix);
-    if (found == servers_.end() || found->second.erase(name) == 0) {
+    if (found == servers_.end() || found->second.names.erase(name) == 0) {
         return;
     }
-    if (!found->second.empty()) {
-        set_route(prefix, *found->second.begin());
+    if (!found->second.names.empty()) {
+        set_route(prefix, *found->second.names.begin());
+        announce(prefix, found->second);
         return;
     }
     servers_.erase(found);
     machine_.routes().remove(prefix, RouteSource::Workload);
-    announce_(prefix, false);
+    announce_(prefix, false, std::nullopt);
 }
 
 void Workloads::set_route(const IpPrefix& prefix, const std::string& name) {
     const IpAddr address = std::visit([](const auto& p) { return IpAddr{p.address()}; }, prefix);
     const Adjacency station{entries_.at(name).port, address};
     machine_.routes().set(prefix, RouteSource::Workload, station);
+}
+
+/// Says what is new: with the priority of the first that has the address.
+void Workloads::announce(const IpPrefix& prefix, Servers& servers) {
+    const auto priority = entries_.at(*servers.names.begin()).workload.route_priority;
+    const bool otherwise = std::exchange(servers.priority, priority) != priority;
+    if (!std::exchange(servers.announced, true) || otherwise) {
+        announce_(prefix, true, priority);
+    }
 }
 
 void Workloads::compile(const std::string& name, Entry& entry) {
@@ -464,15 +472,16 @@ std::string Workloads::shared_addresses(const Entry& entry) const {
     const std::string& name = entry.workload.name;
     for_each_prefix(*entry.in_force, [&](const IpPrefix& prefix) {
         const auto found = servers_.find(prefix);
-        if (found == servers_.end() || found->second.size() < 2) {
+        if (found == servers_.end() || found->second.names.size() < 2) {
             return;
         }
-        const std::string& first = *found->second.begin();
+        const auto& names = found->second.names;
+        const std::string& first = *names.begin();
         text += fmt::format(
             "{}{} is an address of {} too{}",
             text.empty() ? "" : "; ",
             prefix,
-            first == name ? *std::next(found->second.begin()) : first,
+            first == name ? *std::next(names.begin()) : first,
             first == name ? "" : ", which gets its packets");
     });
     return text;

@@ -54,8 +54,10 @@ class Workloads final : public WorkloadSink {
     /// Opens the vhost-user port of a workload.
     using OpenVhost = std::function<Result<std::unique_ptr<Port>>(const Workload& workload)>;
 
-    /// An address that this host serves from now on / no longer.
-    using Announce = std::function<void(const IpPrefix& prefix, bool up)>;
+    /// An address that this host serves from now on, with Workload::route_priority / no longer.  When the
+    /// priority changes, it is told again.
+    using Announce =
+        std::function<void(const IpPrefix& prefix, bool up, std::optional<std::uint32_t> priority)>;
 
     /// Why nobody may have that address as a workload's; empty: somebody may.
     using Reserved = std::function<std::string(const IpPrefix& prefix)>;
@@ -108,6 +110,13 @@ class Workloads final : public WorkloadSink {
         bool away = false;  ///< the guest that was there
     };
 
+    /// Those that have one address, and what was said of it.
+    struct Servers {
+        std::set<std::string> names;
+        bool announced = false;
+        std::optional<std::uint32_t> priority;
+    };
+
     /// A compilation on its way: one program after the other; by kind, null where there is none.
     struct Job {
         enum Kind : std::uint8_t { kIngress, kEgress, kStagedIngress, kStagedEgress, kKinds };
@@ -138,6 +147,7 @@ class Workloads final : public WorkloadSink {
     void serve(const std::string& name, const IpPrefix& prefix);
     void stop_serving(const std::string& name, const IpPrefix& prefix);
     void set_route(const IpPrefix& prefix, const std::string& name);
+    void announce(const IpPrefix& prefix, Servers& servers);
     [[nodiscard]] std::string shared_addresses(const Entry& entry) const;
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
     void apply_removals();
@@ -154,7 +164,7 @@ class Workloads final : public WorkloadSink {
     std::set<std::pair<GroupId, IpPrefix>> removals_;
     /// Which endpoints in force have an address: one as a rule, two while a workload is replaced by its
     /// successor.  The first by name gets the packets.
-    std::map<IpPrefix, std::set<std::string>> servers_;
+    std::map<IpPrefix, Servers> servers_;
     std::uint64_t versions_ = 0;
     unsigned activated_ = 0;     ///< endpoints since the last commit
     std::size_t enforcing_ = 0;  ///< jobs on their way that are not in force

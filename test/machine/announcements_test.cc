@@ -78,6 +78,26 @@ TEST_F(Announcing, ABlockOfOneAddressIsToldWhileItIsServed) {
     EXPECT_EQ(announcements.serve(inside, false).withdrawn, Prefixes{inside});
 }
 
+TEST_F(Announcing, APriorityOfItsOwnIsToldAndToldAgainWhenItChanges) {
+    EXPECT_EQ(announcements.serve(outside, true, 512).told, Prefixes{outside});
+    EXPECT_EQ(announcements.priority_of(outside), 512U);
+    EXPECT_EQ(announcements.serve(outside, true, 512), Announcements::Difference{});
+    EXPECT_EQ(announcements.serve(outside, true, 100).told, Prefixes{outside});
+    EXPECT_EQ(announcements.serve(outside, true).told, Prefixes{outside});
+    EXPECT_EQ(announcements.priority_of(outside), std::nullopt);
+}
+
+TEST_F(Announcing, ABlockDoesNotSpeakForAnAddressWithAPriorityOfItsOwn) {
+    (void)announcements.set({block}, {});
+    EXPECT_EQ(announcements.serve(inside, true, 512).told, Prefixes{inside});
+    EXPECT_EQ(announcements.serve(inside, true).withdrawn, Prefixes{inside});
+}
+
+TEST_F(Announcing, APriorityDoesNotOpenAHiddenPool) {
+    (void)announcements.set({}, {prefix("10.0.0.0/24")});
+    EXPECT_EQ(announcements.serve(outside, true, 512), Announcements::Difference{});
+}
+
 TEST_F(Announcing, WhatTheConfigAnnouncesIsLeftToIt) {
     const auto added = announcements.set({prefix("10.9.0.0/16")}, {});
     EXPECT_EQ(added.told, Prefixes{});

@@ -732,6 +732,8 @@ TEST(CalicoFilter, MissingOneLetsNothingPass) {
 
 TEST(CalicoRoutes, HaveTheNormalPriority) {
     const bgp::Attributes own = own_attributes(read(""), *parse_prefix("10.65.0.1/32"));
+    const bgp::Attributes moving = own_attributes(read(""), *parse_prefix("10.65.0.1/32"), 512);
+    EXPECT_GT(moving.local_pref, own.local_pref);
     EXPECT_EQ(own.local_pref, 2147483647U - 1024U);
     EXPECT_TRUE(own.communities.empty());
 }

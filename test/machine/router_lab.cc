@@ -52,8 +52,11 @@ RouterLab::RouterLab(MachineSettings settings) : machine(*Machine::make(settings
             ++opened;
             return std::make_unique<MemoryPort>(Mac{});
         },
-        [this](const IpPrefix& prefix, bool up) {
+        [this](const IpPrefix& prefix, bool up, std::optional<std::uint32_t> priority) {
             announced.push_back((up ? "+" : "-") + to_string(prefix));
+            if (priority) {
+                announced.back() += " " + std::to_string(*priority);
+            }
         });
 }
 

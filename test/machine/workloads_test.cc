@@ -97,6 +97,32 @@ TEST_F(WorkloadsTest, AddressesAreAnnouncedWhenReady) {
     EXPECT_EQ(lab.announced, (std::vector<std::string>{"+10.1.0.2/32", "+fd00::a01:2/128"}));
 }
 
+TEST_F(WorkloadsTest, APriorityOfItsOwnIsAnnouncedAndAnnouncedAgainWhenItChanges) {
+    Workload workload = RouterLab::workload("a", kAddress);
+    const auto announced_with = [&](std::optional<std::uint32_t> priority) {
+        lab.announced.clear();
+        workload.route_priority = priority;
+        lab.workloads->update_workload(workload);
+        lab.finish_all();
+        return lab.announced;
+    };
+    using Said = std::vector<std::string>;
+    EXPECT_EQ(announced_with(512), (Said{"+10.1.0.2/32 512", "+fd00::a01:2/128 512"}));
+    EXPECT_EQ(announced_with(512), Said{});
+    EXPECT_EQ(announced_with(std::nullopt), (Said{"+10.1.0.2/32", "+fd00::a01:2/128"}));
+}
+
+TEST_F(WorkloadsTest, AnAddressOfTwoHasThePriorityOfTheFirst) {
+    Workload second = RouterLab::workload("b", kAddress);
+    second.route_priority = 512;
+    lab.workloads->update_workload(second);
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.finish_all();
+    EXPECT_EQ(lab.announced.back(), "+fd00::a01:2/128");
+    lab.workloads->remove_workload("a");
+    EXPECT_EQ(lab.announced.back(), "+fd00::a01:2/128 512");
+}
+
 TEST_F(WorkloadsTest, AddressesLeaveWithTheGuestAndComeBackWithIt) {
     lab.workloads->update_workload(RouterLab::workload("a", kAddress));
     lab.finish_all();

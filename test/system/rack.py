@@ -5,6 +5,8 @@ same fabric makes two hosts, between which the fabric's kernel routes.
 SPDX-License-Identifier: Apache-2.0
 """
 
+from types import MappingProxyType
+
 import namespace_guest
 from namespace_guest import VethGuest
 from resources import workload_endpoint
@@ -82,11 +84,11 @@ class Rack:
         for namespace, interface in ((self.host, "uplink"), (self.fabric, self.downlink)):
             namespace.sh("ip", "link", "set", "dev", interface, "mtu", mtu)
 
-    def veth_guest(self, workload, driver="net_af_packet", **endpoint):
+    def veth_guest(self, workload, driver="net_af_packet", annotations=MappingProxyType({}), **endpoint):
         """A guest of `workload` with its endpoint, attached by annotation."""
         names = (self.network, self.directory, workload.name, self.host)
         guest = VethGuest(*names, workload.mac, workload.addresses, GATEWAYS, driver=driver)
-        self.router.put(workload.endpoint(annotations=guest.annotations, **endpoint))
+        self.router.put(workload.endpoint(annotations=guest.annotations | annotations, **endpoint))
         self.workloads.append(workload)
         return guest
 

@@ -3,6 +3,8 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import re
+
 import pytest
 from peers import Bird, Frr, Neighbor
 from rack import ROUTER, Rack
@@ -12,7 +14,7 @@ from stream import Stream
 pytestmark = pytest.mark.alone
 
 AS = 64512
-HIGHEST = 2**31 - 1  # addresses of workloads have less
+HIGHEST = 2**31 - 1  # of which a route's priority is taken off
 OUTSIDE = "172.16.0.0/16"
 TARGET = "172.16.0.1"
 REFLECTORS = {Bird: "192.0.2.11", Frr: "192.0.2.12"}
@@ -77,8 +79,16 @@ def test_either_of_two_reflectors_may_die(switched, make_peer, cluster):
     assert stream.lost == []
 
 
+def local_prefs(bird, prefix):
+    told = re.findall(r"BGP.local_pref: (\d+)", bird.ask("show", "route", "all", prefix))
+    return {int(value) for value in told}
+
+
 def test_workload_moves_without_a_gap(racks, make_peer):
-    """The host that it moves to announces it with a higher LOCAL_PREF before the other withdraws it."""
+    """The host that it moves to announces it with a higher LOCAL_PREF before the other withdraws it.
+
+    Once that one has let go, it is announced like any other address.
+    """
     old, new = racks
     fabric = old.fabric
     workload = old.workload(9)
@@ -87,11 +97,9 @@ def test_workload_moves_without_a_gap(racks, make_peer):
     prefix = workload.addresses[0]
     for rack in racks:
         rack.router.set_bgp(AS, rack.own[4], {rack.gateway[4]: AS})
-    arriving = {"action": "accept", "prefixes": [prefix], "set_local_pref": HIGHEST}
-    new.router.config["bgp"]["filters"] = [{"name": "arriving", "rules": [arriving], "otherwise": "local"}]
-    new.router.config["bgp"]["neighbors"][0]["export"] = "arriving"
     sessions = [Neighbor(rack.own[4], AS) for rack in racks]
-    make_peer(Bird, fabric, AS, old.gateway[4], sessions, install=True).start()
+    bird = make_peer(Bird, fabric, AS, old.gateway[4], sessions, install=True)
+    bird.start()
     before = old.veth_guest(workload)
     for rack in racks:
         rack.start()
@@ -103,11 +111,14 @@ def test_workload_moves_without_a_gap(racks, make_peer):
 
     leads_to(old)
     with Stream(fabric, before.namespace, workload.address[4]) as stream:
-        after = new.veth_guest(moved)
+        after = new.veth_guest(moved, annotations={"vrouter.io/route-priority": "512"})
         stream.also_at(after.namespace)
         leads_to(new)
         stream.wait_more()
         old.router.remove(workload.endpoint())
         old.router.wait(lambda: prefix not in old.router.routes(), 20, "the old host lets go")
+        stream.wait_more()
+        new.router.put(moved.endpoint(annotations=after.annotations))
+        new.router.wait(lambda: local_prefs(bird, prefix) == {HIGHEST - 1024}, 30, "it is an address like others")
         stream.wait_more()
     assert stream.lost == []

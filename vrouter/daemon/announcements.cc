@@ -12,8 +12,13 @@ bool Announcements::is_to_be_told(const IpPrefix& prefix) const {
     if (configured_.contains(prefix) || std::ranges::any_of(hidden_, covers)) {
         return false;
     }
-    return blocks_.contains(prefix) ||
+    return blocks_.contains(prefix) || priority_of(prefix) ||
            (served_.contains(prefix) && std::ranges::none_of(blocks_, covers));
+}
+
+Announcements::Priority Announcements::priority_of(const IpPrefix& prefix) const {
+    const auto served = served_.find(prefix);
+    return served == served_.end() ? std::nullopt : served->second;
 }
 
 /// Makes what is told of a prefix what is to be told.
@@ -27,14 +32,19 @@ void Announcements::settle(const IpPrefix& prefix, Difference& difference) {
     }
 }
 
-Announcements::Difference Announcements::serve(const IpPrefix& address, bool up) {
+Announcements::Difference Announcements::serve(
+    const IpPrefix& address, bool up, Priority priority) {
+    const bool otherwise = up && told_.contains(address) && priority_of(address) != priority;
     if (up) {
-        served_.insert(address);
+        served_[address] = priority;
     } else {
         served_.erase(address);
     }
     Difference difference;
     settle(address, difference);
+    if (otherwise && told_.contains(address)) {
+        difference.told.push_back(address);
+    }
     return difference;
 }
 
@@ -47,7 +57,9 @@ Announcements::Difference Announcements::set(
     std::ranges::set_difference(blocks_, before, std::back_inserter(difference.discard));
     std::ranges::set_difference(before, blocks_, std::back_inserter(difference.undiscard));
     std::set<IpPrefix> all = told_;
-    all.insert(served_.begin(), served_.end());
+    for (const auto& [address, priority] : served_) {
+        all.insert(address);
+    }
     all.insert(blocks_.begin(), blocks_.end());
     for (const IpPrefix& prefix : all) {
         settle(prefix, difference);

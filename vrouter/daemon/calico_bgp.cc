@@ -545,9 +545,12 @@ CalicoBgp calico_bgp(
     return Reader{config, resources, read_secret}.read();
 }
 
-bgp::Attributes own_attributes(const CalicoBgp& calico, const IpPrefix& prefix) {
+bgp::Attributes own_attributes(
+    const CalicoBgp& calico, const IpPrefix& prefix, std::optional<std::uint32_t> priority) {
     bgp::Attributes attributes;
-    attributes.local_pref = prefix.index() == 0 ? calico.local_pref4 : calico.local_pref6;
+    attributes.local_pref = priority              ? local_pref_of(*priority)
+                            : prefix.index() == 0 ? calico.local_pref4
+                                                  : calico.local_pref6;
     for (const policy::PrefixAdvertisement& advertisement : calico.advertisements) {
         if (contains(advertisement.cidr, prefix)) {
             for (const policy::CommunityValue& value : advertisement.communities) {

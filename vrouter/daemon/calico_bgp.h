@@ -48,7 +48,10 @@ struct CalicoBgp {
 [[nodiscard]] CalicoBgp calico_bgp(
     const Config& config, const BgpResources& resources, const ReadSecret& read_secret);
 
-/// The attributes of an address of a workload of this host.
-[[nodiscard]] bgp::Attributes own_attributes(const CalicoBgp& calico, const IpPrefix& prefix);
+/// The attributes of an address of a workload of this host; `priority`: if it has one of its own.
+[[nodiscard]] bgp::Attributes own_attributes(
+    const CalicoBgp& calico,
+    const IpPrefix& prefix,
+    std::optional<std::uint32_t> priority = std::nullopt);
 
 }  // namespace vr::daemon

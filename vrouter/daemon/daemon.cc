@@ -195,7 +195,9 @@ Result<void> Daemon::start_data_plane() {
         *builder_,
         config_.workloads,
         [this](const Workload& workload) { return open_vhost(workload); },
-        [this](const IpPrefix& prefix, bool up) { announce(announcements_.serve(prefix, up)); },
+        [this](const IpPrefix& prefix, bool up, std::optional<std::uint32_t> priority) {
+            announce(announcements_.serve(prefix, up, priority));
+        },
         [this](const IpPrefix& prefix) { return reserved_address(config_, prefix); });
     if (has_source() && config_.host.until_known == HostConfig::UntilKnown::Failsafe) {
         workloads_->begin_with_host(closed_host(config_));
@@ -443,7 +445,7 @@ void Daemon::update_bgp() {
     set_peers(std::move(wanted));
     speaker_->expect_peers(false);  // the source has said all that it had
     for (const IpPrefix& prefix : announcements_.told()) {
-        speaker_->originate(prefix, own_attributes(calico_, prefix));
+        originate(prefix);
     }
     secret_retry_.cancel();
     if (calico_.waits_for_secret) {
@@ -511,6 +513,11 @@ void Daemon::set_blocks(std::set<IpPrefix> blocks) {
     announce(announcements_.set(std::move(blocks), std::move(hidden)));
 }
 
+void Daemon::originate(const IpPrefix& prefix) {
+    speaker_->originate(
+        prefix, own_attributes(calico_, prefix, announcements_.priority_of(prefix)));
+}
+
 /// Tells peers and the route table what is different now of addresses that this host serves.
 void Daemon::announce(const Announcements::Difference& difference) {
     for (const IpPrefix& block : difference.discard) {
@@ -520,7 +527,7 @@ void Daemon::announce(const Announcements::Difference& difference) {
     }
     if (speaker_) {
         for (const IpPrefix& prefix : difference.told) {
-            speaker_->originate(prefix, own_attributes(calico_, prefix));
+            originate(prefix);
         }
         for (const IpPrefix& prefix : difference.withdrawn) {
             speaker_->withdraw(prefix);

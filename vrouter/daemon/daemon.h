@@ -79,6 +79,7 @@ class Daemon {
     [[nodiscard]] std::vector<std::string> problems_of(const policy::Key& key) const;
     void set_blocks(std::set<IpPrefix> blocks);
     void announce(const Announcements::Difference& difference);
+    void originate(const IpPrefix& prefix);
 
     boost::asio::io_context& loop_;
     const LoopTimes& times_;
