@@ -98,6 +98,12 @@ BfdSockets::BfdSockets(asio::io_context& io, Random random, Changed changed)
 
 BfdSockets::~BfdSockets() {
     *alive_ = false;
+    for (const auto& receiver : receivers_) {
+        if (receiver) {  // what waits on it holds it, too
+            error_code ignored;
+            receiver->socket.close(ignored);
+        }
+    }
 }
 
 Result<void> BfdSockets::watch(

@@ -38,7 +38,8 @@ Instance::Instance(
 void Instance::start(Time now) {
     if (config_.selection_deferral) {
         ribs_.selection_deferred = true;
-        deferred_until_ = now + *config_.selection_deferral;
+        deferred_until_ = stale_until_ = now + *config_.selection_deferral;
+        keeps_stale_ = true;
     }
 }
 
@@ -46,20 +47,31 @@ void Instance::tick(Time now) {
     if (deferred_until_ && *deferred_until_ <= now) {
         deferred_until_.reset();
     }
+    if (stale_until_ && *stale_until_ <= now) {
+        stale_until_.reset();
+    }
 }
 
 bool Instance::may_decide() {
     if (deferred_until_ && !peers_expected_ && !peers_.empty() &&
-        std::ranges::all_of(peers_, [](const auto& each) { return each.second->has_said_all(); })) {
+        std::ranges::none_of(
+            peers_, [](const auto& each) { return each.second->is_waited_for(); })) {
         deferred_until_.reset();
     }
     return !deferred_until_;
 }
 
-/// Selected and told for the first time since the restart: peers may have their End-of-RIB.
+/// Selected and told for the first time since the restart: peers may have their End-of-RIB.  What the
+/// machine has from before stays for those, too, whom selection did not wait for.
 void Instance::end_restart() {
-    if (ribs_.selection_deferred && !ribs_.v4.has_dirty() && !ribs_.v6.has_dirty()) {
-        ribs_.selection_deferred = false;
+    if (!keeps_stale_ || ribs_.v4.has_dirty() || ribs_.v6.has_dirty()) {
+        return;
+    }
+    ribs_.selection_deferred = false;
+    const auto said_all = [](const auto& each) { return each.second->has_said_all(); };
+    if (!stale_until_ || std::ranges::all_of(peers_, said_all)) {
+        keeps_stale_ = false;
+        stale_until_.reset();
         sink_.restart_done();
     }
 }
@@ -261,7 +273,7 @@ bool Instance::work_peers() {
 }
 
 Time Instance::next_deadline() const {
-    Time next = deferred_until_.value_or(Time::max());
+    Time next = std::min(deferred_until_.value_or(Time::max()), stale_until_.value_or(Time::max()));
     for (const auto& [address, peer] : peers_) {
         next = std::min(next, peer->next_deadline());
     }

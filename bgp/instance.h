@@ -147,6 +147,8 @@ class Instance {
     PathSource own_;  ///< of what we originate
     Ribs ribs_;
     std::optional<Time> deferred_until_;  ///< selection waits for the peers, RFC 4724 4.1
+    std::optional<Time> stale_until_;     ///< so long the machine keeps routes for them, at most
+    bool keeps_stale_ = false;            ///< restart_done() is to come
     bool peers_expected_ = false;
     LearntRoute learnt_;  ///< room for one, kept
     bool resolving_ = false;

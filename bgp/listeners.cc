@@ -49,6 +49,7 @@ Listeners::Listeners(asio::io_context& io, Accepted accepted)
 
 Listeners::~Listeners() {
     *alive_ = false;
+    close();  // what waits on a socket holds it, too
 }
 
 Result<void> Listeners::open(const std::vector<IpAddr>& addresses, L4Port port) {

@@ -645,12 +645,15 @@ void Peer::drop_stale() {
 }
 
 bool Peer::has_said_all() const {
-    if (!established_) {
-        return false;
-    }
-    // RFC 4724 4.1: those that restart too wait for us, and others do not say when they are done.
-    const auto done = [this](const auto& rib) { return !rib.up() || rib.end_of_rib_received(); };
-    return !restart_ || restart_->restarting || (done(routes<V4>()) && done(routes<V6>()));
+    const auto done = [](const auto& rib) { return !rib.up() || rib.end_of_rib_received(); };
+    // Without graceful restart nobody says when he is done.
+    return established_ && (!restart_ || (done(routes<V4>()) && done(routes<V6>())));
+}
+
+bool Peer::is_waited_for() const {
+    // RFC 4724 4.1: those that restart too wait for us.
+    const bool waits_too = established_ && restart_ && restart_->restarting;
+    return !has_said_all() && !waits_too;
 }
 
 bool Peer::work(std::size_t& budget) {

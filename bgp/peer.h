@@ -121,6 +121,9 @@ class Peer {
     /// (RFC 4724 4.1).
     [[nodiscard]] bool has_said_all() const;
 
+    /// Whether selection after our own restart waits for it.
+    [[nodiscard]] bool is_waited_for() const;
+
     // --- what is shown ---------------------------------------------------------------------------
     [[nodiscard]] const PeerConfig& config() const noexcept { return config_; }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bgp/session.h"
 
+#include <array>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
 
@@ -141,9 +143,9 @@ void Session::drain() {
     socket_.async_wait(
         Socket::wait_read, [self = shared_from_this()](const error_code& wait_error) {
             error_code error = wait_error;
+            std::array<std::uint8_t, 4096> unwanted{};  // the owner of the scratch may be gone
             if (!error) {
-                static_cast<void>(
-                    self->socket_.read_some(boost::asio::buffer(self->scratch_), error));
+                static_cast<void>(self->socket_.read_some(boost::asio::buffer(unwanted), error));
             }
             if (error && error != boost::asio::error::would_block) {
                 self->patience_.cancel();  // closes the socket

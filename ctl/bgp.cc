@@ -1,4 +1,4 @@
-// show bgp, clear bgp; bgp summary, neighbor, speaker, clear, shutdown, enable.
+// show bgp, clear bgp; bgp summary, neighbor, speaker, clear, shutdown, enable, restart.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <optional>
@@ -195,19 +195,30 @@ Answer set_neighbor(bgp::Speaker& speaker, const pb::SetBgpNeighbor& request) {
 
 }  // namespace
 
-void serve_bgp(Dispatch& dispatch, bgp::Speaker& speaker) {
-    dispatch.on(pb::Request::kShowBgp, [&speaker](const pb::Request& request) {
-        return show(speaker, request.show_bgp().neighbor());
+void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, std::function<Result<void>()> restart) {
+    dispatch.on(pb::Request::kShowBgp, [speaker](const pb::Request& request) {
+        return show(*speaker(), request.show_bgp().neighbor());
     });
-    dispatch.on(pb::Request::kShowBgpSpeaker, [&speaker](const pb::Request&) {
-        return show_speaker(speaker);
+    dispatch.on(pb::Request::kShowBgpSpeaker, [speaker](const pb::Request&) {
+        return show_speaker(*speaker());
     });
-    dispatch.on(pb::Request::kSetBgpNeighbor, [&speaker](const pb::Request& request) {
-        return set_neighbor(speaker, request.set_bgp_neighbor());
+    dispatch.on(pb::Request::kSetBgpNeighbor, [speaker](const pb::Request& request) {
+        return set_neighbor(*speaker(), request.set_bgp_neighbor());
     });
-    dispatch.on(pb::Request::kClearBgp, [&speaker](const pb::Request& request) {
-        return clear(speaker, request.clear_bgp().neighbor());
+    dispatch.on(pb::Request::kClearBgp, [speaker](const pb::Request& request) {
+        return clear(*speaker(), request.clear_bgp().neighbor());
     });
+    dispatch.on(
+        pb::Request::kRestartBgp,
+        [speaker, restart = std::move(restart)](const pb::Request&) -> Answer {
+            if (auto restarted = restart(); !restarted) {
+                return Failure{
+                    .code = pb::Error::CODE_REFUSED, .text = std::move(restarted).error().text};
+            }
+            pb::Response response;
+            response.mutable_cleared()->set_count(speaker()->addresses().size());
+            return response;
+        });
 }
 
 }  // namespace vr::ctl

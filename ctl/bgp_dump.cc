@@ -1,10 +1,12 @@
 // bgp dump: the whole table as an MRT file (RFC 6396), frame by frame; the client writes the file.
 // SPDX-License-Identifier: Apache-2.0
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "bgp/mrt.h"
 #include "bgp/speaker.h"
+#include "ctl/bgp_row.h"
 #include "ctl/handlers.h"
 
 namespace vr::ctl {
@@ -31,9 +33,16 @@ bgp::MrtDump begin(const bgp::Speaker& speaker, std::chrono::system_clock::time_
     return bgp::MrtDump{self, std::move(peers), static_cast<std::uint32_t>(seconds)};
 }
 
-Slices dump(const bgp::Speaker& speaker, std::chrono::system_clock::time_point now) {
-    return [&speaker, dump = begin(speaker, now), cursor = bgp::RouteCursor{}, begun = false](
-               pb::Response& frame) mutable {
+Slices dump(
+    const std::shared_ptr<bgp::Speaker>& speaker, std::chrono::system_clock::time_point now) {
+    return [from = std::weak_ptr(speaker),
+            dump = begin(*speaker, now),
+            cursor = bgp::RouteCursor{},
+            begun = false](pb::Response& frame) mutable {
+        const auto present = from.lock();
+        if (!present) {
+            return say_restarted(frame);
+        }
         Writer out;
         if (!std::exchange(begun, true)) {
             dump.write_peers(out);
@@ -42,7 +51,7 @@ Slices dump(const bgp::Speaker& speaker, std::chrono::system_clock::time_point n
         for (std::size_t looked_at = 0;
              more && looked_at < kPrefixesPerFrame && out.size() < kOctetsPerFrame;
              looked_at += kPrefixesAtOnce) {
-            more = speaker.instance().visit_routes(
+            more = present->instance().visit_routes(
                 cursor, kPrefixesAtOnce, [&](const bgp::RouteSummary& route) {
                     dump.write_route(route, out);
                 });
@@ -57,11 +66,12 @@ Slices dump(const bgp::Speaker& speaker, std::chrono::system_clock::time_point n
 
 void serve_bgp_dump(
     Dispatch& dispatch,
-    const bgp::Speaker& speaker,
+    FindSpeaker speaker,
     std::function<std::chrono::system_clock::time_point()> now) {
     dispatch.on(
-        pb::Request::kDumpBgp, [&speaker, now = std::move(now)](const pb::Request&) -> Answer {
-            return dump(speaker, now());
+        pb::Request::kDumpBgp,
+        [speaker = std::move(speaker), now = std::move(now)](const pb::Request&) -> Answer {
+            return dump(speaker(), now());
         });
 }
 

@@ -3,6 +3,7 @@
 // The whole table is walked slice by slice; small tables come sorted.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ namespace vr::ctl {
 namespace {
 
 using State = pb::BgpRoute;
+using SpeakerPtr = std::shared_ptr<bgp::Speaker>;
 
 /// Tables up to this size are shown in order of prefixes.
 constexpr std::size_t kSorted = 2048;
@@ -69,15 +71,20 @@ Slices in_frames(std::vector<bgp::RouteSummary> routes, Wanted wanted) {
         };
 }
 
-Slices best_paths(const bgp::Speaker& speaker, const Wanted& wanted) {
-    const bgp::Instance& instance = speaker.instance();
+Slices best_paths(const SpeakerPtr& speaker, const Wanted& wanted) {
+    const bgp::Instance& instance = speaker->instance();
     const bgp::SpeakerSummary sizes = instance.summary();
     if (sizes.ipv4_prefixes + sizes.ipv6_prefixes <= kSorted) {
         return in_frames(instance.routes(wanted.within, kSorted), wanted);
     }
-    return [&instance, wanted, cursor = bgp::RouteCursor{}](pb::Response& frame) mutable {
+    return [from = std::weak_ptr(speaker), wanted, cursor = bgp::RouteCursor{}](
+               pb::Response& frame) mutable {
+        const auto present = from.lock();
+        if (!present) {
+            return say_restarted(frame);
+        }
         auto& list = *frame.mutable_bgp_routes();
-        return instance.visit_routes(
+        return present->instance().visit_routes(
             cursor, kPrefixesPerFrame, [&](const bgp::RouteSummary& route) {
                 add(route, wanted, list);
             });
@@ -127,28 +134,33 @@ Slices in_order(const bgp::Speaker& speaker, const Exchanged& wanted) {
         });
 }
 
-Answer exchanged(const bgp::Speaker& speaker, const std::string& neighbor, Exchanged wanted) {
+Answer exchanged(const SpeakerPtr& speaker, const std::string& neighbor, Exchanged wanted) {
     const auto peer = parse_ip(neighbor);
-    const auto count = peer ? speaker.count_routes(*peer, wanted.way) : std::nullopt;
+    const auto count = peer ? speaker->count_routes(*peer, wanted.way) : std::nullopt;
     if (!count) {
         return Failure{
             .code = pb::Error::CODE_NOT_FOUND,
             .text = "no BGP neighbor '" + neighbor + "': 'bgp summary' lists them"};
     }
     wanted.peer = *peer;
-    const bgp::SpeakerSummary sizes = speaker.instance().summary();
+    const bgp::SpeakerSummary sizes = speaker->instance().summary();
     if (*count <= kSorted && sizes.ipv4_prefixes + sizes.ipv6_prefixes <= kSorted) {
-        return in_order(speaker, wanted);
+        return in_order(*speaker, wanted);
     }
-    return [&speaker, wanted, cursor = bgp::RouteCursor{}](pb::Response& frame) mutable {
+    return [from = std::weak_ptr(speaker), wanted, cursor = bgp::RouteCursor{}](
+               pb::Response& frame) mutable {
+        const auto present = from.lock();
+        if (!present) {
+            return say_restarted(frame);
+        }
         auto& list = *frame.mutable_bgp_routes();
-        return visit_some(speaker, wanted, cursor, [&](const bgp::PeerRouteSummary& route) {
+        return visit_some(*present, wanted, cursor, [&](const bgp::PeerRouteSummary& route) {
             fill(wanted, route, *list.add_rows());
         });
     };
 }
 
-Answer show(const bgp::Speaker& speaker, const pb::ShowBgpRoutes& request) {
+Answer show(const SpeakerPtr& speaker, const pb::ShowBgpRoutes& request) {
     Wanted wanted{.within = std::nullopt, .best_only = request.best_only()};
     const auto address = parse_ip(request.prefix());
     wanted.within =
@@ -169,17 +181,18 @@ Answer show(const bgp::Speaker& speaker, const pb::ShowBgpRoutes& request) {
     }
     if (address) {
         wanted.within.reset();
-        return in_frames(speaker.instance().routes_to(*address), wanted);
+        return in_frames(speaker->instance().routes_to(*address), wanted);
     }
     return best_paths(speaker, wanted);
 }
 
 }  // namespace
 
-void serve_bgp_routes(Dispatch& dispatch, const bgp::Speaker& speaker) {
-    dispatch.on(pb::Request::kShowBgpRoutes, [&speaker](const pb::Request& request) {
-        return show(speaker, request.show_bgp_routes());
-    });
+void serve_bgp_routes(Dispatch& dispatch, FindSpeaker speaker) {
+    dispatch.on(
+        pb::Request::kShowBgpRoutes, [speaker = std::move(speaker)](const pb::Request& request) {
+            return show(speaker(), request.show_bgp_routes());
+        });
 }
 
 }  // namespace vr::ctl

@@ -30,4 +30,10 @@ void fill_attributes(const bgp::Attributes& set, pb::BgpRoute& row) {
     row.set_attributes(to_string(set));
 }
 
+bool say_restarted(pb::Response& frame) {
+    frame.mutable_error()->set_code(pb::Error::CODE_REFUSED);
+    frame.mutable_error()->set_text("BGP was restarted meanwhile: ask again");
+    return false;
+}
+
 }  // namespace vr::ctl

@@ -1,4 +1,5 @@
-// The attributes of a BGP path as a row of a listing: of the router's tables and of MRT files.
+// The attributes of a BGP path as a row of a listing: of the router's tables and of MRT files; and how a
+// listing ends whose tables are gone.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -9,5 +10,8 @@
 namespace vr::ctl {
 
 void fill_attributes(const bgp::Attributes& set, pb::BgpRoute& row);
+
+/// Makes `frame` the last of a listing, with an error; false, as a slice answers.
+bool say_restarted(pb::Response& frame);
 
 }  // namespace vr::ctl

@@ -265,6 +265,12 @@ Result<pb::Request> bgp_enable_request(const Values& values) {
     return bgp_neighbor_action(values, pb::SetBgpNeighbor::ACTION_ENABLE);
 }
 
+Result<pb::Request> bgp_restart_request(const Values& /*values*/) {
+    pb::Request request;
+    request.mutable_restart_bgp();
+    return request;
+}
+
 Result<pb::Request> policy_request(const Values& values) {
     pb::Request request;
     request.mutable_show_policy()->set_endpoint(values.text("endpoint"));
@@ -536,6 +542,10 @@ std::vector<Command> bgp_rows() {
          .help = "Let a session that was shut down come up again",
          .arguments = {neighbor},
          .request = bgp_enable_request,
+         .text = bgp_changed_text},
+        {.words = "bgp restart",
+         .help = "Begin all of BGP anew, forwarding on: for neighbours with graceful_restart: full",
+         .request = bgp_restart_request,
          .text = bgp_changed_text},
     };
 }

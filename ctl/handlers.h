@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "ctl/rule_text.h"
 #include "policy/ipam/work.h"
 #include "vrouter/net/ids.h"
+#include "vrouter/net/result.h"
 #include "vrouter/routes.h"
 #include "vrouter/services/neighbor.h"
 #include "vrouter/workloads.h"
@@ -73,16 +75,21 @@ void serve_neighbors(
     PortName port_name,
     std::function<bool(const std::string& name)> is_port = {});
 
-/// bgp.cc: show bgp, clear bgp, bgp summary, neighbor, speaker, clear, shutdown, enable.
-void serve_bgp(Dispatch& dispatch, bgp::Speaker& speaker);
+/// The speaker, never null.  After `bgp restart` it is another one, so nobody keeps it from one request,
+/// or slice of a listing, to the next.
+using FindSpeaker = std::function<const std::shared_ptr<bgp::Speaker>&()>;
+
+/// bgp.cc: show bgp, clear bgp, bgp summary, neighbor, speaker, clear, shutdown, enable, restart.
+/// `restart` builds another speaker.
+void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, std::function<Result<void>()> restart);
 
 /// bgp_route.cc: bgp routes.
-void serve_bgp_routes(Dispatch& dispatch, const bgp::Speaker& speaker);
+void serve_bgp_routes(Dispatch& dispatch, FindSpeaker speaker);
 
 /// bgp_dump.cc: bgp dump.
 void serve_bgp_dump(
     Dispatch& dispatch,
-    const bgp::Speaker& speaker,
+    FindSpeaker speaker,
     std::function<std::chrono::system_clock::time_point()> now = &std::chrono::system_clock::now);
 
 /// policy.cc: show policy.

@@ -18,10 +18,6 @@ std::string_view to_string(RouteSource source) {
 
 namespace {
 
-bool is_of_bgp(RouteSource source) {
-    return source == RouteSource::EBgp || source == RouteSource::IBgp;
-}
-
 template <typename T>
 void sort_and_unify(std::vector<T>& values) {
     std::ranges::sort(values);

@@ -40,6 +40,10 @@ inline constexpr std::size_t kRouteSources = 7;
 
 [[nodiscard]] std::string_view to_string(RouteSource source);
 
+[[nodiscard]] constexpr bool is_of_bgp(RouteSource source) {
+    return source == RouteSource::EBgp || source == RouteSource::IBgp;
+}
+
 /// One route as operators see it.
 struct RouteView {
     IpPrefix prefix;

@@ -559,6 +559,20 @@ TEST(Restarter, DoesNotWaitForWhoRestartsToo) {
     Open open = HandPeer::graceful();
     open.capabilities.graceful_restart->restarting = true;
     hand.come_up(open);
+    hand.announce(kRoute);
+    EXPECT_EQ(kept(hand), "a");
+    EXPECT_EQ(hand.sink.restarts_done, 0U) << "it has not told all";
+    hand.end_of_rib<V4>();
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, KeepsNothingForEverForWhoRestartsToo) {
+    HandPeer hand{full, back()};
+    Open open = HandPeer::graceful();
+    open.capabilities.graceful_restart->restarting = true;
+    hand.come_up(open);
+    hand.pass(60s);
     EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
 

@@ -28,13 +28,26 @@ class BgpHandler : public testing::Test {
         peer.address = *parse_ip("192.0.2.2");
         peer.asn = Asn{64512};
         peer.passive = true;
-        static_cast<void>(speaker.add_peer(peer));
+        static_cast<void>(speaker->add_peer(peer));
         peer.address = *parse_ip("fd00::2");
         peer.asn = Asn{64999};
-        static_cast<void>(speaker.add_peer(peer));
-        serve_bgp(dispatch, speaker);
-        serve_bgp_routes(dispatch, speaker);
-        serve_bgp_dump(dispatch, speaker);
+        static_cast<void>(speaker->add_peer(peer));
+        const FindSpeaker find = [this]() -> const std::shared_ptr<bgp::Speaker>& {
+            return speaker;
+        };
+        serve_bgp(dispatch, find, [this]() -> Result<void> {
+            if (!why_no_restart.empty()) {
+                return fail(why_no_restart);
+            }
+            speaker = make_speaker();
+            return {};
+        });
+        serve_bgp_routes(dispatch, find);
+        serve_bgp_dump(dispatch, find);
+    }
+
+    std::shared_ptr<bgp::Speaker> make_speaker() {
+        return std::make_shared<bgp::Speaker>(loop, config(), sink, oracle);
     }
 
     static bgp::SpeakerConfig config() {
@@ -99,7 +112,8 @@ class BgpHandler : public testing::Test {
     boost::asio::io_context loop;
     NoRoutes sink;
     bgp::AnyNextHop oracle;
-    bgp::Speaker speaker{loop, config(), sink, oracle};
+    std::shared_ptr<bgp::Speaker> speaker = make_speaker();
+    std::string why_no_restart;
     Dispatch dispatch;
 };
 
@@ -136,7 +150,7 @@ TEST_F(BgpHandler, ShutDownSurvivesAChangedConfiguration) {
     bgp::PeerConfig changed;
     changed.address = *parse_ip("192.0.2.2");
     changed.asn = Asn{64513};
-    ASSERT_TRUE(speaker.set_peer(changed));
+    ASSERT_TRUE(speaker->set_peer(changed));
     EXPECT_EQ(neighbor("192.0.2.2").shutdown_text(), "new fans");
 }
 
@@ -167,7 +181,7 @@ TEST_F(BgpHandler, ShowsPathsWithTheirAttributes) {
     own.communities = {0xfc000007};
     own.large_communities = {{1, 2, 3}};
     own.med = 5;
-    speaker.originate(*parse_prefix("10.0.0.0/24"), own);
+    speaker->originate(*parse_prefix("10.0.0.0/24"), own);
     settle();
     const auto rows = routes("");
     ASSERT_EQ(rows.size(), 1U);
@@ -183,7 +197,7 @@ TEST_F(BgpHandler, ShowsPathsWithTheirAttributes) {
 
 TEST_F(BgpHandler, ShowsWhatIsInsideAPrefix) {
     for (const char* own : {"10.0.0.0/24", "10.0.1.0/24", "11.0.0.0/8", "fd00::/64"}) {
-        speaker.originate(*parse_prefix(own));
+        speaker->originate(*parse_prefix(own));
     }
     settle();
     EXPECT_EQ(routes("10.0.0.0/8").size(), 2U);
@@ -192,7 +206,7 @@ TEST_F(BgpHandler, ShowsWhatIsInsideAPrefix) {
 
 TEST_F(BgpHandler, ShowsTheRoutesToAnAddressMostSpecificFirst) {
     for (const char* own : {"0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/24", "10.0.1.0/24"}) {
-        speaker.originate(*parse_prefix(own));
+        speaker->originate(*parse_prefix(own));
     }
     settle();
     const auto rows = routes("10.0.0.7");
@@ -203,9 +217,9 @@ TEST_F(BgpHandler, ShowsTheRoutesToAnAddressMostSpecificFirst) {
 
 TEST_F(BgpHandler, ShowsALargeTableCompletely) {
     for (std::uint32_t i = 0; i < 5000; ++i) {
-        speaker.originate(Prefix<V4>::host(Ip4{0x0a000000 + i}));
+        speaker->originate(Prefix<V4>::host(Ip4{0x0a000000 + i}));
     }
-    speaker.originate(*parse_prefix("fd00::/64"));
+    speaker->originate(*parse_prefix("fd00::/64"));
     settle();
     EXPECT_EQ(routes("").size(), 5001U);
     EXPECT_EQ(routes("10.0.0.0/30").size(), 4U);
@@ -213,7 +227,7 @@ TEST_F(BgpHandler, ShowsALargeTableCompletely) {
 
 TEST_F(BgpHandler, DumpsTheWholeTable) {
     for (std::uint32_t i = 0; i < 500; ++i) {
-        speaker.originate(Prefix<V4>::host(Ip4{0x0a000000 + i}));
+        speaker->originate(Prefix<V4>::host(Ip4{0x0a000000 + i}));
     }
     settle();
     pb::Request request;
@@ -230,6 +244,32 @@ TEST_F(BgpHandler, DumpsTheWholeTable) {
         EXPECT_LE(at, file.size());
     }
     EXPECT_EQ(records, 501U);
+}
+
+TEST_F(BgpHandler, AListingEndsWithTheSpeakerThatItIsOf) {
+    for (std::uint32_t i = 0; i < 5000; ++i) {
+        speaker->originate(Prefix<V4>::host(Ip4{0x0a000000 + i}));
+    }
+    settle();
+    pb::Request request;
+    request.mutable_show_bgp_routes();
+    Slices slices;
+    dispatch.answer(request, [&](Slices given) { slices = std::move(given); });
+    pb::Response frame;
+    ASSERT_TRUE(slices(frame));
+    pb::Request restart;
+    restart.mutable_restart_bgp();
+    EXPECT_TRUE(ask(restart).front().has_cleared());
+    frame.Clear();
+    EXPECT_FALSE(slices(frame));
+    EXPECT_EQ(frame.error().code(), pb::Error::CODE_REFUSED);
+}
+
+TEST_F(BgpHandler, TellsWhyThereIsNoRestart) {
+    why_no_restart = "the port is taken";
+    pb::Request request;
+    request.mutable_restart_bgp();
+    EXPECT_EQ(ask(request).front().error().text(), why_no_restart);
 }
 
 TEST_F(BgpHandler, KnowsNoRoutesOfOthers) {

@@ -97,6 +97,42 @@ def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
         rack.router.wait_no_route(prefix, 30)
 
 
+@pytest.mark.parametrize("kind", [Bird, Frr])
+def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, kind):
+    """BIRD's routes are the way back to the guest; FRR's are only looked at."""
+    installs = kind is Bird
+    neighbor = {"address": FABRIC[4], "as": OTHER_AS, "next_hop4": ROUTER[4], "graceful_restart": "full"}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], [neighbor])
+    session_there = Neighbor(ROUTER[4], OWN_AS, restart_time=60)
+    peer = make_peer(kind, rack.fabric, OTHER_AS, FABRIC[4], [session_there], [OUTSIDE[4]], install=installs)
+    peer.start()
+    workload = rack.workload(1)
+    own, guest = workload.addresses[0], rack.veth_guest(workload)
+    if not installs:
+        rack.fabric.add_route(own, ROUTER[4])
+    rack.start()
+    rack.router.wait_route(OUTSIDE[4], FABRIC[4])
+    peer.wait_route(own, seconds=20)
+    if installs:
+        rack.router.wait(lambda: rack.fabric.routes().get(workload.address[4]), 20, "the fabric follows it")
+    guest.wait_reaches(TARGET[4])
+    with Stream(guest.namespace, rack.fabric, TARGET[4]) as out:
+        with Stream(rack.fabric, guest.namespace, workload.address[4]) as back:
+            for _ in range(2):
+                rack.router.ctl("bgp", "restart")
+                assert own in peer.routes(), "kept by the peer"
+                assert OUTSIDE[4] in rack.router.routes(), "kept here"
+                rack.router.wait(lambda: session(rack)["ipv4"]["end_of_rib_received"], 30, "the peer has said all")
+                out.wait_more()
+                back.wait_more()
+    assert out.lost == [] and back.lost == []
+    assert own in peer.routes() and OUTSIDE[4] in rack.router.routes()
+    peer.networks.remove(OUTSIDE[4])
+    peer.stop()
+    peer.start()
+    rack.router.wait_no_route(OUTSIDE[4], 30)
+
+
 def is_marked(communities):
     return "llgr-stale" in communities
 

@@ -19,9 +19,6 @@ constexpr std::string_view kAddress4 = "an IPv4 address";
 constexpr std::string_view kAddress6 = "an IPv6 address";
 constexpr std::string_view kPrefix = "a prefix like 10.0.0.0/8 or fd00::/64";
 constexpr std::uint64_t kMost32 = 0xffffffffU;
-/// After a restart routes are selected when all peers have said theirs, or after this (RFC 4724 4.1):
-/// whoever keeps what we told before shall not hear half of it first.
-constexpr std::chrono::seconds kSelectionDeferral{60};
 
 using Groups = std::map<std::string, bgp::PeerConfig>;
 

@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,6 +25,10 @@ struct Announcement {
 
     friend bool operator==(const Announcement&, const Announcement&) = default;
 };
+
+/// After a restart routes are selected when all peers have said theirs, or after this (RFC 4724 4.1):
+/// whoever keeps what we told before shall not hear half of it first.
+inline constexpr std::chrono::seconds kSelectionDeferral{60};
 
 struct BgpConfig {
     bgp::SpeakerConfig speaker;  ///< AS 0, no router id: resources of the datastore tell

@@ -13,6 +13,9 @@ namespace {
 /// Gateways behind gateways that are followed.
 constexpr unsigned kMostGateways = 4;
 
+/// Routes looked at in one turn when those that are stale go.
+constexpr std::size_t kSweepSlice = 2048;
+
 /// How long answers that could not be kept may be old, where ways change.
 constexpr std::chrono::seconds kPause{1};
 
@@ -43,6 +46,9 @@ void BgpRoutes::update(const IpPrefix& prefix, const bgp::LearntRoute& route) {
     routes_.remove(prefix, external ? RouteSource::IBgp : RouteSource::EBgp);
     routes_.set(
         prefix, external ? RouteSource::EBgp : RouteSource::IBgp, Gateways{route.next_hops});
+    if (told_again_) {
+        told_again_->add(prefix);
+    }
     commit_soon();
 }
 
@@ -65,6 +71,62 @@ void BgpRoutes::avoid(const IpAddr& next_hop, bool avoid) {
         if (!alive.expired() && !avoided_.contains(next_hop)) {
             routes_.avoid(next_hop, false);
             commit_soon();
+        }
+    });
+}
+
+void BgpRoutes::ToldAgain::add(const IpPrefix& prefix) {
+    if (const auto* of4 = std::get_if<Prefix<V4>>(&prefix)) {
+        v4[*of4] = true;
+    } else {
+        v6[std::get<Prefix<V6>>(prefix)] = true;
+    }
+}
+
+bool BgpRoutes::ToldAgain::contains(const IpPrefix& prefix) const {
+    const auto* of4 = std::get_if<Prefix<V4>>(&prefix);
+    return of4 != nullptr ? v4.find(*of4) != nullptr
+                          : v6.find(std::get<Prefix<V6>>(prefix)) != nullptr;
+}
+
+void BgpRoutes::begin_restart() {
+    told_again_ = std::make_unique<ToldAgain>();
+    swept_ = {};
+    sweeps_ = false;
+    answers_.clear();
+    forgot_answers_ = false;
+    routes_.forget_watched();
+    for (const IpAddr& next_hop : std::exchange(avoided_, {})) {
+        routes_.avoid(next_hop, false);
+    }
+    commit_soon();
+}
+
+void BgpRoutes::restart_done() {
+    if (told_again_ && !std::exchange(sweeps_, true)) {
+        sweep();
+    }
+}
+
+/// Removes what is stale in the next slice of all routes, and comes back for more.
+void BgpRoutes::sweep() {
+    std::vector<IpPrefix> stale;
+    const bool more = routes_.visit_slice(swept_, kSweepSlice, [&](const RouteView& route) {
+        if (is_of_bgp(route.source) && !told_again_->contains(route.prefix)) {
+            stale.push_back(route.prefix);
+        }
+    });
+    for (const IpPrefix& prefix : stale) {
+        withdraw(prefix);
+    }
+    if (!more) {
+        told_again_.reset();
+        sweeps_ = false;
+        return;
+    }
+    boost::asio::post(loop_, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired() && sweeps_) {
+            sweep();
         }
     });
 }

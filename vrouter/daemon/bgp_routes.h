@@ -17,6 +17,7 @@
 
 #include "bgp/route_sink.h"
 #include "vrouter/daemon/flap_guard.h"
+#include "vrouter/prefix_map.h"
 #include "vrouter/routes.h"
 
 namespace vr::daemon {
@@ -41,6 +42,12 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     void update(const IpPrefix& prefix, const bgp::LearntRoute& route) override;
     void withdraw(const IpPrefix& prefix) override;
     void avoid(const IpAddr& next_hop, bool avoid) override;
+    void restart_done() override;
+
+    /// Another speaker is about to tell everything again.  What it has not told when it says
+    /// restart_done() goes; until then all routes stay as they are.
+    void begin_restart();
+
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& next_hop) const override;
     [[nodiscard]] std::vector<IpPrefix> way_to(const IpAddr& next_hop) const override;
     /// The port that the peer's network is on.
@@ -52,6 +59,16 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     void compare_answers();
     void ask_again();
     void ask_again_at(std::chrono::steady_clock::time_point time);
+    void sweep();
+
+    /// Prefixes that were told since a restart began.
+    struct ToldAgain {
+        PrefixMap<V4, bool> v4;
+        PrefixMap<V6, bool> v6;
+
+        void add(const IpPrefix& prefix);
+        [[nodiscard]] bool contains(const IpPrefix& prefix) const;
+    };
 
     /// Answers kept; a peer that invents next hops makes us ask again in vain, not grow.
     static constexpr std::size_t kMostAnswers = 4096;
@@ -77,6 +94,9 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     FlapGuard guard_;
     boost::asio::steady_timer timer_;
     std::optional<std::chrono::steady_clock::time_point> asks_at_;  ///< when it is armed
+    std::unique_ptr<ToldAgain> told_again_;                         ///< while others may be stale
+    RouteTable::Cursor swept_;
+    bool sweeps_ = false;
     bool commit_posted_ = false;
     bool moved_posted_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

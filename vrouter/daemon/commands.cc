@@ -72,9 +72,12 @@ void Daemon::serve_commands() {
         ctl::serve_trace(dispatch_, *machine_);
     }
     if (speaker_) {
-        ctl::serve_bgp(dispatch_, *speaker_);
-        ctl::serve_bgp_routes(dispatch_, *speaker_);
-        ctl::serve_bgp_dump(dispatch_, *speaker_);
+        const ctl::FindSpeaker speaker = [this]() -> const std::shared_ptr<bgp::Speaker>& {
+            return speaker_;
+        };
+        ctl::serve_bgp(dispatch_, speaker, [this] { return restart_bgp(); });
+        ctl::serve_bgp_routes(dispatch_, speaker);
+        ctl::serve_bgp_dump(dispatch_, speaker);
     }
     policy::ipam::Run run_ipam;
     if (ipam_) {

@@ -14,11 +14,9 @@ Result<Config> parse_config(const std::string& text, const std::string& name) {
     if (!machine) {
         return std::unexpected(std::move(machine).error());
     }
-    if (machine->dataplane && bgp && bgp->speaker.selection_deferral) {
-        return fail(
-            name +
-            ": bgp: 'graceful_restart: full' needs 'dataplane: none', since what is forwarded ends "
-            "with this process; 'helper' keeps the routes of others");
+    if (machine->dataplane && bgp) {
+        // Who just started has forwarded nothing so far; `bgp restart` is another matter.
+        bgp->speaker.selection_deferral.reset();
     }
     return Config{*std::move(machine), std::move(bgp)};
 }

@@ -383,24 +383,54 @@ Result<void> Daemon::start_bgp() {
             port_name,
             [this] { machine_->commit(); },
             [this] { speaker_->next_hops_changed(); });
-        speaker_ =
-            std::make_unique<bgp::Speaker>(loop_, calico_.speaker, *bgp_routes_, *bgp_routes_);
-    } else {
-        speaker_ =
-            std::make_unique<bgp::Speaker>(loop_, calico_.speaker, no_routes_, any_next_hop_);
     }
-    if (auto started = speaker_->start(); !started) {
-        return started;
-    }
-    for (const auto& [prefix, attributes] : config_.bgp->announce) {
-        speaker_->originate(prefix, attributes);
-    }
-    if (auto set = speaker_->set_ranges(configured_ranges(config_)); !set) {
-        return set;
+    if (auto opened = open_speaker(); !opened) {
+        return opened;
     }
     set_peers(configured_peers(config_));
     speaker_->expect_peers(has_source());
     return {};
+}
+
+/// The speaker with all that the config says but its peers.
+Result<void> Daemon::open_speaker() {
+    bgp::RouteSink& sink = bgp_routes_ ? static_cast<bgp::RouteSink&>(*bgp_routes_) : no_routes_;
+    const bgp::NextHopOracle& oracle =
+        bgp_routes_ ? static_cast<const bgp::NextHopOracle&>(*bgp_routes_) : any_next_hop_;
+    speaker_ = std::make_shared<bgp::Speaker>(loop_, calico_.speaker, sink, oracle);
+    auto started = speaker_->start();
+    for (const auto& [prefix, attributes] : config_.bgp->announce) {
+        speaker_->originate(prefix, attributes);
+    }
+    auto set = speaker_->set_ranges(configured_ranges(config_));
+    return started ? std::move(set) : std::move(started);
+}
+
+/// RFC 4724: connections end without a word, what is forwarded stays until the peers have said all again.
+Result<void> Daemon::restart_bgp() {
+    log::info("bgp: restarts");
+    const std::vector<bgp::PeerSummary> before = speaker_->peers();
+    config_.bgp->speaker.selection_deferral = kSelectionDeferral;
+    calico_.speaker.selection_deferral = kSelectionDeferral;
+    if (bgp_routes_) {
+        bgp_routes_->begin_restart();
+    }
+    speaker_.reset();
+    peers_.clear();
+    peer_errors_.clear();
+    auto opened = open_speaker();
+    if (graph_) {
+        update_bgp();
+    } else {
+        set_peers(configured_peers(config_));
+    }
+    speaker_->expect_peers(graph_ && !graph_->is_in_sync());
+    for (const bgp::PeerSummary& peer : before) {
+        if (peer.shut_down) {
+            speaker_->shut_down(peer.address, *peer.shut_down);
+        }
+    }
+    return opened;
 }
 
 ReadSecret Daemon::read_secret_of_reference() const {

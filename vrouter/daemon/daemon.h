@@ -66,6 +66,8 @@ class Daemon {
     void add_static_routes();
     [[nodiscard]] bool has_source() const;
     [[nodiscard]] Result<void> start_bgp();
+    [[nodiscard]] Result<void> open_speaker();
+    [[nodiscard]] Result<void> restart_bgp();
     [[nodiscard]] Result<void> start_policy();
     [[nodiscard]] Result<void> open_store();
     void start_etcd(policy::Listener listener);
@@ -94,7 +96,7 @@ class Daemon {
     NoRoutes no_routes_;
     bgp::AnyNextHop any_next_hop_;
     std::unique_ptr<BgpRoutes> bgp_routes_;
-    std::unique_ptr<bgp::Speaker> speaker_;
+    std::shared_ptr<bgp::Speaker> speaker_;      ///< nobody else keeps it
     Peers peers_;                                ///< as the speaker has them
     std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
     CalicoBgp calico_;                           ///< as the speaker has it
