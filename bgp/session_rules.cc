@@ -96,7 +96,9 @@ void place_next_hop(Attributes& received, const Ends& ends) {
     if (address == nullptr) {
         return;
     }
-    if (address->is_unspecified() && received.next_hop_link_local &&
+    // Where the session itself is between link-local addresses, no other need be reachable.
+    const bool only_link_local = address->is_unspecified() || is_link_local(ends.local_address);
+    if (only_link_local && received.next_hop_link_local &&
         received.next_hop_link_local->is_link_local()) {
         *address = *received.next_hop_link_local;
     }

@@ -48,7 +48,8 @@ enum class Refusal : std::uint8_t { None, NextHop, FirstAs, AsLoop, Originator, 
 
 [[nodiscard]] std::string_view to_string(Refusal refusal);
 
-/// Makes a link-local next hop, where there is no other (RFC 2545 3), one on the session's link.
+/// Makes a link-local next hop, where there is no other (RFC 2545 3) or the session is link-local too, one
+/// on the session's link.
 void place_next_hop(Attributes& received, const Ends& ends);
 
 /// Judges a received attribute set.  `own_next_hop` is what we announce as ours in the family.

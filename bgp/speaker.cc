@@ -2,8 +2,10 @@
 #include "bgp/speaker.h"
 
 #include <fmt/core.h>
+#include <net/if.h>
 
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include <boost/asio/post.hpp>
@@ -130,12 +132,15 @@ void Speaker::accepted(Session::Socket socket) {
     if (error) {
         return;
     }
-    const IpAddr caller = from_asio(remote.address());
+    IpAddr caller = from_asio(remote.address());
+    if (const Zone zone = zone_of_caller(socket); zone != 0) {
+        caller = with_zone(std::get<Ip6>(caller), zone);
+    }
     const auto at = neighbours_.find(caller);
     Neighbour* neighbour = at == neighbours_.end() ? welcome(caller) : &at->second;
     if (neighbour == nullptr) {
         ++strangers_;
-        log::debug("bgp {}: connection refused: no such peer", to_string(caller));
+        log::debug("bgp {}: connection refused: no such peer", name_of(caller));
         return;
     }
     // That the listening sockets have the peer's key is not enough: setting it may have failed, and the
@@ -143,7 +148,7 @@ void Speaker::accepted(Session::Socket socket) {
     if (const auto& password = neighbour->peer.config().password; !password.empty()) {
         if (auto good = check_tcp_md5(socket.native_handle(), caller, password); !good) {
             ++strangers_;
-            log::warning("bgp {}: connection refused: {}", to_string(caller), good.error().text);
+            log::warning("bgp {}: connection refused: {}", name_of(caller), good.error().text);
             want_work();  // a peer of a range may have come for nothing
             return;
         }
@@ -151,6 +156,24 @@ void Speaker::accepted(Session::Socket socket) {
     neighbour->waiting = std::move(socket);
     neighbour->waiting_since = Clock::now();
     take_up(*neighbour);
+}
+
+/// The link that a connection with a link-local address came over; 0: none that peers are on.
+Zone Speaker::zone_of_caller(const Session::Socket& socket) const {
+    error_code error;
+    const asio::ip::address remote = socket.remote_endpoint(error).address();
+    const IpAddr local = from_asio(socket.local_endpoint(error).address());
+    std::array<char, IF_NAMESIZE> device{};
+    if (error || !remote.is_v6() || !remote.to_v6().is_link_local() ||
+        if_indextoname(static_cast<unsigned>(remote.to_v6().scope_id()), device.data()) ==
+            nullptr) {
+        return 0;
+    }
+    const auto link = std::ranges::find_if(links_, [&](const auto& each) {
+        const Link& at = each.second;
+        return at.device == device.data() && (!at.own || IpAddr{*at.own} == local);
+    });
+    return link == links_.end() ? Zone{0} : link->first;
 }
 
 /// Makes a peer of whoever calls from a range that has room; null for strangers.
@@ -170,7 +193,7 @@ Speaker::Neighbour* Speaker::welcome(const IpAddr& caller) {
     if (static_cast<std::size_t>(taken) >= range->limit) {
         log::warning(
             "bgp {}: connection refused: range {} has its {} peers",
-            to_string(caller),
+            name_of(caller),
             to_string(range->prefix),
             range->limit);
         return nullptr;
@@ -180,7 +203,7 @@ Speaker::Neighbour* Speaker::welcome(const IpAddr& caller) {
     config.passive = true;
     const auto added = instance_.add_peer(config, Clock::now());
     if (!added) {
-        log::error("bgp {}: {}", to_string(caller), added.error().text);
+        log::error("bgp {}: {}", name_of(caller), added.error().text);
         return nullptr;
     }
     const auto [at, inserted] = neighbours_.try_emplace(caller, **added);
@@ -293,14 +316,14 @@ void Speaker::watch(const PeerConfig& config) {
     if (!config.bfd) {
         bfd_.forget(config.address);
     } else if (auto watched = bfd_.watch(config.address, config.source, *config.bfd); !watched) {
-        log::error("bgp {}: {}", to_string(config.address), watched.error().text);
+        log::error("bgp {}: {}", name_of(config.address), watched.error().text);
     }
 }
 
 void Speaker::bfd_changed(const IpAddr& address, const bfd::Change& change) {
     log::info(
         "bgp {}: BFD {}{}{}",
-        to_string(address),
+        name_of(address),
         bfd::to_string(change.to),
         change.to == bfd::State::Up ? "" : ": ",
         change.to == bfd::State::Up ? "" : bfd::to_string(change.why));
@@ -438,15 +461,53 @@ std::vector<IpAddr> Speaker::addresses() const {
     return all;
 }
 
+PeerSummary Speaker::summary_of(const IpAddr& address, const Neighbour& neighbour, Time now) const {
+    PeerSummary summary = neighbour.peer.summary(now);
+    summary.bfd = bfd_.summary(address);
+    if (const auto link = links_.find(zone_of(address)); link != links_.end()) {
+        summary.link = link->second.name;
+    }
+    summary.dynamic = neighbour.range.has_value();
+    return summary;
+}
+
 std::vector<PeerSummary> Speaker::peers() const {
     std::vector<PeerSummary> summaries;
+    summaries.reserve(neighbours_.size());
     const Time now = Clock::now();
     for (const auto& [address, neighbour] : neighbours_) {
-        summaries.push_back(neighbour.peer.summary(now));
-        summaries.back().bfd = bfd_.summary(address);
-        summaries.back().dynamic = neighbour.range.has_value();
+        summaries.push_back(summary_of(address, neighbour, now));
     }
     return summaries;
+}
+
+std::optional<PeerSummary> Speaker::peer(const IpAddr& address) const {
+    const auto at = neighbours_.find(address);
+    return at == neighbours_.end() ? std::nullopt
+                                   : std::optional{summary_of(address, at->second, Clock::now())};
+}
+
+std::optional<IpAddr> Speaker::find_peer(std::string_view name) const {
+    std::optional<IpAddr> found;
+    if (const auto address = parse_ip(name)) {
+        return neighbours_.contains(*address) ? address : std::nullopt;
+    }
+    for (const auto& [address, neighbour] : neighbours_) {
+        const auto link = links_.find(zone_of(address));
+        if (link == links_.end()) {
+            continue;
+        }
+        if (name_of(address) == name) {
+            return address;
+        }
+        if (link->second.name == name) {
+            if (found) {
+                return std::nullopt;
+            }
+            found = address;
+        }
+    }
+    return found;
 }
 
 std::optional<std::size_t> Speaker::count_routes(const IpAddr& peer, Crossing way) const {
@@ -471,16 +532,11 @@ bool Speaker::visit_routes(
 
 void Speaker::open(Neighbour& neighbour) {
     const PeerConfig& config = neighbour.peer.config();
-    const tcp::endpoint to{to_asio(config.address), config.port.value()};
     tcp::socket socket{io_};
-    error_code error;
-    socket.open(to.protocol(), error);
-    if (!error && config.source) {
-        socket.bind(tcp::endpoint{to_asio(*config.source), 0}, error);
-    }
+    const auto to = begin_call(socket, config);
     std::string trouble;
-    if (error) {
-        trouble = named("local end of the connection", error);
+    if (!to) {
+        trouble = to.error().text;
     } else if (auto md5 =
                    config.password.empty()
                        ? Result<void>{}
@@ -496,7 +552,36 @@ void Speaker::open(Neighbour& neighbour) {
     }
     auto session = std::make_shared<Session>(std::move(socket), scratch_);
     adopt(neighbour, Direction::Outgoing, session);
-    session->connect(to);
+    session->connect(*to);
+}
+
+/// Opens `socket` on our end of the way to the peer; returns the peer's end.
+Result<Session::Endpoint> Speaker::begin_call(
+    Session::Socket& socket, const PeerConfig& config) const {
+    unsigned scope = 0;
+    std::optional<IpAddr> source = config.source;
+    if (const Zone zone = zone_of(config.address); zone != 0) {
+        const auto link = links_.find(zone);
+        scope = link == links_.end() ? 0 : if_nametoindex(link->second.device.c_str());
+        if (scope == 0) {
+            return fail(
+                link == links_.end() ? "no link to the peer"
+                                     : "there is no interface '" + link->second.device + "'");
+        }
+        if (link->second.own) {
+            source = *link->second.own;
+        }
+    }
+    const tcp::endpoint to{to_asio(config.address, scope), config.port.value()};
+    error_code error;
+    socket.open(to.protocol(), error);
+    if (!error && source) {
+        socket.bind(tcp::endpoint{to_asio(*source, scope), 0}, error);
+    }
+    if (error) {
+        return fail(named("local end of the connection", error));
+    }
+    return to;
 }
 
 Result<void> Speaker::prepare(Session::Socket& socket, const PeerConfig& config) {
@@ -616,7 +701,7 @@ void Speaker::flush(Neighbour& neighbour, Direction direction) {
 }
 
 void Speaker::log_news(Neighbour& neighbour) {
-    const std::string name = to_string(neighbour.peer.config().address);
+    const std::string name = name_of(neighbour.peer.config().address);
     for (const action::Changed& changed : neighbour.peer.take_changes()) {
         const bool notable = changed.to == State::Established ||
                              changed.from == State::Established ||

@@ -20,6 +20,7 @@
 
 #include "bgp/bfd_sockets.h"
 #include "bgp/instance.h"
+#include "bgp/links.h"
 #include "bgp/listeners.h"
 #include "bgp/session.h"
 
@@ -54,6 +55,12 @@ class Speaker {
 
     /// Adds or changes: a session is bounced only when what changed needs it.
     [[nodiscard]] Result<void> set_peer(const PeerConfig& config);
+
+    /// Where peers at link-local addresses are; to be told before them.
+    void set_links(Links links) { links_ = std::move(links); }
+
+    /// The peer's address for people.
+    [[nodiscard]] std::string name_of(const IpAddr& peer) const { return to_string(peer, links_); }
 
     /// Says whether more peers are to come from a source that is still read: a restarter waits for them.
     void expect_peers(bool expected);
@@ -98,6 +105,12 @@ class Speaker {
 
     // --- what is shown ---------------------------------------------------------------------------
     [[nodiscard]] std::vector<PeerSummary> peers() const;
+
+    /// Nothing when there is no such peer.
+    [[nodiscard]] std::optional<PeerSummary> peer(const IpAddr& address) const;
+
+    /// The peer that an operator calls so: its address, or the link that only it is on.
+    [[nodiscard]] std::optional<IpAddr> find_peer(std::string_view name) const;
 
     /// Of all peers.
     [[nodiscard]] std::vector<IpAddr> addresses() const;
@@ -149,6 +162,9 @@ class Speaker {
     };
 
     void accepted(Session::Socket socket);
+    [[nodiscard]] PeerSummary summary_of(
+        const IpAddr& address, const Neighbour& neighbour, Time now) const;
+    [[nodiscard]] Zone zone_of_caller(const Session::Socket& socket) const;
     void take_up(Neighbour& neighbour);
     void watch(const PeerConfig& config);
     void bfd_changed(const IpAddr& address, const bfd::Change& change);
@@ -156,6 +172,8 @@ class Speaker {
     void dismiss_idle();
 
     void open(Neighbour& neighbour);
+    [[nodiscard]] Result<Session::Endpoint> begin_call(
+        Session::Socket& socket, const PeerConfig& config) const;
     [[nodiscard]] Result<void> prepare(Session::Socket& socket, const PeerConfig& config);
     void adopt(Neighbour& neighbour, Direction direction, SessionPtr session);
     void connected(Neighbour& neighbour, Direction direction);
@@ -179,6 +197,7 @@ class Speaker {
     bool source_unread_ = false;   ///< peers are to come
     std::set<IpAddr> maybe_idle_;  ///< peers of ranges that lost a connection
     std::map<IpAddr, Neighbour> neighbours_;
+    Links links_;
     BfdSockets bfd_;
     Listeners listeners_;
     std::vector<std::uint8_t> scratch_;

@@ -77,6 +77,7 @@ struct SpeakerSummary {
 
 struct PeerSummary {
     IpAddr address;
+    std::string link;  ///< of a link-local address: its name
     std::string description;
     Asn asn;
     Asn local_as;

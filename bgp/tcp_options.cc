@@ -12,6 +12,8 @@
 #include <optional>
 #include <system_error>
 
+#include "vrouter/net/zone.h"
+
 namespace vr::bgp {
 namespace {
 
@@ -28,7 +30,8 @@ sockaddr_storage to_sockaddr(const IpAddr& address) {
     } else {
         sockaddr_in6 in{};
         in.sin6_family = AF_INET6;
-        std::get<Ip6>(address).store(&in.sin6_addr);
+        // The kernel finds keys by address alone, whatever the link.
+        std::get<Ip6>(without_zone(address)).store(&in.sin6_addr);
         std::memcpy(&storage, &in, sizeof(in));
     }
     return storage;

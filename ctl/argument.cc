@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/argument.h"
 
+#include <algorithm>
+
 #include "ctl/kinds.h"
 #include "ctl/protocols.h"
 #include "vrouter/net/addr.h"
@@ -12,8 +14,10 @@ bool is_address(std::string_view text) {
     return parse_ip(text).has_value();
 }
 
-bool is_address_or_all(std::string_view text) {
-    return text == "all" || is_address(text);
+bool is_neighbor(std::string_view text) {
+    // A kernel's or port's name has neither blanks nor control characters; which there are, the router knows.
+    return !text.empty() &&
+           std::ranges::all_of(text, [](char each) { return each > ' ' && each < 0x7f; });
 }
 
 bool is_prefix(std::string_view text) {

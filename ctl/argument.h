@@ -22,7 +22,7 @@ struct ArgumentType {
 };
 
 [[nodiscard]] bool is_address(std::string_view text);
-[[nodiscard]] bool is_address_or_all(std::string_view text);
+[[nodiscard]] bool is_neighbor(std::string_view text);
 [[nodiscard]] bool is_prefix(std::string_view text);
 [[nodiscard]] bool is_protocol(std::string_view text);
 [[nodiscard]] bool is_tcp_flags(std::string_view text);
@@ -51,10 +51,15 @@ template <std::uint32_t First, std::uint32_t Last>
 
 inline constexpr ArgumentType kAddress{
     .placeholder = "ADDRESS", .expects = "an IPv4 or IPv6 address", .accepts = is_address};
-inline constexpr ArgumentType kAddressOrAll{
-    .placeholder = "ADDRESS|all",
-    .expects = "an IPv4 or IPv6 address, nor 'all'",
-    .accepts = is_address_or_all};
+/// Of BGP: an address, or the interface on which it is.
+inline constexpr ArgumentType kNeighbor{
+    .placeholder = "ADDRESS|INTERFACE",
+    .expects = "an address or the name of an interface",
+    .accepts = is_neighbor};
+inline constexpr ArgumentType kNeighborOrAll{
+    .placeholder = "ADDRESS|INTERFACE|all",
+    .expects = "an address, the name of an interface, nor 'all'",
+    .accepts = is_neighbor};
 inline constexpr ArgumentType kPrefixOrAddress{
     .placeholder = "PREFIX|ADDRESS",
     .expects = "a prefix (10.0.0.0/8, fd00::/64) or an address",

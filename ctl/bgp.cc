@@ -59,8 +59,9 @@ void fill(const bgp::BfdSummary& bfd, pb::BgpBfd& row) {
     row.set_ups(bfd.ups);
 }
 
-void fill(const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
-    row.set_address(to_string(peer.address));
+void fill(const bgp::PeerSummary& peer, const std::string& name, pb::BgpNeighbor& row) {
+    row.set_address(name);
+    row.set_interface(peer.link);
     row.set_description(peer.description);
     row.set_remote_asn(peer.asn.value());
     row.set_local_asn(peer.local_as.value());
@@ -127,15 +128,16 @@ Failure no_neighbor(const std::string& address) {
 Answer show(const bgp::Speaker& speaker, const std::string& wanted) {
     auto peers = speaker.peers();
     if (!wanted.empty()) {
-        const auto address = parse_ip(wanted);
+        const auto address = speaker.find_peer(wanted);
         std::erase_if(peers, [&](const bgp::PeerSummary& peer) { return address != peer.address; });
         if (peers.empty()) {
             return no_neighbor(wanted);
         }
     }
     return listing<&pb::Response::mutable_bgp>(
-        std::move(peers),
-        [](const bgp::PeerSummary& peer, pb::BgpNeighbor& row) { fill(peer, row); });
+        std::move(peers), [&speaker](const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
+            fill(peer, speaker.name_of(peer.address), row);
+        });
 }
 
 /// Does `act` to the neighbour `wanted`, or to all.
@@ -146,7 +148,7 @@ Answer with_neighbors(bgp::Speaker& speaker, const std::string& wanted, Act act)
         for (const IpAddr& address : speaker.addresses()) {
             done += act(address) ? 1U : 0U;
         }
-    } else if (const auto address = parse_ip(wanted); address && act(*address)) {
+    } else if (const auto address = speaker.find_peer(wanted); address && act(*address)) {
         done = 1;
     } else {
         return no_neighbor(wanted);

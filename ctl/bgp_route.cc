@@ -3,6 +3,7 @@
 // The whole table is walked slice by slice; small tables come sorted.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -24,7 +25,13 @@ constexpr std::size_t kSorted = 2048;
 /// Prefixes looked at for one frame: each may have a dozen paths.
 constexpr std::size_t kPrefixesPerFrame = 128;
 
-void fill(const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& row) {
+using NameOf = std::function<std::string(const IpAddr&)>;
+
+void fill(
+    const IpPrefix& prefix,
+    const bgp::PathSummary& path,
+    const NameOf& name_of,
+    pb::BgpRoute& row) {
     row.set_prefix(to_string(prefix));
     const bool best = path.lost_at == bgp::Step::Best;
     row.set_state(
@@ -34,7 +41,7 @@ void fill(const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& ro
     if (!best) {
         row.set_reason(std::string(to_string(path.lost_at)));
     }
-    row.set_neighbor(path.peer ? to_string(*path.peer) : std::string{});
+    row.set_neighbor(path.peer ? name_of(*path.peer) : std::string{});
     row.set_kind(std::string(to_string(path.kind)));
     fill_attributes(path.attributes, row);
 }
@@ -43,6 +50,7 @@ void fill(const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& ro
 struct Wanted {
     std::optional<IpPrefix> within;
     bool best_only = false;
+    NameOf name_of;  ///< a peer
 };
 
 bool is_inside(const IpPrefix& prefix, const std::optional<IpPrefix>& within) {
@@ -55,7 +63,7 @@ void add(const bgp::RouteSummary& route, const Wanted& wanted, pb::BgpRouteList&
     }
     for (const bgp::PathSummary& path : route.paths) {
         if (!wanted.best_only || path.lost_at == bgp::Step::Best) {
-            fill(route.prefix, path, *list.add_rows());
+            fill(route.prefix, path, wanted.name_of, *list.add_rows());
         }
     }
 }
@@ -94,6 +102,7 @@ Slices best_paths(const SpeakerPtr& speaker, const Wanted& wanted) {
 /// What is wanted of the routes that crossed the session with one neighbour.
 struct Exchanged {
     IpAddr peer;
+    std::string name;  ///< of the peer
     bgp::Crossing way = bgp::Crossing::Received;
     std::optional<IpPrefix> within;
 };
@@ -104,7 +113,7 @@ void fill(const Exchanged& wanted, const bgp::PeerRouteSummary& route, pb::BgpRo
     row.set_prefix(to_string(route.prefix));
     row.set_state(route.refused.empty() ? good : State::STATE_REFUSED);
     row.set_reason(route.refused);
-    row.set_neighbor(to_string(wanted.peer));
+    row.set_neighbor(wanted.name);
     fill_attributes(route.attributes, row);
 }
 
@@ -135,7 +144,7 @@ Slices in_order(const bgp::Speaker& speaker, const Exchanged& wanted) {
 }
 
 Answer exchanged(const SpeakerPtr& speaker, const std::string& neighbor, Exchanged wanted) {
-    const auto peer = parse_ip(neighbor);
+    const auto peer = speaker->find_peer(neighbor);
     const auto count = peer ? speaker->count_routes(*peer, wanted.way) : std::nullopt;
     if (!count) {
         return Failure{
@@ -143,6 +152,7 @@ Answer exchanged(const SpeakerPtr& speaker, const std::string& neighbor, Exchang
             .text = "no BGP neighbor '" + neighbor + "': 'bgp summary' lists them"};
     }
     wanted.peer = *peer;
+    wanted.name = speaker->name_of(*peer);
     const bgp::SpeakerSummary sizes = speaker->instance().summary();
     if (*count <= kSorted && sizes.ipv4_prefixes + sizes.ipv6_prefixes <= kSorted) {
         return in_order(*speaker, wanted);
@@ -161,7 +171,13 @@ Answer exchanged(const SpeakerPtr& speaker, const std::string& neighbor, Exchang
 }
 
 Answer show(const SpeakerPtr& speaker, const pb::ShowBgpRoutes& request) {
-    Wanted wanted{.within = std::nullopt, .best_only = request.best_only()};
+    Wanted wanted{
+        .within = std::nullopt,
+        .best_only = request.best_only(),
+        .name_of = [from = std::weak_ptr(speaker)](const IpAddr& peer) {
+            const auto present = from.lock();
+            return present ? present->name_of(peer) : to_string(peer);
+        }};
     const auto address = parse_ip(request.prefix());
     wanted.within =
         parse_prefix(request.prefix());  // an address: its own, of what crossed a session
@@ -176,6 +192,7 @@ Answer show(const SpeakerPtr& speaker, const pb::ShowBgpRoutes& request) {
             speaker,
             received ? request.received() : request.advertised(),
             {.peer = {},
+             .name = {},
              .way = received ? bgp::Crossing::Received : bgp::Crossing::Advertised,
              .within = wanted.within});
     }

@@ -2,11 +2,12 @@
 #include "ctl/bgp_row.h"
 
 #include "bgp/community.h"
+#include "vrouter/net/zone.h"
 
 namespace vr::ctl {
 
 void fill_attributes(const bgp::Attributes& set, pb::BgpRoute& row) {
-    row.set_next_hop(to_string(set.next_hop));
+    row.set_next_hop(to_string(without_zone(set.next_hop)));
     row.set_as_path(set.as_path.text());
     row.set_origin(
         set.origin == bgp::Origin::Igp   ? "igp"

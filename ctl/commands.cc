@@ -414,7 +414,7 @@ std::vector<Command> show_rows() {
          .columns = kNeighborColumns},
         {.words = "show bgp",
          .help = "BGP neighbours; one of them in detail",
-         .arguments = {positional("neighbor", kAddress, "only this neighbour")},
+         .arguments = {positional("neighbor", kNeighbor, "only this neighbour")},
          .request = bgp_request,
          .columns = kBgpColumns,
          .layout = details_of_one_neighbor},
@@ -493,7 +493,7 @@ std::vector<Command> offline_rows() {
 }
 
 std::vector<Command> bgp_rows() {
-    const auto neighbor = required(positional("neighbor", kAddressOrAll, "which"));
+    const auto neighbor = required(positional("neighbor", kNeighborOrAll, "which"));
     return {
         {.words = "bgp summary",
          .help = "Neighbours, with sessions, prefixes and messages",
@@ -505,15 +505,15 @@ std::vector<Command> bgp_rows() {
          .layout = always_details},
         {.words = "bgp neighbor",
          .help = "Everything about a neighbour, or about all",
-         .arguments = {positional("neighbor", kAddress, "only this neighbour")},
+         .arguments = {positional("neighbor", kNeighbor, "only this neighbour")},
          .request = bgp_request,
          .layout = always_details},
         {.words = "bgp routes",
          .help = "Paths to prefixes, and why those that are not best are not",
          .arguments =
              {positional("prefix", kPrefixOrAddress, "this prefix and all inside it"),
-              option("received", "--received", kAddress, "what this neighbour sent"),
-              option("advertised", "--advertised", kAddress, "what this neighbour was told"),
+              option("received", "--received", kNeighbor, "what this neighbour sent"),
+              option("advertised", "--advertised", kNeighbor, "what this neighbour was told"),
               flag("best", "--best", "best paths only")},
          .request = bgp_routes_request,
          .columns = kBgpRouteColumns},
@@ -598,7 +598,7 @@ std::vector<Command> other_rows() {
          .exit = trace_exit},
         {.words = "clear bgp",
          .help = "Close sessions and start them anew",
-         .arguments = {required(positional("neighbor", kAddressOrAll, "which"))},
+         .arguments = {required(positional("neighbor", kNeighborOrAll, "which"))},
          .request = clear_bgp_request,
          .text = cleared_text},
         {.words = "clear flows",

@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
     Placed,
     ::testing::Values(
         Row{"global", "2001:db8::1", "", 3, kGlobal, Refusal::None},
-        Row{"both", "2001:db8::1", "fe80::1", 3, kGlobal, Refusal::None},
+        Row{"both", "2001:db8::1", "fe80::1", 3, kOnLink3, Refusal::None},
         Row{"link_local_in_both", "fe80::1", "fe80::1", 3, kOnLink3, Refusal::None},
         Row{"link_local_alone", "fe80::1", "", 3, kOnLink3, Refusal::None},
         Row{"link_local_second", "::", "fe80::1", 3, kOnLink3, Refusal::None},
@@ -79,6 +79,14 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"second_not_link_local", "::", "2001:db8::1", 3, Ip6{}, Refusal::NextHop},
         Row{"nothing", "::", "", 3, Ip6{}, Refusal::NextHop}),
     [](const auto& row) { return row.param.name; });
+
+TEST(PlaceNextHop, GlobalOneServesASessionBetweenGlobalAddresses) {
+    Attributes attributes;
+    attributes.next_hop = kGlobal;
+    attributes.next_hop_link_local = ip6("fe80::1");
+    place_next_hop(attributes, Ends{.local_address = ip6("2001:db8::aa"), .zone = 3});
+    EXPECT_EQ(attributes.next_hop, kGlobal);
+}
 
 TEST(Advertise, LinkLocalNextHopGoesNoFurther) {
     Attributes best;

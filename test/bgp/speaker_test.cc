@@ -89,6 +89,38 @@ TEST_F(Loopback, LargeTableCrossesInSlices) {
     EXPECT_TRUE(wait_for([&] { return sink_a.routes.size() == 20000; }));
 }
 
+TEST_F(Loopback, PeersOfLinksHaveNames) {
+    const Zone link = 7;
+    a.set_links({{link, {.name = "uplink0", .device = "nowhere0", .own = {}}}});
+    const auto on_link = [](std::string_view address) {
+        return IpAddr{with_zone(*Ip6::parse(address), link)};
+    };
+    PeerConfig config;
+    config.asn = Asn{65002};
+    config.passive = true;
+    config.address = on_link("fe80::1");
+    ASSERT_TRUE(a.add_peer(config));
+    EXPECT_EQ(a.name_of(config.address), "fe80::1%uplink0");
+    EXPECT_EQ(a.peers().at(0).link, "uplink0");
+    EXPECT_EQ(a.find_peer("uplink0"), config.address);
+    EXPECT_EQ(a.find_peer("fe80::1%uplink0"), config.address);
+    EXPECT_FALSE(a.find_peer("fe80::1"));
+    EXPECT_FALSE(a.find_peer("fe80::1%uplink1"));
+    config.address = on_link("fe80::2");
+    ASSERT_TRUE(a.add_peer(config));
+    EXPECT_FALSE(a.find_peer("uplink0"));  // which?
+}
+
+TEST_F(Loopback, InterfaceThatIsNotThereIsTold) {
+    a.set_links({{7, {.name = "uplink0", .device = "nowhere0", .own = {}}}});
+    PeerConfig config;
+    config.asn = Asn{65002};
+    config.address = with_zone(*Ip6::parse("fe80::1"), 7);
+    ASSERT_TRUE(a.add_peer(config));
+    ASSERT_TRUE(wait_for([&] { return !a.peers().at(0).last_error.empty(); }));
+    EXPECT_EQ(a.peers().at(0).last_error, "there is no interface 'nowhere0'");
+}
+
 TEST_F(Loopback, StopSaysGoodbye) {
     connect();
     ASSERT_TRUE(wait_for_state(a, State::Established));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <variant>
 
 #include "vrouter/net/addr.h"
 
@@ -28,6 +29,16 @@ using Zone = std::uint16_t;
 /// The link of `address`; 0 when it has none or is not link-local.
 [[nodiscard]] constexpr Zone zone_of(Ip6 address) noexcept {
     return address.is_link_local() ? static_cast<Zone>(address.high() >> 32U) : Zone{0};
+}
+
+/// The same of any address: those that mean something everywhere have no link.
+[[nodiscard]] constexpr Zone zone_of(const IpAddr& address) noexcept {
+    const auto* v6 = std::get_if<Ip6>(&address);
+    return v6 == nullptr ? Zone{0} : zone_of(*v6);
+}
+
+[[nodiscard]] constexpr IpAddr without_zone(const IpAddr& address) noexcept {
+    return zone_of(address) == 0 ? address : IpAddr{without_zone(std::get<Ip6>(address))};
 }
 
 }  // namespace vr
