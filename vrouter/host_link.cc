@@ -109,7 +109,9 @@ int add_address(int index, const IpAddr& address) {
     const WireAddress local = wire(address);
     ifaddrmsg message{};
     message.ifa_family = local.family;
-    message.ifa_prefixlen = static_cast<unsigned char>(local.size * 8);
+    const auto* v6 = std::get_if<Ip6>(&address);
+    message.ifa_prefixlen =
+        static_cast<unsigned char>(v6 != nullptr && v6->is_link_local() ? 64 : local.size * 8);
     message.ifa_flags = IFA_F_NODAD;
     message.ifa_index = static_cast<unsigned>(index);
     Request request{RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, message};

@@ -12,7 +12,8 @@
 
 namespace vr {
 
-/// Brings `name` up, gives it `addresses` (as /32 or /128: the router is in front of everything) and
+/// Brings `name` up, gives it `addresses` (as /32 or /128: the router is in front of everything; link-local
+/// ones with their link, so that the kernel sends there) and
 /// sends `routes` to it, each from the first address of its family.
 [[nodiscard]] Result<bool> configure_host_link(
     const std::string& name,

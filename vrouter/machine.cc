@@ -8,6 +8,7 @@
 #include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/packet.h"
 #include "vrouter/net/log.h"
+#include "vrouter/net/zone.h"
 
 namespace vr {
 
@@ -117,6 +118,7 @@ Result<PortId> Machine::add_port(PortRecord record) {
 void Machine::remove_port(PortId id, std::function<void()> gone) {
     PortRecord& record = records_[id.value()];
     master_.ports[id.value()] = PortEntry{};
+    std::erase_if(master_.link_locals, [id](const LinkLocal& link) { return link.port == id; });
     routes_.next_hops().remove_port(id);
     leaving_[id.value()] = true;
     std::shared_ptr<Port> port{std::move(record.port)};
@@ -182,6 +184,16 @@ void Machine::set_workload_rules(WorkloadRules rules) {
 void Machine::set_host_port(PortId id, Mac kernel) {
     master_.host_port = id;
     routes_.next_hops().set_host(id, kernel);
+    dirty_ = true;
+}
+
+void Machine::set_link_local(PortId id, Ip6 own) {
+    const Zone zone = id.value();
+    const auto network = Prefix<V6>::make(with_zone(own.masked(64), zone), 64);
+    master_.link_locals.push_back({own, id});
+    routes_.set(
+        Prefix<V6>::host(with_zone(own, zone)), RouteSource::Local, LocalDelivery{IpFamily::Ip6});
+    routes_.set(*network, RouteSource::Connected, Connected{id, IpFamily::Ip6});
     dirty_ = true;
 }
 

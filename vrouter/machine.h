@@ -95,6 +95,12 @@ class Machine {
     /// The TAP into the host, and the MAC address of its kernel side.
     void set_host_port(PortId id, Mac kernel);
 
+    /// The host has this link-local address on the port: what is link-local there is told apart from the
+    /// same address on other links (dataplane/link_local.h).
+    void set_link_local(PortId id, Ip6 own);
+
+    [[nodiscard]] const std::vector<LinkLocal>& link_locals() const { return master_.link_locals; }
+
     /// Policy or membership changed: live flows were judged under an older one.
     void bump_policy_generation();
 

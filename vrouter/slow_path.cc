@@ -8,6 +8,7 @@
 #include "vrouter/dataplane/packet_note.h"
 #include "vrouter/net/headers.h"
 #include "vrouter/net/log.h"
+#include "vrouter/net/zone.h"
 
 namespace vr {
 
@@ -76,6 +77,11 @@ Neighbors<F>& SlowPath::neighbors() {
 
 void SlowPath::set_port(const PortFacts& facts) {
     facts_[facts.id] = facts;
+    if (facts.has_link_peers) {
+        discovery_.add_link(facts.id, std::chrono::steady_clock::now());
+    } else {
+        discovery_.remove_link(facts.id);
+    }
 }
 
 void SlowPath::remove_port(PortId port) {
@@ -83,6 +89,7 @@ void SlowPath::remove_port(PortId port) {
     perform<V4>(neighbors4_.remove_port(port), now);
     perform<V6>(neighbors6_.remove_port(port), now);
     responder_.remove_port(port);
+    discovery_.remove_link(port);
     facts_.erase(port);
 }
 
@@ -187,6 +194,36 @@ void SlowPath::answer(const PortFacts& port, const Packet& packet, TimePoint now
     } else if (const auto* heard6 = std::get_if<Heard<V6>>(&answer.heard)) {
         perform<V6>(neighbors6_.hear(*heard6, now), now);
     }
+    discover(port, answer, now);
+}
+
+void SlowPath::discover(const PortFacts& port, const Answer& answer, TimePoint now) {
+    if (std::holds_alternative<RoutersWanted>(answer.discovery)) {
+        discovery_.asked(port.id, now);
+    } else if (const auto* router = std::get_if<HeardRouter>(&answer.discovery)) {
+        if (discovery_.heard(port.id, now) && router_heard_) {
+            router_heard_(port.id, *router, now);
+        }
+    }
+}
+
+void SlowPath::call_on_links(TimePoint now) {
+    for (const LinkCall& call : discovery_.tick(now)) {
+        const auto port = facts_.find(call.link);
+        const PortRecord* record = machine_.port(call.link);
+        if (port == facts_.end() || record == nullptr) {
+            continue;
+        }
+        if (call.solicit) {
+            transmit(call.link, nd::router_solicitation(port->second.mac));
+        }
+        if (call.advertise) {
+            transmit(
+                call.link,
+                nd::router_advertisement(
+                    nullptr, port->second.mac, RouterDiscovery::offer(record->mtu)));
+        }
+    }
 }
 
 void SlowPath::report(
@@ -259,16 +296,19 @@ void SlowPath::hold(const Adjacency& station, Packet packet, TimePoint now) {
 void SlowPath::tick(TimePoint now) {
     perform<V4>(neighbors4_.tick(now), now);
     perform<V6>(neighbors6_.tick(now), now);
+    call_on_links(now);
     machine_.commit();
 }
 
 std::optional<TimePoint> SlowPath::next_deadline() const {
-    const auto four = neighbors4_.next_deadline();
-    const auto six = neighbors6_.next_deadline();
-    if (!four || !six) {
-        return four ? four : six;
+    std::optional<TimePoint> first;
+    for (const auto deadline :
+         {neighbors4_.next_deadline(), neighbors6_.next_deadline(), discovery_.next_deadline()}) {
+        if (deadline) {
+            first = first ? std::min(*first, *deadline) : *deadline;
+        }
     }
-    return std::min(*four, *six);
+    return first;
 }
 
 void SlowPath::touch_gateways(TimePoint now) {
@@ -306,12 +346,25 @@ void SlowPath::perform(const Solicit<F>& action) {
     }
 }
 
+/// What routes to a station: on a link that has peers, a link-local one is told apart by that link.
+template <Family F>
+Prefix<F> SlowPath::station_prefix(const NeighborKey<F>& station) const {
+    if constexpr (std::is_same_v<F, V6>) {
+        const auto port = facts_.find(station.port);
+        if (station.address.is_link_local() && port != facts_.end() &&
+            port->second.has_link_peers) {
+            return Prefix<V6>::host(with_zone(station.address, station.port.value()));
+        }
+    }
+    return Prefix<F>::host(station.address);
+}
+
 template <Family F>
 void SlowPath::perform(const Resolved<F>& action) {
     const Adjacency station{action.key.port, action.key.address};
     machine_.routes().next_hops().resolved(station, action.mac);
     if (is_fabric(facts_, action.key.port)) {
-        machine_.routes().set(Prefix<F>::host(action.key.address), RouteSource::Neighbor, station);
+        machine_.routes().set(station_prefix<F>(action.key), RouteSource::Neighbor, station);
     }
 }
 
@@ -319,7 +372,7 @@ template <Family F>
 void SlowPath::perform(const Lost<F>& action) {
     const Adjacency station{action.key.port, action.key.address};
     machine_.routes().next_hops().lost(station);
-    machine_.routes().remove(Prefix<F>::host(action.key.address), RouteSource::Neighbor);
+    machine_.routes().remove(station_prefix<F>(action.key), RouteSource::Neighbor);
 }
 
 template <Family F>

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "vrouter/machine.h"
 #include "vrouter/services/neighbor.h"
 #include "vrouter/services/responder.h"
+#include "vrouter/services/router_discovery.h"
 
 namespace vr {
 
@@ -55,6 +57,11 @@ class SlowPath {
 
     [[nodiscard]] const Neighbors<V6>& neighbors6() const { return neighbors6_; }
 
+    /// Where advertisements of routers go; only those on ports that have link peers.
+    using RouterHeard = std::function<void(PortId, const HeardRouter&, TimePoint)>;
+
+    void set_router_heard(RouterHeard heard) { router_heard_ = std::move(heard); }
+
     /// Echo requests, solicitations and the like that were answered.
     [[nodiscard]] std::uint64_t answered() const { return answered_; }
 
@@ -64,6 +71,8 @@ class SlowPath {
 
     void handle(Packet packet, TimePoint now);
     void answer(const PortFacts& port, const Packet& packet, TimePoint now);
+    void discover(const PortFacts& port, const Answer& answer, TimePoint now);
+    void call_on_links(TimePoint now);
     void report(
         const PortFacts& port, const Packet& packet, const icmp::Report& report, TimePoint now);
     void reject(const PortFacts& port, const Packet& packet, DropReason denied, TimePoint now);
@@ -86,6 +95,9 @@ class SlowPath {
     void fail_held(const Drop<F>& action, TimePoint now);
 
     template <Family F>
+    [[nodiscard]] Prefix<F> station_prefix(const NeighborKey<F>& station) const;
+
+    template <Family F>
     void free_held();
 
     /// Sends a frame out of a port through a worker.
@@ -95,6 +107,8 @@ class SlowPath {
     Responder responder_;
     Neighbors<V4> neighbors4_;
     Neighbors<V6> neighbors6_;
+    RouterDiscovery discovery_;
+    RouterHeard router_heard_;
     std::map<PortId, PortFacts> facts_;
     std::uint64_t answered_ = 0;
 };

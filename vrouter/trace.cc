@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "vrouter/dataplane/judge.h"
+#include "vrouter/dataplane/link_local.h"
 #include "vrouter/dataplane/parse.h"
 #include "vrouter/net/format.h"
 #include "vrouter/net/headers.h"
@@ -118,12 +119,14 @@ class Walk {
     }
 
     bool route() {
-        const auto view = machine_.routes().lookup(query_.destination);
+        const auto to = routed_destination(
+            tables_, from_host() ? tables_.host_port : query_.in, source_, destination_);
+        const auto view = machine_.routes().lookup(to);
         if (!view) {
             return drop(
                 "route", DropReason::NoRoute, fmt::format("nothing covers {}", destination_));
         }
-        NextHopId id{machine_.shared().routes<F>().lookup(destination_)};
+        NextHopId id{machine_.shared().routes<F>().lookup(to)};
         hop_ = &tables_.next_hops[id.value()];
         if (hop_->kind == NextHopKind::Group) {
             note(
@@ -137,7 +140,8 @@ class Walk {
         const std::string text = fmt::format(
             "{} ({}), {}", view->prefix, to_string(view->source), to_string(view->target));
         const bool link_local = source_.is_link_local() || destination_.is_link_local();
-        if (link_local && hop_->kind != NextHopKind::Local && !from_host()) {
+        const bool forged = is_forged_link_local(source_) || is_forged_link_local(destination_);
+        if (forged || (link_local && hop_->kind != NextHopKind::Local && !from_host())) {
             return drop(
                 "route", DropReason::MartianAddress, "link-local traffic is not routed: " + text);
         }

@@ -33,6 +33,7 @@ PortFacts port_of(std::uint8_t role) {
     port.id = PortId{1};
     port.role = static_cast<PortRole>(role % 3);
     port.mac = kRouterMac;
+    port.has_link_peers = role >= 128;
     if (port.role == PortRole::Guest) {
         port.peer_mac = kPeerMac;
     }
@@ -138,6 +139,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
         check(answer.frame.has_value() == (answer.outcome == Outcome::Answered));
         if (answer.frame) {
             check_sent(*answer.frame);
+        }
+        if (const auto* router = std::get_if<HeardRouter>(&answer.discovery)) {
+            check(port.role == PortRole::Fabric && port.has_link_peers);
+            check(router->address.masked(64) == Ip6{0xfe80000000000000U, 0});
         }
         if (const auto* heard4 = std::get_if<Heard<V4>>(&answer.heard)) {
             table4.hear(*heard4, now);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "test/machine/router_lab.h"
+#include "vrouter/net/zone.h"
 #include "vrouter/services/arp.h"
 #include "vrouter/services/nd.h"
 
@@ -254,6 +255,148 @@ TYPED_TEST(SlowPathTest, PacketsOfAPortThatIsGoneAreFreed) {
     this->lab.slow_path->remove_port(this->guest);
     this->lab.settle();
     EXPECT_EQ(this->lab.buffers_in_use(), before);
+}
+
+/// Two links that BGP has peers on, which have the same address; and the host behind its TAP.
+class LinkPeersTest : public testing::Test {
+  protected:
+    LinkPeersTest()
+        : east(link("east", kEast)),
+          west(link("west", kWest)),
+          tap(lab.add_port("tap", PortKind::Host, Mac{{2, 0, 0, 0, 0, 8}})),
+          guest(lab.add_port("guest", PortKind::Workload, Mac{{2, 0, 0, 0, 0, 2}})) {
+        lab.machine->set_host_port(tap, kKernel);
+        lab.slow_path->set_router_heard([this](PortId port, const HeardRouter& router, TimePoint) {
+            heard.emplace_back(port, router.address);
+        });
+        PortFacts facts;
+        facts.id = guest;
+        lab.slow_path->set_port(facts);
+        auto endpoint = std::make_shared<Endpoint>();
+        endpoint->active = true;
+        endpoint->v6.addresses = {*Prefix<V6>::parse("fe80::/10")};
+        lab.machine->set_endpoint(guest, endpoint);
+        lab.machine->commit();
+    }
+
+    PortId link(const std::string& name, Mac mac) {
+        const PortId id = lab.add_port(name, PortKind::Fabric, mac);
+        PortFacts facts;
+        facts.id = id;
+        facts.role = PortRole::Fabric;
+        facts.mac = mac;
+        facts.has_link_peers = true;
+        lab.slow_path->set_port(facts);
+        lab.machine->set_link_local(id, nd::link_local(mac));
+        return id;
+    }
+
+    /// A packet that comes in by `port`.
+    Frame packet(PortId port, Ip6 from, Ip6 to) {
+        const Envelope<V6> e{
+            .link_source = kNeighborMac,
+            .link_destination = lab.machine->port(port)->mac,
+            .source = from,
+            .destination = to};
+        return frame_of(e, udp_header(1000, 2000, 18));
+    }
+
+    static Frame peer_speaks(Mac ours, Mac its) {
+        const auto asked =
+            nd::parse(nd::neighbor_solicitation(ours, nd::link_local(ours), kPeer, std::nullopt));
+        return nd::neighbor_advertisement(
+            std::get<nd::NeighborSolicitation>(*asked),
+            its,
+            kPeer,
+            {.router = true, .solicited = true, .override_cached = true});
+    }
+
+    static constexpr Mac kEast{{2, 0, 0, 0, 1, 1}};
+    static constexpr Mac kWest{{2, 0, 0, 0, 1, 2}};
+    static constexpr Mac kKernel{{2, 0, 0, 0, 0, 9}};
+    static constexpr Ip6 kPeer{0xfe80000000000000U, 0x77};
+
+    RouterLab lab;
+    PortId east;
+    PortId west;
+    PortId tap;
+    PortId guest;
+    std::vector<std::pair<PortId, Ip6>> heard;
+};
+
+TEST_F(LinkPeersTest, HostReachesThePeerOfTheLinkThatItSpeaksFrom) {
+    for (const auto& [port, mac] : {std::pair{east, kEast}, {west, kWest}}) {
+        lab.receive(tap, packet(tap, nd::link_local(mac), kPeer));
+        EXPECT_EQ(lab.take_sent(port).size(), 1U);  // who is it?
+        const Mac its{{2, 0, 0, 0, 7, mac.bytes()[5]}};
+        lab.receive(port, peer_speaks(mac, its));
+        const auto sent = lab.take_sent(port);
+        ASSERT_EQ(sent.size(), 1U);
+        EXPECT_EQ(Mac::load(sent[0].data()), its);
+        EXPECT_EQ(sent[0][kIp + 7], 64);
+    }
+    const auto punted = lab.machine->totals(tap).punted;
+    lab.receive(tap, packet(tap, nd::link_local(kEast), kPeer));
+    EXPECT_EQ(lab.take_sent(east).size(), 1U);
+    EXPECT_TRUE(lab.take_sent(west).empty());
+    EXPECT_EQ(lab.machine->totals(tap).punted, punted);
+}
+
+TEST_F(LinkPeersTest, PeerReachesTheHostOnItsOwnLinkOnly) {
+    lab.receive(east, packet(east, kPeer, nd::link_local(kEast)));
+    EXPECT_EQ(lab.take_sent(tap).size(), 1U);
+    for (const PortId other : {west, guest}) {
+        lab.receive(other, packet(other, kPeer, nd::link_local(kEast)));
+        EXPECT_TRUE(lab.take_sent(tap).empty());
+    }
+    EXPECT_EQ(lab.drops(west, DropReason::MartianAddress), 1U);
+}
+
+TEST_F(LinkPeersTest, NobodyNamesALinkInAnAddress) {
+    const Ip6 own = with_zone(nd::link_local(kEast), east.value());
+    for (const PortId port : {east, west, lab.fabric, guest, tap}) {
+        lab.receive(port, packet(port, kPeer, own));
+        lab.receive(port, packet(port, with_zone(kPeer, east.value()), nd::link_local(kEast)));
+        EXPECT_TRUE(lab.take_sent(tap).empty());
+        EXPECT_EQ(lab.drops(port, DropReason::MartianAddress), 2U);
+    }
+}
+
+TEST_F(LinkPeersTest, NeighborOfALinkIsNoneOfAnother) {
+    const Ip6 false_name = with_zone(kPeer, east.value());
+    lab.receive(
+        lab.fabric,
+        nd::neighbor_solicitation(
+            kNeighborMac, false_name, nd::link_local(kFabricMac), std::nullopt));
+    const auto view = lab.machine->routes().lookup(false_name);
+    ASSERT_TRUE(view);
+    EXPECT_EQ(view->source, RouteSource::Connected);
+}
+
+TEST_F(LinkPeersTest, AdvertisementsAreHeardThereAndNowhereElse) {
+    const Frame advertisement = nd::router_advertisement(nullptr, kNeighborMac, {});
+    for (const PortId port : {lab.fabric, guest, tap, east}) {
+        lab.receive(port, advertisement);
+    }
+    EXPECT_EQ(heard, (std::vector{std::pair{east, nd::link_local(kNeighborMac)}}));
+}
+
+TEST_F(LinkPeersTest, AdvertisementsChangeNoRoutes) {
+    const auto before = lab.machine->routes().size();
+    lab.receive(east, nd::router_advertisement(nullptr, kNeighborMac, {}));
+    EXPECT_EQ(lab.machine->routes().size(), before);
+}
+
+TEST_F(LinkPeersTest, RouterMakesItselfKnownThereAndNowhereElse) {
+    lab.slow_path->tick(std::chrono::steady_clock::now());
+    lab.settle();
+    const auto sent = lab.take_sent(east);
+    ASSERT_EQ(sent.size(), 2U);
+    EXPECT_TRUE(std::holds_alternative<nd::RouterSolicitation>(nd::parse(sent[0]).value()));
+    EXPECT_TRUE(std::holds_alternative<nd::RouterAdvertisement>(nd::parse(sent[1]).value()));
+    for (const PortId port : {lab.fabric, guest, tap}) {
+        EXPECT_TRUE(lab.take_sent(port).empty());
+    }
 }
 
 using SlowPath4 = SlowPathTest<V4>;

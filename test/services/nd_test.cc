@@ -131,6 +131,16 @@ TEST(Nd, OffersItselfToAllNodesUnasked) {
     EXPECT_EQ(std::get<RouterAdvertisement>(*message).envelope.destination, kAllNodes);
 }
 
+TEST(Nd, AsksAllRouters) {
+    const auto message = parse(router_solicitation(kRouterMac));
+    ASSERT_TRUE(message);
+    EXPECT_EQ(
+        std::get<RouterSolicitation>(*message),
+        (RouterSolicitation{
+            {kRouterMac, multicast_mac(kAllRouters), link_local(kRouterMac), kAllRouters},
+            kRouterMac}));
+}
+
 TEST(Nd, LifetimesBeyondTheFieldAreCut) {
     const auto message =
         parse(router_advertisement(nullptr, kRouterMac, {.lifetime = std::chrono::hours{24}}));

@@ -2,15 +2,36 @@
 //
 // Needs: source, destination, facts.  Does: one bulk lookup; picks the member of an ECMP group by a
 // hash of the flow (fragments: of the addresses, so that one datagram keeps one path).  Drops:
-// discarded, martian_address (link-local traffic that is not for the router: RFC 3927 2.7, RFC 4291
-// 2.5.6).  Punts: packets without route, to be answered with ICMP.  Leaves: next_hop, hop.
+// discarded, martian_address (link-local traffic that is neither to nor from the router: RFC 3927 2.7,
+// RFC 4291 2.5.6)  Punts: packets without route, to be answered with ICMP.  Leaves: next_hop, hop.
 // SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/link_local.h"
 #include "vrouter/dataplane/pipeline.h"
 #include "vrouter/dataplane/worker.h"
 
 namespace vr {
 
 namespace {
+
+/// Finds link-local destinations on their link; nothing else that is link-local passes through.
+template <Family F>
+void route_link_local(Batch<F>& batch, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
+    const bool from_host = batch.in_port->kind == PortKind::Host;
+    for_each(batch.link_local & batch.live, batch.count, [&](unsigned i) {
+        if (is_forged_link_local(batch.source[i]) || is_forged_link_local(batch.destination[i])) {
+            drop(batch, i, DropReason::MartianAddress, worker);
+            return;
+        }
+        const auto to = routed_destination(tables, batch.in, batch.source[i], batch.destination[i]);
+        if (to != batch.destination[i]) {
+            batch.next_hop[i] = worker.shared().routes<F>().lookup(to);
+        }
+        if (!from_host && tables.next_hops[batch.next_hop[i]].kind != NextHopKind::Local) {
+            drop(batch, i, DropReason::MartianAddress, worker);
+        }
+    });
+}
 
 /// The same for both directions of a flow is not needed; stable for one direction is.
 template <Family F>
@@ -25,19 +46,6 @@ std::uint32_t flow_hash(const Batch<F>& batch, unsigned i) noexcept {
     return static_cast<std::uint32_t>((hash * 0x9e3779b97f4a7c15U) >> 32U);
 }
 
-template <Family F>
-void drop_transit_of_link_local(Batch<F>& batch, Worker& worker) noexcept {
-    if (batch.in_port->kind == PortKind::Host) {
-        return;
-    }
-    const Tables& tables = worker.tables();
-    for_each(batch.link_local & batch.live, batch.count, [&](unsigned i) {
-        if (tables.next_hops[batch.next_hop[i]].kind != NextHopKind::Local) {
-            drop(batch, i, DropReason::MartianAddress, worker);
-        }
-    });
-}
-
 }  // namespace
 
 template <Family F>
@@ -49,7 +57,7 @@ void route(Batch<F>& batch, Worker& worker) noexcept {
     worker.shared().routes<F>().lookup_bulk(
         batch.destination.data(), batch.next_hop.data(), batch.count);
     if (batch.link_local != 0) [[unlikely]] {
-        drop_transit_of_link_local(batch, worker);
+        route_link_local(batch, worker);
     }
     for_each(batch.live, batch.count, [&](unsigned i) {
         const NextHop* hop = &tables.next_hops[batch.next_hop[i]];

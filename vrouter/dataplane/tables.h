@@ -129,12 +129,19 @@ struct PollTarget {
     std::uint16_t queue = 0;
 };
 
+/// The host's own address on a link that peers with link-local addresses are on.
+struct LinkLocal {
+    Ip6 own;
+    PortId port;
+};
+
 struct Tables {
     std::vector<PortEntry> ports;                ///< by PortId, kMaxPorts entries
     std::vector<NextHop> next_hops;              ///< by NextHopId; entry 0 is "no route"
     std::vector<NextHopGroup> groups;            ///< by NextHop::group
     std::vector<std::vector<PollTarget>> polls;  ///< by worker
     PortId host_port;                            ///< the TAP; PortId{}: none
+    std::vector<LinkLocal> link_locals;          ///< few: link_local.h
     /// Grows with every change of policy or membership; a flow remembers the one it was judged under.
     std::uint32_t policy_generation = 1;
     bool reevaluate = false;  ///< judge live flows again after a policy change (POLICY 2.8)

@@ -275,6 +275,19 @@ Frame router_advertisement(
     return send(to, w);
 }
 
+Frame router_solicitation(Mac sender_mac) {
+    Writer w;
+    put_icmp(w, kRouterSolicitation);
+    w.zeros(4);
+    put_link_layer(w, kSourceLinkLayer, sender_mac);
+    return send(
+        {.link_source = sender_mac,
+         .link_destination = multicast_mac(kAllRouters),
+         .source = link_local(sender_mac),
+         .destination = kAllRouters},
+        w);
+}
+
 Ip6 solicited_node(Ip6 address) {
     return Ip6{0xff02000000000000U, 0x00000001ff000000U | (address.low() & 0xffffffU)};
 }

@@ -106,6 +106,9 @@ struct RouterOffer {
 [[nodiscard]] Frame router_advertisement(
     const RouterSolicitation* asked, Mac router_mac, const RouterOffer& offer);
 
+/// Asks all routers on the link to advertise themselves: RFC 4861 4.1.
+[[nodiscard]] Frame router_solicitation(Mac sender_mac);
+
 /// ff02::1:ffXX:XXXX, RFC 4291 2.7.1.
 [[nodiscard]] Ip6 solicited_node(Ip6 address);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "vrouter/net/headers.h"
+#include "vrouter/net/zone.h"
 #include "vrouter/services/tcp_reset.h"
 
 namespace vr {
@@ -18,11 +19,11 @@ constexpr Ip4 kDummyAddress{0xc0000008U};
 
 /// A decided answer, before the rate limit: `frame` is what would be sent.
 Answer answered(Frame frame) {
-    return {.outcome = Outcome::Answered, .frame = std::move(frame), .heard = {}};
+    return {.outcome = Outcome::Answered, .frame = std::move(frame), .heard = {}, .discovery = {}};
 }
 
 Answer without_frame(Outcome outcome) {
-    return {.outcome = outcome, .frame = std::nullopt, .heard = {}};
+    return {.outcome = outcome, .frame = std::nullopt, .heard = {}, .discovery = {}};
 }
 
 template <Family F>
@@ -39,8 +40,9 @@ bool may_learn(const PortFacts& port, Ip4 address) {
 }
 
 bool may_learn(const PortFacts& port, Ip6 address) {
-    return peer_owns<V6>(port, address) ||
-           (port.role != PortRole::Guest && address.is_link_local());
+    // No wire has a zone: such an address would stand for another link's (vrouter/net/zone.h).
+    return zone_of(address) == 0 && (peer_owns<V6>(port, address) ||
+                                     (port.role != PortRole::Guest && address.is_link_local()));
 }
 
 /// Does a guest send from a MAC that is not its own?
@@ -164,16 +166,31 @@ Answer answer_nd(const PortFacts& port, const nd::RouterSolicitation& m) {
     if (is_false_mac(port, m.envelope.link_source, m.source_mac)) {
         return without_frame(Outcome::Spoofed);
     }
-    if (port.role != PortRole::Guest) {
+    if (port.role == PortRole::Guest) {
+        return answered(nd::router_advertisement(&m, port.mac, port.offer));
+    }
+    if (port.role != PortRole::Fabric || !port.has_link_peers) {
         return without_frame(Outcome::NotForUs);
     }
-    return answered(nd::router_advertisement(&m, port.mac, port.offer));
+    Answer answer = without_frame(Outcome::Noted);
+    answer.discovery = RoutersWanted{};
+    return answer;
 }
 
 /// Routes come from BGP and configuration, never from advertisements.
 Answer answer_nd(const PortFacts& port, const nd::RouterAdvertisement& m) {
-    static_cast<void>(m);
-    return without_frame(port.role == PortRole::Guest ? Outcome::Spoofed : Outcome::NotForUs);
+    if (port.role == PortRole::Guest) {
+        return without_frame(Outcome::Spoofed);
+    }
+    // RFC 4291 2.5.6: nothing stands between the prefix and the interface's identifier.
+    const Ip6 router = m.envelope.source;
+    if (port.role != PortRole::Fabric || !port.has_link_peers ||
+        router.masked(64) != Ip6{0xfe80'0000'0000'0000U, 0}) {
+        return without_frame(Outcome::NotForUs);
+    }
+    Answer answer = without_frame(Outcome::Noted);
+    answer.discovery = HeardRouter{.address = router, .lifetime = m.lifetime};
+    return answer;
 }
 
 Answer answer_discovery(const PortFacts& port, Bytes frame) {

@@ -4,7 +4,8 @@
 // solicitations are answered with the router's MAC whatever they ask for, so that any subnet that the
 // guest believes to be on its link is reached by routing.  The host behind the TAP is served alike.
 // Towards the fabric the router answers for its own addresses only.  Echo requests to the router's
-// addresses and router solicitations of guests are answered too.
+// addresses and router solicitations of guests are answered too.  On ports that have link peers the
+// advertisements of routers are handed on; they never change a route.
 //
 // Senders are checked before they are believed: a guest speaks for its own MAC and addresses only
 // (anti-spoofing), fabric neighbors for addresses of the connected networks.  What may be believed is
@@ -59,6 +60,8 @@ struct PortFacts {
     PortAddresses<V4> v4;
     PortAddresses<V6> v6;
     nd::RouterOffer offer;  ///< what guests are told of their default router
+    /// Fabric: routers there are told apart by their link-local addresses, and make themselves known.
+    bool has_link_peers = false;
 
     template <Family F>
     [[nodiscard]] const PortAddresses<F>& addresses() const noexcept {
@@ -83,10 +86,24 @@ enum class Outcome : std::uint8_t {
 
 [[nodiscard]] std::string_view to_string(Outcome outcome);
 
+/// A router that advertises itself on a port that has link peers.
+struct HeardRouter {
+    Ip6 address;
+    std::chrono::seconds lifetime{0};
+
+    friend bool operator==(const HeardRouter&, const HeardRouter&) = default;
+};
+
+/// Somebody on such a port wants to know its routers.
+struct RoutersWanted {
+    friend bool operator==(const RoutersWanted&, const RoutersWanted&) = default;
+};
+
 struct Answer {
     Outcome outcome = Outcome::NotForUs;
     std::optional<Frame> frame;
     std::variant<std::monostate, Heard<V4>, Heard<V6>> heard;
+    std::variant<std::monostate, HeardRouter, RoutersWanted> discovery;
 };
 
 /// How much the router says on its own.
