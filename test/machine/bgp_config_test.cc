@@ -226,6 +226,25 @@ TEST(BgpConfig, TermWithOnlyGeEndsAtTheFamilysWidth) {
     EXPECT_EQ(config->bgp->neighbors[0].import->rules[0].match.prefixes[0].le, 32U);
 }
 
+TEST(BgpConfig, NeighborsOfLinks) {
+    const auto config = parse_config(
+        "node: a\nhost: {tap: vr0}\nports: [{name: up0, device: d}, {name: up1, device: e}]\n"
+        "bgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n"
+        "    - {interface: up0, as: 2}\n"
+        "    - {address: \"fe80::1%up1\", as: 3}\n"
+        "    - {address: \"fe80::2%up1\", as: 4}\n",
+        "f");
+    ASSERT_TRUE(config) << config.error().text;
+    EXPECT_TRUE(config->bgp->neighbors.empty());
+    const auto& links = config->bgp->link_neighbors;
+    ASSERT_EQ(links.size(), 3U);
+    EXPECT_EQ(links[0].interface, "up0");
+    EXPECT_EQ(links[0].peer.address, IpAddr{Ip6{}});
+    EXPECT_EQ(links[1].interface, "up1");
+    EXPECT_EQ(links[1].peer.address, parse_ip("fe80::1"));
+    EXPECT_EQ(links[2].peer.asn, Asn{4});
+}
+
 class Secret : public testing::Test {
   protected:
     void SetUp() override {
@@ -312,6 +331,48 @@ const Mistake kMistakes[] = {
     {"bgp_announce",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, announce: x}",
      "f:2: bgp.announce: expected a prefix"},
+    {"link_unknown_port",
+     "node: a\nhost: {tap: vr0}\nports: [{name: up0, device: d}]\nbgp: {as: 1, router_id: 1.1.1.1, "
+     "neighbors: [\n"
+     "  {interface: up9, as: 2}]}",
+     "f:5: bgp.neighbors[0].interface: no port is called 'up9'"},
+    {"link_address_unknown_port",
+     "node: a\nhost: {tap: vr0}\nports: [{name: up0, device: d}]\nbgp: {as: 1, router_id: 1.1.1.1, "
+     "neighbors: [\n"
+     "  {address: \"fe80::1%up9\", as: 2}]}",
+     "f:5: bgp.neighbors[0].address: no port is called 'up9'"},
+    {"link_without_host_path",
+     "node: a\nports: [{name: up0, device: d}]\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {interface: up0, as: 2}]}",
+     "f:4: bgp.neighbors[0].interface: a neighbor of a link is reached by the host's `tap`, and "
+     "there is none"},
+    {"link_and_address",
+     "node: a\nhost: {tap: vr0}\nports: [{name: up0, device: d}]\nbgp: {as: 1, router_id: 1.1.1.1, "
+     "neighbors: [\n"
+     "  {interface: up0, address: 1.1.1.2, as: 2}]}",
+     "f:5: bgp.neighbors[0].interface: address and interface exclude each other"},
+    {"link_local_without_interface",
+     "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {address: \"fe80::1\", as: 2}]}",
+     "f:4: bgp.neighbors[0].address: expected an IPv4 or IPv6 address, a link-local one with its "
+     "interface (fe80::1%uplink0), found 'fe80::1'"},
+    {"interface_of_another_address",
+     "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {address: \"fd00::1%eth0\", as: 2}]}",
+     "f:4: bgp.neighbors[0].address: expected an IPv4 or IPv6 address, a link-local one with its "
+     "interface (fe80::1%uplink0), found 'fd00::1%eth0'"},
+    {"link_twice",
+     "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {interface: eth0, as: 2}, {address: \"fe80::1%eth0\", as: 2}]}",
+     "f:4: bgp.neighbors[1].address: interface 'eth0' has a neighbor already"},
+    {"link_source",
+     "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {interface: eth0, as: 2, source: \"fd00::1\"}]}",
+     "f:4: bgp.neighbors[0].source: a neighbor of a link is called from our address on that link"},
+    {"link_bfd",
+     "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {interface: eth0, as: 2, bfd: {}}]}",
+     "f:4: bgp.neighbors[0].bfd: there is no BFD with neighbors at link-local addresses"},
     {"peer_address",
      "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {as: 2}",
      "f:6: bgp.neighbors[0]: key 'address' is missing"},

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "test/services/frames.h"
+#include "vrouter/net/headers.h"
 #include "vrouter/services/responder.h"
 
 namespace vr {
@@ -122,9 +123,8 @@ TEST_P(RouterAdvertisements, AreBelieved) {
     const Answer answer =
         responder.answer(port, advertisement(GetParam().source, GetParam().hop_limit), kBegin);
     EXPECT_FALSE(answer.frame);
-    EXPECT_EQ(
-        answer.discovery == decltype(answer.discovery){HeardRouter{GetParam().source, 30s}},
-        GetParam().believed);
+    const decltype(answer.discovery) told = HeardRouter{GetParam().source, 30s};
+    EXPECT_EQ(answer.discovery == told, GetParam().believed);
 }
 
 INSTANTIATE_TEST_SUITE_P(

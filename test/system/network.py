@@ -22,6 +22,13 @@ def sh(*words, check=True, netns=None, input=None, timeout=30):
     return done.stdout
 
 
+def link_local(mac):
+    """What the kernel and the router make of a MAC address, RFC 2464 5."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return str(ipaddress.IPv6Address(bytes.fromhex("fe80000000000000") + identifier))
+
+
 class Namespace:
     """A network namespace as a host with a kernel in it."""
 

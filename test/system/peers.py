@@ -17,7 +17,7 @@ from process import Process, wait_for
 
 
 def family_of(text):
-    return ipaddress.ip_network(text, strict=False).version
+    return ipaddress.ip_network(text.partition("%")[0], strict=False).version
 
 
 @dataclasses.dataclass
@@ -130,7 +130,10 @@ class Bird(Peer):
 
     def session(self, neighbor):
         yield f"protocol bgp {neighbor.word} {{"
-        yield f"  local as {self.asn}; neighbor {neighbor.address} as {neighbor.asn};"
+        address, _, interface = neighbor.address.partition("%")
+        yield f"  local as {self.asn}; neighbor {address} as {neighbor.asn};"
+        if interface:
+            yield f'  interface "{interface}";'
         yield f"  hold time {neighbor.hold_time}; connect retry time 1; connect delay time 0; error wait time 1, 2;"
         yield f"  {'multihop' if neighbor.multihop else 'direct'};"
         if neighbor.passive:
@@ -152,7 +155,7 @@ class Bird(Peer):
             hop = "next hop keep;" if self.keep_next_hop else "next hop self;"
             if family in self.next_hops:
                 hop = f"next hop address {self.next_hops[family]};"
-            if family == 4 and ":" in self.next_hops.get(4, ""):
+            if family == 4 and (interface or ":" in self.next_hops.get(4, "")):
                 hop += " extended next hop on;"
             yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} {paths} }};"
         yield "}"
@@ -189,29 +192,31 @@ class Bird(Peer):
         return table
 
 
-class Bfdd:
-    """FRR's BFD daemon, with the zebra that it needs; `peers` are addresses.
+class ZebraDaemon:
+    """One of FRR's daemons with the zebra that it needs.
 
-    Unlike bgpd they insist on being no root, so their files are elsewhere and theirs.
+    They insist on being no root, so their files are elsewhere and theirs.
     """
 
-    def __init__(self, namespace, logs, peers):
+    program = None
+
+    def __init__(self, namespace, logs):
         self.namespace = namespace
         self.logs = logs
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vrt-bfdd-"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vrt-frr-"))
         shutil.chown(self.directory, "frr", "frr")
-        self.peers = peers
         self.processes = []
 
-    def start(self):
-        times = ["  transmit-interval 100", "  receive-interval 100", "  no shutdown"]
-        lines = ["bfd", *(line for peer in self.peers for line in (f" peer {peer}", *times))]
-        (self.directory / "bfdd.conf").write_text("\n".join(lines) + "\n")
+    def configuration(self):
+        raise NotImplementedError
+
+    def start(self, *words):
+        (self.directory / f"{self.program}.conf").write_text("\n".join(self.configuration()) + "\n")
         (self.directory / "zebra.conf").write_text("")
         api = self.directory / "zserv.api"
         self.launch("zebra", api)
         wait_for(api.exists, 10, "zebra's API")
-        self.launch("bfdd", api, "--bfdctl", self.directory / "bfdd.sock")
+        self.launch(self.program, api, *words)
         return self
 
     def launch(self, program, api, *words):
@@ -228,6 +233,51 @@ class Bfdd:
         for process in reversed(self.processes):
             process.stop(limit=2)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Bfdd(ZebraDaemon):
+    """FRR's BFD daemon; `peers` are addresses."""
+
+    program = "bfdd"
+
+    def __init__(self, namespace, logs, peers):
+        super().__init__(namespace, logs)
+        self.peers = peers
+
+    def configuration(self):
+        times = ["  transmit-interval 100", "  receive-interval 100", "  no shutdown"]
+        return ["bfd", *(line for peer in self.peers for line in (f" peer {peer}", *times))]
+
+    def start(self):
+        return super().start("--bfdctl", self.directory / "bfdd.sock")
+
+
+class UnnumberedFrr(ZebraDaemon):
+    """FRR's bgpd: whoever advertises itself on `interface` is its neighbor; routes go into the kernel."""
+
+    program = "bgpd"
+
+    def __init__(self, namespace, logs, interface, asn, router_id, remote_as, networks):
+        super().__init__(namespace, logs)
+        self.interface = interface
+        self.asn = asn
+        self.router_id = router_id
+        self.remote_as = remote_as
+        self.networks = networks
+
+    def configuration(self):
+        yield "bgp route-map delay-timer 0"
+        yield f"router bgp {self.asn}"
+        yield f" bgp router-id {self.router_id}"
+        yield from (" no bgp ebgp-requires-policy", " no bgp network import-check", " no bgp default ipv4-unicast")
+        yield f" neighbor {self.interface} interface v6only remote-as {self.remote_as}"
+        yield from (f" neighbor {self.interface} {words}" for words in ("timers 3 9", "timers connect 1"))
+        yield f" neighbor {self.interface} advertisement-interval 0"
+        for family in (4, 6):
+            yield f" address-family ipv{family} unicast"
+            yield from (f"  network {network}" for network in self.networks if family_of(network) == family)
+            yield f"  neighbor {self.interface} activate"
+            yield " exit-address-family"
 
 
 class Frr(Peer):

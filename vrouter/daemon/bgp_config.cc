@@ -8,6 +8,7 @@
 #include "bgp/capability.h"
 #include "vrouter/daemon/filter_config.h"
 #include "vrouter/daemon/secret.h"
+#include "vrouter/net/zone.h"
 #include "vrouter/yaml_section.h"
 
 namespace vr::daemon {
@@ -233,13 +234,98 @@ void check_family(YamlSection& yaml, const bgp::PeerConfig& peer, std::size_t fa
     }
 }
 
+/// Where a neighbor is: an address, one of a link, or a link.
+struct Whereabouts {
+    IpAddr address;         ///< unspecified: of whoever advertises itself on `interface`
+    std::string interface;  ///< empty: the address means something everywhere
+};
+
+/// "fe80::1%uplink0" or an address that needs no interface.
+std::optional<Whereabouts> whereabouts_of(const std::string& text) {
+    const auto percent = text.find('%');
+    const auto address = parse_ip(text.substr(0, percent));
+    const auto* v6 = address ? std::get_if<Ip6>(&*address) : nullptr;
+    const bool link_local = v6 != nullptr && v6->is_link_local() && zone_of(*v6) == 0;
+    if (!address || link_local != (percent != std::string::npos) ||
+        (link_local && percent + 1 == text.size())) {
+        return std::nullopt;
+    }
+    return Whereabouts{*address, link_local ? text.substr(percent + 1) : std::string{}};
+}
+
+Whereabouts read_whereabouts(YamlSection& yaml, const BgpSurroundings& around) {
+    Whereabouts where;
+    const auto interface = yaml.text("interface");
+    if (!interface) {
+        yaml.require("address");
+    }
+    assign(
+        where,
+        yaml.value(
+            "address",
+            "an IPv4 or IPv6 address, a link-local one with its interface (fe80::1%uplink0)",
+            whereabouts_of));
+    if (interface) {
+        if (yaml.take("address").IsDefined()) {
+            yaml.refuse("interface", "address and interface exclude each other");
+        }
+        where = {.address = Ip6{}, .interface = *interface};
+    }
+    const char* key = interface ? "interface" : "address";
+    if (interface && interface->empty()) {
+        yaml.refuse(key, "an interface has a name");
+    } else if (!where.interface.empty() && around.ports) {
+        if (!around.ports->contains(where.interface)) {
+            yaml.refuse(key, "no port is called '" + where.interface + "'");
+        } else if (!around.has_host_path) {
+            yaml.refuse(
+                key, "a neighbor of a link is reached by the host's `tap`, and there is none");
+        }
+    }
+    return where;
+}
+
+/// What a neighbor of a link cannot have.
+void check_link_neighbor(YamlSection& yaml, const bgp::PeerConfig& peer) {
+    if (peer.source) {
+        yaml.refuse("source", "a neighbor of a link is called from our address on that link");
+    }
+    if (peer.bfd) {
+        yaml.refuse("bfd", "there is no BFD with neighbors at link-local addresses");
+    }
+    if (peer.ttl) {
+        yaml.refuse("ttl", "a neighbor of a link is one hop away");
+    }
+}
+
 void read_neighbor(
-    YamlSection& yaml, BgpConfig& bgp, const Groups& groups, const NamedFilters& filters) {
-    yaml.require("address");
+    YamlSection& yaml,
+    BgpConfig& bgp,
+    const BgpSurroundings& around,
+    const Groups& groups,
+    const NamedFilters& filters) {
     bgp::PeerConfig peer = group_of(yaml, groups);
-    assign(peer.address, yaml.value("address", kAddress, ip_of));
+    const Whereabouts where = read_whereabouts(yaml, around);
+    peer.address = where.address;
     read_peer(yaml, peer, filters);
     check_family(yaml, peer, peer.address.index());
+    if (!where.interface.empty()) {
+        check_link_neighbor(yaml, peer);
+        // Whoever is found on a link must not be one that is named there.
+        const IpAddr found = Ip6{};
+        const bool taken = std::ranges::any_of(bgp.link_neighbors, [&](const LinkNeighbor& n) {
+            return n.interface == where.interface &&
+                   (n.peer.address == peer.address || n.peer.address == found ||
+                    peer.address == found);
+        });
+        if (taken) {
+            yaml.refuse(
+                peer.address == found ? "interface" : "address",
+                "interface '" + where.interface + "' has a neighbor already");
+        }
+        bgp.link_neighbors.push_back({where.interface, std::move(peer)});
+        return;
+    }
     const auto same = [&](const bgp::PeerConfig& n) { return n.address == peer.address; };
     if (std::ranges::any_of(bgp.neighbors, same)) {
         yaml.refuse("address", "neighbor " + to_string(peer.address) + " is defined twice");
@@ -348,20 +434,22 @@ bool restarts_gracefully(const BgpConfig& bgp) {
         return peer.graceful_restart.mode == bgp::GracefulRestartConfig::Mode::Full;
     };
     return std::ranges::any_of(bgp.neighbors, full) ||
+           std::ranges::any_of(bgp.link_neighbors, full, &LinkNeighbor::peer) ||
            std::ranges::any_of(bgp.ranges, full, &bgp::RangeConfig::peer);
 }
 
 }  // namespace
 
-BgpConfig read_bgp(YamlSection& yaml, bool has_datastore) {
+BgpConfig read_bgp(YamlSection& yaml, const BgpSurroundings& around) {
     BgpConfig bgp;
     NamedFilters filters;
     Groups groups;
-    read_speaker(yaml, bgp, has_datastore);
+    read_speaker(yaml, bgp, around.has_datastore);
     read_announcements(yaml, bgp.announce);
     yaml.sections("filters", [&](YamlSection& s) { read_named_filter(s, filters); });
     yaml.sections("groups", [&](YamlSection& s) { read_group(s, groups, filters); });
-    yaml.sections("neighbors", [&](YamlSection& s) { read_neighbor(s, bgp, groups, filters); });
+    yaml.sections(
+        "neighbors", [&](YamlSection& s) { read_neighbor(s, bgp, around, groups, filters); });
     yaml.sections("ranges", [&](YamlSection& s) { read_range(s, bgp, groups, filters); });
     if (restarts_gracefully(bgp)) {
         bgp.speaker.selection_deferral = kSelectionDeferral;

@@ -7,6 +7,8 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,14 @@ struct Announcement {
 /// whoever keeps what we told before shall not hear half of it first.
 inline constexpr std::chrono::seconds kSelectionDeferral{60};
 
+/// A peer at a link-local address.
+struct LinkNeighbor {
+    std::string interface;  ///< a port, or without a data plane an interface of the kernel
+    bgp::PeerConfig peer;   ///< unspecified address: of the router that advertises itself there
+
+    friend bool operator==(const LinkNeighbor&, const LinkNeighbor&) = default;
+};
+
 struct BgpConfig {
     bgp::SpeakerConfig speaker;  ///< AS 0, no router id: resources of the datastore tell
     bool port_given = false;
@@ -38,10 +48,20 @@ struct BgpConfig {
     std::string secrets_directory = "/etc/vrouter/secrets";
     std::vector<Announcement> announce;
     std::vector<bgp::PeerConfig> neighbors;
+    std::vector<LinkNeighbor> link_neighbors;
     std::vector<bgp::RangeConfig> ranges;
 };
 
-/// `has_datastore`: AS and router id may be left to its resources, where nothing else needs them.
-[[nodiscard]] BgpConfig read_bgp(YamlSection& yaml, bool has_datastore);
+/// What the rest of the file says that this section depends on.
+struct BgpSurroundings {
+    /// AS and router id may be left to its resources, where nothing else needs them.
+    bool has_datastore = false;
+    /// The ports, which neighbors may be on; absent: there is no data plane, they are on the kernel's
+    /// interfaces.
+    std::optional<std::set<std::string>> ports;
+    bool has_host_path = false;  ///< the kernel, so the speaker, reaches them
+};
+
+[[nodiscard]] BgpConfig read_bgp(YamlSection& yaml, const BgpSurroundings& around);
 
 }  // namespace vr::daemon

@@ -41,6 +41,10 @@ BgpRoutes::~BgpRoutes() {
 }
 
 void BgpRoutes::update(const IpPrefix& prefix, const bgp::LearntRoute& route) {
+    // Where link-local addresses are is no peer's word.
+    if (const auto* v6 = std::get_if<Prefix<V6>>(&prefix); v6 && v6->address().is_link_local()) {
+        return;
+    }
     const bool external = route.from == bgp::PeerKind::External;
     // A prefix that changes from one kind of peer to the other must not keep both.
     routes_.remove(prefix, external ? RouteSource::IBgp : RouteSource::EBgp);

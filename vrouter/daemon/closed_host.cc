@@ -39,6 +39,9 @@ void open(std::vector<FailsafePort>& ports, std::uint8_t protocol, L4Port port) 
 
 void open_bgp(const BgpConfig& bgp, policy::FelixSettings& settings) {
     open(settings.failsafe_inbound, ipproto::kTcp, bgp.speaker.port);
+    for (const LinkNeighbor& neighbor : bgp.link_neighbors) {
+        open(settings.failsafe_outbound, ipproto::kTcp, neighbor.peer.port);
+    }
     for (const bgp::PeerConfig& peer : bgp.neighbors) {
         open(settings.failsafe_outbound, ipproto::kTcp, peer.port);
         if (peer.bfd) {

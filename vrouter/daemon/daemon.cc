@@ -17,10 +17,12 @@
 #include "vrouter/daemon/closed_host.h"
 #include "vrouter/daemon/endpoint_problems.h"
 #include "vrouter/daemon/etcd_status.h"
+#include "vrouter/daemon/kernel_links.h"
 #include "vrouter/daemon/secret.h"
 #include "vrouter/dataplane/ethdev_port.h"
 #include "vrouter/host_link.h"
 #include "vrouter/net/log.h"
+#include "vrouter/net/zone.h"
 #include "vrouter/preflight.h"
 
 namespace vr::daemon {
@@ -29,6 +31,8 @@ namespace {
 
 /// How often ports that could not be opened are tried again.
 constexpr std::chrono::seconds kRetry{5};
+/// How often peers that are silent are looked for.
+constexpr std::chrono::seconds kWatchLinks{5};
 
 MachineSettings machine_settings(const Config& config) {
     return {
@@ -41,6 +45,12 @@ MachineSettings machine_settings(const Config& config) {
         .reevaluate = config.flows.reevaluate,
         .drop_invalid = config.flows.drop_invalid,
         .to_host = config.workloads.to_host};
+}
+
+/// Whether BGP has neighbors at link-local addresses there.
+bool has_link_peers(const Config& config, const std::string& interface) {
+    return config.bgp &&
+           std::ranges::count(config.bgp->link_neighbors, interface, &LinkNeighbor::interface) != 0;
 }
 
 PortFacts fabric_facts(PortId id, const PortRecord& record, const PortConfig& config) {
@@ -78,12 +88,12 @@ bool is_static_route(const Config& config, const IpPrefix& prefix) {
 }
 
 /// RFC 8212: a session that exchanges nothing looks healthy.
-void warn_of_missing_filters(const bgp::PeerConfig& peer, Asn own_as) {
+void warn_of_missing_filters(const bgp::PeerConfig& peer, const std::string& name, Asn own_as) {
     const bool external = peer.asn != peer.local_as.value_or(own_as);
     if (external && (!peer.import || !peer.export_)) {
         log::warning(
             "bgp {}: eBGP without {} filter {} nothing (RFC 8212)",
-            peer.address,
+            name,
             !peer.import && !peer.export_ ? "any"
             : !peer.import                ? "an import"
                                           : "an export",
@@ -114,6 +124,7 @@ Daemon::~Daemon() {
     reporter_.reset();
     store_.reset();
     graph_.reset();
+    kernel_links_.reset();
     speaker_.reset();
     bgp_routes_.reset();
     if (machine_) {
@@ -269,7 +280,12 @@ Result<void> Daemon::open_fabric_port(const PortConfig& config) {
     if (!id) {
         return std::unexpected(std::move(id).error());
     }
-    slow_path_->set_port(fabric_facts(*id, *machine_->port(*id), config));
+    PortFacts facts = fabric_facts(*id, *machine_->port(*id), config);
+    facts.has_link_peers = has_link_peers(config_, config.name);
+    slow_path_->set_port(facts);
+    if (facts.has_link_peers) {
+        machine_->set_link_local(*id, nd::link_local(facts.mac));
+    }
     for (const InterfaceAddress& address : config.addresses) {
         add_local_address(address.address);
         machine_->routes().set(
@@ -327,6 +343,9 @@ Result<void> Daemon::open_host_port() {
         }
     }
     slow_path_->set_port(facts);
+    for (const LinkLocal& link : machine_->link_locals()) {
+        addresses.push_back({link.own, Prefix<V6>::host(link.own)});
+    }
     if (auto configured = configure_host_link(host.tap, addresses, routes, host.mtu); !configured) {
         return std::unexpected(std::move(configured).error());
     }
@@ -384,10 +403,13 @@ Result<void> Daemon::start_bgp() {
             [this] { machine_->commit(); },
             [this] { speaker_->next_hops_changed(); });
     }
+    if (auto started = start_links(); !started) {
+        return started;
+    }
     if (auto opened = open_speaker(); !opened) {
         return opened;
     }
-    set_peers(configured_peers(config_));
+    set_peers(named_peers());
     speaker_->expect_peers(has_source());
     return {};
 }
@@ -398,6 +420,7 @@ Result<void> Daemon::open_speaker() {
     const bgp::NextHopOracle& oracle =
         bgp_routes_ ? static_cast<const bgp::NextHopOracle&>(*bgp_routes_) : any_next_hop_;
     speaker_ = std::make_shared<bgp::Speaker>(loop_, calico_.speaker, sink, oracle);
+    speaker_->set_links(links_);
     auto started = speaker_->start();
     for (const auto& [prefix, attributes] : config_.bgp->announce) {
         speaker_->originate(prefix, attributes);
@@ -422,7 +445,7 @@ Result<void> Daemon::restart_bgp() {
     if (graph_) {
         update_bgp();
     } else {
-        set_peers(configured_peers(config_));
+        set_peers(named_peers());
     }
     speaker_->expect_peers(graph_ && !graph_->is_in_sync());
     for (const bgp::PeerSummary& peer : before) {
@@ -431,6 +454,89 @@ Result<void> Daemon::restart_bgp() {
         }
     }
     return opened;
+}
+
+/// Those of the config, wherever they are.
+Peers Daemon::named_peers() const {
+    Peers peers = configured_peers(config_);
+    peers.merge(link_peers_.peers());
+    return peers;
+}
+
+/// Finds the links on which there are peers at link-local addresses, and listens for those there.
+/// A link's number is that of its port; without a data plane the interfaces are counted.
+Result<void> Daemon::start_links() {
+    std::map<PortId, std::string> interfaces;
+    for (const LinkNeighbor& neighbor : config_.bgp->link_neighbors) {
+        const auto known = std::ranges::find_if(
+            links_, [&](const auto& each) { return each.second.name == neighbor.interface; });
+        Zone zone = static_cast<Zone>(links_.size() + 1);
+        bgp::Link link{.name = neighbor.interface, .device = neighbor.interface, .own = {}};
+        if (known != links_.end()) {
+            zone = known->first;
+        } else if (machine_) {
+            const PortId port = *machine_->find_port(neighbor.interface);
+            zone = port.value();
+            link.device = config_.host.tap;
+            link.own = nd::link_local(machine_->port(port)->mac);
+        }
+        const bool taken = std::ranges::any_of(links_, [&](const auto& each) {
+            return each.first != zone && link.own && each.second.own == link.own;
+        });
+        if (taken) {
+            return fail("port " + link.name + ": another port that bgp names has its MAC address");
+        }
+        links_.emplace(zone, link);
+        interfaces.emplace(PortId{zone}, link.name);
+        link_peers_.add(zone, neighbor);
+    }
+    if (links_.empty()) {
+        return {};
+    }
+    const auto heard = [this](PortId link, const HeardRouter& router, TimePoint now) {
+        if (link_peers_.heard(
+                link.value(), router.address, router.lifetime, now, is_peer_in_use())) {
+            link_peers_changed();
+        }
+    };
+    if (machine_) {
+        slow_path_->set_router_heard(heard);
+    } else {
+        auto opened = KernelLinks::open(loop_, std::move(interfaces), heard);
+        if (!opened) {
+            return fail(std::move(opened).error(), "bgp");
+        }
+        kernel_links_ = std::move(*opened);
+    }
+    watch_link_peers();
+    return {};
+}
+
+LinkPeers::InUse Daemon::is_peer_in_use() const {
+    return [this](const IpAddr& address) {
+        const auto peer = speaker_->peer(address);
+        return peer && (peer->state == bgp::State::Established || peer->shut_down ||
+                        peer->ipv4.received + peer->ipv6.received != 0);
+    };
+}
+
+void Daemon::watch_link_peers() {
+    link_timer_.expires_after(kWatchLinks);
+    link_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (!error) {
+            if (link_peers_.forget_silent(std::chrono::steady_clock::now(), is_peer_in_use())) {
+                link_peers_changed();
+            }
+            watch_link_peers();
+        }
+    });
+}
+
+void Daemon::link_peers_changed() {
+    Peers wanted = peers_;
+    std::erase_if(wanted, [](const auto& peer) { return zone_of(peer.first) != 0; });
+    wanted.merge(link_peers_.peers());
+    set_peers(std::move(wanted));
 }
 
 ReadSecret Daemon::read_secret_of_reference() const {
@@ -461,7 +567,7 @@ void Daemon::update_bgp() {
     if (calico_.gateways != old.gateways) {
         set_gateways(old.gateways);
     }
-    Peers wanted = configured_peers(config_);
+    Peers wanted = named_peers();
     std::set<IpAddr> closed = calico_.closed;
     std::erase_if(closed, [&](const IpAddr& address) { return wanted.contains(address); });
     speaker_->refuse(std::move(closed));
@@ -502,10 +608,10 @@ void Daemon::set_peers(Peers wanted) {
         }
         peer_errors_.erase(address);
         if (auto set = speaker_->set_peer(peer); !set) {
-            log::error("bgp {}: {}", address, set.error().text);
+            log::error("bgp {}: {}", speaker_->name_of(address), set.error().text);
             peer_errors_.emplace(address, std::move(set).error().text);
         } else {
-            warn_of_missing_filters(peer, calico_.speaker.asn);
+            warn_of_missing_filters(peer, speaker_->name_of(address), calico_.speaker.asn);
         }
     }
     peers_ = std::move(wanted);

@@ -28,6 +28,7 @@
 #include "vrouter/daemon/bgp_routes.h"
 #include "vrouter/daemon/calico_bgp.h"
 #include "vrouter/daemon/config.h"
+#include "vrouter/daemon/link_peers.h"
 #include "vrouter/eal.h"
 #include "vrouter/machine.h"
 #include "vrouter/no_workloads.h"
@@ -40,6 +41,8 @@ class FileStore;
 }
 
 namespace vr::daemon {
+
+class KernelLinks;
 
 class Daemon {
   public:
@@ -68,6 +71,11 @@ class Daemon {
     [[nodiscard]] Result<void> start_bgp();
     [[nodiscard]] Result<void> open_speaker();
     [[nodiscard]] Result<void> restart_bgp();
+    [[nodiscard]] Result<void> start_links();
+    [[nodiscard]] Peers named_peers() const;
+    [[nodiscard]] LinkPeers::InUse is_peer_in_use() const;
+    void link_peers_changed();
+    void watch_link_peers();
     [[nodiscard]] Result<void> start_policy();
     [[nodiscard]] Result<void> open_store();
     void start_etcd(policy::Listener listener);
@@ -99,7 +107,11 @@ class Daemon {
     std::shared_ptr<bgp::Speaker> speaker_;      ///< nobody else keeps it
     Peers peers_;                                ///< as the speaker has them
     std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
-    CalicoBgp calico_;                           ///< as the speaker has it
+    bgp::Links links_;                           ///< on which peers at link-local addresses are
+    LinkPeers link_peers_;
+    std::unique_ptr<KernelLinks> kernel_links_;  ///< without a data plane
+    boost::asio::steady_timer link_timer_{loop_};
+    CalicoBgp calico_;  ///< as the speaker has it
     Announcements announcements_;
     boost::asio::steady_timer secret_retry_{loop_};
     std::unique_ptr<policy::Graph> graph_;
