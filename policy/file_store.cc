@@ -26,7 +26,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uintmax_t kMaxFileSize = 64U << 20U;
 constexpr std::chrono::milliseconds kGrace{100};
-constexpr std::chrono::seconds kLookInterval{1};
 constexpr std::uint32_t kFileEvents =
     IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
 constexpr std::uint32_t kLost = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT;
@@ -66,13 +65,15 @@ FileStore::FileStore(
     boost::asio::any_io_executor executor,
     std::filesystem::path directory,
     Listener listener,
-    Beginning beginning)
+    Beginning beginning,
+    std::chrono::milliseconds look_interval)
     : inotify_(executor),
       look_timer_(executor),
       grace_timer_(executor),
       directory_(std::move(directory)),
       listener_(std::move(listener)),
-      beginning_(beginning) {
+      beginning_(beginning),
+      look_interval_(look_interval) {
     health_.source = "file";
     health_.places = {directory_.string()};
 }
@@ -200,7 +201,7 @@ void FileStore::doubt(const std::string& why) {
 
 /// Not everything is told: another directory may come to lie behind the path, rights may be given.
 void FileStore::look_again_later() {
-    look_timer_.expires_after(kLookInterval);
+    look_timer_.expires_after(look_interval_);
     look_timer_.async_wait(
         [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
             if (!error && !alive.expired()) {

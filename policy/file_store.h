@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -45,11 +46,15 @@ enum class Beginning : std::uint8_t {
 
 class FileStore final : public Datastore {
   public:
+    /// Between two looks at a directory that may be another, or is being filled; more than the grace.
+    static constexpr std::chrono::milliseconds kLookInterval{1000};
+
     FileStore(
         boost::asio::any_io_executor executor,
         std::filesystem::path directory,
         Listener listener,
-        Beginning beginning = Beginning::AsFound);
+        Beginning beginning = Beginning::AsFound,
+        std::chrono::milliseconds look_interval = kLookInterval);
 
     /// Reads the directory, delivers it, with InSync at its time, and watches it from then on.
     [[nodiscard]] Result<void> start();
@@ -142,6 +147,7 @@ class FileStore final : public Datastore {
     std::vector<Event> pending_;
     std::set<std::string> vanished_;
     Beginning beginning_;
+    std::chrono::milliseconds look_interval_;
     bool in_sync_ = false;
     bool understood_ = false;
     bool read_ = false;  ///< with the care that `beginning_` asks for

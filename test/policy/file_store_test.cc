@@ -31,6 +31,9 @@ Key tier_key(std::string name) {
     return {Kind::Tier, {}, std::move(name)};
 }
 
+/// Nobody else writes while the store looks.  More than the grace of vanished files, which a look renews.
+constexpr std::chrono::milliseconds kLook{150};
+
 class FileStoreTest : public testing::Test {
   protected:
     FileStoreTest() {
@@ -84,7 +87,11 @@ class FileStoreTest : public testing::Test {
 
     FileStore& make(Beginning beginning = Beginning::AsFound) {
         watching_ = std::make_unique<FileStore>(
-            io_.get_executor(), directory_, [this](const Batch& batch) { take(batch); }, beginning);
+            io_.get_executor(),
+            directory_,
+            [this](const Batch& batch) { take(batch); },
+            beginning,
+            kLook);
         return *watching_;
     }
 
@@ -221,7 +228,7 @@ TEST_F(FileStoreTest, WholeWaitsForAnotherVolumeInThePlaceOfTheDirectory) {
     write("full/a.yaml", tier("a", 1));
     fs::create_directory_symlink("empty", link);
     FileStore store(
-        io_.get_executor(), link, [this](const Batch& b) { take(b); }, Beginning::Whole);
+        io_.get_executor(), link, [this](const Batch& b) { take(b); }, Beginning::Whole, kLook);
     ASSERT_TRUE(store.start());
     EXPECT_FALSE(in_sync_);
     fs::remove(link);
@@ -379,7 +386,8 @@ TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathIsReadThoughNothingIsTold
     write("new/a.yaml", tier("a", 2));
     const fs::path link = directory_ / "link";
     fs::create_directory_symlink("old", link);
-    FileStore store(io_.get_executor(), link, [this](const Batch& batch) { take(batch); });
+    FileStore store(
+        io_.get_executor(), link, [this](const Batch& b) { take(b); }, Beginning::AsFound, kLook);
     ASSERT_TRUE(store.start());
     EXPECT_EQ(order("a"), 1);
     fs::create_directory_symlink("new", directory_ / "next");
