@@ -69,9 +69,8 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             health.places.push_back(text(server));
         }
         if (!settings.state_file.empty()) {
-            // Encoded at once: the picture would be no smaller.
             saver.emplace(loop.get_executor(), settings.state_file, "policyd", [this] {
-                return [file = receiver.last_good()] { return file; };
+                return receiver.last_good();
             });
         }
     }

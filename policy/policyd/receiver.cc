@@ -40,6 +40,54 @@ std::size_t memory_of(const Update& update) {
     return bytes;
 }
 
+/// What is to be written down, apart from the receiver.
+struct Picture {
+    std::string host;
+    std::vector<std::pair<policy::SetName, std::shared_ptr<const std::set<policy::PortMember>>>>
+        sets;
+    std::vector<std::pair<Key, std::string>> objects;
+    std::set<IpPrefix> blocks;
+
+    [[nodiscard]] std::string encode() const {
+        std::string file(kMagic);
+        policy::put_number(file, kProtocol);
+        policy::put_text(file, host);
+        std::vector<Chunk> chunks;
+        std::size_t bytes = 0;
+        std::uint64_t sequence = 0;
+        const auto end_frame = [&](bool more) {
+            const Envelope envelope = batch_frame(chunks, ++sequence, more);
+            file += envelope.head;
+            for (const auto& chunk : std::exchange(chunks, {})) {
+                file += *chunk;
+            }
+            file += envelope.tail;
+            bytes = 0;
+        };
+        const auto add = [&](Chunk chunk) {
+            bytes += chunk->size();
+            chunks.push_back(std::move(chunk));
+            if (bytes >= kFrameBytes) {
+                end_frame(true);
+            }
+        };
+        for (const auto& [name, members] : sets) {
+            add(set_update(
+                {name, SetUpdate::How::Replace, {members->begin(), members->end()}, {}}));
+        }
+        for (const auto& [key, text] : objects) {
+            add(object_update(key, text));
+        }
+        if (!blocks.empty()) {
+            add(own_blocks(blocks));
+        }
+        chunks.push_back(vr::policyd::in_sync());
+        end_frame(false);
+        policy::seal(file);
+        return file;
+    }
+};
+
 }  // namespace
 
 pb::Hello Receiver::hello() {
@@ -183,13 +231,15 @@ void Receiver::change(SetUpdate& update, Batch& batch) {
     if (update.how == SetUpdate::How::Forget) {
         sets_.erase(update.name);
     } else {
-        auto& members = sets_[update.name];
+        Set& set = sets_[update.name];
         if (update.how == SetUpdate::How::Replace) {
-            members.clear();
+            set = {};
+        } else if (set.held) {
+            set = {std::make_shared<Members>(*set.members)};
         }
-        members.insert(update.added.begin(), update.added.end());
+        set.members->insert(update.added.begin(), update.added.end());
         for (const auto& member : update.removed) {
-            members.erase(member);
+            set.members->erase(member);
         }
     }
     batch.sets.push_back(std::move(update));
@@ -243,45 +293,21 @@ void Receiver::take_out(const Key& key, Batch& batch) {
 
 // --- the last good state ---------------------------------------------------------------------
 
-std::string Receiver::last_good() const {
+std::function<std::string()> Receiver::last_good() {
     if (!in_sync_) {
-        return {};
+        return [] { return std::string(); };
     }
-    std::string file(kMagic);
-    policy::put_number(file, kProtocol);
-    policy::put_text(file, host_);
-    std::vector<Chunk> chunks;
-    std::size_t bytes = 0;
-    std::uint64_t sequence = 0;
-    const auto end_frame = [&](bool more) {
-        const Envelope envelope = batch_frame(chunks, ++sequence, more);
-        file += envelope.head;
-        for (const auto& chunk : std::exchange(chunks, {})) {
-            file += *chunk;
-        }
-        file += envelope.tail;
-        bytes = 0;
-    };
-    const auto add = [&](Chunk chunk) {
-        bytes += chunk->size();
-        chunks.push_back(std::move(chunk));
-        if (bytes >= kFrameBytes) {
-            end_frame(true);
-        }
-    };
-    for (const auto& [name, members] : sets_) {
-        add(set_update({name, SetUpdate::How::Replace, {members.begin(), members.end()}, {}}));
+    Picture picture{.host = host_, .blocks = blocks_};
+    picture.sets.reserve(sets_.size());
+    for (auto& [name, set] : sets_) {
+        set.held = true;
+        picture.sets.emplace_back(name, set.members);
     }
+    picture.objects.reserve(objects_.size());
     for (const auto& key : objects_) {
-        add(object_update(key, catalog_.text(to_string(key))));
+        picture.objects.emplace_back(key, catalog_.text(to_string(key)));
     }
-    if (!blocks_.empty()) {
-        add(own_blocks(blocks_));
-    }
-    chunks.push_back(vr::policyd::in_sync());
-    end_frame(false);
-    policy::seal(file);
-    return file;
+    return [picture = std::move(picture)] { return picture.encode(); };
 }
 
 Result<Batch> Receiver::restore(std::string_view file) {

@@ -12,7 +12,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -49,8 +51,9 @@ class Receiver {
     /// stays.
     [[nodiscard]] Result<std::optional<policy::Batch>> on(const pb::FromServer& message);
 
-    /// All that is known, as a file (sealed_file.h); empty before in-sync.
-    [[nodiscard]] std::string last_good() const;
+    /// Takes hold of all that is known, at little cost.  What comes back makes a file of it (sealed_file.h),
+    /// which is empty before in-sync; it may run on another thread, also when the receiver is gone.
+    [[nodiscard]] std::function<std::string()> last_good();
 
     /// Takes what last_good() of an earlier life gave, in place of a server and between connections.
     /// The next server is asked for everything all the same.  An error changes nothing.
@@ -73,6 +76,13 @@ class Receiver {
     [[nodiscard]] Result<std::optional<policy::Batch>> on_welcome(const pb::Welcome& welcome);
     [[nodiscard]] Result<std::optional<policy::Batch>> on_batch(const pb::Batch& batch);
     [[nodiscard]] policy::Batch apply();
+    using Members = std::set<policy::PortMember>;
+
+    struct Set {
+        std::shared_ptr<Members> members = std::make_shared<Members>();
+        bool held = false;  ///< by what last_good() gave: to be copied before it is changed
+    };
+
     void change(policy::SetUpdate& update, policy::Batch& batch);
     void own(std::set<IpPrefix> blocks, policy::Batch& batch);
     void put(const policy::Key& key, const std::string& document, policy::Batch& batch);
@@ -83,7 +93,7 @@ class Receiver {
     std::size_t most_bytes_;
     policy::Catalog catalog_;  ///< a file for each object, named by its key
     std::set<policy::Key> objects_;
-    std::map<policy::SetName, std::set<policy::PortMember>> sets_;
+    std::map<policy::SetName, Set> sets_;
     std::set<IpPrefix> blocks_;  ///< of addresses, that this host owns
     std::vector<std::string> complaints_;
     std::string epoch_;  ///< of what was applied

@@ -56,7 +56,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     // What was applied is what a later life reads again; what is no state file changes nothing.
     if (receiver.is_in_sync()) {
         Receiver later("h1");
-        if (!later.restore(receiver.last_good()) || later.last_good() != receiver.last_good()) {
+        if (!later.restore(receiver.last_good()()) ||
+            later.last_good()() != receiver.last_good()()) {
             std::abort();
         }
     }

@@ -358,7 +358,7 @@ std::string last_good_of(StreamedHost& host) {
             "node: other, interfaceName: tap1, ipNetworks: [10.0.0.2]"));
     server.cluster.on({9, {}, {}, {{"h", {parse_prefix("10.0.0.0/26").value()}}}});
     host.drain(*server.feed);
-    return host.receiver.last_good();
+    return host.receiver.last_good()();
 }
 
 TEST(LastGood, IsWhatTheEarlierLifeKnew) {
@@ -371,7 +371,17 @@ TEST(LastGood, IsWhatTheEarlierLifeKnew) {
     EXPECT_TRUE(after.graph.is_in_sync());
     EXPECT_EQ(Comparable(before.sink), Comparable(after.sink));
     EXPECT_EQ(before.blocks, after.blocks);
-    EXPECT_EQ(after.receiver.last_good(), file);
+    EXPECT_EQ(after.receiver.last_good()(), file);
+}
+
+TEST(LastGood, IsWhatWasKnownWhenItWasTakenHoldOf) {
+    StreamedHost host("h");
+    const std::string file = last_good_of(host);
+    const auto held = host.receiver.last_good();
+    Server server("second");  // knows no `peer`
+    server.serve(host);
+    EXPECT_EQ(held(), file);
+    EXPECT_NE(host.receiver.last_good()(), file);
 }
 
 TEST(LastGood, TheNextServerTellsAllAndOnlyDifferencesAreFelt) {
@@ -390,7 +400,7 @@ TEST(LastGood, TheNextServerTellsAllAndOnlyDifferencesAreFelt) {
 }
 
 TEST(LastGood, ThereIsNoneBeforeInSync) {
-    EXPECT_TRUE(StreamedHost("h").receiver.last_good().empty());
+    EXPECT_TRUE(StreamedHost("h").receiver.last_good()().empty());
 }
 
 TEST(LastGood, OfAnotherHostIsRefused) {
