@@ -353,7 +353,7 @@ class Router {
               builder_,
               {},
               [this](const Workload& workload) { return open(workload); },
-              [](const IpPrefix&, bool) {}),
+              [](const IpPrefix&, bool, std::optional<std::uint32_t>) {}),
           graph_("h", workloads_),
           store_(source.store(loop_, [this](const policy::Batch& batch) {
               stamps.source.store(now());
