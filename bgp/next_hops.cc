@@ -23,7 +23,7 @@ const AttributesRef::Reachability& NextHops::ask(const AttributesRef& attributes
     AttributesRef::Reachability& known = attributes.reachability();
     if (known.stamp != stamp_) {
         const IpAddr next_hop = forwarding_next_hop(*attributes);
-        if (answers_.size() >= kMostAnswers && !answers_.contains(next_hop)) {
+        if (answers_.size() >= kMostNextHops && !answers_.contains(next_hop)) {
             answers_.clear();
             forgotten_ = true;
         }

@@ -53,9 +53,6 @@ class NextHops {
     }
 
   private:
-    /// Answers kept; a peer that invents next hops makes us forget and ask again, not grow.
-    static constexpr std::size_t kMostAnswers = 4096;
-
     struct Answer {
         std::optional<std::uint32_t> metric;
         std::vector<IpPrefix> over;  ///< routes of ours on the way

@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -47,6 +48,10 @@ class RouteSink {
     /// told again, whatever else is left from before is stale.
     virtual void restart_done() {}
 };
+
+/// Next hops remembered by who asks and by who answers: some times those of a large fabric.  A peer that
+/// invents more makes both forget and ask again, not grow.
+inline constexpr std::size_t kMostNextHops = 16384;
 
 class NextHopOracle {
   public:

@@ -169,5 +169,19 @@ TEST(ExtendedMessage, CarriesWhatOneOrdinaryMessageCannot) {  // RFC 8654
     EXPECT_GT(pack_announcements<V4>(attributes, AttributeContext{}, prefixes, bytes), 1U);
 }
 
+// What the machine says about next hops.
+
+TEST(NextHops, OfALargeFabricAreAllRemembered) {
+    const testing::TestOracle oracle;
+    NextHops next_hops{oracle};
+    AttributePool pool;
+    for (std::uint32_t i = 0; i < 10000; ++i) {
+        Attributes attributes;
+        attributes.next_hop = Ip4{0x0a000000U + i};
+        EXPECT_TRUE(next_hops.metric(pool.intern(attributes), Prefix<V4>{}));
+    }
+    EXPECT_FALSE(next_hops.refresh()) << "nothing has changed";
+}
+
 }  // namespace
 }  // namespace vr::bgp

@@ -4,8 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "bgp/attribute_pool.h"
+#include "bgp/next_hops.h"
 
 namespace vr::daemon {
 namespace {
@@ -114,6 +120,94 @@ TEST_F(BgpRoutesTest, NextHopOverARouteOfBgpIsTold) {
     EXPECT_TRUE(routes.metric("10.0.0.1"_ip4));
     EXPECT_EQ(routes.way_to("10.0.0.1"_ip4), std::vector<IpPrefix>{*parse_prefix("10.0.0.0/24")});
 }
+
+TEST_F(BgpRoutesTest, ThousandsOfNextHopsAreWatchedOneByOne) {
+    for (std::uint32_t i = 0; i < 10000; ++i) {
+        EXPECT_FALSE(routes.metric(Ip4{0x0a000000U + i}));
+    }
+    tell("172.16.0.0/16");  // none of them is there
+    after_all();
+    EXPECT_TRUE(loop.stopped()) << "nothing is asked again";
+}
+
+/// A path that BGP offers, and the speaker's rule for using it.
+class Offer {
+  public:
+    Offer(const std::string& prefix, const std::string& next_hop)
+        : prefix_(std::get<Prefix<V4>>(*parse_prefix(prefix))) {
+        bgp::Attributes attributes;
+        attributes.next_hop = *parse_ip(next_hop);
+        attributes_ = pool_.intern(attributes);
+    }
+
+    /// Tells `routes` when it is used and was not, or the other way round.
+    void decide(bgp::NextHops& next_hops, BgpRoutes& routes) {
+        const bool usable = next_hops.metric(attributes_, prefix_).has_value();
+        if (std::exchange(used_, usable) == usable) {
+            return;
+        }
+        if (usable) {
+            routes.update(prefix_, {.next_hops = {attributes_->next_hop}});
+        } else {
+            routes.withdraw(prefix_);
+        }
+    }
+
+  private:
+    bgp::AttributePool pool_;
+    bgp::AttributesRef attributes_;
+    Prefix<V4> prefix_;
+    bool used_ = false;
+};
+
+/// BGP offers these; a default route leads to their next hops, too.
+struct Offers {
+    std::string name;
+    std::vector<std::pair<std::string, std::string>> all;
+    std::set<std::string> used;  ///< when all has come to rest
+};
+
+class Recursion : public BgpRoutesTest, public testing::WithParamInterface<Offers> {};
+
+TEST_P(Recursion, ComesToRest) {
+    table.set(*parse_prefix("0.0.0.0/0"), RouteSource::Static, Gateways{{"192.0.2.1"_ip4}, false});
+    table.commit([](bool) {});
+    std::vector<std::unique_ptr<Offer>> offers;
+    for (const auto& [prefix, next_hop] : GetParam().all) {
+        offers.push_back(std::make_unique<Offer>(prefix, next_hop));
+    }
+    bgp::NextHops next_hops{routes};
+    const auto decide = [&] {
+        for (const auto& offer : offers) {
+            offer->decide(next_hops, routes);
+        }
+    };
+    decide();
+    int seen = 0;
+    for (unsigned turns = 0; loop.restart(), loop.poll_one() != 0; ++turns) {
+        ASSERT_LT(turns, 10000U) << "goes on for ever";
+        if (moved != std::exchange(seen, moved) && next_hops.refresh()) {
+            decide();
+        }
+    }
+    EXPECT_EQ(after_all(), GetParam().used);
+    EXPECT_TRUE(table.reachable("10.1.0.1"_ip4)) << "others may use these next hops";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    Recursion,
+    testing::Values(
+        Offers{"apart", {{"10.1.0.0/16", "10.3.0.1"}}, {"10.1.0.0/16"}},
+        Offers{
+            "over_another",
+            {{"10.1.0.0/16", "10.2.0.1"}, {"10.2.0.0/16", "10.3.0.1"}},
+            {"10.1.0.0/16", "10.2.0.0/16"}},
+        Offers{
+            "over_each_other",
+            {{"10.1.0.0/16", "10.2.0.1"}, {"10.2.0.0/16", "10.1.0.1"}, {"10.9.0.0/16", "10.1.0.1"}},
+            {"10.9.0.0/16"}}),
+    [](const auto& row) { return row.param.name; });
 
 }  // namespace
 }  // namespace vr::daemon

@@ -19,7 +19,7 @@ class FlapGuardTest : public testing::Test {
         FlapGuard::Time now = kStart;
         for (unsigned i = 0; i < count; ++i) {
             now += i == 0 ? 0ms : apart;
-            guard.flipped(hop, now);
+            EXPECT_TRUE(guard.flipped({.next_hop = hop, .over = std::nullopt}, now));
         }
         return now;
     }
@@ -52,9 +52,29 @@ TEST_F(FlapGuardTest, HoldsAgainWhatGoesOn) {
     flip(FlapGuard::kMostFlips, 1ms);
     const auto later = kStart + FlapGuard::kHold + 1s;
     for (unsigned i = 0; i < FlapGuard::kMostFlips; ++i) {
-        guard.flipped(hop, later);
+        EXPECT_TRUE(guard.flipped({.next_hop = hop, .over = std::nullopt}, later));
     }
     EXPECT_TRUE(guard.holds(hop, later));
+}
+
+TEST_F(FlapGuardTest, HoldsARouteForOneOnTheWayThatItCameAndWentFrom) {
+    const IpPrefix route = *parse_prefix("10.0.0.0/16");
+    for (unsigned i = 0; i < FlapGuard::kMostFlips; ++i) {
+        EXPECT_TRUE(guard.flipped({.next_hop = hop, .over = route}, kStart));
+    }
+    EXPECT_EQ(guard.held_over(hop, kStart), std::vector<IpPrefix>{route});
+    EXPECT_EQ(guard.held_over(other, kStart), std::vector<IpPrefix>{});
+    EXPECT_FALSE(guard.holds(hop, kStart)) << "others may use it";
+    EXPECT_EQ(guard.held_over(hop, kStart + FlapGuard::kHold), std::vector<IpPrefix>{});
+}
+
+TEST_F(FlapGuardTest, SaysWhenItCannotCountAll) {
+    bool all_counted = true;
+    for (std::uint32_t i = 0; i < 100000; ++i) {
+        all_counted =
+            guard.flipped({.next_hop = Ip4{i}, .over = std::nullopt}, kStart) && all_counted;
+    }
+    EXPECT_FALSE(all_counted);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "vrouter/daemon/bgp_routes.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -138,7 +139,7 @@ void BgpRoutes::sweep() {
 std::optional<std::uint32_t> BgpRoutes::metric(const IpAddr& next_hop) const {
     Answer answer = answer_for(next_hop);
     const bool reachable = answer.reachable;
-    if (answers_.size() < kMostAnswers || answers_.contains(next_hop)) {
+    if (answers_.size() < bgp::kMostNextHops || answers_.contains(next_hop)) {
         answers_.insert_or_assign(next_hop, std::move(answer));
         routes_.watch(next_hop);
     } else {
@@ -155,8 +156,30 @@ std::vector<IpPrefix> BgpRoutes::way_to(const IpAddr& next_hop) const {
 
 auto BgpRoutes::answer_for(const IpAddr& next_hop) const -> Answer {
     GatewayWay way = routes_.way_to(next_hop);
-    const bool held = !way.bgp.empty() && guard_.holds(next_hop, std::chrono::steady_clock::now());
-    return {.reachable = !way.stations.empty() && !held, .over = std::move(way.bgp)};
+    const auto now = std::chrono::steady_clock::now();
+    const bool held = !way.bgp.empty() && guard_.holds(next_hop, now);
+    std::vector<IpPrefix> over;
+    std::ranges::set_union(way.bgp, guard_.held_over(next_hop, now), std::back_inserter(over));
+    return {.reachable = !way.stations.empty() && !held, .over = std::move(over)};
+}
+
+/// False when more flips than can be counted.
+bool BgpRoutes::note_flips(
+    const IpAddr& next_hop,
+    const Answer& old,
+    const Answer& present,
+    std::chrono::steady_clock::time_point now) {
+    bool counted = true;
+    if (present.reachable != old.reachable && (!present.over.empty() || !old.over.empty())) {
+        counted = guard_.flipped({.next_hop = next_hop, .over = std::nullopt}, now);
+    }
+    // One that came is new or has left before.
+    std::vector<IpPrefix> left;
+    std::ranges::set_difference(old.over, present.over, std::back_inserter(left));
+    for (const IpPrefix& prefix : left) {
+        counted = guard_.flipped({.next_hop = next_hop, .over = prefix}, now) && counted;
+    }
+    return counted;
 }
 
 Zone BgpRoutes::zone_to(const IpAddr& peer) const {
@@ -184,24 +207,23 @@ std::string BgpRoutes::interface_to(const IpAddr& destination) const {
 }
 
 void BgpRoutes::compare_answers() {
-    if (moved_posted_) {
+    if (moved_posted_ || asks_slowly_) {
         return;
     }
     const auto now = std::chrono::steady_clock::now();
     bool same = true;
     for (const auto& [next_hop, answer] : answers_) {
         const Answer present = answer_for(next_hop);
-        same = same && present == answer;
-        if (present.reachable != answer.reachable &&
-            (!present.over.empty() || !answer.over.empty())) {
-            guard_.flipped(next_hop, now);
+        if (present != answer) {
+            same = false;
+            asks_slowly_ = !note_flips(next_hop, answer, present, now) || asks_slowly_;
         }
     }
-    if (!same) {
+    if (!same && !asks_slowly_) {
         ask_again();
     }
-    if (forgot_answers_) {
-        ask_again_at(now + kPause);  // whether those differ cannot be told
+    if (forgot_answers_ || asks_slowly_) {
+        ask_again_at(now + kPause);  // whether those differ, or how often, cannot be told
     }
     if (const auto release = guard_.next_release(now)) {
         ask_again_at(*release);
@@ -234,6 +256,7 @@ void BgpRoutes::ask_again() {
     boost::asio::post(loop_, [this, alive = std::weak_ptr<bool>(alive_)] {
         if (!alive.expired()) {
             moved_posted_ = false;
+            asks_slowly_ = false;
             // Those that are still wanted are asked for again.
             answers_.clear();
             forgot_answers_ = false;

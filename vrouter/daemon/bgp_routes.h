@@ -70,9 +70,6 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
         [[nodiscard]] bool contains(const IpPrefix& prefix) const;
     };
 
-    /// Answers kept; a peer that invents next hops makes us ask again in vain, not grow.
-    static constexpr std::size_t kMostAnswers = 4096;
-
     /// What metric() and way_to() said of a next hop.
     struct Answer {
         bool reachable = false;
@@ -82,6 +79,11 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     };
 
     [[nodiscard]] Answer answer_for(const IpAddr& next_hop) const;
+    [[nodiscard]] bool note_flips(
+        const IpAddr& next_hop,
+        const Answer& old,
+        const Answer& present,
+        std::chrono::steady_clock::time_point now);
 
     boost::asio::io_context& loop_;
     RouteTable& routes_;
@@ -99,6 +101,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     bool sweeps_ = false;
     bool commit_posted_ = false;
     bool moved_posted_ = false;
+    bool asks_slowly_ = false;  ///< there are too many flips to be counted
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
