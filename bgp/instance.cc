@@ -204,8 +204,8 @@ bool Instance::work() {
         std::erase_if(leaving_, [](const auto& peer) { return peer->drained(); });
     }
     const bool undecided = ribs_.v4.has_dirty() || ribs_.v6.has_dirty();
-    return more || (undecided && !deferred_until_) || !leaving_.empty() ||
-           (!undecided && !avoided_.empty());
+    const bool waits = undecided && deferred_until_;
+    return more || (!waits && (undecided || !leaving_.empty() || !avoided_.empty()));
 }
 
 template <Family F>

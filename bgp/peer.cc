@@ -646,14 +646,13 @@ void Peer::drop_stale() {
 
 bool Peer::has_said_all() const {
     const auto done = [](const auto& rib) { return !rib.up() || rib.end_of_rib_received(); };
-    // Without graceful restart nobody says when he is done.
-    return established_ && (!restart_ || (done(routes<V4>()) && done(routes<V6>())));
+    return shut_down_ || (established_ && done(routes<V4>()) && done(routes<V6>()));
 }
 
 bool Peer::is_waited_for() const {
-    // RFC 4724 4.1: those that restart too wait for us.
-    const bool waits_too = established_ && restart_ && restart_->restarting;
-    return !has_said_all() && !waits_too;
+    // RFC 4724 4.1: those that restart too wait for us; without graceful restart few say when they are done.
+    const bool is_up_for_good = established_ && (!restart_ || restart_->restarting);
+    return !has_said_all() && !is_up_for_good;
 }
 
 bool Peer::work(std::size_t& budget) {

@@ -67,7 +67,12 @@ Speaker::~Speaker() {
 
 Result<void> Speaker::start() {
     instance_.start(Clock::now());
-    return listeners_.open(config().listen, config().port);
+    arm_timer();  // a restart has an end though nobody calls
+    auto opened = listeners_.open(config().listen, config().port);
+    if (!opened) {
+        listeners_.retry();
+    }
+    return opened;
 }
 
 Result<void> Speaker::set_config(const SpeakerConfig& changed) {

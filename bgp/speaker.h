@@ -40,7 +40,7 @@ class Speaker {
     /// Closes every connection without a word; stop() first says goodbye.
     ~Speaker();
 
-    /// Opens the listening sockets; fails with what and where when one cannot be had.
+    /// Opens the listening sockets; fails with what and where when one cannot be had, which is tried again.
     [[nodiscard]] Result<void> start();
 
     /// Closes every session with `why` and stops listening; the io_context must run on for the words

@@ -579,7 +579,32 @@ TEST(Restarter, KeepsNothingForEverForWhoRestartsToo) {
 TEST(Restarter, DoesNotWaitForWhoNeverSaysWhenItIsDone) {
     HandPeer hand{full, back()};
     hand.come_up(HandPeer::ordinary());
+    hand.announce(kRoute);
+    EXPECT_EQ(kept(hand), "a");
+    EXPECT_EQ(hand.sink.restarts_done, 0U) << "more may come";
+    hand.pass(60s);
     EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, DoesNotWaitForWhoIsShutDown) {
+    HandPeer hand{full, back()};
+    hand.peer->shut_down({}, hand.now);
+    hand.pass(0s);
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, HasNothingToDoWhileItWaits) {
+    HandPeer hand{full, back()};
+    hand.instance.originate(*parse_prefix("10.9.0.0/24"), {});
+    PeerConfig config = hand.peer->config();
+    config.address = Ip4{0xc0000203};
+    ASSERT_TRUE(hand.instance.add_peer(config, hand.now));
+    hand.instance.remove_peer(config.address, {}, hand.now);
+    unsigned rounds = 0;
+    while (rounds < 100 && hand.instance.work()) {
+        ++rounds;
+    }
+    EXPECT_LT(rounds, 100U);
 }
 
 TEST(Restarter, FreshStartHasNothingToEnd) {

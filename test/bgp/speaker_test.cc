@@ -235,6 +235,30 @@ TEST_F(Loopback, PortInUseIsTriedAgain) {
     }));
 }
 
+TEST_F(Loopback, StartWithoutItsPortIsTriedAgain) {
+    SpeakerConfig config = config_of("127.0.0.1", 65003);
+    config.port = a.port();
+    Speaker late{io, config, sink_b, oracle};
+    ASSERT_FALSE(late.start());
+    a.stop();
+    EXPECT_TRUE(wait_for([&] {
+        boost::asio::ip::tcp::socket socket{io};
+        boost::system::error_code error;
+        socket.connect({boost::asio::ip::make_address("127.0.0.1"), config.port.value()}, error);
+        return !error;
+    }));
+}
+
+TEST_F(Loopback, RestartEndsThoughNobodyCalls) {
+    SpeakerConfig config = config_of("127.0.0.3", 65003);
+    config.selection_deferral = 0s;
+    RecordingSink sink;
+    Speaker back{io, config, sink, oracle};
+    ASSERT_TRUE(back.start());
+    ASSERT_TRUE(back.set_ranges({{.prefix = *parse_prefix("192.0.2.0/24"), .peer = {}}}));
+    EXPECT_TRUE(wait_for([&] { return sink.restarts_done == 1; }));
+}
+
 TEST_F(Loopback, PortInUseIsSaidClearly) {
     SpeakerConfig config = config_of("127.0.0.1", 65001);
     config.port = a.port();
