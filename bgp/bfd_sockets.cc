@@ -97,6 +97,9 @@ BfdSockets::BfdSockets(asio::io_context& io, Random random, Changed changed)
     : io_(io), random_(std::move(random)), changed_(std::move(changed)), timer_(io) {}
 
 BfdSockets::~BfdSockets() {
+    while (!sessions_.empty()) {
+        forget(IpAddr{sessions_.begin()->first});  // says so: nobody takes it for a lost path
+    }
     *alive_ = false;
     for (const auto& receiver : receivers_) {
         if (receiver) {  // what waits on it holds it, too
