@@ -165,6 +165,7 @@ Result<void> Daemon::start() {
 }
 
 void Daemon::stop() {
+    stopping_ = true;
     if (speaker_) {
         speaker_->stop("router is stopping");
     }
@@ -431,6 +432,13 @@ Result<void> Daemon::open_speaker() {
 
 /// RFC 4724: connections end without a word, what is forwarded stays until the peers have said all again.
 Result<void> Daemon::restart_bgp() {
+    if (stopping_) {
+        return fail("the router is stopping");
+    }
+    if (speaker_->instance().ribs().selection_deferred) {
+        // Who keeps our routes would lose them: a second loss ends that.
+        return fail("BGP restarts already and waits for its neighbors, a minute at most");
+    }
     log::info("bgp: restarts");
     const std::vector<bgp::PeerSummary> before = speaker_->peers();
     config_.bgp->speaker.selection_deferral = kSelectionDeferral;
@@ -447,13 +455,16 @@ Result<void> Daemon::restart_bgp() {
     } else {
         set_peers(named_peers());
     }
-    speaker_->expect_peers(graph_ && !graph_->is_in_sync());
+    speaker_->expect_peers(graph_ && (!graph_->is_in_sync() || calico_.waits_for_secret));
     for (const bgp::PeerSummary& peer : before) {
         if (peer.shut_down) {
             speaker_->shut_down(peer.address, *peer.shut_down);
         }
     }
-    return opened;
+    if (!opened) {
+        return fail(std::move(opened).error(), "restarted, but not all is well");
+    }
+    return {};
 }
 
 /// Those of the config, wherever they are.
@@ -579,7 +590,8 @@ void Daemon::update_bgp() {
             config_.node);
     }
     set_peers(std::move(wanted));
-    speaker_->expect_peers(false);  // the source has said all that it had
+    // The source has said all that it had.
+    speaker_->expect_peers(calico_.waits_for_secret);
     for (const IpPrefix& prefix : announcements_.told()) {
         originate(prefix);
     }

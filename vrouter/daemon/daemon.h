@@ -122,6 +122,7 @@ class Daemon {
     bool lacks_sets_ = false;  ///< was said
     ctl::Dispatch dispatch_;
     std::unique_ptr<ctl::Server> server_;
+    bool stopping_ = false;
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
