@@ -31,6 +31,9 @@ GatewayWay at(const Adjacency& station) {
     return way;
 }
 
+/// So many routes of BGP may be on a way, else it leads nowhere; and so many stations get its traffic.
+constexpr std::size_t kMostOnAWay = 64;
+
 /// The way over `gateways`, of which none may be the one that it leads to.
 GatewayWay over(const Gateways& gateways, const IpAddr& to, const GatewayWays& known) {
     GatewayWay way;
@@ -45,6 +48,12 @@ GatewayWay over(const Gateways& gateways, const IpAddr& to, const GatewayWays& k
     }
     sort_and_unify(way.stations);
     sort_and_unify(way.bgp);
+    if (way.bgp.size() > kMostOnAWay) {
+        return {.stations = {}, .bgp = {}, .asked_others = true};
+    }
+    if (way.stations.size() > kMostOnAWay) {
+        way.stations.erase(way.stations.begin() + kMostOnAWay, way.stations.end());
+    }
     return way;
 }
 

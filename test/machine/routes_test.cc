@@ -331,6 +331,19 @@ TYPED_TEST(Routes, WayNamesAllRoutesOfBgpThatItTakes) {
         (std::vector<IpPrefix>{this->network(4), this->network(5)}));
 }
 
+TYPED_TEST(Routes, WayOverTooManyRoutesOfBgpLeadsNowhere) {
+    this->connect(1, kEast);
+    Gateways gateways;
+    for (std::uint32_t net = 10; net < 75; ++net) {
+        this->table.set(this->network(net), RouteSource::IBgp, this->via({this->address(1, net)}));
+        gateways.addresses.emplace_back(this->address(net, 1));
+        this->table.set(this->network(5), RouteSource::IBgp, gateways);
+        this->commit();
+        const bool few = gateways.addresses.size() <= 64;
+        EXPECT_EQ(this->table.reachable(this->address(5, 1)), few) << net;
+    }
+}
+
 TYPED_TEST(Routes, GatewaysAreFollowedSoFarAndNoFurther) {
     this->connect(1, kEast);
     for (std::uint32_t net = 2; net < 10; ++net) {
