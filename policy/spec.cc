@@ -183,7 +183,13 @@ Result<void> parse_attachment(const Field& metadata, WorkloadEndpoint& into) {
         into.active = state->node().text == "up";
     }
     if (const auto priority = annotation(metadata, kRoutePriority)) {
-        return store(priority->integer(1, kLeastRoutePriority), into.route_priority.emplace());
+        // Only how a route is told depends on it; labels and policy must not wait for it to be mended.
+        if (auto value = priority->integer(1, kLeastRoutePriority)) {
+            into.route_priority = static_cast<std::uint32_t>(*value);
+        } else {
+            priority->warn(
+                fmt::format("not used: expected a whole number from 1 to {}", kLeastRoutePriority));
+        }
     }
     return {};
 }

@@ -488,5 +488,16 @@ TEST(Graph, AnnotationsSayHowPacketsReachAnEndpoint) {
     EXPECT_EQ(workload.addresses6.size(), 1U);
 }
 
+TEST(Graph, RoutePriorityThatIsNoneLeavesTheEndpointAsItIs) {
+    for (const std::string text : {"0", "high", "2147483647", "''"}) {
+        const Cluster cluster(
+            "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata:\n  name: vm\n"
+            "  namespace: a\n  annotations:\n    vrouter.io/route-priority: " +
+            text + "\nspec: {node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.1]}\n");
+        ASSERT_TRUE(cluster.sink.workloads.contains("a/vm")) << text;
+        EXPECT_EQ(cluster.sink.workloads.at("a/vm").route_priority, std::nullopt) << text;
+    }
+}
+
 }  // namespace
 }  // namespace vr::policy
