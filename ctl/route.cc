@@ -69,6 +69,11 @@ struct FillTarget {
 
     void operator()(const Discard& /*nowhere*/) const { row.set_action(pb::Route::ACTION_DISCARD); }
 
+    void operator()(const Floating& floating) const {
+        row.set_action(pb::Route::ACTION_TRANSLATE);
+        add(to_string(floating.station.address), floating.station.port);
+    }
+
     void operator()(const Gateways& gateways) const {
         row.set_action(pb::Route::ACTION_FORWARD);
         for (const IpAddr& gateway : gateways.addresses) {

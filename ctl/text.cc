@@ -58,7 +58,7 @@ std::string next_hops_text(const Message& route) {
         text += hop.address().empty() || hop.port().empty() ? "" : " ";
         text += hop.port();
     }
-    return text;
+    return row.action() == pb::Route::ACTION_TRANSLATE ? "translated to " + text : text;
 }
 
 std::string ipv4_prefixes_text(const Message& bgp_neighbor) {

@@ -37,7 +37,7 @@ Adjacency station_of(const Adjacency& adjacency) {
 
 bool same(const NextHop& a, const NextHop& b) {
     return a.link == b.link && a.port == b.port && a.mtu == b.mtu && a.kind == b.kind &&
-           a.group == b.group && a.workload == b.workload;
+           a.group == b.group && a.workload == b.workload && a.translation == b.translation;
 }
 
 }  // namespace
@@ -56,6 +56,10 @@ std::string to_string(const RouteTarget& target) {
         std::string operator()(const LocalDelivery& /*l*/) const { return "local"; }
 
         std::string operator()(const Discard& /*d*/) const { return "discard"; }
+
+        std::string operator()(const Floating& f) const {
+            return "floating, to " + to_string(f.station.address);
+        }
 
         std::string operator()(const Gateways& g) const {
             std::string text = "via";
@@ -98,6 +102,9 @@ NextHopId NextHops::acquire(const RouteTarget& target) {
     by_target_.emplace(target, id);
     if (std::holds_alternative<Gateways>(target)) {
         gateways_.insert(id);
+    } else if (const auto* floating = std::get_if<Floating>(&target)) {
+        const NextHopId station = acquire(floating->station);
+        slots_[id.value()].members = {station};
     }
     refresh(id);
     return id;
@@ -272,6 +279,7 @@ bool NextHops::take_changes(bool& fresh) {
 void NextHops::refresh(NextHopId id) {
     struct Entry {
         const NextHops& self;
+        NextHopId id;
 
         NextHop operator()(const Adjacency& a) const { return self.station_entry(a); }
 
@@ -292,12 +300,24 @@ void NextHops::refresh(NextHopId id) {
         }
 
         NextHop operator()(const Gateways& /*g*/) const { return NextHop{}; }
+
+        NextHop operator()(const Floating& f) const {
+            const auto port = self.ports_.find(f.station.port);
+            if (port == self.ports_.end()) {
+                return NextHop{};
+            }
+            NextHop hop = towards(f.station.port, port->second);
+            hop.kind = NextHopKind::Floating;
+            hop.group = self.slots_[id.value()].members.front().value();
+            hop.translation = f.translation;
+            return hop;
+        }
     };
 
     if (std::holds_alternative<Gateways>(slots_[id.value()].target)) {
         refresh_gateways(id);
     } else {
-        set_entry(id, std::visit(Entry{*this}, slots_[id.value()].target));
+        set_entry(id, std::visit(Entry{*this, id}, slots_[id.value()].target));
     }
 }
 

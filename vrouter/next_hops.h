@@ -49,6 +49,14 @@ struct Connected {
     friend auto operator<=>(const Connected&, const Connected&) = default;
 };
 
+/// A floating address: translated to that of `station`, a workload's, and sent there.
+struct Floating {
+    Adjacency station;
+    TranslationId translation;  ///< of the workload's endpoint
+
+    friend auto operator<=>(const Floating&, const Floating&) = default;
+};
+
 /// The router's own addresses; everything that is not echo goes to the host.
 struct LocalDelivery {
     IpFamily family = IpFamily::Ip4;
@@ -73,7 +81,7 @@ struct Gateways {
 [[nodiscard]] std::string gateway_text(const IpAddr& gateway);
 
 /// Where a route leads, in words.
-using RouteTarget = std::variant<Adjacency, Connected, LocalDelivery, Discard, Gateways>;
+using RouteTarget = std::variant<Adjacency, Connected, LocalDelivery, Discard, Gateways, Floating>;
 
 [[nodiscard]] std::string to_string(const RouteTarget& target);
 
@@ -149,7 +157,7 @@ class NextHops {
     struct Slot {
         RouteTarget target;
         std::uint32_t references = 0;
-        std::vector<NextHopId> members;  ///< Gateways: adjacencies, counted
+        std::vector<NextHopId> members;  ///< Gateways, Floating: adjacencies, counted
         std::vector<IpAddr> via;         ///< the gateway that each of them is
         std::vector<NextHopId> in_use;   ///< those of them that get traffic
         std::optional<std::uint32_t> group;

@@ -26,7 +26,8 @@ class Walk {
           tables_(machine.tables()),
           query_(query),
           source_(std::get<typename F::Addr>(query.source)),
-          destination_(std::get<typename F::Addr>(query.destination)) {
+          destination_(std::get<typename F::Addr>(query.destination)),
+          sent_to_(destination_) {
         facts_.protocol = query.protocol;
         facts_.has_ports = has_l4_ports(query.protocol);
         facts_.source_port = query.source_port;
@@ -148,9 +149,33 @@ class Walk {
         if (hop_->kind == NextHopKind::Discard) {
             return drop("route", DropReason::Discarded, text);
         }
-        return pass(
+        pass(
             "route",
             hop_->port == PortId{} ? text : text + ", out of port " + port_name(hop_->port));
+        return hop_->kind != NextHopKind::Floating || enter();
+    }
+
+    /// Goes on behind a floating address.
+    bool enter() {
+        translation_ = find_translation<F>(tables_, hop_->workload, hop_->translation);
+        if (translation_ == nullptr) {
+            return drop(
+                "translation", DropReason::PortClosed, port_name(hop_->workload) + " is closed");
+        }
+        destination_ = translation_->internal;
+        hop_ = &tables_.next_hops[hop_->group];
+        if (source_ == destination_) {
+            translate_source(*translation_);
+        }
+        return pass(
+            "translation",
+            fmt::format("the destination {} becomes {}", sent_to_, translation_->internal));
+    }
+
+    void translate_source(const Translation<F>& translation) {
+        note(
+            "translation",
+            fmt::format("the source {} becomes {}", translation.internal, translation.external));
     }
 
     /// What guards a port towards the fabric, or null.
@@ -182,7 +207,7 @@ class Walk {
         if (accepted_) {
             flowless_ = true;
             note("flow", "none: allowed without one");
-            return borrows_address();
+            return borrows_address() || cannot_be_answered();
         }
         const bool policed =
             in().kind == PortKind::Workload || out_kind() == PortKind::Workload || followed();
@@ -211,9 +236,27 @@ class Walk {
             drop("flow", DropReason::FlowMoved, "was allowed between other endpoints");
             return true;
         }
+        const bool to_itself = flow.key.source == flow.key.destination;
+        const TranslationId came_by = translation_ != nullptr ? translation_->id : TranslationId{};
+        if (came_by != (hit.reply && !to_itself ? TranslationId{} : flow.translation)) {
+            if (cannot_begin_flow(facts_)) {
+                drop("flow", DropReason::FlowInvalid, "the known one came by another address");
+                return true;
+            }
+            note("flow", "one between the same ends came by another address");
+            return begins_flow();
+        }
         const bool loose = flow.from == PortId{} && flow.to == PortId{};
         if (loose && hit.reply && borrows_address()) {
             return true;
+        }
+        if (translation_ == nullptr && flow.translation != TranslationId{}) {
+            const auto* translation = find_translation<F>(tables_, flow.to, flow.translation);
+            if (translation == nullptr) {
+                drop("flow", DropReason::FlowMoved, "its floating address is no longer there");
+                return true;
+            }
+            translate_source(*translation);
         }
         return pass(
             "flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
@@ -226,7 +269,23 @@ class Walk {
             return true;
         }
         note("flow", "not known: policy judges");
-        return borrows_address();
+        return borrows_address() || (is_stateless() && cannot_be_answered());
+    }
+
+    [[nodiscard]] bool is_stateless() const {
+        return facts_.protocol == kIcmp && !is_echo_request(facts_.protocol, facts_.icmp_type);
+    }
+
+    /// True, and dropped, when it was sent to a floating address and leaves no flow.
+    bool cannot_be_answered() {
+        if (translation_ == nullptr) {
+            return false;
+        }
+        drop(
+            "translation",
+            DropReason::NotTranslated,
+            fmt::format("no flow would translate the answer to {}", sent_to_));
+        return true;
     }
 
     /// True, and dropped, when an address of this host or of its workloads comes from the fabric.
@@ -257,14 +316,14 @@ class Walk {
             return drop(
                 stage, DropReason::PortClosed, "policy of " + endpoint + " is not in place");
         }
-        return tell(stage, endpoint, *classifier, ask_classifier(*classifier), denied);
+        return tell(
+            stage, endpoint, *classifier, ask_classifier(*classifier, destination_), denied);
     }
 
-    [[nodiscard]] acl::Verdict ask_classifier(const acl::Classifier<F>& classifier) {
+    [[nodiscard]] acl::Verdict ask_classifier(
+        const acl::Classifier<F>& classifier, typename F::Addr destination) {
         return classify_one<F>(
-            classifier,
-            acl_packet<F>(source_, destination_, facts_),
-            machine_.shared().groups<F>());
+            classifier, acl_packet<F>(source_, destination, facts_), machine_.shared().groups<F>());
     }
 
     /// Writes down a verdict and what decided it.
@@ -305,7 +364,8 @@ class Walk {
         const bool in = is_ingress(hook);
         const std::string stage =
             fmt::format("{} {} policy", name(hook), in ? "ingress" : "egress");
-        const acl::Verdict verdict = ask_classifier(*classifier);
+        const acl::Verdict verdict =
+            ask_classifier(*classifier, may_be_silent(hook) ? sent_to_ : destination_);
         if (may_be_silent(hook) && !verdict.allow && verdict.rule == acl::Verdict::kFellOff) {
             note(stage, guard->name + ": says nothing");
             return true;
@@ -407,9 +467,7 @@ class Walk {
         const PortId owner =
             owner_of(workload(in().kind, query_.in), workload(out_kind(), hop_->port), from_host());
         const std::size_t held = machine_.shared().flows<F>().held_by(owner);
-        const bool stateless =
-            facts_.protocol == kIcmp && !is_echo_request(facts_.protocol, facts_.icmp_type);
-        if (flowless_ || owner == PortId{} || stateless || held < tables_.flows_per_endpoint) {
+        if (flowless_ || owner == PortId{} || is_stateless() || held < tables_.flows_per_endpoint) {
             return true;
         }
         return drop(
@@ -461,7 +519,9 @@ class Walk {
     const TraceQuery& query_;
     typename F::Addr source_;
     typename F::Addr destination_;
+    typename F::Addr sent_to_;  ///< a floating address where `destination_` is what is behind it
     PacketFacts facts_;
+    const Translation<F>* translation_ = nullptr;  ///< of `sent_to_`
     const NextHop* hop_ = nullptr;
     bool accepted_ = false;  ///< by untracked or preDNAT policy: not asked again on that side
     bool flowless_ = false;  ///< untracked policy allowed it

@@ -152,7 +152,8 @@ void PipelineLab<F>::set_policy(
     endpoint->active = true;
     endpoint->mac = guest == a ? kGuestMacA : kGuestMacB;
     const auto own = Prefix<F>::host(host<F>(guest == a ? kGuestA : kGuestB));
-    const EndpointFamily<F> part{{own}, compile<F>(ingress), compile<F>(egress)};
+    EndpointFamily<F> part{{own}, compile<F>(ingress), compile<F>(egress)};
+    part.translations = floating_[guest];
     if constexpr (std::is_same_v<F, V4>) {
         endpoint->v4 = part;
     } else {
@@ -160,6 +161,38 @@ void PipelineLab<F>::set_policy(
     }
     machine->set_endpoint(guest, std::move(endpoint));
     machine->bump_policy_generation();
+    machine->commit();
+}
+
+template <Family F>
+void PipelineLab<F>::add_floating(PortId guest, std::uint32_t external) {
+    const Adjacency station{guest, host<F>(guest == a ? kGuestA : kGuestB)};
+    const TranslationId id{++translations_};
+    floating_[guest].push_back(
+        {id, host<F>(external), std::get<typename F::Addr>(station.address)});
+    machine->routes().set(
+        Prefix<F>::host(host<F>(external)), RouteSource::Workload, Floating{station, id});
+    set_floating(guest);
+}
+
+template <Family F>
+void PipelineLab<F>::remove_floating(PortId guest, std::uint32_t external) {
+    std::erase_if(floating_[guest], [&](const Translation<F>& one) {
+        return one.external == host<F>(external);
+    });
+    machine->routes().remove(Prefix<F>::host(host<F>(external)), RouteSource::Workload);
+    set_floating(guest);
+}
+
+template <Family F>
+void PipelineLab<F>::set_floating(PortId guest) {
+    auto endpoint = std::make_shared<Endpoint>(*machine->tables().ports[guest.value()].endpoint);
+    if constexpr (std::is_same_v<F, V4>) {
+        endpoint->v4.translations = floating_[guest];
+    } else {
+        endpoint->v6.translations = floating_[guest];
+    }
+    machine->set_endpoint(guest, std::move(endpoint));
     machine->commit();
 }
 

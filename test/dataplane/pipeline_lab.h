@@ -60,6 +60,8 @@ inline constexpr std::uint32_t kGuestB = 0x0a010003;
 inline constexpr std::uint32_t kGateway = 0x0a0000fe;
 inline constexpr std::uint32_t kOutside = 0xc0000201;   ///< behind the gateway
 inline constexpr std::uint32_t kOutside2 = 0xc0000202;  ///< behind the gateway
+inline constexpr std::uint32_t kFloatA = 0xcb007109;    ///< what add_floating() may give
+inline constexpr std::uint32_t kFloatB = 0xcb00710a;
 
 inline constexpr Mac kGuestMacA{{2, 0, 0, 0, 1, 0xa}};
 inline constexpr Mac kGuestMacB{{2, 0, 0, 0, 1, 0xb}};
@@ -85,6 +87,10 @@ class PipelineLab {
     /// Opens a guest's port with these programs / closes it.
     void set_policy(PortId guest, const acl::Program& ingress, const acl::Program& egress);
     void close(PortId guest);
+
+    /// Gives a guest a floating address / takes it away.
+    void add_floating(PortId guest, std::uint32_t external);
+    void remove_floating(PortId guest, std::uint32_t external);
 
     /// Guards the fabric port; hooks that are not named have no policy.
     void guard(const std::map<HostHook, acl::Program>& programs);
@@ -156,8 +162,12 @@ class PipelineLab {
 
   private:
     PortId add(const std::string& name, PortKind kind, Mac mac);
+    void set_floating(PortId guest);
     [[nodiscard]] std::shared_ptr<const HostPolicy> host_policy(
         const std::map<HostHook, acl::Program>& programs) const;
+
+    std::map<PortId, std::vector<Translation<F>>> floating_;
+    std::uint32_t translations_ = 0;
 };
 
 }  // namespace vr::test

@@ -2,7 +2,8 @@
 //
 // Input: one byte that says how much longer the packet is than its first segment, then that segment.
 // No read beyond the segment (the sanitizer tells); lengths stay within the packet; the short way for
-// common packets says what the full one says.
+// common packets says what the full one says; a packet that is translated for a floating address is still
+// one, to the other address.
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <bit>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "vrouter/dataplane/parse.h"
+#include "vrouter/dataplane/translate_ip.h"
 
 namespace {
 
@@ -20,6 +22,20 @@ void check(bool invariant) {
     if (!invariant) {
         std::abort();
     }
+}
+
+template <Family F>
+void translate(Bytes bytes, std::size_t length, const ParsedPacket<F>& before) {
+    std::vector<std::uint8_t> packet(bytes.begin(), bytes.end());
+    const auto internal = *F::Addr::parse(F::kVersion == 4 ? "10.1.0.9" : "fd00::1:9");
+    const Translation<F> translation{TranslationId{1}, before.destination, internal};
+    const TranslationWay way{.inward = true, .icmp_error = before.facts.icmp_error};
+    check(translate_ip<F>(packet, translation, way));
+    ParsedPacket<F> after;
+    const DropReason reason = parse_ip<F>(Bytes{packet}, length, after);
+    check(reason == DropReason::None);
+    check(after.destination == internal && after.source == before.source);
+    check(after.facts.length == before.facts.length);
 }
 
 template <Family F>
@@ -35,6 +51,7 @@ void parse(Bytes bytes, std::size_t length) {
     }
     check(full.facts.length <= length);
     check(full.facts.fragment || full.fragment_offset == 0);
+    translate(bytes, length, full);
     if (quick) {
         using Raw = std::array<std::uint8_t, sizeof(PacketFacts)>;
         check(common.source == full.source && common.destination == full.destination);

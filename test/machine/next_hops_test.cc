@@ -305,6 +305,7 @@ TEST(RouteTargetText, NamesEveryKind) {
     EXPECT_EQ(to_string(RouteTarget{Connected{kPort}}), "connected");
     EXPECT_EQ(to_string(RouteTarget{LocalDelivery{}}), "local");
     EXPECT_EQ(to_string(RouteTarget{Discard{}}), "discard");
+    EXPECT_EQ(to_string(RouteTarget{Floating{{kPort, one}, {}}}), "floating, to 10.0.0.1");
     EXPECT_EQ(to_string(RouteTarget{Gateways{{one, Ip4{0x0a000002}}}}), "via 10.0.0.1 10.0.0.2");
 }
 

@@ -97,6 +97,8 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
         const std::array programs{allow_all(), deny_all(), allow_port(80)};
         router.set_policy(router.a, one_of(programs), one_of(programs));
         router.set_policy(router.b, one_of(programs), one_of(programs));
+        router.add_floating(router.a, kFloatA);
+        router.add_floating(router.b, kFloatB);
         if (random() % 4 == 0) {
             router.close(router.b);
         }
@@ -115,7 +117,16 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
             router.guard_all(guard);
         }
         const std::uint32_t stations[] = {
-            kRouter, kGuestA, kGuestB, kGateway, kOutside, kOutside2, 0x0a000033, 0x63000001};
+            kRouter,
+            kGuestA,
+            kGuestB,
+            kFloatA,
+            kFloatB,
+            kGateway,
+            kOutside,
+            kOutside2,
+            0x0a000033,
+            0x63000001};
         const std::uint8_t protocols[] = {
             ipproto::kTcp, ipproto::kUdp, kIcmpOf<TypeParam>, ipproto::kIpip, 50};
         for (int i = 0; i < 400; ++i) {

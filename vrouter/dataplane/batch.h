@@ -42,6 +42,10 @@ struct Batch {
     PacketMask fresh = 0;                      ///< belong to no known flow: policy must judge them
     PacketMask remember = 0;   ///< fresh, and to be entered into the flow table if allowed
     PacketMask untracked = 0;  ///< allowed by a host endpoint without a flow
+    // Of floating addresses, see translate.cc: `destination` is what is behind one.
+    PacketMask inward = 0;                              ///< sent to one
+    PacketMask outward = 0;                             ///< to be sent in the name of one
+    std::array<Translation<F>, kMaxBatch> translation;  ///< of the packets of both
 };
 
 /// Calls `visit(i)` for every packet of `mask`; the full batch runs as a plain loop.

@@ -32,6 +32,7 @@ enum class DropReason : std::uint8_t {
     FlowMoved,
     FlowTableFull,
     FlowQuota,
+    NotTranslated,
     EgressDenied,
     IngressDenied,
     HostDenied,
@@ -104,6 +105,11 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
     {DropReason::FlowQuota,
      "flow_quota",
      "a new flow of an endpoint that has as many as one may (flows.per_endpoint)"},
+    {DropReason::NotTranslated,
+     "not_translated",
+     "to a floating address, but no flow would translate the answer: neither a connection nor an "
+     "echo"
+     " request, or allowed untracked"},
     {DropReason::EgressDenied, "egress_denied", "policy of the sending endpoint"},
     {DropReason::IngressDenied, "ingress_denied", "policy of the receiving endpoint"},
     {DropReason::HostDenied,

@@ -367,6 +367,7 @@ FlowHit<F> FlowTable<F>::insert(
     entry.from = start.from;
     entry.to = start.to;
     entry.from_host = start.from_host;
+    entry.translation = start.translation;
     entry.state.store(start.state, kRelaxed);
     entry.last_seen.store(now, kRelaxed);
     entry.generation.store(start.generation, kRelaxed);

@@ -19,6 +19,9 @@
 
 namespace vr {
 
+/// The translation of a floating address; never used again for another.  Default: none.
+using TranslationId = Id<struct TranslationTag, std::uint32_t>;
+
 /// What identifies a connection, in the orientation of one packet.  For ICMP echo the requester's port
 /// is the identifier and the other 0; protocols without ports have 0 in both.
 template <Family F>
@@ -52,6 +55,8 @@ struct alignas(64) FlowEntry {
     bool from_host;  ///< begun by the host itself, which is not policed
     std::atomic<FlowTick> last_seen;
     std::atomic<std::uint32_t> generation;  ///< of policy, when the flow was last judged
+    TranslationId
+        translation;  ///< what the first packet was sent to; `key` names what is behind it
 };
 
 static_assert(sizeof(FlowEntry<V4>) == 64);
@@ -71,6 +76,7 @@ struct FlowStart {
     FlowState state = FlowState::New;
     bool from_host = false;
     std::uint32_t generation = 0;
+    TranslationId translation{};
 };
 
 /// Endpoints that flows can be counted against: every PortId is below.

@@ -9,7 +9,8 @@
 //                     (normal) or to others (forward)
 //   host_egress       new flows of the host (normal) and of others (forward); workloads to the host where
 //                     the endpoint-to-host action is Return: the guard of all interfaces
-// What untracked or preDNAT policy allows is not asked again on that side.  Drops: host_ingress_denied,
+// Untracked and preDNAT policy see a floating address where a packet was sent to one.
+// What they allow is not asked again on that side.  Drops: host_ingress_denied,
 // host_egress_denied, fragment_orphan.  Leaves: untracked.
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
@@ -44,6 +45,16 @@ const HostPolicy* guard_of(const Tables& tables, PortId port) noexcept {
     return entry.kind == PortKind::Fabric ? entry.guard.get() : nullptr;
 }
 
+/// Exchanges what packets were sent to and what is behind it.
+template <Family F>
+void exchange_destinations(Batch<F>& batch, PacketMask mask) noexcept {
+    for_each(mask, batch.count, [&](unsigned i) {
+        const Translation<F>& translation = batch.translation[i];
+        batch.destination[i] = batch.destination[i] == translation.internal ? translation.external
+                                                                            : translation.internal;
+    });
+}
+
 /// Drops what `guard` denies at `hook`; returns what it allows.  What it says nothing about is neither.
 template <Family F>
 PacketMask ask(
@@ -59,7 +70,10 @@ PacketMask ask(
     }
     std::array<acl::Verdict, kMaxBatch> verdicts;
     const auto direction = is_ingress(hook) ? PolicyDirection::Ingress : PolicyDirection::Egress;
+    const PacketMask as_sent = may_be_silent(hook) ? mask & batch.inward : 0;
+    exchange_destinations(batch, as_sent);
     classify(batch, mask, *classifier, port, direction, verdicts, worker);
+    exchange_destinations(batch, as_sent);
     PacketMask allowed = 0;
     for_each(mask, batch.count, [&](unsigned i) {
         if (verdicts[i].allow) {
@@ -214,8 +228,12 @@ DropReason host_judges_again(
     const PortKind to_kind = tables.ports[to.value()].kind;
     const bool to_host = to_kind != PortKind::Fabric && to_kind != PortKind::Workload;
     const HostPolicy* in = guard_of(tables, from);
+    acl::Packet<F> as_sent = packet;
+    if (const auto* floating = find_translation<F>(tables, flow.to, flow.translation)) {
+        as_sent.destination = floating->external;
+    }
     bool accepted = false;
-    DropReason reason = ask_one(in, HostHook::PreDnatIngress, packet, worker, accepted);
+    DropReason reason = ask_one(in, HostHook::PreDnatIngress, as_sent, worker, accepted);
     if (reason == DropReason::None && !accepted) {
         const HostHook hook = to_host ? HostHook::NormalIngress : HostHook::ForwardIngress;
         reason = ask_one(in, hook, packet, worker, accepted);

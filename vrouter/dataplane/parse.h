@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "vrouter/dataplane/drop.h"
 #include "vrouter/dataplane/facts.h"
@@ -41,6 +42,18 @@ struct ParsedPacket {
 template <Family F>
 [[nodiscard]] DropReason parse_ip(
     Bytes bytes, std::size_t length, ParsedPacket<F>& parsed) noexcept;
+
+/// Where the transport header of a packet begins.
+struct TransportPlace {
+    std::size_t offset = 0;
+    std::size_t size = 0;  ///< of what is there from it on
+    std::uint8_t protocol = 0;
+    bool first = true;  ///< false: a later fragment, which has no such header
+};
+
+/// Of a packet that parse_ip() took, or that an ICMP error quotes.
+template <Family F>
+[[nodiscard]] std::optional<TransportPlace> find_transport(Bytes bytes) noexcept;
 
 /// The flow of an echo message: the identifier stands on the requester's side, 0 on the other's, so
 /// that a request never passes as the reply of another request.

@@ -251,6 +251,22 @@ DropReason parse_ip(Bytes bytes, std::size_t length, ParsedPacket<F>& parsed) no
     return check_addresses(parsed.source, parsed.destination);
 }
 
+template <Family F>
+std::optional<TransportPlace> find_transport(Bytes bytes) noexcept {
+    ParsedPacket<F> parsed;
+    L4 l4;
+    if (parse_header<Check::Quoted>(bytes, 0, parsed, l4) != DropReason::None) {
+        return std::nullopt;
+    }
+    return TransportPlace{
+        .offset = static_cast<std::size_t>(l4.bytes.data() - bytes.data()),
+        .size = l4.bytes.size(),
+        .protocol = l4.protocol,
+        .first = parsed.fragment_offset == 0};
+}
+
+template std::optional<TransportPlace> find_transport<V4>(Bytes) noexcept;
+template std::optional<TransportPlace> find_transport<V6>(Bytes) noexcept;
 template DropReason parse_ip(Bytes, std::size_t, ParsedPacket<V4>&) noexcept;
 template DropReason parse_ip(Bytes, std::size_t, ParsedPacket<V6>&) noexcept;
 

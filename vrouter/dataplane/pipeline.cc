@@ -26,6 +26,9 @@ void forward(Batch<F>& batch, Worker& worker) noexcept {
         }
         remember(batch, worker);
     }
+    if ((batch.inward | batch.outward) != 0) [[unlikely]] {
+        translate(batch, worker);
+    }
     rewrite(batch, worker);
 }
 

@@ -4,7 +4,7 @@
 // punted, consumed, dropped with a reason).  Stages in their order, with what each relies on:
 //   parse            sane headers -> addresses and facts
 //   check_source     a workload may send only from its own addresses
-//   route            longest prefix -> next hop, ECMP member chosen
+//   route            longest prefix -> next hop, ECMP member chosen; what is behind a floating address
 //   untracked_policy host endpoints: doNotTrack policy
 //   track            known flow: verdict is already decided
 //   host_ingress     host endpoints: may it come in by this port, and reach the host?
@@ -12,6 +12,7 @@
 //   ingress_policy   may the receiver receive it?
 //   host_egress      host endpoints: may it leave by this port?
 //   remember         newly allowed flows enter the flow table
+//   translate        floating addresses: into the headers what route and track found
 //   rewrite          TTL / hop limit, MTU, link header; resolved: sent, unresolved: held by the control
 //                    thread
 // The three of host endpoints are run only where a port has one.  Route comes before track, unlike in a
@@ -41,6 +42,8 @@ inline void begin_batch(Batch<F>& batch, PortId in, const PortEntry& entry) noex
     batch.fresh = 0;
     batch.remember = 0;
     batch.untracked = 0;
+    batch.inward = 0;
+    batch.outward = 0;
 }
 
 /// Writes the link header of `next_hop` on a packet that went through forward() before and was held
@@ -72,6 +75,8 @@ template <Family F>
 void host_egress(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void remember(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void translate(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void rewrite(Batch<F>& batch, Worker& worker) noexcept;
 

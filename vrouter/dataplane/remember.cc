@@ -1,6 +1,7 @@
 // Stage remember: newly allowed flows enter the flow table.
 //
-// Needs: remember, and fresh packets that policy let live.  Drops: flow_table_full,
+// Needs: remember, and fresh packets that policy let live.  Drops: flow_moved (a flow between the same ends
+// just began by another address of the receiver, see track), flow_table_full,
 // flow_quota (the endpoint that the flow counts against has its share; the host's own flows and transit
 // count against none): without an entry the replies would be refused, so the sender had better know now.
 // SPDX-License-Identifier: Apache-2.0
@@ -37,6 +38,12 @@ bool is_known(const FlowTable<F>& flows, const FlowKey<F>& key) noexcept {
     return hit.entry != nullptr;
 }
 
+/// Of the floating address that the packet was sent to.
+template <Family F>
+TranslationId translation_of(const Batch<F>& batch, unsigned i) noexcept {
+    return (batch.inward >> i & 1U) != 0 ? batch.translation[i].id : TranslationId{};
+}
+
 }  // namespace
 
 template <Family F>
@@ -51,7 +58,8 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
             .to = batch.hop[i]->workload,
             .state = first_state(batch.facts[i]),
             .from_host = batch.in_port->kind == PortKind::Host,
-            .generation = tables.policy_generation};
+            .generation = tables.policy_generation,
+            .translation = translation_of(batch, i)};
         const FlowKey<F> key = flow_key(batch, i);
         const PortId owner = owner_of(start.from, start.to, start.from_host);
         if (owner != PortId{} &&
@@ -63,6 +71,8 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
         const FlowHit<F> entered = flows.insert(worker.index(), key, start, worker.now());
         if (entered.entry == nullptr) {
             drop(batch, i, DropReason::FlowTableFull, worker);
+        } else if (entered.entry->translation != start.translation) [[unlikely]] {
+            drop(batch, i, DropReason::FlowMoved, worker);
         }
     });
 }

@@ -1,9 +1,11 @@
 // Stage route: longest prefix -> next hop.
 //
 // Needs: source, destination, facts.  Does: one bulk lookup; picks the member of an ECMP group by a
-// hash of the flow (fragments: of the addresses, so that one datagram keeps one path).  Drops:
-// discarded, martian_address (link-local traffic that is neither to nor from the router: RFC 3927 2.7,
-// RFC 4291 2.5.6)  Punts: packets without route, to be answered with ICMP.  Leaves: next_hop, hop.
+// hash of the flow (fragments: of the addresses, so that one datagram keeps one path); goes on with what
+// is behind a floating address, which is in `destination` from here on.  Drops: port_closed, discarded,
+// martian_address (link-local traffic that is neither to nor from the router: RFC 3927 2.7,
+// RFC 4291 2.5.6).  Punts: packets without route, to be answered with ICMP.  Leaves: next_hop, hop,
+// inward, outward.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/link_local.h"
 #include "vrouter/dataplane/pipeline.h"
@@ -46,6 +48,28 @@ std::uint32_t flow_hash(const Batch<F>& batch, unsigned i) noexcept {
     return static_cast<std::uint32_t>((hash * 0x9e3779b97f4a7c15U) >> 32U);
 }
 
+/// Goes on behind a floating address; nothing changes in the packet yet.  What its owner sends to it comes
+/// back in its name, or the guest would answer itself.  False: dropped.
+template <Family F>
+bool enter(Batch<F>& batch, unsigned i, const NextHop& floating, Worker& worker) noexcept {
+    const auto* translation =
+        find_translation<F>(worker.tables(), floating.workload, floating.translation);
+    if (translation == nullptr) {
+        drop(batch, i, DropReason::PortClosed, worker);
+        return false;
+    }
+    const PacketMask bit = PacketMask{1} << i;
+    batch.inward |= bit;
+    batch.outward |= batch.source[i] == translation->internal ? bit : 0;
+    batch.translation[i] = *translation;
+    batch.destination[i] = translation->internal;
+    if (batch.facts[i].icmp_error && batch.quoted[i].source == translation->external) {
+        batch.quoted[i].source = translation->internal;
+    }
+    batch.next_hop[i] = floating.group;
+    return true;
+}
+
 }  // namespace
 
 template <Family F>
@@ -61,9 +85,13 @@ void route(Batch<F>& batch, Worker& worker) noexcept {
     }
     for_each(batch.live, batch.count, [&](unsigned i) {
         const NextHop* hop = &tables.next_hops[batch.next_hop[i]];
-        if (hop->kind == NextHopKind::Group) {
-            const NextHopGroup& group = tables.groups[hop->group];
-            batch.next_hop[i] = group[flow_hash(batch, i) % kGroupSlots].value();
+        if (hop->kind >= NextHopKind::Group) {
+            if (hop->kind == NextHopKind::Group) {
+                const NextHopGroup& group = tables.groups[hop->group];
+                batch.next_hop[i] = group[flow_hash(batch, i) % kGroupSlots].value();
+            } else if (!enter(batch, i, *hop, worker)) {
+                return;
+            }
             hop = &tables.next_hops[batch.next_hop[i]];
         }
         batch.hop[i] = hop;

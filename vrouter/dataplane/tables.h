@@ -37,6 +37,14 @@ enum class PortKind : std::uint8_t {
     Host,      ///< the TAP into the host's kernel, and the router itself
 };
 
+/// A floating address: what is sent to `external` reaches `internal`, and is answered in its name.
+template <Family F>
+struct Translation {
+    TranslationId id;
+    typename F::Addr external{};
+    typename F::Addr internal{};
+};
+
 /// One family's part of an endpoint.
 template <Family F>
 struct EndpointFamily {
@@ -47,6 +55,17 @@ struct EndpointFamily {
     /// they make no difference.
     std::shared_ptr<const acl::Classifier<F>> staged_ingress;
     std::shared_ptr<const acl::Classifier<F>> staged_egress;
+    std::vector<Translation<F>> translations;  ///< its floating addresses
+
+    /// Null when it is no longer in force.
+    [[nodiscard]] const Translation<F>* translation(TranslationId id) const noexcept {
+        for (const Translation<F>& one : translations) {
+            if (one.id == id) {
+                return &one;
+            }
+        }
+        return nullptr;
+    }
 };
 
 /// A local workload as the packet path sees it.  Exists only with its policy in place.
@@ -104,7 +123,9 @@ enum class NextHopKind : std::uint8_t {
     Glean,       ///< directly connected network: resolve the destination itself
     Local,       ///< one of the router's own addresses
     Discard,     ///< drop silently
-    Group,       ///< ECMP: pick a slot by flow hash
+    // Those from here on lead to another one.
+    Group,     ///< ECMP: pick a slot by flow hash
+    Floating,  ///< a floating address: translate, then go on at another next hop
 };
 
 /// Where a route leads.  `link` is the finished Ethernet header of this next hop and family.
@@ -113,8 +134,10 @@ struct alignas(32) NextHop {
     PortId port;
     std::uint16_t mtu = 1500;
     NextHopKind kind = NextHopKind::None;
-    std::uint32_t group = 0;  ///< Group: index into Tables::groups
-    PortId workload;          ///< the port, if it is a workload's; PortId{}: outside, or the host
+    std::uint32_t group =
+        0;            ///< Group: index into Tables::groups; Floating: the NextHopId behind it
+    PortId workload;  ///< the port, if it is a workload's; PortId{}: outside, or the host
+    TranslationId translation;  ///< Floating: of the workload's endpoint
 };
 
 static_assert(sizeof(NextHop) == 32);
@@ -152,6 +175,14 @@ struct Tables {
     bool guarded = false;
     std::shared_ptr<const HostPolicy> any_interface;  ///< of the HostEndpoint "*"; null: none
 };
+
+/// The translation that flows between workloads' ports name; null: it is no longer in force.
+template <Family F>
+[[nodiscard]] inline const Translation<F>* find_translation(
+    const Tables& tables, PortId workload, TranslationId id) noexcept {
+    const Endpoint* endpoint = tables.ports[workload.value()].endpoint.get();
+    return endpoint == nullptr ? nullptr : endpoint->family<F>().translation(id);
+}
 
 struct SharedState {
     SharedState(Reclaimer& reclaimer, std::size_t flows, unsigned workers)

@@ -2,9 +2,10 @@
 //
 // Needs: source, destination, facts, quoted, hop.  Does: looks up the flow of every packet that comes
 // from or goes to a workload; follows TCP's state; ties a flow to the endpoints on both of its sides.
-// ICMP errors belong to the flow that they quote (POLICY 2.8).  Drops: fragment_orphan,
-// spoofed_address, flow_invalid (POLICY 2.5 step 3), flow_moved.  Leaves: fresh (policy must judge),
-// remember (enter if allowed).
+// ICMP errors belong to the flow that they quote (POLICY 2.8).  A flow to a floating address is known by
+// what is behind it, and to end there on one way at a time; its replies go out in that address's name.
+// Drops: fragment_orphan, spoofed_address, flow_invalid (POLICY 2.5 step 3), flow_moved, not_translated.
+// Leaves: fresh (policy must judge), remember (enter if allowed), outward.
 // Transit between fabric ports and traffic of the host with the fabric pass by where no host endpoint
 // polices them.
 // SPDX-License-Identifier: Apache-2.0
@@ -117,6 +118,63 @@ DropReason judge_flow_again(
 }
 
 template <Family F>
+void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
+    const PacketFacts& facts = batch.facts[i];
+    if (worker.tables().rules.drop_invalid && cannot_begin_flow(facts)) [[unlikely]] {
+        drop(batch, i, DropReason::FlowInvalid, worker);
+        return;
+    }
+    if (is_borrowed(batch, i, worker)) [[unlikely]] {
+        drop(batch, i, DropReason::SpoofedAddress, worker);
+        return;
+    }
+    const PacketMask bit = PacketMask{1} << i;
+    batch.fresh |= bit;
+    // Of ICMP only an echo request begins something that has a reply.
+    const bool icmp = facts.protocol == ipproto::kIcmp || facts.protocol == ipproto::kIcmp6;
+    if (!icmp || is_echo_request(facts.protocol, facts.icmp_type)) {
+        batch.remember |= bit;
+    } else if ((batch.inward & bit) != 0) [[unlikely]] {
+        drop(batch, i, DropReason::NotTranslated, worker);
+    }
+}
+
+/// A packet of a flow to a floating address, or to one: did it come as the flow's packets do, and does it go
+/// out in the address's name?  False: its way ended, or another flow begins with it.
+template <Family F>
+bool follow_translation(
+    Batch<F>& batch, unsigned i, const FlowHit<F>& hit, Worker& worker) noexcept {
+    FlowEntry<F>& flow = *hit.entry;
+    const PacketMask bit = PacketMask{1} << i;
+    const bool against = hit.reply != batch.facts[i].icmp_error;
+    const bool to_itself = flow.key.source == flow.key.destination;
+    const bool inward = (batch.inward & bit) != 0;
+    const TranslationId came_by = inward ? batch.translation[i].id : TranslationId{};
+    if (came_by != (against && !to_itself ? TranslationId{} : flow.translation)) {
+        if (cannot_begin_flow(batch.facts[i])) {
+            drop(batch, i, DropReason::FlowInvalid, worker);
+        } else {
+            // The same two ends by another address: the guest could not tell the two flows apart.
+            flow.state.store(FlowState::Dead, std::memory_order_relaxed);
+            on_miss(batch, i, worker);
+        }
+        return false;
+    }
+    if (inward) {
+        return true;
+    }
+    const auto* translation = find_translation<F>(worker.tables(), flow.to, flow.translation);
+    if (translation == nullptr) {
+        flow.state.store(FlowState::Dead, std::memory_order_relaxed);
+        drop(batch, i, DropReason::FlowMoved, worker);
+        return false;
+    }
+    batch.translation[i] = *translation;
+    batch.outward |= bit;
+    return true;
+}
+
+template <Family F>
 void on_hit(
     Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
     const PacketFacts& facts = batch.facts[i];
@@ -127,6 +185,11 @@ void on_hit(
             flow.state.store(FlowState::Dead, std::memory_order_relaxed);
         }
         drop(batch, i, facts.icmp_error ? DropReason::FlowInvalid : DropReason::FlowMoved, worker);
+        return;
+    }
+    const bool inward = (batch.inward >> i & 1U) != 0;
+    if ((inward || flow.translation != TranslationId{}) &&
+        !follow_translation(batch, i, hit, worker)) [[unlikely]] {
         return;
     }
     // What is begun by the host, or ends there, is tied to no endpoint: on its side only the host speaks.
@@ -147,26 +210,6 @@ void on_hit(
     }
     if (!facts.icmp_error) {
         advance(flow, facts, hit.reply, worker.now());
-    }
-}
-
-template <Family F>
-void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
-    const PacketFacts& facts = batch.facts[i];
-    if (worker.tables().rules.drop_invalid && cannot_begin_flow(facts)) [[unlikely]] {
-        drop(batch, i, DropReason::FlowInvalid, worker);
-        return;
-    }
-    if (is_borrowed(batch, i, worker)) [[unlikely]] {
-        drop(batch, i, DropReason::SpoofedAddress, worker);
-        return;
-    }
-    const PacketMask bit = PacketMask{1} << i;
-    batch.fresh |= bit;
-    // Of ICMP only an echo request begins something that has a reply.
-    const bool icmp = facts.protocol == ipproto::kIcmp || facts.protocol == ipproto::kIcmp6;
-    if (!icmp || is_echo_request(facts.protocol, facts.icmp_type)) {
-        batch.remember |= bit;
     }
 }
 
@@ -206,6 +249,8 @@ void admit_untracked(Batch<F>& batch, Worker& worker) noexcept {
     for_each(batch.live & batch.untracked, batch.count, [&](unsigned i) {
         if (is_borrowed(batch, i, worker)) [[unlikely]] {
             drop(batch, i, DropReason::SpoofedAddress, worker);
+        } else if ((batch.inward >> i & 1U) != 0) [[unlikely]] {
+            drop(batch, i, DropReason::NotTranslated, worker);
         } else {
             batch.fresh |= PacketMask{1} << i;
         }
