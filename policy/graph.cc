@@ -280,6 +280,7 @@ Workload Graph::workload(const Key& key) const {
             workload.addresses6.push_back(std::get<Prefix<V6>>(network));
         }
     }
+    workload.floating = endpoint.floating;
     workload.attachment = endpoint.attachment;
     workload.route_priority = endpoint.route_priority;
     workload.ingress = programs_.program(lists[0]);

@@ -155,7 +155,8 @@ struct WorkloadEndpoint {
     std::string node;
     std::string interface_name;
     std::optional<Mac> mac;
-    std::vector<IpPrefix> networks;  ///< empty: the endpoint is ignored, POLICY 2.2
+    std::vector<IpPrefix> networks;         ///< empty: the endpoint is ignored, POLICY 2.2
+    std::vector<FloatingAddress> floating;  ///< ipNATs; no selector finds an endpoint by them
     std::vector<std::string> profiles;
     std::vector<NamedPort> ports;
     std::string service_account;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "policy/felix.h"
+#include "policy/floating.h"
 
 namespace vr::policy {
 
@@ -92,9 +93,15 @@ class Walk {
         }
     }
 
-    Passage run(const acl::Packet<F>& packet, const acl::Packet<F>& arriving, FlowState flow) {
+    Passage run(const acl::Packet<F>& arriving, FlowState flow) {
+        acl::Packet<F> packet = arriving;
+        const auto behind = behind_floating(cluster_, node_, IpAddr{arriving.destination});
+        if (behind) {
+            packet.destination = std::get<typename F::Addr>(*behind);
+        }
+        // Without a flow, nobody would translate the answer.
         passage_.allow =
-            has_own_source(arriving) && untracked(arriving) &&
+            has_own_source(arriving) && untracked(arriving) && (passage_.tracked || !behind) &&
             (flow == FlowState::Established ||
              (pre_dnat(arriving) && incoming(packet) && workloads(packet) && outgoing(packet)));
         return std::move(passage_);
@@ -224,27 +231,14 @@ Passage judge_passage(
     const std::string& node,
     const Place& from,
     const Place& to,
-    const acl::Packet<F>& packet,
     const acl::Packet<F>& arriving,
     FlowState flow) {
-    return Walk<F>(cluster, node, from, to).run(packet, arriving, flow);
+    return Walk<F>(cluster, node, from, to).run(arriving, flow);
 }
 
 template Passage judge_passage(
-    Cluster,
-    const std::string&,
-    const Place&,
-    const Place&,
-    const acl::Packet<V4>&,
-    const acl::Packet<V4>&,
-    FlowState);
+    Cluster, const std::string&, const Place&, const Place&, const acl::Packet<V4>&, FlowState);
 template Passage judge_passage(
-    Cluster,
-    const std::string&,
-    const Place&,
-    const Place&,
-    const acl::Packet<V6>&,
-    const acl::Packet<V6>&,
-    FlowState);
+    Cluster, const std::string&, const Place&, const Place&, const acl::Packet<V6>&, FlowState);
 
 }  // namespace vr::policy

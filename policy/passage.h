@@ -42,14 +42,13 @@ struct Passage {
 [[nodiscard]] std::optional<Key> guard_of(
     std::span<const ResourcePtr> cluster, const std::string& node, const Outside& interface);
 
-/// `arriving` is the packet as it came, `packet` the same with its destination translated.
+/// `arriving` is the packet as it came: its destination may be a floating address of `node`.
 template <Family F>
 [[nodiscard]] Passage judge_passage(
     std::span<const ResourcePtr> cluster,
     const std::string& node,
     const Place& from,
     const Place& to,
-    const acl::Packet<F>& packet,
     const acl::Packet<F>& arriving,
     FlowState flow = FlowState::New);
 

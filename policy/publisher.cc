@@ -17,6 +17,7 @@ bool same(const Workload& a, const Workload& b) {
             w.mac,
             w.addresses4,
             w.addresses6,
+            w.floating,
             w.attachment,
             w.route_priority,
             w.ingress,

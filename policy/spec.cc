@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "policy/bgp_spec.h"
+#include "policy/floating.h"
 #include "policy/host_spec.h"
 #include "policy/kubernetes_policy.h"
 #include "policy/match.h"
@@ -114,9 +115,8 @@ constexpr std::array<FieldRow<WorkloadEndpoint>, 19> kEndpointRows{{
     {"ipv4Gateway", nullptr},
     {"ipv6Gateway", nullptr},
     {"ipNATs",
-     [](const Field& f, WorkloadEndpoint& /*e*/) -> Result<void> {
-         f.warn("address translation is not done yet");
-         return {};
+     [](const Field& f, WorkloadEndpoint& e) {
+         return f.each([&](const Field& item) { return parse_floating(item, e.floating); });
      }},
     {"allowSpoofedSourcePrefixes", refuse_spoofing},
     {"profiles", [](const Field& f, WorkloadEndpoint& e) { return store(f.texts(), e.profiles); }},
@@ -202,6 +202,9 @@ Result<void> parse_endpoint(const Field& object, const Field& spec, Resource& in
     }
     if (endpoint.node.empty() || endpoint.interface_name.empty()) {
         return spec.error("an endpoint needs node and interfaceName");
+    }
+    if (auto checked = check_floating(spec, endpoint); !checked) {
+        return checked;
     }
     if (const auto metadata = object.child("metadata")) {
         if (auto parsed = parse_attachment(*metadata, endpoint); !parsed) {

@@ -193,9 +193,10 @@ bool owns(const Resource& endpoint, const IpAddr& address) {
         return own != nullptr && net.contains(*own);
     };
     const auto* workload = std::get_if<WorkloadEndpoint>(&endpoint.spec);
-    return workload == nullptr || std::ranges::any_of(workload->networks, [&](const auto& net) {
-               return std::visit(holds, net);
-           });
+    return workload == nullptr ||
+           std::ranges::any_of(
+               workload->networks, [&](const auto& net) { return std::visit(holds, net); }) ||
+           std::ranges::count(workload->floating, address, &FloatingAddress::external) != 0;
 }
 
 class Reader {

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "policy/floating.h"
 #include "policy/graph.h"
 #include "policy/origin.h"
 #include "policy/walk.h"
@@ -118,9 +119,10 @@ class Court {
         if (c.key.kind == Kind::HostEndpoint) {
             return judge_host(c, packet);
         }
+        const acl::Packet<F> translated = behind<F>(c, packet);
         const Decision wanted =
-            policy::judge<F>(trial_->objects, c.key, c.direction, packet, c.flow);
-        CaseResult result = compiled<F>(c, packet);
+            policy::judge<F>(trial_->objects, c.key, c.direction, translated, c.flow);
+        CaseResult result = compiled<F>(c, translated);
         result.reference = ruling(wanted.allow, wanted.reject);
         result.reference_by = wanted.by;
         return result;
@@ -144,16 +146,33 @@ class Court {
             .by = origin_of(*program, verdict).value_or(acl::Origin{})};
     }
 
+    /// As policy of workloads sees it: floating addresses of the endpoint's host are translated before.
+    template <Family F>
+    acl::Packet<F> behind(const TrialCase& c, acl::Packet<F> packet) {
+        const auto internal =
+            behind_floating(trial_->objects, node_of(object_of(c.key)), IpAddr{packet.destination});
+        if (internal) {
+            packet.destination = std::get<typename F::Addr>(*internal);
+        }
+        return packet;
+    }
+
     /// POLICY 2.6: a packet to or from the host itself meets untracked policy, then the flow table,
-    /// then preDNAT policy, then what is normal; the first that is not silent decides.
+    /// then preDNAT policy, then what is normal; the first that is not silent decides.  One to a floating
+    /// address passes through.
     template <Family F>
     CaseResult judge_host(const TrialCase& c, const acl::Packet<F>& packet) {
-        const bool in = c.direction == Direction::Ingress;
-        const auto wanted = first_word(c, in, [&](HostHook hook) {
-            return policy::judge<F>(trial_->objects, c.key, hook, packet);
+        const acl::Packet<F> translated = behind<F>(c, packet);
+        const bool passes_through = translated.destination != packet.destination;
+        const auto as_seen = [&](HostHook hook) -> const acl::Packet<F>& {
+            return may_be_silent(hook) ? packet : translated;
+        };
+        const auto wanted = first_word(c, passes_through, [&](HostHook hook) {
+            return policy::judge<F>(trial_->objects, c.key, hook, as_seen(hook));
         });
-        const auto said =
-            first_word(c, in, [&](HostHook hook) { return compiled_host(c, hook, packet); });
+        const auto said = first_word(c, passes_through, [&](HostHook hook) {
+            return compiled_host(c, hook, as_seen(hook));
+        });
         return {
             .compiled = ruling(said.allow, said.reject),
             .reference = ruling(wanted.allow, wanted.reject),
@@ -162,7 +181,8 @@ class Court {
     }
 
     template <typename Ask>
-    static Decision first_word(const TrialCase& c, bool in, Ask ask) {
+    static Decision first_word(const TrialCase& c, bool passes_through, Ask ask) {
+        const bool in = c.direction == Direction::Ingress;
         const Decision untracked = ask(in ? HostHook::UntrackedIngress : HostHook::UntrackedEgress);
         if (!untracked.silent) {
             return untracked;
@@ -176,6 +196,9 @@ class Court {
                 return before_dnat;
             }
         }
+        if (passes_through) {
+            return ask(in ? HostHook::ForwardIngress : HostHook::ForwardEgress);
+        }
         return ask(in ? HostHook::NormalIngress : HostHook::NormalEgress);
     }
 
@@ -185,7 +208,8 @@ class Court {
         const HostGuard* guard = tables.find_host(c.key.name);
         const auto program = guard == nullptr ? nullptr : guard->program(hook);
         if (!program) {
-            return {.silent = may_be_silent(hook)};
+            return is_forward(hook) ? Decision{.allow = true, .by = end_of_forward_tiers()}
+                                    : Decision{.silent = may_be_silent(hook)};
         }
         const acl::Verdict verdict = classify(tables, program, packet);
         if (verdict.rule == acl::Verdict::kFellOff && may_be_silent(hook)) {
@@ -214,18 +238,22 @@ class Court {
         return host != nullptr ? host->node : endpoint.as<WorkloadEndpoint>().node;
     }
 
-    Host& host_of(const Key& endpoint) {
+    [[nodiscard]] const Resource& object_of(const Key& endpoint) const {
         for (const auto& object : trial_->objects) {
             if (object->key == endpoint) {
-                const std::string& node = node_of(*object);
-                auto& host = hosts_[node];
-                if (!host) {
-                    host = std::make_unique<Host>(node, *trial_);
-                }
-                return *host;
+                return *object;
             }
         }
         std::abort();  // run_trial: every case names one of the objects
+    }
+
+    Host& host_of(const Key& endpoint) {
+        const std::string& node = node_of(object_of(endpoint));
+        auto& host = hosts_[node];
+        if (!host) {
+            host = std::make_unique<Host>(node, *trial_);
+        }
+        return *host;
     }
 
     template <Family F>

@@ -40,6 +40,15 @@ struct Attachment {
     friend bool operator==(const Attachment&, const Attachment&) = default;
 };
 
+/// A floating address: what is sent to `external` reaches `internal`, one of the workload's own addresses of
+/// that family, and is answered in its name.
+struct FloatingAddress {
+    IpAddr external;
+    IpAddr internal;
+
+    friend auto operator<=>(const FloatingAddress&, const FloatingAddress&) = default;
+};
+
 /// A WorkloadEndpoint of this host, with everything that the machine needs to serve it.
 struct Workload {
     std::string name;            ///< "namespace/name" of the WorkloadEndpoint: the key
@@ -48,6 +57,7 @@ struct Workload {
     std::optional<Mac> mac;      ///< spec.mac; absent: learnt by ARP/ND, source MAC not checked
     std::vector<Prefix<V4>> addresses4;  ///< spec.ipNetworks, the only sources it may use
     std::vector<Prefix<V6>> addresses6;
+    std::vector<FloatingAddress> floating;  ///< spec.ipNATs
     Attachment attachment;
     /// How much its addresses are wanted here, where other hosts have them too: lower is more.  Absent:
     /// as all addresses of this host.

@@ -78,7 +78,7 @@ class Host {
         for (const auto& [key, resource] : graph_.all_resources()) {
             all.push_back(resource);
         }
-        return policy::judge_passage<F>(all, "h1", from, to, packet, packet);
+        return policy::judge_passage<F>(all, "h1", from, to, packet);
     }
 
     /// Whether policy lets the packet through; every packet begins a flow of its own.
@@ -151,6 +151,7 @@ class Host {
                   DropReason::HostEgressDenied,
                   DropReason::PortClosed,
                   DropReason::PuntFull,  // rejected, and nobody told: such answers are few
+                  DropReason::NotTranslated,
                   DropReason::SpoofedAddress,
                   DropReason::FlowInvalid}) {
                 sum += lab_.drops(port, reason);

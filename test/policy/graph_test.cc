@@ -479,13 +479,16 @@ TEST(Graph, AnnotationsSayHowPacketsReachAnEndpoint) {
         "  namespace: a\n  annotations:\n    vrouter.io/vhost-socket: /run/vm.sock\n"
         "    vrouter.io/vhost-mode: client\n    vrouter.io/route-priority: '512'\n"
         "spec: {node: h1, interfaceName: tapvm, mac: '02:00:00:00:00:09', ipNetworks: "
-        "[10.0.0.1, 'fd00::1']}\n");
+        "[10.0.0.1, 'fd00::1'], ipNATs: [{internalIP: 10.0.0.1, externalIP: 203.0.113.9}]}\n");
     const auto& workload = cluster.sink.workloads.at("a/vm");
     EXPECT_EQ(workload.attachment, (Attachment{"", "/run/vm.sock", VhostMode::Client}));
     EXPECT_EQ(workload.route_priority, 512U);
     EXPECT_EQ(workload.mac, Mac::parse("02:00:00:00:00:09"));
     EXPECT_EQ(workload.addresses4.size(), 1U);
     EXPECT_EQ(workload.addresses6.size(), 1U);
+    EXPECT_EQ(
+        workload.floating,
+        (std::vector<FloatingAddress>{{*parse_ip("203.0.113.9"), *parse_ip("10.0.0.1")}}));
 }
 
 TEST(Graph, RoutePriorityThatIsNoneLeavesTheEndpointAsItIs) {

@@ -31,8 +31,8 @@ const std::string kHost =
 const std::string kGuest = object(
     "WorkloadEndpoint",
     "name: vm, namespace: a",
-    "node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.2], profiles: "
-    "[projectcalico-default-allow]");
+    "node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.2], ipNATs: [{internalIP: 10.0.0.2, "
+    "externalIP: 203.0.113.9}], profiles: [projectcalico-default-allow]");
 
 const Place kHostItself = HostItself{};
 const Place kUplink = Outside{"eth0", {Ip4{0xc6336401}}};
@@ -56,7 +56,7 @@ struct Probe {
     bool allow = false;
     bool tracked = true;
     std::string by = {};           ///< what decides, if it matters
-    std::string arriving_to = {};  ///< destination before translation
+    std::string arriving_to = {};  ///< another than the receiver's own
     FlowState flow = FlowState::New;
     std::string source = {};  ///< another than the sender's own
 };
@@ -90,13 +90,39 @@ const std::vector<Case> kCases{
                      "selector: role == 'peer', types: [Ingress], ingress: [{action: Deny}]"),
      {{kVm, kPeer, ipproto::kTcp, 80, false, true, "NetworkPolicy a/shut"},
       {kPeer, kVm, ipproto::kTcp, 80, true}}},
-    // Translation does not exist yet: the row says what policy sees of it, the address behind it.
     {"21 policy of a workload does not see a floating address",
      object(
          "NetworkPolicy",
          "name: by-fip, namespace: a",
          "types: [Ingress], ingress: [{action: Allow, destination: {nets: [203.0.113.9/32]}}]"),
      {{kUplink, kVm, ipproto::kTcp, 80, false, true, "end of tier", "203.0.113.9"}}},
+    {"21 policy of a workload sees the address behind it",
+     object(
+         "NetworkPolicy",
+         "name: by-fixed, namespace: a",
+         "types: [Ingress], ingress: [{action: Allow, destination: {nets: [10.0.0.2/32]}}]"),
+     {{kUplink, kVm, ipproto::kTcp, 80, true, true, "NetworkPolicy a/by-fixed", "203.0.113.9"}}},
+    {"a selector does not find an endpoint by its floating address",
+     kNeighbor +
+         object(
+             "WorkloadEndpoint",
+             "name: far, namespace: a",
+             "node: h2, interfaceName: tapfar, ipNetworks: [10.0.0.4], ipNATs: [{internalIP: "
+             "10.0.0.4, externalIP: 203.0.113.10}]") +
+         object(
+             "NetworkPolicy",
+             "name: out, namespace: a",
+             "selector: role == 'peer', types: [Egress], egress: [{action: Allow, destination: "
+             "{selector: all()}}]"),
+     {{kPeer, kVm, ipproto::kTcp, 80, true, true, "", "203.0.113.9"},
+      {kPeer, kUplink, ipproto::kTcp, 80, false, true, "end of tier", "203.0.113.10"}}},
+    {"what is untracked is not translated",
+     gnp("fast",
+         "selector: has(side), doNotTrack: true, applyOnForward: true, types: [Ingress], ingress: "
+         "[{action: Allow, protocol: TCP, destination: {ports: [80]}}]"),
+     {{kUplink, kVm, ipproto::kTcp, 80, false, false, "", "203.0.113.9"},
+      {kUplink, kVm, ipproto::kTcp, 80, true, false},
+      {kUplink, kVm, ipproto::kTcp, 81, true, true, "", "203.0.113.9"}}},
     {"21 preDNAT policy does",
      gnp("by-fip",
          "selector: has(side), preDNAT: true, applyOnForward: true, types: [Ingress], ingress: "
@@ -265,14 +291,15 @@ TEST_P(HostWorkedCases, TheReferenceDecides) {
             return guest == nullptr ? outside : guest->name == "vm" ? "10.0.0.2" : "10.0.0.3";
         };
         const std::string source = p.source.empty() ? address(p.from, "192.0.2.7") : p.source;
-        const auto made =
-            packet<V4>(source, address(p.to, "198.51.100.1"), p.protocol, 1000, p.port);
-        auto arriving = made;
-        if (!p.arriving_to.empty()) {
-            arriving.destination = Ip4::parse(p.arriving_to).value();
-        }
-        const Passage passage =
-            judge_passage<V4>(cluster.all(), "h1", p.from, p.to, made, arriving, p.flow);
+        const std::string destination =
+            p.arriving_to.empty() ? address(p.to, "198.51.100.1") : p.arriving_to;
+        const Passage passage = judge_passage<V4>(
+            cluster.all(),
+            "h1",
+            p.from,
+            p.to,
+            packet<V4>(source, destination, p.protocol, 1000, p.port),
+            p.flow);
         const std::string where = "protocol " + std::to_string(p.protocol) + " port " +
                                   std::to_string(p.port) + " by " + passage.by.policy;
         EXPECT_EQ(passage.allow, p.allow) << where;

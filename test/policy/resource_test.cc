@@ -162,6 +162,43 @@ INSTANTIATE_TEST_SUITE_P(
         {"endpoint_network",
          yaml("WorkloadEndpoint", "  node: h\n  interfaceName: t\n  ipNetworks: [10.0.0.0/24]"),
          "f.yaml:7: spec.ipNetworks[0]: expected a single address"},
+        {"floating_of_a_foreign_address",
+         yaml(
+             "WorkloadEndpoint",
+             "  node: h\n  interfaceName: t\n  ipNetworks: [10.0.0.1]\n"
+             "  ipNATs: [{internalIP: 10.0.0.2, externalIP: 203.0.113.9}]"),
+         "f.yaml:5: spec: ipNATs: internalIP 10.0.0.2 is not one of ipNetworks"},
+        {"floating_is_an_own_address",
+         yaml(
+             "WorkloadEndpoint",
+             "  node: h\n  interfaceName: t\n  ipNATs: [{internalIP: 10.0.0.1, externalIP: "
+             "10.0.0.2}]\n  ipNetworks: [10.0.0.1, 10.0.0.2]"),
+         "f.yaml:5: spec: ipNATs: externalIP 10.0.0.2 is one of ipNetworks"},
+        {"floating_to_two_addresses",
+         yaml(
+             "WorkloadEndpoint",
+             "  node: h\n  interfaceName: t\n  ipNetworks: [10.0.0.1, 10.0.0.2]\n"
+             "  ipNATs: [{internalIP: 10.0.0.1, externalIP: 203.0.113.9}, {internalIP: 10.0.0.2, "
+             "externalIP: 203.0.113.9}]"),
+         "f.yaml:5: spec: ipNATs: externalIP 203.0.113.9 leads to two addresses"},
+        {"floating_between_families",
+         yaml(
+             "WorkloadEndpoint",
+             "  node: h\n  interfaceName: t\n  ipNetworks: [10.0.0.1]\n"
+             "  ipNATs: [{internalIP: 10.0.0.1, externalIP: 'fd00::9'}]"),
+         "f.yaml:8: spec.ipNATs[0]: internalIP and externalIP must be of one family"},
+        {"floating_group",
+         yaml(
+             "WorkloadEndpoint",
+             "  node: h\n  interfaceName: t\n  ipNetworks: [10.0.0.1]\n"
+             "  ipNATs: [{internalIP: 10.0.0.1, externalIP: 224.0.0.9}]"),
+         "f.yaml:8: spec.ipNATs[0].externalIP: expected an address of one station"},
+        {"floating_without_inside",
+         yaml(
+             "WorkloadEndpoint",
+             "  node: h\n  interfaceName: t\n  ipNetworks: [10.0.0.1]\n"
+             "  ipNATs: [{externalIP: 203.0.113.9}]"),
+         "f.yaml:8: spec.ipNATs[0]: needs internalIP and externalIP"},
         {"endpoint_without_node",
          yaml("WorkloadEndpoint", "  interfaceName: t"),
          "f.yaml:5: spec: an endpoint needs node and interfaceName"},

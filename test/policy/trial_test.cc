@@ -174,6 +174,64 @@ TEST(Trial, HostEndpointsAreJudgedByAllTheirHooks) {
     }
 }
 
+/// POLICY 2.9 case 21.
+TEST(Trial, FloatingAddressesAreTranslatedBeforePolicyOfWorkloads) {
+    const std::string objects = R"(resources:
+- apiVersion: projectcalico.org/v3
+  kind: WorkloadEndpoint
+  metadata: {name: vm, namespace: prod}
+  spec:
+    node: a
+    interfaceName: tap1
+    ipNetworks: [10.0.0.2]
+    ipNATs: [{internalIP: 10.0.0.2, externalIP: 203.0.113.9}]
+- apiVersion: projectcalico.org/v3
+  kind: NetworkPolicy
+  metadata: {name: in, namespace: prod}
+  spec:
+    types: [Ingress]
+    ingress:
+    - {action: Deny, destination: {nets: [203.0.113.9/32]}}
+    - {action: Allow, destination: {nets: [10.0.0.2/32]}}
+- apiVersion: projectcalico.org/v3
+  kind: HostEndpoint
+  metadata: {name: h, labels: {host: yes}}
+  spec: {node: a, interfaceName: eth0}
+- apiVersion: projectcalico.org/v3
+  kind: GlobalNetworkPolicy
+  metadata: {name: early}
+  spec:
+    selector: has(host)
+    types: [Ingress]
+    preDNAT: true
+    applyOnForward: true
+    ingress:
+    - {action: Deny, protocol: TCP, destination: {nets: [203.0.113.9/32]}}
+)";
+    const auto line = [](const char* endpoint, const char* protocol) {
+        return "- {name: m, endpoint: " + std::string(endpoint) +
+               ", direction: ingress, expect: allow, packet: {protocol: " + protocol +
+               ", source: 192.0.2.9, destination: 203.0.113.9, destinationPort: 80}}\n";
+    };
+    const Trial trial = read_trial(
+        "t.yaml",
+        objects + "cases:\n" + line("prod/vm", "TCP") + line("h", "TCP") + line("h", "UDP"),
+        no_files);
+    ASSERT_THAT(trial.errors, IsEmpty());
+    EXPECT_THAT(trial.warnings, IsEmpty());
+    const auto results = run_trial(trial);
+    ASSERT_EQ(results.size(), 3U);
+    EXPECT_EQ(results[0].by.policy, "NetworkPolicy prod/in");
+    EXPECT_EQ(results[0].compiled, Ruling::Allow);
+    EXPECT_EQ(results[1].by.policy, "GlobalNetworkPolicy early");
+    EXPECT_EQ(results[1].compiled, Ruling::Deny);
+    EXPECT_EQ(results[2].by.policy, "end of forward tiers");
+    EXPECT_EQ(results[2].compiled, Ruling::Allow);
+    for (const auto& result : results) {
+        EXPECT_TRUE(result.agrees());
+    }
+}
+
 TEST(Trial, EndpointsOfSeveralHostsAreJudged) {
     const Trial trial = read(
         packet("protocol: 47, source: 10.0.0.9, destination: 10.0.0.2") +
