@@ -43,6 +43,9 @@ pb::Endpoint row_of(const WorkloadView& view, const std::string& port) {
     for (const auto& prefix : workload.addresses6) {
         row.add_addresses(to_string(prefix));
     }
+    for (const FloatingAddress& one : workload.floating) {
+        row.add_floating(to_string(one.external) + " to " + to_string(one.internal));
+    }
     row.set_ingress_rules(rules_of(workload.ingress));
     row.set_egress_rules(rules_of(workload.egress));
     row.set_problem(view.error);

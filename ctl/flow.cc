@@ -74,6 +74,17 @@ void fill(const FlowEntry<F>& flow, const PortName& port_name, FlowTick now, pb:
     row.set_idle_ms(now > last_seen ? (now - last_seen) * kMsPerTick : 0);
 }
 
+/// The floating address that a flow's sender knows; empty: none.
+template <Family F>
+std::string floating_text(const FlowEntry<F>& flow, const SharedState& shared) {
+    const Tables* tables = shared.tables.load(std::memory_order_acquire);
+    if (flow.translation == TranslationId{} || tables == nullptr) {
+        return {};
+    }
+    const auto* translation = find_translation<F>(*tables, flow.to, flow.translation);
+    return translation == nullptr ? std::string() : to_string(translation->external);
+}
+
 /// A walk over the flows of both families, slice by slice.
 class Walk {
   public:
@@ -108,14 +119,16 @@ Answer show(
     if (auto* failure = std::get_if<Failure>(&filter)) {
         return std::move(*failure);
     }
-    return [walk = Walk{shared}, port_name, now, wanted = std::get<Filter>(filter)](
+    return [walk = Walk{shared}, &shared, port_name, now, wanted = std::get<Filter>(filter)](
                pb::Response& frame) mutable {
         auto& list = *frame.mutable_flows();
         return walk.step([&](const auto& flows, FlowRange range) {
             flows.for_each(
                 [&](const auto& flow) {
                     if (wanted.takes(flow.key)) {
-                        fill(flow, port_name, now, *list.add_rows());
+                        pb::Flow& row = *list.add_rows();
+                        fill(flow, port_name, now, row);
+                        row.set_floating(floating_text(flow, shared));
                     }
                 },
                 range);

@@ -133,15 +133,17 @@ void Machine::remove_port(PortId id, std::function<void()> gone) {
     });
 }
 
-/// What flows remember of a port must go before its number may mean another one.  One walk over all
-/// flows for however many ports left together.
+/// What flows remember of a port must go before its number may mean another one; those of a floating address
+/// end with it.  One walk over all flows for however many left together.
 void Machine::forget_flows_of_gone() {
-    if (gone_.empty()) {
+    if (gone_.empty() && gone_translations_.empty()) {
         return;
     }
     const auto ports = std::exchange(gone_, {});
+    const auto translations = std::exchange(gone_translations_, {});
     const auto names = [&](const auto& flow) {
-        return ports.contains(flow.from) || ports.contains(flow.to);
+        return ports.contains(flow.from) || ports.contains(flow.to) ||
+               translations.contains(flow.translation);
     };
     shared_->flows4.remove_if(names);
     shared_->flows6.remove_if(names);
@@ -155,6 +157,11 @@ void Machine::forget_flows_of_gone() {
 
 void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) {
     master_.ports[id.value()].endpoint = std::move(endpoint);
+    dirty_ = true;
+}
+
+void Machine::forget_translation(TranslationId id) {
+    leaving_translations_.push_back(id);
     dirty_ = true;
 }
 
@@ -236,6 +243,11 @@ void Machine::publish(bool wait) {
     dirty_ = false;
     if (old != nullptr) {
         rcu_.retire([old] { delete old; });
+    }
+    if (!leaving_translations_.empty()) {
+        rcu_.retire([this, leaving = std::exchange(leaving_translations_, {})] {
+            gone_translations_.insert(leaving.begin(), leaving.end());
+        });
     }
     if (wait) {
         rcu_.wait();

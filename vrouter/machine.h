@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -101,6 +102,10 @@ class Machine {
 
     [[nodiscard]] const std::vector<LinkLocal>& link_locals() const { return master_.link_locals; }
 
+    /// A floating address is gone, which no endpoint has any more after the next commit: its flows are
+    /// removed when no worker can make one.
+    void forget_translation(TranslationId id);
+
     /// Policy or membership changed: live flows were judged under an older one.
     void bump_policy_generation();
 
@@ -172,6 +177,8 @@ class Machine {
     std::vector<bool> leaving_;  ///< removed, but workers or flows may still name it
     /// Leaving, and no worker uses it any more; what to call when its flows are gone too.
     std::map<PortId, std::function<void()>> gone_;
+    std::set<TranslationId> gone_translations_;        ///< the same, of floating addresses
+    std::vector<TranslationId> leaving_translations_;  ///< until the next snapshot
     std::vector<std::array<std::uint64_t, kDropCount>> control_drops_;
     std::vector<PortTotals> baselines_;  ///< what the number's earlier port had counted
     Tables master_;

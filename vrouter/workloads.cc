@@ -24,6 +24,14 @@ void for_each_prefix(const Workload& workload, Visit visit) {
     std::ranges::for_each(workload.addresses6, visit);
 }
 
+/// Its floating addresses, for as long.
+template <typename Visit>
+void for_each_floating(const Workload& workload, Visit visit) {
+    if (workload.active) {
+        std::ranges::for_each(workload.floating, visit);
+    }
+}
+
 bool contains(const Workload& workload, const IpPrefix& prefix) {
     if (!workload.active) {
         return false;
@@ -213,8 +221,12 @@ void Workloads::set_guest(const std::string& name, const Port& port, bool there)
     }
     entry.away = !there;
     if (entry.in_force) {
-        for_each_prefix(*entry.in_force, [&](const auto& prefix) {
-            there ? serve(name, prefix) : stop_serving(name, prefix);
+        const auto change = [&](bool floating, const IpPrefix& prefix) {
+            there ? serve({floating, name}, prefix) : stop_serving({floating, name}, prefix);
+        };
+        for_each_prefix(*entry.in_force, [&](const auto& prefix) { change(false, prefix); });
+        for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
+            change(true, host_prefix(one.external));
         });
         machine_.commit();
     }
@@ -234,52 +246,130 @@ void Workloads::withdraw(Entry& entry) {
     if (!entry.in_force) {
         return;
     }
-    machine_.set_endpoint(entry.port, nullptr);
+    const std::string& name = entry.workload.name;
     for_each_prefix(
-        *entry.in_force, [&](const auto& prefix) { stop_serving(entry.workload.name, prefix); });
+        *entry.in_force, [&](const auto& prefix) { stop_serving({false, name}, prefix); });
+    for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
+        stop_serving({true, name}, host_prefix(one.external));
+    });
+    machine_.set_endpoint(entry.port, nullptr);
     entry.in_force.reset();
     entry.endpoint.reset();
 }
 
-void Workloads::serve(const std::string& name, const IpPrefix& prefix) {
+/// Why a floating address is not served, if so: its endpoint is none the worse for it.
+std::string Workloads::reserved_floating(const IpPrefix& prefix) const {
+    return reserved_ ? reserved_(prefix) : std::string();
+}
+
+void Workloads::serve(const Server& server, const IpPrefix& prefix) {
+    if (server.floating && !reserved_floating(prefix).empty()) {
+        log::warning("endpoint {}: {}", server.name, reserved_floating(prefix));
+        return;
+    }
     Servers& servers = servers_[prefix];
-    if (!servers.names.empty() && !servers.names.contains(name)) {
+    if (!servers.names.empty() && !servers.names.contains(server)) {
         log::warning(
             "endpoint {}: {} is an address of {} too; the first by name gets its packets",
-            name,
+            server.name,
             prefix,
-            *servers.names.begin());
+            servers.names.begin()->name);
     }
-    if (servers.names.insert(name).second) {
-        set_route(prefix, *servers.names.begin());
+    const auto before =
+        servers.names.empty() ? std::nullopt : std::optional{*servers.names.begin()};
+    if (servers.names.insert(server).second) {
+        hand_over(prefix, before, *servers.names.begin());
     }
     announce(prefix, servers);
 }
 
-void Workloads::stop_serving(const std::string& name, const IpPrefix& prefix) {
+void Workloads::stop_serving(const Server& server, const IpPrefix& prefix) {
     const auto found = servers_.find(prefix);
-    if (found == servers_.end() || found->second.names.erase(name) == 0) {
+    if (found == servers_.end() || !found->second.names.contains(server)) {
         return;
     }
+    const Server before = *found->second.names.begin();
+    found->second.names.erase(server);
     if (!found->second.names.empty()) {
-        set_route(prefix, *found->second.names.begin());
+        hand_over(prefix, before, *found->second.names.begin());
         announce(prefix, found->second);
         return;
     }
     servers_.erase(found);
-    machine_.routes().remove(prefix, RouteSource::Workload);
+    hand_over(prefix, before, std::nullopt);
     announce_(prefix, false, std::nullopt);
 }
 
-void Workloads::set_route(const IpPrefix& prefix, const std::string& name) {
+/// Packets to an address get another endpoint's, or nobody's.
+void Workloads::hand_over(
+    const IpPrefix& prefix, const std::optional<Server>& from, const std::optional<Server>& to) {
     const IpAddr address = std::visit([](const auto& p) { return IpAddr{p.address()}; }, prefix);
-    const Adjacency station{entries_.at(name).port, address};
-    machine_.routes().set(prefix, RouteSource::Workload, station);
+    if (from && from->floating && from != to) {
+        translate_no_more(entries_.at(from->name), address);
+    }
+    if (!to) {
+        machine_.routes().remove(prefix, RouteSource::Workload);
+        return;
+    }
+    Entry& entry = entries_.at(to->name);
+    if (!to->floating) {
+        machine_.routes().set(prefix, RouteSource::Workload, Adjacency{entry.port, address});
+        return;
+    }
+    const auto floating =
+        std::ranges::find(entry.in_force->floating, address, &FloatingAddress::external);
+    machine_.routes().set(
+        prefix,
+        RouteSource::Workload,
+        Floating{{entry.port, floating->internal}, translate(entry, *floating)});
+}
+
+/// The number under which packets to a floating address are translated.
+TranslationId Workloads::translate(Entry& entry, const FloatingAddress& address) {
+    const auto known = std::ranges::find(entry.translations, address, &Translated::address);
+    if (known != entry.translations.end()) {
+        return known->id;
+    }
+    const TranslationId id{++translations_};
+    entry.translations.push_back({address, id});
+    publish_translations(entry);
+    return id;
+}
+
+/// Ends the flows of a floating address, too.
+void Workloads::translate_no_more(Entry& entry, const IpAddr& external) {
+    std::erase_if(entry.translations, [&](const Translated& one) {
+        if (one.address.external == external) {
+            machine_.forget_translation(one.id);
+        }
+        return one.address.external == external;
+    });
+    publish_translations(entry);
+}
+
+void Workloads::publish_translations(Entry& entry) {
+    if (!entry.endpoint) {
+        return;
+    }
+    auto endpoint = std::make_shared<Endpoint>(*entry.endpoint);
+    const auto fill = [&]<Family F>(EndpointFamily<F>& part) {
+        part.translations.clear();
+        for (const auto& [address, id] : entry.translations) {
+            if (const auto* external = std::get_if<typename F::Addr>(&address.external)) {
+                part.translations.push_back(
+                    {id, *external, std::get<typename F::Addr>(address.internal)});
+            }
+        }
+    };
+    fill(endpoint->v4);
+    fill(endpoint->v6);
+    entry.endpoint = std::move(endpoint);
+    machine_.set_endpoint(entry.port, entry.endpoint);
 }
 
 /// Says what is new: with the priority of the first that has the address.
 void Workloads::announce(const IpPrefix& prefix, Servers& servers) {
-    const auto priority = entries_.at(*servers.names.begin()).workload.route_priority;
+    const auto priority = entries_.at(servers.names.begin()->name).workload.route_priority;
     const bool otherwise = std::exchange(servers.priority, priority) != priority;
     if (!std::exchange(servers.announced, true) || otherwise) {
         announce_(prefix, true, priority);
@@ -390,7 +480,7 @@ void Workloads::activate(const Job& job) {
         entry.workload.addresses6, ingress.v6, egress.v6, staged_ingress.v6, staged_egress.v6};
     entry.endpoint = std::move(endpoint);
     machine_.bump_policy_generation();
-    machine_.set_endpoint(entry.port, entry.endpoint);
+    publish_translations(entry);
     slow_path_.set_port(facts(entry));
     attach_addresses(entry);
     if (first) {
@@ -406,22 +496,32 @@ void Workloads::attach_addresses(Entry& entry) {
         for_each_prefix(*entry.in_force, [&](const auto& prefix) {
             const bool kept = contains(entry.workload, prefix);
             if (!kept) {
-                stop_serving(name, prefix);
+                stop_serving({false, name}, prefix);
             }
             if (!kept || (entry.in_force->mac && !entry.workload.mac)) {
                 slow_path_.remove_neighbor({entry.port, prefix.address()}, now);
             }
         });
+        for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
+            if (!entry.workload.active || std::ranges::count(entry.workload.floating, one) == 0) {
+                stop_serving({true, name}, host_prefix(one.external));
+            }
+        });
     }
+    entry.in_force = entry.workload;
     for_each_prefix(entry.workload, [&](const auto& prefix) {
         if (entry.workload.mac) {
             slow_path_.add_permanent({entry.port, prefix.address()}, *entry.workload.mac, now);
         }
         if (!entry.away) {
-            serve(name, prefix);
+            serve({false, name}, prefix);
         }
     });
-    entry.in_force = entry.workload;
+    for_each_floating(entry.workload, [&](const FloatingAddress& one) {
+        if (!entry.away) {
+            serve({true, name}, host_prefix(one.external));
+        }
+    });
 }
 
 PortFacts Workloads::facts(const Entry& entry) const {
@@ -463,26 +563,35 @@ std::optional<WorkloadView> Workloads::find(const std::string& name) const {
         entry.endpoint};
 }
 
-/// The addresses that another endpoint has too, in words.
+/// The addresses that another endpoint has too, or that it cannot have, in words.
 std::string Workloads::shared_addresses(const Entry& entry) const {
     std::string text;
     if (!entry.in_force) {
         return text;
     }
-    const std::string& name = entry.workload.name;
-    for_each_prefix(*entry.in_force, [&](const IpPrefix& prefix) {
+    const auto add = [&](const std::string& problem) {
+        text += (text.empty() ? "" : "; ") + problem;
+    };
+    const auto tell_others = [&](bool floating, const IpPrefix& prefix) {
         const auto found = servers_.find(prefix);
         if (found == servers_.end() || found->second.names.size() < 2) {
             return;
         }
-        const auto& names = found->second.names;
-        const std::string& first = *names.begin();
-        text += fmt::format(
-            "{}{} is an address of {} too{}",
-            text.empty() ? "" : "; ",
+        const Server& first = *found->second.names.begin();
+        const bool is_first = first == Server{floating, entry.workload.name};
+        add(fmt::format(
+            "{} is an address of {} too{}",
             prefix,
-            first == name ? *std::next(names.begin()) : first,
-            first == name ? "" : ", which gets its packets");
+            is_first ? std::next(found->second.names.begin())->name : first.name,
+            is_first ? "" : ", which gets its packets"));
+    };
+    for_each_prefix(*entry.in_force, [&](const IpPrefix& prefix) { tell_others(false, prefix); });
+    for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
+        const IpPrefix prefix = host_prefix(one.external);
+        if (const std::string reason = reserved_floating(prefix); !reason.empty()) {
+            add("ipNATs: " + reason);
+        }
+        tell_others(true, prefix);
     });
     return text;
 }

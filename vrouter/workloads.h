@@ -100,6 +100,19 @@ class Workloads final : public WorkloadSink {
     [[nodiscard]] std::optional<WorkloadView> find(const std::string& name) const;
 
   private:
+    struct Translated {
+        FloatingAddress address;
+        TranslationId id;
+    };
+
+    /// An endpoint that has an address; nobody loses one of its own to somebody's floating one.
+    struct Server {
+        bool floating = false;
+        std::string name;
+
+        friend auto operator<=>(const Server&, const Server&) = default;
+    };
+
     struct Entry {
         Workload workload;
         PortId port;
@@ -107,12 +120,13 @@ class Workloads final : public WorkloadSink {
         std::uint64_t version = 0;         ///< of `workload`; older compilations are ignored
         std::optional<Workload> in_force;  ///< what routes, neighbors and endpoint reflect
         std::shared_ptr<const Endpoint> endpoint;
-        bool away = false;  ///< the guest that was there
+        bool away = false;                     ///< the guest that was there
+        std::vector<Translated> translations;  ///< the floating addresses that are its
     };
 
     /// Those that have one address, and what was said of it.
     struct Servers {
-        std::set<std::string> names;
+        std::set<Server> names;
         bool announced = false;
         std::optional<std::uint32_t> priority;
     };
@@ -144,10 +158,15 @@ class Workloads final : public WorkloadSink {
 
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
-    void serve(const std::string& name, const IpPrefix& prefix);
-    void stop_serving(const std::string& name, const IpPrefix& prefix);
-    void set_route(const IpPrefix& prefix, const std::string& name);
+    void serve(const Server& server, const IpPrefix& prefix);
+    void stop_serving(const Server& server, const IpPrefix& prefix);
+    void hand_over(
+        const IpPrefix& prefix, const std::optional<Server>& from, const std::optional<Server>& to);
     void announce(const IpPrefix& prefix, Servers& servers);
+    [[nodiscard]] TranslationId translate(Entry& entry, const FloatingAddress& address);
+    void translate_no_more(Entry& entry, const IpAddr& external);
+    void publish_translations(Entry& entry);
+    [[nodiscard]] std::string reserved_floating(const IpPrefix& prefix) const;
     [[nodiscard]] std::string shared_addresses(const Entry& entry) const;
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
     void apply_removals();
@@ -163,8 +182,9 @@ class Workloads final : public WorkloadSink {
     std::map<std::string, Entry> entries_;
     std::set<std::pair<GroupId, IpPrefix>> removals_;
     /// Which endpoints in force have an address: one as a rule, two while a workload is replaced by its
-    /// successor.  The first by name gets the packets.
+    /// successor.  The first gets the packets.
     std::map<IpPrefix, Servers> servers_;
+    std::uint32_t translations_ = 0;  ///< numbers given out
     std::uint64_t versions_ = 0;
     unsigned activated_ = 0;     ///< endpoints since the last commit
     std::size_t enforcing_ = 0;  ///< jobs on their way that are not in force

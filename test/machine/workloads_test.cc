@@ -485,6 +485,109 @@ TEST_F(WorkloadsTest, OfTwoWithOneAddressTheFirstByNameGetsThePackets) {
     EXPECT_TRUE(reaches("a", kAddress));
 }
 
+// Floating addresses.
+
+constexpr std::uint32_t kFloating = 0xcb007109;
+
+/// With one in each family.
+Workload floating(const std::string& name, std::uint32_t address, std::uint32_t external) {
+    Workload w = RouterLab::workload(name, address);
+    w.floating = {{host<V4>(external), host<V4>(address)}, {host<V6>(external), host<V6>(address)}};
+    return w;
+}
+
+TEST_F(WorkloadsTest, FloatingAddressIsAnnouncedAndReachesTheGuest) {
+    lab.workloads->update_workload(floating("a", kAddress, kFloating));
+    lab.finish_all();
+    EXPECT_EQ(
+        lab.announced,
+        (std::vector<std::string>{
+            "+10.1.0.2/32", "+fd00::a01:2/128", "+203.0.113.9/32", "+fd00::cb00:7109/128"}));
+    EXPECT_TRUE(reaches("a", kFloating));
+    EXPECT_EQ(route(kFloating), "workload");
+}
+
+TEST_F(WorkloadsTest, FloatingAddressLeavesWithTheGuestAndComesBackWithIt) {
+    lab.workloads->update_workload(floating("a", kAddress, kFloating));
+    lab.finish_all();
+    lab.announced.clear();
+    const Port& port = *lab.machine->port(lab.port_of("a"))->port;
+    lab.workloads->set_guest("a", port, false);
+    EXPECT_EQ(std::ranges::count(lab.announced, "-203.0.113.9/32"), 1);
+    EXPECT_FALSE(reaches("a", kFloating));
+    lab.workloads->set_guest("a", port, true);
+    EXPECT_EQ(std::ranges::count(lab.announced, "+203.0.113.9/32"), 1);
+    EXPECT_TRUE(reaches("a", kFloating));
+}
+
+TEST_F(WorkloadsTest, FlowsOfAFloatingAddressEndWithIt) {
+    lab.workloads->update_workload(floating("a", kAddress, kFloating));
+    lab.finish_all();
+    ASSERT_TRUE(reaches("a", kFloating));
+    ASSERT_TRUE(reaches("a", kAddress));
+    ASSERT_EQ(lab.machine->shared().flows4.size(), 2U);
+    lab.announced.clear();
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.finish_all();
+    EXPECT_EQ(lab.announced, (std::vector<std::string>{"-203.0.113.9/32", "-fd00::cb00:7109/128"}));
+    EXPECT_EQ(route(kFloating), "none");
+    lab.machine->housekeeping();
+    EXPECT_EQ(lab.machine->shared().flows4.size(), 1U);
+}
+
+TEST_F(WorkloadsTest, ChangedPolicyEndsNoFlowOfAFloatingAddress) {
+    lab.workloads->update_workload(floating("a", kAddress, kFloating));
+    lab.finish_all();
+    ASSERT_TRUE(reaches("a", kFloating));
+    lab.announced.clear();
+    Workload changed = floating("a", kAddress, kFloating);
+    changed.ingress = std::make_shared<const acl::Program>(deny_all());
+    lab.workloads->update_workload(changed);
+    lab.finish_all();
+    lab.machine->housekeeping();
+    EXPECT_TRUE(lab.announced.empty());
+    EXPECT_EQ(lab.machine->shared().flows4.size(), 1U);
+    EXPECT_FALSE(reaches("a", kFloating));
+}
+
+TEST_F(WorkloadsTest, FloatingAddressMovesToAnotherGuest) {
+    lab.workloads->update_workload(floating("a", kAddress, kFloating));
+    lab.workloads->update_workload(RouterLab::workload("b", kGuestB));
+    lab.finish_all();
+    ASSERT_TRUE(reaches("a", kFloating));
+    lab.workloads->update_workload(floating("b", kGuestB, kFloating));
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+    lab.finish_all();
+    EXPECT_FALSE(reaches("a", kFloating));
+    EXPECT_TRUE(reaches("b", kFloating));
+    lab.machine->housekeeping();
+    EXPECT_EQ(lab.machine->shared().flows4.size(), 2U) << "only those to b";
+}
+
+TEST_F(WorkloadsTest, OfTwoWithOneFloatingAddressTheFirstByNameHasIt) {
+    lab.workloads->update_workload(floating("b", kGuestB, kFloating));
+    lab.finish_all();
+    ASSERT_TRUE(reaches("b", kFloating));
+    lab.workloads->update_workload(floating("a", kAddress, kFloating));
+    lab.finish_all();
+    EXPECT_FALSE(reaches("b", kFloating));
+    EXPECT_TRUE(reaches("a", kFloating));
+    EXPECT_NE(lab.workloads->find("b")->error.find("which gets its packets"), std::string::npos);
+    EXPECT_NE(lab.workloads->find("a")->error.find("is an address of b too"), std::string::npos);
+    lab.workloads->remove_workload("a");
+    EXPECT_TRUE(reaches("b", kFloating));
+}
+
+TEST_F(WorkloadsTest, NobodyLosesHisOwnAddressToAFloatingOne) {
+    lab.workloads->update_workload(floating("a", kAddress, kGuestB));
+    lab.workloads->update_workload(RouterLab::workload("b", kGuestB));
+    lab.finish_all();
+    EXPECT_TRUE(reaches("b", kGuestB));
+    EXPECT_NE(lab.workloads->find("a")->error.find("which gets its packets"), std::string::npos);
+    lab.workloads->remove_workload("b");
+    EXPECT_TRUE(reaches("a", kGuestB));
+}
+
 TEST_F(WorkloadsTest, MacThatIsNoLongerKnownIsResolvedAgain) {
     Workload w = RouterLab::workload("a", kAddress);
     lab.workloads->update_workload(w);

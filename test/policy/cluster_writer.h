@@ -197,15 +197,27 @@ class ClusterWriter {
 
     std::string endpoint(int i) {
         return object("WorkloadEndpoint", fmt::format("e{}", i), labels(), true, [&] {
+            const std::string own4 = fmt::format("10.0.{}.{}", below(3), i + 1);
+            const std::string own6 = fmt::format("fd00::{}:{:x}", below(3), i + 1);
             std::string spec = fmt::format(
-                "orchestrator: k8s, node: {}, interfaceName: tap{}, ipNetworks: [10.0.{}.{}, "
-                "'fd00::{}:{:x}']",
+                "orchestrator: k8s, node: {}, interfaceName: tap{}, ipNetworks: [{}, '{}']",
                 one_of({"h1", "h2"}),
                 i,
-                below(3),
-                i + 1,
-                below(3),
-                i + 1);
+                own4,
+                own6);
+            if (below(3) == 0) {
+                // An address of nobody, or of somebody else.
+                const int other = (i + 1 + below(19)) % 20 + 1;
+                spec += fmt::format(
+                    ", ipNATs: [{{internalIP: {}, externalIP: 10.0.{}.{}}}, {{internalIP: '{}', "
+                    "externalIP: 'fd00::{}:{:x}'}}]",
+                    own4,
+                    below(3),
+                    other,
+                    own6,
+                    below(3),
+                    other);
+            }
             spec += fmt::format(
                 ", profiles: [{}]",
                 one_of(

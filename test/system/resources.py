@@ -19,7 +19,7 @@ def resource(kind, name, spec, namespace=None, labels=None, annotations=None):
 def workload_endpoint(node, workload, mac, addresses, labels=None, namespace="prod", **options):
     """A workload's endpoint; its interface, and so its vhost-user socket, is called tap-WORKLOAD.
 
-    options: profiles, annotations (such as vrouter.io/port), interface.
+    options: profiles, annotations (such as vrouter.io/port), interface, floating (external address by internal).
     """
     doubled = [part.replace("-", "--") for part in (node, "openstack", workload, "eth0")]
     spec = {
@@ -32,6 +32,9 @@ def workload_endpoint(node, workload, mac, addresses, labels=None, namespace="pr
         "ipNetworks": [str(address) for address in addresses],
         "profiles": options.pop("profiles", [ALLOW_ALL_PROFILE]),
     }
+    floating = options.pop("floating", {})
+    if floating:
+        spec["ipNATs"] = [{"internalIP": inside, "externalIP": outside} for inside, outside in floating.items()]
     annotations = options.pop("annotations", None)
     assert not options, f"unknown options: {', '.join(options)}"
     return resource("WorkloadEndpoint", "-".join(doubled), spec, namespace, labels, annotations)

@@ -7,7 +7,7 @@ import socket
 import struct
 
 import pytest
-from namespace_guest import VethGuest
+from namespace_guest import VethGuest, opens
 from peers import Bird, Frr, Gobgp, Neighbor
 from process import wait_for
 from rack import FABRIC, GATEWAYS, ROUTER, Rack
@@ -236,6 +236,47 @@ def test_fabric_learns_where_guests_are(network, directory, make_router, make_pe
         racks[0].router.wait_route(mover.addresses[0 if family == 4 else 1], racks[0].gateway[family])
         asking.wait_reaches(address)
     assert here.received_packets() == before
+
+
+FLOATING = {4: "203.0.113.9", 6: "fd00:f::9"}
+SEND_UDP = """
+import socket, sys
+with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    probe.settimeout(10)
+    probe.connect((sys.argv[1], 9))
+    probe.send(b"?")
+    try:
+        probe.recv(1)
+    except ConnectionRefusedError:
+        print("refused")
+"""
+
+
+def test_floating_addresses_lead_to_their_guest(rack, make_peer):
+    """BIRD learns them; over them the fabric pings, connects and is told of a closed port, as the guest itself."""
+    rack.router.set_bgp(OWN_AS, ROUTER[4], {gateway: OTHER_AS for gateway in FABRIC.values()})
+    neighbors = [Neighbor(address, OWN_AS) for address in ROUTER.values()]
+    bird = make_peer(Bird, rack.fabric, OTHER_AS, FABRIC[4], neighbors, install=True)
+    bird.start()
+    workload = rack.workload(1)
+    floating = dict(zip(workload.address.values(), FLOATING.values()))
+    guest = rack.veth_guest(workload, floating=floating)
+    guest.listen_tcp(80)
+    rack.start()
+    prefixes = [f"{FLOATING[4]}/32", f"{FLOATING[6]}/128"]
+    for family, prefix in zip(FAMILIES, prefixes):
+        bird.wait_route(prefix, ROUTER[family])
+        address = FLOATING[family]
+        wait_for(lambda: rack.fabric_reaches(address), 20, f"the fabric reaches {address}")
+        assert opens(rack.fabric, address, 80, 10)
+        assert rack.fabric.sh("/usr/bin/python3", "-c", SEND_UDP, address).strip() == "refused"
+        guest.wait_reaches(address, 20)
+    flows = rack.router.show("flows", FABRIC[4])
+    assert FLOATING[4] in [flow.get("floating") for flow in flows]
+    rack.router.put(workload.endpoint(annotations=guest.annotations))
+    for prefix in prefixes:
+        bird.wait_no_route(prefix)
+    assert rack.fabric_reaches(workload.address[4], 10)
 
 
 # Bad neighbors
