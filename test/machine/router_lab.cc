@@ -57,6 +57,10 @@ RouterLab::RouterLab(MachineSettings settings) : machine(*Machine::make(settings
             if (priority) {
                 announced.back() += " " + std::to_string(*priority);
             }
+        },
+        [this](const IpPrefix& prefix) {
+            return to_string(prefix) == reserved ? reserved + " is an address of this host"
+                                                 : std::string();
         });
 }
 

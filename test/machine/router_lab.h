@@ -92,6 +92,7 @@ class RouterLab {
     std::unique_ptr<Workloads> workloads;
     std::vector<std::string> announced;  ///< "+10.1.0.2/32", "-10.1.0.2/32"
     std::string refuse_open;             ///< not empty: why opening a port fails
+    std::string reserved;                ///< the prefix that no workload may have
     int opened = 0;
     TimePoint now{std::chrono::hours{1}};
 

@@ -16,6 +16,8 @@ using namespace vr::test;
 
 constexpr std::uint32_t kNeighbor = 0x0a000007;  ///< a station of the fabric's network
 constexpr Mac kNeighborMac{{2, 0, 0, 0, 7, 7}};
+constexpr std::uint32_t kFloating = 0xcb007109;  ///< the guest's floating address
+constexpr TranslationId kTranslation{1};
 
 template <typename F>
 class SlowPathTest : public testing::Test {
@@ -41,10 +43,16 @@ class SlowPathTest : public testing::Test {
             {Prefix<V6>::host(host<V6>(kGuestA))},
             acl::Classifier<V6>::build(program),
             acl::Classifier<V6>::build(program)};
+        endpoint->v4.translations = {{kTranslation, host<V4>(kFloating), host<V4>(kGuestA)}};
+        endpoint->v6.translations = {{kTranslation, host<V6>(kFloating), host<V6>(kGuestA)}};
         lab.machine->set_endpoint(guest, endpoint);
         const IpAddr address = host<F>(kGuestA);
         lab.machine->routes().set(
             Prefix<F>::host(host<F>(kGuestA)), RouteSource::Workload, Adjacency{guest, address});
+        lab.machine->routes().set(
+            Prefix<F>::host(host<F>(kFloating)),
+            RouteSource::Workload,
+            Floating{{guest, address}, kTranslation});
         lab.slow_path->add_permanent({guest, address}, kGuestMacA, lab.now);
         lab.machine->commit();
     }
@@ -61,6 +69,34 @@ class SlowPathTest : public testing::Test {
         e.may_fragment = may_fragment;
         return frame_of(e, udp_header(1000, 2000, size));
     }
+
+    /// A packet of the fabric's station, whose MAC address is known, to the guest's floating address.
+    Frame to_floating(std::size_t size = 18, std::uint8_t hops = 64) {
+        lab.slow_path->add_permanent(
+            {lab.fabric, IpAddr{host<F>(kNeighbor)}}, kNeighborMac, lab.now);
+        lab.machine->commit();
+        Envelope<F> e{
+            .link_source = kNeighborMac,
+            .link_destination = kFabricMac,
+            .source = host<F>(kNeighbor),
+            .destination = host<F>(kFloating)};
+        e.hop_limit = hops;
+        return frame_of(e, udp_header(2000, 1000, size));
+    }
+
+    /// "source -> destination" of the IP header at `at`.
+    static std::string ends(const Frame& frame, std::size_t at = kIp) {
+        const std::size_t source = at + (kIs4 ? 12 : 8);
+        return to_string(F::Addr::load(&frame[source])) + " -> " +
+               to_string(F::Addr::load(&frame[source + F::kBits / 8]));
+    }
+
+    static std::string ends(std::uint32_t source, std::uint32_t destination) {
+        return to_string(host<F>(source)) + " -> " + to_string(host<F>(destination));
+    }
+
+    /// Where the packet that an ICMP error quotes begins.
+    static constexpr std::size_t kQuoted = kL4<F> + 8;
 
     /// The fabric's station tells who it is, as an answer to our question.
     Frame neighbor_speaks() {
@@ -226,6 +262,44 @@ TYPED_TEST(SlowPathTest, TooBigIsAnsweredWithTheMtu) {
     ASSERT_EQ(answers.size(), 1U);
     EXPECT_EQ(this->kind(answers[0]), TestFixture::kIs4 ? "icmp 3/4" : "icmp 2/0");
     EXPECT_EQ(load_be<std::uint16_t>(&answers[0][kL4<TypeParam> + 6]), 1500);
+}
+
+TYPED_TEST(SlowPathTest, ErrorsAboutPacketsToAFloatingAddressQuoteIt) {
+    this->lab.receive(this->lab.fabric, this->to_floating(18, 1));
+    const auto answers = this->lab.take_sent(this->lab.fabric);
+    ASSERT_EQ(answers.size(), 1U);
+    EXPECT_EQ(this->kind(answers[0]), TestFixture::kIs4 ? "icmp 11/0" : "icmp 3/0");
+    EXPECT_EQ(this->ends(answers[0], this->kQuoted), this->ends(kNeighbor, kFloating));
+    EXPECT_TRUE(this->lab.take_sent(this->guest).empty());
+}
+
+TYPED_TEST(SlowPathTest, ErrorsAboutAnswersOfAFloatingAddressQuoteTheGuestsOwn) {
+    this->lab.receive(this->lab.fabric, this->to_floating());
+    ASSERT_EQ(this->lab.take_sent(this->guest).size(), 1U);
+    const Frame refused[] = {
+        this->from_guest(kNeighbor, 18, 1), this->from_guest(kNeighbor, 1600, 64, false)};
+    for (const Frame& frame : refused) {
+        this->lab.receive(this->guest, frame);
+        const auto answers = this->lab.take_sent(this->guest);
+        ASSERT_EQ(answers.size(), 1U);
+        EXPECT_EQ(this->ends(answers[0], this->kQuoted), this->ends(kGuestA, kNeighbor));
+        EXPECT_TRUE(this->lab.take_sent(this->lab.fabric).empty());
+    }
+}
+
+TYPED_TEST(SlowPathTest, AnswersOfAFloatingAddressWaitForResolutionInItsName) {
+    Frame request = this->to_floating();
+    this->lab.receive(this->lab.fabric, request);
+    ASSERT_EQ(this->lab.take_sent(this->guest).size(), 1U);
+    this->lab.slow_path->remove_neighbor(
+        {this->lab.fabric, IpAddr{host<TypeParam>(kNeighbor)}}, this->lab.now);
+    this->lab.machine->commit();
+    this->lab.receive(this->guest, this->from_guest(kNeighbor));
+    EXPECT_EQ(this->sent(this->lab.fabric), (typename TestFixture::Kinds{this->solicitation}));
+    this->lab.receive(this->lab.fabric, this->neighbor_speaks());
+    const auto packets = this->lab.take_sent(this->lab.fabric);
+    ASSERT_EQ(packets.size(), 1U);
+    EXPECT_EQ(this->ends(packets[0]), this->ends(kFloating, kNeighbor));
 }
 
 TYPED_TEST(SlowPathTest, EchoRequestsToTheRouterAreAnswered) {
@@ -416,6 +490,28 @@ TEST_F(SlowPath4, LargeIp4WithoutDontFragmentIsCut) {
     }
     EXPECT_EQ(payload, whole.size() - kL4<V4>);
     EXPECT_TRUE(lab.take_sent(guest).empty());
+}
+
+TEST_F(SlowPath4, PiecesGoOutInTheFloatingAddresssName) {
+    lab.receive(lab.fabric, to_floating());
+    ASSERT_EQ(lab.take_sent(guest).size(), 1U);
+    lab.receive(guest, from_guest(kNeighbor, 1700));
+    const auto pieces = lab.take_sent(lab.fabric);
+    ASSERT_EQ(pieces.size(), 2U);
+    for (const Frame& piece : pieces) {
+        EXPECT_EQ(ends(piece), ends(kFloating, kNeighbor));
+        EXPECT_EQ(checksum(Bytes{&piece[kIp], sizeof(Ip4Header)}), 0);
+    }
+}
+
+TEST_F(SlowPath4, PiecesToAFloatingAddressReachTheGuest) {
+    lab.receive(lab.fabric, to_floating(1700));
+    const auto pieces = lab.take_sent(guest);
+    ASSERT_EQ(pieces.size(), 2U);
+    for (const Frame& piece : pieces) {
+        EXPECT_EQ(ends(piece), ends(kNeighbor, kGuestA));
+        EXPECT_EQ(checksum(Bytes{&piece[kIp], sizeof(Ip4Header)}), 0);
+    }
 }
 
 }  // namespace

@@ -588,6 +588,35 @@ TEST_F(WorkloadsTest, NobodyLosesHisOwnAddressToAFloatingOne) {
     EXPECT_TRUE(reaches("a", kGuestB));
 }
 
+TEST_F(WorkloadsTest, ReservedFloatingAddressIsRefusedAndItsEndpointIsNot) {
+    lab.reserved = "203.0.113.9/32";
+    lab.workloads->update_workload(floating("a", kAddress, kFloating));
+    lab.finish_all();
+    EXPECT_EQ(
+        lab.announced,
+        (std::vector<std::string>{"+10.1.0.2/32", "+fd00::a01:2/128", "+fd00::cb00:7109/128"}));
+    EXPECT_FALSE(reaches("a", kFloating));
+    EXPECT_EQ(route(kFloating), "none");
+    EXPECT_TRUE(reaches("a", kAddress));
+    EXPECT_NE(
+        lab.workloads->find("a")->error.find("203.0.113.9/32 is an address of this host"),
+        std::string::npos);
+}
+
+TEST_F(WorkloadsTest, FloatingAddressIsAnnouncedWithThePriorityOfWhoHasIt) {
+    Workload wanted = floating("a", kAddress, kFloating);
+    wanted.route_priority = 7;
+    lab.workloads->update_workload(floating("b", kGuestB, kFloating));
+    lab.finish_all();
+    lab.announced.clear();
+    lab.workloads->update_workload(wanted);
+    lab.finish_all();
+    EXPECT_EQ(std::ranges::count(lab.announced, "+203.0.113.9/32 7"), 1);
+    lab.announced.clear();
+    lab.workloads->remove_workload("a");
+    EXPECT_EQ(std::ranges::count(lab.announced, "+203.0.113.9/32"), 1);
+}
+
 TEST_F(WorkloadsTest, MacThatIsNoLongerKnownIsResolvedAgain) {
     Workload w = RouterLab::workload("a", kAddress);
     lab.workloads->update_workload(w);

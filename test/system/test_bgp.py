@@ -270,9 +270,9 @@ def test_floating_addresses_lead_to_their_guest(rack, make_peer):
         wait_for(lambda: rack.fabric_reaches(address), 20, f"the fabric reaches {address}")
         assert opens(rack.fabric, address, 80, 10)
         assert rack.fabric.sh("/usr/bin/python3", "-c", SEND_UDP, address).strip() == "refused"
+        flows = rack.router.show("flows", FABRIC[family])
+        assert address in [flow.get("floating") for flow in flows]
         guest.wait_reaches(address, 20)
-    flows = rack.router.show("flows", FABRIC[4])
-    assert FLOATING[4] in [flow.get("floating") for flow in flows]
     rack.router.put(workload.endpoint(annotations=guest.annotations))
     for prefix in prefixes:
         bird.wait_no_route(prefix)
