@@ -98,7 +98,7 @@ Frame quoted_in(const Frame& error) {
 template <typename F>
 class FloatingTest : public testing::Test {
   protected:
-    FloatingTest() {
+    explicit FloatingTest(MachineSettings settings = PipelineLab<F>::defaults()) : lab_(settings) {
         lab_.add_floating(lab_.a, kFloatA);
         lab_.add_floating(lab_.b, kFloatB);
     }
@@ -438,6 +438,34 @@ TYPED_TEST(FloatingTest, AnAnswerToItIsNotOneToTheGuestsOwnFlow) {
     EXPECT_EQ(
         lab.run(lab.fabric, this->udp(lab.fabric, kOutside, kFloatA, 2000, 1000)),
         "dropped ingress_denied");
+    EXPECT_EQ(lab.run(lab.fabric, this->udp(lab.fabric, kOutside, kGuestA, 2000, 1000)), "sent a")
+        << "what is denied ends no flow";
+}
+
+/// Guests may have one flow each.
+template <typename F>
+class FloatingQuotaTest : public FloatingTest<F> {
+  protected:
+    FloatingQuotaTest() : FloatingTest<F>(one_flow()) {}
+
+  private:
+    static MachineSettings one_flow() {
+        auto settings = PipelineLab<F>::defaults();
+        settings.flows_per_endpoint = 1;
+        return settings;
+    }
+};
+
+TYPED_TEST_SUITE(FloatingQuotaTest, Families);
+
+TYPED_TEST(FloatingQuotaTest, WhatIsOverTheQuotaEndsNoFlow) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    ASSERT_EQ(lab.run(lab.fabric, this->udp(lab.fabric, kOutside, kFloatA)), "sent a");
+    EXPECT_EQ(lab.run(lab.fabric, this->udp(lab.fabric, kOutside, kGuestA)), "dropped flow_quota");
+    EXPECT_EQ(
+        this->pass(lab.a, this->udp(lab.a, kGuestA, kOutside, 2000, 1000), lab.fabric),
+        ends<F>(kFloatA, kOutside));
 }
 
 TYPED_TEST(FloatingTest, BothWaysInOneBurstAreNotMixed) {
@@ -447,8 +475,13 @@ TYPED_TEST(FloatingTest, BothWaysInOneBurstAreNotMixed) {
         lab.fabric,
         {this->udp(lab.fabric, kOutside, kFloatA), this->udp(lab.fabric, kOutside, kGuestA)});
     lab.poll();
-    EXPECT_EQ(lab.port(lab.a).sent.size(), 1U) << "the second begins another flow with its next";
-    EXPECT_EQ(lab.machine->shared().template flows<F>().size(), 1U);
+    EXPECT_EQ(lab.port(lab.a).sent.size(), 2U);
+    unsigned flows = 0;
+    lab.machine->shared().template flows<F>().for_each([&](const auto& /*flow*/) { ++flows; });
+    EXPECT_EQ(flows, 1U);
+    EXPECT_EQ(
+        this->pass(lab.a, this->udp(lab.a, kGuestA, kOutside, 2000, 1000), lab.fabric),
+        ends<F>(kGuestA, kOutside));
 }
 
 TYPED_TEST(FloatingTest, ReevaluationAsksPreDnatPolicyAboutIt) {

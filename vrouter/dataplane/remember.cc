@@ -1,7 +1,8 @@
 // Stage remember: newly allowed flows enter the flow table.
 //
-// Needs: remember, and fresh packets that policy let live.  Drops: flow_moved (a flow between the same ends
-// just began by another address of the receiver, see track), flow_table_full,
+// Needs: remember, and fresh packets that policy let live.  Does: ends the flow between the same ends that
+// came by another address of the receiver (see track): only now has the new one been allowed.
+// Drops: flow_moved (another worker begins such a flow at the same time), flow_table_full,
 // flow_quota (the endpoint that the flow counts against has its share; the host's own flows and transit
 // count against none): without an entry the replies would be refused, so the sender had better know now.
 // SPDX-License-Identifier: Apache-2.0
@@ -32,10 +33,23 @@ FlowState first_state(const PacketFacts& facts) noexcept {
 
 /// True when a packet before this one, of the same batch or of another worker's, entered the flow.
 template <Family F>
-bool is_known(const FlowTable<F>& flows, const FlowKey<F>& key) noexcept {
+bool is_known(
+    const FlowTable<F>& flows, const FlowKey<F>& key, TranslationId translation) noexcept {
     FlowHit<F> hit;
     flows.lookup_bulk(&key, &hit, 1);
-    return hit.entry != nullptr;
+    return hit.entry != nullptr && hit.entry->translation == translation;
+}
+
+/// Enters a flow in the place of one that came by another address.
+template <Family F>
+FlowHit<F> enter(
+    FlowTable<F>& flows, const FlowKey<F>& key, const FlowStart& start, Worker& worker) noexcept {
+    const FlowHit<F> entered = flows.insert(worker.index(), key, start, worker.now());
+    if (entered.entry == nullptr || entered.entry->translation == start.translation) [[likely]] {
+        return entered;
+    }
+    entered.entry->state.store(FlowState::Dead, std::memory_order_relaxed);
+    return flows.insert(worker.index(), key, start, worker.now());
 }
 
 /// Of the floating address that the packet was sent to.
@@ -64,11 +78,11 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
         const PortId owner = owner_of(start.from, start.to, start.from_host);
         if (owner != PortId{} &&
             flows.held_by(owner, worker.index()) >= tables.flows_per_endpoint &&
-            !is_known(flows, key)) [[unlikely]] {
+            !is_known(flows, key, start.translation)) [[unlikely]] {
             drop(batch, i, DropReason::FlowQuota, worker);
             return;
         }
-        const FlowHit<F> entered = flows.insert(worker.index(), key, start, worker.now());
+        const FlowHit<F> entered = enter(flows, key, start, worker);
         if (entered.entry == nullptr) {
             drop(batch, i, DropReason::FlowTableFull, worker);
         } else if (entered.entry->translation != start.translation) [[unlikely]] {

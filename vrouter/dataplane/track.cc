@@ -154,8 +154,8 @@ bool follow_translation(
         if (cannot_begin_flow(batch.facts[i])) {
             drop(batch, i, DropReason::FlowInvalid, worker);
         } else {
-            // The same two ends by another address: the guest could not tell the two flows apart.
-            flow.state.store(FlowState::Dead, std::memory_order_relaxed);
+            // The same two ends by another address: the guest could not tell the two flows apart.  The known
+            // one lives until all have allowed the other, see remember().
             on_miss(batch, i, worker);
         }
         return false;
