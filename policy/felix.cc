@@ -65,6 +65,7 @@ void override_with(const FelixConfiguration& other, FelixConfiguration& felix) {
     take(&FelixConfiguration::tap_interfaces);
     take(&FelixConfiguration::metadata_address);
     take(&FelixConfiguration::metadata_port);
+    take(&FelixConfiguration::floating);
 }
 
 /// Only where somebody says that this is OpenStack: guests of other clouds get nothing for free.
@@ -95,13 +96,29 @@ FelixSettings felix_settings(const FelixConfiguration* everywhere, const FelixCo
     return {
         .failsafe_inbound = both.failsafe_inbound ? *both.failsafe_inbound : default_inbound(),
         .failsafe_outbound = both.failsafe_outbound ? *both.failsafe_outbound : default_outbound(),
-        .workloads = {
-            .to_host = both.endpoint_to_host.value_or(EndpointToHost::Drop),
-            .allow_vxlan = both.allow_vxlan.value_or(false),
-            .allow_ipip = both.allow_ipip.value_or(false),
-            .drop_invalid = !both.skip_invalid_check.value_or(false),
-            .reject = both.reject.value_or(false),
-            .openstack = openstack_services(both)}};
+        .workloads =
+            {.to_host = both.endpoint_to_host.value_or(EndpointToHost::Drop),
+             .allow_vxlan = both.allow_vxlan.value_or(false),
+             .allow_ipip = both.allow_ipip.value_or(false),
+             .drop_invalid = !both.skip_invalid_check.value_or(false),
+             .reject = both.reject.value_or(false),
+             .openstack = openstack_services(both)},
+        .floating = both.floating.value_or(false)};
+}
+
+FelixSettings felix_settings(std::span<const ResourcePtr> cluster, const std::string& node) {
+    const FelixConfiguration* everywhere = nullptr;
+    const FelixConfiguration* here = nullptr;
+    for (const auto& resource : cluster) {
+        if (const auto* felix = std::get_if<FelixConfiguration>(&resource->spec)) {
+            if (resource->key.name == kFelixDefault) {
+                everywhere = felix;
+            } else if (resource->key.name == felix_name(node)) {
+                here = felix;
+            }
+        }
+    }
+    return felix_settings(everywhere, here);
 }
 
 }  // namespace vr::policy

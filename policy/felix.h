@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@ struct FelixSettings {
     std::vector<FailsafePort> failsafe_inbound;
     std::vector<FailsafePort> failsafe_outbound;
     WorkloadRules workloads;
+    bool floating = false;  ///< ipNATs count for all; false: for OpenStack's endpoints alone
 
     friend bool operator==(const FelixSettings&, const FelixSettings&) = default;
 };
@@ -27,5 +29,9 @@ inline constexpr std::string_view kFelixDefault = "default";
 /// Either may be null: it does not exist.
 [[nodiscard]] FelixSettings felix_settings(
     const FelixConfiguration* everywhere, const FelixConfiguration* here);
+
+/// By what `cluster` holds; slow.
+[[nodiscard]] FelixSettings felix_settings(
+    std::span<const ResourcePtr> cluster, const std::string& node);
 
 }  // namespace vr::policy

@@ -77,6 +77,10 @@ Result<void> check_floating(const Field& spec, const WorkloadEndpoint& endpoint)
     return {};
 }
 
+bool may_float(const WorkloadEndpoint& endpoint, const FelixSettings& felix) {
+    return felix.floating || endpoint.orchestrator == "openstack";
+}
+
 namespace {
 
 /// As endpoints compare.
@@ -88,6 +92,7 @@ std::string name_of(const Resource& endpoint) {
 
 std::optional<IpAddr> behind_floating(
     std::span<const ResourcePtr> cluster, const std::string& node, const IpAddr& address) {
+    const FelixSettings felix = felix_settings(cluster, node);
     const Resource* first = nullptr;
     std::optional<IpAddr> internal;
     for (const auto& resource : cluster) {
@@ -100,7 +105,7 @@ std::optional<IpAddr> behind_floating(
         }
         const auto found =
             std::ranges::find(endpoint->floating, address, &FloatingAddress::external);
-        if (found != endpoint->floating.end() &&
+        if (found != endpoint->floating.end() && may_float(*endpoint, felix) &&
             (first == nullptr || name_of(*resource) < name_of(*first))) {
             first = resource.get();
             internal = found->internal;

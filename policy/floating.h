@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/felix.h"
 #include "policy/field.h"
 #include "policy/model.h"
 #include "vrouter/net/result.h"
@@ -20,6 +21,10 @@ namespace vr::policy {
 
 /// That they stand for addresses of the endpoint, each for one; to be called when all else is read.
 [[nodiscard]] Result<void> check_floating(const Field& spec, const WorkloadEndpoint& endpoint);
+
+/// Whether the router obeys them.  In OpenStack the cloud alone writes endpoints; elsewhere whoever may
+/// annotate a pod may, and could draw any address to it.
+[[nodiscard]] bool may_float(const WorkloadEndpoint& endpoint, const FelixSettings& felix);
 
 /// What `address` leads to on that node: an endpoint's own address is no floating one, and of several
 /// endpoints that claim it the first by name has it.

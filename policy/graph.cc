@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/floating.h"
 #include "policy/scope.h"
 
 namespace vr::policy {
@@ -153,6 +154,11 @@ void Graph::configure() {
             changed_local_.insert(host->key);
         }
     }
+    for (const auto& endpoint : resources(Kind::WorkloadEndpoint)) {
+        if (is_local(*endpoint) && !endpoint->as<WorkloadEndpoint>().floating.empty()) {
+            changed_local_.insert(endpoint->key);
+        }
+    }
 }
 
 void Graph::flush() {
@@ -280,7 +286,9 @@ Workload Graph::workload(const Key& key) const {
             workload.addresses6.push_back(std::get<Prefix<V6>>(network));
         }
     }
-    workload.floating = endpoint.floating;
+    if (may_float(endpoint, felix_)) {
+        workload.floating = endpoint.floating;
+    }
     workload.attachment = endpoint.attachment;
     workload.route_priority = endpoint.route_priority;
     workload.ingress = programs_.program(lists[0]);

@@ -160,6 +160,16 @@ Result<void> parse_metadata_address(const Field& field, FelixConfiguration& into
     return {};
 }
 
+Result<void> parse_floating_ips(const Field& field, FelixConfiguration& into) {
+    const bool enabled = equal_ignoring_case(field.node().text, "Enabled");
+    if (!enabled && !equal_ignoring_case(field.node().text, "Disabled")) {
+        return field.error(
+            "unknown word '" + field.node().text + "', expected Enabled or Disabled");
+    }
+    into.floating = enabled;
+    return {};
+}
+
 Result<void> parse_metadata_port(const Field& field, FelixConfiguration& into) {
     return store_port(field, into.metadata_port.emplace());
 }
@@ -208,7 +218,7 @@ std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& la
 Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
     // Its other fields, a hundred and more, steer Calico's own data planes or are not acted upon yet.
     FelixConfiguration felix;
-    static constexpr std::array<FieldRow<FelixConfiguration>, 10> kRows{{
+    static constexpr std::array<FieldRow<FelixConfiguration>, 11> kRows{{
         {"failsafeInboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_inbound>},
         {"failsafeOutboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_outbound>},
         {"defaultEndpointToHostAction", parse_endpoint_to_host},
@@ -219,6 +229,7 @@ Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spe
         {"interfacePrefix", parse_interface_prefix},
         {"metadataAddr", parse_metadata_address},
         {"metadataPort", parse_metadata_port},
+        {"floatingIPs", parse_floating_ips},
     }};
     if (auto parsed = parse_fields<FelixConfiguration>(spec, kRows, felix, Unknown::RefuseSimilar);
         !parsed) {

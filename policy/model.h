@@ -203,6 +203,7 @@ struct FelixConfiguration {
     std::optional<bool> tap_interfaces;
     std::optional<std::optional<IpAddr>> metadata_address;  ///< the inner one absent: "none"
     std::optional<L4Port> metadata_port;
+    std::optional<bool> floating;  ///< floatingIPs
 
     friend bool operator==(const FelixConfiguration&, const FelixConfiguration&) = default;
 };

@@ -35,21 +35,6 @@ std::optional<Key> first_host_endpoint(Cluster cluster, const std::string& node,
     return first;
 }
 
-WorkloadRules workload_rules(Cluster cluster, const std::string& node) {
-    const FelixConfiguration* everywhere = nullptr;
-    const FelixConfiguration* here = nullptr;
-    for (const auto& resource : cluster) {
-        if (const auto* felix = std::get_if<FelixConfiguration>(&resource->spec)) {
-            if (resource->key.name == kFelixDefault) {
-                everywhere = felix;
-            } else if (resource->key.name == felix_name(node)) {
-                here = felix;
-            }
-        }
-    }
-    return felix_settings(everywhere, here).workloads;
-}
-
 /// Neighbor discovery and multicast listeners; in OpenStack DHCP, DNS and metadata, POLICY 2.6.
 template <Family F>
 bool always_reaches_the_host(const acl::Packet<F>& packet, const WorkloadRules& rules) {
@@ -173,7 +158,7 @@ class Walk {
     bool workloads(const acl::Packet<F>& packet) {
         const auto* sender = std::get_if<Key>(&from_);
         const auto* receiver = std::get_if<Key>(&to_);
-        const WorkloadRules rules = workload_rules(cluster_, node_);
+        const WorkloadRules rules = felix_settings(cluster_, node_).workloads;
         if (sender != nullptr && to_host() && always_reaches_the_host(packet, rules)) {
             return true;
         }
@@ -186,7 +171,7 @@ class Walk {
     }
 
     bool workload_to_host(const acl::Packet<F>& packet) {
-        const EndpointToHost action = workload_rules(cluster_, node_).to_host;
+        const EndpointToHost action = felix_settings(cluster_, node_).workloads.to_host;
         const auto everywhere = first_host_endpoint(cluster_, node_, [](const HostEndpoint& host) {
             return host.interface_name == kAllInterfaces;
         });

@@ -352,14 +352,9 @@ template <Family F>
 Decision judge(Cluster cluster, const Key& endpoint, HostHook hook, const acl::Packet<F>& packet) {
     const auto resource = find(cluster, endpoint);
     const std::string& node = resource->as<HostEndpoint>().node;
-    const auto felix = [&](const std::string& name) {
-        const auto found = find(cluster, {Kind::FelixConfiguration, {}, name});
-        return found ? &found->as<FelixConfiguration>() : nullptr;
-    };
     const Direction direction = is_ingress(hook) ? Direction::Ingress : Direction::Egress;
     return Judge(cluster, direction, sample_of(packet), View::Enforced, hook)
-        .judge_host(
-            *resource, felix_settings(felix(std::string(kFelixDefault)), felix(felix_name(node))));
+        .judge_host(*resource, felix_settings(cluster, node));
 }
 
 template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V4>&, FlowState, View);

@@ -200,7 +200,8 @@ class ClusterWriter {
             const std::string own4 = fmt::format("10.0.{}.{}", below(3), i + 1);
             const std::string own6 = fmt::format("fd00::{}:{:x}", below(3), i + 1);
             std::string spec = fmt::format(
-                "orchestrator: k8s, node: {}, interfaceName: tap{}, ipNetworks: [{}, '{}']",
+                "orchestrator: {}, node: {}, interfaceName: tap{}, ipNetworks: [{}, '{}']",
+                one_of({"k8s", "openstack"}),
                 one_of({"h1", "h2"}),
                 i,
                 own4,
@@ -263,11 +264,12 @@ class ClusterWriter {
 
     std::string felix() {
         return fmt::format(
-            "failsafeInboundHostPorts: {}, defaultEndpointToHostAction: {}{}{}{}",
+            "failsafeInboundHostPorts: {}, defaultEndpointToHostAction: {}{}{}{}{}",
             failsafes(),
             one_of({"Drop", "Return", "Accept"}),
             below(2) == 0 ? ", failsafeOutboundHostPorts: " + failsafes() : "",
             one_of({"", "", ", iptablesFilterDenyAction: Reject"}),
+            one_of({"", ", floatingIPs: Enabled", ", floatingIPs: Disabled"}),
             below(3) == 0 ? fmt::format(
                                 ", metadataAddr: {}, metadataPort: {}",
                                 one_of({"10.0.0.1", "fd00::a00:1", "none"}),

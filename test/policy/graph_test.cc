@@ -45,6 +45,16 @@ const std::string kToDb = object(
     "selector: \"role == 'web'\", types: [Egress], egress: [{action: Allow, protocol: TCP, "
     "destination: {selector: \"role == 'db'\", ports: [sql]}}]");
 
+const std::string kFloating = endpoint(
+    "vm",
+    "role: web",
+    "orchestrator: k8s, node: h1, ipNetworks: [10.0.0.1], ipNATs: [{internalIP: 10.0.0.1, "
+    "externalIP: 203.0.113.9}]");
+
+std::string felix(std::string_view name, std::string_view spec) {
+    return object("FelixConfiguration", fmt::format("name: {}", name), spec);
+}
+
 const std::string kEth0 = object(
     "HostEndpoint",
     "name: eth0, labels: {role: host}",
@@ -142,6 +152,8 @@ const std::map<std::string, std::string>& states() {
                  "FelixConfiguration",
                  "name: node.h1",
                  "failsafeInboundHostPorts: [{protocol: tcp, port: 2222}]")},
+        {"floating address that is not allowed", kFloating},
+        {"floating address", kFloating + felix("node.h1", "floatingIPs: Enabled")},
         {"a rule that names hosts",
          kEth0 + kLocal +
              object(
@@ -211,7 +223,12 @@ std::string summary(const RememberingSink& sink) {
         }
     };
     for (const auto& [name, workload] : sink.workloads) {
-        text += fmt::format("{} {} active={}\n", name, workload.interface_name, workload.active);
+        text += fmt::format(
+            "{} {} active={} floating={}\n",
+            name,
+            workload.interface_name,
+            workload.active,
+            workload.floating.size());
         add(*workload.ingress);
         add(*workload.egress);
         for (const auto& staged : {workload.staged_ingress, workload.staged_egress}) {
@@ -478,8 +495,9 @@ TEST(Graph, AnnotationsSayHowPacketsReachAnEndpoint) {
         "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata:\n  name: vm\n"
         "  namespace: a\n  annotations:\n    vrouter.io/vhost-socket: /run/vm.sock\n"
         "    vrouter.io/vhost-mode: client\n    vrouter.io/route-priority: '512'\n"
-        "spec: {node: h1, interfaceName: tapvm, mac: '02:00:00:00:00:09', ipNetworks: "
-        "[10.0.0.1, 'fd00::1'], ipNATs: [{internalIP: 10.0.0.1, externalIP: 203.0.113.9}]}\n");
+        "spec: {orchestrator: openstack, node: h1, interfaceName: tapvm, mac: '02:00:00:00:00:09', "
+        "ipNetworks: [10.0.0.1, 'fd00::1'], ipNATs: [{internalIP: 10.0.0.1, externalIP: "
+        "203.0.113.9}]}\n");
     const auto& workload = cluster.sink.workloads.at("a/vm");
     EXPECT_EQ(workload.attachment, (Attachment{"", "/run/vm.sock", VhostMode::Client}));
     EXPECT_EQ(workload.route_priority, 512U);
@@ -489,6 +507,21 @@ TEST(Graph, AnnotationsSayHowPacketsReachAnEndpoint) {
     EXPECT_EQ(
         workload.floating,
         (std::vector<FloatingAddress>{{*parse_ip("203.0.113.9"), *parse_ip("10.0.0.1")}}));
+}
+
+/// Whoever may annotate a pod draws no addresses to it.
+TEST(Graph, FloatingAddressesOfPodsNeedFelixConfiguration) {
+    Cluster cluster(kFloating);
+    const auto floating = [&] { return cluster.sink.workloads.at("a/vm").floating.size(); };
+    EXPECT_EQ(floating(), 0U);
+    cluster.set(felix("default", "floatingIPs: Enabled"));
+    EXPECT_EQ(floating(), 1U);
+    cluster.set(felix("node.h1", "floatingIPs: Disabled"));
+    EXPECT_EQ(floating(), 0U);
+    cluster.set(felix("node.h1", ""));
+    EXPECT_EQ(floating(), 1U);
+    cluster.set(felix("default", "defaultEndpointToHostAction: Drop"));
+    EXPECT_EQ(floating(), 0U);
 }
 
 TEST(Graph, RoutePriorityThatIsNoneLeavesTheEndpointAsItIs) {

@@ -31,8 +31,21 @@ const std::string kHost =
 const std::string kGuest = object(
     "WorkloadEndpoint",
     "name: vm, namespace: a",
-    "node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.2], ipNATs: [{internalIP: 10.0.0.2, "
-    "externalIP: 203.0.113.9}], profiles: [projectcalico-default-allow]");
+    "orchestrator: openstack, node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.2], ipNATs: "
+    "[{internalIP: 10.0.0.2, externalIP: 203.0.113.9}], profiles: [projectcalico-default-allow]");
+
+/// The same as somebody's pod.
+const std::string kPod = object(
+    "WorkloadEndpoint",
+    "name: vm, namespace: a",
+    "orchestrator: k8s, node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.2], ipNATs: "
+    "[{internalIP: 10.0.0.2, externalIP: 203.0.113.9}], profiles: [projectcalico-default-allow]");
+
+/// Denies what is not translated.
+const std::string kByFixed = object(
+    "NetworkPolicy",
+    "name: by-fixed, namespace: a",
+    "types: [Ingress], ingress: [{action: Allow, destination: {nets: [10.0.0.2/32]}}]");
 
 const Place kHostItself = HostItself{};
 const Place kUplink = Outside{"eth0", {Ip4{0xc6336401}}};
@@ -97,18 +110,25 @@ const std::vector<Case> kCases{
          "types: [Ingress], ingress: [{action: Allow, destination: {nets: [203.0.113.9/32]}}]"),
      {{kUplink, kVm, ipproto::kTcp, 80, false, true, "end of tier", "203.0.113.9"}}},
     {"21 policy of a workload sees the address behind it",
-     object(
-         "NetworkPolicy",
-         "name: by-fixed, namespace: a",
-         "types: [Ingress], ingress: [{action: Allow, destination: {nets: [10.0.0.2/32]}}]"),
+     kByFixed,
      {{kUplink, kVm, ipproto::kTcp, 80, true, true, "NetworkPolicy a/by-fixed", "203.0.113.9"}}},
+    {"a pod has no floating address",
+     kByFixed + kPod,
+     {{kUplink, kVm, ipproto::kTcp, 80, false, true, "end of tier", "203.0.113.9"}}},
+    {"a pod has one where FelixConfiguration allows it",
+     kByFixed + kPod + object("FelixConfiguration", "name: default", "floatingIPs: Enabled"),
+     {{kUplink, kVm, ipproto::kTcp, 80, true, true, "NetworkPolicy a/by-fixed", "203.0.113.9"}}},
+    {"the node's FelixConfiguration has the last word on it",
+     kByFixed + kPod + object("FelixConfiguration", "name: default", "floatingIPs: Enabled") +
+         object("FelixConfiguration", "name: node.h1", "floatingIPs: Disabled"),
+     {{kUplink, kVm, ipproto::kTcp, 80, false, true, "end of tier", "203.0.113.9"}}},
     {"a selector does not find an endpoint by its floating address",
      kNeighbor +
          object(
              "WorkloadEndpoint",
              "name: far, namespace: a",
-             "node: h2, interfaceName: tapfar, ipNetworks: [10.0.0.4], ipNATs: [{internalIP: "
-             "10.0.0.4, externalIP: 203.0.113.10}]") +
+             "orchestrator: openstack, node: h2, interfaceName: tapfar, ipNetworks: [10.0.0.4], "
+             "ipNATs: [{internalIP: 10.0.0.4, externalIP: 203.0.113.10}]") +
          object(
              "NetworkPolicy",
              "name: out, namespace: a",
@@ -446,6 +466,9 @@ INSTANTIATE_TEST_SUITE_P(
         {"metadata_address",
          object("FelixConfiguration", "name: default", "metadataAddr: nova"),
          "'nova' is no address; expected one, or none"},
+        {"floating",
+         object("FelixConfiguration", "name: default", "floatingIPs: true"),
+         "expected Enabled or Disabled"},
     }),
     [](const auto& row) { return row.param.name; });
 

@@ -181,6 +181,7 @@ TEST(Trial, FloatingAddressesAreTranslatedBeforePolicyOfWorkloads) {
   kind: WorkloadEndpoint
   metadata: {name: vm, namespace: prod}
   spec:
+    orchestrator: openstack
     node: a
     interfaceName: tap1
     ipNetworks: [10.0.0.2]
