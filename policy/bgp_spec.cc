@@ -8,6 +8,7 @@
 #include <map>
 
 #include "policy/match.h"
+#include "vrouter/net/zone.h"
 
 namespace vr::policy {
 
@@ -53,7 +54,7 @@ Result<void> parse_peer_ip(const Field& field, BgpPeer& into) {
         address = address.substr(0, colon);
         port = std::string_view(text).substr(colon + 1);
     }
-    into.peer_ip = parse_ip(address);
+    into.peer_ip = parse_ip_without_zone(address);
     std::uint16_t number = 0;
     const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), number);
     const bool port_good =
@@ -152,7 +153,7 @@ constexpr std::array<FieldRow<BgpPeer>, 18> kPeerRows{{
      [](const Field& f, BgpPeer& p) { return store(f.integer(0, 255), p.allowed_local_as); }},
     {"reachableBy",
      [](const Field& f, BgpPeer& p) -> Result<void> {
-         p.reachable_by = parse_ip(f.node().text);
+         p.reachable_by = parse_ip_without_zone(f.node().text);
          return p.reachable_by || f.node().text.empty()
                     ? Result<void>{}
                     : f.error(fmt::format("'{}' is not an address", f.node().text));
@@ -429,6 +430,9 @@ Result<void> parse_cluster_node(const Field& /*object*/, const Field& spec, Reso
         using Address = typename std::remove_reference_t<decltype(address)>::value_type;
         const std::string& text = f.node().text;
         address = Address::parse(std::string_view(text).substr(0, text.find('/')));
+        if (address && zone_of(IpAddr{*address}) != 0) {
+            address.reset();
+        }
         return address || text.empty() ? Result<void>{} : f.error("expected address/length");
     };
     static constexpr std::array<FieldRow<ClusterNode>, 7> kBgpRows{{

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "vrouter/etcd_section.h"
+#include "vrouter/net/zone.h"
 #include "vrouter/yaml_section.h"
 
 namespace vr {
@@ -28,9 +29,18 @@ constexpr std::string_view kShortPath = "a path of at most 107 characters";
 constexpr std::string_view kShortDirectory = "a path of at most 86 characters";
 static_assert(kMaxSocketPath == 107 && kMaxSocketDirectory == 86);
 
+std::optional<IpAddr> parse_address(const std::string& text) {
+    return parse_ip_without_zone(text);
+}
+
+/// Where a route leads: like an address, it has no zone inside.
+std::optional<IpPrefix> parse_destination(const std::string& text) {
+    return parse_address(text.substr(0, text.find('/'))) ? parse_prefix(text) : std::nullopt;
+}
+
 std::optional<InterfaceAddress> parse_interface(const std::string& text) {
     const auto network = parse_prefix(text);
-    const auto address = parse_ip(text.substr(0, text.find('/')));
+    const auto address = parse_address(text.substr(0, text.find('/')));
     const auto cannot_be_ours = [](const auto& a) {
         return a.is_multicast() || a.is_loopback() || a.is_unspecified();
     };
@@ -109,10 +119,8 @@ void read_port(YamlSection& yaml, Config& config) {
 void read_route(YamlSection& yaml, Config& config) {
     StaticRoute route;
     yaml.require("prefix");
-    assign(route.prefix, yaml.value("prefix", kPrefix, [](const std::string& s) {
-        return parse_prefix(s);
-    }));
-    route.via = yaml.list("via", kAddress, [](const std::string& s) { return parse_ip(s); });
+    assign(route.prefix, yaml.value("prefix", kPrefix, parse_destination));
+    route.via = yaml.list("via", kAddress, parse_address);
     const bool discard = yaml.boolean("discard").value_or(false);
     if (yaml.ok() && discard != route.via.empty()) {
         yaml.refuse("via", "a route needs either next hops in `via` or `discard: true`");
@@ -134,9 +142,7 @@ void read_neighbor(YamlSection& yaml, Config& config) {
     yaml.require("address");
     yaml.require("mac");
     yaml.require("port");
-    assign(neighbor.address, yaml.value("address", kAddress, [](const std::string& s) {
-        return parse_ip(s);
-    }));
+    assign(neighbor.address, yaml.value("address", kAddress, parse_address));
     assign(
         neighbor.mac, yaml.value("mac", "a MAC address like 02:00:00:00:00:01", [](const auto& s) {
             const auto mac = Mac::parse(s);
@@ -160,7 +166,7 @@ void read_workloads(YamlSection& yaml, WorkloadConfig& workloads) {
         return Ip4::parse(s);
     }));
     assign(workloads.gateway6, yaml.value("gateway6", kAddress6, [](const std::string& s) {
-        return Ip6::parse(s);
+        return parse_address(s) ? Ip6::parse(s) : std::nullopt;
     }));
     assign(workloads.mtu, yaml.number("mtu", 1280, 9600));
     assign(workloads.queue_pairs, yaml.number("queue_pairs", 1, 16));

@@ -448,6 +448,18 @@ const Mistake kMistakes[] = {
     {"range_prefix",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, ranges: [{as: 2}]}",
      "f:2: bgp.ranges[0]: key 'prefix' is missing"},
+    {"range_of_links",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, ranges: [\n  {prefix: 'fe80::/64', as: 2}]}",
+     "f:3: bgp.ranges[0].prefix: neighbors at link-local addresses are named, each with its "
+     "interface"},
+    {"link_in_an_address",
+     "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {address: 'fe80:1::9%eth0', as: 2}]}",
+     "f:4: bgp.neighbors[0].address: expected an IPv4 or IPv6 address"},
+    {"link_in_a_next_hop",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, next_hop6: "
+     "'fe80:1::9'}]}",
+     "f:2: bgp.neighbors[0].next_hop6: expected an IPv6 address, found 'fe80:1::9'"},
     {"range_twice",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, ranges: [{prefix: 10.0.0.0/8, as: 2},\n {prefix: "
      "10.0.0.0/8, as: 3}]}",

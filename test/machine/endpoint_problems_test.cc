@@ -125,6 +125,12 @@ TEST(ReservedAddress, OfANeighborIsNoWorkloads) {
     }
 }
 
+TEST(ReservedAddress, OfALinkIsNoWorkloads) {
+    for (const auto* station : {"fe80::9", "fe80:1::9", "febf::/16"}) {
+        EXPECT_NE(reserved(station).find("is a link-local address"), std::string::npos) << station;
+    }
+}
+
 TEST(ReservedAddress, OfAPeerThatIsAWorkloadIsItsOwn) {
     EXPECT_EQ(reserved("10.65.0.8"), "");
     EXPECT_EQ(reserved("192.0.2.10"), "");

@@ -24,7 +24,7 @@ constexpr std::uint64_t kMost32 = 0xffffffffU;
 using Groups = std::map<std::string, bgp::PeerConfig>;
 
 std::optional<IpAddr> ip_of(const std::string& text) {
-    return parse_ip(text);
+    return parse_ip_without_zone(text);
 }
 
 template <typename T>
@@ -57,8 +57,8 @@ void assign_seconds(std::chrono::seconds& to, const std::optional<std::uint64_t>
 
 template <Family F>
 std::optional<IpAddr> address_of(const std::string& text) {
-    const auto address = F::Addr::parse(text);
-    return address ? std::optional<IpAddr>{*address} : std::nullopt;
+    const auto address = parse_ip_without_zone(text);
+    return address && std::holds_alternative<typename F::Addr>(*address) ? address : std::nullopt;
 }
 
 void read_password(YamlSection& yaml, bgp::PeerConfig& peer) {
@@ -243,9 +243,9 @@ struct Whereabouts {
 /// "fe80::1%uplink0" or an address that needs no interface.
 std::optional<Whereabouts> whereabouts_of(const std::string& text) {
     const auto percent = text.find('%');
-    const auto address = parse_ip(text.substr(0, percent));
+    const auto address = parse_ip_without_zone(text.substr(0, percent));
     const auto* v6 = address ? std::get_if<Ip6>(&*address) : nullptr;
-    const bool link_local = v6 != nullptr && v6->is_link_local() && zone_of(*v6) == 0;
+    const bool link_local = v6 != nullptr && v6->is_link_local();
     if (!address || link_local != (percent != std::string::npos) ||
         (link_local && percent + 1 == text.size())) {
         return std::nullopt;
@@ -345,6 +345,11 @@ void read_range(
     read_peer(yaml, range.peer, filters);
     range.peer.passive = true;
     check_family(yaml, range.peer, range.prefix.index());
+    if (const auto* v6 = std::get_if<Prefix<V6>>(&range.prefix);
+        v6 && v6->address().is_link_local()) {
+        yaml.refuse(
+            "prefix", "neighbors at link-local addresses are named, each with its interface");
+    }
     const auto same = [&](const bgp::RangeConfig& r) { return r.prefix == range.prefix; };
     if (std::ranges::any_of(bgp.ranges, same)) {
         yaml.refuse("prefix", "range " + to_string(range.prefix) + " is defined twice");

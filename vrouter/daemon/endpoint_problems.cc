@@ -57,6 +57,10 @@ std::string reserved_address(const Config& config, const IpPrefix& prefix) {
         has(config.workloads.gateway4) || has(config.workloads.gateway6)) {
         return fmt::format("{} is an address of this host", prefix);
     }
+    // A station of one link: what workloads say to those is not routed, and one may be a peer of the host.
+    if (const auto* v6 = std::get_if<Prefix<V6>>(&prefix); v6 && v6->address().is_link_local()) {
+        return fmt::format("{} is a link-local address", prefix);
+    }
     const auto is_gateway = [&](const StaticRoute& route) {
         return std::ranges::any_of(route.via, has);
     };

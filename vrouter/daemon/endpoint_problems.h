@@ -25,8 +25,8 @@ using FindResource = std::function<policy::ResourcePtr(const policy::Key&)>;
     const std::vector<policy::ObjectStatus>& objects,
     const FindResource& find);
 
-/// Why no workload may have addresses of `prefix`: they are the host's, or those of a neighbor that the
-/// config names, whom it would cut off.  Empty: it may.  Peers that resources name do not count: they may be
+/// Why no workload may have addresses of `prefix`: they are the host's, those of a neighbor that the config
+/// names, whom it would cut off, or link-local.  Empty: it may.  Peers that resources name do not count: they may be
 /// read sooner or later than the workload, and what it may have would depend on that.
 [[nodiscard]] std::string reserved_address(const Config& config, const IpPrefix& prefix);
 

@@ -7,9 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <variant>
 
 #include "vrouter/net/addr.h"
+#include "vrouter/net/prefix.h"
 
 namespace vr {
 
@@ -39,6 +42,21 @@ using Zone = std::uint16_t;
 
 [[nodiscard]] constexpr IpAddr without_zone(const IpAddr& address) noexcept {
     return zone_of(address) == 0 ? address : IpAddr{without_zone(std::get<Ip6>(address))};
+}
+
+/// The same of a prefix: as it is called where its link is told beside it.
+[[nodiscard]] inline IpPrefix without_zone(const IpPrefix& prefix) {
+    const auto* v6 = std::get_if<Prefix<V6>>(&prefix);
+    return v6 == nullptr || zone_of(v6->address()) == 0
+               ? prefix
+               : IpPrefix{*Prefix<V6>::make(without_zone(v6->address()), v6->length())};
+}
+
+/// An address as configs and resources write it: nobody names a link inside, for it would be that of a
+/// port that happens to have the number.
+[[nodiscard]] inline std::optional<IpAddr> parse_ip_without_zone(std::string_view text) {
+    const auto address = parse_ip(text);
+    return address && zone_of(*address) == 0 ? address : std::nullopt;
 }
 
 }  // namespace vr
