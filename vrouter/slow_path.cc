@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/slow_path.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -90,6 +92,7 @@ void SlowPath::remove_port(PortId port) {
     perform<V6>(neighbors6_.remove_port(port), now);
     responder_.remove_port(port);
     discovery_.remove_link(port);
+    conflicts_.erase(port);
     facts_.erase(port);
 }
 
@@ -175,10 +178,7 @@ void SlowPath::answer(const PortFacts& port, const Packet& packet, TimePoint now
         ++answered_;
     }
     if (answer.outcome == Outcome::Conflict) {
-        const PortRecord* record = machine_.port(port.id);
-        log::warning(
-            "port {}: another station uses an address of the router",
-            record == nullptr ? "?" : record->name);
+        warn_of_conflict(port.id, now);
     }
     const bool silent =
         answer.outcome == Outcome::Malformed || answer.outcome == Outcome::Spoofed ||
@@ -195,6 +195,19 @@ void SlowPath::answer(const PortFacts& port, const Packet& packet, TimePoint now
         perform<V6>(neighbors6_.hear(*heard6, now), now);
     }
     discover(port, answer, now);
+}
+
+/// Anybody on the wire may send such packets, as many as the wire takes.
+void SlowPath::warn_of_conflict(PortId port, TimePoint now) {
+    const auto untold = conflicts_[port].happened(now);
+    if (!untold) {
+        return;
+    }
+    const PortRecord* record = machine_.port(port);
+    log::warning(
+        "port {}: another station uses an address of the router{}",
+        record == nullptr ? "?" : record->name,
+        *untold == 0 ? "" : fmt::format(" ({} packets since this was last told)", *untold));
 }
 
 void SlowPath::discover(const PortFacts& port, const Answer& answer, TimePoint now) {

@@ -16,6 +16,7 @@
 #include "vrouter/dataplane/packet.h"
 #include "vrouter/machine.h"
 #include "vrouter/services/neighbor.h"
+#include "vrouter/services/repeats.h"
 #include "vrouter/services/responder.h"
 #include "vrouter/services/router_discovery.h"
 
@@ -71,6 +72,7 @@ class SlowPath {
 
     void handle(Packet packet, TimePoint now);
     void answer(const PortFacts& port, const Packet& packet, TimePoint now);
+    void warn_of_conflict(PortId port, TimePoint now);
     void discover(const PortFacts& port, const Answer& answer, TimePoint now);
     void call_on_links(TimePoint now);
     void report(
@@ -110,6 +112,7 @@ class SlowPath {
     RouterDiscovery discovery_;
     RouterHeard router_heard_;
     std::map<PortId, PortFacts> facts_;
+    std::map<PortId, Repeats> conflicts_;  ///< other stations with our addresses
     std::uint64_t answered_ = 0;
 };
 

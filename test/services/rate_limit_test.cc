@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "test/services/frames.h"
+#include "vrouter/services/repeats.h"
 
 namespace vr {
 namespace {
@@ -55,6 +56,16 @@ TEST(RateLimiter, AFreshPortStartsFull) {
     EXPECT_FALSE(limiter.allow(PortId{1}, kStart));
     limiter.remove_port(PortId{1});
     EXPECT_TRUE(limiter.allow(PortId{1}, kStart));
+}
+
+TEST(Repeats, AreToldOnceAMinuteWithTheirNumber) {
+    Repeats repeats;
+    EXPECT_EQ(repeats.happened(kStart), 0U);
+    EXPECT_EQ(repeats.happened(kStart), std::nullopt);
+    EXPECT_EQ(repeats.happened(kStart + 59s), std::nullopt);
+    EXPECT_EQ(repeats.happened(kStart + 60s), 2U);
+    EXPECT_EQ(repeats.happened(kStart + 119s), std::nullopt);
+    EXPECT_EQ(repeats.happened(kStart + 200s), 1U);
 }
 
 }  // namespace
