@@ -57,12 +57,17 @@ constexpr Clock::time_point kBegin{1h};
 const Ip6 kRouter = *Ip6::parse("fe80::9");
 const Ip6 kOther = *Ip6::parse("fe80::a");
 
-bool unused(const IpAddr& /*peer*/) {
-    return false;
+LinkPeers::Use unused(const IpAddr& /*peer*/) {
+    return {};
 }
 
-bool used(const IpAddr& /*peer*/) {
-    return true;
+LinkPeers::Use up(const IpAddr& /*peer*/) {
+    return {.holds = true, .keeps = true, .tried = true};
+}
+
+/// Its session is lost, and graceful restart keeps its routes.
+LinkPeers::Use lost(const IpAddr& /*peer*/) {
+    return {.holds = false, .keeps = true, .tried = true};
 }
 
 std::vector<IpAddr> addresses(const LinkPeers& peers) {
@@ -101,28 +106,99 @@ TEST(LinkPeers, RouterBecomesOneByAdvertising) {
     EXPECT_FALSE(peers.heard(kLink, kRouter, 0s, kBegin + 1s, unused));
 }
 
-TEST(LinkPeers, AnotherOneTakesNoPlaceThatIsTaken) {
-    auto peers = whoever_advertises();
-    static_cast<void>(peers.heard(kLink, kRouter, 0s, kBegin, unused));
-    EXPECT_FALSE(peers.heard(kLink, kOther, 0s, kBegin + 29s, unused));
-    EXPECT_FALSE(peers.heard(kLink, kOther, 0s, kBegin + 31s, used));
-    EXPECT_EQ(addresses(peers), only(kRouter));
+struct Rival {
+    const char* name;
+    std::chrono::seconds after;  ///< since the peer was heard first
+    std::chrono::seconds last;   ///< when it was heard last
+    LinkPeers::UseOf use_of;
+    bool follows;
+};
+
+void PrintTo(const Rival& row, std::ostream* out) {
+    *out << row.name;
 }
 
-TEST(LinkPeers, AnotherOneFollowsWhoIsGone) {
+class RivalTest : public testing::TestWithParam<Rival> {};
+
+TEST_P(RivalTest, TakesThePlaceOfWhoGivesWay) {
+    for (const std::chrono::seconds lifetime : {0s, 65535s}) {
+        auto peers = whoever_advertises();
+        for (auto time = 0s; time <= GetParam().last; time += 10s) {
+            const bool first = time == 0s;
+            EXPECT_EQ(peers.heard(kLink, kRouter, lifetime, kBegin + time, unused), first);
+        }
+        const auto now = kBegin + GetParam().after;
+        EXPECT_EQ(peers.heard(kLink, kOther, 0s, now, GetParam().use_of), GetParam().follows);
+        EXPECT_EQ(addresses(peers), only(GetParam().follows ? kOther : kRouter));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    RivalTest,
+    testing::Values(
+        Rival{"NotYetSilent", 29s, 0s, unused, false},
+        Rival{"Silent", 31s, 0s, unused, true},
+        Rival{"SilentWithASession", 31s, 0s, up, false},
+        Rival{"SilentWithStaleRoutes", 31s, 0s, lost, true},
+        Rival{"NeverHadASession", 61s, 60s, unused, true},
+        Rival{"MayStillGetOne", 59s, 50s, unused, false},
+        Rival{"HasHadOne", 3600s, 3600s, lost, false},
+        Rival{"HasOne", 3600s, 3600s, up, false}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(LinkPeers, SessionCountsThatASpeakerBegunAnewForgot) {
     auto peers = whoever_advertises();
     static_cast<void>(peers.heard(kLink, kRouter, 0s, kBegin, unused));
-    EXPECT_TRUE(peers.heard(kLink, kOther, 0s, kBegin + 31s, unused));
-    EXPECT_EQ(addresses(peers), only(kOther));
+    static_cast<void>(peers.forget_silent(kBegin + 5s, up));
+    static_cast<void>(peers.heard(kLink, kRouter, 0s, kBegin + 90s, unused));
+    EXPECT_FALSE(peers.heard(kLink, kOther, 0s, kBegin + 91s, unused));
+}
+
+TEST(LinkPeers, WhoFollowsHasItsTimeToo) {
+    auto peers = whoever_advertises();
+    static_cast<void>(peers.heard(kLink, kRouter, 0s, kBegin, unused));
+    EXPECT_TRUE(peers.heard(kLink, kOther, 0s, kBegin + 61s, unused));
+    EXPECT_FALSE(peers.heard(kLink, kRouter, 0s, kBegin + 90s, unused));
 }
 
 TEST(LinkPeers, SilentOneOfNoUseIsForgotten) {
     auto peers = whoever_advertises();
     static_cast<void>(peers.heard(kLink, kRouter, 0s, kBegin, unused));
     EXPECT_FALSE(peers.forget_silent(kBegin + 29s, unused));
-    EXPECT_FALSE(peers.forget_silent(kBegin + 31s, used));
+    EXPECT_FALSE(peers.forget_silent(kBegin + 31s, up));
+    EXPECT_FALSE(peers.forget_silent(kBegin + 31s, lost));
     EXPECT_TRUE(peers.forget_silent(kBegin + 31s, unused));
     EXPECT_TRUE(addresses(peers).empty());
+}
+
+TEST(LinkPeers, FloodOfOthersIsPassedOverButNotTheKnownOne) {
+    auto peers = whoever_advertises();
+    static_cast<void>(peers.heard(kLink, kRouter, 0s, kBegin, unused));
+    int looks = 0;
+    const auto count = [&](const IpAddr& /*peer*/) {
+        ++looks;
+        return LinkPeers::Use{};
+    };
+    for (std::uint64_t i = 1; i < 1000; ++i) {
+        const Ip6 other{0xfe80000000000000U, i << 32U};
+        EXPECT_FALSE(peers.heard(kLink, other, 0s, kBegin + 20s, count));
+    }
+    EXPECT_LE(looks, 10);
+    EXPECT_FALSE(peers.heard(kLink, kRouter, 0s, kBegin + 20s, unused));
+    EXPECT_FALSE(peers.forget_silent(kBegin + 49s, unused));
+}
+
+TEST(LinkPeers, NeighborNotYetHeardIsLacking) {
+    LinkPeers peers;
+    peers.add(kLink, {.interface = "uplink0", .peer = {.address = kRouter}});
+    EXPECT_FALSE(peers.lacks_one());
+    peers.add(kLink + 1, {.interface = "uplink1", .peer = {.address = Ip6{}}});
+    EXPECT_TRUE(peers.lacks_one());
+    static_cast<void>(peers.heard(kLink + 1, kRouter, 0s, kBegin, unused));
+    EXPECT_FALSE(peers.lacks_one());
+    static_cast<void>(peers.forget_silent(kBegin + 31s, unused));
+    EXPECT_TRUE(peers.lacks_one());
 }
 
 TEST(LinkPeers, LifetimeCountsWithinBounds) {

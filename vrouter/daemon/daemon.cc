@@ -505,8 +505,7 @@ Result<void> Daemon::start_links() {
         return {};
     }
     const auto heard = [this](PortId link, const HeardRouter& router, TimePoint now) {
-        if (link_peers_.heard(
-                link.value(), router.address, router.lifetime, now, is_peer_in_use())) {
+        if (link_peers_.heard(link.value(), router.address, router.lifetime, now, use_of_peer())) {
             link_peers_changed();
         }
     };
@@ -523,11 +522,14 @@ Result<void> Daemon::start_links() {
     return {};
 }
 
-LinkPeers::InUse Daemon::is_peer_in_use() const {
+LinkPeers::UseOf Daemon::use_of_peer() const {
     return [this](const IpAddr& address) {
         const auto peer = speaker_->peer(address);
-        return peer && (peer->state == bgp::State::Established || peer->shut_down ||
-                        peer->ipv4.received + peer->ipv6.received != 0);
+        return peer ? LinkPeers::
+                          Use{.holds = peer->state == bgp::State::Established || peer->shut_down,
+                              .keeps = peer->ipv4.received + peer->ipv6.received != 0,
+                              .tried = peer->established_count != 0}
+                    : LinkPeers::Use{};
     };
 }
 
@@ -535,7 +537,7 @@ void Daemon::watch_link_peers() {
     link_timer_.expires_after(kWatchLinks);
     link_timer_.async_wait([this](const boost::system::error_code& error) {
         if (!error) {
-            if (link_peers_.forget_silent(std::chrono::steady_clock::now(), is_peer_in_use())) {
+            if (link_peers_.forget_silent(std::chrono::steady_clock::now(), use_of_peer())) {
                 link_peers_changed();
             }
             watch_link_peers();

@@ -73,7 +73,7 @@ class Daemon {
     [[nodiscard]] Result<void> restart_bgp();
     [[nodiscard]] Result<void> start_links();
     [[nodiscard]] Peers named_peers() const;
-    [[nodiscard]] LinkPeers::InUse is_peer_in_use() const;
+    [[nodiscard]] LinkPeers::UseOf use_of_peer() const;
     void link_peers_changed();
     void watch_link_peers();
     [[nodiscard]] Result<void> start_policy();

@@ -22,12 +22,29 @@ void LinkPeers::add(Zone zone, const LinkNeighbor& neighbor) {
         .found = std::nullopt});
 }
 
-bool LinkPeers::is_gone(const Entry& entry, TimePoint now, const InUse& in_use) {
-    return entry.found->until < now && !in_use(with_zone(entry.found->router, entry.zone));
+/// A speaker that is begun anew forgets which sessions were up; here that counts.
+auto LinkPeers::look_at_use(Entry& entry, const UseOf& use_of) -> Use {
+    const Use use = use_of(with_zone(entry.found->router, entry.zone));
+    entry.found->had_session = entry.found->had_session || use.tried;
+    return use;
+}
+
+/// To another one that advertises.
+bool LinkPeers::gives_way(Entry& entry, TimePoint now, const UseOf& use_of) {
+    const Use use = look_at_use(entry, use_of);
+    const Found& found = *entry.found;
+    const bool silent = now - found.last > RouterDiscovery::kSilence;
+    const bool in_vain = !found.had_session && now - found.since > kTrial;
+    return !use.holds && (silent || in_vain);
+}
+
+bool LinkPeers::is_gone(Entry& entry, TimePoint now, const UseOf& use_of) {
+    const Use use = look_at_use(entry, use_of);
+    return entry.found->until < now && !use.holds && !use.keeps;
 }
 
 bool LinkPeers::heard(
-    Zone zone, Ip6 router, std::chrono::seconds lifetime, TimePoint now, const InUse& in_use) {
+    Zone zone, Ip6 router, std::chrono::seconds lifetime, TimePoint now, const UseOf& use_of) {
     const auto entry = std::ranges::find_if(
         entries_, [&](const Entry& each) { return each.advertised && each.zone == zone; });
     if (entry == entries_.end()) {
@@ -36,25 +53,31 @@ bool LinkPeers::heard(
     const TimePoint until =
         now + std::clamp<std::chrono::seconds>(lifetime, RouterDiscovery::kSilence, kMostLifetime);
     if (entry->found && entry->found->router == router) {
+        entry->found->last = now;
         entry->found->until = until;
         return false;
     }
-    if (entry->found && !is_gone(*entry, now, in_use)) {
+    if (!entry->others.take(now) || (entry->found && !gives_way(*entry, now, use_of))) {
         return false;
     }
-    entry->found = Found{.router = router, .until = until};
+    entry->found = Found{.router = router, .since = now, .last = now, .until = until};
     return true;
 }
 
-bool LinkPeers::forget_silent(TimePoint now, const InUse& in_use) {
+bool LinkPeers::forget_silent(TimePoint now, const UseOf& use_of) {
     bool changed = false;
     for (Entry& entry : entries_) {
-        if (entry.found && is_gone(entry, now, in_use)) {
+        if (entry.found && is_gone(entry, now, use_of)) {
             entry.found.reset();
             changed = true;
         }
     }
     return changed;
+}
+
+bool LinkPeers::lacks_one() const {
+    return std::ranges::any_of(
+        entries_, [](const Entry& entry) { return entry.advertised && !entry.found; });
 }
 
 Peers LinkPeers::peers() const {

@@ -15,7 +15,6 @@ void RouterDiscovery::add_link(PortId link, TimePoint now) {
 
 void RouterDiscovery::remove_link(PortId link) {
     links_.erase(link);
-    heard_.remove_port(link);
 }
 
 void RouterDiscovery::asked(PortId link, TimePoint now) {
@@ -29,7 +28,7 @@ void RouterDiscovery::asked(PortId link, TimePoint now) {
 
 bool RouterDiscovery::heard(PortId link, TimePoint now) {
     const auto found = links_.find(link);
-    if (found == links_.end() || !heard_.allow(link, now)) {
+    if (found == links_.end()) {
         return false;
     }
     // Who comes anew has not heard us either.

@@ -1,8 +1,8 @@
 // RouterDiscovery: how routers on a link make themselves known to each other, RFC 4861 6.
 //
 // On the links that it is told of it says when to advertise this router and when to ask who else is
-// there, and judges how often what is heard there is worth being told.  It offers nobody a way: what is
-// advertised is no default router and has no prefix.  Pure: the time comes in, deadlines go out.
+// there.  It offers nobody a way: what is advertised is no default router and has no prefix.  Pure: the
+// time comes in, deadlines go out.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -46,8 +46,7 @@ class RouterDiscovery {
     /// Somebody asks for routers: the next advertisement comes soon.
     void asked(PortId link, TimePoint now);
 
-    /// A router advertised itself; false when it is to be passed over: the link is none of these, or
-    /// advertisements come too fast.
+    /// A router advertised itself; false when the link is none of these.
     [[nodiscard]] bool heard(PortId link, TimePoint now);
 
     /// What is to be said now.
@@ -66,7 +65,6 @@ class RouterDiscovery {
     [[nodiscard]] static bool is_silent(const Link& link, TimePoint now);
 
     std::map<PortId, Link> links_;
-    RateLimiter heard_{{.per_second = 5, .burst = 10}, {.per_second = 100, .burst = 200}};
 };
 
 }  // namespace vr
