@@ -411,8 +411,14 @@ Result<void> Daemon::start_bgp() {
         return opened;
     }
     set_peers(named_peers());
-    speaker_->expect_peers(has_source());
+    expect_peers(has_source());
     return {};
+}
+
+/// After a restart routes are selected when all peers have said theirs: those, too, that are not known yet.
+void Daemon::expect_peers(bool from_source) {
+    source_may_tell_peers_ = from_source;
+    speaker_->expect_peers(from_source || link_peers_.lacks_one());
 }
 
 /// The speaker with all that the config says but its peers.
@@ -455,7 +461,7 @@ Result<void> Daemon::restart_bgp() {
     } else {
         set_peers(named_peers());
     }
-    speaker_->expect_peers(graph_ && (!graph_->is_in_sync() || calico_.waits_for_secret));
+    expect_peers(graph_ && (!graph_->is_in_sync() || calico_.waits_for_secret));
     for (const bgp::PeerSummary& peer : before) {
         if (peer.shut_down) {
             speaker_->shut_down(peer.address, *peer.shut_down);
@@ -563,6 +569,7 @@ ReadSecret Daemon::read_secret_of_reference() const {
 /// Makes the speaker's settings and peers those of config and resources.
 void Daemon::update_bgp() {
     if (!speaker_ || !graph_) {
+    expect_peers(source_may_tell_peers_);
         return;
     }
     using policy::Kind;
@@ -593,7 +600,7 @@ void Daemon::update_bgp() {
     }
     set_peers(std::move(wanted));
     // The source has said all that it had.
-    speaker_->expect_peers(calico_.waits_for_secret);
+    expect_peers(calico_.waits_for_secret);
     for (const IpPrefix& prefix : announcements_.told()) {
         originate(prefix);
     }

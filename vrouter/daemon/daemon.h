@@ -85,6 +85,7 @@ class Daemon {
     [[nodiscard]] ReadSecret read_secret_of_reference() const;
     void update_bgp();
     void set_peers(Peers wanted);
+    void expect_peers(bool from_source);
     void set_gateways(const std::map<IpAddr, IpAddr>& old);
     [[nodiscard]] std::vector<std::string> problems_of(const policy::Key& key) const;
     void set_blocks(std::set<IpPrefix> blocks);
@@ -109,6 +110,7 @@ class Daemon {
     std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
     bgp::Links links_;                           ///< on which peers at link-local addresses are
     LinkPeers link_peers_;
+    bool source_may_tell_peers_ = false;
     std::unique_ptr<KernelLinks> kernel_links_;  ///< without a data plane
     boost::asio::steady_timer link_timer_{loop_};
     CalicoBgp calico_;  ///< as the speaker has it
