@@ -555,7 +555,21 @@ void Daemon::link_peers_changed() {
     Peers wanted = peers_;
     std::erase_if(wanted, [](const auto& peer) { return zone_of(peer.first) != 0; });
     wanted.merge(link_peers_.peers());
+    for (const auto& [address, peer] : peers_) {
+        if (!wanted.contains(address)) {
+            log::info(
+                "bgp {}: no neighbor any more: silent, or another took its place",
+                speaker_->name_of(address));
+        }
+    }
+    for (const auto& [address, peer] : wanted) {
+        if (!peers_.contains(address)) {
+            log::info(
+                "bgp {}: a neighbor, for it advertises itself there", speaker_->name_of(address));
+        }
+    }
     set_peers(std::move(wanted));
+    expect_peers(source_may_tell_peers_);
 }
 
 ReadSecret Daemon::read_secret_of_reference() const {
@@ -569,7 +583,6 @@ ReadSecret Daemon::read_secret_of_reference() const {
 /// Makes the speaker's settings and peers those of config and resources.
 void Daemon::update_bgp() {
     if (!speaker_ || !graph_) {
-    expect_peers(source_may_tell_peers_);
         return;
     }
     using policy::Kind;
