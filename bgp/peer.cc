@@ -700,6 +700,7 @@ Ends Peer::ends(const Link& link) const {
         .ipv4_over_ipv6 = link.terms && link.terms->ipv4_over_ipv6,
         .zone = zone_of(config_.address) != 0 ? zone_of(config_.address)
                                               : ribs_.oracle.zone_to(config_.address),
+        .told_zone = ribs_.oracle.zone_to(config_.address),
         .client = config_.reflector_client,
         .cluster_id = speaker_.cluster_id.value_or(speaker_.router_id),
         .knows_long_lived = link.terms && link.terms->long_lived.has_value()};

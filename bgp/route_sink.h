@@ -73,7 +73,8 @@ class NextHopOracle {
     }
 
     /// The link that we share with `peer`: link-local next hops that it names are on that one, and are
-    /// asked for with it (zone.h).  0: none, such next hops mean nothing.
+    /// asked for with it (zone.h).  Asked for a next hop that is on the same one: the peer reaches it itself.
+    /// 0: none, or the peer's address is link-local itself: its other addresses are not known.
     [[nodiscard]] virtual Zone zone_to(const IpAddr& /*peer*/) const { return 0; }
 
     /// The port by which packets to `destination` leave, for filters that ask for it; empty when that

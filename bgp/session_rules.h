@@ -31,10 +31,11 @@ struct Ends {
     NextHopMode next_hop = NextHopMode::Auto;
     bool as_override = false;
     bool remove_private_as = false;
-    bool ipv4_over_ipv6 = false;    ///< agreed, RFC 8950
-    Zone zone = 0;                  ///< the link that both are on; 0: none
-    bool client = false;            ///< iBGP: the peer is a client of ours, RFC 4456
-    Ip4 cluster_id;                 ///< ours
+    bool ipv4_over_ipv6 = false;  ///< agreed, RFC 8950
+    Zone zone = 0;                ///< the link that the peer's link-local next hops are on; 0: none
+    Zone told_zone = 0;           ///< the link whose next hops the peer reaches itself; 0: none
+    bool client = false;          ///< iBGP: the peer is a client of ours, RFC 4456
+    Ip4 cluster_id;               ///< ours
     bool knows_long_lived = false;  ///< the peer: what LLGR_STALE means, RFC 9494
 
     friend bool operator==(const Ends&, const Ends&) = default;

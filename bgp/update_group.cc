@@ -35,9 +35,10 @@ ExportTerms export_terms(
     terms.ends.local_address = defaults.local_address;
     terms.ends.enforce_first_as = defaults.enforce_first_as;
     terms.ends.allow_own_as = defaults.allow_own_as;
-    // Which next hops are on the peer's own link matters only where they might be told as they are.
+    terms.ends.zone = defaults.zone;
+    // Which next hops the peer reaches itself matters only where they might be told as they are.
     if (ends.kind != PeerKind::External || ends.next_hop != NextHopMode::Auto) {
-        terms.ends.zone = defaults.zone;
+        terms.ends.told_zone = defaults.told_zone;
     }
     if (!ends.as_override) {
         terms.ends.peer_as = defaults.peer_as;
@@ -169,13 +170,17 @@ AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell&
     return memo_.to;
 }
 
-/// RFC 4271 5.1.3: an external peer may be told of a next hop that it reaches as directly as us.
+/// RFC 4271 5.1.3: an external peer may be told of a next hop that it reaches as directly as us.  None that
+/// is link-local: what a link is here, the peer cannot know.
 template <Family F>
 bool UpdateGroup<F>::stays_on_link(const PathCell& cell) const {
     const Ends& ends = terms_.ends;
-    return ends.kind == PeerKind::External && ends.next_hop == NextHopMode::Auto &&
-           ends.zone != 0 && tables_.sources[cell.source].kind == PeerKind::Internal &&
-           tables_.oracle.zone_to(forwarding_next_hop(*cell.attributes)) == ends.zone;
+    if (ends.kind != PeerKind::External || ends.next_hop != NextHopMode::Auto ||
+        ends.told_zone == 0 || tables_.sources[cell.source].kind != PeerKind::Internal) {
+        return false;
+    }
+    const IpAddr next_hop = forwarding_next_hop(*cell.attributes);
+    return zone_of(next_hop) == 0 && tables_.oracle.zone_to(next_hop) == ends.told_zone;
 }
 
 /// Whether an announced row is told to `member`.

@@ -232,6 +232,36 @@ TEST_F(ExternalPeer, KeepsANextHopThatIsOnItsLink) {
     EXPECT_EQ(received(e)[0].attributes.next_hop, a.address);
 }
 
+/// The same at a link-local address, so that its link is known without asking.
+class ExternalPeerOfALink : public Reflector {
+  protected:
+    void tell_of_route(const IpAddr& next_hop) {
+        connect(3);
+        world.peer(r, e);
+        a.instance.originate(prefix("10.0.0.0/24"), through(next_hop));
+        world.settle();
+        ASSERT_EQ(received(e).size(), 1U);
+    }
+
+    static constexpr Zone kLink = 2;
+    Node& e = world.add("fe80:2::e", 65200, "192.0.2.200");
+};
+
+TEST_F(ExternalPeerOfALink, NeedNotReachWhatIsThere) {
+    r.oracle.zones[a.address] = kLink;
+    tell_of_route(a.address);
+    EXPECT_EQ(received(e)[0].attributes.next_hop, r.address);
+}
+
+TEST_F(ExternalPeerOfALink, KeepsNextHopsOfWhoHasNoDataPlane) {
+    const AnyNextHop none;
+    for (const IpAddr& address : {a.address, e.address}) {
+        r.oracle.zones[address] = none.zone_to(address);
+    }
+    tell_of_route(a.address);
+    EXPECT_EQ(received(e)[0].attributes.next_hop, a.address);
+}
+
 TEST_F(ExternalPeer, IsNotToldOfItselfOnItsLink) {
     tell_of_route(e.address);
     EXPECT_TRUE(received(e).empty());
