@@ -12,6 +12,7 @@
 #include "bgp/asio_address.h"
 #include "bgp/tcp_options.h"
 #include "vrouter/net/log.h"
+#include "vrouter/net/zone.h"
 
 namespace vr::bgp {
 namespace {
@@ -109,9 +110,23 @@ void Listeners::set_key(const Callers& callers, const std::string& password) {
     } else {
         keys_[callers] = password;
     }
+    // The kernel has one key for an address, whatever the link: another link's peer may need it still.
+    const auto other = password.empty() ? key_of_other_link(callers) : keys_.end();
+    const std::string& present = other == keys_.end() ? password : other->second;
     for (const AcceptorPtr& acceptor : acceptors_) {
-        set_key_on(*acceptor, callers, password);
+        set_key_on(*acceptor, callers, present);
     }
+}
+
+/// The key of the same link-local address on another link.
+Listeners::Keys::const_iterator Listeners::key_of_other_link(const Callers& callers) const {
+    const auto* address = std::get_if<IpAddr>(&callers);
+    return address == nullptr || zone_of(*address) == 0
+               ? keys_.end()
+               : std::ranges::find_if(keys_, [&](const auto& each) {
+                     const auto* other = std::get_if<IpAddr>(&each.first);
+                     return other != nullptr && without_zone(*other) == without_zone(*address);
+                 });
 }
 
 Result<void> Listeners::listen(const IpAddr& address) {

@@ -56,9 +56,11 @@ class Listeners {
   private:
     using Acceptor = boost::asio::ip::tcp::acceptor;
     using AcceptorPtr = std::shared_ptr<Acceptor>;
+    using Keys = std::map<Callers, std::string>;
 
     [[nodiscard]] Result<void> open_wanted();
     [[nodiscard]] Result<void> listen(const IpAddr& address);
+    [[nodiscard]] Keys::const_iterator key_of_other_link(const Callers& callers) const;
     void accept_next(const AcceptorPtr& acceptor);
 
     boost::asio::io_context& io_;
@@ -66,7 +68,7 @@ class Listeners {
     std::vector<IpAddr> addresses_;
     L4Port port_;
     std::vector<AcceptorPtr> acceptors_;
-    std::map<Callers, std::string> keys_;
+    Keys keys_;
     boost::asio::steady_timer retry_timer_;
     std::shared_ptr<bool> alive_ =
         std::make_shared<bool>(true);  ///< posted work asks before it runs

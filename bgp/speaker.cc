@@ -5,7 +5,6 @@
 #include <net/if.h>
 
 #include <algorithm>
-#include <array>
 #include <random>
 
 #include <boost/asio/post.hpp>
@@ -168,15 +167,15 @@ Zone Speaker::zone_of_caller(const Session::Socket& socket) const {
     error_code error;
     const asio::ip::address remote = socket.remote_endpoint(error).address();
     const IpAddr local = from_asio(socket.local_endpoint(error).address());
-    std::array<char, IF_NAMESIZE> device{};
-    if (error || !remote.is_v6() || !remote.to_v6().is_link_local() ||
-        if_indextoname(static_cast<unsigned>(remote.to_v6().scope_id()), device.data()) ==
-            nullptr) {
+    if (error || !remote.is_v6() || !remote.to_v6().is_link_local()) {
         return 0;
     }
+    const auto index = static_cast<unsigned>(remote.to_v6().scope_id());
     const auto link = std::ranges::find_if(links_, [&](const auto& each) {
         const Link& at = each.second;
-        return at.device == device.data() && (!at.own || IpAddr{*at.own} == local);
+        // Not by name: an interface may have several.
+        return (!at.own || IpAddr{*at.own} == local) && index != 0 &&
+               if_nametoindex(at.device.c_str()) == index;
     });
     return link == links_.end() ? Zone{0} : link->first;
 }
