@@ -141,6 +141,14 @@ TEST(Nd, AsksAllRouters) {
             kRouterMac}));
 }
 
+TEST(Nd, TellsNoMacWhereThereIsNone) {
+    constexpr std::size_t kOption = 8;
+    EXPECT_EQ(router_solicitation(Mac{}).size(), router_solicitation(kRouterMac).size() - kOption);
+    EXPECT_EQ(
+        router_advertisement(nullptr, Mac{}, {}).size(),
+        router_advertisement(nullptr, kRouterMac, {}).size() - kOption);
+}
+
 TEST(Nd, LifetimesBeyondTheFieldAreCut) {
     const auto message =
         parse(router_advertisement(nullptr, kRouterMac, {.lifetime = std::chrono::hours{24}}));

@@ -2,6 +2,7 @@
 #include "vrouter/daemon/kernel_links.h"
 
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
@@ -26,6 +27,8 @@ namespace {
 using boost::system::error_code;
 
 constexpr int kHopLimit = 255;
+/// Type, code and checksum.
+constexpr std::size_t kLeastMessage = 4;
 /// Messages handled before others of the thread get their turn.
 constexpr int kReadAtOnce = 16;
 /// What the sender's address on the link is is not told with a packet of a raw socket.
@@ -164,8 +167,8 @@ bool KernelLinks::receive() {
 void KernelLinks::handle(
     unsigned interface, Ip6 source, Ip6 destination, int hop_limit, Bytes message) {
     const auto link = std::ranges::find_if(
-        joined_, [interface](const auto& each) { return each.second == interface; });
-    if (link == joined_.end() || hop_limit != kHopLimit) {
+        joined_, [interface](const auto& each) { return each.second.interface == interface; });
+    if (link == joined_.end() || hop_limit != kHopLimit || message.size() < kLeastMessage) {
         return;
     }
     const TimePoint now = std::chrono::steady_clock::now();
@@ -206,6 +209,28 @@ void KernelLinks::tick() {
     }
 }
 
+/// Joins the routers' group of the interface with this index, or tries to again.
+void KernelLinks::join(PortId link, unsigned index) {
+    Membership& membership = joined_[link];
+    if (membership.interface != index) {
+        membership = {.interface = index, .joined = false, .warned = false};
+    }
+    if (membership.joined) {
+        return;
+    }
+    ipv6_mreq group{};
+    nd::kAllRouters.store(&group.ipv6mr_multiaddr);
+    group.ipv6mr_interface = index;
+    membership.joined =
+        set(socket_.native_handle(), IPPROTO_IPV6, IPV6_JOIN_GROUP, group) || errno == EADDRINUSE;
+    if (!membership.joined && !std::exchange(membership.warned, true)) {
+        log::warning(
+            "interface {}: cannot hear router solicitations: {}",
+            interfaces_.at(link),
+            std::generic_category().message(errno));
+    }
+}
+
 void KernelLinks::say(const std::string& interface, const LinkCall& call) {
     const int socket = socket_.native_handle();
     const unsigned index = if_nametoindex(interface.c_str());
@@ -213,22 +238,17 @@ void KernelLinks::say(const std::string& interface, const LinkCall& call) {
     const auto mtu = ask(socket, interface, SIOCGIFMTU);
     if (index == 0 || !hardware || !mtu) {
         joined_.erase(call.link);
-        return;  // it may come later
-    }
-    if (unsigned& joined = joined_[call.link]; joined != index) {
-        ipv6_mreq group{};
-        nd::kAllRouters.store(&group.ipv6mr_multiaddr);
-        group.ipv6mr_interface = index;
-        if (!set(socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, group) && errno != EADDRINUSE) {
-            log::warning(
-                "interface {}: cannot hear router solicitations: {}",
-                interface,
-                std::generic_category().message(errno));
+        if (missing_.insert(call.link).second) {
+            log::warning("interface {}: there is none, so nobody is heard there yet", interface);
         }
-        joined = index;
+        return;
     }
+    missing_.erase(call.link);
+    join(call.link, index);
     std::array<std::uint8_t, 6> octets{};
-    std::memcpy(octets.data(), hardware->ifr_hwaddr.sa_data, octets.size());
+    if (hardware->ifr_hwaddr.sa_family == ARPHRD_ETHER) {
+        std::memcpy(octets.data(), hardware->ifr_hwaddr.sa_data, octets.size());
+    }
     const Mac mac{octets};
     if (call.solicit) {
         send(index, nd::kAllRouters, nd::router_solicitation(mac));

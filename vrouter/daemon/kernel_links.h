@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
@@ -38,15 +39,24 @@ class KernelLinks {
         Heard heard);
 
   private:
+    /// In the routers' group of an interface, which may go and come back with another index.
+    struct Membership {
+        unsigned interface = 0;  ///< its index
+        bool joined = false;
+        bool warned = false;
+    };
+
     void receive_next();
     [[nodiscard]] bool receive();
     void handle(unsigned interface, Ip6 source, Ip6 destination, int hop_limit, Bytes message);
     void tick();
+    void join(PortId link, unsigned index);
     void say(const std::string& interface, const LinkCall& call);
     void send(unsigned interface, Ip6 to, Bytes frame);
 
     std::map<PortId, std::string> interfaces_;
-    std::map<PortId, unsigned> joined_;  ///< index of the interface whose routers' group we are in
+    std::map<PortId, Membership> joined_;
+    std::set<PortId> missing_;  ///< that was said
     Heard heard_;
     RouterDiscovery discovery_;
     Responder responder_;

@@ -133,6 +133,12 @@ void put_link_layer(Writer& w, std::uint8_t type, Mac mac) {
     put(w, mac);
 }
 
+void put_source(Writer& w, Mac mac) {
+    if (!mac.is_zero()) {
+        put_link_layer(w, kSourceLinkLayer, mac);
+    }
+}
+
 void put_icmp(Writer& w, std::uint8_t type) {
     w.u8(type);
     w.u8(0);
@@ -267,7 +273,7 @@ Frame router_advertisement(
     w.u16(static_cast<std::uint16_t>(std::clamp<std::int64_t>(offer.lifetime.count(), 0, 0xffff)));
     w.u32(0);  // reachable time and retransmission timer: unspecified
     w.u32(0);
-    put_link_layer(w, kSourceLinkLayer, router_mac);
+    put_source(w, router_mac);
     w.u8(kMtu);
     w.u8(1);
     w.u16(0);
@@ -279,7 +285,7 @@ Frame router_solicitation(Mac sender_mac) {
     Writer w;
     put_icmp(w, kRouterSolicitation);
     w.zeros(4);
-    put_link_layer(w, kSourceLinkLayer, sender_mac);
+    put_source(w, sender_mac);
     return send(
         {.link_source = sender_mac,
          .link_destination = multicast_mac(kAllRouters),

@@ -103,10 +103,11 @@ struct RouterOffer {
 };
 
 /// Answers `asked`, or tells all nodes when it is absent or its sender had no address: RFC 4861 6.2.6.
+/// A MAC of zeros is told to nobody: the link has no such addresses.
 [[nodiscard]] Frame router_advertisement(
     const RouterSolicitation* asked, Mac router_mac, const RouterOffer& offer);
 
-/// Asks all routers on the link to advertise themselves: RFC 4861 4.1.
+/// Asks all routers on the link to advertise themselves: RFC 4861 4.1.  As above for a MAC of zeros.
 [[nodiscard]] Frame router_solicitation(Mac sender_mac);
 
 /// ff02::1:ffXX:XXXX, RFC 4291 2.7.1.
