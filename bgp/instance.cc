@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "vrouter/net/format.h"
+#include "vrouter/net/zone.h"
 
 namespace vr::bgp {
 namespace {
@@ -82,7 +83,7 @@ void Instance::set_config(const SpeakerConfig& config) {
 }
 
 Result<void> Instance::check(const PeerConfig& config) const {
-    const auto name = to_string(config.address);
+    const auto name = to_string(without_zone(config.address));
     if (config.asn.value() == 0) {
         return fail(fmt::format("peer {}: AS 0 is not an AS number", name));
     }
@@ -109,7 +110,8 @@ Result<Peer*> Instance::add_peer(const PeerConfig& config, Time now) {
     }
     const auto [at, inserted] = peers_.try_emplace(config.address);
     if (!inserted) {
-        return fail(fmt::format("peer {}: there is one already", to_string(config.address)));
+        return fail(
+            fmt::format("peer {}: there is one already", to_string(without_zone(config.address))));
     }
     at->second = std::make_unique<Peer>(config_, config, ribs_, random_);
     at->second->start(now);

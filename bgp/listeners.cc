@@ -37,7 +37,7 @@ void set_key_on(
                 return;
             }
             if (const auto set = set_tcp_md5(acceptor.native_handle(), target, password); !set) {
-                log::error("bgp {}: {}", to_string(target), set.error().text);
+                log::error("bgp {}: {}", to_string(without_zone(target)), set.error().text);
             }
         },
         callers);

@@ -39,14 +39,6 @@ pb::Route::Source source_of(RouteSource source) {
     return pb::Route::SOURCE_UNSPECIFIED;
 }
 
-/// A link-local prefix without its link: where it leads tells that.
-std::string prefix_text(const IpPrefix& prefix) {
-    const auto* v6 = std::get_if<Prefix<V6>>(&prefix);
-    return v6 == nullptr || zone_of(v6->address()) == 0
-               ? to_string(prefix)
-               : to_string(*Prefix<V6>::make(without_zone(v6->address()), v6->length()));
-}
-
 /// Writes where a route leads into a row.
 struct FillTarget {
     const RouteTable& routes;
@@ -109,7 +101,7 @@ class Rows {
         : routes_(routes), port_name_(std::move(port_name)) {}
 
     void fill(const RouteView& view, pb::Route& row) const {
-        row.set_prefix(prefix_text(view.prefix));
+        row.set_prefix(to_string(without_zone(view.prefix)));  // where it leads tells the link
         row.set_source(source_of(view.source));
         row.set_active(view.active);
         std::visit(FillTarget{.routes = routes_, .port_name = port_name_, .row = row}, view.target);
@@ -117,7 +109,7 @@ class Rows {
 
     /// The route that a packet to `text` takes.
     [[nodiscard]] Answer route_of(const std::string& text) const {
-        const auto address = parse_ip(text);
+        const auto address = parse_ip_without_zone(text);
         if (!address) {
             return Failure{
                 .code = pb::Error::CODE_INVALID,

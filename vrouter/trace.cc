@@ -10,6 +10,7 @@
 #include "vrouter/dataplane/parse.h"
 #include "vrouter/net/format.h"
 #include "vrouter/net/headers.h"
+#include "vrouter/net/zone.h"
 
 namespace vr {
 
@@ -139,7 +140,10 @@ class Walk {
             hop_ = &tables_.next_hops[id.value()];
         }
         const std::string text = fmt::format(
-            "{} ({}), {}", view->prefix, to_string(view->source), to_string(view->target));
+            "{} ({}), {}",
+            without_zone(IpPrefix{view->prefix}),
+            to_string(view->source),
+            to_string(view->target));
         const bool link_local = source_.is_link_local() || destination_.is_link_local();
         const bool forged = is_forged_link_local(source_) || is_forged_link_local(destination_);
         if (forged || (link_local && hop_->kind != NextHopKind::Local && !from_host())) {
