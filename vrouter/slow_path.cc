@@ -412,10 +412,10 @@ template <Family F>
 void SlowPath::fail_held(const Drop<F>& action, TimePoint now) {
     for (const HeldPacket handle : action.packets) {
         const Packet packet = from_handle(handle);
-        const PortId in = packet.note().port;
-        machine_.count_drop(in, DropReason::Unresolved);
-        const auto port = facts_.find(in);
-        if (action.reason == HoldDrop::Unresolved && port != facts_.end()) {
+        const PacketNote note = packet.note();
+        machine_.count_drop(note.port, DropReason::Unresolved);
+        const auto port = facts_.find(note.port);
+        if (action.reason == HoldDrop::Unresolved && !note.translated && port != facts_.end()) {
             report(port->second, packet, {icmp::Problem::AddressUnreachable}, now);
         }
     }

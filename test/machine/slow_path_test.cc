@@ -223,6 +223,29 @@ TYPED_TEST(SlowPathTest, UnansweredQuestionsEndInAddressUnreachable) {
     EXPECT_EQ(this->lab.drops(this->guest, DropReason::Unresolved), 1U);
 }
 
+TYPED_TEST(SlowPathTest, UnansweredQuestionsTellNothingOfWhatIsBehindAFloatingAddress) {
+    const Frame request = this->to_floating();
+    this->lab.receive(this->lab.fabric, request);
+    ASSERT_EQ(this->lab.take_sent(this->guest).size(), 1U);
+    const auto fail = [&](PortId in, const Frame& frame, PortId out, std::uint32_t station) {
+        this->lab.slow_path->remove_neighbor(
+            {out, IpAddr{host<TypeParam>(station)}}, this->lab.now);
+        this->lab.machine->commit();
+        this->lab.take_sent(in);
+        this->lab.receive(in, frame);
+        for (int i = 0; i < 5; ++i) {
+            this->lab.now += std::chrono::seconds{1};
+            this->lab.slow_path->tick(this->lab.now);
+            this->lab.settle();
+        }
+        EXPECT_EQ(this->lab.drops(in, DropReason::Unresolved), 1U);
+        return this->sent(in);
+    };
+    EXPECT_TRUE(fail(this->lab.fabric, request, this->guest, kGuestA).empty());
+    EXPECT_TRUE(
+        fail(this->guest, this->from_guest(kNeighbor), this->lab.fabric, kNeighbor).empty());
+}
+
 TYPED_TEST(SlowPathTest, HeldPacketsAreFreedAtTheEnd) {
     const unsigned before = this->lab.buffers_in_use();
     this->lab.receive(this->guest, this->from_guest(kNeighbor));

@@ -41,6 +41,8 @@ struct PacketNote {
     Punt punt{};
     Inject inject{};
     NextHopId next_hop;  ///< Resolve, Adjacent, TooBig
+    /// Resolve: by a floating address; the sender would not recognize it, and must not learn what is behind.
+    bool translated = false;
 };
 
 [[nodiscard]] inline PacketNote& note_of(rte_mbuf* packet) noexcept {

@@ -41,7 +41,14 @@ void drop(Batch<F>& batch, unsigned i, DropReason reason, Worker& worker) noexce
 template <Family F>
 void punt(Batch<F>& batch, unsigned i, Punt why, Worker& worker) noexcept {
     batch.live &= ~(PacketMask{1} << i);
-    worker.punt(batch.packets[i], batch.in, why, NextHopId{batch.next_hop[i]});
+    const bool floating = ((batch.inward | batch.outward) >> i & 1U) != 0;
+    worker.punt(
+        batch.packets[i],
+        {.port = batch.in,
+         .punt = why,
+         .inject = {},
+         .next_hop = NextHopId{batch.next_hop[i]},
+         .translated = why == Punt::Resolve && floating});
 }
 
 template void forward(Batch<V4>&, Worker&) noexcept;

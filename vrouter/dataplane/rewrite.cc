@@ -97,7 +97,10 @@ void rewrite(Batch<F>& batch, Worker& worker) noexcept {
 void send_adjacent(rte_mbuf* packet, NextHopId next_hop, Worker& worker) noexcept {
     const NextHop& hop = worker.tables().next_hops[next_hop.value()];
     if (hop.kind == NextHopKind::Unresolved || hop.kind == NextHopKind::Glean) {
-        worker.punt(packet, note_of(packet).port, Punt::Resolve, next_hop);
+        PacketNote note = note_of(packet);
+        note.punt = Punt::Resolve;
+        note.next_hop = next_hop;
+        worker.punt(packet, note);
         return;
     }
     if (hop.kind != NextHopKind::Forward) {

@@ -206,7 +206,7 @@ void Worker::slow_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noe
     } else if (!group && destination_number(frame) != mac_number(entry.mac)) {
         drop(packet, in, DropReason::OtherMac);
     } else if (type == ethertype::kArp) {
-        punt(packet, in, Punt::LinkLocal);
+        punt(packet, {.port = in, .punt = Punt::LinkLocal, .inject = {}, .next_hop = {}});
     } else if (type == ethertype::kIp6 && group) {
         // Neighbor discovery goes to multicast groups; multicast listener reports (hop-by-hop) are
         // heard and need no answer, since nothing is forwarded to groups.
@@ -214,7 +214,7 @@ void Worker::slow_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noe
         if (rte_pktmbuf_data_len(packet) < sizeof(EthernetHeader) + sizeof(Ip6Header)) {
             drop(packet, in, DropReason::MalformedIp);
         } else if (frame[kNextHeader] == ipproto::kIcmp6) {
-            punt(packet, in, Punt::LinkLocal);
+            punt(packet, {.port = in, .punt = Punt::LinkLocal, .inject = {}, .next_hop = {}});
         } else if (frame[kNextHeader] == ipproto::kHopByHop) {
             consume(packet, in);
         } else {
@@ -268,7 +268,9 @@ void Worker::consume(rte_mbuf* packet, PortId in) noexcept {
     rte_pktmbuf_free(packet);
 }
 
-void Worker::punt(rte_mbuf* packet, PortId in, Punt why, NextHopId next_hop) noexcept {
+void Worker::punt(rte_mbuf* packet, const PacketNote& note) noexcept {
+    const PortId in = note.port;
+    const Punt why = note.punt;
     PuntBudget& budget = punt_budget_[in.value()];
     if (budget.tick != now_) {
         budget = {now_, {}};
@@ -279,7 +281,7 @@ void Worker::punt(rte_mbuf* packet, PortId in, Punt why, NextHopId next_hop) noe
         return;
     }
     ++used;
-    note_of(packet) = {.port = in, .punt = why, .inject = {}, .next_hop = next_hop};
+    note_of(packet) = note;
     if (!punt_.push(packet, why == Punt::LinkLocal ? 0 : kControlReserve)) {
         drop(packet, in, DropReason::PuntFull);
         return;

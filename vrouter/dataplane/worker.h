@@ -97,8 +97,8 @@ class Worker {
     /// The packet was meant for the router and needs nothing more.
     void consume(rte_mbuf* packet, PortId in) noexcept;
 
-    /// Hands a packet to the control thread, or drops it when `in` has used up its share.
-    void punt(rte_mbuf* packet, PortId in, Punt why, NextHopId next_hop = {}) noexcept;
+    /// Hands a packet to the control thread, or drops it when its port has used up its share.
+    void punt(rte_mbuf* packet, const PacketNote& note) noexcept;
 
     /// Queues a finished frame for the end of this loop.
     void send(rte_mbuf* packet, PortId out) noexcept {
