@@ -37,6 +37,10 @@ std::string ends(std::uint32_t source, std::uint32_t destination) {
     return to_string(host<F>(source)) + " -> " + to_string(host<F>(destination));
 }
 
+bool is_udp(std::uint8_t protocol) {
+    return protocol == ipproto::kUdp || protocol == ipproto::kUdpLite;
+}
+
 template <Family F>
 std::uint8_t protocol_of(const Frame& frame) {
     return frame[kIp + (std::is_same_v<F, V4> ? 9 : 6)];
@@ -46,7 +50,7 @@ std::uint8_t protocol_of(const Frame& frame) {
 template <Family F>
 std::size_t sum_at(const Frame& frame) {
     const std::uint8_t protocol = protocol_of<F>(frame);
-    return kL4<F> + (protocol == ipproto::kTcp ? 16 : protocol == ipproto::kUdp ? 6 : 2);
+    return kL4<F> + (protocol == ipproto::kTcp ? 16 : is_udp(protocol) ? 6 : 2);
 }
 
 /// What adding all up gives: 0 if the checksum in it is right.
@@ -71,8 +75,8 @@ Frame sealed(Frame frame) {
     const std::size_t at = sum_at<F>(frame);
     store_be(&frame[at], std::uint16_t{0});
     const std::uint16_t sum = transport_sum<F>(frame);
-    const bool udp = protocol_of<F>(frame) == ipproto::kUdp;
-    store_be(&frame[at], udp && sum == 0 ? std::uint16_t{0xffff} : sum);
+    const bool never_zero = is_udp(protocol_of<F>(frame));
+    store_be(&frame[at], never_zero && sum == 0 ? std::uint16_t{0xffff} : sum);
     return frame;
 }
 
@@ -552,17 +556,16 @@ Frame translated(Frame frame) {
 
 TYPED_TEST(FloatingTest, EveryChecksumStaysRightAndUdpsNeverBecomesNone) {
     using F = TypeParam;
-    for (const std::uint8_t protocol : {ipproto::kUdp, ipproto::kTcp}) {
+    for (const std::uint8_t protocol : {ipproto::kUdp, ipproto::kUdpLite, ipproto::kTcp}) {
         Envelope<F> e{.source = host<F>(kOutside), .destination = host<F>(kFloatA)};
         e.protocol = protocol;
-        Frame frame = frame_of(
-            e, protocol == ipproto::kUdp ? udp_header(1, 2, 2) : tcp_header(1, 2, kSyn, 2));
+        Frame frame =
+            frame_of(e, is_udp(protocol) ? udp_header(1, 2, 2) : tcp_header(1, 2, kSyn, 2));
         for (std::uint32_t word = 0; word <= 0xffff; ++word) {
             store_be(&frame[frame.size() - 2], static_cast<std::uint16_t>(word));
             const Frame after = translated<F>(sealed<F>(frame));
             ASSERT_TRUE(is_right<F>(after)) << word;
-            ASSERT_TRUE(
-                protocol != ipproto::kUdp || load_be<std::uint16_t>(&after[sum_at<F>(after)]) != 0)
+            ASSERT_TRUE(!is_udp(protocol) || load_be<std::uint16_t>(&after[sum_at<F>(after)]) != 0)
                 << word;
         }
     }

@@ -84,8 +84,9 @@ void settle(
     if (udp && before == 0) {
         return;  // none: RFC 768, RFC 6935
     }
+    const bool never_zero = udp || transport.protocol == ipproto::kUdpLite;  // RFC 3828 3.1
     const std::uint16_t after = addresses.applied(before);
-    put(bytes, place, udp && after == 0 ? std::uint16_t{0xffff} : after, all);
+    put(bytes, place, never_zero && after == 0 ? std::uint16_t{0xffff} : after, all);
 }
 
 /// One address that may have to give way to another.
