@@ -86,7 +86,8 @@ class Walk {
         }
         // Without a flow, nobody would translate the answer.
         passage_.allow =
-            has_own_source(arriving) && untracked(arriving) && (passage_.tracked || !behind) &&
+            has_own_source(arriving) && (!behind || !meets_itself(packet)) && untracked(arriving) &&
+            (passage_.tracked || !behind) &&
             (flow == FlowState::Established ||
              (pre_dnat(arriving) && incoming(packet) && workloads(packet) && outgoing(packet)));
         return std::move(passage_);
@@ -110,6 +111,14 @@ class Walk {
                        resource->as<WorkloadEndpoint>().networks,
                        [&](const IpPrefix& own) { return contains(own, IpAddr{packet.source}); });
         });
+    }
+
+    /// Sent by an endpoint with several addresses to itself, from another than it is to reach.
+    bool meets_itself(const acl::Packet<F>& packet) const {
+        const auto* sender = std::get_if<Key>(&from_);
+        const auto* receiver = std::get_if<Key>(&to_);
+        return sender != nullptr && receiver != nullptr && *sender == *receiver &&
+               packet.source != packet.destination;
     }
 
     /// What is allowed before the flow lookup, or before translation, is not asked again on that side.

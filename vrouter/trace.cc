@@ -166,9 +166,16 @@ class Walk {
             return drop(
                 "translation", DropReason::PortClosed, port_name(hop_->workload) + " is closed");
         }
+        const bool by_owner = query_.in == hop_->workload;
+        if (by_owner && source_ != translation_->internal) {
+            return drop(
+                "translation",
+                DropReason::NotTranslated,
+                fmt::format("{} is another address of the same endpoint", source_));
+        }
         destination_ = translation_->internal;
         hop_ = &tables_.next_hops[hop_->group];
-        if (source_ == destination_) {
+        if (by_owner) {
             translate_source(*translation_);
         }
         return pass(

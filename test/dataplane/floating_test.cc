@@ -236,6 +236,21 @@ TYPED_TEST(FloatingTest, AGuestReachesItselfByTheRouter) {
     EXPECT_TRUE(is_right<F>(quoted));
 }
 
+TYPED_TEST(FloatingTest, FromAnotherOwnAddressAGuestDoesNotReachItself) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    constexpr std::uint32_t kSecond = kGuestA + 16;
+    auto endpoint =
+        std::make_shared<Endpoint>(*lab.machine->tables().ports[lab.a.value()].endpoint);
+    endpoint->v4.addresses.push_back(Prefix<V4>::host(host<V4>(kSecond)));
+    endpoint->v6.addresses.push_back(Prefix<V6>::host(host<V6>(kSecond)));
+    lab.machine->set_endpoint(lab.a, endpoint);
+    lab.machine->commit();
+    EXPECT_EQ(lab.run(lab.a, this->udp(lab.a, kSecond, kFloatA)), "dropped not_translated");
+    EXPECT_EQ(
+        this->pass(lab.a, this->udp(lab.a, kSecond, kFloatB), lab.b), ends<F>(kSecond, kGuestB));
+}
+
 // ICMP errors speak of what their receiver sent.
 
 TYPED_TEST(FloatingTest, AnErrorAboutAnAnswerReachesTheGuest) {

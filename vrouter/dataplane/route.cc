@@ -3,7 +3,7 @@
 // Needs: source, destination, facts.  Does: one bulk lookup; picks the member of an ECMP group by a
 // hash of the flow (fragments: of the addresses, so that one datagram keeps one path); goes on with what
 // is behind a floating address, which is in `destination` from here on.  Drops: port_closed, discarded,
-// martian_address (link-local traffic that is neither to nor from the router: RFC 3927 2.7,
+// not_translated, martian_address (link-local traffic that is neither to nor from the router: RFC 3927 2.7,
 // RFC 4291 2.5.6).  Punts: packets without route, to be answered with ICMP.  Leaves: next_hop, hop,
 // inward, outward.
 // SPDX-License-Identifier: Apache-2.0
@@ -49,7 +49,8 @@ std::uint32_t flow_hash(const Batch<F>& batch, unsigned i) noexcept {
 }
 
 /// Goes on behind a floating address; nothing changes in the packet yet.  What its owner sends to it comes
-/// back in its name, or the guest would answer itself.  False: dropped.
+/// back in its name, or the guest would answer itself; from another own address it cannot: the answer would
+/// not tell to which.  False: dropped.
 template <Family F>
 bool enter(Batch<F>& batch, unsigned i, const NextHop& floating, Worker& worker) noexcept {
     const auto* translation =
@@ -58,9 +59,14 @@ bool enter(Batch<F>& batch, unsigned i, const NextHop& floating, Worker& worker)
         drop(batch, i, DropReason::PortClosed, worker);
         return false;
     }
+    const bool by_owner = batch.in == floating.workload;
+    if (by_owner && batch.source[i] != translation->internal) {
+        drop(batch, i, DropReason::NotTranslated, worker);
+        return false;
+    }
     const PacketMask bit = PacketMask{1} << i;
     batch.inward |= bit;
-    batch.outward |= batch.source[i] == translation->internal ? bit : 0;
+    batch.outward |= by_owner ? bit : 0;
     batch.translation[i] = *translation;
     batch.destination[i] = translation->internal;
     if (batch.facts[i].icmp_error && batch.quoted[i].source == translation->external) {
