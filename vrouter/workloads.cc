@@ -2,6 +2,7 @@
 #include "vrouter/workloads.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "vrouter/dataplane/ethdev_port.h"
 #include "vrouter/net/log.h"
@@ -251,6 +252,7 @@ void Workloads::withdraw(Entry& entry) {
         *entry.in_force, [&](const auto& prefix) { stop_serving({false, name}, prefix); });
     for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
         stop_serving({true, name}, host_prefix(one.external));
+        translate_no_more(entry, one.external);
     });
     machine_.set_endpoint(entry.port, nullptr);
     entry.in_force.reset();
@@ -300,16 +302,22 @@ void Workloads::stop_serving(const Server& server, const IpPrefix& prefix) {
     announce_(prefix, false, std::nullopt);
 }
 
-/// Packets to an address get another endpoint's, or nobody's.
+/// Packets to an address get another endpoint's, or nobody's.  While its guest is away and nobody else has the
+/// address, the flows of a floating one wait for it, as those of its own addresses do.
 void Workloads::hand_over(
     const IpPrefix& prefix, const std::optional<Server>& from, const std::optional<Server>& to) {
     const IpAddr address = std::visit([](const auto& p) { return IpAddr{p.address()}; }, prefix);
-    if (from && from->floating && from != to) {
-        translate_no_more(entries_.at(from->name), address);
-    }
     if (!to) {
+        if (from && from->floating && !entries_.at(from->name).away) {
+            translate_no_more(entries_.at(from->name), address);
+        }
         machine_.routes().remove(prefix, RouteSource::Workload);
         return;
+    }
+    for (auto& [name, entry] : entries_) {
+        if (!to->floating || name != to->name) {
+            translate_no_more(entry, address);
+        }
     }
     Entry& entry = entries_.at(to->name);
     if (!to->floating) {
@@ -318,6 +326,9 @@ void Workloads::hand_over(
     }
     const auto floating =
         std::ranges::find(entry.in_force->floating, address, &FloatingAddress::external);
+    assert(
+        floating !=
+        entry.in_force->floating.end());  // it leaves servers_ before it leaves in_force
     machine_.routes().set(
         prefix,
         RouteSource::Workload,
@@ -338,13 +349,13 @@ TranslationId Workloads::translate(Entry& entry, const FloatingAddress& address)
 
 /// Ends the flows of a floating address, too.
 void Workloads::translate_no_more(Entry& entry, const IpAddr& external) {
-    std::erase_if(entry.translations, [&](const Translated& one) {
-        if (one.address.external == external) {
-            machine_.forget_translation(one.id);
-        }
-        return one.address.external == external;
-    });
-    publish_translations(entry);
+    const auto gone = std::ranges::find(
+        entry.translations, external, [](const Translated& one) { return one.address.external; });
+    if (gone != entry.translations.end()) {
+        machine_.forget_translation(gone->id);
+        entry.translations.erase(gone);
+        publish_translations(entry);
+    }
 }
 
 void Workloads::publish_translations(Entry& entry) {
@@ -505,6 +516,7 @@ void Workloads::attach_addresses(Entry& entry) {
         for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
             if (!entry.workload.active || std::ranges::count(entry.workload.floating, one) == 0) {
                 stop_serving({true, name}, host_prefix(one.external));
+                translate_no_more(entry, one.external);
             }
         });
     }

@@ -520,6 +520,37 @@ TEST_F(WorkloadsTest, FloatingAddressLeavesWithTheGuestAndComesBackWithIt) {
     EXPECT_TRUE(reaches("a", kFloating));
 }
 
+TEST_F(WorkloadsTest, FlowsOfAFloatingAddressWaitForTheirGuest) {
+    lab.workloads->update_workload(floating("a", kAddress, kFloating));
+    lab.finish_all();
+    ASSERT_TRUE(reaches("a", kFloating));
+    const Port& port = *lab.machine->port(lab.port_of("a"))->port;
+    lab.workloads->set_guest("a", port, false);
+    lab.workloads->set_guest("a", port, true);
+    lab.machine->housekeeping();
+    EXPECT_EQ(lab.machine->shared().flows4.size(), 1U);
+    EXPECT_TRUE(reaches("a", kFloating));
+}
+
+TEST_F(WorkloadsTest, FlowsOfAFloatingAddressDoNotWaitWhereItIsTaken) {
+    const auto end = [&](bool of_b) {
+        of_b ? lab.workloads->update_workload(floating("b", kGuestB, kFloating))
+             : lab.workloads->update_workload(RouterLab::workload("a", kAddress));
+        lab.finish_all();
+        lab.machine->housekeeping();
+        return lab.machine->shared().flows4.size();
+    };
+    for (const bool of_b : {false, true}) {
+        lab.workloads->update_workload(floating("a", kAddress, kFloating));
+        lab.finish_all();
+        ASSERT_TRUE(reaches("a", kFloating));
+        const Port& port = *lab.machine->port(lab.port_of("a"))->port;
+        lab.workloads->set_guest("a", port, false);
+        EXPECT_EQ(end(of_b), 0U) << (of_b ? "another has it" : "it is its no more");
+        lab.workloads->set_guest("a", port, true);
+    }
+}
+
 TEST_F(WorkloadsTest, FlowsOfAFloatingAddressEndWithIt) {
     lab.workloads->update_workload(floating("a", kAddress, kFloating));
     lab.finish_all();
