@@ -2,8 +2,8 @@
 //
 // Input: one byte that says how much longer the packet is than its first segment, then that segment.
 // No read beyond the segment (the sanitizer tells); lengths stay within the packet; the short way for
-// common packets says what the full one says; a packet that is translated for a floating address is still
-// one, to the other address.
+// common packets says what the full one says; a packet that is translated for a floating address, on either
+// way or on both, is still one, between the other addresses.
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <bit>
@@ -26,16 +26,24 @@ void check(bool invariant) {
 
 template <Family F>
 void translate(Bytes bytes, std::size_t length, const ParsedPacket<F>& before) {
-    std::vector<std::uint8_t> packet(bytes.begin(), bytes.end());
-    const auto internal = *F::Addr::parse(F::kVersion == 4 ? "10.1.0.9" : "fd00::1:9");
-    const Translation<F> translation{TranslationId{1}, before.destination, internal};
-    const TranslationWay way{.inward = true, .icmp_error = before.facts.icmp_error};
-    check(translate_ip<F>(packet, translation, way));
-    ParsedPacket<F> after;
-    const DropReason reason = parse_ip<F>(Bytes{packet}, length, after);
-    check(reason == DropReason::None);
-    check(after.destination == internal && after.source == before.source);
-    check(after.facts.length == before.facts.length);
+    const auto other = *F::Addr::parse(F::kVersion == 4 ? "10.1.0.9" : "fd00::1:9");
+    // Inward: what was sent to `external`; outward: what `internal` sent.
+    const auto go = [&](const typename F::Addr& external,
+                        const typename F::Addr& internal,
+                        bool inward,
+                        bool outward) {
+        std::vector<std::uint8_t> packet(bytes.begin(), bytes.end());
+        const TranslationWay way{inward, outward, before.facts.icmp_error};
+        check(translate_ip<F>(packet, {TranslationId{1}, external, internal}, way));
+        ParsedPacket<F> after;
+        check(parse_ip<F>(Bytes{packet}, length, after) == DropReason::None);
+        check(after.destination == (inward ? internal : before.destination));
+        check(after.source == (outward ? external : before.source));
+        check(after.facts.length == before.facts.length);
+    };
+    go(before.destination, other, true, false);
+    go(other, before.source, false, true);
+    go(before.destination, before.source, true, true);
 }
 
 template <Family F>

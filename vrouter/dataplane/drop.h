@@ -108,8 +108,7 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
     {DropReason::NotTranslated,
      "not_translated",
      "to a floating address, but no flow would translate the answer: neither a connection nor an "
-     "echo"
-     " request, or allowed untracked"},
+     "echo request, allowed untracked, or its guest's from another own address"},
     {DropReason::EgressDenied, "egress_denied", "policy of the sending endpoint"},
     {DropReason::IngressDenied, "ingress_denied", "policy of the receiving endpoint"},
     {DropReason::HostDenied,
