@@ -314,10 +314,9 @@ void Workloads::hand_over(
         machine_.routes().remove(prefix, RouteSource::Workload);
         return;
     }
-    for (auto& [name, entry] : entries_) {
-        if (!to->floating || name != to->name) {
-            translate_no_more(entry, address);
-        }
+    if (const auto known = translators_.find(address);
+        known != translators_.end() && (!to->floating || known->second != to->name)) {
+        translate_no_more(entries_.at(known->second), address);
     }
     Entry& entry = entries_.at(to->name);
     if (!to->floating) {
@@ -343,6 +342,7 @@ TranslationId Workloads::translate(Entry& entry, const FloatingAddress& address)
     }
     const TranslationId id{++translations_};
     entry.translations.push_back({address, id});
+    translators_[address.external] = entry.workload.name;
     publish_translations(entry);
     return id;
 }
@@ -354,6 +354,7 @@ void Workloads::translate_no_more(Entry& entry, const IpAddr& external) {
     if (gone != entry.translations.end()) {
         machine_.forget_translation(gone->id);
         entry.translations.erase(gone);
+        translators_.erase(external);
         publish_translations(entry);
     }
 }

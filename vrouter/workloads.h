@@ -185,6 +185,8 @@ class Workloads final : public WorkloadSink {
     /// successor.  The first gets the packets.
     std::map<IpPrefix, Servers> servers_;
     std::uint32_t translations_ = 0;  ///< numbers given out
+    /// Who translates a floating address: one endpoint, also while its guest is away.
+    std::map<IpAddr, std::string> translators_;
     std::uint64_t versions_ = 0;
     unsigned activated_ = 0;     ///< endpoints since the last commit
     std::size_t enforcing_ = 0;  ///< jobs on their way that are not in force
