@@ -58,6 +58,11 @@ NodePtr make(Op op, std::vector<NodePtr> operands) {
     return std::make_shared<const Node>(Node{op, {}, {}, std::move(operands)});
 }
 
+/// Twice not is nothing, however it is written: the canonical text must parse to itself.
+NodePtr negation(const NodePtr& node) {
+    return node->op == Op::Not ? node->operands.front() : make(Op::Not, std::vector<NodePtr>{node});
+}
+
 bool evaluate(const Node& node, const Labels& labels, Selector::Worth worth) {
     const auto holds = [&](const NodePtr& operand) { return evaluate(*operand, labels, worth); };
     switch (node.op) {
@@ -155,7 +160,10 @@ std::string canonical(const Node& node) {
 NodePtr with_prefix(const NodePtr& node, std::string_view prefix) {
     if (node->op == Op::All || node->op == Op::Global) {
         NodePtr has = make(Op::Has, std::string(kNamespaceLabel));
-        return node->op == Op::All ? has : make(Op::Not, std::vector<NodePtr>{has});
+        return node->op == Op::All ? has : negation(has);
+    }
+    if (node->op == Op::Not) {
+        return negation(with_prefix(node->operands.front(), prefix));
     }
     Node copy = *node;
     if (!copy.label.empty()) {
@@ -281,7 +289,7 @@ class Parser {
             negate = !negate;
         }
         NodePtr node = accept("(") ? parse_bracket() : parse_condition();
-        return node && negate ? make(Op::Not, std::vector<NodePtr>{node}) : node;
+        return node && negate ? negation(node) : node;
     }
 
     NodePtr parse_bracket() {
@@ -442,7 +450,7 @@ Selector Selector::both(const Selector& left, const Selector& right) {
 }
 
 Selector Selector::negated() const {
-    return Selector(make(Op::Not, std::vector<NodePtr>{root_}));
+    return Selector(negation(root_));
 }
 
 Selector Selector::prefixed(std::string_view prefix) const {

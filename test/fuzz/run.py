@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs fuzz targets: first over their corpus, then a few seconds of fuzzing from it.
 
-usage: run.py [--seconds N] [--match WORD] [--junit FILE] TARGET...
+usage: run.py [--seconds N] [--seed N] [--match WORD] [--junit FILE] TARGET...
 
-The corpus of a target bgp_fuzz is the folder corpus/bgp_fuzz or corpus/bgp beside this file, a
-dictionary is dict/<name>.dict.  What fuzzing finds is left in build-san/fuzz-findings, to be added
-to the corpus together with the fix.
+The seed is always the same, so that a test run repeats; with --seed 0 each run takes a way of its own,
+which is for runs of minutes.  The corpus of a target bgp_fuzz is the folder corpus/bgp_fuzz or
+corpus/bgp beside this file, a dictionary is dict/<name>.dict.  What fuzzing finds is left in
+build-san/fuzz-findings, to be added to the corpus together with the fix.
 SPDX-License-Identifier: Apache-2.0
 """
 
@@ -40,7 +41,7 @@ def run(command, limit):
         return True, f"still running after {limit} s\n{(expired.stderr or b'').decode(errors='replace')}"
 
 
-def steps_of(target, seconds, scratch, findings):
+def steps_of(target, seconds, seed, scratch, findings):
     corpus, dictionary = beside("corpus", target), beside("dict", target, ".dict")
     options = [f"-artifact_prefix={findings}/{target.name}-", "-rss_limit_mb=2048", "-timeout=5"]
     if dictionary:
@@ -48,16 +49,16 @@ def steps_of(target, seconds, scratch, findings):
     if corpus:
         yield "corpus", [target, *options, "-runs=0", corpus], 120
     new = [scratch, corpus] if corpus else [scratch]
-    yield "fuzzing", [target, *options, f"-max_total_time={seconds}", *new], seconds + 60
+    yield "fuzzing", [target, *options, f"-max_total_time={seconds}", f"-seed={seed}", *new], seconds + 60
 
 
-def fuzz(target, seconds):
+def fuzz(target, seconds, seed):
     """All steps of one target: [(test case, output)], the output empty where nothing failed."""
     findings = target.parents[2] / "fuzz-findings"
     findings.mkdir(exist_ok=True)
     cases = []
     with tempfile.TemporaryDirectory(prefix="vrouter-fuzz-") as scratch:
-        for name, command, limit in steps_of(target, seconds, scratch, findings):
+        for name, command, limit in steps_of(target, seconds, seed, scratch, findings):
             begun = time.monotonic()
             failed, output = run([str(word) for word in command], limit)
             spent = time.monotonic() - begun
@@ -73,6 +74,7 @@ def fuzz(target, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--match", default="")
     parser.add_argument("--junit")
     parser.add_argument("targets", nargs="+", type=pathlib.Path)
@@ -80,7 +82,7 @@ def main():
     targets = [t.resolve() for t in arguments.targets if arguments.match in t.name]
     # Each runs on one core.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = list(pool.map(lambda target: fuzz(target, arguments.seconds), targets))
+        done = list(pool.map(lambda target: fuzz(target, arguments.seconds, arguments.seed), targets))
     suite = ET.Element("testsuite", name="fuzz")
     failures = 0
     for case, text in (pair for cases in done for pair in cases):

@@ -28,6 +28,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
             std::abort();
         }
     }
-    (void)selector->prefixed("pcns.").matches(labels);
+    const Selector prefixed = selector->prefixed("pcns.");
+    if (const auto again = Selector::parse(prefixed.text());
+        again && again->text() != prefixed.text()) {
+        std::abort();
+    }
+    (void)prefixed.matches(labels);
     return 0;
 }

@@ -86,6 +86,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"!(a == 'x' && b == 'z')", true, "!(a == \"x\" && b == \"z\")"},
         {"!!has(a)", true, "has(a)"},
         {"! ! !has(a)", false, "!has(a)"},
+        {"!(!has(a))", true, "has(a)"},
+        {"!(!(!c in {'x', ''}))", true, "!c in {\"\", \"x\"}"},
         {"a == 'x' || b == 'z' && has(c)", true, "(a == \"x\" || (b == \"z\" && has(c)))"},
         {"(a == 'x' || b == 'z') && has(c)", false, "((a == \"x\" || b == \"z\") && has(c))"},
         {"((a == 'x'))", true, "a == \"x\""},
