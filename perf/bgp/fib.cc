@@ -2,7 +2,7 @@
 //
 // usage: bgp_fib table --ip4 ROUTES --ip6 ROUTES | loss --ip4 ROUTES --event session|station
 //
-// The parts of vrouterd that a route passes, joined as daemon.cc joins them, in one process: the speaker
+// The parts of vrouterd that a route passes, joined as vrouter/daemon joins them, in one process: the speaker
 // with TCP sessions to peers of perf/bgp, route table, machine, and a worker on its own core that polls a
 // port in memory.  That port makes packets to prefixes of the peers every 50 us and sees where they go.
 //   table: one peer tells a table; when do packets to its first and to its last prefix leave?

@@ -4,9 +4,15 @@
 #include <algorithm>
 
 #include "ctl/handlers.h"
+#include "policy/etcd/ipam.h"
+#include "policy/graph.h"
+#include "vrouter/daemon/bgp_control.h"
 #include "vrouter/daemon/daemon.h"
 #include "vrouter/daemon/endpoint_problems.h"
 #include "vrouter/dataplane/clock.h"
+#include "vrouter/machine.h"
+#include "vrouter/slow_path.h"
+#include "vrouter/workloads.h"
 
 namespace vr::daemon {
 
@@ -39,8 +45,8 @@ void Daemon::serve_commands() {
         const PortRecord* record = machine_ ? machine_->port(id) : nullptr;
         return record == nullptr ? std::string{} : record->name;
     };
-    ctl::serve_version(dispatch_, VROUTER_VERSION, started_);
-    ctl::serve_control(dispatch_, times_);
+    ctl::serve_version(*dispatch_, VROUTER_VERSION, started_);
+    ctl::serve_control(*dispatch_, times_);
     if (machine_) {
         const auto endpoints = [this] { return workloads_->view(); };
         const auto hosts = [this] { return workloads_->view_hosts(); };
@@ -55,39 +61,40 @@ void Daemon::serve_commands() {
         const auto group_text = [this](GroupId group) {
             return graph_ ? graph_->sets().describe(group) : to_string(group);
         };
-        ctl::serve_drops(dispatch_, *machine_);
-        ctl::serve_ports(dispatch_, *machine_, [this](const PortRecord& port) {
+        ctl::serve_drops(*dispatch_, *machine_);
+        ctl::serve_ports(*dispatch_, *machine_, [this](const PortRecord& port) {
             return addresses_of(config_, port);
         });
-        ctl::serve_endpoints(dispatch_, endpoints_and_problems, hosts, port_name);
-        ctl::serve_routes(dispatch_, machine_->routes(), port_name);
+        ctl::serve_endpoints(*dispatch_, endpoints_and_problems, hosts, port_name);
+        ctl::serve_routes(*dispatch_, machine_->routes(), port_name);
         ctl::serve_neighbors(
-            dispatch_,
+            *dispatch_,
             slow_path_->neighbors4(),
             slow_path_->neighbors6(),
             port_name,
             [this](const std::string& name) { return machine_->find_port(name).has_value(); });
-        ctl::serve_policy(dispatch_, endpoints, hosts, group_text);
-        ctl::serve_flows(dispatch_, machine_->shared(), port_name, flow_now);
-        ctl::serve_trace(dispatch_, *machine_);
+        ctl::serve_policy(*dispatch_, endpoints, hosts, group_text);
+        ctl::serve_flows(*dispatch_, machine_->shared(), port_name, flow_now);
+        ctl::serve_trace(*dispatch_, *machine_);
     }
-    if (speaker_) {
+    if (bgp_) {
         const ctl::FindSpeaker speaker = [this]() -> const std::shared_ptr<bgp::Speaker>& {
-            return speaker_;
+            return bgp_->speaker();
         };
-        ctl::serve_bgp(dispatch_, speaker, [this] { return restart_bgp(); });
-        ctl::serve_bgp_routes(dispatch_, speaker);
-        ctl::serve_bgp_dump(dispatch_, speaker);
+        ctl::serve_bgp(*dispatch_, speaker, [this] { return bgp_->restart(); });
+        ctl::serve_bgp_routes(*dispatch_, speaker);
+        ctl::serve_bgp_dump(*dispatch_, speaker);
     }
     policy::ipam::Run run_ipam;
     if (ipam_) {
         run_ipam = [this](policy::ipam::Work work) { ipam_->run(std::move(work)); };
     }
-    ctl::serve_ipam(dispatch_, config_.node, std::move(run_ipam));
+    ctl::serve_ipam(*dispatch_, config_.node, std::move(run_ipam));
     if (store_) {
-        ctl::serve_datastore(dispatch_, *store_);
-        ctl::serve_resources(
-            dispatch_, *store_, [this](const policy::Key& key) { return problems_of(key); });
+        ctl::serve_datastore(*dispatch_, *store_);
+        ctl::serve_resources(*dispatch_, *store_, [this](const policy::Key& key) {
+            return bgp_ ? bgp_->problems_of(key) : std::vector<std::string>{};
+        });
     }
 }
 

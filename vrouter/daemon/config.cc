@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/config.h"
 
+#include <algorithm>
+
 #include <yaml-cpp/yaml.h>
 
 #include "vrouter/yaml_section.h"
@@ -33,6 +35,10 @@ BgpSurroundings around_bgp(YamlSection& root) {
 }
 
 }  // namespace
+
+bool names_route(const Config& config, const IpPrefix& prefix) {
+    return std::ranges::find(config.routes, prefix, &StaticRoute::prefix) != config.routes.end();
+}
 
 Result<Config> parse_config(const std::string& text, const std::string& name) {
     std::optional<BgpConfig> bgp;

@@ -14,6 +14,9 @@ struct Config : vr::Config {
     std::optional<BgpConfig> bgp;
 };
 
+/// Whether a static route of the config has that prefix: what the config says of one counts.
+[[nodiscard]] bool names_route(const Config& config, const IpPrefix& prefix);
+
 /// Reads and checks `path`.
 [[nodiscard]] Result<Config> load_config(const std::string& path);
 

@@ -10,20 +10,30 @@
 
 #include <boost/asio/post.hpp>
 
+#include "ctl/dispatch.h"
+#include "ctl/server.h"
+#include "policy/etcd/ipam.h"
+#include "policy/etcd/reporter.h"
 #include "policy/etcd/store.h"
 #include "policy/file_store.h"
+#include "policy/graph.h"
 #include "policy/policyd/client.h"
 #include "vhost/port.h"
+#include "vrouter/builder.h"
+#include "vrouter/control.h"
+#include "vrouter/daemon/bgp_control.h"
 #include "vrouter/daemon/closed_host.h"
 #include "vrouter/daemon/endpoint_problems.h"
 #include "vrouter/daemon/etcd_status.h"
-#include "vrouter/daemon/kernel_links.h"
-#include "vrouter/daemon/secret.h"
 #include "vrouter/dataplane/ethdev_port.h"
+#include "vrouter/eal.h"
 #include "vrouter/host_link.h"
+#include "vrouter/machine.h"
 #include "vrouter/net/log.h"
-#include "vrouter/net/zone.h"
+#include "vrouter/no_workloads.h"
 #include "vrouter/preflight.h"
+#include "vrouter/slow_path.h"
+#include "vrouter/workloads.h"
 
 namespace vr::daemon {
 
@@ -31,8 +41,6 @@ namespace {
 
 /// How often ports that could not be opened are tried again.
 constexpr std::chrono::seconds kRetry{5};
-/// How often peers that are silent are looked for.
-constexpr std::chrono::seconds kWatchLinks{5};
 
 MachineSettings machine_settings(const Config& config) {
     return {
@@ -81,28 +89,6 @@ std::set<IpPrefix> configured_announcements(const Config& config) {
     return prefixes;
 }
 
-/// What the config says of a prefix counts.
-bool is_static_route(const Config& config, const IpPrefix& prefix) {
-    return std::ranges::any_of(
-        config.routes, [&](const StaticRoute& route) { return route.prefix == prefix; });
-}
-
-/// RFC 8212: a session that exchanges nothing looks healthy.
-void warn_of_missing_filters(const bgp::PeerConfig& peer, const std::string& name, Asn own_as) {
-    const bool external = peer.asn != peer.local_as.value_or(own_as);
-    if (external && (!peer.import || !peer.export_)) {
-        log::warning(
-            "bgp {}: eBGP without {} filter {} nothing (RFC 8212)",
-            name,
-            !peer.import && !peer.export_ ? "any"
-            : !peer.import                ? "an import"
-                                          : "an export",
-            !peer.import && !peer.export_ ? "exchanges"
-            : !peer.import                ? "takes"
-                                          : "tells");
-    }
-}
-
 /// A neighbour of ours on the TAP's wire: any address but that of the kernel's interface.
 Mac beside(const Mac& mac) {
     auto bytes = mac.bytes();
@@ -116,7 +102,9 @@ Daemon::Daemon(boost::asio::io_context& loop, const LoopTimes& times, Config con
     : loop_(loop),
       times_(times),
       config_(std::move(config)),
-      announcements_(configured_announcements(config_)) {}
+      announcements_(configured_announcements(config_)),
+      dispatch_(std::make_unique<ctl::Dispatch>()),
+      started_(std::chrono::steady_clock::now()) {}
 
 Daemon::~Daemon() {
     server_.reset();
@@ -124,9 +112,7 @@ Daemon::~Daemon() {
     reporter_.reset();
     store_.reset();
     graph_.reset();
-    kernel_links_.reset();
-    speaker_.reset();
-    bgp_routes_.reset();
+    bgp_.reset();
     if (machine_) {
         for (const auto& worker : machine_->workers()) {
             worker->stop();
@@ -143,7 +129,7 @@ Daemon::~Daemon() {
 
 Result<void> Daemon::start() {
     // The control socket first: it is what keeps a second instance from touching anything.
-    auto server = ctl::Server::listen(loop_, {.path = config_.control_socket}, dispatch_);
+    auto server = ctl::Server::listen(loop_, {.path = config_.control_socket}, *dispatch_);
     if (!server) {
         return std::unexpected(std::move(server).error());
     }
@@ -153,8 +139,17 @@ Result<void> Daemon::start() {
             return started;
         }
     }
-    if (auto started = start_bgp(); !started) {
-        return started;
+    if (config_.bgp) {
+        bgp_ = std::make_unique<BgpControl>(BgpControl::Surroundings{
+            .loop = loop_,
+            .config = config_,
+            .announcements = announcements_,
+            .machine = machine_.get(),
+            .slow_path = slow_path_.get(),
+            .has_source = has_source()});
+        if (auto started = bgp_->start(); !started) {
+            return started;
+        }
     }
     if (auto started = start_policy(); !started) {
         return started;
@@ -165,9 +160,8 @@ Result<void> Daemon::start() {
 }
 
 void Daemon::stop() {
-    stopping_ = true;
-    if (speaker_) {
-        speaker_->stop("router is stopping");
+    if (bgp_) {
+        bgp_->stop();
     }
 }
 
@@ -387,291 +381,6 @@ bool Daemon::has_source() const {
     return !config_.resource_directory.empty() || config_.etcd || config_.policyd;
 }
 
-Result<void> Daemon::start_bgp() {
-    if (!config_.bgp) {
-        return {};
-    }
-    const auto port_name = [this](PortId id) {
-        const PortRecord* record = machine_->port(id);
-        return record == nullptr ? std::string{} : record->name;
-    };
-    calico_ = calico_bgp(config_, {}, read_secret_of_reference());
-    if (machine_) {
-        bgp_routes_ = std::make_unique<BgpRoutes>(
-            loop_,
-            machine_->routes(),
-            port_name,
-            [this] { machine_->commit(); },
-            [this] { speaker_->next_hops_changed(); });
-    }
-    if (auto started = start_links(); !started) {
-        return started;
-    }
-    if (auto opened = open_speaker(); !opened) {
-        return opened;
-    }
-    set_peers(named_peers());
-    expect_peers(has_source());
-    return {};
-}
-
-/// After a restart routes are selected when all peers have said theirs: those, too, that are not known yet.
-void Daemon::expect_peers(bool from_source) {
-    source_may_tell_peers_ = from_source;
-    speaker_->expect_peers(from_source || link_peers_.lacks_one());
-}
-
-/// The speaker with all that the config says but its peers.
-Result<void> Daemon::open_speaker() {
-    bgp::RouteSink& sink = bgp_routes_ ? static_cast<bgp::RouteSink&>(*bgp_routes_) : no_routes_;
-    const bgp::NextHopOracle& oracle =
-        bgp_routes_ ? static_cast<const bgp::NextHopOracle&>(*bgp_routes_) : any_next_hop_;
-    speaker_ = std::make_shared<bgp::Speaker>(loop_, calico_.speaker, sink, oracle);
-    speaker_->set_links(links_);
-    auto started = speaker_->start();
-    for (const auto& [prefix, attributes] : config_.bgp->announce) {
-        speaker_->originate(prefix, attributes);
-    }
-    auto set = speaker_->set_ranges(configured_ranges(config_));
-    return started ? std::move(set) : std::move(started);
-}
-
-/// RFC 4724: connections end without a word, what is forwarded stays until the peers have said all again.
-Result<void> Daemon::restart_bgp() {
-    if (stopping_) {
-        return fail("the router is stopping");
-    }
-    if (speaker_->instance().ribs().selection_deferred) {
-        // Who keeps our routes would lose them: a second loss ends that.
-        return fail("BGP restarts already and waits for its neighbors, a minute at most");
-    }
-    log::info("bgp: restarts");
-    const std::vector<bgp::PeerSummary> before = speaker_->peers();
-    config_.bgp->speaker.selection_deferral = kSelectionDeferral;
-    calico_.speaker.selection_deferral = kSelectionDeferral;
-    if (bgp_routes_) {
-        bgp_routes_->begin_restart();
-    }
-    speaker_.reset();
-    peers_.clear();
-    peer_errors_.clear();
-    auto opened = open_speaker();
-    if (graph_) {
-        update_bgp();
-    } else {
-        set_peers(named_peers());
-    }
-    expect_peers(graph_ && (!graph_->is_in_sync() || calico_.waits_for_secret));
-    for (const bgp::PeerSummary& peer : before) {
-        if (peer.shut_down) {
-            speaker_->shut_down(peer.address, *peer.shut_down);
-        }
-    }
-    if (!opened) {
-        return fail(std::move(opened).error(), "restarted, but not all is well");
-    }
-    return {};
-}
-
-/// Those of the config, wherever they are.
-Peers Daemon::named_peers() const {
-    Peers peers = configured_peers(config_);
-    peers.merge(link_peers_.peers());
-    return peers;
-}
-
-/// Finds the links on which there are peers at link-local addresses, and listens for those there.
-/// A link's number is that of its port; without a data plane the interfaces are counted.
-Result<void> Daemon::start_links() {
-    std::map<PortId, std::string> interfaces;
-    for (const LinkNeighbor& neighbor : config_.bgp->link_neighbors) {
-        const auto known = std::ranges::find_if(
-            links_, [&](const auto& each) { return each.second.name == neighbor.interface; });
-        Zone zone = static_cast<Zone>(links_.size() + 1);
-        bgp::Link link{.name = neighbor.interface, .device = neighbor.interface, .own = {}};
-        if (known != links_.end()) {
-            zone = known->first;
-        } else if (machine_) {
-            const PortId port = *machine_->find_port(neighbor.interface);
-            zone = port.value();
-            link.device = config_.host.tap;
-            link.own = nd::link_local(machine_->port(port)->mac);
-        }
-        const bool taken = std::ranges::any_of(links_, [&](const auto& each) {
-            return each.first != zone && link.own && each.second.own == link.own;
-        });
-        if (taken) {
-            return fail("port " + link.name + ": another port that bgp names has its MAC address");
-        }
-        links_.emplace(zone, link);
-        interfaces.emplace(PortId{zone}, link.name);
-        link_peers_.add(zone, neighbor);
-    }
-    if (links_.empty()) {
-        return {};
-    }
-    const auto heard = [this](PortId link, const HeardRouter& router, TimePoint now) {
-        if (link_peers_.heard(link.value(), router.address, router.lifetime, now, use_of_peer())) {
-            link_peers_changed();
-        }
-    };
-    if (machine_) {
-        slow_path_->set_router_heard(heard);
-    } else {
-        auto opened = KernelLinks::open(loop_, std::move(interfaces), heard);
-        if (!opened) {
-            return fail(std::move(opened).error(), "bgp");
-        }
-        kernel_links_ = std::move(*opened);
-    }
-    watch_link_peers();
-    return {};
-}
-
-LinkPeers::UseOf Daemon::use_of_peer() const {
-    return [this](const IpAddr& address) {
-        const auto peer = speaker_->peer(address);
-        return peer ? LinkPeers::
-                          Use{.holds = peer->state == bgp::State::Established || peer->shut_down,
-                              .keeps = peer->ipv4.received + peer->ipv6.received != 0,
-                              .tried = peer->established_count != 0}
-                    : LinkPeers::Use{};
-    };
-}
-
-void Daemon::watch_link_peers() {
-    link_timer_.expires_after(kWatchLinks);
-    link_timer_.async_wait([this](const boost::system::error_code& error) {
-        if (!error) {
-            if (link_peers_.forget_silent(std::chrono::steady_clock::now(), use_of_peer())) {
-                link_peers_changed();
-            }
-            watch_link_peers();
-        }
-    });
-}
-
-void Daemon::link_peers_changed() {
-    Peers wanted = peers_;
-    std::erase_if(wanted, [](const auto& peer) { return zone_of(peer.first) != 0; });
-    wanted.merge(link_peers_.peers());
-    for (const auto& [address, peer] : peers_) {
-        if (!wanted.contains(address)) {
-            log::info(
-                "bgp {}: no neighbor any more: silent, or another took its place",
-                speaker_->name_of(address));
-        }
-    }
-    for (const auto& [address, peer] : wanted) {
-        if (!peers_.contains(address)) {
-            log::info(
-                "bgp {}: a neighbor, for it advertises itself there", speaker_->name_of(address));
-        }
-    }
-    set_peers(std::move(wanted));
-    expect_peers(source_may_tell_peers_);
-}
-
-ReadSecret Daemon::read_secret_of_reference() const {
-    return [directory = config_.bgp->secrets_directory](
-               const policy::SecretRef& reference) -> Result<std::string> {
-        const auto path = secret_path(directory, reference.name, reference.key);
-        return path ? read_secret(*path) : fail(path.error().text);
-    };
-}
-
-/// Makes the speaker's settings and peers those of config and resources.
-void Daemon::update_bgp() {
-    if (!speaker_ || !graph_) {
-        return;
-    }
-    using policy::Kind;
-    const BgpResources resources{
-        .configurations = graph_->resources(Kind::BGPConfiguration),
-        .filters = graph_->resources(Kind::BGPFilter),
-        .nodes = graph_->resources(Kind::Node),
-        .peers = graph_->resources(Kind::BGPPeer),
-        .pools = graph_->resources(Kind::IPPool)};
-    const CalicoBgp old =
-        std::exchange(calico_, calico_bgp(config_, resources, read_secret_of_reference()));
-    if (auto set = speaker_->set_config(calico_.speaker); !set) {
-        log::error("{}", set.error().text);
-    }
-    if (calico_.gateways != old.gateways) {
-        set_gateways(old.gateways);
-    }
-    Peers wanted = named_peers();
-    std::set<IpAddr> closed = calico_.closed;
-    std::erase_if(closed, [&](const IpAddr& address) { return wanted.contains(address); });
-    speaker_->refuse(std::move(closed));
-    if (!calico_.speaker.router_id.is_unspecified()) {
-        wanted.merge(calico_.peers);
-    } else if (!calico_.peers.empty()) {
-        log::warning(
-            "bgp: no peers: neither the config's router_id nor Node '{}' names a router id",
-            config_.node);
-    }
-    set_peers(std::move(wanted));
-    // The source has said all that it had.
-    expect_peers(calico_.waits_for_secret);
-    for (const IpPrefix& prefix : announcements_.told()) {
-        originate(prefix);
-    }
-    secret_retry_.cancel();
-    if (calico_.waits_for_secret) {
-        secret_retry_.expires_after(kRetry);
-        secret_retry_.async_wait([this](const boost::system::error_code& error) {
-            if (!error) {
-                update_bgp();
-            }
-        });
-    }
-}
-
-void Daemon::set_peers(Peers wanted) {
-    for (const auto& [address, peer] : peers_) {
-        if (!wanted.contains(address)) {
-            speaker_->remove_peer(address);
-            peer_errors_.erase(address);
-        }
-    }
-    for (const auto& [address, peer] : wanted) {
-        const auto known = peers_.find(address);
-        if (known != peers_.end() && known->second == peer) {
-            continue;
-        }
-        peer_errors_.erase(address);
-        if (auto set = speaker_->set_peer(peer); !set) {
-            log::error("bgp {}: {}", speaker_->name_of(address), set.error().text);
-            peer_errors_.emplace(address, std::move(set).error().text);
-        } else {
-            warn_of_missing_filters(peer, speaker_->name_of(address), calico_.speaker.asn);
-        }
-    }
-    peers_ = std::move(wanted);
-}
-
-/// Peers that a BGPPeer says are reached by a gateway get a route, unless the config has one.
-void Daemon::set_gateways(const std::map<IpAddr, IpAddr>& old) {
-    if (!machine_) {
-        return;
-    }
-    const auto configured = [&](const IpPrefix& prefix) {
-        return is_static_route(config_, prefix);
-    };
-    for (const auto& [peer, gateway] : old) {
-        if (!configured(host_prefix(peer)) && !calico_.gateways.contains(peer)) {
-            machine_->routes().remove(host_prefix(peer), RouteSource::Static);
-        }
-    }
-    for (const auto& [peer, gateway] : calico_.gateways) {
-        if (!configured(host_prefix(peer))) {
-            machine_->routes().set(host_prefix(peer), RouteSource::Static, Gateways{{gateway}});
-        }
-    }
-    machine_->commit();
-}
-
 /// The host owns `blocks`, and pools say what of its addresses is announced.
 void Daemon::set_blocks(std::set<IpPrefix> blocks) {
     std::vector<IpPrefix> hidden;
@@ -683,73 +392,62 @@ void Daemon::set_blocks(std::set<IpPrefix> blocks) {
     announce(announcements_.set(std::move(blocks), std::move(hidden)));
 }
 
-void Daemon::originate(const IpPrefix& prefix) {
-    speaker_->originate(
-        prefix, own_attributes(calico_, prefix, announcements_.priority_of(prefix)));
-}
-
 /// Tells peers and the route table what is different now of addresses that this host serves.
 void Daemon::announce(const Announcements::Difference& difference) {
     for (const IpPrefix& block : difference.discard) {
-        if (!is_static_route(config_, block)) {
+        if (!names_route(config_, block)) {
             machine_->routes().set(block, RouteSource::Static, Discard{});
         }
     }
-    if (speaker_) {
+    if (bgp_) {
         for (const IpPrefix& prefix : difference.told) {
-            originate(prefix);
+            bgp_->originate(prefix);
         }
         for (const IpPrefix& prefix : difference.withdrawn) {
-            speaker_->withdraw(prefix);
+            bgp_->withdraw(prefix);
         }
     }
     for (const IpPrefix& block : difference.undiscard) {
-        if (!is_static_route(config_, block)) {
+        if (!names_route(config_, block)) {
             machine_->routes().remove(block, RouteSource::Static);
         }
     }
-}
-
-std::vector<std::string> Daemon::problems_of(const policy::Key& key) const {
-    const auto found = calico_.problems.find(key);
-    auto problems = found == calico_.problems.end() ? std::vector<std::string>{} : found->second;
-    for (const auto& [address, error] : peer_errors_) {
-        const auto owner = calico_.owners.find(address);
-        if (owner != calico_.owners.end() && owner->second == key) {
-            problems.push_back(error);
-        }
-    }
-    return problems;
 }
 
 Result<void> Daemon::start_policy() {
     if (!has_source()) {
         return {};
     }
+    if (!workloads_) {
+        no_workloads_ = std::make_unique<NoWorkloads>();
+    }
     graph_ = std::make_unique<policy::Graph>(
         config_.node,
-        workloads_ ? static_cast<WorkloadSink&>(*workloads_) : no_workloads_,
+        workloads_ ? static_cast<WorkloadSink&>(*workloads_) : *no_workloads_,
         config_.policyd ? policy::MembersFrom::Stream : policy::MembersFrom::Objects);
     graph_->set_kinds_changed([this](const std::set<policy::Kind>& kinds) {
         using policy::Kind;
         constexpr std::array kOfBgp{
             Kind::BGPConfiguration, Kind::BGPFilter, Kind::BGPPeer, Kind::IPPool, Kind::Node};
-        if (std::ranges::any_of(kOfBgp, [&](Kind kind) { return kinds.contains(kind); })) {
-            update_bgp();
+        if (bgp_ && std::ranges::any_of(kOfBgp, [&](Kind kind) { return kinds.contains(kind); })) {
+            bgp_->update();
         }
         if (machine_ && kinds.contains(Kind::IPPool)) {
             set_blocks(announcements_.blocks());
         }
     });
+    if (bgp_) {
+        bgp_->follow(*graph_);
+    }
     return open_store();
 }
 
 Result<void> Daemon::open_store() {
-    const auto listener = [this](const policy::Batch& batch) { on_batch(batch); };
     if (config_.etcd) {
-        start_etcd(listener);
+        start_etcd();
         return {};
     }
+    const auto listener = [this](const policy::Batch& batch) { on_batch(batch); };
     if (!config_.policyd) {
         auto files = std::make_unique<policy::FileStore>(
             loop_.get_executor(), config_.resource_directory, listener);
@@ -772,9 +470,11 @@ Result<void> Daemon::open_store() {
     return store.start();
 }
 
-void Daemon::start_etcd(policy::Listener listener) {
+void Daemon::start_etcd() {
     auto store = std::make_unique<policy::etcd::Store>(
-        loop_.get_executor(), *config_.etcd, std::move(listener));
+        loop_.get_executor(), *config_.etcd, [this](const policy::Batch& batch) {
+            on_batch(batch);
+        });
     store->start();
     ipam_ =
         std::make_unique<policy::etcd::Ipam>(loop_.get_executor(), *store, config_.etcd->prefix);

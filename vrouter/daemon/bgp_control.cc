@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/daemon/bgp_control.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "bgp/speaker.h"
+#include "policy/graph.h"
+#include "vrouter/daemon/announcements.h"
+#include "vrouter/daemon/bgp_routes.h"
+#include "vrouter/daemon/kernel_links.h"
+#include "vrouter/daemon/secret.h"
+#include "vrouter/machine.h"
+#include "vrouter/net/log.h"
+#include "vrouter/net/zone.h"
+#include "vrouter/slow_path.h"
+
+namespace vr::daemon {
+
+namespace {
+
+/// How often a password that could not be read is tried again.
+constexpr std::chrono::seconds kRetry{5};
+/// How often peers that are silent are looked for.
+constexpr std::chrono::seconds kWatchLinks{5};
+
+/// RFC 8212: a session that exchanges nothing looks healthy.
+void warn_of_missing_filters(const bgp::PeerConfig& peer, const std::string& name, Asn own_as) {
+    const bool external = peer.asn != peer.local_as.value_or(own_as);
+    if (external && (!peer.import || !peer.export_)) {
+        log::warning(
+            "bgp {}: eBGP without {} filter {} nothing (RFC 8212)",
+            name,
+            !peer.import && !peer.export_ ? "any"
+            : !peer.import                ? "an import"
+                                          : "an export",
+            !peer.import && !peer.export_ ? "exchanges"
+            : !peer.import                ? "takes"
+                                          : "tells");
+    }
+}
+
+}  // namespace
+
+BgpControl::BgpControl(const Surroundings& around)
+    : loop_(around.loop),
+      config_(around.config),
+      announcements_(around.announcements),
+      machine_(around.machine),
+      slow_path_(around.slow_path),
+      source_may_tell_peers_(around.has_source),
+      link_timer_(loop_),
+      calico_(wanted({})),
+      secret_retry_(loop_) {}
+
+BgpControl::~BgpControl() = default;
+
+Result<void> BgpControl::start() {
+    if (machine_ != nullptr) {
+        const auto port_name = [this](PortId id) {
+            const PortRecord* record = machine_->port(id);
+            return record == nullptr ? std::string{} : record->name;
+        };
+        routes_ = std::make_unique<BgpRoutes>(
+            loop_,
+            machine_->routes(),
+            port_name,
+            [this] { machine_->commit(); },
+            [this] { speaker_->next_hops_changed(); });
+    }
+    if (auto started = start_links(); !started) {
+        return started;
+    }
+    if (auto opened = open_speaker(); !opened) {
+        return opened;
+    }
+    set_peers(named_peers());
+    expect_peers(source_may_tell_peers_);
+    return {};
+}
+
+void BgpControl::stop() {
+    stopping_ = true;
+    if (speaker_) {
+        speaker_->stop("router is stopping");
+    }
+}
+
+/// After a restart routes are selected when all peers have said theirs: those, too, that are not known yet.
+void BgpControl::expect_peers(bool from_source) {
+    source_may_tell_peers_ = from_source;
+    speaker_->expect_peers(from_source || link_peers_.lacks_one());
+}
+
+/// The speaker with all that the config says but its peers.
+Result<void> BgpControl::open_speaker() {
+    bgp::RouteSink& sink = routes_ ? static_cast<bgp::RouteSink&>(*routes_) : no_routes_;
+    const bgp::NextHopOracle& oracle =
+        routes_ ? static_cast<const bgp::NextHopOracle&>(*routes_) : any_next_hop_;
+    speaker_ = std::make_shared<bgp::Speaker>(loop_, calico_.speaker, sink, oracle);
+    speaker_->set_links(links_);
+    auto started = speaker_->start();
+    for (const auto& [prefix, attributes] : config_.bgp->announce) {
+        speaker_->originate(prefix, attributes);
+    }
+    auto set = speaker_->set_ranges(configured_ranges(config_));
+    return started ? std::move(set) : std::move(started);
+}
+
+/// RFC 4724: connections end without a word, what is forwarded stays until the peers have said all again.
+Result<void> BgpControl::restart() {
+    if (stopping_) {
+        return fail("the router is stopping");
+    }
+    if (speaker_->instance().ribs().selection_deferred) {
+        // Who keeps our routes would lose them: a second loss ends that.
+        return fail("BGP restarts already and waits for its neighbors, a minute at most");
+    }
+    log::info("bgp: restarts");
+    const std::vector<bgp::PeerSummary> before = speaker_->peers();
+    restarted_ = true;
+    calico_.speaker.selection_deferral = kSelectionDeferral;
+    if (routes_) {
+        routes_->begin_restart();
+    }
+    speaker_.reset();
+    peers_.clear();
+    peer_errors_.clear();
+    auto opened = open_speaker();
+    if (graph_ != nullptr) {
+        update();
+    } else {
+        set_peers(named_peers());
+    }
+    expect_peers(graph_ != nullptr && (!graph_->is_in_sync() || calico_.waits_for_secret));
+    for (const bgp::PeerSummary& peer : before) {
+        if (peer.shut_down) {
+            speaker_->shut_down(peer.address, *peer.shut_down);
+        }
+    }
+    if (!opened) {
+        return fail(std::move(opened).error(), "restarted, but not all is well");
+    }
+    return {};
+}
+
+/// Those of the config, wherever they are.
+Peers BgpControl::named_peers() const {
+    Peers peers = configured_peers(config_);
+    peers.merge(link_peers_.peers());
+    return peers;
+}
+
+/// Finds the links on which there are peers at link-local addresses, and listens for those there.
+/// A link's number is that of its port; without a data plane the interfaces are counted.
+Result<void> BgpControl::start_links() {
+    std::map<PortId, std::string> interfaces;
+    for (const LinkNeighbor& neighbor : config_.bgp->link_neighbors) {
+        const auto known = std::ranges::find_if(
+            links_, [&](const auto& each) { return each.second.name == neighbor.interface; });
+        Zone zone = static_cast<Zone>(links_.size() + 1);
+        bgp::Link link{.name = neighbor.interface, .device = neighbor.interface, .own = {}};
+        if (known != links_.end()) {
+            zone = known->first;
+        } else if (machine_ != nullptr) {
+            const PortId port = *machine_->find_port(neighbor.interface);
+            zone = port.value();
+            link.device = config_.host.tap;
+            link.own = nd::link_local(machine_->port(port)->mac);
+        }
+        const bool taken = std::ranges::any_of(links_, [&](const auto& each) {
+            return each.first != zone && link.own && each.second.own == link.own;
+        });
+        if (taken) {
+            return fail("port " + link.name + ": another port that bgp names has its MAC address");
+        }
+        links_.emplace(zone, link);
+        interfaces.emplace(PortId{zone}, link.name);
+        link_peers_.add(zone, neighbor);
+    }
+    if (links_.empty()) {
+        return {};
+    }
+    const auto heard = [this](PortId link, const HeardRouter& router, TimePoint now) {
+        if (link_peers_.heard(link.value(), router.address, router.lifetime, now, use_of_peer())) {
+            link_peers_changed();
+        }
+    };
+    if (machine_ != nullptr) {
+        slow_path_->set_router_heard(heard);
+    } else {
+        auto opened = KernelLinks::open(loop_, std::move(interfaces), heard);
+        if (!opened) {
+            return fail(std::move(opened).error(), "bgp");
+        }
+        kernel_links_ = std::move(*opened);
+    }
+    watch_link_peers();
+    return {};
+}
+
+LinkPeers::UseOf BgpControl::use_of_peer() const {
+    return [this](const IpAddr& address) {
+        const auto peer = speaker_->peer(address);
+        return peer ? LinkPeers::
+                          Use{.holds = peer->state == bgp::State::Established || peer->shut_down,
+                              .keeps = peer->ipv4.received + peer->ipv6.received != 0,
+                              .tried = peer->established_count != 0}
+                    : LinkPeers::Use{};
+    };
+}
+
+void BgpControl::watch_link_peers() {
+    link_timer_.expires_after(kWatchLinks);
+    link_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (!error) {
+            if (link_peers_.forget_silent(std::chrono::steady_clock::now(), use_of_peer())) {
+                link_peers_changed();
+            }
+            watch_link_peers();
+        }
+    });
+}
+
+void BgpControl::link_peers_changed() {
+    Peers wanted = peers_;
+    std::erase_if(wanted, [](const auto& peer) { return zone_of(peer.first) != 0; });
+    wanted.merge(link_peers_.peers());
+    for (const auto& [address, peer] : peers_) {
+        if (!wanted.contains(address)) {
+            log::info(
+                "bgp {}: no neighbor any more: silent, or another took its place",
+                speaker_->name_of(address));
+        }
+    }
+    for (const auto& [address, peer] : wanted) {
+        if (!peers_.contains(address)) {
+            log::info(
+                "bgp {}: a neighbor, for it advertises itself there", speaker_->name_of(address));
+        }
+    }
+    set_peers(std::move(wanted));
+    expect_peers(source_may_tell_peers_);
+}
+
+CalicoBgp BgpControl::wanted(const BgpResources& resources) const {
+    const auto read = [&](const policy::SecretRef& reference) -> Result<std::string> {
+        const auto path =
+            secret_path(config_.bgp->secrets_directory, reference.name, reference.key);
+        return path ? read_secret(*path) : fail(path.error().text);
+    };
+    CalicoBgp calico = calico_bgp(config_, resources, read);
+    if (restarted_) {
+        calico.speaker.selection_deferral = kSelectionDeferral;
+    }
+    return calico;
+}
+
+void BgpControl::update() {
+    using policy::Kind;
+    const BgpResources resources{
+        .configurations = graph_->resources(Kind::BGPConfiguration),
+        .filters = graph_->resources(Kind::BGPFilter),
+        .nodes = graph_->resources(Kind::Node),
+        .peers = graph_->resources(Kind::BGPPeer),
+        .pools = graph_->resources(Kind::IPPool)};
+    const CalicoBgp old = std::exchange(calico_, wanted(resources));
+    if (auto set = speaker_->set_config(calico_.speaker); !set) {
+        log::error("{}", set.error().text);
+    }
+    if (calico_.gateways != old.gateways) {
+        set_gateways(old.gateways);
+    }
+    Peers peers = named_peers();
+    std::set<IpAddr> closed = calico_.closed;
+    std::erase_if(closed, [&](const IpAddr& address) { return peers.contains(address); });
+    speaker_->refuse(std::move(closed));
+    if (!calico_.speaker.router_id.is_unspecified()) {
+        peers.merge(calico_.peers);
+    } else if (!calico_.peers.empty()) {
+        log::warning(
+            "bgp: no peers: neither the config's router_id nor Node '{}' names a router id",
+            config_.node);
+    }
+    set_peers(std::move(peers));
+    // The source has said all that it had.
+    expect_peers(calico_.waits_for_secret);
+    for (const IpPrefix& prefix : announcements_.told()) {
+        originate(prefix);
+    }
+    secret_retry_.cancel();
+    if (calico_.waits_for_secret) {
+        secret_retry_.expires_after(kRetry);
+        secret_retry_.async_wait([this](const boost::system::error_code& error) {
+            if (!error) {
+                update();
+            }
+        });
+    }
+}
+
+void BgpControl::set_peers(Peers wanted) {
+    for (const auto& [address, peer] : peers_) {
+        if (!wanted.contains(address)) {
+            speaker_->remove_peer(address);
+            peer_errors_.erase(address);
+        }
+    }
+    for (const auto& [address, peer] : wanted) {
+        const auto known = peers_.find(address);
+        if (known != peers_.end() && known->second == peer) {
+            continue;
+        }
+        peer_errors_.erase(address);
+        if (auto set = speaker_->set_peer(peer); !set) {
+            log::error("bgp {}: {}", speaker_->name_of(address), set.error().text);
+            peer_errors_.emplace(address, std::move(set).error().text);
+        } else {
+            warn_of_missing_filters(peer, speaker_->name_of(address), calico_.speaker.asn);
+        }
+    }
+    peers_ = std::move(wanted);
+}
+
+/// Peers that a BGPPeer says are reached by a gateway get a route, unless the config has one.
+void BgpControl::set_gateways(const std::map<IpAddr, IpAddr>& old) {
+    if (machine_ == nullptr) {
+        return;
+    }
+    const auto configured = [&](const IpPrefix& prefix) { return names_route(config_, prefix); };
+    for (const auto& [peer, gateway] : old) {
+        if (!configured(host_prefix(peer)) && !calico_.gateways.contains(peer)) {
+            machine_->routes().remove(host_prefix(peer), RouteSource::Static);
+        }
+    }
+    for (const auto& [peer, gateway] : calico_.gateways) {
+        if (!configured(host_prefix(peer))) {
+            machine_->routes().set(host_prefix(peer), RouteSource::Static, Gateways{{gateway}});
+        }
+    }
+    machine_->commit();
+}
+
+void BgpControl::originate(const IpPrefix& prefix) {
+    speaker_->originate(
+        prefix, own_attributes(calico_, prefix, announcements_.priority_of(prefix)));
+}
+
+void BgpControl::withdraw(const IpPrefix& prefix) {
+    speaker_->withdraw(prefix);
+}
+
+std::vector<std::string> BgpControl::problems_of(const policy::Key& key) const {
+    const auto found = calico_.problems.find(key);
+    auto problems = found == calico_.problems.end() ? std::vector<std::string>{} : found->second;
+    for (const auto& [address, error] : peer_errors_) {
+        const auto owner = calico_.owners.find(address);
+        if (owner != calico_.owners.end() && owner->second == key) {
+            problems.push_back(error);
+        }
+    }
+    return problems;
+}
+
+}  // namespace vr::daemon

@@ -1,0 +1,121 @@
+// BgpControl: the BGP of this host as its config, its links and the datastore's resources want it now.
+//
+// Owns the speaker and what joins it to the machine's routes, decides who its peers are, and replaces it
+// while what is forwarded stays (`bgp restart`).  What is announced is told by Announcements; with which
+// attributes, by config and resources.  Control thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "bgp/links.h"
+#include "vrouter/daemon/bgp_routes.h"
+#include "vrouter/daemon/calico_bgp.h"
+#include "vrouter/daemon/link_peers.h"
+
+namespace vr {
+class Machine;
+class SlowPath;
+}  // namespace vr
+
+namespace vr::bgp {
+class Speaker;
+}
+
+namespace vr::policy {
+class Graph;
+}
+
+namespace vr::daemon {
+
+class Announcements;
+class KernelLinks;
+
+class BgpControl {
+  public:
+    /// What BGP is joined to; all of it must outlive the object.
+    struct Surroundings {
+        boost::asio::io_context& loop;
+        const Config& config;  ///< has a section `bgp`
+        const Announcements& announcements;
+        Machine* machine = nullptr;     ///< null: there is no data plane
+        SlowPath* slow_path = nullptr;  ///< likewise
+        bool has_source = false;        ///< a datastore may name more peers
+    };
+
+    explicit BgpControl(const Surroundings& around);
+    BgpControl(const BgpControl&) = delete;
+    BgpControl& operator=(const BgpControl&) = delete;
+    BgpControl(BgpControl&&) = delete;
+    BgpControl& operator=(BgpControl&&) = delete;
+    ~BgpControl();
+
+    /// Listens, and calls the peers that the config names.
+    [[nodiscard]] Result<void> start();
+
+    /// Says goodbye to the peers; the loop must run on for a moment.
+    void stop();
+
+    /// Ends the sessions without a word and starts anew: what is forwarded stays until the peers have said
+    /// all again (RFC 4724).
+    [[nodiscard]] Result<void> restart();
+
+    /// Where update() finds resources from now on; must outlive all calls but the destructor.
+    void follow(const policy::Graph& graph) { graph_ = &graph; }
+
+    /// Makes settings and peers those of the config and of the resources that are followed.  To be called
+    /// when resources of BGP's kinds have changed.
+    void update();
+
+    /// Announces `prefix` as this host's, or no longer.
+    void originate(const IpPrefix& prefix);
+    void withdraw(const IpPrefix& prefix);
+
+    /// The present one: a restart replaces it.  Nobody else keeps it.
+    [[nodiscard]] const std::shared_ptr<bgp::Speaker>& speaker() const { return speaker_; }
+
+    /// What of a resource cannot be honoured.
+    [[nodiscard]] std::vector<std::string> problems_of(const policy::Key& key) const;
+
+  private:
+    [[nodiscard]] Result<void> open_speaker();
+    [[nodiscard]] Result<void> start_links();
+    [[nodiscard]] Peers named_peers() const;
+    [[nodiscard]] LinkPeers::UseOf use_of_peer() const;
+    void link_peers_changed();
+    void watch_link_peers();
+    [[nodiscard]] CalicoBgp wanted(const BgpResources& resources) const;
+    void set_peers(Peers wanted);
+    void expect_peers(bool from_source);
+    void set_gateways(const std::map<IpAddr, IpAddr>& old);
+
+    boost::asio::io_context& loop_;
+    const Config& config_;
+    const Announcements& announcements_;
+    Machine* machine_;
+    SlowPath* slow_path_;
+    const policy::Graph* graph_ = nullptr;  ///< null: nobody tells resources
+    NoRoutes no_routes_;
+    bgp::AnyNextHop any_next_hop_;
+    std::unique_ptr<BgpRoutes> routes_;  ///< null without a data plane
+    std::shared_ptr<bgp::Speaker> speaker_;
+    bool stopping_ = false;
+    bool restarted_ = false;                     ///< it took the place of another one
+    Peers peers_;                                ///< as the speaker has them
+    std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
+    bgp::Links links_;                           ///< on which peers at link-local addresses are
+    LinkPeers link_peers_;
+    bool source_may_tell_peers_;
+    std::unique_ptr<KernelLinks> kernel_links_;  ///< without a data plane
+    boost::asio::steady_timer link_timer_;
+    CalicoBgp calico_;  ///< as the speaker has it
+    boost::asio::steady_timer secret_retry_;
+};
+
+}  // namespace vr::daemon
