@@ -1,5 +1,7 @@
 // show policy.
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,7 +22,7 @@ struct Guard {
     std::string endpoint;
     pb::Direction direction;
     std::shared_ptr<const acl::Program> program;
-    std::string_view hook = {};  ///< of a host endpoint
+    std::string hook = {};  ///< of a host endpoint; whether it is only counted
     // What executes it, if anything; it goes when the endpoint changes, whatever a listing still shows.
     std::weak_ptr<const acl::Classifier<V4>> v4 = {};
     std::weak_ptr<const acl::Classifier<V6>> v6 = {};
@@ -36,22 +38,33 @@ std::optional<std::uint64_t> hits_of(const Guard& guard, std::size_t index) {
     return v4->hits().sum(index) + v6->hits().sum(index);
 }
 
-/// Each hook of a host endpoint where a policy acts.
+constexpr std::string_view kStaged = "staged";
+
+/// Each hook of a host endpoint where a policy acts, and what would be in force there with the staged ones.
 void add_guards(const HostGuardView& view, std::vector<Guard>& guards) {
     const HostGuard& host = view.guard;
-    for (const HostHook hook : kAllHostHooks) {
+    const auto add = [&](HostHook hook, const auto& programs, auto v4, auto v6, std::string text) {
         const auto i = static_cast<std::size_t>(hook);
-        if (const auto& program = host.program(hook)) {
-            guards.push_back(
-                {.endpoint = host.name,
-                 .direction = is_ingress(hook) ? pb::DIRECTION_INGRESS : pb::DIRECTION_EGRESS,
-                 .program = program,
-                 .hook = name(hook)});
-            if (view.policy) {
-                guards.back().v4 = view.policy->v4[i];
-                guards.back().v6 = view.policy->v6[i];
-            }
+        if (!programs[i]) {
+            return;
         }
+        guards.push_back(
+            {.endpoint = host.name,
+             .direction = is_ingress(hook) ? pb::DIRECTION_INGRESS : pb::DIRECTION_EGRESS,
+             .program = programs[i],
+             .hook = std::move(text)});
+        if (view.policy) {
+            guards.back().v4 = (*view.policy.*v4)[i];
+            guards.back().v6 = (*view.policy.*v6)[i];
+        }
+    };
+    for (const HostHook hook : kAllHostHooks) {
+        add(hook, host.programs, &HostPolicy::v4, &HostPolicy::v6, std::string{name(hook)});
+        add(hook,
+            host.staged,
+            &HostPolicy::staged4,
+            &HostPolicy::staged6,
+            fmt::format("{} {}", kStaged, name(hook)));
     }
 }
 
@@ -63,13 +76,15 @@ void add_guards(const WorkloadView& view, std::vector<Guard>& guards) {
             return;
         }
         guards.push_back(
-            {.endpoint = workload.name, .direction = direction, .program = program, .hook = hook});
+            {.endpoint = workload.name,
+             .direction = direction,
+             .program = program,
+             .hook = std::string{hook}});
         if (view.endpoint) {
             guards.back().v4 = member(view.endpoint->v4);
             guards.back().v6 = member(view.endpoint->v6);
         }
     };
-    constexpr std::string_view kStaged = "staged";
     constexpr std::string_view kEnforced;
     constexpr auto kIngress = pb::DIRECTION_INGRESS;
     constexpr auto kEgress = pb::DIRECTION_EGRESS;
@@ -90,7 +105,7 @@ void fill(const Guard& guard, std::size_t index, const GroupText& group_text, pb
     row.set_tier(origin.tier);
     row.set_policy(origin.policy);
     row.set_rule(origin.rule);
-    row.set_hook(std::string(guard.hook));
+    row.set_hook(guard.hook);
     if (const auto hits = hits_of(guard, index)) {
         row.set_hits(*hits);
     }

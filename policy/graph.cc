@@ -225,13 +225,16 @@ void Graph::resolve(const Key& endpoint) {
 Graph::Lists Graph::host_lists(const Key& endpoint) const {
     const auto& host = resources_.at(endpoint)->as<HostEndpoint>();
     Lists lists;
-    for (const HostHook hook : kAllHostHooks) {
-        lists.push_back(host_list(endpoint, host, hook));
+    for (const View view : {View::Enforced, View::Preview}) {
+        for (const HostHook hook : kAllHostHooks) {
+            lists.push_back(host_list(endpoint, host, hook, view));
+        }
     }
     return lists;
 }
 
-PolicyList Graph::host_list(const Key& endpoint, const HostEndpoint& host, HostHook hook) const {
+PolicyList Graph::host_list(
+    const Key& endpoint, const HostEndpoint& host, HostHook hook, View view) const {
     const bool in = is_ingress(hook);
     const Direction direction = in ? Direction::Ingress : Direction::Egress;
     PolicyList list;
@@ -243,7 +246,8 @@ PolicyList Graph::host_list(const Key& endpoint, const HostEndpoint& host, HostH
             endpoint,
             direction,
             is_normal(hook) ? host.profiles : std::vector<std::string>{},
-            hook);
+            hook,
+            view);
     }
     if (!is_forward(hook)) {
         list.failsafes.opened = in ? felix_.failsafe_inbound : felix_.failsafe_outbound;
@@ -316,6 +320,9 @@ HostGuard Graph::host_guard(const Key& key) const {
         const auto i = static_cast<std::size_t>(hook);
         if (is_normal(hook) || !lists[i].tiers.empty()) {
             guard.programs[i] = programs_.program(lists[i]);
+        }
+        if (const PolicyList& staged = lists[kHostHooks + i]; staged != lists[i]) {
+            guard.staged[i] = programs_.program(staged);
         }
     }
     return guard;

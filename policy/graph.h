@@ -92,7 +92,8 @@ class Graph {
     [[nodiscard]] std::size_t programs() const { return programs_.size(); }
 
   private:
-    /// Of a workload endpoint: ingress, egress; of a host endpoint: by HostHook.
+    /// Of a workload endpoint: ingress, egress; of a host endpoint: by HostHook.  Behind them the same with
+    /// the staged policies.
     using Lists = std::vector<PolicyList>;
 
     void upsert(const ResourcePtr& resource);
@@ -105,7 +106,7 @@ class Graph {
     void resolve(const Key& endpoint);
     [[nodiscard]] Lists host_lists(const Key& endpoint) const;
     [[nodiscard]] PolicyList host_list(
-        const Key& endpoint, const HostEndpoint& host, HostHook hook) const;
+        const Key& endpoint, const HostEndpoint& host, HostHook hook, View view) const;
     void publish(const Key& endpoint);
     void configure();
     void drop_lists(const Key& endpoint);

@@ -349,17 +349,18 @@ Decision judge(
 }
 
 template <Family F>
-Decision judge(Cluster cluster, const Key& endpoint, HostHook hook, const acl::Packet<F>& packet) {
+Decision judge(
+    Cluster cluster, const Key& endpoint, HostHook hook, const acl::Packet<F>& packet, View view) {
     const auto resource = find(cluster, endpoint);
     const std::string& node = resource->as<HostEndpoint>().node;
     const Direction direction = is_ingress(hook) ? Direction::Ingress : Direction::Egress;
-    return Judge(cluster, direction, sample_of(packet), View::Enforced, hook)
+    return Judge(cluster, direction, sample_of(packet), view, hook)
         .judge_host(*resource, felix_settings(cluster, node));
 }
 
 template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V4>&, FlowState, View);
 template Decision judge(Cluster, const Key&, Direction, const acl::Packet<V6>&, FlowState, View);
-template Decision judge(Cluster, const Key&, HostHook, const acl::Packet<V4>&);
-template Decision judge(Cluster, const Key&, HostHook, const acl::Packet<V6>&);
+template Decision judge(Cluster, const Key&, HostHook, const acl::Packet<V4>&, View);
+template Decision judge(Cluster, const Key&, HostHook, const acl::Packet<V6>&, View);
 
 }  // namespace vr::policy

@@ -45,12 +45,13 @@ template <Family F>
     FlowState flow = FlowState::New,
     View view = View::Enforced);
 
-/// Judges the first packet of a flow at one hook of `endpoint`, a HostEndpoint of `cluster`.
+/// The same for the first packet of a flow at one hook of `endpoint`, a HostEndpoint.
 template <Family F>
 [[nodiscard]] Decision judge(
     std::span<const ResourcePtr> cluster,
     const Key& endpoint,
     HostHook hook,
-    const acl::Packet<F>& packet);
+    const acl::Packet<F>& packet,
+    View view = View::Enforced);
 
 }  // namespace vr::policy

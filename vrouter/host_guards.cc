@@ -52,7 +52,7 @@ void HostGuards::begin_with(const HostGuard& guard) {
     }
     entry.guard = guard;
     entry.version = ++versions_;
-    activate({guard, entry.version, std::move(policy)});
+    activate({guard, entry.version, std::move(policy), nullptr});
 }
 
 void HostGuards::update(const HostGuard& guard) {
@@ -61,8 +61,23 @@ void HostGuards::update(const HostGuard& guard) {
     entry.version = ++versions_;
     leaving_.erase(guard.name);
     ++pending_;
-    compile_next(
-        std::make_shared<Job>(Job{guard, entry.version, std::make_shared<HostPolicy>()}), 0);
+    const auto job =
+        std::make_shared<Job>(Job{guard, entry.version, std::make_shared<HostPolicy>(), nullptr});
+    if (entry.policy) {
+        keep_staged(*job, *entry.policy);
+    }
+    compile_next(job, 0);
+}
+
+/// What stays staged is counted on.
+void HostGuards::keep_staged(Job& job, const HostPolicy& in_use) {
+    for (std::size_t hook = 0; hook < kHostHooks; ++hook) {
+        const auto& classifier = in_use.staged4[hook];
+        if (classifier && &classifier->program() == job.guard.staged[hook].get()) {
+            job.policy->staged4[hook] = classifier;
+            job.policy->staged6[hook] = in_use.staged6[hook];
+        }
+    }
 }
 
 void HostGuards::remove(const std::string& name) {
@@ -98,6 +113,7 @@ void HostGuards::compile_next(const std::shared_ptr<Job>& job, std::size_t hook)
         activate(*job);
         forget_leaving();
         settle_();
+        compile_next_staged(job, 0);
         return;
     }
     builder_.compile(
@@ -108,6 +124,33 @@ void HostGuards::compile_next(const std::shared_ptr<Job>& job, std::size_t hook)
             compile_next(job, hook + 1);
         });
     settle_();
+}
+
+/// The same for what is only counted.
+void HostGuards::compile_next_staged(const std::shared_ptr<Job>& job, std::size_t hook) {
+    while (hook < kHostHooks &&
+           (!job->guard.staged[hook] || job->policy->staged4[hook] || !is_current(*job))) {
+        ++hook;
+    }
+    if (hook == kHostHooks) {
+        if (job->counted && is_current(*job)) {
+            entries_.at(job->guard.name).policy = job->counted;
+            assign();
+            settle_();
+        }
+        return;
+    }
+    builder_.compile(
+        job->guard.staged[hook],
+        [this, job, hook](const std::shared_ptr<const Compiled>& compiled) {
+            if (!job->counted) {
+                job->counted = std::make_shared<HostPolicy>(*job->policy);
+            }
+            job->counted->staged4[hook] = compiled->v4;
+            job->counted->staged6[hook] = compiled->v6;
+            compile_next_staged(job, hook + 1);
+        },
+        Purpose::Staged);
 }
 
 /// False: changed or removed meanwhile; the newer compilation is on its way.

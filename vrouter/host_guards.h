@@ -4,7 +4,8 @@
 // the first by name; else the first of those for all interfaces (POLICY 2.2, 2.6).  A guard takes effect
 // in one step when all of its programs are compiled; until then what guarded the port before stays in
 // force, so that neither a new, a changed nor a replaced host endpoint opens anything in between: one that
-// is removed stays while others are being compiled.  Control thread.
+// is removed stays while others are being compiled.  Staged programs, which are only counted, follow in a
+// step of their own, and nothing waits for them.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -64,14 +65,18 @@ class HostGuards {
         std::shared_ptr<const HostPolicy> policy;  ///< null: never compiled yet
     };
 
-    /// A compilation on its way: one program after the other.
+    /// A compilation on its way: one program after the other, those to be enforced first.
     struct Job {
         HostGuard guard;
         std::uint64_t version = 0;
-        std::shared_ptr<HostPolicy> policy;
+        std::shared_ptr<HostPolicy> policy;  ///< until it is in force: then workers read it
+        std::shared_ptr<HostPolicy>
+            counted;  ///< the same with what is staged; null: nothing new is
     };
 
     void compile_next(const std::shared_ptr<Job>& job, std::size_t hook);
+    void compile_next_staged(const std::shared_ptr<Job>& job, std::size_t hook);
+    static void keep_staged(Job& job, const HostPolicy& in_use);
     [[nodiscard]] bool is_current(const Job& job) const;
     void activate(const Job& job);
     void assign();
@@ -87,7 +92,7 @@ class HostGuards {
     std::function<void()> settle_;
     std::map<std::string, Entry> entries_;  ///< in the order of preference
     std::set<std::string> leaving_;         ///< removed, but in force until `pending_` is 0
-    std::size_t pending_ = 0;               ///< jobs on their way
+    std::size_t pending_ = 0;               ///< jobs on their way, but for what is staged
     std::uint64_t versions_ = 0;
 };
 

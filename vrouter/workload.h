@@ -80,6 +80,9 @@ struct HostGuard {
     /// By HostHook.  Null: no policy acts there, what comes by passes on; those of the normal hooks are
     /// never null.
     std::array<std::shared_ptr<const acl::Program>, kHostHooks> programs;
+    /// What would be in force there with the staged policies; null where they make no difference.  For
+    /// people: no packet is judged by it.
+    std::array<std::shared_ptr<const acl::Program>, kHostHooks> staged;
 
     /// Every port towards the fabric that no other HostEndpoint guards.
     static constexpr std::string_view kAnyInterface = "*";

@@ -229,6 +229,13 @@ class PolicyHandler : public testing::Test {
         host.guard.name = "uplink";
         host.guard.programs[static_cast<std::size_t>(HostHook::ForwardEgress)] =
             std::make_shared<const acl::Program>(program);
+        constexpr auto kNormal = static_cast<std::size_t>(HostHook::NormalIngress);
+        host.guard.staged[kNormal] = std::make_shared<const acl::Program>(program);
+        auto policy = std::make_shared<HostPolicy>();
+        policy->staged4[kNormal] = acl::Classifier<V4>::build(host.guard.staged[kNormal], 2);
+        policy->staged6[kNormal] = acl::Classifier<V6>::build(host.guard.staged[kNormal], 2);
+        policy->staged6[kNormal]->hits().row(1)[0].add(5);
+        host.policy = policy;
         host.ports = {PortId{1}, PortId{2}};
         host.state = HostGuardView::State::Ready;
         hosts_.push_back(host);
@@ -253,10 +260,17 @@ class PolicyHandler : public testing::Test {
 
 TEST_F(PolicyHandler, TellsTheHookOfAHostEndpointsRules) {
     const auto rows = ask(dispatch_, request("uplink")).front().policy();
-    ASSERT_EQ(rows.rows_size(), 1);
-    EXPECT_EQ(rows.rows(0).endpoint(), "uplink");
-    EXPECT_EQ(rows.rows(0).direction(), pb::DIRECTION_EGRESS);
-    EXPECT_EQ(rows.rows(0).hook(), "forward");
+    ASSERT_EQ(rows.rows_size(), 2);
+    EXPECT_EQ(rows.rows(1).endpoint(), "uplink");
+    EXPECT_EQ(rows.rows(1).direction(), pb::DIRECTION_EGRESS);
+    EXPECT_EQ(rows.rows(1).hook(), "forward");
+}
+
+TEST_F(PolicyHandler, TellsWhatStagedPoliciesOfAHostEndpointWouldDo) {
+    const auto row = ask(dispatch_, request("uplink")).front().policy().rows(0);
+    EXPECT_EQ(row.direction(), pb::DIRECTION_INGRESS);
+    EXPECT_EQ(row.hook(), "staged normal");
+    EXPECT_EQ(row.hits(), 5U);
 }
 
 TEST_F(PolicyHandler, ListsHostEndpointsWithThePortsThatTheyGuard) {
@@ -292,7 +306,7 @@ TEST_F(PolicyHandler, TellsNoHitsOfAProgramThatIsNotInForce) {
     endpoints_[0].workload.ingress =
         std::make_shared<const acl::Program>(*endpoints_[0].workload.ingress);
     EXPECT_FALSE(ask(dispatch_, request("a/b")).front().policy().rows(0).has_hits());
-    EXPECT_FALSE(ask(dispatch_, request("uplink")).front().policy().rows(0).has_hits());
+    EXPECT_FALSE(ask(dispatch_, request("uplink")).front().policy().rows(1).has_hits());
 }
 
 TEST_F(PolicyHandler, ListsAllRulesInSlices) {
@@ -301,7 +315,7 @@ TEST_F(PolicyHandler, ListsAllRulesInSlices) {
         EXPECT_LE(frame.policy().rows_size(), static_cast<int>(kRowsPerFrame));
         rows += static_cast<std::size_t>(frame.policy().rows_size());
     }
-    EXPECT_EQ(rows, kRules + 1);
+    EXPECT_EQ(rows, kRules + 2);
 }
 
 TEST_F(PolicyHandler, KnowsNoOtherEndpoint) {

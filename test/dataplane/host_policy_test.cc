@@ -259,6 +259,62 @@ TYPED_TEST(HostPolicyTest, NobodySpeaksOnTheHostsSideOfAFlow) {
         "dropped spoofed_address");
 }
 
+// Staged policies: counted where a packet comes by, never obeyed.
+
+TYPED_TEST(HostPolicyTest, StagedPolicyCountsNewFlowsAndDecidesNothing) {
+    auto& lab = *this->lab_;
+    lab.guard(
+        {{NormalIngress, allow_port(80)}, {NormalEgress, allow_all()}},
+        {{NormalIngress, deny_all()}, {NormalEgress, deny_all()}, {ForwardIngress, deny_all()}});
+    EXPECT_EQ(lab.run(lab.fabric, this->in(kSyn)), "sent host");
+    EXPECT_EQ(lab.run(lab.tap, this->out(kSyn | kAck)), "sent fabric");
+    EXPECT_EQ(lab.run(lab.fabric, this->in(kAck)), "sent host");
+    EXPECT_EQ(lab.staged_hits(NormalIngress), 1U) << "packets of live flows are not asked about";
+    EXPECT_EQ(lab.run(lab.fabric, this->in(kSyn, 1, 81)), "dropped host_ingress_denied");
+    EXPECT_EQ(lab.staged_hits(NormalIngress), 2U) << "what is denied could be allowed";
+    EXPECT_EQ(lab.run(lab.tap, this->out(kSyn, 5, 6)), "sent fabric");
+    EXPECT_EQ(lab.staged_hits(NormalEgress), 1U);
+    EXPECT_EQ(lab.staged_hits(ForwardIngress), 0U);
+}
+
+TYPED_TEST(HostPolicyTest, StagedForwardPolicyCountsNewFlowsOfGuests) {
+    auto& lab = *this->lab_;
+    lab.guard(
+        {{NormalIngress, deny_all()}, {NormalEgress, deny_all()}},
+        {{PreDnatIngress, deny_all()}, {ForwardIngress, deny_all()}, {ForwardEgress, deny_all()}});
+    EXPECT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA)), "sent a");
+    EXPECT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside, 5, 6)), "sent fabric");
+    EXPECT_EQ(lab.staged_hits(PreDnatIngress), 1U);
+    EXPECT_EQ(lab.staged_hits(ForwardIngress), 1U);
+    EXPECT_EQ(lab.staged_hits(ForwardEgress), 1U);
+}
+
+/// To follow transit would refuse what cannot begin a flow.
+TYPED_TEST(HostPolicyTest, StagedForwardPolicyLeavesTransitAlone) {
+    auto& lab = *this->lab_;
+    lab.guard({}, {{ForwardIngress, deny_all()}});
+    EXPECT_EQ(
+        lab.run(lab.fabric, lab.tcp(lab.fabric, kOutside2, kOutside, kSyn | kAck)), "sent fabric");
+    EXPECT_EQ(lab.staged_hits(ForwardIngress), 0U);
+}
+
+TYPED_TEST(HostPolicyTest, StagedUntrackedPolicyCountsPacketsAndLeavesThemTheirFlow) {
+    auto& lab = *this->lab_;
+    lab.guard(
+        {{NormalIngress, allow_all()}, {NormalEgress, deny_all()}},
+        {{UntrackedIngress, deny_all()}, {UntrackedEgress, allow_all()}});
+    EXPECT_EQ(lab.run(lab.fabric, this->in(kSyn)), "sent host");
+    EXPECT_EQ(lab.run(lab.tap, this->out(kSyn | kAck)), "sent fabric") << "a reply";
+    EXPECT_EQ(lab.run(lab.fabric, this->in(kAck)), "sent host");
+    EXPECT_EQ(lab.staged_hits(UntrackedIngress), 2U);
+    EXPECT_EQ(lab.staged_hits(UntrackedEgress), 1U);
+    auto envelope = lab.envelope(lab.fabric, kOutside, kOutside2);
+    envelope.fragment_offset = 24;
+    const Frame orphan = frame_of(envelope, std::vector<std::uint8_t>(16));
+    EXPECT_EQ(lab.run(lab.fabric, orphan), "sent fabric") << "only what is in force refuses it";
+    EXPECT_EQ(lab.staged_hits(UntrackedIngress), 2U);
+}
+
 // Workloads to the host: DefaultEndpointToHostAction.
 
 TYPED_TEST(HostPolicyTest, ReturnAsksTheGuardOfAllInterfaces) {

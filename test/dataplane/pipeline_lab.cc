@@ -45,7 +45,8 @@ acl::Program program_of(std::vector<acl::Rule> rules) {
 
 template <Family F>
 std::shared_ptr<const acl::Classifier<F>> compile(const acl::Program& program) {
-    return acl::Classifier<F>::build(std::make_shared<const acl::Program>(program));
+    constexpr unsigned kWorkers = 1;
+    return acl::Classifier<F>::build(std::make_shared<const acl::Program>(program), kWorkers);
 }
 
 }  // namespace
@@ -197,7 +198,7 @@ void PipelineLab<F>::set_floating(PortId guest) {
 }
 
 template <Family F>
-std::shared_ptr<const HostPolicy> PipelineLab<F>::host_policy(
+std::shared_ptr<HostPolicy> PipelineLab<F>::host_policy(
     const std::map<HostHook, acl::Program>& programs) const {
     auto policy = std::make_shared<HostPolicy>();
     policy->name = "guard";
@@ -214,10 +215,27 @@ std::shared_ptr<const HostPolicy> PipelineLab<F>::host_policy(
 }
 
 template <Family F>
-void PipelineLab<F>::guard(const std::map<HostHook, acl::Program>& programs) {
-    machine->set_guard(fabric, host_policy(programs));
+void PipelineLab<F>::guard(
+    const std::map<HostHook, acl::Program>& programs,
+    const std::map<HostHook, acl::Program>& staged) {
+    const auto policy = host_policy(programs);
+    for (const auto& [hook, program] : staged) {
+        const auto i = static_cast<std::size_t>(hook);
+        if constexpr (std::is_same_v<F, V4>) {
+            policy->staged4[i] = compile<F>(program);
+        } else {
+            policy->staged6[i] = compile<F>(program);
+        }
+    }
+    machine->set_guard(fabric, policy);
     machine->bump_policy_generation();
     machine->commit();
+}
+
+template <Family F>
+std::uint64_t PipelineLab<F>::staged_hits(HostHook hook) const {
+    const auto& guard = machine->tables().ports[fabric.value()].guard;
+    return guard->template staged_at<F>(hook)->hits().sum(0);
 }
 
 template <Family F>

@@ -93,7 +93,11 @@ class PipelineLab {
     void remove_floating(PortId guest, std::uint32_t external);
 
     /// Guards the fabric port; hooks that are not named have no policy.
-    void guard(const std::map<HostHook, acl::Program>& programs);
+    void guard(
+        const std::map<HostHook, acl::Program>& programs,
+        const std::map<HostHook, acl::Program>& staged = {});
+    /// How often the first rule of what is staged at `hook` of that guard matched.
+    [[nodiscard]] std::uint64_t staged_hits(HostHook hook) const;
     /// The same for all interfaces, as HostEndpoint "*" does.
     void guard_all(const std::map<HostHook, acl::Program>& programs);
 
@@ -163,7 +167,7 @@ class PipelineLab {
   private:
     PortId add(const std::string& name, PortKind kind, Mac mac);
     void set_floating(PortId guest);
-    [[nodiscard]] std::shared_ptr<const HostPolicy> host_policy(
+    [[nodiscard]] std::shared_ptr<HostPolicy> host_policy(
         const std::map<HostHook, acl::Program>& programs) const;
 
     std::map<PortId, std::vector<Translation<F>>> floating_;

@@ -56,6 +56,14 @@ class HostGuardsTest : public testing::Test {
         return {};
     }
 
+    /// What counts for the staged program of new flows to the host.
+    std::shared_ptr<const acl::Classifier<V4>> staged() {
+        const auto views = lab_.workloads->view_hosts();
+        return views.front().policy->staged4[kIngress];
+    }
+
+    static constexpr auto kIngress = static_cast<std::size_t>(HostHook::NormalIngress);
+
     void update(const HostGuard& guard) { lab_.workloads->update_host(guard); }
 
     RouterLab lab_;
@@ -211,6 +219,59 @@ TEST_F(HostGuardsTest, MembersLeaveBehindTheProgramsThatNamedThem) {
     lab_.finish_all();
     EXPECT_TRUE(opens(80));
     EXPECT_EQ(lab_.machine->shared().groups4.lookup(host<V4>(kOutside))->ids().size(), 0U);
+}
+
+TEST_F(HostGuardsTest, StagedPoliciesAreCountedButNeverObeyed) {
+    HostGuard made = guard("a", "fabric");
+    made.staged[kIngress] = std::make_shared<const acl::Program>(allow_all());
+    update(made);
+    lab_.finish_all();
+    EXPECT_TRUE(opens(80));
+    EXPECT_FALSE(opens(81));
+    ASSERT_NE(staged(), nullptr);
+    EXPECT_EQ(staged()->hits().sum(0), 2U);
+}
+
+TEST_F(HostGuardsTest, DenialWaitsForNoStagedProgram) {
+    HostGuard made = guard("a", "fabric");
+    made.staged[kIngress] = std::make_shared<const acl::Program>(allow_all());
+    update(made);
+    EXPECT_TRUE(lab_.finish_one());
+    EXPECT_TRUE(lab_.finish_one());
+    EXPECT_FALSE(opens(81));
+    EXPECT_EQ(staged(), nullptr);
+    EXPECT_TRUE(lab_.finish_one());
+    EXPECT_NE(staged(), nullptr);
+}
+
+TEST_F(HostGuardsTest, StagedPolicyThatStaysIsCountedOn) {
+    HostGuard made = guard("a", "fabric");
+    made.staged[kIngress] = std::make_shared<const acl::Program>(allow_all());
+    update(made);
+    lab_.finish_all();
+    const auto before = staged();
+    made.programs[kIngress] = std::make_shared<const acl::Program>(allow_port(81));
+    update(made);
+    EXPECT_TRUE(lab_.finish_one());
+    EXPECT_TRUE(lab_.finish_one());
+    EXPECT_EQ(staged(), before);
+    made.staged[kIngress] = nullptr;
+    update(made);
+    lab_.finish_all();
+    EXPECT_EQ(staged(), nullptr);
+}
+
+TEST_F(HostGuardsTest, StagedProgramOfAnOlderPolicyIsNotTaken) {
+    HostGuard made = guard("a", "fabric");
+    made.staged[kIngress] = std::make_shared<const acl::Program>(allow_all());
+    update(made);
+    EXPECT_TRUE(lab_.finish_one());
+    EXPECT_TRUE(lab_.finish_one());
+    update(guard("a", "fabric", allow_port(81)));
+    lab_.finish_all();
+    EXPECT_EQ(staged(), nullptr);
+    EXPECT_TRUE(opens(81));
+    EXPECT_FALSE(opens(80));
 }
 
 TEST_F(HostGuardsTest, FelixConfigurationDecidesUnlessTheConfigDoes) {

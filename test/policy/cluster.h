@@ -180,13 +180,23 @@ class Cluster {
     }
 
     template <Family F>
-    Decision reference(const Key& host_endpoint, HostHook hook, const acl::Packet<F>& p) const {
-        return judge<F>(all(), host_endpoint, hook, p);
+    Decision reference(
+        const Key& host_endpoint,
+        HostHook hook,
+        const acl::Packet<F>& p,
+        View view = View::Enforced) const {
+        return judge<F>(all(), host_endpoint, hook, p, view);
     }
 
     template <Family F>
-    Decision compiled(const Key& host_endpoint, HostHook hook, const acl::Packet<F>& p) const {
-        const auto& program = sink.hosts.at(host_endpoint.name).program(hook);
+    Decision compiled(
+        const Key& host_endpoint,
+        HostHook hook,
+        const acl::Packet<F>& p,
+        View view = View::Enforced) const {
+        const HostGuard& guard = sink.hosts.at(host_endpoint.name);
+        const auto& staged = guard.staged[static_cast<std::size_t>(hook)];
+        const auto& program = view == View::Preview && staged ? staged : guard.program(hook);
         if (!program) {  // no policy acts: what comes by passes on
             return is_forward(hook) ? Decision{.allow = true, .by = end_of_forward_tiers()}
                                     : Decision{.silent = true};

@@ -136,6 +136,15 @@ const std::map<std::string, std::string>& states() {
                  "nets: [192.0.2.7]")},
         {"host endpoint", kHost},
         {"host endpoint without policy", kEth0},
+        {"host endpoint, staged at each hook",
+         kHost + kLocal +
+             object(
+                 "StagedGlobalNetworkPolicy",
+                 "name: host-in",
+                 "selector: \"role == 'host'\", applyOnForward: true, ingress: [{action: Deny, "
+                 "source: {selector: \"role == 'web'\"}}], egress: [{action: Allow}]") +
+             object("StagedGlobalNetworkPolicy", "name: fast", "stagedAction: Delete") +
+             object("StagedGlobalNetworkPolicy", "name: early", "stagedAction: Delete")},
         {"host endpoint of another node",
          object(
              "HostEndpoint",
@@ -244,6 +253,10 @@ std::string summary(const RememberingSink& sink) {
             text += fmt::format(" {} {}\n", vr::name(hook), is_ingress(hook));
             if (guard.program(hook)) {
                 add(*guard.program(hook));
+            }
+            if (const auto& staged = guard.staged[static_cast<std::size_t>(hook)]) {
+                text += " staged\n";
+                add(*staged);
             }
         }
     }

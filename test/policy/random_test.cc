@@ -88,6 +88,15 @@ class RandomCluster : public testing::Test {
                     EXPECT_EQ(compiled.reject, wanted.reject) << where;
                     EXPECT_EQ(compiled.by, wanted.by)
                         << where << " " << compiled.by.policy << " / " << wanted.by.policy;
+                    const auto preview_wanted =
+                        cluster.reference<F>(host_key(name), hook, packet, View::Preview);
+                    const auto preview =
+                        cluster.compiled<F>(host_key(name), hook, packet, View::Preview);
+                    EXPECT_EQ(preview.silent, preview_wanted.silent) << where;
+                    EXPECT_EQ(preview.allow, preview_wanted.allow) << where;
+                    EXPECT_EQ(preview.by, preview_wanted.by)
+                        << where << " " << preview.by.policy << " / " << preview_wanted.by.policy;
+                    differing_ += preview.by != compiled.by ? 1 : 0;
                     ++judged_;
                     allowed_ += wanted.allow ? 1 : 0;
                     silent_ += wanted.silent ? 1 : 0;
@@ -220,6 +229,7 @@ TYPED_TEST(RandomCluster, ProgramsOfHostEndpointsDecideAsTheReference) {
     EXPECT_GT(this->allowed_, this->judged_ / 10);
     EXPECT_LT(this->allowed_, this->judged_ * 9 / 10);
     EXPECT_GT(this->silent_, this->judged_ / 10);
+    EXPECT_GT(this->differing_, this->judged_ / 100);
 }
 
 }  // namespace

@@ -78,6 +78,43 @@ TEST(Staged, GoesWithItsPolicy) {
     EXPECT_FALSE(cluster.sink.workloads.at("a/vm").staged_ingress);
 }
 
+/// POLICY 2.6: each hook of a host endpoint for itself.
+TEST(Staged, IsAProgramAtTheHooksOfHostsWhereItMakesADifference) {
+    const Cluster cluster(
+        head("HostEndpoint", "name: eth0, labels: {side: host}") +
+        "spec: {node: h1, interfaceName: eth0}\n" + head("StagedGlobalNetworkPolicy", "name: s") +
+        "spec: {selector: has(side), applyOnForward: true, types: [Ingress], ingress: [{action: "
+        "Allow, protocol: TCP, destination: {ports: [80]}}]}\n");
+    const HostGuard& guard = cluster.sink.hosts.at("eth0");
+    for (const HostHook hook : kAllHostHooks) {
+        EXPECT_EQ(
+            guard.staged[static_cast<std::size_t>(hook)] != nullptr,
+            hook == HostHook::NormalIngress || hook == HostHook::ForwardIngress)
+            << name(hook) << is_ingress(hook);
+    }
+    EXPECT_FALSE(guard.program(HostHook::ForwardIngress)) << "nothing acts there";
+    const auto p = packet<V4>("10.0.0.3", "10.0.0.2", 6, 1000, 80);
+    const Key eth0 = host_key("eth0");
+    EXPECT_FALSE(cluster.compiled<V4>(eth0, HostHook::NormalIngress, p).allow);
+    EXPECT_EQ(
+        cluster.compiled<V4>(eth0, HostHook::NormalIngress, p, View::Preview).by,
+        (acl::Origin{"default", "StagedGlobalNetworkPolicy s", 0}));
+}
+
+/// Behind what would be deleted a forward hook lets everything pass.
+TEST(Staged, WouldDeleteTheLastPolicyOfAHook) {
+    const Cluster cluster(
+        head("HostEndpoint", "name: eth0, labels: {side: host}") +
+        "spec: {node: h1, interfaceName: eth0}\n" + head("GlobalNetworkPolicy", "name: p") +
+        "spec: {selector: has(side), applyOnForward: true, types: [Ingress], ingress: [{action: "
+        "Deny}]}\n" +
+        head("StagedGlobalNetworkPolicy", "name: p") + "spec: {stagedAction: Delete}\n");
+    const auto p = packet<V4>("10.0.0.3", "10.0.0.2", 6, 1000, 80);
+    const Key eth0 = host_key("eth0");
+    EXPECT_FALSE(cluster.compiled<V4>(eth0, HostHook::ForwardIngress, p).allow);
+    EXPECT_TRUE(cluster.compiled<V4>(eth0, HostHook::ForwardIngress, p, View::Preview).allow);
+}
+
 TEST(Staged, ReadsThePoliciesOfKubernetes) {
     const Cluster cluster(
         kEndpoint + head("StagedKubernetesNetworkPolicy", "name: k, namespace: a") + R"(spec:

@@ -150,7 +150,8 @@ class Comparable {
                 return false;
             }
             for (std::size_t hook = 0; hook < one.programs.size(); ++hook) {
-                if (!same(a, one.programs[hook], b, other->second.programs[hook], numbers)) {
+                if (!same(a, one.programs[hook], b, other->second.programs[hook], numbers) ||
+                    !same(a, one.staged[hook], b, other->second.staged[hook], numbers)) {
                     return false;
                 }
             }

@@ -125,3 +125,21 @@ def test_untracked_policy_makes_no_flows(rack, start):
     assert host_opens(rack, 8080, 6)
     flows = [f for f in rack.router.show("flows") if 8080 in (f["source_port"], f["destination_port"])]
     assert not flows
+
+
+def test_staged_policy_of_the_host_is_counted_and_never_acts(rack, start):
+    web = host_policy("web", [rule(protocol="TCP", ports=[80])])
+    later = {**host_policy("later", [rule("Deny", "TCP", [80])], order=1), "kind": "StagedGlobalNetworkPolicy"}
+    start(host_endpoint(), web, later)
+    rack.router.wait_endpoint("uplink")
+    wait_host(rack, 80, True)
+
+    def hits():
+        rows = rack.router.ask("show", "policy", "uplink")
+        return sum(row.get("hits", 0) for row in rows if row["hook"] == "staged normal" and "later" in row["policy"])
+
+    def counted():
+        assert host_opens(rack, 80), "what is staged never acts"
+        return hits() > 0
+
+    wait_for(counted, 20, "what the staged policy would deny is counted")

@@ -10,7 +10,8 @@
 //   host_egress       new flows of the host (normal) and of others (forward); workloads to the host where
 //                     the endpoint-to-host action is Return: the guard of all interfaces
 // Untracked and preDNAT policy see a floating address where a packet was sent to one.
-// What they allow is not asked again on that side.  Drops: host_ingress_denied,
+// What they allow is not asked again on that side.  What staged policies would bring at a hook is counted
+// for the packets that come by there, and changes nothing: transit is not followed for it.  Drops: host_ingress_denied,
 // host_egress_denied, fragment_orphan.  Leaves: untracked.
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
@@ -45,6 +46,12 @@ const HostPolicy* guard_of(const Tables& tables, PortId port) noexcept {
     return entry.kind == PortKind::Fabric ? entry.guard.get() : nullptr;
 }
 
+/// Whether `guard` has a program there, in force or to be counted.
+template <Family F>
+bool is_asked(const HostPolicy& guard, HostHook hook) noexcept {
+    return guard.at<F>(hook) != nullptr || guard.staged_at<F>(hook) != nullptr;
+}
+
 /// Exchanges what packets were sent to and what is behind it.
 template <Family F>
 void exchange_destinations(Batch<F>& batch, PacketMask mask) noexcept {
@@ -64,16 +71,22 @@ PacketMask ask(
     HostHook hook,
     PortId port,
     Worker& worker) noexcept {
-    const acl::Classifier<F>* classifier = guard == nullptr ? nullptr : guard->at<F>(hook);
-    if (mask == 0 || classifier == nullptr) {
+    if (mask == 0 || guard == nullptr || !is_asked<F>(*guard, hook)) {
         return 0;
     }
+    const acl::Classifier<F>* classifier = guard->at<F>(hook);
     std::array<acl::Verdict, kMaxBatch> verdicts;
     const auto direction = is_ingress(hook) ? PolicyDirection::Ingress : PolicyDirection::Egress;
     const PacketMask as_sent = may_be_silent(hook) ? mask & batch.inward : 0;
     exchange_destinations(batch, as_sent);
-    classify(batch, mask, *classifier, port, direction, verdicts, worker);
+    count_staged(batch, mask, guard->staged_at<F>(hook), worker);
+    if (classifier != nullptr) [[likely]] {
+        classify(batch, mask, *classifier, port, direction, verdicts, worker);
+    }
     exchange_destinations(batch, as_sent);
+    if (classifier == nullptr) [[unlikely]] {
+        return 0;
+    }
     PacketMask allowed = 0;
     for_each(mask, batch.count, [&](unsigned i) {
         if (verdicts[i].allow) {
@@ -119,12 +132,15 @@ template <Family F>
 void ask_untracked(
     Batch<F>& batch, PacketMask mask, HostHook hook, PortId port, Worker& worker) noexcept {
     const HostPolicy* guard = guard_of(worker.tables(), port);
-    if (guard == nullptr || guard->at<F>(hook) == nullptr) {
+    if (guard == nullptr || !is_asked<F>(*guard, hook)) {
         return;
     }
     for_each(mask, batch.count, [&](unsigned i) {
         if (batch.facts[i].orphan) [[unlikely]] {
-            drop(batch, i, DropReason::FragmentOrphan, worker);
+            mask &= ~bit(i);
+            if (guard->at<F>(hook) != nullptr) {
+                drop(batch, i, DropReason::FragmentOrphan, worker);
+            }
         }
     });
     batch.untracked |= ask(batch, mask & batch.live, guard, hook, port, worker);

@@ -76,6 +76,14 @@ void classify(
     std::array<acl::Verdict, kMaxBatch>& verdicts,
     Worker& worker) noexcept;
 
+/// Counts what `staged` would make of the packets of `mask`; null: nothing else than what is in force.
+template <Family F>
+void count_staged(
+    const Batch<F>& batch,
+    PacketMask mask,
+    const acl::Classifier<F>* staged,
+    Worker& worker) noexcept;
+
 /// Runs one packet through a policy, without a record.
 template <Family F>
 [[nodiscard]] acl::Verdict classify_one(

@@ -109,20 +109,6 @@ struct Asked {
     std::array<std::uint8_t, kMaxBatch> index;  ///< in the batch
 };
 
-/// Counts what `staged` would make of the packets of `mask`; null: nothing else than what is in force.
-template <Family F>
-void count_staged(
-    const Batch<F>& batch,
-    PacketMask mask,
-    const acl::Classifier<F>* staged,
-    Worker& worker) noexcept {
-    if (staged == nullptr || mask == 0) [[likely]] {
-        return;
-    }
-    std::array<acl::Verdict, kMaxBatch> ignored;
-    Asked<F>(batch, mask, worker.shared().template groups<F>()).ask(*staged, worker, ignored);
-}
-
 /// One packet's verdict; null classifier: closed.
 template <Family F>
 bool allows(
@@ -176,6 +162,19 @@ void classify(
                 asked.packets[n], in_a_row[n], classifier.program(), port, direction, worker);
         }
     }
+}
+
+template <Family F>
+void count_staged(
+    const Batch<F>& batch,
+    PacketMask mask,
+    const acl::Classifier<F>* staged,
+    Worker& worker) noexcept {
+    if (staged == nullptr || mask == 0) [[likely]] {
+        return;
+    }
+    std::array<acl::Verdict, kMaxBatch> ignored;
+    Asked<F>(batch, mask, worker.shared().template groups<F>()).ask(*staged, worker, ignored);
 }
 
 template <Family F>
@@ -284,6 +283,10 @@ template void classify(
     PolicyDirection,
     std::array<acl::Verdict, kMaxBatch>&,
     Worker&) noexcept;
+template void count_staged(
+    const Batch<V4>&, PacketMask, const acl::Classifier<V4>*, Worker&) noexcept;
+template void count_staged(
+    const Batch<V6>&, PacketMask, const acl::Classifier<V6>*, Worker&) noexcept;
 template acl::Verdict classify_one(
     const acl::Classifier<V4>&, const acl::Packet<V4>&, const GroupTable<V4>&) noexcept;
 template acl::Verdict classify_one(

@@ -92,6 +92,10 @@ struct HostPolicy {
     std::string name;
     std::array<std::shared_ptr<const acl::Classifier<V4>>, kHostHooks> v4;
     std::array<std::shared_ptr<const acl::Classifier<V6>>, kHostHooks> v6;
+    /// What would be in force there with the staged policies: asked to be counted, never obeyed.  Null
+    /// where they make no difference.
+    std::array<std::shared_ptr<const acl::Classifier<V4>>, kHostHooks> staged4;
+    std::array<std::shared_ptr<const acl::Classifier<V6>>, kHostHooks> staged6;
     /// New flows that only pass through are judged: their packets must be told from replies.
     bool follows_transit = false;
 
@@ -102,6 +106,16 @@ struct HostPolicy {
             return v4[i].get();
         } else {
             return v6[i].get();
+        }
+    }
+
+    template <Family F>
+    [[nodiscard]] const acl::Classifier<F>* staged_at(HostHook hook) const noexcept {
+        const auto i = static_cast<std::size_t>(hook);
+        if constexpr (std::is_same_v<F, V4>) {
+            return staged4[i].get();
+        } else {
+            return staged6[i].get();
         }
     }
 };
