@@ -181,10 +181,11 @@ void Graph::flush() {
     for (const auto& set : sets_.take_renumbered()) {
         programs_.touch(set);
     }
-    const std::set<PolicyList> changed = programs_.refresh();
-    for (const auto& [endpoint, lists] : local_) {
-        if (std::ranges::any_of(lists, [&](const auto& list) { return changed.contains(list); })) {
-            to_publish.insert(endpoint);
+    if (const auto changed = programs_.refresh(); !changed.empty()) {
+        for (const auto& [endpoint, lists] : local_) {
+            if (std::ranges::any_of(lists, [&](const auto* l) { return changed.contains(l); })) {
+                to_publish.insert(endpoint);
+            }
         }
     }
     for (const auto& endpoint : to_publish) {
@@ -204,27 +205,29 @@ void Graph::flush() {
 /// Gives `endpoint` the lists that it should have now.
 void Graph::resolve(const Key& endpoint) {
     Lists lists;
-    if (endpoint.kind == Kind::HostEndpoint) {
-        lists = host_lists(endpoint);
-    } else {
-        const auto& profiles = resources_.at(endpoint)->as<WorkloadEndpoint>().profiles;
-        lists = {
-            resolver_.resolve(endpoint, Direction::Ingress, profiles),
-            resolver_.resolve(endpoint, Direction::Egress, profiles),
-            resolver_.resolve(endpoint, Direction::Ingress, profiles, {}, View::Preview),
-            resolver_.resolve(endpoint, Direction::Egress, profiles, {}, View::Preview)};
-    }
     // The new ones first: programs that stay are not compiled again.
-    for (const auto& list : lists) {
-        programs_.acquire(list);
+    for (auto& list : lists_of(endpoint)) {
+        lists.push_back(programs_.acquire(std::move(list)));
     }
     drop_lists(endpoint);
     local_.emplace(endpoint, std::move(lists));
 }
 
-Graph::Lists Graph::host_lists(const Key& endpoint) const {
+std::vector<PolicyList> Graph::lists_of(const Key& endpoint) const {
+    if (endpoint.kind == Kind::HostEndpoint) {
+        return host_lists(endpoint);
+    }
+    const auto& profiles = resources_.at(endpoint)->as<WorkloadEndpoint>().profiles;
+    return {
+        resolver_.resolve(endpoint, Direction::Ingress, profiles),
+        resolver_.resolve(endpoint, Direction::Egress, profiles),
+        resolver_.resolve(endpoint, Direction::Ingress, profiles, {}, View::Preview),
+        resolver_.resolve(endpoint, Direction::Egress, profiles, {}, View::Preview)};
+}
+
+std::vector<PolicyList> Graph::host_lists(const Key& endpoint) const {
     const auto& host = resources_.at(endpoint)->as<HostEndpoint>();
-    Lists lists;
+    std::vector<PolicyList> lists;
     for (const View view : {View::Enforced, View::Preview}) {
         for (const HostHook hook : kAllHostHooks) {
             lists.push_back(host_list(endpoint, host, hook, view));
@@ -268,7 +271,7 @@ void Graph::publish(const Key& endpoint) {
 
 void Graph::drop_lists(const Key& endpoint) {
     if (const auto known = local_.find(endpoint); known != local_.end()) {
-        for (const auto& list : known->second) {
+        for (const auto* list : known->second) {
             programs_.release(list);
         }
         local_.erase(known);
@@ -295,13 +298,13 @@ Workload Graph::workload(const Key& key) const {
     }
     workload.attachment = endpoint.attachment;
     workload.route_priority = endpoint.route_priority;
-    workload.ingress = programs_.program(lists[0]);
-    workload.egress = programs_.program(lists[1]);
+    workload.ingress = lists[0]->program;
+    workload.egress = lists[1]->program;
     if (lists[2] != lists[0]) {
-        workload.staged_ingress = programs_.program(lists[2]);
+        workload.staged_ingress = lists[2]->program;
     }
     if (lists[3] != lists[1]) {
-        workload.staged_egress = programs_.program(lists[3]);
+        workload.staged_egress = lists[3]->program;
     }
     return workload;
 }
@@ -318,11 +321,11 @@ HostGuard Graph::host_guard(const Key& key) const {
     }
     for (const HostHook hook : kAllHostHooks) {
         const auto i = static_cast<std::size_t>(hook);
-        if (is_normal(hook) || !lists[i].tiers.empty()) {
-            guard.programs[i] = programs_.program(lists[i]);
+        if (is_normal(hook) || !lists[i]->list->tiers.empty()) {
+            guard.programs[i] = lists[i]->program;
         }
-        if (const PolicyList& staged = lists[kHostHooks + i]; staged != lists[i]) {
-            guard.staged[i] = programs_.program(staged);
+        if (const auto* staged = lists[kHostHooks + i]; staged != lists[i]) {
+            guard.staged[i] = staged->program;
         }
     }
     return guard;
@@ -348,7 +351,7 @@ std::optional<PolicyList> Graph::policies_of(const Key& endpoint, Direction dire
     if (known == local_.end() || endpoint.kind != Kind::WorkloadEndpoint) {
         return std::nullopt;
     }
-    return known->second[direction == Direction::Ingress ? 0 : 1];
+    return *known->second[direction == Direction::Ingress ? 0 : 1]->list;
 }
 
 std::optional<PolicyList> Graph::policies_of(const Key& host_endpoint, HostHook hook) const {
@@ -356,7 +359,7 @@ std::optional<PolicyList> Graph::policies_of(const Key& host_endpoint, HostHook 
     if (known == local_.end() || host_endpoint.kind != Kind::HostEndpoint) {
         return std::nullopt;
     }
-    return known->second[static_cast<std::size_t>(hook)];
+    return *known->second[static_cast<std::size_t>(hook)]->list;
 }
 
 }  // namespace vr::policy

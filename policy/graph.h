@@ -94,7 +94,7 @@ class Graph {
   private:
     /// Of a workload endpoint: ingress, egress; of a host endpoint: by HostHook.  Behind them the same with
     /// the staged policies.
-    using Lists = std::vector<PolicyList>;
+    using Lists = std::vector<const Programs::InUse*>;
 
     void upsert(const ResourcePtr& resource);
     void remove(const Key& key);
@@ -104,7 +104,8 @@ class Graph {
     void bestow(const std::string& profile, const Labels& labels);
     [[nodiscard]] bool is_local(const Resource& resource) const;
     void resolve(const Key& endpoint);
-    [[nodiscard]] Lists host_lists(const Key& endpoint) const;
+    [[nodiscard]] std::vector<PolicyList> lists_of(const Key& endpoint) const;
+    [[nodiscard]] std::vector<PolicyList> host_lists(const Key& endpoint) const;
     [[nodiscard]] PolicyList host_list(
         const Key& endpoint, const HostEndpoint& host, HostHook hook, View view) const;
     void publish(const Key& endpoint);

@@ -49,9 +49,9 @@ std::vector<Key> keys_of(const PolicyList& list) {
 }
 
 template <typename Map, typename K>
-void forget(Map& map, const K& key, const PolicyList* list) {
+void forget(Map& map, const K& key, typename Map::mapped_type::value_type entry) {
     if (const auto found = map.find(key); found != map.end()) {
-        found->second.erase(list);
+        found->second.erase(entry);
         if (found->second.empty()) {
             map.erase(found);
         }
@@ -84,29 +84,32 @@ CompilerInput input_for(const PolicyList& list, const std::map<Key, ResourcePtr>
 
 }  // namespace
 
-void Programs::acquire(const PolicyList& list) {
-    const auto [found, fresh] = entries_.try_emplace(list);
+const Programs::InUse* Programs::acquire(PolicyList list) {
+    const auto [found, fresh] = entries_.try_emplace(std::move(list));
+    InUse& entry = found->second;
     if (fresh) {
-        for (const auto& key : keys_of(list)) {
-            by_key_[key].insert(&found->first);
+        entry.list = &found->first;
+        for (const auto& key : keys_of(*entry.list)) {
+            by_key_[key].insert(&entry);
         }
-        build(found->first, found->second);
+        build(entry);
     }
-    ++found->second.users;
+    ++entry.users;
+    return &entry;
 }
 
-void Programs::release(const PolicyList& list) {
-    const auto found = entries_.find(list);
-    if (--found->second.users > 0) {
+void Programs::release(const InUse* in_use) {
+    const auto found = entries_.find(*in_use->list);
+    InUse& entry = found->second;
+    if (--entry.users > 0) {
         return;
     }
-    const PolicyList* const stored = &found->first;
-    touched_.erase(stored);
-    for (const auto& key : keys_of(list)) {
-        forget(by_key_, key, stored);
+    touched_.erase(&entry);
+    for (const auto& key : keys_of(*entry.list)) {
+        forget(by_key_, key, &entry);
     }
-    for (const auto& set : found->second.sets) {
-        forget(by_set_, set, stored);
+    for (const auto& set : entry.sets) {
+        forget(by_set_, set, &entry);
         sets_->release(set);
     }
     entries_.erase(found);
@@ -124,30 +127,26 @@ void Programs::touch(const SetName& set) {
     }
 }
 
-std::set<PolicyList> Programs::refresh() {
-    std::set<PolicyList> changed;
-    for (const auto* list : std::exchange(touched_, {})) {
-        if (build(*list, entries_.at(*list))) {
-            changed.insert(*list);
+std::set<const Programs::InUse*> Programs::refresh() {
+    std::set<const InUse*> changed;
+    for (auto* entry : std::exchange(touched_, {})) {
+        if (build(*entry)) {
+            changed.insert(entry);
         }
     }
     return changed;
 }
 
-std::shared_ptr<const acl::Program> Programs::program(const PolicyList& list) const {
-    return entries_.at(list).program;
-}
-
-bool Programs::build(const PolicyList& list, Entry& entry) {
+bool Programs::build(InUse& entry) {
     AcquiringSource source(*sets_);
-    acl::Program program = compile(input_for(list, *resources_), source);
+    acl::Program program = compile(input_for(*entry.list, *resources_), source);
     for (const auto& set : source.acquired()) {
-        by_set_[set].insert(&list);
+        by_set_[set].insert(&entry);
     }
     // Released after the new ones are acquired, so that sets in both stay filled.
     for (const auto& set : std::exchange(entry.sets, source.acquired())) {
         if (!source.acquired().contains(set)) {
-            forget(by_set_, set, &list);
+            forget(by_set_, set, &entry);
         }
         sets_->release(set);
     }

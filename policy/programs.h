@@ -1,4 +1,5 @@
-// Programs: the compiled program of every policy list in use, one per distinct list.
+// Programs: the compiled program of every policy list in use, one per distinct list.  Users hold a list by
+// its place here: to compare lists by what they say takes longer than all else where endpoints are many.
 //
 // Knows which lists contain which policy, profile and named-port set, and compiles only those again
 // that a change touches.  A program that comes out the same keeps its object, so nothing is rebuilt.
@@ -24,9 +25,17 @@ class Programs {
     Programs(const std::map<Key, ResourcePtr>& resources, IpSets& sets)
         : resources_(&resources), sets_(&sets) {}
 
+    /// A list with its program.  Equal lists have one place, until the last user releases it.
+    struct InUse {
+        const PolicyList* list = nullptr;
+        std::shared_ptr<const acl::Program> program;  ///< null only while it is being compiled
+        unsigned users = 0;
+        std::set<SetName> sets;
+    };
+
     /// One more user of the list's program; the first one compiles it.
-    void acquire(const PolicyList& list);
-    void release(const PolicyList& list);
+    [[nodiscard]] const InUse* acquire(PolicyList list);
+    void release(const InUse* in_use);
 
     /// Policy or profile `key` changed, came or went.
     void touch(const Key& key);
@@ -34,29 +43,21 @@ class Programs {
     void touch(const SetName& set);
 
     /// Compiles what was touched; returns the lists whose program is another now.
-    [[nodiscard]] std::set<PolicyList> refresh();
-
-    [[nodiscard]] std::shared_ptr<const acl::Program> program(const PolicyList& list) const;
+    [[nodiscard]] std::set<const InUse*> refresh();
 
     /// Distinct programs in use.
     [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
   private:
-    struct Entry {
-        unsigned users = 0;
-        std::shared_ptr<const acl::Program> program;
-        std::set<SetName> sets;
-    };
-
-    /// Compiles into `entry`; true when the program is another than before.
-    bool build(const PolicyList& list, Entry& entry);
+    /// Compiles `entry`'s list; true when the program is another than before.
+    bool build(InUse& entry);
 
     const std::map<Key, ResourcePtr>* resources_;
     IpSets* sets_;
-    std::map<PolicyList, Entry> entries_;
-    std::map<Key, std::set<const PolicyList*>> by_key_;
-    std::map<SetName, std::set<const PolicyList*>> by_set_;
-    std::set<const PolicyList*> touched_;
+    std::map<PolicyList, InUse> entries_;
+    std::map<Key, std::set<InUse*>> by_key_;
+    std::map<SetName, std::set<InUse*>> by_set_;
+    std::set<InUse*> touched_;
 };
 
 }  // namespace vr::policy

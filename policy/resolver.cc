@@ -35,6 +35,21 @@ bool acts_at(const Policy& policy, std::optional<HostHook> hook) {
     return policy.hook == wanted;
 }
 
+/// Everything that lists follow from: all but the rules.
+auto standing(const Policy& policy) {
+    return std::tie(
+        policy.name,
+        policy.tier,
+        policy.order,
+        policy.selector,
+        policy.namespace_selector,
+        policy.service_account_selector,
+        policy.types,
+        policy.hook,
+        policy.staged,
+        policy.apply_on_forward);
+}
+
 }  // namespace
 
 void Resolver::set_endpoint(const Key& key, const Labels& labels) {
@@ -62,8 +77,12 @@ void Resolver::remove_endpoint(const Key& key) {
 
 void Resolver::set_policy(const ResourcePtr& policy) {
     const Key& key = policy->key;
-    remove_stage(key);
     Entry& entry = policies_[key];
+    if (entry.policy && standing(entry.policy->as<Policy>()) == standing(policy->as<Policy>())) {
+        entry.policy = policy;
+        return;
+    }
+    remove_stage(key);
     if (entry.id == SelectorId{}) {
         entry.id = SelectorId{++last_policy_};
         policy_keys_.emplace(entry.id, key);

@@ -48,15 +48,29 @@ Builder::~Builder() {
 }
 
 void Builder::compile(std::shared_ptr<const acl::Program> program, Done done, Purpose purpose) {
-    Job job{std::move(program), std::move(done), 0};
-    job.values = values(*job.program);
+    const std::size_t values = values_of(program);
     ++pending_;
-    backlog_ += job.values;
     {
         const std::lock_guard lock{mutex_};
-        jobs_[static_cast<std::size_t>(purpose)].push_back(std::move(job));
+        auto& jobs = jobs_[static_cast<std::size_t>(purpose)];
+        if (!jobs.empty() && jobs.back().program == program) {
+            jobs.back().done.push_back(std::move(done));
+            return;
+        }
+        Job& job = jobs.emplace_back(Job{.program = std::move(program), .values = values});
+        job.done.push_back(std::move(done));
     }
+    backlog_ += values;
     wake_.notify_one();
+}
+
+/// Many endpoints in turn ask for the same program: it is looked through once.
+std::size_t Builder::values_of(const std::shared_ptr<const acl::Program>& program) {
+    if (sized_.lock() != program) {
+        sized_ = program;
+        size_ = values(*program);
+    }
+    return size_;
 }
 
 bool Builder::has_jobs() const {
@@ -121,10 +135,12 @@ void Builder::deliver() {
         answer = std::move(answers_.front());
         answers_.pop_front();
     }
-    --pending_;
     backlog_ -= answer.values;
     built_ += answer.built ? 1U : 0U;
-    answer.done(answer.compiled);
+    for (const Done& done : answer.done) {
+        --pending_;
+        done(answer.compiled);
+    }
 }
 
 }  // namespace vr

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <stop_token>
 #include <thread>
+#include <vector>
 
 #include "vrouter/dataplane/engine_choice.h"
 #include "vrouter/trie_builder.h"
@@ -64,20 +65,22 @@ class Builder {
     [[nodiscard]] std::size_t built() const { return built_; }
 
   private:
+    /// Those who ask for a program one after the other are answered together.
     struct Job {
         std::shared_ptr<const acl::Program> program;
-        Done done;
-        std::size_t values;
+        std::vector<Done> done;
+        std::size_t values = 0;
     };
 
     struct Answer {
-        Done done;
-        std::size_t values;
+        std::vector<Done> done;
+        std::size_t values = 0;
         std::shared_ptr<const Compiled> compiled;
-        bool built;
+        bool built = false;
     };
 
     void run(const std::stop_token& stop);
+    [[nodiscard]] std::size_t values_of(const std::shared_ptr<const acl::Program>& program);
     [[nodiscard]] bool has_jobs() const;
     [[nodiscard]] Job take_job();
     [[nodiscard]] std::shared_ptr<const Compiled> build(
@@ -92,6 +95,8 @@ class Builder {
     std::size_t pending_ = 0;
     std::size_t backlog_ = 0;
     std::size_t built_ = 0;
+    std::weak_ptr<const acl::Program> sized_;  ///< the last program asked for
+    std::size_t size_ = 0;                     ///< its values
     // Both threads.
     std::mutex mutex_;
     std::condition_variable_any wake_;

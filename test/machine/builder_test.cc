@@ -81,5 +81,37 @@ TEST(BuilderTest, StagedProgramsComeAfterAllOthers) {
     EXPECT_EQ(builder.backlog(), 0U);
 }
 
+TEST(BuilderTest, OneProgramThatManyAskForInTurnIsOneAnswer) {
+    std::promise<void> free;
+    std::latch told{3};
+    std::vector<std::function<void()>> tasks;
+    std::string order;
+    Builder builder([&, gate = free.get_future().share()](std::function<void()> task) {
+        gate.wait();
+        tasks.push_back(std::move(task));
+        told.count_down();
+    });
+    const auto ask = [&](char name, const std::shared_ptr<const acl::Program>& program) {
+        builder.compile(
+            program, [&order, name](const std::shared_ptr<const Compiled>&) { order += name; });
+    };
+    const auto shared = std::make_shared<const acl::Program>(allow_all());
+    ask('1', std::make_shared<const acl::Program>(allow_all()));
+    ask('2', std::make_shared<const acl::Program>(deny_all()));
+    ask('3', shared);
+    ask('4', shared);
+    ask('5', shared);
+    EXPECT_EQ(builder.pending(), 5U);
+    free.set_value();
+    told.wait();
+    for (const auto& task : tasks) {
+        task();
+    }
+    EXPECT_EQ(order, "12345");
+    EXPECT_EQ(builder.pending(), 0U);
+    EXPECT_EQ(builder.backlog(), 0U);
+    EXPECT_EQ(builder.built(), 3U);
+}
+
 }  // namespace
 }  // namespace vr

@@ -494,6 +494,61 @@ TEST(Graph, APolicyChangeTellsOnlyTheEndpointsThatItGoverns) {
     EXPECT_EQ(cluster.sink.updated, std::vector<std::string>{"a/vm"});
 }
 
+/// One policy of all endpoints and the host, after another that comes first or second.
+std::string edited(std::string_view spec, std::string_view kind = "GlobalNetworkPolicy") {
+    return kLocal + kTwin + kEth0 +
+           endpoint("bare", "", "node: h1, ipNetworks: [10.0.0.9], serviceAccountName: sa") +
+           object("Tier", "name: t", "order: 1") +
+           object("Profile", "name: ksa.a.sa", "labelsToApply: {pcsa.x: y}") +
+           object("GlobalNetworkPolicy", "name: m", "order: 5, egress: [{action: Deny}]") +
+           object(kind, "name: edited", spec);
+}
+
+/// A policy's edit is followed whatever it is of; that of its rules alone needs no new lists.
+TEST(Graph, EveryFieldOfAPolicyMayBeEdited) {
+    const std::vector<std::string> edits{
+        "egress: [{action: Allow}]",
+        "egress: [{action: Deny, protocol: TCP}]",
+        "egress: [{action: Allow}], order: 4",
+        "egress: [{action: Allow}], order: 6",
+        "egress: [{action: Allow}], tier: t",
+        "egress: [{action: Allow}], selector: has(role)",
+        "egress: [{action: Allow}], namespaceSelector: all()",
+        "egress: [{action: Allow}], serviceAccountSelector: x == 'y'",
+        "egress: [{action: Allow}], types: [Ingress, Egress]",
+        "egress: [{action: Allow}], types: [Ingress]",
+        "egress: [{action: Allow}], applyOnForward: true",
+        "egress: [{action: Allow}], applyOnForward: true, doNotTrack: true"};
+    for (const auto& before : edits) {
+        Cluster cluster(edited(before));
+        for (const auto& after : edits) {
+            cluster.set(edited(after));
+            EXPECT_EQ(
+                sorted_lines(summary(cluster.sink)),
+                sorted_lines(summary(Cluster(edited(after)).sink)))
+                << before << " to " << after;
+            cluster.set(edited(before));
+        }
+    }
+}
+
+TEST(Graph, EveryActionOfAStagedPolicyMayBeEdited) {
+    const std::string staged = "StagedGlobalNetworkPolicy";
+    const std::vector<std::string> edits{
+        "egress: [{action: Allow}]",
+        "egress: [{action: Allow}], stagedAction: Delete",
+        "egress: [{action: Allow}], stagedAction: Ignore",
+        "egress: [{action: Deny}], stagedAction: Set"};
+    Cluster cluster(edited(edits.back(), staged));
+    for (const auto& edit : edits) {
+        cluster.set(edited(edit, staged));
+        EXPECT_EQ(
+            sorted_lines(summary(cluster.sink)),
+            sorted_lines(summary(Cluster(edited(edit, staged)).sink)))
+            << edit;
+    }
+}
+
 TEST(Graph, TellsWhichKindsChanged) {
     Cluster cluster;
     std::set<Kind> changed;
