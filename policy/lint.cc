@@ -143,7 +143,9 @@ class Linter {
         report_objects();
         const Population population(objects_);
         for (const auto& [key, object] : objects_) {
-            check_object(*object, population);
+            if (!stand_ins_.contains(key)) {
+                check_object(*object, population);
+            }
         }
         check_reach(population);
         std::ranges::sort(findings_, {}, [](const Finding& f) {
@@ -185,7 +187,8 @@ class Linter {
         }
     }
 
-    /// What the catalog says of each definition.  Only valid ones are looked at further.
+    /// What the catalog says of each definition.  Only valid ones are looked at further, beside what stands in
+    /// for others: it selects and denies, and others may name it.
     void report_objects() {
         for (const auto& status : catalog_.list(std::nullopt)) {
             const std::string object = to_string(status.key);
@@ -194,7 +197,11 @@ class Linter {
                     {Finding::Kind::Shadowed, status.file, status.line, object, status.reason});
             } else if (status.state != ObjectState::Valid) {
                 report_text(Finding::Kind::Invalid, status.file, status.reason, object);
-                objects_.erase(status.key);
+                if (status.state == ObjectState::StandIn) {
+                    stand_ins_.insert(status.key);
+                } else {
+                    objects_.erase(status.key);
+                }
             }
             for (const auto& warning : status.warnings) {
                 report_text(Finding::Kind::Warning, status.file, warning, object);
@@ -378,7 +385,7 @@ class Linter {
             reach_.add(list);
         }
         for (const auto& [rule, reason] : reach_.unreached()) {
-            if (!dead_.contains(rule)) {
+            if (!dead_.contains(rule) && !stand_ins_.contains(rule.object)) {
                 report_rule(Finding::Kind::Shadowed, rule, "never reached: " + reason);
             }
         }
@@ -386,7 +393,8 @@ class Linter {
 
     Catalog catalog_;
     std::map<std::string, std::vector<Document>> documents_;
-    std::map<Key, ResourcePtr> objects_;  ///< the valid ones
+    std::map<Key, ResourcePtr> objects_;  ///< those in force
+    std::set<Key> stand_ins_;             ///< of them, for what is invalid
     Reach reach_{objects_};
     std::set<RulePlace> dead_;  ///< reported already
     std::vector<Finding> findings_;

@@ -177,6 +177,23 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"InvalidObject",
             policy("p", "order: x"),
             {"GlobalNetworkPolicy p spec.order: 'x' is not a number"}},
+        Row{"PolicyOfAnInvalidTier",
+            kWeb + object("Tier", "name: t", "order: x") + policy("p", "tier: t, " + kAllowAll),
+            {"Tier t spec.order: 'x' is not a number"}},
+        Row{"PolicyBehindWhatStandsForAnInvalidOne",
+            kWeb + policy("bad", "order: x, selector: role == 'web'") +
+                policy("p", "order: 5, " + kAllowAll),
+            {"GlobalNetworkPolicy bad spec.order: 'x' is not a number",
+             "GlobalNetworkPolicy p ingress rule 0: never reached: rule 0 of GlobalNetworkPolicy "
+             "bad decides before for all that it matches"}},
+        Row{"PolicyOfAnInvalidHostEndpoint",
+            kWeb +
+                object(
+                    "HostEndpoint",
+                    "name: eth0, labels: {side: host}",
+                    "node: h, interfaceName: eth0, ports: x") +
+                policy("p", "selector: has(side), " + kAllowAll),
+            {"HostEndpoint eth0 spec.ports: expected a list"}},
         Row{"SecondDefinition",
             object("Tier", "name: t", "order: 1") + object("Tier", "name: t", "order: 2"),
             {"Tier t defined before in x.yaml:2, which counts"}}),
