@@ -2,10 +2,13 @@
 //
 // Ways are found in rounds: first what a route reaches without another gateway, then what leads over
 // those, and so on.  So they depend on the present routes alone, not on the order in which these came,
-// and gateways that lead only to each other lead nowhere.  Pure.  Control thread.
+// and gateways that lead only to each other lead nowhere.  What a change does not touch is not looked at
+// again: a gateway's way needs the routes to it and the ways to the gateways that these name.  Pure.
+// Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
@@ -21,23 +24,30 @@ namespace vr {
 struct GatewayWay {
     std::vector<Adjacency> stations;  ///< ascending; several share the traffic; none: unreachable
     std::vector<IpPrefix> bgp;        ///< the routes on the way that BGP brought, ascending
-    bool asked_others = false;        ///< how other gateways are reached had to do with it
+    std::vector<IpAddr> asked;        ///< gateways whose ways had to do with it
 
     friend bool operator==(const GatewayWay&, const GatewayWay&) = default;
 };
 
-/// True when an address in `addresses`, a set or map of them, is in `prefix`.
+/// Calls visit(address) for those in `addresses`, a set or map of them, that are in `prefix`; true when
+/// there were any.
 template <Family F>
-[[nodiscard]] bool any_inside(const Prefix<F>& prefix, const auto& addresses) {
-    const auto at = addresses.lower_bound(IpAddr{prefix.address()});
-    if (at == addresses.end()) {
-        return false;
+bool visit_inside(const Prefix<F>& prefix, const auto& addresses, auto visit) {
+    const auto address_of = [](const auto& element) -> const IpAddr& {
+        if constexpr (requires { element.second; }) {
+            return element.first;
+        } else {
+            return element;
+        }
+    };
+    bool any = false;
+    for (auto at = addresses.lower_bound(IpAddr{prefix.address()});
+         at != addresses.end() && contains(prefix, address_of(*at));
+         ++at) {
+        visit(address_of(*at));
+        any = true;
     }
-    if constexpr (requires { at->second; }) {
-        return contains(prefix, at->first);
-    } else {
-        return contains(prefix, *at);
-    }
+    return any;
 }
 
 class GatewayWays {
@@ -45,25 +55,35 @@ class GatewayWays {
     /// The way to `gateway` by the routes, where `known` tells the ways to other gateways so far.
     using Step = std::function<GatewayWay(const IpAddr& gateway, const GatewayWays& known)>;
 
-    /// Finds the ways to `gateways` anew and forgets all others.
-    void find(const std::set<IpAddr>& gateways, const Step& step);
+    /// A route of this prefix has changed; true when the way to a gateway may be another.
+    template <Family F>
+    bool touch(const Prefix<F>& prefix) {
+        return visit_inside(
+            prefix, ways_, [this](const IpAddr& gateway) { touched_.insert(gateway); });
+    }
+
+    /// Finds the ways to `gateways` that may be others than before, and forgets those to all others;
+    /// answers to which they are.
+    [[nodiscard]] std::set<IpAddr> find(
+        const std::map<IpAddr, std::uint32_t>& gateways, const Step& step);
 
     /// The way to `gateway` as found; to one that was not asked for there is none.
     [[nodiscard]] const GatewayWay& operator[](const IpAddr& gateway) const;
-
-    /// True when the way to a gateway may be another after a change of this route.
-    template <Family F>
-    [[nodiscard]] bool depend_on(const Prefix<F>& prefix) const {
-        return any_inside(prefix, ways_);
-    }
 
   private:
     /// So many gateways may be behind each other.
     static constexpr unsigned kMostRounds = 5;
 
-    using Ways = std::map<IpAddr, GatewayWay>;
+    void take_over(const std::map<IpAddr, std::uint32_t>& gateways);
+    void look_at_routes(const Step& step, std::set<IpAddr>& moved, std::set<IpAddr>& open);
+    void add_dependents(const std::set<IpAddr>& moved, std::set<IpAddr>& open) const;
+    void add_needed(std::set<IpAddr>& open) const;
+    void find_in_rounds(const std::set<IpAddr>& open, const Step& step, std::set<IpAddr>& moved);
 
-    Ways ways_;
+    std::map<IpAddr, GatewayWay> ways_;
+    /// Gateways behind others, and those whose ways may matter to theirs.
+    std::map<IpAddr, std::vector<IpAddr>> behind_;
+    std::set<IpAddr> touched_;  ///< to be found anew
 };
 
 }  // namespace vr

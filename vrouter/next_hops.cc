@@ -100,8 +100,11 @@ NextHopId NextHops::acquire(const RouteTarget& target) {
     const NextHopId id = allocate();
     slots_[id.value()] = Slot{.target = target, .references = 1};
     by_target_.emplace(target, id);
-    if (std::holds_alternative<Gateways>(target)) {
+    if (const auto* gateways = std::get_if<Gateways>(&target)) {
         gateways_.insert(id);
+        for (const IpAddr& gateway : gateways->addresses) {
+            ++gateway_uses_[gateway];
+        }
     } else if (const auto* floating = std::get_if<Floating>(&target)) {
         const NextHopId station = acquire(floating->station);
         slots_[id.value()].members = {station};
@@ -117,7 +120,9 @@ void NextHops::release(NextHopId id) {
         return;
     }
     by_target_.erase(slot.target);
-    gateways_.erase(id);
+    if (gateways_.erase(id) != 0) {
+        forget_gateways(std::get<Gateways>(slot.target));
+    }
     const std::vector<NextHopId> members = std::move(slot.members);
     if (slot.group) {
         free_groups_.push_back(*slot.group);
@@ -127,6 +132,15 @@ void NextHops::release(NextHopId id) {
     free_.push_back(id);
     for (const NextHopId member : members) {
         release(member);
+    }
+}
+
+void NextHops::forget_gateways(const Gateways& gateways) {
+    for (const IpAddr& gateway : gateways.addresses) {
+        const auto uses = gateway_uses_.find(gateway);
+        if (--uses->second == 0) {
+            gateway_uses_.erase(uses);
+        }
     }
 }
 
@@ -190,9 +204,20 @@ const IpAddr& NextHops::address_of(NextHopId station) const {
     return std::get<Adjacency>(slots_[station.value()].target).address;
 }
 
-std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve) {
+std::vector<NextHopId> NextHops::resolve_gateways(
+    const Resolve& resolve, const std::set<IpAddr>* moved) {
+    std::vector<NextHopId> due;
+    for (const NextHopId id : gateways_) {
+        const Slot& slot = slots_[id.value()];
+        if (moved == nullptr || !slot.settled ||
+            std::ranges::any_of(
+                std::get<Gateways>(slot.target).addresses,
+                [&](const IpAddr& gateway) { return moved->contains(gateway); })) {
+            due.push_back(id);
+        }
+    }
     std::vector<NextHopId> flipped;
-    for (const NextHopId id : std::vector<NextHopId>(gateways_.begin(), gateways_.end())) {
+    for (const NextHopId id : due) {
         const bool before = usable(id);
         std::vector<NextHopId> members;
         std::vector<IpAddr> via;
@@ -217,15 +242,6 @@ std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve) {
         }
     }
     return flipped;
-}
-
-std::set<IpAddr> NextHops::gateways() const {
-    std::set<IpAddr> all;
-    for (const NextHopId id : gateways_) {
-        const auto& addresses = std::get<Gateways>(slots_[id.value()].target).addresses;
-        all.insert(addresses.begin(), addresses.end());
-    }
-    return all;
 }
 
 bool NextHops::usable(NextHopId id) const {

@@ -120,12 +120,14 @@ class NextHops {
     /// otherwise.
     void avoid(const IpAddr& gateway, bool avoid);
 
-    /// Finds the stations of all gateways anew; to be called when a route that gateways are reached by
-    /// has changed.  Returns the ids that became usable or unusable since the last call.
-    [[nodiscard]] std::vector<NextHopId> resolve_gateways(const Resolve& resolve);
+    /// Finds the stations of gateways anew, of those that `moved` (null: of all) and of sets that are new;
+    /// to be called when a route that gateways are reached by has changed.  Returns the ids that became
+    /// usable or unusable since the last call.
+    [[nodiscard]] std::vector<NextHopId> resolve_gateways(
+        const Resolve& resolve, const std::set<IpAddr>* moved = nullptr);
 
-    /// All gateways in use.
-    [[nodiscard]] std::set<IpAddr> gateways() const;
+    /// All gateways in use, with the number of sets that they are in.
+    [[nodiscard]] const std::map<IpAddr, std::uint32_t>& gateways() const { return gateway_uses_; }
 
     /// False: routes to it must not be installed (no gateway of it is reachable).
     [[nodiscard]] bool usable(NextHopId id) const;
@@ -165,6 +167,7 @@ class NextHops {
     };
 
     [[nodiscard]] NextHopId allocate();
+    void forget_gateways(const Gateways& gateways);
     void refresh(NextHopId id);
     void refresh_gateways(NextHopId id);
     [[nodiscard]] const IpAddr& address_of(NextHopId station) const;
@@ -184,6 +187,7 @@ class NextHops {
     std::map<Adjacency, Mac> resolved_;
     std::map<PortId, Link> ports_;
     std::set<NextHopId> gateways_;
+    std::map<IpAddr, std::uint32_t> gateway_uses_;
     std::set<IpAddr> avoided_;
     PortId host_port_;
     Mac host_mac_;

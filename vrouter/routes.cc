@@ -37,7 +37,7 @@ constexpr std::size_t kMostOnAWay = 64;
 /// The way over `gateways`, of which none may be the one that it leads to.
 GatewayWay over(const Gateways& gateways, const IpAddr& to, const GatewayWays& known) {
     GatewayWay way;
-    way.asked_others = true;
+    way.asked = gateways.addresses;
     if (std::ranges::find(gateways.addresses, to) != gateways.addresses.end()) {
         return way;
     }
@@ -49,7 +49,7 @@ GatewayWay over(const Gateways& gateways, const IpAddr& to, const GatewayWays& k
     sort_and_unify(way.stations);
     sort_and_unify(way.bgp);
     if (way.bgp.size() > kMostOnAWay) {
-        return {.stations = {}, .bgp = {}, .asked_others = true};
+        return {.stations = {}, .bgp = {}, .asked = std::move(way.asked)};
     }
     if (way.stations.size() > kMostOnAWay) {
         way.stations.erase(way.stations.begin() + kMostOnAWay, way.stations.end());
@@ -94,6 +94,11 @@ struct RouteTable::FamilyRoutes {
     std::size_t size = 0;                               ///< entries with offers
     std::array<std::uint32_t, F::kBits + 1> lengths{};  ///< those by length of prefix
 };
+
+bool ChangedWays::concern(const IpAddr& address, const std::vector<IpAddr>& asked) const {
+    return watched.contains(address) || gateways.contains(address) ||
+           std::ranges::any_of(asked, [&](const IpAddr& each) { return gateways.contains(each); });
+}
 
 RouteTable::RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6)
     : v4_(std::make_unique<FamilyRoutes<V4>>(fib4)),
@@ -183,8 +188,10 @@ void RouteTable::remove(const IpPrefix& prefix, RouteSource source) {
 
 template <Family F>
 void RouteTable::note_change(const Prefix<F>& prefix) {
-    ways_changed_ =
-        ways_changed_ || watches_all_ || ways_.depend_on(prefix) || any_inside(prefix, watched_);
+    const bool in_use = ways_.touch(prefix);
+    const bool watched = visit_inside(
+        prefix, watched_, [this](const IpAddr& address) { changed_.watched.insert(address); });
+    ways_changed_ = ways_changed_ || watches_all_ || in_use || watched;
 }
 
 bool RouteTable::dirty() const {
@@ -208,8 +215,9 @@ void RouteTable::commit(const Publish& publish) {
     if (next_hops_.take_changes(fresh)) {
         publish(false);
     }
+    const ChangedWays changed = std::exchange(changed_, {});
     if (ways_changed && on_ways_) {
-        on_ways_();
+        on_ways_(changed);
     }
 }
 
@@ -217,11 +225,11 @@ void RouteTable::settle_gateways() {
     if (!std::exchange(ways_changed_, false)) {
         return;
     }
-    ways_.find(next_hops_.gateways(), [this](const IpAddr& gateway, const GatewayWays& known) {
-        return step(gateway, known);
-    });
+    changed_.gateways = ways_.find(
+        next_hops_.gateways(),
+        [this](const IpAddr& gateway, const GatewayWays& known) { return step(gateway, known); });
     const auto flipped = next_hops_.resolve_gateways(
-        [this](const IpAddr& gateway) { return ways_[gateway].stations; });
+        [this](const IpAddr& gateway) { return ways_[gateway].stations; }, &changed_.gateways);
     if (!flipped.empty()) {
         flipped_.insert(flipped.begin(), flipped.end());
         flipped_at_ = {};
@@ -337,7 +345,9 @@ GatewayWay RouteTable::step(typename F::Addr gateway, const GatewayWays& known) 
             if (!by_bgp.stations.empty()) {
                 continue;
             }
-            by_bgp = over(*via, gateway, known);
+            GatewayWay next = over(*via, gateway, known);
+            next.asked.insert(next.asked.end(), by_bgp.asked.begin(), by_bgp.asked.end());
+            by_bgp = std::move(next);
             if (!is_of_bgp(offer.source) && !by_bgp.stations.empty()) {
                 return by_bgp;
             }

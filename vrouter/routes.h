@@ -52,6 +52,15 @@ struct RouteView {
     bool active = false;  ///< in the FIB
 };
 
+/// What a commit() may have changed of the ways to gateways.
+struct ChangedWays {
+    std::set<IpAddr> gateways;  ///< in use: these lead elsewhere
+    std::set<IpAddr> watched;   ///< watched addresses to which routes changed
+
+    /// True when the way to `address` may be another; `asked`: those that it had to do with.
+    [[nodiscard]] bool concern(const IpAddr& address, const std::vector<IpAddr>& asked) const;
+};
+
 class RouteTable {
   public:
     /// Hands the next hops to the workers; when it returns with `wait`, every worker has seen them.
@@ -86,7 +95,9 @@ class RouteTable {
 
     /// Calls `changed` at the end of every commit() that may have changed the way to a gateway in use or
     /// to a watched address; it must not change routes itself.
-    void watch_ways(std::function<void()> changed) { on_ways_ = std::move(changed); }
+    void watch_ways(std::function<void(const ChangedWays&)> changed) {
+        on_ways_ = std::move(changed);
+    }
 
     /// How this one is reached matters to somebody from now on / all do / none does any more.
     void watch(const IpAddr& gateway) { watched_.insert(gateway); }
@@ -95,6 +106,7 @@ class RouteTable {
 
     void forget_watched() {
         watched_.clear();
+        changed_.watched.clear();
         watches_all_ = false;
     }
 
@@ -177,7 +189,8 @@ class RouteTable {
     bool ways_changed_ = false;
     std::set<IpAddr> watched_;
     bool watches_all_ = false;
-    std::function<void()> on_ways_;
+    ChangedWays changed_;  ///< since the last commit()
+    std::function<void(const ChangedWays&)> on_ways_;
 };
 
 }  // namespace vr

@@ -463,7 +463,7 @@ TYPED_TEST(Routes, RouteOverAKnownNextHopWaitsForNobody) {
 
 TYPED_TEST(Routes, ChangedWayIsToldOncePerCommitThatMayChangeIt) {
     int told = 0;
-    this->table.watch_ways([&] { ++told; });
+    this->table.watch_ways([&](const ChangedWays&) { ++told; });
     this->table.watch(this->address(1, 1));
     this->connect(1, kEast);
     this->connect(2, kEast);
@@ -474,6 +474,23 @@ TYPED_TEST(Routes, ChangedWayIsToldOncePerCommitThatMayChangeIt) {
     this->table.remove(this->network(5), RouteSource::EBgp);
     this->commit();
     EXPECT_LE(told, 2);
+}
+
+TYPED_TEST(Routes, ChangedWaysNameThoseThatLeadElsewhereAndNoOthers) {
+    ChangedWays told;
+    this->table.watch_ways([&](const ChangedWays& changed) { told = changed; });
+    this->connect(1, kEast);
+    this->connect(2, kEast);
+    this->table.set(this->network(3), RouteSource::Static, this->via({this->address(1, 1)}));
+    this->table.set(this->network(4), RouteSource::EBgp, this->via({this->address(3, 1)}));
+    this->table.set(this->network(5), RouteSource::EBgp, this->via({this->address(2, 1)}));
+    this->commit();
+    this->table.remove(this->network(1), RouteSource::Connected);
+    this->commit();
+    const std::set<IpAddr> moved{this->address(1, 1), this->address(3, 1)};
+    EXPECT_EQ(told.gateways, moved);
+    EXPECT_TRUE(told.concern(this->address(3, 9), {this->address(1, 1)}));
+    EXPECT_FALSE(told.concern(this->address(2, 1), {}));
 }
 
 TYPED_TEST(Routes, SlicesShowEveryRouteOnce) {
@@ -592,6 +609,9 @@ TYPED_TEST(Routes, PathDoesNotMatter) {
                 EXPECT_EQ(a->source, b->source) << "seed " << seed << " net " << net;
                 EXPECT_EQ(a->target, b->target) << "seed " << seed << " net " << net;
             }
+            const auto gateway = this->address(net, 1);
+            EXPECT_EQ(walked.way_to(gateway), straight.way_to(gateway))
+                << "seed " << seed << " net " << net;
         }
     }
 }

@@ -34,7 +34,7 @@ BgpRoutes::BgpRoutes(
       commit_(std::move(commit)),
       moved_(std::move(moved)),
       timer_(loop) {
-    routes_.watch_ways([this] { compare_answers(); });
+    routes_.watch_ways([this](const ChangedWays& changed) { compare_answers(changed); });
 }
 
 BgpRoutes::~BgpRoutes() {
@@ -160,7 +160,10 @@ auto BgpRoutes::answer_for(const IpAddr& next_hop) const -> Answer {
     const bool held = !way.bgp.empty() && guard_.holds(next_hop, now);
     std::vector<IpPrefix> over;
     std::ranges::set_union(way.bgp, guard_.held_over(next_hop, now), std::back_inserter(over));
-    return {.reachable = !way.stations.empty() && !held, .over = std::move(over)};
+    return {
+        .reachable = !way.stations.empty() && !held,
+        .over = std::move(over),
+        .asked = std::move(way.asked)};
 }
 
 /// False when more flips than can be counted.
@@ -206,15 +209,20 @@ std::string BgpRoutes::interface_to(const IpAddr& destination) const {
     return {};
 }
 
-void BgpRoutes::compare_answers() {
+void BgpRoutes::compare_answers(const ChangedWays& changed) {
     if (moved_posted_ || asks_slowly_) {
         return;
     }
     const auto now = std::chrono::steady_clock::now();
     bool same = true;
-    for (const auto& [next_hop, answer] : answers_) {
-        const Answer present = answer_for(next_hop);
-        if (present != answer) {
+    for (auto& [next_hop, answer] : answers_) {
+        if (!changed.concern(next_hop, answer.asked)) {
+            continue;
+        }
+        Answer present = answer_for(next_hop);
+        if (present.says_the_same(answer)) {
+            answer.asked = std::move(present.asked);
+        } else {
             same = false;
             asks_slowly_ = !note_flips(next_hop, answer, present, now) || asks_slowly_;
         }

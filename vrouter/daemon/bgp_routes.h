@@ -56,7 +56,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
 
   private:
     void commit_soon();
-    void compare_answers();
+    void compare_answers(const ChangedWays& changed);
     void ask_again();
     void ask_again_at(std::chrono::steady_clock::time_point time);
     void sweep();
@@ -74,8 +74,11 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     struct Answer {
         bool reachable = false;
         std::vector<IpPrefix> over;
+        std::vector<IpAddr> asked;  ///< gateways that it depends on
 
-        friend bool operator==(const Answer&, const Answer&) = default;
+        [[nodiscard]] bool says_the_same(const Answer& other) const {
+            return reachable == other.reachable && over == other.over;
+        }
     };
 
     [[nodiscard]] Answer answer_for(const IpAddr& next_hop) const;
