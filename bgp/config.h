@@ -108,7 +108,8 @@ struct PeerConfig {
     IpAddr address;  ///< also the key: one session per address
     L4Port port{179};
     Asn asn;
-    std::optional<Asn> local_as;  ///< instead of the speaker's, towards this peer
+    bool any_external_as = false;  ///< eBGP with whatever AS the peer says; `asn` is 0
+    std::optional<Asn> local_as;   ///< instead of the speaker's, towards this peer
     std::string description;
     bool passive = false;             ///< only wait for the peer's connection
     std::optional<IpAddr> source;     ///< bind our end of outgoing connections to it

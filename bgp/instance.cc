@@ -84,7 +84,7 @@ void Instance::set_config(const SpeakerConfig& config) {
 
 Result<void> Instance::check(const PeerConfig& config) const {
     const auto name = to_string(without_zone(config.address));
-    if (config.asn.value() == 0) {
+    if (config.asn.value() == 0 && !config.any_external_as) {
         return fail(fmt::format("peer {}: AS 0 is not an AS number", name));
     }
     const auto hold = config.timers.hold.count();

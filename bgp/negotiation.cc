@@ -97,14 +97,15 @@ Open make_open(const LocalSide& local, const PeerConfig& peer) {
 Decoded<Terms> negotiate(const LocalSide& local, const PeerConfig& peer, const Open& received) {
     const auto refuse = [](std::uint8_t subcode) { return notification(ErrorCode::Open, subcode); };
     const Asn asn = received.asn();
-    if (asn.value() == 0 || asn != peer.asn) {
+    const bool right = peer.any_external_as ? asn != local.asn : asn == peer.asn;
+    if (asn.value() == 0 || !right) {
         return refuse(open_error::kBadPeerAs);
     }
     if (received.hold_time == 1 || received.hold_time == 2) {
         return refuse(open_error::kBadHoldTime);
     }
     // RFC 6286 2.2: not zero, and inside one AS not ours.
-    const bool internal = local.asn == peer.asn;
+    const bool internal = local.asn == asn;
     if (received.identifier.is_unspecified() ||
         (internal && received.identifier == local.identifier)) {
         return refuse(open_error::kBadIdentifier);
@@ -124,6 +125,7 @@ Decoded<Terms> negotiate(const LocalSide& local, const PeerConfig& peer, const O
         terms.graceful_restart = theirs.graceful_restart;
         terms.long_lived = theirs.graceful_restart ? theirs.long_lived : std::nullopt;
     }
+    terms.asn = asn;
     terms.identifier = received.identifier;
     terms.capabilities = received.capabilities;
     // RFC 4760 8: a peer that says nothing of families speaks IPv4 unicast.

@@ -34,6 +34,7 @@ struct Terms {
     std::optional<LongLivedRestart> long_lived;  ///< the same, RFC 9494
     AddPath paths4;                              ///< what we receive and send in IPv4, RFC 7911
     AddPath paths6;                              ///< ... and in IPv6
+    Asn asn;                                     ///< the peer's
     Ip4 identifier;                              ///< the peer's
     Capabilities capabilities;                   ///< as the peer sent them
 

@@ -689,7 +689,7 @@ Ends Peer::ends(const Link& link) const {
     return Ends{
         .kind = source_.kind,
         .local_as = local_as_of(speaker_, config_),
-        .peer_as = config_.asn,
+        .peer_as = link.terms ? link.terms->asn : config_.asn,
         .local_identifier = speaker_.router_id,
         .local_address = link.local_address,
         .enforce_first_as = config_.enforce_first_as,
@@ -743,7 +743,7 @@ PeerSummary Peer::summary(Time now) const {
     PeerSummary summary;
     summary.address = config_.address;
     summary.description = config_.description;
-    summary.asn = config_.asn;
+    summary.asn = established_ ? link(*established_).terms->asn : config_.asn;
     summary.local_as = local_as_of(speaker_, config_);
     summary.kind = source_.kind;
     summary.state = state();

@@ -55,6 +55,20 @@ TEST_F(Ebgp, GetsEstablishedAtOnce) {
     EXPECT_EQ(world.peer_of(b, a).state(), State::Established);
 }
 
+TEST_F(Ebgp, AnyExternalPeerCountsByTheAsThatItSays) {
+    world.peer(a, b, [this](PeerConfig& config, Node& from) {
+        if (&from == &a) {
+            config.asn = Asn{};
+            config.any_external_as = true;
+        }
+    });
+    world.settle();
+    b.instance.originate(prefix("10.0.0.0/24"), {});
+    world.settle();
+    EXPECT_EQ(world.peer_of(a, b).summary(world.now).asn, Asn{65002});
+    EXPECT_EQ(a.instance.routes(std::nullopt, 10).size(), 1U);  // whose path begins with that AS
+}
+
 TEST_F(Ebgp, CallsOfBothEndInOneConnection) {
     connect();
     EXPECT_EQ(world.wires(), 1U);

@@ -116,6 +116,25 @@ PeerConfig peer_of(std::uint32_t asn) {
     return peer;
 }
 
+PeerConfig any_external_peer() {
+    PeerConfig peer;
+    peer.any_external_as = true;
+    return peer;
+}
+
+TEST(Negotiation, AnyExternalPeerTellsItsAs) {
+    EXPECT_EQ(agreed(any_external_peer(), "04 fdea 005a c0000201 00").asn, Asn{65002});
+}
+
+TEST(Negotiation, PeerOfOurAsIsNoExternalOne) {
+    const auto terms = negotiate(
+        {.asn = Asn{65000}, .identifier = Ip4{0xc0000202}},
+        any_external_peer(),
+        std::get<Open>(decode_open(hex("04 fde8 005a c0000201 00"))));
+    ASSERT_TRUE(std::holds_alternative<Notification>(terms));
+    EXPECT_EQ(std::get<Notification>(terms), (Notification{ErrorCode::Open, 2, {}}));
+}
+
 TEST(Negotiation, SilentPeerSpeaksIpv4WithTwoOctets) {
     const Terms terms = agreed(peer_of(65001), "04 fde9 005a c0000201 00");
     EXPECT_TRUE(terms.ipv4);

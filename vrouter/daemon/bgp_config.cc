@@ -81,8 +81,20 @@ void read_password(YamlSection& yaml, bgp::PeerConfig& peer) {
     }
 }
 
+/// A number, or whatever is not ours.
+void read_as(YamlSection& yaml, bgp::PeerConfig& peer) {
+    const YAML::Node node = yaml.take("as");
+    if (node.IsDefined() && node.IsScalar() && node.Scalar() == "external") {
+        peer.asn = Asn{};
+        peer.any_external_as = true;
+    } else if (const auto as = yaml.number("as", 1, kMost32)) {
+        peer.asn = Asn{static_cast<std::uint32_t>(*as)};
+        peer.any_external_as = false;
+    }
+}
+
 void read_connection(YamlSection& yaml, bgp::PeerConfig& peer) {
-    assign_number(peer.asn, yaml.number("as", 1, kMost32));
+    read_as(yaml, peer);
     if (const auto as = yaml.number("local_as", 1, kMost32)) {
         peer.local_as = Asn{static_cast<std::uint32_t>(*as)};
     }
@@ -212,7 +224,7 @@ bgp::PeerConfig group_of(YamlSection& yaml, const Groups& groups) {
         yaml.refuse("group", "no group is called '" + *name + "'");
     }
     bgp::PeerConfig peer = found == groups.end() ? bgp::PeerConfig{} : found->second;
-    if (peer.asn.value() == 0) {
+    if (peer.asn.value() == 0 && !peer.any_external_as) {
         yaml.require("as");
     }
     return peer;
