@@ -188,6 +188,19 @@ Result<pb::Request> endpoints_request(const Values& values) {
     return request;
 }
 
+/// A prefix, an address, or a link-local one with its port; the router knows which ports there are.
+bool is_route_key(std::string_view text) {
+    const auto percent = text.find('%');
+    return percent == std::string_view::npos
+               ? is_prefix(text)
+               : is_address(text.substr(0, percent)) && is_neighbor(text.substr(percent + 1));
+}
+
+constexpr ArgumentType kRouteKey{
+    .placeholder = "PREFIX|ADDRESS",
+    .expects = kPrefixOrAddress.expects,
+    .accepts = is_route_key};
+
 Result<pb::Request> routes_request(const Values& values) {
     pb::Request request;
     auto& show = *request.mutable_show_routes();
@@ -406,7 +419,7 @@ std::vector<Command> show_rows() {
          .columns = kEndpointColumns},
         {.words = "show routes",
          .help = "Routes: all, those inside a prefix, or the one that an address takes",
-         .arguments = {positional("prefix", kPrefixOrAddress, "which routes")},
+         .arguments = {positional("prefix", kRouteKey, "which routes")},
          .request = routes_request,
          .columns = kRouteColumns},
         {.words = "show neighbors",

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ctl/handlers.h"
+#include "vrouter/dataplane/tables.h"
 #include "vrouter/net/zone.h"
 
 namespace vr::ctl {
@@ -109,11 +110,13 @@ class Rows {
 
     /// The route that a packet to `text` takes.
     [[nodiscard]] Answer route_of(const std::string& text) const {
-        const auto address = parse_ip_without_zone(text);
+        const auto address = address_of(text);
         if (!address) {
             return Failure{
                 .code = pb::Error::CODE_INVALID,
-                .text = "'" + text + "' is not an IPv4 or IPv6 address"};
+                .text = "'" + text +
+                        "' is not an IPv4 or IPv6 address (a link-local one may name its port: "
+                        "fe80::1%uplink0)"};
         }
         const auto view = routes_.lookup(*address);
         if (!view) {
@@ -140,6 +143,26 @@ class Rows {
     }
 
   private:
+    /// A link-local one may name its port: fe80::1%uplink0.
+    [[nodiscard]] std::optional<IpAddr> address_of(const std::string& text) const {
+        const auto percent = text.find('%');
+        const auto address = parse_ip_without_zone(text.substr(0, percent));
+        if (!address || percent == std::string::npos) {
+            return address;
+        }
+        const auto* v6 = std::get_if<Ip6>(&*address);
+        const std::string port = text.substr(percent + 1);
+        if (v6 == nullptr || !v6->is_link_local() || port.empty()) {
+            return std::nullopt;
+        }
+        for (Zone zone = 1; zone < kMaxPorts; ++zone) {
+            if (port_name_(PortId{zone}) == port) {
+                return with_zone(*v6, zone);
+            }
+        }
+        return std::nullopt;
+    }
+
     static bool is_inside(const IpPrefix& prefix, const std::optional<IpPrefix>& within) {
         if (!within) {
             return true;

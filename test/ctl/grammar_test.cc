@@ -64,6 +64,10 @@ INSTANTIATE_TEST_SUITE_P(
             "show_routes { prefix: \"10.0.0.0/8\" }"},
         RequestRow{
             "ShowRoutesInside6", "show routes fd00::/64", "show_routes { prefix: \"fd00::/64\" }"},
+        RequestRow{
+            "ShowRouteOnLink",
+            "show routes fe80::1%eth0",
+            "show_routes { address: \"fe80::1%eth0\" }"},
         RequestRow{"ShowRouteOf", "show routes fd00::1", "show_routes { address: \"fd00::1\" }"},
         RequestRow{"ShowNeighbors", "show neighbors eth0", "show_neighbors { port: \"eth0\" }"},
         RequestRow{"ShowBgp", "show bgp 192.0.2.1", "show_bgp { neighbor: \"192.0.2.1\" }"},

@@ -11,6 +11,7 @@
 
 #include "policy/datastore.h"
 #include "vrouter/dataplane/tables.h"
+#include "vrouter/net/zone.h"
 #include "vrouter/turns.h"
 
 namespace vr::ctl {
@@ -184,8 +185,24 @@ TEST_F(RouteHandler, SaysThatNoRouteCoversAnAddress) {
     EXPECT_EQ(reply.error().code(), pb::Error::CODE_NOT_FOUND);
 }
 
+TEST_F(RouteHandler, FindsALinkLocalNeighborBehindItsPort) {
+    const Ip6 neighbor = with_zone(*Ip6::parse("fe80::1"), 2);
+    routes_.set(
+        Prefix<V6>::host(neighbor),
+        RouteSource::Neighbor,
+        Adjacency{.port = PortId{2}, .address = without_zone(neighbor)});
+    routes_.commit([](bool) {});
+    const auto reply = ask_once(dispatch_, request("", "fe80::1%port2"));
+    ASSERT_EQ(reply.routes().rows_size(), 1);
+    EXPECT_EQ(reply.routes().rows(0).prefix(), "fe80::1/128");
+}
+
 TEST_F(RouteHandler, RefusesWhatIsNoPrefixOrAddress) {
-    for (const auto& asked : {request("10.0.0.0/33", ""), request("", "10.0.0.300")}) {
+    for (const auto& asked :
+         {request("10.0.0.0/33", ""),
+          request("", "10.0.0.300"),
+          request("", "fe80::1%port"),
+          request("", "fd00::1%port2")}) {
         EXPECT_EQ(ask_once(dispatch_, asked).error().code(), pb::Error::CODE_INVALID);
     }
 }
