@@ -12,6 +12,7 @@
 #include <boost/asio/ip/v6_only.hpp>
 
 #include "bgp/asio_address.h"
+#include "bgp/link_ends.h"
 
 namespace vr::bgp {
 namespace {
@@ -41,6 +42,8 @@ void set_number(udp::socket& socket, int level, int option, int value) {
 
 struct Datagram {
     IpAddr from;
+    IpAddr to;           ///< of IPv6
+    unsigned scope = 0;  ///< the interface that it came by; of IPv6
     int hop_limit = 0;
     Bytes bytes;
 };
@@ -60,7 +63,7 @@ IpAddr address_of(const sockaddr_storage& storage) {
 std::optional<Datagram> read_datagram(int socket, std::span<std::uint8_t> room) {
     sockaddr_storage from{};
     iovec part{.iov_base = room.data(), .iov_len = room.size()};
-    alignas(cmsghdr) std::array<std::uint8_t, 64> control{};
+    alignas(cmsghdr) std::array<std::uint8_t, 128> control{};
     msghdr message{};
     message.msg_name = &from;
     message.msg_namelen = sizeof(from);
@@ -74,6 +77,7 @@ std::optional<Datagram> read_datagram(int socket, std::span<std::uint8_t> room) 
     }
     Datagram datagram{
         .from = address_of(from),
+        .to = {},
         .hop_limit = 0,
         .bytes = Bytes{room}.first(static_cast<std::size_t>(size))};
     for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
@@ -82,6 +86,11 @@ std::optional<Datagram> read_datagram(int socket, std::span<std::uint8_t> room) 
         const bool v6 = each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_HOPLIMIT;
         if (v4 || v6) {
             std::memcpy(&datagram.hop_limit, CMSG_DATA(each), sizeof(int));
+        } else if (each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_PKTINFO) {
+            in6_pktinfo info{};
+            std::memcpy(&info, CMSG_DATA(each), sizeof(info));
+            datagram.to = Ip6::load(&info.ipi6_addr);
+            datagram.scope = info.ipi6_ifindex;
         }
     }
     return datagram;
@@ -154,6 +163,18 @@ void BfdSockets::forget(const IpAddr& peer) {
     }
 }
 
+void BfdSockets::forget_unless(const std::function<bool(const IpAddr& peer)>& wanted) {
+    std::vector<IpAddr> others;
+    for (const auto& [peer, watched] : sessions_) {
+        if (!wanted(peer)) {
+            others.push_back(peer);
+        }
+    }
+    for (const IpAddr& peer : others) {
+        forget(peer);
+    }
+}
+
 std::optional<BfdSummary> BfdSockets::summary(const IpAddr& peer) const {
     const auto at = sessions_.find(peer);
     if (at == sessions_.end()) {
@@ -182,6 +203,7 @@ Result<void> BfdSockets::listen(bool v6, bool multihop) {
     if (v6) {
         socket.set_option(asio::ip::v6_only{true}, ignored);
         set_number(socket, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+        set_number(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     } else {
         set_number(socket, IPPROTO_IP, IP_RECVTTL, 1);
     }
@@ -219,9 +241,14 @@ void BfdSockets::drain(Receiver& receiver, bool multihop) {
             return;
         }
         // RFC 5881 5: only a neighbor can send with all hops left.
-        if (multihop || datagram->hop_limit == kMostHops) {
-            on_packet(datagram->from, multihop, datagram->bytes);
+        if (!multihop && datagram->hop_limit != kMostHops) {
+            continue;
         }
+        IpAddr from = datagram->from;
+        if (const auto* v6 = std::get_if<Ip6>(&from); v6 != nullptr && v6->is_link_local()) {
+            from = with_zone(*v6, link_of(links_, datagram->scope, datagram->to));
+        }
+        on_packet(from, multihop, datagram->bytes);
     }
 }
 
@@ -245,9 +272,13 @@ void BfdSockets::on_packet(const IpAddr& from, bool multihop, Bytes bytes) {
 void BfdSockets::settle(const IpAddr& peer, Watched& watched) {
     for (const bfd::Packet& packet : watched.session.take_output()) {
         if (open(peer, watched)) {
-            error_code ignored;  // nobody there: that is what the session is about to find out
+            error_code error;  // nobody there: that is what the session is about to find out
+            error_code ignored;
             const auto bytes = bfd::encode(packet);
-            watched.socket.send(asio::buffer(bytes), 0, ignored);
+            watched.socket.send(asio::buffer(bytes), 0, error);
+            if (error && zone_of(peer) != 0) {
+                watched.socket.close(ignored);  // the interface may be back with another number
+            }
         }
     }
     const auto changes = watched.session.take_changes();
@@ -274,9 +305,13 @@ bool BfdSockets::open(const IpAddr& peer, Watched& watched) {
     set_number(socket, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_UNICAST_HOPS : IP_TTL, kMostHops);
     set_number(
         socket, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TCLASS : IP_TOS, kInternetworkControl);
-    const asio::ip::address source = watched.source ? to_asio(*watched.source)
-                                     : v6           ? asio::ip::address{asio::ip::address_v6{}}
-                                                    : asio::ip::address{asio::ip::address_v4{}};
+    const auto end = our_end(links_, peer, watched.source);
+    if (!end) {
+        return false;
+    }
+    const asio::ip::address source = end->source ? to_asio(*end->source, end->scope)
+                                     : v6        ? asio::ip::address{asio::ip::address_v6{}}
+                                                 : asio::ip::address{asio::ip::address_v4{}};
     bool bound = false;
     for (int i = 0; i < kSourcePortTries && !bound && !error; ++i) {
         const auto port = static_cast<std::uint16_t>(
@@ -287,7 +322,7 @@ bool BfdSockets::open(const IpAddr& peer, Watched& watched) {
     }
     if (bound) {
         const std::uint16_t port = watched.config.multihop ? kMultihopPort : kSingleHopPort;
-        socket.connect(udp::endpoint{to_asio(peer), port}, error);
+        socket.connect(udp::endpoint{to_asio(peer, end->scope), port}, error);
     }
     if (!bound || error) {
         return false;

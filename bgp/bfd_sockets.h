@@ -17,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "bgp/bfd_session.h"
+#include "bgp/links.h"
 #include "bgp/summary.h"
 #include "vrouter/net/result.h"
 
@@ -34,6 +35,12 @@ class BfdSockets {
     BfdSockets& operator=(BfdSockets&&) = delete;
     ~BfdSockets();
 
+    /// Whom to tell from now on; as the constructor's.
+    void set_changed(Changed changed) { changed_ = std::move(changed); }
+
+    /// Where peers at link-local addresses are; to be told before them.
+    void set_links(Links links) { links_ = std::move(links); }
+
     /// Begins a session with `peer`, or goes on with it as it is when nothing differs.  Fails when the
     /// port cannot be had.
     [[nodiscard]] Result<void> watch(
@@ -41,6 +48,9 @@ class BfdSockets {
 
     /// Ends the session with `peer`, telling it.
     void forget(const IpAddr& peer);
+
+    /// Ends the sessions with peers for which wanted(peer) does not hold, telling them.
+    void forget_unless(const std::function<bool(const IpAddr& peer)>& wanted);
 
     /// Nothing when there is no session with `peer`.
     [[nodiscard]] std::optional<BfdSummary> summary(const IpAddr& peer) const;
@@ -76,6 +86,7 @@ class BfdSockets {
     boost::asio::io_context& io_;
     Random random_;
     Changed changed_;
+    Links links_;
     std::array<std::shared_ptr<Receiver>, 4> receivers_;
     std::map<IpAddr, Watched> sessions_;
     boost::asio::steady_timer timer_;

@@ -53,6 +53,11 @@ void Instance::tick(Time now) {
     }
 }
 
+bool Instance::dismantle() {
+    return ribs_.groups4.dismantle() || ribs_.groups6.dismantle() || ribs_.v4.dismantle() ||
+           ribs_.v6.dismantle();
+}
+
 bool Instance::may_decide() {
     if (deferred_until_ && !peers_expected_ && !peers_.empty() &&
         std::ranges::none_of(

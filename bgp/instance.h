@@ -82,6 +82,10 @@ class Instance {
     /// Does what is due but for the peers' timers.
     void tick(Time now);
 
+    /// Frees some 0.1 ms worth of the tables; true when more is left.  A million routes are not freed at
+    /// once; afterwards there is only more of this, and the destructor.
+    bool dismantle();
+
     /// When a peer's timer or one of our own is due.
     [[nodiscard]] Time next_deadline() const;
 

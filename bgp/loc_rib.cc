@@ -129,6 +129,14 @@ void LocRib<F>::unpin(RouteId id) {
 }
 
 template <Family F>
+bool LocRib<F>::dismantle() {
+    if (!chunks_.empty()) {
+        chunks_.pop_back();
+    }
+    return !chunks_.empty();
+}
+
+template <Family F>
 void LocRib<F>::free_if_unused(Route& route, RouteId id) {
     if (route.paths.empty() && route.pins == 0 && !route.dirty) {
         index_.erase(id);

@@ -133,6 +133,11 @@ class LocRib {
 
     void unpin(RouteId id);
 
+    // --- the end ---------------------------------------------------------------------------------
+    /// Frees a chunk of routes; true when more are left.  Afterwards there is only more of this, and the
+    /// destructor.
+    bool dismantle();
+
   private:
     using Chunk = std::array<Route, kChunk>;
     using Chunks = std::vector<std::unique_ptr<Chunk>>;

@@ -34,6 +34,13 @@ bool OutTable::had_other_source(Row row) const noexcept {
     return (chunks_[row / kChunk]->source[row % kChunk] & kOtherSource) != 0;
 }
 
+bool OutTable::dismantle() {
+    if (!chunks_.empty()) {
+        chunks_.pop_back();
+    }
+    return !chunks_.empty();
+}
+
 bool OutTable::announce(Row row, const AttributesRef& attributes, SourceId source) {
     const State before = state(row);
     make_room(row);

@@ -93,6 +93,10 @@ class OutTable {
         chunks_[row / kChunk].reset();
     }
 
+    /// Frees the last chunk, whatever is in it; true when more are left.  Afterwards there is only more of
+    /// this, and the destructor.
+    bool dismantle();
+
     // --- cursors ---------------------------------------------------------------------------------
     /// A cursor for which every announced row is new and no withdrawn one.
     [[nodiscard]] Cursor add_cursor();

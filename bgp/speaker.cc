@@ -2,7 +2,6 @@
 #include "bgp/speaker.h"
 
 #include <fmt/core.h>
-#include <net/if.h>
 
 #include <algorithm>
 #include <random>
@@ -10,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include "bgp/asio_address.h"
+#include "bgp/link_ends.h"
 #include "bgp/tcp_options.h"
 #include "vrouter/net/log.h"
 
@@ -33,6 +33,18 @@ Random make_random() {
     return [engine] { return std::uniform_real_distribution<double>{}(*engine); };
 }
 
+/// Frees the tables of a speaker that is gone in slices, between other events.
+void free_slowly(asio::io_context& io, std::unique_ptr<Instance> instance) {
+    asio::post(io, [&io, instance = std::move(instance)]() mutable {
+        const Time begin = Clock::now();
+        while (instance->dismantle()) {
+            if (Clock::now() - begin > kSlice) {
+                return free_slowly(io, std::move(instance));
+            }
+        }
+    });
+}
+
 std::string named(std::string_view what, const error_code& error) {
     return fmt::format("{}: {}", what, error.message());
 }
@@ -42,11 +54,8 @@ std::string named(std::string_view what, const error_code& error) {
 Speaker::Speaker(
     asio::io_context& io, SpeakerConfig config, RouteSink& sink, const NextHopOracle& oracle)
     : io_(io),
-      instance_(std::move(config), sink, oracle, make_random()),
-      bfd_(
-          io,
-          make_random(),
-          [this](const IpAddr& peer, const bfd::Change& change) { bfd_changed(peer, change); }),
+      instance_(std::make_unique<Instance>(std::move(config), sink, oracle, make_random())),
+      bfd_(std::make_unique<BfdSockets>(io, make_random(), hear_bfd())),
       listeners_(io, [this](Session::Socket socket) { accepted(std::move(socket)); }),
       scratch_(kReadSize),
       timer_(io) {}
@@ -62,10 +71,11 @@ Speaker::~Speaker() {
             }
         }
     }
+    free_slowly(io_, std::move(instance_));
 }
 
 Result<void> Speaker::start() {
-    instance_.start(Clock::now());
+    instance_->start(Clock::now());
     arm_timer();  // a restart has an end though nobody calls
     auto opened = listeners_.open(config().listen, config().port);
     if (!opened) {
@@ -92,7 +102,7 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
             }
             remove_peer(address);
         }
-        instance_.set_config(changed);
+        instance_->set_config(changed);
         for (const auto& [peer, shut_down_text] : named) {
             if (auto added = add_peer(peer); !added) {
                 return added;
@@ -102,7 +112,7 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
             }
         }
     }
-    instance_.set_config(changed);
+    instance_->set_config(changed);
     if (changed.listen == old.listen && changed.port == old.port) {
         return {};
     }
@@ -170,14 +180,7 @@ Zone Speaker::zone_of_caller(const Session::Socket& socket) const {
     if (error || !remote.is_v6() || !remote.to_v6().is_link_local()) {
         return 0;
     }
-    const auto index = static_cast<unsigned>(remote.to_v6().scope_id());
-    const auto link = std::ranges::find_if(links_, [&](const auto& each) {
-        const Link& at = each.second;
-        // Not by name: an interface may have several.
-        return (!at.own || IpAddr{*at.own} == local) && index != 0 &&
-               if_nametoindex(at.device.c_str()) == index;
-    });
-    return link == links_.end() ? Zone{0} : link->first;
+    return link_of(links_, static_cast<unsigned>(remote.to_v6().scope_id()), local);
 }
 
 /// Makes a peer of whoever calls from a range that has room; null for strangers.
@@ -205,7 +208,7 @@ Speaker::Neighbour* Speaker::welcome(const IpAddr& caller) {
     PeerConfig config = range->peer;
     config.address = caller;
     config.passive = true;
-    const auto added = instance_.add_peer(config, Clock::now());
+    const auto added = instance_->add_peer(config, Clock::now());
     if (!added) {
         log::error("bgp {}: {}", name_of(caller), added.error().text);
         return nullptr;
@@ -302,7 +305,7 @@ void Speaker::take_up(Neighbour& neighbour) {
 }
 
 Result<void> Speaker::add_peer(const PeerConfig& config) {
-    const auto added = instance_.add_peer(config, Clock::now());
+    const auto added = instance_->add_peer(config, Clock::now());
     if (!added) {
         return fail(added.error().text);
     }
@@ -318,10 +321,31 @@ Result<void> Speaker::add_peer(const PeerConfig& config) {
 /// Begins, changes or ends the peer's BFD session as `config` has it.
 void Speaker::watch(const PeerConfig& config) {
     if (!config.bfd) {
-        bfd_.forget(config.address);
-    } else if (auto watched = bfd_.watch(config.address, config.source, *config.bfd); !watched) {
+        bfd_->forget(config.address);
+    } else if (auto watched = bfd_->watch(config.address, config.source, *config.bfd); !watched) {
         log::error("bgp {}: {}", name_of(config.address), watched.error().text);
     }
+}
+
+BfdSockets::Changed Speaker::hear_bfd() {
+    return [this](const IpAddr& peer, const bfd::Change& change) { bfd_changed(peer, change); };
+}
+
+void Speaker::set_links(Links links) {
+    links_ = std::move(links);
+    bfd_->set_links(links_);
+}
+
+std::unique_ptr<BfdSockets> Speaker::hand_over_bfd() {
+    bfd_->set_changed([](const IpAddr&, const bfd::Change&) {});
+    return std::move(bfd_);
+}
+
+void Speaker::take_over_bfd(std::unique_ptr<BfdSockets> bfd) {
+    bfd_ = std::move(bfd);
+    bfd_->set_changed(hear_bfd());
+    bfd_->set_links(links_);
+    has_unclaimed_bfd_ = true;
 }
 
 void Speaker::bfd_changed(const IpAddr& address, const bfd::Change& change) {
@@ -373,7 +397,7 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
 
 void Speaker::expect_peers(bool expected) {
     source_unread_ = expected;
-    instance_.expect_peers(source_unread_ || !ranges_.empty());
+    instance_->expect_peers(source_unread_ || !ranges_.empty());
     want_work();
 }
 
@@ -386,8 +410,8 @@ bool Speaker::remove_peer(const IpAddr& address) {
     if (!neighbour.range && !neighbour.peer.config().password.empty()) {
         listeners_.set_key(address, {});
     }
-    bfd_.forget(address);
-    instance_.remove_peer(
+    bfd_->forget(address);
+    instance_->remove_peer(
         address, notification(ErrorCode::Cease, cease::kDeconfigured), Clock::now());
     settle(neighbour);
     neighbours_.erase(at);
@@ -434,23 +458,23 @@ bool Speaker::bring_up(const IpAddr& address) {
 }
 
 void Speaker::originate(const IpPrefix& prefix, const Attributes& attributes) {
-    instance_.originate(prefix, attributes);
+    instance_->originate(prefix, attributes);
     want_work();
 }
 
 bool Speaker::withdraw(const IpPrefix& prefix) {
-    const bool was_ours = instance_.withdraw(prefix);
+    const bool was_ours = instance_->withdraw(prefix);
     want_work();
     return was_ours;
 }
 
 void Speaker::next_hops_changed() {
-    instance_.next_hops_changed();
+    instance_->next_hops_changed();
     want_work();
 }
 
 SpeakerSummary Speaker::summary() const {
-    SpeakerSummary summary = instance_.summary();
+    SpeakerSummary summary = instance_->summary();
     summary.port = port();
     summary.strangers = strangers_;
     return summary;
@@ -467,7 +491,7 @@ std::vector<IpAddr> Speaker::addresses() const {
 
 PeerSummary Speaker::summary_of(const IpAddr& address, const Neighbour& neighbour, Time now) const {
     PeerSummary summary = neighbour.peer.summary(now);
-    summary.bfd = bfd_.summary(address);
+    summary.bfd = bfd_->summary(address);
     if (const auto link = links_.find(zone_of(address)); link != links_.end()) {
         summary.link = link->second.name;
     }
@@ -562,25 +586,15 @@ void Speaker::open(Neighbour& neighbour) {
 /// Opens `socket` on our end of the way to the peer; returns the peer's end.
 Result<Session::Endpoint> Speaker::begin_call(
     Session::Socket& socket, const PeerConfig& config) const {
-    unsigned scope = 0;
-    std::optional<IpAddr> source = config.source;
-    if (const Zone zone = zone_of(config.address); zone != 0) {
-        const auto link = links_.find(zone);
-        scope = link == links_.end() ? 0 : if_nametoindex(link->second.device.c_str());
-        if (scope == 0) {
-            return fail(
-                link == links_.end() ? "no link to the peer"
-                                     : "there is no interface '" + link->second.device + "'");
-        }
-        if (link->second.own) {
-            source = *link->second.own;
-        }
+    const auto end = our_end(links_, config.address, config.source);
+    if (!end) {
+        return fail(end.error().text);
     }
-    const tcp::endpoint to{to_asio(config.address, scope), config.port.value()};
+    const tcp::endpoint to{to_asio(config.address, end->scope), config.port.value()};
     error_code error;
     socket.open(to.protocol(), error);
-    if (!error && source) {
-        socket.bind(tcp::endpoint{to_asio(*source, scope), 0}, error);
+    if (!error && end->source) {
+        socket.bind(tcp::endpoint{to_asio(*end->source, end->scope), 0}, error);
     }
     if (error) {
         return fail(named("local end of the connection", error));
@@ -739,15 +753,19 @@ void Speaker::want_work() {
 void Speaker::run_work() {
     const bool gathers = parsing_ > 0 && Clock::now() - work_wanted_since_ < kGather;
     if (gathers) {
-        instance_.avoid_lost_peers();  // does not wait for what other peers say
+        instance_->avoid_lost_peers();  // does not wait for what other peers say
     }
     const Time begin = Clock::now();
-    const bool more = gathers || instance_.work([begin] { return Clock::now() - begin > kSlice; });
+    const bool more = gathers || instance_->work([begin] { return Clock::now() - begin > kSlice; });
     for (auto& [address, neighbour] : neighbours_) {
         flush(neighbour, Direction::Outgoing);
         flush(neighbour, Direction::Incoming);
     }
     dismiss_idle();
+    if (has_unclaimed_bfd_ && !instance_->ribs().selection_deferred) {
+        has_unclaimed_bfd_ = false;
+        bfd_->forget_unless([this](const IpAddr& peer) { return neighbours_.contains(peer); });
+    }
     work_wanted_ = more;
     if (more) {
         asio::post(io_, [this, alive = alive_] {
@@ -759,7 +777,7 @@ void Speaker::run_work() {
 }
 
 void Speaker::arm_timer() {
-    armed_ = instance_.next_deadline();
+    armed_ = instance_->next_deadline();
     if (armed_ == Time::max()) {
         timer_.cancel();
         return;
@@ -775,7 +793,7 @@ void Speaker::arm_timer() {
 void Speaker::tick() {
     armed_ = Time::max();
     const Time now = Clock::now();
-    instance_.tick(now);
+    instance_->tick(now);
     for (auto& [address, neighbour] : neighbours_) {
         if (neighbour.peer.next_deadline() <= now) {
             neighbour.peer.tick(now);

@@ -37,7 +37,8 @@ class Speaker {
     Speaker& operator=(const Speaker&) = delete;
     Speaker(Speaker&&) = delete;
     Speaker& operator=(Speaker&&) = delete;
-    /// Closes every connection without a word; stop() first says goodbye.
+    /// Closes every connection without a word; stop() first says goodbye.  The tables are freed in slices by
+    /// the io_context, or with it; sink and oracle are not called any more.
     ~Speaker();
 
     /// Opens the listening sockets; fails with what and where when one cannot be had, which is tried again.
@@ -57,7 +58,14 @@ class Speaker {
     [[nodiscard]] Result<void> set_peer(const PeerConfig& config);
 
     /// Where peers at link-local addresses are; to be told before them.
-    void set_links(Links links) { links_ = std::move(links); }
+    void set_links(Links links);
+
+    /// The sessions of BFD, for the speaker that takes the place of this one, so that peers do not notice.
+    /// Afterwards there is only the destructor.
+    [[nodiscard]] std::unique_ptr<BfdSockets> hand_over_bfd();
+
+    /// Goes on with them; to be told before peers.  Those that no peer has when the restart is over end.
+    void take_over_bfd(std::unique_ptr<BfdSockets> bfd);
 
     /// The peer's address for people.
     [[nodiscard]] std::string name_of(const IpAddr& peer) const { return to_string(peer, links_); }
@@ -104,6 +112,11 @@ class Speaker {
     void next_hops_changed();
 
     // --- what is shown ---------------------------------------------------------------------------
+    /// Neighbors that are to be peers once their addresses are known; to be shown beside peers().
+    void set_awaited(std::vector<PeerSummary> neighbors) { awaited_ = std::move(neighbors); }
+
+    [[nodiscard]] const std::vector<PeerSummary>& awaited() const noexcept { return awaited_; }
+
     [[nodiscard]] std::vector<PeerSummary> peers() const;
 
     /// Nothing when there is no such peer.
@@ -118,11 +131,11 @@ class Speaker {
     [[nodiscard]] SpeakerSummary summary() const;
 
     /// What is in the tables: routes() and the walks over it are its own.
-    [[nodiscard]] const Instance& instance() const noexcept { return instance_; }
+    [[nodiscard]] const Instance& instance() const noexcept { return *instance_; }
 
     [[nodiscard]] std::vector<RouteSummary> routes(
         const std::optional<IpPrefix>& within, std::size_t most) const {
-        return instance_.routes(within, most);
+        return instance_->routes(within, most);
     }
 
     /// How many routes cross the session with a peer that way; nothing when there is no such peer.
@@ -136,7 +149,7 @@ class Speaker {
         std::size_t most,
         const VisitPeerRoute& visit) const;
 
-    [[nodiscard]] const SpeakerConfig& config() const noexcept { return instance_.config(); }
+    [[nodiscard]] const SpeakerConfig& config() const noexcept { return instance_->config(); }
 
     /// Connections refused because nobody is configured at their address, or because they are not signed
     /// with the peer's password.
@@ -167,6 +180,7 @@ class Speaker {
     [[nodiscard]] Zone zone_of_caller(const Session::Socket& socket) const;
     void take_up(Neighbour& neighbour);
     void watch(const PeerConfig& config);
+    [[nodiscard]] BfdSockets::Changed hear_bfd();
     void bfd_changed(const IpAddr& address, const bfd::Change& change);
     [[nodiscard]] Neighbour* welcome(const IpAddr& caller);
     void dismiss_idle();
@@ -191,14 +205,15 @@ class Speaker {
     void tick();
 
     boost::asio::io_context& io_;
-    Instance instance_;
+    std::unique_ptr<Instance> instance_;
     std::vector<RangeConfig> ranges_;
     std::set<IpAddr> refused_;
     bool source_unread_ = false;   ///< peers are to come
     std::set<IpAddr> maybe_idle_;  ///< peers of ranges that lost a connection
     std::map<IpAddr, Neighbour> neighbours_;
     Links links_;
-    BfdSockets bfd_;
+    std::unique_ptr<BfdSockets> bfd_;
+    bool has_unclaimed_bfd_ = false;  ///< sessions of another speaker
     Listeners listeners_;
     std::vector<std::uint8_t> scratch_;
     boost::asio::steady_timer timer_;
@@ -207,6 +222,7 @@ class Speaker {
     Time work_wanted_since_{};
     unsigned parsing_ = 0;  ///< sessions with messages left over from a slice
     std::uint64_t strangers_ = 0;
+    std::vector<PeerSummary> awaited_;
     std::shared_ptr<bool> alive_ =
         std::make_shared<bool>(true);  ///< posted work asks before it runs
 };

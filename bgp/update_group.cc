@@ -677,6 +677,21 @@ bool UpdateGroups<F>::work() {
     return more;
 }
 
+template <Family F>
+bool UpdateGroup<F>::dismantle() {
+    static constexpr std::size_t kRows = 4096;
+    const auto shorten = [](auto& rows) {
+        rows.resize(rows.size() - std::min(rows.size(), kRows));
+        return !rows.empty();
+    };
+    return table_.dismantle() || shorten(path_rows_) || shorten(first_row_);
+}
+
+template <Family F>
+bool UpdateGroups<F>::dismantle() {
+    return std::ranges::any_of(groups_, [](const auto& group) { return group->dismantle(); });
+}
+
 template class UpdateGroup<V4>;
 template class UpdateGroup<V6>;
 template class UpdateGroups<V4>;

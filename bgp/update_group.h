@@ -114,6 +114,10 @@ class UpdateGroup {
 
     [[nodiscard]] bool has_members() const noexcept { return seats_ != 0; }
 
+    /// Frees a part of the table; true when more is left.  Afterwards there is only more of this, and the
+    /// destructor.
+    bool dismantle();
+
     /// Prefixes (with ADD-PATH: paths) that `member` is told of.
     [[nodiscard]] std::size_t advertised_to(const UpdateMember& member) const {
         const auto towards = through_.find(tables_.sources[member.source_id()].address);
@@ -284,6 +288,9 @@ class UpdateGroups {
     bool work();
 
     [[nodiscard]] std::size_t size() const noexcept { return groups_.size(); }
+
+    /// UpdateGroup::dismantle(), of one group after the other.
+    bool dismantle();
 
   private:
     ExportTables<F> tables_;

@@ -125,18 +125,26 @@ Failure no_neighbor(const std::string& address) {
         .text = "no BGP neighbor '" + address + "': 'show bgp' lists them"};
 }
 
+/// Nobody knows the address yet, only the link.
+bool is_awaited(const bgp::PeerSummary& peer) {
+    return peer.address == IpAddr{Ip6{}};
+}
+
 Answer show(const bgp::Speaker& speaker, const std::string& wanted) {
     auto peers = speaker.peers();
+    peers.insert(peers.end(), speaker.awaited().begin(), speaker.awaited().end());
     if (!wanted.empty()) {
         const auto address = speaker.find_peer(wanted);
-        std::erase_if(peers, [&](const bgp::PeerSummary& peer) { return address != peer.address; });
+        std::erase_if(peers, [&](const bgp::PeerSummary& peer) {
+            return address ? *address != peer.address : !is_awaited(peer) || peer.link != wanted;
+        });
         if (peers.empty()) {
             return no_neighbor(wanted);
         }
     }
     return listing<&pb::Response::mutable_bgp>(
         std::move(peers), [&speaker](const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
-            fill(peer, speaker.name_of(peer.address), row);
+            fill(peer, is_awaited(peer) ? '%' + peer.link : speaker.name_of(peer.address), row);
         });
 }
 

@@ -296,6 +296,7 @@ def fib_rows(quick):
     rows = [
         FibRow(f"FIB: {million} routes of IPv4", ("table", "--ip4", million), table),
         FibRow(f"FIB: {share} routes of IPv6", ("table", "--ip6", share), table),
+        FibRow(f"FIB: bgp restart, {million} routes", ("table", "--ip4", million, "--event", "restart"), table),
     ]
     for event in ("session", "station"):
         for routes in (1000, 100000):

@@ -1,17 +1,20 @@
 // bgp_fib: how soon packets follow what BGP peers say; prints one JSON object.
 //
-// usage: bgp_fib table --ip4 ROUTES --ip6 ROUTES | loss --ip4 ROUTES --event session|station
+// usage: bgp_fib table --ip4 ROUTES --ip6 ROUTES [--event session|restart]
+//        bgp_fib loss --ip4 ROUTES --event session|station
 //
 // The parts of vrouterd that a route passes, joined as vrouter/daemon joins them, in one process: the speaker
 // with TCP sessions to peers of perf/bgp, route table, machine, and a worker on its own core that polls a
 // port in memory.  That port makes packets to prefixes of the peers every 50 us and sees where they go.
-//   table: one peer tells a table; when do packets to its first and to its last prefix leave?
+//   table: one peer tells a table; when do packets to its first and to its last prefix leave?  Then it resets its
+//          session, or another speaker takes the place of ours (`vrouterctl bgp restart`): how long are turns?
 //   loss:  four peers tell the same prefixes, so that each has four next hops; then the last peer resets
 //          its session, or its station goes silent.  When does the last packet go to it, how many FIB
 //          entries were written until then, and when is the last one written?
 // To be run in a namespace of its own that has 10.99.0.1 and 10.99.1.1-4 (perf/bgp.py).
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <rte_mbuf.h>
 #include <sys/epoll.h>
@@ -24,6 +27,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -196,26 +200,14 @@ class Router {
               machine_->routes(),
               [](PortId) { return std::string{"fabric"}; },
               [this] { machine_->commit(); },
-              [this] { speaker_.next_hops_changed(); }),
-          speaker_(
-              loop_,
-              {.asn = Asn{65000}, .router_id = kRouter, .listen = {kRouter}},
-              routes_,
-              routes_) {
+              [this] { speaker_->next_hops_changed(); }),
+          peers_(peers) {
         open_fabric();
         for (unsigned peer = 0; peer < peers; ++peer) {
             set_station(peer, true);
         }
         machine_->commit();
-        static_cast<void>(speaker_.start());
-        for (unsigned peer = 0; peer < peers; ++peer) {
-            bgp::PeerConfig config;
-            config.address = peer_address(peer);
-            config.asn = Asn{kPeerAsn};
-            config.passive = true;
-            config.import = bgp::Filter{.kind = bgp::Filter::Kind::All, .rules = {}};
-            static_cast<void>(speaker_.add_peer(config));
-        }
+        start_speaker();
     }
 
     Router(const Router&) = delete;
@@ -250,6 +242,13 @@ class Router {
         return answer.get_future().get();
     }
 
+    /// Another speaker, of which nothing is known yet.
+    void replace_speaker() {
+        routes_.begin_restart();
+        speaker_.reset();
+        start_speaker();
+    }
+
     /// Routes in the FIB.
     [[nodiscard]] std::size_t installed() {
         return machine_->shared().routes4.size() + machine_->shared().routes6.size();
@@ -282,6 +281,23 @@ class Router {
     void commit() { machine_->commit(); }
 
   private:
+    void start_speaker() {
+        speaker_ = std::make_unique<bgp::Speaker>(
+            loop_,
+            bgp::SpeakerConfig{.asn = Asn{65000}, .router_id = kRouter, .listen = {kRouter}},
+            routes_,
+            routes_);
+        static_cast<void>(speaker_->start());
+        for (unsigned peer = 0; peer < peers_; ++peer) {
+            bgp::PeerConfig config;
+            config.address = peer_address(peer);
+            config.asn = Asn{kPeerAsn};
+            config.passive = true;
+            config.import = bgp::Filter{.kind = bgp::Filter::Kind::All, .rules = {}};
+            static_cast<void>(speaker_->add_peer(config));
+        }
+    }
+
     void open_fabric() {
         auto fabric = std::make_unique<Fabric>(machine_->pool());
         fabric_ = fabric.get();
@@ -315,7 +331,8 @@ class Router {
     SlowPath slow_path_;
     Control control_;
     daemon::BgpRoutes routes_;
-    bgp::Speaker speaker_;
+    unsigned peers_;
+    std::unique_ptr<bgp::Speaker> speaker_;
     Fabric* fabric_ = nullptr;
     PortId port_;
     LoopTimes times_;  ///< control thread
@@ -473,6 +490,7 @@ bool measure_table(Eal& eal, const Options& options) {
     }
     constexpr std::chrono::milliseconds kStep{5};
     constexpr std::chrono::seconds kLimit{120};
+    constexpr unsigned kIdleSteps = 50;
     if (!router.start()) {
         return false;
     }
@@ -501,8 +519,24 @@ bool measure_table(Eal& eal, const Options& options) {
     // And what the loss of that peer costs the control thread.
     forget_turns(router);
     const std::int64_t lost = now();
-    peers[0].reset();
+    const bool restarts = options.event == "restart";
+    const std::size_t in_use = mallinfo2().uordblks;
+    if (restarts) {
+        static_cast<void>(router.on_control([](Router& r) {
+            r.replace_speaker();
+            return true;
+        }));
+    } else {
+        peers[0].reset();
+    }
+    std::size_t before = in_use;
+    unsigned unchanged = 0;
     const auto gone = [&] {
+        if (restarts) {  // until no memory has been given back for a while
+            const std::size_t present = mallinfo2().uordblks;
+            unchanged = std::exchange(before, present) == present ? unchanged + 1 : 0;
+            return present < in_use && unchanged > kIdleSteps;
+        }
         return router.on_control([](Router& r) { return r.installed(); }) ==
                wanted - options.ip4 - options.ip6;
     };
@@ -652,6 +686,8 @@ int main(int argc, char** argv) {
     auto* table = app.add_subcommand("table", "a table comes and goes");
     table->add_option("--ip4", options.ip4, "routes of IPv4");
     table->add_option("--ip6", options.ip6, "routes of IPv6");
+    table->add_option("--event", options.event, "what ends the session")
+        ->check(CLI::IsMember({"session", "restart"}));
     auto* loss = app.add_subcommand("loss", "one of four next hops is lost");
     loss->add_option("--ip4", options.ip4, "routes that share them")->required();
     loss->add_option("--event", options.event, "what is lost")

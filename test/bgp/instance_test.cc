@@ -69,6 +69,19 @@ TEST_F(Ebgp, AnyExternalPeerCountsByTheAsThatItSays) {
     EXPECT_EQ(a.instance.routes(std::nullopt, 10).size(), 1U);  // whose path begins with that AS
 }
 
+TEST_F(Ebgp, TablesAreFreedInParts) {
+    connect();
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+        a.instance.originate(Prefix<V4>::host(Ip4{0x0a000000U + i}), {});
+    }
+    world.settle();
+    unsigned parts = 1;
+    while (a.instance.dismantle()) {
+        ++parts;
+    }
+    EXPECT_GE(parts, 2000U / 256);
+}
+
 TEST_F(Ebgp, CallsOfBothEndInOneConnection) {
     connect();
     EXPECT_EQ(world.wires(), 1U);

@@ -371,8 +371,12 @@ const Mistake kMistakes[] = {
      "f:4: bgp.neighbors[0].source: a neighbor of a link is called from our address on that link"},
     {"link_bfd",
      "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
-     "  {interface: eth0, as: 2, bfd: {}}]}",
-     "f:4: bgp.neighbors[0].bfd: there is no BFD with neighbors at link-local addresses"},
+     "  {interface: eth0, as: 2, bfd: {multihop: true}}]}",
+     "f:4: bgp.neighbors[0].bfd: a neighbor of a link is one hop away: no multihop"},
+    {"as_word",
+     "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {interface: eth0, as: extern}]}",
+     "f:4: bgp.neighbors[0].as: expected a number from 1 to 4294967295, found 'extern'"},
     {"peer_address",
      "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {as: 2}",
      "f:6: bgp.neighbors[0]: key 'address' is missing"},

@@ -18,6 +18,7 @@ OUTSIDE = {4: "172.16.0.0/16", 6: "fd01::/32"}
 TARGET = {4: "172.16.0.1", 6: "fd01::1"}
 KINDS = [Bird, Frr, Gobgp]
 OWN_AS, OTHER_AS = 64512, 65000
+BFD = {"transmit_ms": 500, "receive_ms": 500, "multiplier": 5}
 FAMILIES = (4, 6)
 
 
@@ -105,11 +106,13 @@ def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
 
 @pytest.mark.parametrize("kind", [Bird, Frr])
 def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, kind):
-    """BIRD's routes are the way back to the guest; FRR's are only looked at."""
+    """BIRD's routes are the way back to the guest, and it watches us by BFD; FRR's are only looked at."""
     installs = kind is Bird
-    neighbor = {"address": FABRIC[4], "as": OTHER_AS, "next_hop4": ROUTER[4], "graceful_restart": "full"}
+    neighbor = {"address": FABRIC[4], "as": "external", "next_hop4": ROUTER[4], "graceful_restart": "full"}
+    if installs:
+        neighbor["bfd"] = BFD
     rack.router.set_bgp(OWN_AS, ROUTER[4], [neighbor])
-    session_there = Neighbor(ROUTER[4], OWN_AS, restart_time=60)
+    session_there = Neighbor(ROUTER[4], OWN_AS, restart_time=60, bfd=installs)
     peer = make_peer(kind, rack.fabric, OTHER_AS, FABRIC[4], [session_there], [OUTSIDE[4]], install=installs)
     peer.start()
     workload = rack.workload(1)
@@ -122,6 +125,8 @@ def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, 
     if installs:
         rack.router.wait(lambda: rack.fabric.routes().get(workload.address[4]), 20, "the fabric follows it")
     guest.wait_reaches(TARGET[4])
+    if installs:
+        rack.router.wait_log(f"bgp {FABRIC[4]}: BFD up", 30)
     with Stream(guest.namespace, rack.fabric, TARGET[4]) as out:
         with Stream(rack.fabric, guest.namespace, workload.address[4]) as back:
             for _ in range(2):
@@ -132,6 +137,9 @@ def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, 
                 out.wait_more()
                 back.wait_more()
     assert out.lost == [] and back.lost == []
+    assert session(rack)["remote_asn"] == OTHER_AS
+    if installs:
+        assert session(rack)["bfd"]["ups"] == 1, "one session of BFD all the time"
     assert own in peer.routes() and OUTSIDE[4] in rack.router.routes()
     peer.networks.remove(OUTSIDE[4])
     peer.stop()

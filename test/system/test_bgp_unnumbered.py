@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import ipaddress
+import signal
 
 import pytest
 from network import link_local
@@ -66,7 +67,8 @@ def test_neighbors_find_each_other(rack, make_frr):
     peer = link_local(rack.fabric.mac(rack.downlink))
     guest = rack.veth_guest(rack.workload(1))
     rack.start()
-    assert not session_on(rack.router, "uplink0"), "a neighbor that nobody has heard"
+    unheard = session_on(rack.router, "uplink0")
+    assert unheard["state"].lower() == "idle" and unheard["last_error"] == "no router advertises itself there"
     frr = make_frr(rack.fabric, rack.downlink).start()
     wait_session(rack.router, "uplink0", peer)
     check_forwarding(rack, guest, peer)
@@ -78,17 +80,31 @@ def test_neighbors_find_each_other(rack, make_frr):
 
 
 def test_named_neighbor_on_a_link(rack, make_peer):
-    """BIRD, which advertises nothing: each names the other."""
+    """BIRD, which advertises nothing: each names the other.  BFD is link-local, too, and outlives a restart."""
     peer = link_local(rack.fabric.mac(rack.downlink))
-    rack.router.set_bgp(OWN_AS, ROUTER[4], [{"address": f"{peer}%uplink0", "as": OTHER_AS}])
+    bfd = {"transmit_ms": 500, "receive_ms": 500, "multiplier": 5}
+    options = {"bfd": bfd, "hold_time": 90, "graceful_restart": "full"}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], [{"address": f"{peer}%uplink0", "as": OTHER_AS, **options}])
     own = link_local(rack.host.mac("uplink"))
-    neighbor = Neighbor(f"{own}%{rack.downlink}", OWN_AS, families=(4, 6))
+    neighbor = Neighbor(f"{own}%{rack.downlink}", OWN_AS, families=(4, 6), bfd=True, restart_time=60)
     bird = make_peer(Bird, rack.fabric, OTHER_AS, "192.0.2.254", [neighbor], NETWORKS, install=True)
     guest = rack.veth_guest(rack.workload(1))
     bird.start()
     rack.start()
     wait_session(rack.router, "uplink0", peer)
     check_forwarding(rack, guest, peer)
+    rack.router.wait_log(f"bgp {peer}%uplink0: BFD up", 30)
+    rack.router.ctl("bgp", "restart")
+    assert NETWORKS[0] in rack.router.routes(), "kept here"
+    wait_session(rack.router, "uplink0", peer)
+    assert session_on(rack.router, "uplink0")["bfd"]["ups"] == 1, "one session of BFD all the time"
+    bird.process.signal(signal.SIGSTOP)
+    try:
+        rack.router.wait_log("BFD down: nothing heard for the detection time", 20)
+        rack.router.wait_log("BFD session down", 20)
+    finally:
+        bird.process.signal(signal.SIGCONT)
+    wait_session(rack.router, "uplink0", peer)
 
 
 def test_speaker_without_data_plane(network, make_router, make_frr):

@@ -302,8 +302,8 @@ void check_link_neighbor(YamlSection& yaml, const bgp::PeerConfig& peer) {
     if (peer.source) {
         yaml.refuse("source", "a neighbor of a link is called from our address on that link");
     }
-    if (peer.bfd) {
-        yaml.refuse("bfd", "there is no BFD with neighbors at link-local addresses");
+    if (peer.bfd && peer.bfd->multihop) {
+        yaml.refuse("bfd", "a neighbor of a link is one hop away: no multihop");
     }
     if (peer.ttl) {
         yaml.refuse("ttl", "a neighbor of a link is one hop away");

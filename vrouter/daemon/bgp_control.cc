@@ -75,7 +75,7 @@ Result<void> BgpControl::start() {
     if (auto started = start_links(); !started) {
         return started;
     }
-    if (auto opened = open_speaker(); !opened) {
+    if (auto opened = open_speaker(nullptr); !opened) {
         return opened;
     }
     set_peers(named_peers());
@@ -94,15 +94,34 @@ void BgpControl::stop() {
 void BgpControl::expect_peers(bool from_source) {
     source_may_tell_peers_ = from_source;
     speaker_->expect_peers(from_source || link_peers_.lacks_one());
+    show_awaited();
 }
 
-/// The speaker with all that the config says but its peers.
-Result<void> BgpControl::open_speaker() {
+void BgpControl::show_awaited() {
+    std::vector<bgp::PeerSummary> rows;
+    for (const auto& [zone, peer] : link_peers_.awaited()) {
+        bgp::PeerSummary& row = rows.emplace_back();
+        row.address = peer.address;
+        row.link = links_.at(zone).name;
+        row.description = peer.description;
+        row.asn = peer.asn;
+        row.local_as = peer.local_as.value_or(calico_.speaker.asn);
+        row.kind = peer.asn == row.local_as ? bgp::PeerKind::Internal : bgp::PeerKind::External;
+        row.last_error = "no router advertises itself there";
+    }
+    speaker_->set_awaited(std::move(rows));
+}
+
+/// The speaker with all that the config says but its peers; `bfd`: of the one whose place it takes.
+Result<void> BgpControl::open_speaker(std::unique_ptr<bgp::BfdSockets> bfd) {
     bgp::RouteSink& sink = routes_ ? static_cast<bgp::RouteSink&>(*routes_) : no_routes_;
     const bgp::NextHopOracle& oracle =
         routes_ ? static_cast<const bgp::NextHopOracle&>(*routes_) : any_next_hop_;
     speaker_ = std::make_shared<bgp::Speaker>(loop_, calico_.speaker, sink, oracle);
     speaker_->set_links(links_);
+    if (bfd) {
+        speaker_->take_over_bfd(std::move(bfd));
+    }
     auto started = speaker_->start();
     for (const auto& [prefix, attributes] : config_.bgp->announce) {
         speaker_->originate(prefix, attributes);
@@ -127,10 +146,11 @@ Result<void> BgpControl::restart() {
     if (routes_) {
         routes_->begin_restart();
     }
+    auto bfd = speaker_->hand_over_bfd();
     speaker_.reset();
     peers_.clear();
     peer_errors_.clear();
-    auto opened = open_speaker();
+    auto opened = open_speaker(std::move(bfd));
     if (graph_ != nullptr) {
         update();
     } else {

@@ -25,8 +25,9 @@ class SlowPath;
 }  // namespace vr
 
 namespace vr::bgp {
+class BfdSockets;
 class Speaker;
-}
+}  // namespace vr::bgp
 
 namespace vr::policy {
 class Graph;
@@ -63,7 +64,7 @@ class BgpControl {
     void stop();
 
     /// Ends the sessions without a word and starts anew: what is forwarded stays until the peers have said
-    /// all again (RFC 4724).
+    /// all again (RFC 4724).  Their BFD sessions go on.
     [[nodiscard]] Result<void> restart();
 
     /// Where update() finds resources from now on; must outlive all calls but the destructor.
@@ -84,7 +85,7 @@ class BgpControl {
     [[nodiscard]] std::vector<std::string> problems_of(const policy::Key& key) const;
 
   private:
-    [[nodiscard]] Result<void> open_speaker();
+    [[nodiscard]] Result<void> open_speaker(std::unique_ptr<bgp::BfdSockets> bfd);
     [[nodiscard]] Result<void> start_links();
     [[nodiscard]] Peers named_peers() const;
     [[nodiscard]] LinkPeers::UseOf use_of_peer() const;
@@ -93,6 +94,7 @@ class BgpControl {
     [[nodiscard]] CalicoBgp wanted(const BgpResources& resources) const;
     void set_peers(Peers wanted);
     void expect_peers(bool from_source);
+    void show_awaited();
     void set_gateways(const std::map<IpAddr, IpAddr>& old);
 
     boost::asio::io_context& loop_;

@@ -37,18 +37,22 @@ void open(std::vector<FailsafePort>& ports, std::uint8_t protocol, L4Port port) 
     ports.push_back({protocol, port, std::nullopt});
 }
 
+void open_neighbor(const bgp::PeerConfig& peer, policy::FelixSettings& settings) {
+    open(settings.failsafe_outbound, ipproto::kTcp, peer.port);
+    if (peer.bfd) {
+        const L4Port port{peer.bfd->multihop ? kBfdMultihop : kBfdSingleHop};
+        open(settings.failsafe_inbound, ipproto::kUdp, port);
+        open(settings.failsafe_outbound, ipproto::kUdp, port);
+    }
+}
+
 void open_bgp(const BgpConfig& bgp, policy::FelixSettings& settings) {
     open(settings.failsafe_inbound, ipproto::kTcp, bgp.speaker.port);
     for (const LinkNeighbor& neighbor : bgp.link_neighbors) {
-        open(settings.failsafe_outbound, ipproto::kTcp, neighbor.peer.port);
+        open_neighbor(neighbor.peer, settings);
     }
     for (const bgp::PeerConfig& peer : bgp.neighbors) {
-        open(settings.failsafe_outbound, ipproto::kTcp, peer.port);
-        if (peer.bfd) {
-            const L4Port port{peer.bfd->multihop ? kBfdMultihop : kBfdSingleHop};
-            open(settings.failsafe_inbound, ipproto::kUdp, port);
-            open(settings.failsafe_outbound, ipproto::kUdp, port);
-        }
+        open_neighbor(peer, settings);
     }
 }
 

@@ -76,8 +76,17 @@ bool LinkPeers::forget_silent(TimePoint now, const UseOf& use_of) {
 }
 
 bool LinkPeers::lacks_one() const {
-    return std::ranges::any_of(
-        entries_, [](const Entry& entry) { return entry.advertised && !entry.found; });
+    return !awaited().empty();
+}
+
+std::vector<std::pair<Zone, bgp::PeerConfig>> LinkPeers::awaited() const {
+    std::vector<std::pair<Zone, bgp::PeerConfig>> awaited;
+    for (const Entry& entry : entries_) {
+        if (entry.advertised && !entry.found) {
+            awaited.emplace_back(entry.zone, entry.config);
+        }
+    }
+    return awaited;
 }
 
 Peers LinkPeers::peers() const {

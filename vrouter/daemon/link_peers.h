@@ -12,6 +12,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bgp/links.h"
@@ -48,6 +49,9 @@ class LinkPeers {
 
     /// Some neighbor has not been heard, or is forgotten.
     [[nodiscard]] bool lacks_one() const;
+
+    /// Those, with their links.
+    [[nodiscard]] std::vector<std::pair<Zone, bgp::PeerConfig>> awaited() const;
 
     /// By their addresses, with their link inside.
     [[nodiscard]] Peers peers() const;

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bgp/link_ends.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+
+namespace vr::bgp {
+
+Result<LinkEnd> our_end(
+    const Links& links, const IpAddr& peer, const std::optional<IpAddr>& source) {
+    const Zone zone = zone_of(peer);
+    if (zone == 0) {
+        return LinkEnd{.source = source};
+    }
+    const auto link = links.find(zone);
+    if (link == links.end()) {
+        return fail("no link to the peer");
+    }
+    const unsigned scope = if_nametoindex(link->second.device.c_str());
+    if (scope == 0) {
+        return fail("there is no interface '" + link->second.device + "'");
+    }
+    const auto& own = link->second.own;
+    return LinkEnd{.scope = scope, .source = own ? std::optional<IpAddr>{*own} : source};
+}
+
+Zone link_of(const Links& links, unsigned scope, const IpAddr& local) {
+    const auto link = std::ranges::find_if(links, [&](const auto& each) {
+        const Link& at = each.second;
+        // Not by name: an interface may have several.
+        return (!at.own || IpAddr{*at.own} == local) && scope != 0 &&
+               if_nametoindex(at.device.c_str()) == scope;
+    });
+    return link == links.end() ? Zone{0} : link->first;
+}
+
+}  // namespace vr::bgp
