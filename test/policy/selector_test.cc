@@ -138,7 +138,7 @@ TEST(Selector, PrefixedReadsNamespaceLabels) {
     EXPECT_EQ(
         selector->prefixed("pcns.").text(),
         "(pcns.env == \"prod\" && !has(pcns.x) && has(projectcalico.org/namespace) && "
-        "!!has(projectcalico.org/namespace))");
+        "has(projectcalico.org/namespace))");
 }
 
 TEST(Selector, EveryOperandOfAndRestricts) {
