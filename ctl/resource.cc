@@ -34,6 +34,8 @@ pb::Resource::State state_of(ObjectState state) {
             return pb::Resource::STATE_KEPT;
         case ObjectState::StandIn:
             return pb::Resource::STATE_STAND_IN;
+        case ObjectState::Partial:
+            return pb::Resource::STATE_PARTIAL;
         case ObjectState::Missing:
             return pb::Resource::STATE_MISSING;
         case ObjectState::Shadowed:

@@ -7,6 +7,7 @@
 
 #include "policy/document.h"
 #include "policy/field.h"
+#include "policy/salvage.h"
 #include "policy/spec.h"
 
 namespace vr::policy {
@@ -19,6 +20,8 @@ std::string_view to_string(ObjectState state) {
             return "invalid, last valid version in force";
         case ObjectState::StandIn:
             return "invalid, denying in its place";
+        case ObjectState::Partial:
+            return "invalid, what can be read of it counts";
         case ObjectState::Missing:
             return "invalid, without effect";
         case ObjectState::Shadowed:
@@ -187,9 +190,10 @@ ObjectStatus Catalog::status(
         status.reason =
             fmt::format("defined before in {}:{}, which counts", first.file, parsed(first).line);
     } else if (!written.resource) {
-        status.state = object.was_valid  ? ObjectState::Kept
-                       : object.in_force ? ObjectState::StandIn
-                                         : ObjectState::Missing;
+        status.state = object.was_valid ? ObjectState::Kept : state_in_place(object.in_force);
+        if (!object.was_valid && !written.counts.empty()) {
+            status.reason += "; " + written.counts;
+        }
     } else if (const File& file = files_.at(definition.file); !file.error.empty()) {
         status.state = ObjectState::Kept;
         status.reason = file.error;

@@ -58,6 +58,7 @@ enum class ObjectState {
     Valid,     ///< the object as written
     Kept,      ///< invalid as written: its last valid version stays in force
     StandIn,   ///< invalid and never valid before: a stand-in denies what it may select
+    Partial,   ///< invalid and never valid before: the addresses and ports that can be read count
     Missing,   ///< invalid and never valid before: as if it were not there
     Shadowed,  ///< the same object is defined earlier
 };

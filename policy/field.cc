@@ -164,4 +164,19 @@ Result<void> unknown_key(
     return {};
 }
 
+Result<void> refuse_tags(const Field& field) {
+    const Node& node = field.node();
+    if (node.type == Node::Type::Tagged) {
+        return field.error(what_is_wrong_with_tag(node.text));
+    }
+    Result<void> refused;
+    for (std::size_t i = 0; refused && i < node.items.size(); ++i) {
+        refused = refuse_tags(field.item(i));
+    }
+    for (auto at = node.fields.begin(); refused && at != node.fields.end(); ++at) {
+        refused = refuse_tags(field.child(at->key, at->value));
+    }
+    return refused;
+}
+
 }  // namespace vr::policy

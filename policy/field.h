@@ -95,6 +95,9 @@ enum class Unknown {
     std::span<const std::string_view> known,
     Unknown unknown);
 
+/// An error when there is a tag in `field`: `source: {selector: !has(a)}` is not all sources.
+[[nodiscard]] Result<void> refuse_tags(const Field& field);
+
 /// Reads the map `field` by `rows`.
 template <typename T>
 [[nodiscard]] Result<void> parse_fields(

@@ -29,22 +29,7 @@ Result<void> parse_interface(const Field& field, HostEndpoint& into) {
 }
 
 Result<void> parse_expected_ips(const Field& field, HostEndpoint& into) {
-    return field.each([&](const Field& item) -> Result<void> {
-        const auto address = parse_ip(item.node().text);
-        if (!address) {
-            return item.error("'" + item.node().text + "' is not an address");
-        }
-        std::visit(
-            [&]<typename Addr>(const Addr& a) {
-                using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
-                const IpPrefix prefix{Prefix<F>::host(a)};
-                if (std::ranges::count(into.expected_ips, prefix) == 0) {
-                    into.expected_ips.push_back(prefix);
-                }
-            },
-            *address);
-        return {};
-    });
+    return field.each([&](const Field& item) { return parse_expected_ip(item, into); });
 }
 
 constexpr std::array<FieldRow<HostEndpoint>, 5> kHostEndpointRows{{
@@ -194,6 +179,23 @@ Result<void> parse_host_endpoint(const Field& /*object*/, const Field& spec, Res
     return {};
 }
 
+Result<void> parse_expected_ip(const Field& field, HostEndpoint& into) {
+    const auto address = parse_ip(field.node().text);
+    if (!address) {
+        return field.error("'" + field.node().text + "' is not an address");
+    }
+    std::visit(
+        [&]<typename Addr>(const Addr& a) {
+            using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
+            const IpPrefix prefix{Prefix<F>::host(a)};
+            if (std::ranges::count(into.expected_ips, prefix) == 0) {
+                into.expected_ips.push_back(prefix);
+            }
+        },
+        *address);
+    return {};
+}
+
 std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& labels) {
     const auto spec = object.child("spec");
     const auto node = spec ? spec->child("node") : std::nullopt;
@@ -204,7 +206,9 @@ std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& la
     host.node = node->node().text;
     host.closed = true;
     host.interface_name = kAllInterfaces;
-    if (const auto name = spec->child("interfaceName"); name && !parse_interface(*name, host)) {
+    // One that is found by its addresses must not get away because those are what cannot be read.
+    if (const auto name = spec->child("interfaceName");
+        name && (!parse_interface(*name, host) || host.interface_name.empty())) {
         host.interface_name = kAllInterfaces;
     }
     const auto metadata = object.child("metadata");

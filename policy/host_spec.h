@@ -15,6 +15,9 @@ namespace vr::policy {
 [[nodiscard]] Result<void> parse_felix_configuration(
     const Field& object, const Field& spec, Resource& into);
 
+/// One of a HostEndpoint's addresses.
+[[nodiscard]] Result<void> parse_expected_ip(const Field& field, HostEndpoint& into);
+
 /// What guards in place of an invalid HostEndpoint: the interface is closed but for failsafe ports, or
 /// all of them where the interface cannot be read.  Nothing when it cannot be told whose host it is.
 /// Fills `labels` as far as they can be read.

@@ -197,7 +197,7 @@ class Linter {
                     {Finding::Kind::Shadowed, status.file, status.line, object, status.reason});
             } else if (status.state != ObjectState::Valid) {
                 report_text(Finding::Kind::Invalid, status.file, status.reason, object);
-                if (status.state == ObjectState::StandIn) {
+                if (status.state == ObjectState::StandIn || status.state == ObjectState::Partial) {
                     stand_ins_.insert(status.key);
                 } else {
                     objects_.erase(status.key);

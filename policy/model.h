@@ -253,6 +253,7 @@ struct Profile {
     std::vector<Rule> ingress;
     std::vector<Rule> egress;
     Labels labels_to_apply;
+    bool closed = false;  ///< stands in for an invalid one: denies, and lends its labels
 
     [[nodiscard]] const std::vector<Rule>& rules(Direction direction) const {
         return direction == Direction::Ingress ? ingress : egress;

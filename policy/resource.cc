@@ -9,6 +9,7 @@
 #include "policy/bgp_spec.h"
 #include "policy/field.h"
 #include "policy/json_document.h"
+#include "policy/salvage.h"
 #include "policy/spec.h"
 
 namespace vr::policy {
@@ -44,26 +45,8 @@ bool is_name(std::string_view name) {
            });
 }
 
-/// An object with a tag anywhere is invalid: `source: {selector: !has(a)}` is not all sources.
-Result<void> refuse_tags(const Field& field) {
-    const Node& node = field.node();
-    if (node.type == Node::Type::Tagged) {
-        return field.error(what_is_wrong_with_tag(node.text));
-    }
-    Result<void> refused;
-    for (std::size_t i = 0; refused && i < node.items.size(); ++i) {
-        refused = refuse_tags(field.item(i));
-    }
-    for (auto at = node.fields.begin(); refused && at != node.fields.end(); ++at) {
-        refused = refuse_tags(field.child(at->key, at->value));
-    }
-    return refused;
-}
-
-Result<void> parse_object(const Field& object, Resource& into) {
-    if (auto refused = refuse_tags(object); !refused) {
-        return refused;
-    }
+/// What it is, and its labels.
+Result<void> parse_head(const Field& object, Resource& into) {
     const bool is_slice = into.key.kind == Kind::EndpointSlice;
     const std::string_view version = is_slice ? kSliceVersion : kApiVersion;
     if (text_of(object, "apiVersion") != version) {
@@ -82,10 +65,20 @@ Result<void> parse_object(const Field& object, Resource& into) {
             return parsed;
         }
     }
+    return {};
+}
+
+Result<void> parse_object(const Field& object, Resource& into) {
+    if (auto refused = refuse_tags(object); !refused) {
+        return refused;
+    }
+    if (auto head = parse_head(object, into); !head) {
+        return head;
+    }
     for (const auto& [key, value] : object.node().fields) {
         constexpr std::array<std::string_view, 5> kKeys{
             "apiVersion", "kind", "metadata", "spec", "status"};
-        if (std::ranges::count(kKeys, key) == 0 && !is_slice) {
+        if (std::ranges::count(kKeys, key) == 0 && into.key.kind != Kind::EndpointSlice) {
             // A spec that is not found is an empty spec, which for a policy means another thing.
             auto judged = unknown_key(object.child(key, value), key, kKeys, Unknown::RefuseSimilar);
             if (!judged) {
@@ -94,6 +87,17 @@ Result<void> parse_object(const Field& object, Resource& into) {
         }
     }
     return parse_spec(object, into);
+}
+
+/// What counts in place of an invalid object.
+Salvage in_place_of(const Field& object, const Key& key) {
+    ResourcePtr closed = stand_in(object, key);
+    Resource known;
+    known.key = key;
+    if (!parse_head(object, known)) {
+        return {std::move(closed), {}};
+    }
+    return salvage(object, std::move(known), std::move(closed));
 }
 
 /// Reads one object whose kind is known.
@@ -105,11 +109,15 @@ ParsedObject read(const Field& object, const Key& key, std::vector<std::string>&
     resource.key = key;
     if (auto read = parse_object(object, resource); !read) {
         parsed.error = std::move(read).error().text;
-        parsed.stand_in = stand_in(object, key);
+        parsed.warnings = std::exchange(warnings, {});
+        Salvage salvaged = in_place_of(object, key);
+        parsed.stand_in = std::move(salvaged.resource);
+        parsed.counts = std::move(salvaged.counts);
+        warnings.clear();  // they would be told twice
     } else {
         parsed.resource = std::make_shared<const Resource>(std::move(resource));
+        parsed.warnings = std::exchange(warnings, {});
     }
-    parsed.warnings = std::exchange(warnings, {});
     return parsed;
 }
 

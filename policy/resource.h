@@ -3,7 +3,7 @@
 // Three grades of trouble, because what is not understood must never open anything (README):
 //   - the file cannot be understood as a whole (no YAML, an object without kind or name): error;
 //   - an object is invalid: it is listed with the reason, without a resource; where ignoring it could
-//     open something (policies, tiers) it comes with a stand-in that denies;
+//     open something it comes with a stand-in that denies, or that holds what can be read (salvage.h);
 //   - a field is unknown: a warning, unless it may be a misspelt match criterion.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -24,8 +24,9 @@ struct ParsedObject {
     std::string text;      ///< as written (items of a List: rewritten), YAML
     ResourcePtr resource;  ///< null: invalid, see error
     std::string error;     ///< "FILE:LINE: path: reason"
-    ResourcePtr
-        stand_in;  ///< invalid only: what to enforce if no valid version is known; may be null
+    /// Invalid only: what to enforce if no valid version is known; may be null.
+    ResourcePtr stand_in;
+    std::string counts;  ///< what of the object `stand_in` holds (salvage.h); may be empty
     std::vector<std::string> warnings;
 };
 

@@ -414,6 +414,8 @@ Result<void> parse_slice_endpoint(const Field& field, EndpointSlice& into) {
     });
 }
 
+}  // namespace
+
 Result<void> parse_slice_port(const Field& field, EndpointSlice& into) {
     NamedPort port{std::string(kServicePort), 6, {}};  // Kubernetes' default is TCP
     static constexpr std::array<FieldRow<NamedPort>, 4> kRows{{
@@ -434,17 +436,20 @@ Result<void> parse_slice_port(const Field& field, EndpointSlice& into) {
     if (parsed && port.port == L4Port{}) {
         return field.error("a port of a service needs its number");
     }
-    into.ports.push_back(std::move(port));
+    if (parsed) {
+        into.ports.push_back(std::move(port));
+    }
     return parsed;
 }
 
+namespace {
+
 /// A Kubernetes object: its content lies beside metadata, not in a spec.
 Result<void> parse_endpoint_slice(const Field& object, const Field& /*spec*/, Resource& into) {
-    constexpr std::string_view kServiceName = "kubernetes.io/service-name";
     EndpointSlice slice;
-    const auto service = into.labels.find(kServiceName);
+    const auto service = into.labels.find(kServiceNameLabel);
     if (service == into.labels.end() || service->second.empty()) {
-        return object.error(fmt::format("a slice needs the label {}", kServiceName));
+        return object.error(fmt::format("a slice needs the label {}", kServiceNameLabel));
     }
     slice.service = service->second;
     if (const auto type = object.child("addressType")) {
@@ -736,6 +741,13 @@ ResourcePtr stand_in(const Field& object, const Key& key) {
         return nullptr;
     }
     return std::make_shared<const Resource>(std::move(resource));
+}
+
+ResourcePtr stand_in(const Key& key) {
+    Node nothing;
+    nothing.type = Node::Type::Map;
+    std::vector<std::string> warnings;
+    return stand_in(Field({}, nothing, warnings), key);
 }
 
 }  // namespace vr::policy

@@ -13,14 +13,23 @@ namespace vr::policy {
 
 /// What to enforce in place of an invalid object that was never valid: a policy that denies all that
 /// it may select, a tier that denies at its end, BGP without a mesh.  Fields that cannot be read count as the strictest
-/// value.  Null for kinds whose absence opens nothing.
+/// value.  Null for kinds whose absence opens nothing, and for those of salvage.h.
 [[nodiscard]] ResourcePtr stand_in(const Field& object, const Key& key);
+
+/// The same where nothing but the key is known.
+[[nodiscard]] ResourcePtr stand_in(const Key& key);
 
 /// A tier before all others, for stand-ins whose tier cannot be read.
 inline constexpr std::string_view kFirstTier = "";
 
 /// One named port of an endpoint.
 [[nodiscard]] Result<void> parse_named_port(const Field& field, std::vector<NamedPort>& into);
+
+/// One port of a Kubernetes service.
+[[nodiscard]] Result<void> parse_slice_port(const Field& field, EndpointSlice& into);
+
+/// A Kubernetes slice says by this label of what service it is a part.
+inline constexpr std::string_view kServiceNameLabel = "kubernetes.io/service-name";
 
 /// 1-15 characters that a kernel takes.
 [[nodiscard]] bool is_interface_name(std::string_view name);

@@ -168,6 +168,10 @@ void Cluster::place_endpoint(const Resource& resource, const Labels& labels) {
         return;
     }
     sets_.set_item(key, labels, standing.networks, standing.ports);
+    if (standing.node.empty()) {
+        leave_host(key);  // of no host: an invalid one whose addresses count (salvage.h)
+        return;
+    }
     Placed& placed = placed_[key];
     if (placed.id == policy::ItemId{}) {
         placed.id = policy::ItemId{++last_endpoint_};
@@ -203,6 +207,10 @@ std::vector<ItemPtr> Cluster::needs_of(const Resource& endpoint, policy::ItemId 
 
 void Cluster::unplace(const Key& key) {
     sets_.remove_item(key);
+    leave_host(key);
+}
+
+void Cluster::leave_host(const Key& key) {
     const auto known = placed_.find(key);
     if (known == placed_.end()) {
         return;

@@ -107,6 +107,7 @@ class Cluster {
     [[nodiscard]] std::vector<ItemPtr> needs_of(
         const policy::Resource& endpoint, policy::ItemId id);
     void unplace(const policy::Key& key);
+    void leave_host(const policy::Key& key);
     void bestow(const std::string& profile, const policy::Labels& labels);
     void select(const policy::Resource& policy);
     void deselect(const policy::Key& policy);

@@ -42,7 +42,11 @@ class EndpointProblems : public testing::Test {
 
     [[nodiscard]] policy::ResourcePtr find(const Key& key) const {
         if (key.kind == Kind::Profile) {
-            return key.name == "present" ? web : nullptr;  // any object will do
+            policy::Profile profile;
+            profile.closed = key.name == "closed";
+            return key.name == "absent" ? nullptr
+                                        : std::make_shared<const policy::Resource>(
+                                              policy::Resource{key, {}, std::move(profile)});
         }
         return key == endpoint("web") ? web : nullptr;
     }
@@ -66,6 +70,11 @@ TEST_F(EndpointProblems, NameProfilesThatDoNotExist) {
     set_profiles({"present", "absent"});
     EXPECT_EQ(shown()[0].error, "profile 'absent' does not exist, so it denies");
     EXPECT_EQ(shown()[0].state, WorkloadView::State::Ready);
+}
+
+TEST_F(EndpointProblems, NameProfilesThatDenyInPlaceOfInvalidOnes) {
+    set_profiles({"closed"});
+    EXPECT_EQ(shown()[0].error, "profile 'closed' is invalid, so it denies");
 }
 
 TEST_F(EndpointProblems, TellThatAnOlderVersionIsInForce) {

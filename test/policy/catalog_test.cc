@@ -156,7 +156,128 @@ TEST(StandIn, EndsWhenTheObjectBecomesValid) {
     EXPECT_EQ(catalog.list(std::nullopt).at(0).state, ObjectState::Valid);
 }
 
-TEST(Catalog, AnInvalidEndpointThatNeverWasValidIsMissing) {
+/// An invalid object of which something counts, or nothing.
+struct Broken {
+    std::string_view name;
+    std::string object;  ///< its lines without apiVersion
+    std::string counts;  ///< the end of the reason; empty: it is missing
+
+    friend std::ostream& operator<<(std::ostream& out, const Broken& b) { return out << b.name; }
+};
+
+class Salvaged : public testing::TestWithParam<Broken> {};
+
+TEST_P(Salvaged, IsInvalidAndSaysWhatCounts) {
+    Catalog catalog;
+    const bool slice = GetParam().object.starts_with("kind: EndpointSlice");
+    const std::string version = slice ? "discovery.k8s.io/v1" : "projectcalico.org/v3";
+    const auto events = set(catalog, "x.yaml", "apiVersion: " + version + "\n" + GetParam().object);
+    const auto status = catalog.list(std::nullopt).at(0);
+    EXPECT_EQ(events.size(), GetParam().counts.empty() ? 0U : 1U);
+    EXPECT_EQ(
+        status.state, GetParam().counts.empty() ? ObjectState::Missing : ObjectState::Partial);
+    EXPECT_TRUE(status.reason.ends_with(GetParam().counts)) << status.reason;
+    EXPECT_EQ(catalog.counts().begin()->second.invalid, 1U);
+}
+
+const std::string kSet = "kind: GlobalNetworkSet\nmetadata: {name: s, labels: {a: b}}\n";
+const std::string kSlice =
+    "kind: EndpointSlice\nmetadata: {name: s, labels: {kubernetes.io/service-name: a}}\n";
+const std::string kGuest = "kind: WorkloadEndpoint\nmetadata: {name: w}\n";
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    Salvaged,
+    testing::Values(
+        Broken{"Nets", kSet + "spec: {nets: [10.0.0.0/8, x, '::/0']}\n", "; 2 of 3 nets count"},
+        Broken{"AKey", kSet + "spec: {nets: [10.0.0.0/8], net: []}\n", "; 1 of 1 nets count"},
+        Broken{"ATaggedNet", kSet + "spec: {nets: [10.0.0.1, !x '::/0']}\n", "; 1 of 2 nets count"},
+        Broken{"NoNet", kSet + "spec: {nets: [x]}\n", ""},
+        Broken{"NoList", kSet + "spec: {nets: 10.0.0.0/8}\n", ""},
+        Broken{"NoSpec", kSet + "spec: [10.0.0.0/8]\n", ""},
+        Broken{
+            "ALabel",
+            "kind: GlobalNetworkSet\nmetadata: {name: s, labels: {a: b, c: []}}\nspec: {nets: "
+            "[10.0.0.0/8]}\n",
+            ""},
+        Broken{
+            "ATaggedLabel",
+            "kind: GlobalNetworkSet\nmetadata: {name: s, labels: {a: !b c}}\nspec: {nets: "
+            "[10.0.0.0/8]}\n",
+            ""},
+        Broken{
+            "AName",
+            "kind: GlobalNetworkSet\nmetadata: {name: 's s'}\nspec: {nets: [10.0.0.0/8]}\n",
+            ""},
+        Broken{
+            "Addresses",
+            kGuest + "spec: {node: h, interfaceName: t, ipNetworks: [10.0.0.1, 10.0.0.0/24], "
+                     "ports: [{name: a, protocol: TCP, port: 80}, {name: b}]}\n",
+            "; 1 of 2 ipNetworks and 1 of 2 ports count"},
+        Broken{"NoNode", kGuest + "spec: {ipNetworks: [10.0.0.1]}\n", "; 1 of 1 ipNetworks count"},
+        Broken{"NoAddress", kGuest + "spec: {ports: [x]}\n", ""},
+        Broken{"Orchestrator", kGuest + "spec: {orchestrator: [], ipNetworks: [10.0.0.1]}\n", ""},
+        Broken{
+            "ServiceAccount",
+            kGuest + "spec: {serviceAccountName: {}, ipNetworks: [10.0.0.1]}\n",
+            ""},
+        Broken{"Profiles", kGuest + "spec: {profiles: a, ipNetworks: [10.0.0.1]}\n", ""},
+        Broken{
+            "Slice",
+            kSlice + "endpoints: [{addresses: [10.0.0.1, x]}, y]\nports: [{port: 80}, {}]\n",
+            "; 1 of 3 addresses and 1 of 2 ports count"},
+        Broken{
+            "SliceOfNames",
+            kSlice + "addressType: FQDN\nendpoints: [{addresses: [10.0.0.1]}]\n",
+            ""},
+        Broken{
+            "SliceOfNothing",
+            "kind: EndpointSlice\nmetadata: {name: s}\nendpoints: [{addresses: [10.0.0.1]}]\n",
+            ""}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Salvage, AnEndpointIsOfNoHost) {
+    Catalog catalog;
+    const auto events =
+        set(catalog,
+            "w.yaml",
+            "apiVersion: projectcalico.org/v3\n" + kGuest +
+                "spec: {node: h1, interfaceName: t, mac: x, ipNetworks: [10.0.0.1]}\n");
+    const auto& endpoint = std::get<Upsert>(events.at(0)).resource->as<WorkloadEndpoint>();
+    EXPECT_EQ(endpoint.node, "");
+    EXPECT_EQ(endpoint.interface_name, "");
+    EXPECT_FALSE(endpoint.active);
+}
+
+TEST(Salvage, TheLastValidVersionIsPreferred) {
+    Catalog catalog;
+    const std::string head = "apiVersion: projectcalico.org/v3\n" + kSet;
+    (void)set(catalog, "s.yaml", head + "spec: {nets: [10.0.0.0/8, 192.0.2.0/24]}\n");
+    EXPECT_TRUE(set(catalog, "s.yaml", head + "spec: {nets: [10.0.0.0/8, x]}\n").empty());
+    const auto status = catalog.list(std::nullopt).at(0);
+    EXPECT_EQ(status.state, ObjectState::Kept);
+    EXPECT_FALSE(status.reason.ends_with("count")) << status.reason;
+}
+
+TEST(Salvage, TheBuiltInProfileIsNotReplaced) {
+    Catalog catalog;
+    EXPECT_TRUE(set(catalog,
+                    "p.yaml",
+                    "apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: "
+                    "projectcalico-default-allow}\nspec: {labelsToApply: {a: b}}\n")
+                    .empty());
+}
+
+TEST(Salvage, AProfileWithAKeyThatMayMeanLabelsLendsNone) {
+    Catalog catalog;
+    EXPECT_TRUE(set(catalog,
+                    "p.yaml",
+                    "apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: p}\n"
+                    "spec: {labelsToApply: {a: b}, labelToApply: {c: d}}\n")
+                    .empty());
+}
+
+TEST(Catalog, AnInvalidEndpointWithoutAnAddressIsMissing) {
     Catalog catalog;
     const auto events =
         set(catalog,

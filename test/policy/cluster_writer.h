@@ -50,6 +50,9 @@ class ClusterWriter {
         for (int i = 0; i < 4; ++i) {
             yaml += slice(i);
         }
+        if (below(3) == 0) {
+            yaml += broken();
+        }
         for (int i = 0; i < 3; ++i) {
             yaml += object("HostEndpoint", fmt::format("h{}", i), labels(), below(3) > 0, [&] {
                 return host(i);
@@ -232,6 +235,53 @@ class ClusterWriter {
                 80 + below(6));
             return spec;
         });
+    }
+
+    /// An object of which some entries cannot be read, or its labels, or what gives it labels.
+    std::string broken() {
+        const std::string bad = one_of({"10.0.0.300", "x", "[]", "!t 10.0.1.1"});
+        const std::string own = below(4) > 0 ? labels() : labels() + "bad: [x]";
+        switch (below(6)) {
+            case 0:
+                return object("GlobalNetworkSet", "broken-g", own, true, [&] {
+                    return fmt::format("nets: [{}, {}, {}]", net(), bad, net());
+                });
+            case 1:
+                return object("NetworkSet", "broken-s", own, true, [&] {
+                    return fmt::format("nets: {}", one_of({"x", "[" + bad + ", " + net() + "]"}));
+                });
+            case 2:
+                return object("Profile", "broken-p", "", true, [&] {
+                    return fmt::format(
+                        "labelsToApply: {{{}}}, {}: [{{action: Alow}}]",
+                        own,
+                        one_of({"ingress", "egress"}));
+                });
+            case 3:
+                return object("HostEndpoint", "broken-h", own, true, [&] {
+                    return host(7) + ", " + one_of({"port: []", "profile: []"});
+                });
+            case 4:
+                return object("WorkloadEndpoint", "broken-e", own, true, [&] {
+                    return fmt::format(
+                        "node: h1, interfaceName: tap77, {}, ipNetworks: [10.0.0.7, {}, "
+                        "'fd00::7'], "
+                        "ports: [{{name: web, protocol: TCP, port: 81}}, {}]",
+                        one_of({"profiles: [p0]", "profiles: [p1, broken-p]", "profiles: [[]]"}),
+                        one_of({bad, "10.0.0.0/24"}),
+                        one_of({"{name: db}", "{name: db, protocol: TCP, port: 82}", "x"}));
+                });
+            default:
+                return fmt::format(
+                    "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: "
+                    "broken, namespace: {}, labels: {{kubernetes.io/service-name: svc{}}}}}\n"
+                    "endpoints: [{{addresses: [10.0.1.5, {}]}}, {}]\nports: [{{port: 81}}, {}]\n",
+                    ns(below(2)),
+                    below(2),
+                    bad,
+                    one_of({"{addresses: [10.0.1.6]}", "x"}),
+                    one_of({"{port: x}", "{port: 82, protocol: UDP}"}));
+        }
     }
 
     std::string host(int i) {

@@ -102,6 +102,21 @@ INSTANTIATE_TEST_SUITE_P(
             kWeb + policy("p", "ingress: [{action: Allow, source: {selector: x == 'y'}}]"),
             {"GlobalNetworkPolicy p ingress rule 0: source: no endpoint or network set is x == "
              "\"y\""}},
+        Row{"WhatCanBeReadOfASetIsThere",
+            kWeb + object("GlobalNetworkSet", "name: s, labels: {x: y}", "nets: [10.0.0.0/8, z]") +
+                policy("p", "ingress: [{action: Allow, source: {selector: x == 'y'}}]"),
+            {"GlobalNetworkSet s spec.nets[1]: 'z' is not an address or prefix, expected such as "
+             "10.0.0.0/8 or fd00::/8; 1 of 2 nets count"}},
+        Row{"LabelsOfAProfileThatDenies",
+            object("Profile", "name: q", "labelsToApply: {x: y}, ingress: [{action: Alow}]") +
+                object(
+                    "WorkloadEndpoint",
+                    "name: db, namespace: a",
+                    "node: h, interfaceName: t2, ipNetworks: [10.0.0.2], profiles: [q]") +
+                policy("p", "selector: x == 'y', " + kAllowAll),
+            {"Profile q spec.ingress[0].action: unknown action 'Alow', expected Allow, Deny, Log "
+             "or "
+             "Pass; its labelsToApply count"}},
         Row{"PortThatNobodyHas",
             kWeb +
                 policy(

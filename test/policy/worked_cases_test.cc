@@ -277,6 +277,125 @@ const std::vector<Case> kCases{
      {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "Profile two"}}},
 };
 
+std::string ingress(std::string_view rules) {
+    return head("GlobalNetworkPolicy", "name: p") + "spec: {types: [Ingress], ingress: [" +
+           std::string(rules) + "]}\n";
+}
+
+/// Of two nets and an entry that is none.
+std::string broken_set(std::string_view labels) {
+    return head("GlobalNetworkSet", "name: broken, labels: {" + std::string(labels) + "}") +
+           "spec: {nets: [198.51.100.0/24, 203.0.113.300/24, 'fd00:1::/64']}\n";
+}
+
+std::string broken_endpoint(std::string_view spec, std::string_view labels = "x: y") {
+    return head(
+               "WorkloadEndpoint",
+               "name: broken, namespace: b, labels: {" + std::string(labels) + "}") +
+           "spec: {node: h1, interfaceName: tapb, " + std::string(spec) + "}\n";
+}
+
+std::string broken_slice(std::string_view addresses, std::string_view ports) {
+    return "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: broken, "
+           "namespace: a, labels: {kubernetes.io/service-name: s}}\nendpoints: [{addresses: [" +
+           std::string(addresses) + "]}]\nports: [" + std::string(ports) + "]\n";
+}
+
+std::string to_service(std::string_view action) {
+    return head("GlobalNetworkPolicy", "name: p") +
+           "spec: {types: [Egress], egress: [{action: " + std::string(action) +
+           ", destination: {services: {name: s, namespace: a}}}]}\n";
+}
+
+const std::string kDenyY = "{action: Deny, source: {selector: x == 'y'}}, {action: Allow}";
+const std::string kAllowY = "{action: Allow, source: {selector: x == 'y'}}";
+const std::string kPort = "{name: web, protocol: TCP, port: 80}";
+
+/// Beyond POLICY 2.9: what can be read of an invalid object counts, salvage.h.
+const std::vector<Case> kBroken{
+    {"of a set that a Deny names the nets count that can be read",
+     kAllow,
+     broken_set("x: y") + ingress(kDenyY),
+     {{kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"},
+      {kIn, "fd00:1::7", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"},
+      {kIn, "203.0.113.7", ipproto::kTcp, 1000, 80, true}}},
+    {"of a set that an Allow names the same ones count",
+     kAllow,
+     broken_set("x: y") + ingress(kAllowY),
+     {{kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, true},
+      {kIn, "203.0.113.7", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
+    {"nobody else is excepted from a Deny, nor into an Allow",
+     kAllow,
+     broken_set("x: y") + ingress("{action: Deny, source: {notSelector: x == 'y'}}, "
+                                  "{action: Allow}"),
+     {{kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, true},
+      {kIn, "203.0.113.7", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"}}},
+    {"an object whose labels cannot be read wholly is missing",
+     kAllow,
+     broken_set("x: y, role: [db]") + ingress("{action: Allow, source: {selector: has(x)}}, "
+                                              "{action: Allow, source: {selector: role != 'db'}}"),
+     {{kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
+    {"an endpoint counts with its addresses and ports",
+     kAllow,
+     broken_endpoint("mac: x, ipNetworks: [10.0.0.9], ports: [" + kPort + ", {name: web}]") +
+         ingress("{action: Deny, protocol: TCP, source: {selector: x == 'y', ports: [web]}}, "
+                 "{action: Allow}"),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 80, 80, false, "GlobalNetworkPolicy p"},
+      {kIn, "10.0.0.9", ipproto::kTcp, 81, 80, true},
+      {kIn, "10.0.0.8", ipproto::kTcp, 80, 80, true}}},
+    {"an endpoint that may not spoof does not, and counts",
+     kAllow,
+     broken_endpoint("ipNetworks: [10.0.0.9], allowSpoofedSourcePrefixes: [10.1.0.0/16]") +
+         ingress(kDenyY),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"},
+      {kIn, "10.1.0.9", ipproto::kTcp, 1000, 80, true}}},
+    {"a prefix of an endpoint is none of its addresses",
+     kAllow,
+     broken_endpoint("ipNetworks: [10.0.0.0/24, 10.0.0.9]") + ingress(kAllowY),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, true},
+      {kIn, "10.0.0.8", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
+    {"an endpoint whose profiles cannot be read is missing",
+     kAllow,
+     broken_endpoint("ipNetworks: [10.0.0.9], profiles: [[]]") + ingress(kAllowY),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
+    {"an endpoint has the labels of its profiles",
+     kAllow,
+     head("Profile", "name: q") + "spec: {labelsToApply: {x: y}}\n" +
+         broken_endpoint("mac: x, ipNetworks: [10.0.0.9], profiles: [q]", "") + ingress(kDenyY),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"}}},
+    {"a profile that denies in place of another lends its labels",
+     kAllow,
+     head("Profile", "name: broken") +
+         "spec: {labelsToApply: {x: y}, ingress: [{action: Alow}]}\n" +
+         broken_endpoint("mac: x, ipNetworks: [10.0.0.9], profiles: [broken]", "") +
+         ingress(kDenyY),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"}}},
+    {"a profile that cannot be understood denies",
+     "profiles: [broken, projectcalico-default-allow]",
+     head("Profile", "name: broken") + "spec: {labelsToApply: {x: y}, ingress: [{action: Alow}]}\n",
+     {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "Profile broken"},
+      {kOut, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "Profile broken"}}},
+    {"a host counts with its addresses",
+     kAllow,
+     head("HostEndpoint", "name: broken, labels: {x: y}") +
+         "spec: {node: h2, interfaceName: eth0, expectedIPs: [10.0.0.9, 10.0.0.300]}\n" +
+         ingress(kDenyY),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"},
+      {kIn, "10.0.0.8", ipproto::kTcp, 1000, 80, true}}},
+    {"of a slice that a Deny names the addresses and ports count that can be read",
+     kAllow,
+     broken_slice("192.0.2.300, 192.0.2.1", "{port: x}, {port: 80}") + to_service("Deny"),
+     {{kOut, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"},
+      {kOut, "192.0.2.1", ipproto::kTcp, 1000, 81, false, "end of tier"},
+      {kOut, "192.0.2.2", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
+    {"of a slice that an Allow names the same ones count",
+     kAllow,
+     broken_slice("192.0.2.300, 192.0.2.1", "{port: x}, {port: 80}") + to_service("Allow"),
+     {{kOut, "192.0.2.1", ipproto::kTcp, 1000, 80, true},
+      {kOut, "192.0.2.1", ipproto::kTcp, 1000, 81, false, "end of tier"},
+      {kOut, "192.0.2.2", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
+};
+
 class WorkedCases : public testing::TestWithParam<Case> {};
 
 template <Family F>
@@ -321,6 +440,7 @@ std::string row_name(const testing::TestParamInfo<Case>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Policy29, WorkedCases, testing::ValuesIn(kCases), row_name);
+INSTANTIATE_TEST_SUITE_P(Broken, WorkedCases, testing::ValuesIn(kBroken), row_name);
 
 }  // namespace
 }  // namespace vr::policy

@@ -26,8 +26,13 @@ void add_missing_profiles(
     WorkloadView& view, const policy::Resource& endpoint, const FindResource& find) {
     for (const std::string& profile : endpoint.as<policy::WorkloadEndpoint>().profiles) {
         const policy::Key key{.kind = Kind::Profile, .ns = {}, .name = profile};
-        if (profile != policy::kDefaultAllowProfile && !find(key)) {
+        if (profile == policy::kDefaultAllowProfile) {
+            continue;
+        }
+        if (const auto known = find(key); !known) {
             add(view.error, "profile '" + profile + "' does not exist, so it denies");
+        } else if (known->as<policy::Profile>().closed) {
+            add(view.error, "profile '" + profile + "' is invalid, so it denies");
         }
     }
 }
