@@ -3,9 +3,17 @@
 
 #include <utility>
 
+#include "policy/salvage.h"
+#include "policy/spec.h"
+
 namespace vr::policy::etcd {
 
-std::vector<Event> Objects::apply(std::vector<Change> changes) {
+std::vector<Event> Objects::apply(
+    std::vector<Change> changes, const std::vector<KeyValue>& earlier) {
+    Earlier earlier_by_key;
+    for (const KeyValue& item : earlier) {
+        earlier_by_key.emplace(item.key, &item.value);
+    }
     std::vector<Event> events;
     for (Change& change : changes) {
         const auto key = keys_.resource(change.key);
@@ -13,7 +21,7 @@ std::vector<Event> Objects::apply(std::vector<Change> changes) {
             continue;
         }
         if (change.value) {
-            take(*key, objects_[*key], std::move(change), events);
+            take(*key, objects_[*key], std::move(change), earlier_by_key, events);
         } else if (const auto object = objects_.find(*key); object != objects_.end()) {
             if (object->second.in_force) {
                 events.emplace_back(Delete{*key});
@@ -24,7 +32,12 @@ std::vector<Event> Objects::apply(std::vector<Change> changes) {
     return events;
 }
 
-void Objects::take(const Key& key, Object& object, Change change, std::vector<Event>& events) {
+void Objects::take(
+    const Key& key,
+    Object& object,
+    Change change,
+    const Earlier& earlier,
+    std::vector<Event>& events) {
     object.revision = change.revision;
     if (object.value && *object.value == *change.value) {
         return;
@@ -34,21 +47,32 @@ void Objects::take(const Key& key, Object& object, Change change, std::vector<Ev
     auto parsed = parse_stored(place, key, *object.value);
     object.unknown = !parsed;
     if (!parsed) {
-        object.error = std::move(parsed).error().text;
-        object.warnings.clear();
-        return;
+        ParsedObject nothing;
+        nothing.error = std::move(parsed).error().text;
+        nothing.stand_in = stand_in(key);
+        parsed = std::move(nothing);
     }
     object.error = std::move(parsed->error);
+    object.counts = std::move(parsed->counts);
     object.warnings = std::move(parsed->warnings);
     const ResourcePtr before = object.in_force;
+    const auto kept = earlier.find(change.key);
     if (parsed->resource) {
         object.in_force = std::move(parsed->resource);
         object.valid_value = object.value;
-    } else if (!object.valid_value) {
+    } else if (!object.valid_value && kept != earlier.end()) {
+        auto recalled = parse_stored(place, key, *kept->second);
+        if (recalled && recalled->resource) {
+            object.in_force = std::move(recalled->resource);
+            object.valid_value = std::make_shared<const std::string>(*kept->second);
+        }
+    }
+    if (!object.valid_value) {
         object.in_force = std::move(parsed->stand_in);
     }
     if (object.in_force && (!before || *before != *object.in_force)) {
-        events.emplace_back(Upsert{object.in_force, object.value});
+        events.emplace_back(
+            Upsert{object.in_force, object.valid_value ? object.valid_value : object.value});
     } else if (!object.in_force && before) {
         events.emplace_back(Delete{key});
     }
@@ -59,11 +83,13 @@ ObjectStatus Objects::status(const Key& key, const Object& object) const {
     status.key = key;
     status.state = object.error.empty() ? ObjectState::Valid
                    : object.valid_value ? ObjectState::Kept
-                   : object.in_force    ? ObjectState::StandIn
-                                        : ObjectState::Missing;
+                                        : state_in_place(object.in_force);
     status.file = keys_.of(key);
     status.line = 1;
     status.reason = object.error;
+    if (!object.valid_value && !object.counts.empty()) {
+        status.reason += "; " + object.counts;
+    }
     status.warnings = object.warnings;
     // What is no document cannot be shown as one.
     status.yaml = object.unknown ? "null" : *object.value;

@@ -1,8 +1,8 @@
 // Objects: from keys and values to objects in force, as catalog.h does for files.  Pure.
 //
-// A key names one object, so there is no double.  The rest is the same (policy/README.md): a value that
-// is not the object which its key says keeps what was in force and is nothing when new; an invalid
-// object keeps its last valid version, or is replaced by its stand-in.
+// A key names one object, so there is no double.  The rest is the same (policy/README.md): an invalid
+// object keeps its last valid version, also that of an earlier run, or is replaced by its stand-in; of a
+// value that is not the object which its key says, the stand-in is what the key alone tells.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -10,6 +10,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "policy/datastore.h"
@@ -23,8 +25,10 @@ class Objects {
   public:
     explicit Objects(Keys keys) : keys_(std::move(keys)) {}
 
-    /// Takes changes, in order; keys of other kinds are not looked at.
-    [[nodiscard]] std::vector<Event> apply(std::vector<Change> changes);
+    /// Takes changes, in order; keys of other kinds are not looked at.  `earlier` are values that were good
+    /// in an earlier run (Sync): they count where those of `changes` are not valid.
+    [[nodiscard]] std::vector<Event> apply(
+        std::vector<Change> changes, const std::vector<KeyValue>& earlier = {});
 
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const;
 
@@ -54,13 +58,21 @@ class Objects {
         std::shared_ptr<const std::string> value;  ///< as etcd has it
         std::int64_t revision = 0;
         std::string error;     ///< why `value` is not valid
+        std::string counts;    ///< what of it `in_force` holds, if no valid version does
         bool unknown = false;  ///< `value` is not this object at all
         std::vector<std::string> warnings;
         std::shared_ptr<const std::string> valid_value;  ///< the last valid one; null: never
         ResourcePtr in_force;
     };
 
-    void take(const Key& key, Object& object, Change change, std::vector<Event>& events);
+    using Earlier = std::unordered_map<std::string_view, const std::string*>;
+
+    void take(
+        const Key& key,
+        Object& object,
+        Change change,
+        const Earlier& earlier,
+        std::vector<Event>& events);
     [[nodiscard]] ObjectStatus status(const Key& key, const Object& object) const;
 
     Keys keys_;

@@ -233,7 +233,8 @@ bool Sync::is_known(const std::string& key, std::int64_t revision) const {
 
 void Sync::take(KeyValue item) {
     if (!is_known(item.key, item.mod_revision)) {
-        held_[std::move(item.key)] = {std::move(item.value), item.mod_revision};
+        held_[std::move(item.key)] = {
+            std::move(item.value), item.mod_revision, item.create_revision};
     }
 }
 
@@ -242,7 +243,7 @@ void Sync::take_gone(const std::string& key, std::int64_t revision) {
         return;
     }
     if (known_.contains(key)) {
-        held_[key] = {std::nullopt, revision};
+        held_[key] = {std::nullopt, revision, 0};
     } else {
         held_.erase(key);
     }
@@ -265,9 +266,23 @@ std::string Sync::frozen() const {
     return {};
 }
 
+/// What was deleted since, and maybe made anew, is not what the restored state knew.
+std::vector<KeyValue> Sync::take_earlier() {
+    const bool same_store = live_.cluster == good_.cluster;
+    std::erase_if(stored_, [&](const KeyValue& item) {
+        const auto held = held_.find(item.key);
+        return held == held_.end() || !held->second.value ||
+               (same_store && held->second.created > good_.revision);
+    });
+    return std::exchange(stored_, {});
+}
+
 void Sync::release(Step& step, bool complete) {
     if (!frozen().empty()) {
         return;
+    }
+    if (complete) {
+        step.earlier = take_earlier();
     }
     for (auto& [key, held] : std::exchange(held_, {})) {
         if (held.value) {
@@ -282,7 +297,6 @@ void Sync::release(Step& step, bool complete) {
     }
     good_ = {live_.cluster, live_.revision, ready_ == Ready::Yes};
     foreign_ = false;
-    stored_.clear();
     step.in_sync = !std::exchange(in_sync_, true);
 }
 

@@ -68,6 +68,9 @@ struct Step {
     Ask ask;
     std::vector<Change> changes;
     bool in_sync = false;  ///< true once: everything has been handed out
+    /// Beside the first picture of etcd, if a state was restored and did not count so far: what that says
+    /// of objects that are still there, for those whose values are no good now.
+    std::vector<KeyValue> earlier = {};
 };
 
 class Sync {
@@ -120,6 +123,7 @@ class Sync {
     struct Held {
         std::optional<std::string> value;
         std::int64_t revision = 0;
+        std::int64_t created = 0;  ///< its create_revision, where known
     };
 
     [[nodiscard]] Step on_check(const RangeReply& reply);
@@ -132,6 +136,7 @@ class Sync {
     void take_event(WatchEvent event);
     [[nodiscard]] bool is_in_range(const std::string& key) const;
     [[nodiscard]] bool is_known(const std::string& key, std::int64_t revision) const;
+    [[nodiscard]] std::vector<KeyValue> take_earlier();
     /// Hands out what is held unless frozen; `complete` when nothing of a picture is missing.
     void release(Step& step, bool complete);
 

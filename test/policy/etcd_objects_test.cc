@@ -128,15 +128,41 @@ TEST(EtcdObjects, AnInvalidPolicyThatNeverWasValidDenies) {
 
 class Garbage : public testing::TestWithParam<std::string> {};
 
-TEST_P(Garbage, ChangesNothingAndIsShown) {
+TEST_P(Garbage, ChangesNothingThatWasValidAndIsShown) {
     Objects objects(kKeys);
-    EXPECT_TRUE(set(objects, GetParam()).empty());
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Missing);
-    EXPECT_TRUE(unset(objects).empty());
     (void)set(objects, policy(R"("order":1)"));
     EXPECT_TRUE(set(objects, GetParam()).empty());
     EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Kept);
     EXPECT_EQ(unset(objects).size(), 1U);
+}
+
+TEST_P(Garbage, DeniesWhereAPolicyShouldBe) {
+    Objects objects(kKeys);
+    const auto events = set(objects, GetParam());
+    const Resource& resource = *std::get<Upsert>(events.at(0)).resource;
+    EXPECT_EQ(resource.key, kWeb);
+    EXPECT_EQ(resource.as<Policy>().selector.text(), "all()");
+    EXPECT_EQ(resource.as<Policy>().ingress, std::vector<Rule>{Rule{}});
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(unset(objects).size(), 1U);
+}
+
+TEST_P(Garbage, IsNothingWhereASetShouldBe) {
+    Objects objects(kKeys);
+    const Key key{Kind::GlobalNetworkSet, {}, "s"};
+    EXPECT_TRUE(objects.apply({{kKeys.of(key), GetParam(), 7}}).empty());
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Missing);
+}
+
+TEST_P(Garbage, DoesNotEndWhatWasGoodInAnEarlierRun) {
+    Objects objects(kKeys);
+    const std::string good = policy(R"("order":1)");
+    const auto events =
+        objects.apply({{kKeys.of(kWeb), GetParam(), 7}}, {{kKeys.of(kWeb), good, 0, 0}});
+    EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 1);
+    EXPECT_EQ(*std::get<Upsert>(events.at(0)).text, good);
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Kept);
+    EXPECT_EQ(*objects.good().at(0).value, good);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -153,6 +179,60 @@ INSTANTIATE_TEST_SUITE_P(
         std::string(10000, '['),
         R"({"kind":"Tier","metadata":{"name":"web"}})",
         R"({"kind":"NetworkPolicy","kind":"NetworkPolicy"})"));
+
+TEST(EtcdObjects, OfAnInvalidSetWhatCanBeReadCounts) {
+    Objects objects(kKeys);
+    const Key key{Kind::GlobalNetworkSet, {}, "s"};
+    const auto events = objects.apply(
+        {{kKeys.of(key),
+          R"({"apiVersion":"projectcalico.org/v3","kind":"GlobalNetworkSet","metadata":)"
+          R"({"name":"s","labels":{"a":"b"}},"spec":{"nets":["10.0.0.0/8",7]}})",
+          7}});
+    EXPECT_EQ(
+        std::get<Upsert>(events.at(0)).resource->as<NetworkSet>().nets,
+        std::vector<IpPrefix>{*parse_prefix("10.0.0.0/8")});
+    const auto status = objects.list(std::nullopt).at(0);
+    EXPECT_EQ(status.state, ObjectState::Partial);
+    EXPECT_TRUE(status.reason.ends_with("; 1 of 2 nets count")) << status.reason;
+}
+
+/// An object that was valid when the router was stopped, and is not when it starts.
+Objects spoilt_meanwhile() {
+    Objects objects(kKeys);
+    (void)objects.apply(
+        {{kKeys.of(kWeb), policy(R"("order":"soon")"), 7}},
+        {{kKeys.of(kWeb), policy(R"("order":1)"), 6, 1}});
+    return objects;
+}
+
+TEST(EtcdObjects, WhatWasGoodInAnEarlierRunStandsUntilMended) {
+    Objects objects = spoilt_meanwhile();
+    EXPECT_TRUE(set(objects, policy(R"("order":"later")")).empty());
+    const auto events = set(objects, policy(R"("order":2)"));
+    EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 2);
+}
+
+TEST(EtcdObjects, WhatWasGoodInAnEarlierRunStandsUntilDeleted) {
+    Objects objects = spoilt_meanwhile();
+    EXPECT_EQ(unset(objects).size(), 1U);
+    (void)set(objects, policy(R"("order":"soon")"));
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+}
+
+TEST(EtcdObjects, WhatWasGoodInAnEarlierRunYieldsToAValidValue) {
+    Objects objects(kKeys);
+    const auto events = objects.apply(
+        {{kKeys.of(kWeb), policy(R"("order":2)"), 7}},
+        {{kKeys.of(kWeb), policy(R"("order":1)"), 6, 1}});
+    EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 2);
+}
+
+TEST(EtcdObjects, WhatNeverWasGoodInAnEarlierRunDoesNotStand) {
+    Objects objects(kKeys);
+    const std::string bad = policy(R"("order":"soon")");
+    (void)objects.apply({{kKeys.of(kWeb), bad, 7}}, {{kKeys.of(kWeb), bad, 7, 1}});
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+}
 
 // --- JSON -----------------------------------------------------------------------------------
 

@@ -106,6 +106,7 @@ class Follower {
   public:
     Sync sync{kPrefix, prefix_end(kPrefix), kReady};
     std::map<std::string, std::string> state;
+    std::map<std::string, std::string> earlier;  ///< what a restored state said of it
     std::size_t changes = 0;
     std::size_t ranges = 0;
     bool in_sync = false;
@@ -172,6 +173,10 @@ class Follower {
                 EXPECT_TRUE(in_sync || in_sync_with(step)) << "a delete before in-sync";
                 state.erase(change.key);
             }
+        }
+        for (auto& item : step.earlier) {
+            EXPECT_TRUE(step.in_sync) << "not beside the first picture";
+            earlier[item.key] = std::move(item.value);
         }
         in_sync = in_sync || step.in_sync;
     }
@@ -560,6 +565,54 @@ TEST(EtcdSync, ARestoredStateIsNotNeededWhenEtcdAnswers) {
     follower.connect(etcd);
     follower.take(follower.sync.give_up_waiting());
     EXPECT_EQ(follower.state, below_prefix(etcd));
+}
+
+TEST(EtcdSync, ARestoredStateIsToldBesideTheFirstPicture) {
+    Etcd etcd = small();
+    Follower follower;
+    follower.sync.restore(stored(etcd));
+    etcd.put("/c/a", "no longer valid");
+    follower.connect(etcd);
+    EXPECT_EQ(follower.state.at("/c/a"), "no longer valid");
+    EXPECT_EQ(follower.earlier.at("/c/a"), "1");
+    EXPECT_EQ(follower.earlier.at("/c/b"), "2");
+}
+
+TEST(EtcdSync, OfARestoredStateIsNotToldWhatWentMeanwhile) {
+    Etcd etcd = small();
+    Follower follower;
+    follower.sync.restore(stored(etcd));
+    etcd.remove("/c/a");
+    etcd.remove("/c/b");
+    etcd.put("/c/b", "another of this name");
+    follower.connect(etcd);
+    EXPECT_TRUE(follower.in_sync);
+    EXPECT_FALSE(follower.earlier.contains("/c/a"));
+    EXPECT_FALSE(follower.earlier.contains("/c/b"));
+}
+
+/// Revisions of another etcd say nothing of when an object was made.
+TEST(EtcdSync, ARestoredStateIsToldBesideAnotherEtcdThatIsReady) {
+    Follower follower;
+    follower.sync.restore(stored(small()));
+    Etcd other(2);
+    for (int i = 0; i < 50; ++i) {
+        other.put("/other", "x");
+    }
+    other.put("/c/a", "no longer valid");
+    other.put(kReady, kIsReady);
+    follower.connect(other);
+    EXPECT_TRUE(follower.in_sync);
+    EXPECT_EQ(follower.earlier.at("/c/a"), "1");
+}
+
+TEST(EtcdSync, ARestoredStateThatCountedIsNotToldAgain) {
+    const Etcd etcd = small();
+    Follower follower;
+    follower.sync.restore(stored(etcd));
+    follower.take(follower.sync.give_up_waiting());
+    follower.connect(etcd);
+    EXPECT_TRUE(follower.earlier.empty());
 }
 
 TEST(EtcdSync, ARestoredStateCountsWhenEtcdWasWipedMeanwhile) {

@@ -11,7 +11,7 @@ from etcd import MISSING, RESOURCES, Certificates, Etcd, key_of
 from namespace_guest import opens
 from process import wait_for
 from rack import FABRIC
-from resources import as_yaml, network_policy, rule
+from resources import as_yaml, network_policy, resource, rule
 from stream import Stream
 from test_policy import FROM_FABRIC
 
@@ -189,7 +189,7 @@ def test_datastore_not_ready_freezes(running):
 def test_garbage_changes_nothing_and_is_shown(running):
     for value in ("garbage", "", "[1", "{}", '{"kind":"NetworkPolicy"}', "\x01\x02"):
         running.etcd.write(key_of(policy()), value)
-    for key in ("networkpolicies/prod/x", "networkpolicies/x", "tiers/", "tiers/a/b", "nonsense", "profiles/p"):
+    for key in ("networkpolicies/other/x", "networkpolicies/x", "tiers/", "tiers/a/b", "nonsense", "profiles/p"):
         running.etcd.write(RESOURCES + key, "garbage")
     wait_for(lambda: "garbage" in running.etcd.get(RESOURCES + "profiles/p"), 5)
     wait_for(lambda: "profiles/p" in running.router.ctl("get", "all", "-o", "wide"), 5, "it is shown")
@@ -198,6 +198,39 @@ def test_garbage_changes_nothing_and_is_shown(running):
     assert running.opens()
     running.etcd.put(policy())
     running.wait_shut()
+
+
+def test_garbage_where_a_policy_should_be_closes_its_namespace(running):
+    running.etcd.write(RESOURCES + "networkpolicies/prod/x", "garbage")
+    running.wait_shut()
+    assert "denying in its place" in running.router.log
+    running.etcd.ctl("del", RESOURCES + "networkpolicies/prod/x")
+    running.wait_open()
+
+
+def test_the_last_valid_version_survives_a_restart(running):
+    """Of a policy that is spoilt before the router stops, and of a set that is spoilt while it does not run."""
+    spec = {"nets": [f"{FABRIC[4]}/32", f"{FABRIC[6]}/128"]}
+    gate = resource("GlobalNetworkSet", "gate", spec, labels={"gate": "shut"})
+    broken = resource("GlobalNetworkSet", "gate", {"nets": ["nobody"]}, labels={"gate": "shut"})
+    denied = {"action": "Deny", "protocol": "TCP", "source": {"selector": "gate == 'shut'"}}
+    closing = {"order": 1, "types": ["Ingress"], "ingress": [denied]}
+    running.etcd.put(gate, resource("GlobalNetworkPolicy", "default.gate", closing))
+    running.wait_shut()
+    policy_key = RESOURCES + "globalnetworkpolicies/default.gate"
+    running.etcd.write(policy_key, "garbage")
+    running.wait_problem("default.gate")
+    running.router.stop()
+    running.etcd.put(broken)
+    before = running.in_syncs()
+    running.rack.start()
+    running.wait_in_sync_again(before)
+    shown = running.router.ctl("get", "all", "-o", "wide")
+    assert shown.count("kept") == 2, shown
+    running.wait_shut()
+    running.etcd.put(resource("GlobalNetworkSet", "gate", {"nets": []}, labels={"gate": "shut"}))
+    running.etcd.ctl("del", policy_key)
+    running.wait_open()
 
 
 def test_vrouterctl_edits_etcd(running):
