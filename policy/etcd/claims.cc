@@ -37,7 +37,15 @@ bool Claims::apply(const std::vector<Change>& changes) {
 std::map<std::string, std::set<IpPrefix>> Claims::take_confirmed() {
     std::map<std::string, std::set<IpPrefix>> all;
     for (const std::string& host : std::exchange(changed_, {})) {
-        all.emplace(host, confirmed(host));
+        std::set<IpPrefix> blocks = confirmed(host);
+        std::set<IpPrefix>& told = told_[host];
+        if (told != blocks) {
+            told = blocks;
+            all.emplace(host, std::move(blocks));
+        }
+        if (told.empty()) {
+            told_.erase(host);
+        }
     }
     return all;
 }

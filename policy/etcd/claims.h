@@ -24,7 +24,7 @@ class Claims {
     /// Takes changes, in order, and does not look at other keys; true if there was one of a claim.
     [[nodiscard]] bool apply(const std::vector<Change>& changes);
 
-    /// All blocks of each host that gained or lost one since this was asked last.
+    /// All blocks of each host whose blocks are not what they were when this was asked last.
     [[nodiscard]] std::map<std::string, std::set<IpPrefix>> take_confirmed();
 
     /// What is to be kept on disk.
@@ -42,7 +42,8 @@ class Claims {
 
     IpamKeys keys_;
     std::map<ipam::AffinityId, Claim> claims_;
-    std::set<std::string> changed_;  ///< hosts, since take_confirmed()
+    std::set<std::string> changed_;                   ///< hosts, since take_confirmed()
+    std::map<std::string, std::set<IpPrefix>> told_;  ///< by take_confirmed(); none is empty
 };
 
 }  // namespace vr::policy::etcd

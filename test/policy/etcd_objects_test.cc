@@ -384,6 +384,16 @@ TEST_F(EtcdClaims, TheyEndWhenTheyAreNotConfirmedOrGone) {
     EXPECT_TRUE(claims.good().empty());
 }
 
+TEST_F(EtcdClaims, OnesLostAndWonAgainInBetweenAreNoNews) {
+    EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
+    (void)claims.take_confirmed();
+    EXPECT_TRUE(set("h1", std::nullopt));
+    EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
+    EXPECT_TRUE(set("h2", R"({"state":"confirmed"})"));
+    EXPECT_TRUE(set("h2", std::nullopt));
+    EXPECT_EQ(claims.take_confirmed(), Owned{});
+}
+
 TEST_F(EtcdClaims, GarbageLeavesWhatWasKnown) {
     EXPECT_FALSE(set("h1", "garbage"));
     EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
