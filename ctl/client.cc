@@ -24,7 +24,7 @@ std::string reason(int error) {
     return std::generic_category().message(error);
 }
 
-/// connect(), send() and recv() give up after `timeout`.
+/// connect(), send() and recv() give up after `timeout`, never if that is 0.
 void set_timeout(int socket, std::chrono::milliseconds timeout) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
     timeval value{};

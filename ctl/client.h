@@ -13,7 +13,7 @@ namespace vr::ctl {
 
 class Client {
   public:
-    /// `timeout` bounds connecting and each wait for the router, not a whole listing.
+    /// `timeout` bounds connecting and each wait for the router, not a whole listing; 0 bounds nothing.
     [[nodiscard]] static Result<Client> connect(
         const std::string& path, std::chrono::milliseconds timeout);
 

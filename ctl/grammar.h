@@ -24,7 +24,7 @@ struct Invocation {
     Values values;
     pb::Request request;
     std::string socket;
-    std::chrono::seconds timeout{10};
+    std::chrono::seconds timeout{10};  ///< 0: none
     bool json = false;
 };
 

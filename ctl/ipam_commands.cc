@@ -161,10 +161,11 @@ std::vector<Command> ipam_rows() {
          .arguments =
              {flag("yes", "--yes", "do it: released addresses are used again"),
               age,
-              option("wait", "--wait", kWait, "between two looks (default 3; mind --timeout)")},
+              option("wait", "--wait", kWait, "between two looks (default 3)")},
          .request = collect_request,
          .columns = kMendedColumns,
-         .exit = findings_exit},
+         .exit = findings_exit,
+         .lasts = true},
         {.words = "ipam allocate",
          .help = "Addresses for a workload of this host",
          .arguments =

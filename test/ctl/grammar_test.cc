@@ -287,6 +287,15 @@ TEST(Grammar, UsesTheDefaultSocketOtherwise) {
     EXPECT_EQ(std::get<Invocation>(parsed("show ports")).socket, "/default.sock");
 }
 
+TEST(Grammar, WhatIsDoneToItsEndIsWaitedForUnlessToldOtherwise) {
+    const auto timeout = [](const std::string& line) {
+        return std::get<Invocation>(parsed(line)).timeout.count();
+    };
+    EXPECT_EQ(timeout("ipam check"), 10);
+    EXPECT_EQ(timeout("ipam gc --yes --wait 60"), 0);
+    EXPECT_EQ(timeout("ipam gc --yes --wait 60 --timeout 5"), 5);
+}
+
 TEST(Grammar, TreatsOutputJsonAsTheGlobalOption) {
     EXPECT_TRUE(std::get<Invocation>(parsed("get np -o json")).json);
 }
