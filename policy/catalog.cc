@@ -85,7 +85,9 @@ std::vector<Event> Catalog::set_stand_in(
     only.line = 1;
     only.text = text;
     only.error = std::move(reason);
-    only.stand_in = stand_in(Field(name, object, only.warnings), key);
+    only.stand_in = key.kind == Kind::HostEndpoint
+                        ? stand_in(Field(name, object, only.warnings), key)
+                        : stand_in(key);
     File& file = files_[name];
     file.text = text;
     file.readable = true;

@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "policy/spec.h"
 #include "test/policyd/stream.h"
 
 namespace vr::policyd {
@@ -132,6 +133,20 @@ TEST(Receiver, ObjectThatCannotBeReadHereDeniesInItsPlace) {
     for (const auto& rule : stand_in->as<policy::Policy>().ingress) {
         EXPECT_EQ(rule.action, policy::RuleAction::Deny);
     }
+}
+
+TEST(Receiver, ADocumentThatIsNoObjectDeniesBeforeAllTiersAsAtTheServer) {
+    Receiver receiver("h");
+    (void)receiver.hello();
+    pb::FromServer message;
+    message.mutable_welcome()->set_protocol(kProtocol);
+    message.mutable_welcome()->set_epoch("e");
+    ASSERT_TRUE(receiver.on(message));
+    const policy::Key key{policy::Kind::NetworkPolicy, "n", "p"};
+    const auto batch = receiver.on(
+        read_frame(bytes_of({1, {object_update(key, "\xff garbage"), in_sync()}, false})));
+    ASSERT_TRUE(batch && *batch);
+    EXPECT_EQ(*std::get<policy::Upsert>((*batch)->events.at(0)).resource, *policy::stand_in(key));
 }
 
 /// The same object, no longer understood; its selector is.
