@@ -287,6 +287,10 @@ class Frr(Peer):
 
     def configuration(self):
         lines = ["bgp route-map delay-timer 0"]  # else they apply after five seconds
+        # Before those who name them: a route map that is not there yet lets nothing out.
+        for family, word in ((4, "ip next-hop"), (6, "ipv6 next-hop global")):
+            if family in self.next_hops:
+                lines += [f"route-map next-hop{family} permit 10", f" set {word} {self.next_hops[family]}"]
         lines += [f"router bgp {self.asn}", f" bgp router-id {self.router_id}", " no bgp ebgp-requires-policy"]
         lines += [" no bgp default ipv4-unicast", " no bgp network import-check"]
         if self.cluster:
@@ -320,9 +324,6 @@ class Frr(Peer):
                     if family in self.next_hops:
                         lines.append(f"  neighbor {n.address} route-map next-hop{family} out")
             lines.append(" exit-address-family")
-        for family, word in ((4, "ip next-hop"), (6, "ipv6 next-hop global")):
-            if family in self.next_hops:
-                lines += [f"route-map next-hop{family} permit 10", f" set {word} {self.next_hops[family]}"]
         return "\n".join(lines) + "\n"
 
     def start(self, returning=False):
