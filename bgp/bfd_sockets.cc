@@ -13,6 +13,7 @@
 
 #include "bgp/asio_address.h"
 #include "bgp/link_ends.h"
+#include "bgp/tcp_options.h"
 
 namespace vr::bgp {
 namespace {
@@ -27,8 +28,6 @@ constexpr std::uint16_t kMultihopPort = 4784;
 constexpr std::uint16_t kFirstSourcePort = 49152;
 constexpr unsigned kSourcePorts = 16384;
 constexpr int kSourcePortTries = 16;
-constexpr int kMostHops = 255;
-constexpr int kInternetworkControl = 0xc0;
 /// Packets read before others of the thread get their turn.
 constexpr int kReadAtOnce = 64;
 

@@ -187,7 +187,7 @@ void encode_add_path(const Capabilities& from, Writer& out) {
     }
 }
 
-constexpr std::array kRows{
+constexpr std::array kCapabilities{
     Row{1, "multiprotocol", decode_multiprotocol, encode_multiprotocol},
     Row{2,
         "route-refresh",
@@ -249,8 +249,8 @@ bool decode_capabilities(Reader in, Capabilities& into) {
         if (!in.ok()) {
             return false;
         }
-        const auto* row = std::ranges::find(kRows, code, &Row::code);
-        if (row == kRows.end()) {
+        const auto* row = std::ranges::find(kCapabilities, code, &Row::code);
+        if (row == kCapabilities.end()) {
             if (std::ranges::find(into.others, code) == into.others.end()) {
                 into.others.push_back(code);
             }
@@ -265,7 +265,7 @@ bool decode_capabilities(Reader in, Capabilities& into) {
 }
 
 void encode_capabilities(const Capabilities& capabilities, Writer& out) {
-    for (const Row& row : kRows) {
+    for (const Row& row : kCapabilities) {
         row.encode(capabilities, out);
     }
 }

@@ -17,7 +17,7 @@ struct WellKnown {
     std::uint32_t value;
 };
 
-constexpr std::array kWellKnown{
+constexpr std::array kWellKnownCommunities{
     WellKnown{.name = "no-export", .value = community::kNoExport},
     WellKnown{.name = "no-advertise", .value = community::kNoAdvertise},
     WellKnown{.name = "no-export-subconfed", .value = community::kNoExportSubconfed},
@@ -36,7 +36,7 @@ constexpr std::array kNamed{Named{.name = "rt", .subtype = 2}, Named{.name = "so
 // What an extended community begins with: the shape of its value, RFC 4360 3 and RFC 5668 2.
 constexpr std::uint8_t kTwoOctetAs = 0;
 constexpr std::uint8_t kAddress = 1;
-constexpr std::uint8_t kFourOctetAs = 2;
+constexpr std::uint8_t kFourOctetAsType = 2;
 
 std::optional<std::uint64_t> number(std::string_view text, std::uint64_t most, int base = 10) {
     std::uint64_t value = 0;
@@ -84,7 +84,7 @@ std::optional<Community> parse_named(std::span<const std::string_view> parts) {
         return std::nullopt;
     }
     return ExtendedCommunity{
-        extended(wide ? kFourOctetAs : kTwoOctetAs, named->subtype, *global, *local)};
+        extended(wide ? kFourOctetAsType : kTwoOctetAs, named->subtype, *global, *local)};
 }
 
 std::string extended_text(std::uint64_t value) {
@@ -99,7 +99,7 @@ std::string extended_text(std::uint64_t value) {
         return fmt::format("{}:{}:{}", named->name, to_string(Ip4{wide_global}), value & 0xffffU);
     }
     // A small number would be read back as the two-octet shape.
-    if (named != kNamed.end() && type == kFourOctetAs && wide_global > 0xffff) {
+    if (named != kNamed.end() && type == kFourOctetAsType && wide_global > 0xffff) {
         return fmt::format("{}:{}:{}", named->name, wide_global, value & 0xffffU);
     }
     return fmt::format("0x{:016x}", value);
@@ -120,7 +120,7 @@ auto with_list(Set& attributes, const Community& community, Visit visit) {
 }  // namespace
 
 std::optional<Community> parse_community(std::string_view text) {
-    for (const auto& [name, value] : kWellKnown) {
+    for (const auto& [name, value] : kWellKnownCommunities) {
         if (text == name) {
             return StandardCommunity{value};
         }

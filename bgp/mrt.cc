@@ -13,14 +13,9 @@ namespace vr::bgp {
 
 namespace {
 
-constexpr std::uint16_t kTableDumpV2 = 13;
 constexpr std::uint16_t kPeerIndexTable = 1;
 constexpr std::uint16_t kRibIpv4Unicast = 2;
 constexpr std::uint16_t kRibIpv6Unicast = 4;
-
-/// Bits of a peer's type, RFC 6396 4.3.1.
-constexpr std::uint8_t kIpv6Address = 0x01;
-constexpr std::uint8_t kFourOctetAs = 0x02;
 
 constexpr std::size_t kMostPeers = 0xffff;
 constexpr std::size_t kMostOctets = 0xffff;
@@ -54,7 +49,7 @@ MrtDump::MrtDump(const MrtPeer& self, std::vector<MrtPeer> peers, std::uint32_t 
 
 void MrtDump::write_header(std::uint16_t subtype, std::size_t length, Writer& out) const {
     out.u32(seconds_);
-    out.u16(kTableDumpV2);
+    out.u16(kMrtTableDumpV2);
     out.u16(subtype);
     out.u32(static_cast<std::uint32_t>(length));
 }
@@ -66,7 +61,7 @@ void MrtDump::write_peers(Writer& out) const {
     body.u16(static_cast<std::uint16_t>(peers_.size()));
     for (const MrtPeer& peer : peers_) {
         const bool v6 = std::holds_alternative<Ip6>(peer.address);
-        body.u8(static_cast<std::uint8_t>(kFourOctetAs | (v6 ? kIpv6Address : 0U)));
+        body.u8(static_cast<std::uint8_t>(kMrtFourOctetAs | (v6 ? kMrtIpv6Address : 0U)));
         body.u32(peer.identifier.value());
         if (v6) {
             write_address(std::get<Ip6>(peer.address), body);

@@ -15,6 +15,12 @@
 
 namespace vr::bgp {
 
+/// Type of the records that hold a table, RFC 6396 4.3.
+inline constexpr std::uint16_t kMrtTableDumpV2 = 13;
+/// Bits of a peer's type, RFC 6396 4.3.1.
+inline constexpr std::uint8_t kMrtIpv6Address = 0x01;
+inline constexpr std::uint8_t kMrtFourOctetAs = 0x02;
+
 /// Who may have sent a path.
 struct MrtPeer {
     Ip4 identifier;  ///< 0.0.0.0: not known

@@ -12,12 +12,9 @@ namespace vr::bgp {
 
 namespace {
 
-constexpr std::uint16_t kTableDumpV2 = 13;
 constexpr std::uint16_t kBgp4mp = 16;
 constexpr std::uint16_t kBgp4mpEt = 17;
 
-constexpr std::uint8_t kIpv6Address = 0x01;
-constexpr std::uint8_t kFourOctetAs = 0x02;
 constexpr std::uint8_t kUpdate = 2;
 constexpr std::size_t kMarker = 16;
 constexpr std::size_t kMostAttributes = 0xffff;
@@ -112,7 +109,7 @@ bool MrtReader::read(const Visit& visit, const Fault& fault) {
     }
     Problem problem;
     switch (record.type) {
-        case kTableDumpV2:
+        case kMrtTableDumpV2:
             problem = read_table(record, visit, fault);
             break;
         case kBgp4mpEt:
@@ -164,8 +161,8 @@ auto MrtReader::read_peers(Reader body) -> Problem {
         const std::uint8_t type = body.u8();
         MrtPeer peer;
         peer.identifier = Ip4{body.u32()};
-        peer.address = read_address(body, (type & kIpv6Address) != 0);
-        peer.asn = read_asn(body, (type & kFourOctetAs) != 0);
+        peer.address = read_address(body, (type & kMrtIpv6Address) != 0);
+        peer.asn = read_asn(body, (type & kMrtFourOctetAs) != 0);
         peers_.push_back(peer);
     }
     if (!body.done()) {

@@ -2,8 +2,8 @@
 #include "bgp/tcp_options.h"
 
 #include <fmt/core.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,9 +16,6 @@
 
 namespace vr::bgp {
 namespace {
-
-constexpr int kInternetworkControl = 0xc0;  // RFC 4271 appendix E: precedence of routing traffic
-constexpr int kMostHops = 255;
 
 sockaddr_storage to_sockaddr(const IpAddr& address) {
     sockaddr_storage storage{};

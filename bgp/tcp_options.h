@@ -14,6 +14,11 @@
 
 namespace vr::bgp {
 
+/// RFC 4271 appendix E: the precedence of routing traffic.
+inline constexpr int kInternetworkControl = 0xc0;
+/// TTL (hop limit) of what comes from the same link, RFC 5082.
+inline constexpr int kMostHops = 255;
+
 /// Signs and demands signatures on segments exchanged with `peer`; an empty password ends that.  On a
 /// listening socket it concerns connections from that address only.
 [[nodiscard]] Result<void> set_tcp_md5(int socket, const IpAddr& peer, std::string_view password);

@@ -10,7 +10,7 @@ namespace vr::bgp {
 namespace {
 
 /// Routes looked at, and rows told, per slice: a fraction of a millisecond.
-constexpr std::size_t kWalkSlice = 500;
+constexpr std::size_t kGroupSlice = 500;
 constexpr std::size_t kPackSlice = 1024;
 /// Rows per batch: so much may a member's output exceed its room.
 constexpr std::size_t kBatch = 1024;
@@ -664,7 +664,7 @@ bool UpdateGroups<F>::work() {
     turn_ = (turn_ + 1) % groups_.size();
     bool more = false;
     std::size_t packed = 0;
-    const std::size_t walk = std::max<std::size_t>(1, kWalkSlice / groups_.size());
+    const std::size_t walk = std::max<std::size_t>(1, kGroupSlice / groups_.size());
     for (std::size_t i = 0; i < groups_.size(); ++i) {
         UpdateGroup<F>& group = *groups_[(turn_ + i) % groups_.size()];
         more = group.work(walk) || more;

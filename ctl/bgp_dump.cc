@@ -16,7 +16,7 @@ namespace {
 /// A frame is full with so many octets ...
 constexpr std::size_t kOctetsPerFrame = 64 * 1024;
 /// ... or when so many prefixes were looked at; each may have a dozen paths.
-constexpr std::size_t kPrefixesPerFrame = 128;
+constexpr std::size_t kDumpedPerFrame = 128;
 constexpr std::size_t kPrefixesAtOnce = 8;
 
 bgp::MrtDump begin(const bgp::Speaker& speaker, std::chrono::system_clock::time_point now) {
@@ -49,7 +49,7 @@ Slices dump(
         }
         bool more = true;
         for (std::size_t looked_at = 0;
-             more && looked_at < kPrefixesPerFrame && out.size() < kOctetsPerFrame;
+             more && looked_at < kDumpedPerFrame && out.size() < kOctetsPerFrame;
              looked_at += kPrefixesAtOnce) {
             more = present->instance().visit_routes(
                 cursor, kPrefixesAtOnce, [&](const bgp::RouteSummary& route) {

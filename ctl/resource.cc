@@ -76,15 +76,15 @@ std::string namespace_of(policy::Kind kind, const std::string& given) {
 }
 
 /// An object as people name it: NAME with a namespace beside it, or NAMESPACE/NAME as apply prints it.
-struct Wanted {
+struct NamedObject {
     std::string ns;
     std::string name;
 };
 
 /// `kind`: nothing when objects of all kinds are asked for.
 template <typename Request>
-Result<Wanted> wanted(const Request& request, std::optional<policy::Kind> kind) {
-    Wanted wanted{request.namespace_(), request.name()};
+Result<NamedObject> wanted(const Request& request, std::optional<policy::Kind> kind) {
+    NamedObject wanted{request.namespace_(), request.name()};
     if (const auto slash = wanted.name.find('/'); slash != std::string::npos) {
         if (kind && !policy::row_of(*kind).namespaced) {
             return fail(

@@ -18,7 +18,7 @@ namespace vr::ctl {
 namespace {
 
 /// Up to here a table is collected and sorted: about a millisecond.
-constexpr std::size_t kSorted = 4096;
+constexpr std::size_t kSortedRoutes = 4096;
 
 pb::Route::Source source_of(RouteSource source) {
     switch (source) {
@@ -129,7 +129,7 @@ class Rows {
 
     /// All routes inside `within`, or all.
     [[nodiscard]] Slices all(std::optional<IpPrefix> within) const {
-        if (routes_.size() <= kSorted) {
+        if (routes_.size() <= kSortedRoutes) {
             return sorted(within);
         }
         return [rows = *this, within, cursor = RouteTable::Cursor{}](pb::Response& frame) mutable {

@@ -12,13 +12,11 @@ namespace vr::policy {
 
 namespace {
 
-using Rule = BgpFilterRule;
-
 /// What a rule's block is made of, until it is known whether there is one.
 struct Draft {
-    Rule rule;
+    BgpFilterRule rule;
     std::optional<IpPrefix> cidr;
-    std::optional<Rule::Operator> match;
+    std::optional<BgpFilterRule::Operator> match;
     std::optional<unsigned> least;
     std::optional<unsigned> most;
     unsigned width = 0;  ///< of the family's addresses
@@ -46,7 +44,7 @@ Result<void> read_action(const Field& field, Draft& into) {
     static constexpr std::array<std::string_view, 2> kWords{"Accept", "Reject"};
     std::size_t index = 0;
     auto read = one_of(field, kWords, index);
-    into.rule.action = index == 0 ? Rule::Action::Accept : Rule::Action::Reject;
+    into.rule.action = index == 0 ? BgpFilterRule::Action::Accept : BgpFilterRule::Action::Reject;
     return read;
 }
 
@@ -55,7 +53,7 @@ Result<void> read_operator(const Field& field, Draft& into) {
     std::size_t index = 0;
     auto read = one_of(field, kWords, index);
     if (read) {
-        into.match = static_cast<Rule::Operator>(index);
+        into.match = static_cast<BgpFilterRule::Operator>(index);
     }
     return read;
 }
@@ -130,7 +128,7 @@ Result<void> read_priority(const Field& field, std::uint32_t& into) {
 }
 
 /// {addCommunity: {value}}, {prependASPath: {prefix}} or {setPriority: {value}}.
-Result<void> read_operation(const Field& field, Rule& into) {
+Result<void> read_operation(const Field& field, BgpFilterRule& into) {
     if (auto map = field.expect_map(); !map) {
         return map;
     }
@@ -139,7 +137,7 @@ Result<void> read_operation(const Field& field, Rule& into) {
     }
     if (const auto add = field.child("addCommunity")) {
         const auto value = add->child("value");
-        Rule::AddCommunity operation;
+        BgpFilterRule::AddCommunity operation;
         if (!value) {
             return add->error("expected value");
         }
@@ -149,7 +147,7 @@ Result<void> read_operation(const Field& field, Rule& into) {
     }
     if (const auto prepend = field.child("prependASPath")) {
         const auto prefix = prepend->child("prefix");
-        Rule::PrependAsPath operation;
+        BgpFilterRule::PrependAsPath operation;
         if (!prefix) {
             return prepend->error("expected prefix");
         }
@@ -159,7 +157,7 @@ Result<void> read_operation(const Field& field, Rule& into) {
     }
     if (const auto set = field.child("setPriority")) {
         const auto value = set->child("value");
-        Rule::SetPriority operation;
+        BgpFilterRule::SetPriority operation;
         if (!value) {
             return set->error("expected value");
         }
@@ -170,7 +168,7 @@ Result<void> read_operation(const Field& field, Rule& into) {
     return field.error("expected addCommunity, prependASPath or setPriority");
 }
 
-constexpr std::array<FieldRow<Draft>, 11> kRuleRows{{
+constexpr std::array<FieldRow<Draft>, 11> kBgpRuleRows{{
     {"action", read_action},
     {"matchOperator", read_operator},
     {"cidr", read_cidr},
@@ -221,16 +219,16 @@ Result<void> finish_block(const Field& field, Draft& draft) {
         }
     }
     if (draft.cidr) {
-        draft.rule.block = Rule::Block{*draft.cidr, *draft.match, draft.least, draft.most};
+        draft.rule.block = BgpFilterRule::Block{*draft.cidr, *draft.match, draft.least, draft.most};
     }
     return {};
 }
 
-Result<void> read_rules(const Field& field, unsigned width, std::vector<Rule>& into) {
+Result<void> read_rules(const Field& field, unsigned width, std::vector<BgpFilterRule>& into) {
     return field.each([&](const Field& item) -> Result<void> {
         Draft draft;
         draft.width = width;
-        if (auto read = parse_fields<Draft>(item, kRuleRows, draft, Unknown::Refuse); !read) {
+        if (auto read = parse_fields<Draft>(item, kBgpRuleRows, draft, Unknown::Refuse); !read) {
             return read;
         }
         if (!item.child("action")) {
@@ -239,7 +237,7 @@ Result<void> read_rules(const Field& field, unsigned width, std::vector<Rule>& i
         if (auto block = finish_block(item, draft); !block) {
             return block;
         }
-        if (draft.rule.action == Rule::Action::Reject && !draft.rule.operations.empty()) {
+        if (draft.rule.action == BgpFilterRule::Action::Reject && !draft.rule.operations.empty()) {
             return item.error("operations need the action Accept");
         }
         into.push_back(std::move(draft.rule));

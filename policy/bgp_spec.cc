@@ -98,7 +98,7 @@ Result<void> asn_into(const Field& field, T& into) {
 }
 
 template <auto Member, typename T>
-Result<void> selector_into(const Field& field, T& into) {
+Result<void> bgp_selector_into(const Field& field, T& into) {
     return parse_optional_selector(field, into.*Member);
 }
 
@@ -129,10 +129,10 @@ Result<void> parse_next_hop_mode(const Field& field, BgpPeer& into) {
 
 constexpr std::array<FieldRow<BgpPeer>, 18> kPeerRows{{
     {"node", [](const Field& f, BgpPeer& p) { return store(f.text(), p.node); }},
-    {"nodeSelector", selector_into<&BgpPeer::node_selector>},
+    {"nodeSelector", bgp_selector_into<&BgpPeer::node_selector>},
     {"peerIP", parse_peer_ip},
     {"asNumber", asn_into<&BgpPeer::as_number>},
-    {"peerSelector", selector_into<&BgpPeer::peer_selector>},
+    {"peerSelector", bgp_selector_into<&BgpPeer::peer_selector>},
     {"localASNumber", asn_into<&BgpPeer::local_as>},
     {"password", [](const Field& f, BgpPeer& p) { return parse_password(f, p.password); }},
     {"keepOriginalNextHop", boolean_into<&BgpPeer::keep_original_next_hop>},

@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "vrouter/net/result.h"
 
 namespace vr::policy {
+
+/// Levels of maps and lists within each other; deeper documents are refused.
+inline constexpr std::size_t kMaxDepth = 64;
 
 struct Member;
 

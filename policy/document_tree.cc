@@ -9,7 +9,6 @@ namespace vr::policy {
 
 namespace {
 
-constexpr std::size_t kMaxDepth = 64;
 constexpr std::string_view kCore = "tag:yaml.org,2002:";
 
 /// A core tag that says what `node` is anyway.

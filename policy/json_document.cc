@@ -18,8 +18,6 @@ namespace json = boost::json;
 using json::error_code;
 using json::string_view;
 
-constexpr std::size_t kMaxDepth = 64;
-
 /// Builds the tree from the parser's events.  False ends the parse.
 class TreeHandler {
   public:

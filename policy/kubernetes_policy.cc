@@ -206,7 +206,7 @@ Result<void> parse_rule(const Field& field, std::vector<Rule>& into) {
 }
 
 template <Direction Way>
-Result<void> parse_rule_list(const Field& field, std::vector<Rule>& into) {
+Result<void> parse_policy_rules(const Field& field, std::vector<Rule>& into) {
     return field.each([&](const Field& item) { return parse_rule<Way>(item, into); });
 }
 
@@ -220,10 +220,12 @@ Result<void> parse_kubernetes_policy(const Field& /*object*/, const Field& spec,
         {"policyTypes", parse_types},
         {"ingress",
          [](const Field& f, Policy& p) {
-             return parse_rule_list<Direction::Ingress>(f, p.ingress);
+             return parse_policy_rules<Direction::Ingress>(f, p.ingress);
          }},
         {"egress",
-         [](const Field& f, Policy& p) { return parse_rule_list<Direction::Egress>(f, p.egress); }},
+         [](const Field& f, Policy& p) {
+             return parse_policy_rules<Direction::Egress>(f, p.egress);
+         }},
     }};
     Policy policy;
     policy.staged = Staged::Set;

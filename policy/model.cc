@@ -37,7 +37,7 @@ constexpr std::array kKinds{
     KindRow{Kind::WorkloadEndpoint, "WorkloadEndpoint", "workloadendpoints", true},
 };
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
+bool same_word(std::string_view a, std::string_view b) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
     return std::ranges::equal(a, b, {}, lower, lower);
 }
@@ -54,7 +54,7 @@ const KindRow& row_of(Kind kind) {
 
 std::optional<Kind> find_kind(std::string_view text) {
     for (const auto& row : kKinds) {
-        if (equal_ignoring_case(text, row.name) || equal_ignoring_case(text, row.plural)) {
+        if (same_word(text, row.name) || same_word(text, row.plural)) {
             return row.kind;
         }
     }

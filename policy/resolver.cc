@@ -25,7 +25,7 @@ auto rank_of(const Resource& resource) {
 }
 
 /// POLICY 2.6: doNotTrack and preDNAT are for host endpoints only, each at its own hook.
-bool acts_at(const Policy& policy, std::optional<HostHook> hook) {
+bool acts_at_hook(const Policy& policy, std::optional<HostHook> hook) {
     if (hook && is_forward(*hook) && !policy.apply_on_forward) {
         return false;
     }
@@ -166,7 +166,7 @@ PolicyList Resolver::resolve(
     for (const auto id : index_.selectors_of(endpoint_ids_.at(endpoint))) {
         const ResourcePtr& policy = policies_.at(policy_keys_.at(id)).policy;
         if (counts(*policy, view) && governs(policy->as<Policy>().types, direction) &&
-            acts_at(policy->as<Policy>(), hook)) {
+            acts_at_hook(policy->as<Policy>(), hook)) {
             tiers[rank(policy->as<Policy>().tier)].push_back(policy.get());
         }
     }

@@ -44,27 +44,27 @@ struct Selector::Node {
 
 namespace {
 
-using Node = Selector::Node;
-using NodePtr = std::shared_ptr<const Node>;
+using Term = Selector::Node;
+using TermPtr = std::shared_ptr<const Term>;
 
-NodePtr make(Op op, std::string label = {}, std::vector<std::string> values = {}) {
+TermPtr make(Op op, std::string label = {}, std::vector<std::string> values = {}) {
     std::ranges::sort(values);
     const auto doubles = std::ranges::unique(values);
     values.erase(doubles.begin(), doubles.end());
-    return std::make_shared<const Node>(Node{op, std::move(label), std::move(values), {}});
+    return std::make_shared<const Term>(Term{op, std::move(label), std::move(values), {}});
 }
 
-NodePtr make(Op op, std::vector<NodePtr> operands) {
-    return std::make_shared<const Node>(Node{op, {}, {}, std::move(operands)});
+TermPtr make(Op op, std::vector<TermPtr> operands) {
+    return std::make_shared<const Term>(Term{op, {}, {}, std::move(operands)});
 }
 
 /// Twice not is nothing, however it is written: the canonical text must parse to itself.
-NodePtr negation(const NodePtr& node) {
-    return node->op == Op::Not ? node->operands.front() : make(Op::Not, std::vector<NodePtr>{node});
+TermPtr negation(const TermPtr& node) {
+    return node->op == Op::Not ? node->operands.front() : make(Op::Not, std::vector<TermPtr>{node});
 }
 
-bool evaluate(const Node& node, const Labels& labels, Selector::Worth worth) {
-    const auto holds = [&](const NodePtr& operand) { return evaluate(*operand, labels, worth); };
+bool evaluate(const Term& node, const Labels& labels, Selector::Worth worth) {
+    const auto holds = [&](const TermPtr& operand) { return evaluate(*operand, labels, worth); };
     switch (node.op) {
         case Op::All:
             return worth.all;
@@ -113,7 +113,7 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
     return fmt::format("{}", fmt::join(parts, separator));
 }
 
-std::string canonical(const Node& node) {
+std::string canonical(const Term& node) {
     std::vector<std::string> parts;
     for (const auto& operand : node.operands) {
         parts.push_back(canonical(*operand));
@@ -157,26 +157,26 @@ std::string canonical(const Node& node) {
     return "(" + join(parts, " || ") + ")";
 }
 
-NodePtr with_prefix(const NodePtr& node, std::string_view prefix) {
+TermPtr with_prefix(const TermPtr& node, std::string_view prefix) {
     if (node->op == Op::All || node->op == Op::Global) {
-        NodePtr has = make(Op::Has, std::string(kNamespaceLabel));
+        TermPtr has = make(Op::Has, std::string(kNamespaceLabel));
         return node->op == Op::All ? has : negation(has);
     }
     if (node->op == Op::Not) {
         return negation(with_prefix(node->operands.front(), prefix));
     }
-    Node copy = *node;
+    Term copy = *node;
     if (!copy.label.empty()) {
         copy.label.insert(0, prefix);
     }
     for (auto& operand : copy.operands) {
         operand = with_prefix(operand, prefix);
     }
-    return std::make_shared<const Node>(std::move(copy));
+    return std::make_shared<const Term>(std::move(copy));
 }
 
 /// Adds to `found` what every match of `node` fulfils.
-void restrict(const Node& node, std::vector<Selector::Restriction>& found) {
+void restrict(const Term& node, std::vector<Selector::Restriction>& found) {
     switch (node.op) {
         case Op::Service:
         case Op::Equal:
@@ -209,7 +209,7 @@ class Parser {
   public:
     explicit Parser(std::string_view text) : text_(text) {}
 
-    Result<NodePtr> parse() {
+    Result<TermPtr> parse() {
         if (text_.size() > Selector::kMaxLength) {
             return fail(fmt::format(
                 "column {}: longer than {} characters",
@@ -220,7 +220,7 @@ class Parser {
         if (at_end()) {
             return make(Op::All);
         }
-        NodePtr root = parse_or();
+        TermPtr root = parse_or();
         skip_blanks();
         if (error_.empty() && !at_end()) {
             refuse("expected && or || or the end");
@@ -240,7 +240,7 @@ class Parser {
         }
     }
 
-    NodePtr refuse(std::string_view what) {
+    TermPtr refuse(std::string_view what) {
         if (error_.empty()) {
             error_ = fmt::format("column {}: {}", position_ + 1, what);
         }
@@ -267,10 +267,10 @@ class Parser {
         return false;
     }
 
-    NodePtr parse_chain(Op op, std::string_view sign, NodePtr (Parser::*operand)()) {
-        std::vector<NodePtr> operands;
+    TermPtr parse_chain(Op op, std::string_view sign, TermPtr (Parser::*operand)()) {
+        std::vector<TermPtr> operands;
         do {
-            NodePtr next = (this->*operand)();
+            TermPtr next = (this->*operand)();
             if (!next) {
                 return nullptr;
             }
@@ -279,24 +279,24 @@ class Parser {
         return operands.size() == 1 ? operands.front() : make(op, std::move(operands));
     }
 
-    NodePtr parse_or() { return parse_chain(Op::Or, "||", &Parser::parse_and); }
+    TermPtr parse_or() { return parse_chain(Op::Or, "||", &Parser::parse_and); }
 
-    NodePtr parse_and() { return parse_chain(Op::And, "&&", &Parser::parse_operation); }
+    TermPtr parse_and() { return parse_chain(Op::And, "&&", &Parser::parse_operation); }
 
-    NodePtr parse_operation() {
+    TermPtr parse_operation() {
         bool negate = false;
         while (accept("!")) {
             negate = !negate;
         }
-        NodePtr node = accept("(") ? parse_bracket() : parse_condition();
+        TermPtr node = accept("(") ? parse_bracket() : parse_condition();
         return node && negate ? negation(node) : node;
     }
 
-    NodePtr parse_bracket() {
+    TermPtr parse_bracket() {
         if (++depth_ > Selector::kMaxDepth) {
             return refuse("too many nested brackets");
         }
-        NodePtr node = parse_or();
+        TermPtr node = parse_or();
         if (node && !accept(")")) {
             return refuse("expected ')'");
         }
@@ -304,7 +304,7 @@ class Parser {
         return node;
     }
 
-    NodePtr parse_condition() {
+    TermPtr parse_condition() {
         if (accept("all(")) {
             return accept(")") ? make(Op::All) : refuse("expected ')'");
         }
@@ -339,7 +339,7 @@ class Parser {
         return std::string(text_.substr(start, length));
     }
 
-    NodePtr parse_operator(std::string label) {
+    TermPtr parse_operator(std::string label) {
         if (accept("in")) {
             return parse_members(Op::In, std::move(label));
         }
@@ -383,7 +383,7 @@ class Parser {
     }
 
     /// "{" [literal {"," literal} [","]] "}"
-    NodePtr parse_members(Op op, std::string label) {
+    TermPtr parse_members(Op op, std::string label) {
         if (!accept("{")) {
             return refuse("expected '{'");
         }
@@ -414,7 +414,7 @@ class Parser {
 
 Selector::Selector() : Selector(make(Op::All)) {}
 
-Selector::Selector(std::shared_ptr<const Node> root)
+Selector::Selector(std::shared_ptr<const Term> root)
     : root_(std::move(root)), text_(std::make_shared<const std::string>(canonical(*root_))) {}
 
 Result<Selector> Selector::parse(std::string_view text) {
@@ -446,7 +446,7 @@ Selector Selector::in(std::string label, std::vector<std::string> values) {
 }
 
 Selector Selector::both(const Selector& left, const Selector& right) {
-    return Selector(make(Op::And, std::vector<NodePtr>{left.root_, right.root_}));
+    return Selector(make(Op::And, std::vector<TermPtr>{left.root_, right.root_}));
 }
 
 Selector Selector::negated() const {

@@ -150,7 +150,7 @@ Result<void> parse_packet(const Field& field, Sample& into) {
 
 // --- cases ----------------------------------------------------------------------------------
 
-constexpr std::array<Word<Direction>, 2> kDirections{
+constexpr std::array<Word<Direction>, 2> kDirectionWords{
     {{"ingress", Direction::Ingress}, {"egress", Direction::Egress}}};
 constexpr std::array<Word<Ruling>, 3> kRulings{
     {{"allow", Ruling::Allow}, {"deny", Ruling::Deny}, {"reject", Ruling::Reject}}};
@@ -161,7 +161,7 @@ constexpr std::array<FieldRow<TrialCase>, 6> kCaseRows{{
     {"name", [](const Field& f, TrialCase& c) { return store(f.text(), c.name); }},
     {"endpoint", [](const Field& f, TrialCase& c) { return store(f.text(), c.endpoint); }},
     {"direction",
-     [](const Field& f, TrialCase& c) { return parse_word(f, kDirections, c.direction); }},
+     [](const Field& f, TrialCase& c) { return parse_word(f, kDirectionWords, c.direction); }},
     {"expect", [](const Field& f, TrialCase& c) { return parse_word(f, kRulings, c.expected); }},
     {"flow", [](const Field& f, TrialCase& c) { return parse_word(f, kFlows, c.flow); }},
     {"packet", [](const Field& f, TrialCase& c) { return parse_packet(f, c.packet); }},

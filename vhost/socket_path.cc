@@ -23,21 +23,21 @@ std::string reason(int error) {
     return std::error_code(error, std::generic_category()).message();
 }
 
-enum class Found { Nothing, Socket };
+enum class AtPath { Nothing, Socket };
 
 /// What stands at `path`; anything but a socket is an error.
-Result<Found> look_at(const std::string& path) {
+Result<AtPath> look_at(const std::string& path) {
     struct stat status{};
     if (::lstat(path.c_str(), &status) != 0) {
         if (errno == ENOENT) {
-            return Found::Nothing;
+            return AtPath::Nothing;
         }
         return fail(path + ": " + reason(errno));
     }
     if (!S_ISSOCK(status.st_mode)) {
         return fail(path + ": exists and is not a socket; remove it or choose another path");
     }
-    return Found::Socket;
+    return AtPath::Socket;
 }
 
 /// True when a connect() to `path` is answered by a listener.
@@ -117,11 +117,11 @@ Result<void> claim_server_path(const std::string& path) {
     if (::access(directory.c_str(), W_OK | X_OK) != 0) {
         return fail(path + ": cannot write to its directory: " + reason(errno));
     }
-    const Result<Found> found = look_at(path);
+    const Result<AtPath> found = look_at(path);
     if (!found) {
         return std::unexpected(found.error());
     }
-    if (*found == Found::Nothing) {
+    if (*found == AtPath::Nothing) {
         return {};
     }
     const Result<bool> served = is_served(path);
@@ -138,7 +138,7 @@ Result<void> claim_server_path(const std::string& path) {
 }
 
 Result<void> check_client_path(const std::string& path) {
-    const Result<Found> found = look_at(path);
+    const Result<AtPath> found = look_at(path);
     if (!found) {
         return std::unexpected(found.error());
     }

@@ -23,7 +23,7 @@ constexpr std::chrono::seconds kPatience{30};
 /// Between two looks at what may be in the middle of being written.
 constexpr std::chrono::seconds kPause{1};
 /// Records that are read at once: what the control thread does for them takes no millisecond.
-constexpr std::int64_t kPage = 200;
+constexpr std::int64_t kBlocksAtOnce = 200;
 
 using Body = std::expected<std::string, Session::Failure>;
 
@@ -66,7 +66,7 @@ class EtcdRecords final : public ipam::Records {
         std::int64_t revision = 0;
         for (const ipam::Range& range : ranges) {
             auto [from, end] = keys_.range(range);
-            RangeRequest request{std::move(from), std::move(end), revision, kPage};
+            RangeRequest request{std::move(from), std::move(end), revision, kBlocksAtOnce};
             request.keys_only = detail == ipam::Detail::Names;
             for (bool more = true; more;) {
                 auto reply = read(request);

@@ -14,7 +14,7 @@ constexpr std::int64_t kLeaseSeconds = 90;
 
 /// Between two looks at the endpoints, at most one write each; a part of it by chance.
 constexpr std::chrono::milliseconds kTick{500};
-constexpr std::int64_t kPage = 1000;
+constexpr std::int64_t kKeysAtOnce = 1000;
 
 }  // namespace
 
@@ -155,7 +155,7 @@ void Reporter::read_statuses(std::string from, std::map<std::string, std::string
     call(
         "endpoint status",
         kRangePath,
-        encode(RangeRequest{std::move(from), end, 0, kPage}),
+        encode(RangeRequest{std::move(from), end, 0, kKeysAtOnce}),
         [this, read = std::move(read)](const std::string& body) mutable {
             auto reply = decode_range(body);
             if (!reply) {

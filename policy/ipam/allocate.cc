@@ -29,7 +29,7 @@ struct Claim {
     std::int64_t revision = 0;
 };
 
-struct StoredBlock {
+struct Stored {
     Block block;
     std::int64_t revision = 0;
 };
@@ -132,7 +132,7 @@ class Allocator {
         return from_others(missing);
     }
 
-    Result<std::optional<StoredBlock>> read_block(const IpPrefix& cidr) {
+    Result<std::optional<Stored>> read_block(const IpPrefix& cidr) {
         const auto record = records_.get(BlockId{cidr});
         if (!record) {
             return std::unexpected(record.error());
@@ -146,7 +146,7 @@ class Allocator {
                 to_string((*record)->id) + ": " +
                 (block ? "cidr: is another" : block.error().text));
         }
-        return StoredBlock{*std::move(block), (*record)->revision};
+        return Stored{*std::move(block), (*record)->revision};
     }
 
     Attempt from_own(const Claim& claim, std::size_t missing) {
@@ -230,7 +230,7 @@ class Allocator {
 
     /// What other hosts have, as it is at one moment.
     struct Others {
-        std::vector<StoredBlock> blocks;
+        std::vector<Stored> blocks;
         std::map<AffinityId, std::int64_t> claims;
         std::map<std::string, std::size_t> blocks_of;  ///< by host
         std::set<std::string> nodes;
@@ -265,7 +265,7 @@ class Allocator {
             return std::unexpected(std::move(others).error());
         }
         looked_at_ = 0;
-        for (const StoredBlock& stored : others->blocks) {
+        for (const Stored& stored : others->blocks) {
             looked_at_ += serves(stored.block.cidr()) ? 1U : 0U;
         }
         auto attempt = may_claim() ? take_over(*others, missing) : Attempt{};
@@ -304,9 +304,9 @@ class Allocator {
 
     /// From the block that has most.
     Attempt borrow(const Others& others, std::size_t missing) {
-        const StoredBlock* best = nullptr;
+        const Stored* best = nullptr;
         std::size_t most = 0;
-        for (const StoredBlock& stored : others.blocks) {
+        for (const Stored& stored : others.blocks) {
             const Block& block = stored.block;
             const bool may =
                 serves(block.cidr()) && (block.affinity().empty() || !block.host().empty());

@@ -45,12 +45,6 @@ std::string text(const HostPort& server) {
     return fmt::format("{}:{}", server.host, server.port);
 }
 
-std::string ping_frame() {
-    pb::FromHost message;
-    (void)message.mutable_ping();
-    return frame(message);
-}
-
 }  // namespace
 
 struct Client::State : std::enable_shared_from_this<Client::State> {
@@ -280,7 +274,7 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
     void tick_later() {
         ticker.expires_after(Keepalive::kTick);
         ticker.async_wait(guarded(attempts, [](State& self, error_code error) {
-            static const std::string kPing = ping_frame();
+            static const std::string kPing = ping_frame<pb::FromHost>();
             if (error) {
                 return;
             }

@@ -41,12 +41,6 @@ constexpr std::size_t kMostComplaints = 20;  ///< in ...
 constexpr int kComplaintTicks = 34;          ///< ... 10 s
 constexpr int kSitePrefixBytes = 8;          ///< a /64
 
-std::string ping_frame() {
-    pb::FromServer message;
-    (void)message.mutable_ping();
-    return frame(message);
-}
-
 /// What one caller may have all addresses of.
 std::string network_of(const asio::ip::address& address) {
     if (!address.is_v6() || address.to_v6().is_v4_mapped()) {
@@ -414,7 +408,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     }
 
     void tick() {
-        static const std::string kPing = ping_frame();
+        static const std::string kPing = ping_frame<pb::FromServer>();
         sum_complaints_up();
         for (const auto which : std::exchange(paused, {})) {
             accept(which);

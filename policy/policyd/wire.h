@@ -58,6 +58,14 @@ struct Envelope {
 /// `message` as one frame.
 [[nodiscard]] std::string frame(const google::protobuf::MessageLite& message);
 
+/// The frame that says nothing but that the sender is there; Message: pb::FromServer or pb::FromHost.
+template <typename Message>
+[[nodiscard]] std::string ping_frame() {
+    Message message;
+    (void)message.mutable_ping();
+    return frame(message);
+}
+
 [[nodiscard]] Result<pb::FromServer> parse_from_server(Bytes content);
 [[nodiscard]] Result<pb::FromHost> parse_from_host(Bytes content);
 

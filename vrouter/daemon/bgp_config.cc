@@ -19,7 +19,6 @@ constexpr std::string_view kAddress = "an IPv4 or IPv6 address";
 constexpr std::string_view kAddress4 = "an IPv4 address";
 constexpr std::string_view kAddress6 = "an IPv6 address";
 constexpr std::string_view kPrefix = "a prefix like 10.0.0.0/8 or fd00::/64";
-constexpr std::uint64_t kMost32 = 0xffffffffU;
 
 using Groups = std::map<std::string, bgp::PeerConfig>;
 

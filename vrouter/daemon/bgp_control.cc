@@ -24,7 +24,7 @@ namespace vr::daemon {
 namespace {
 
 /// How often a password that could not be read is tried again.
-constexpr std::chrono::seconds kRetry{5};
+constexpr std::chrono::seconds kSecretRetry{5};
 /// How often peers that are silent are looked for.
 constexpr std::chrono::seconds kWatchLinks{5};
 
@@ -314,7 +314,7 @@ void BgpControl::update() {
     }
     secret_retry_.cancel();
     if (calico_.waits_for_secret) {
-        secret_retry_.expires_after(kRetry);
+        secret_retry_.expires_after(kSecretRetry);
         secret_retry_.async_wait([this](const boost::system::error_code& error) {
             if (!error) {
                 update();

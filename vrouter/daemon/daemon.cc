@@ -40,7 +40,7 @@ namespace vr::daemon {
 namespace {
 
 /// How often ports that could not be opened are tried again.
-constexpr std::chrono::seconds kRetry{5};
+constexpr std::chrono::seconds kPortRetry{5};
 
 MachineSettings machine_settings(const Config& config) {
     return {
@@ -213,7 +213,7 @@ Result<void> Daemon::start_data_plane() {
         return fail(std::move(launched).error(), "workers");
     }
     control_ = std::make_unique<Control>(loop_, *machine_, *slow_path_);
-    control_->every(kRetry, [this] { workloads_->retry_failed(); });
+    control_->every(kPortRetry, [this] { workloads_->retry_failed(); });
     return {};
 }
 

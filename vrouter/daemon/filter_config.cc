@@ -14,7 +14,6 @@ using bgp::Filter;
 using bgp::FilterMatch;
 using bgp::FilterRule;
 
-constexpr std::uint64_t kMost32 = 0xffffffffU;
 constexpr std::string_view kPrefixRule = "a prefix like '10.0.0.0/8 ge 24 le 32'";
 constexpr std::string_view kCommunity =
     "a community like 64512:100, 64512:1:2, rt:64512:100 or no-export";

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +14,9 @@ class YamlSection;
 }  // namespace vr
 
 namespace vr::daemon {
+
+/// LOCAL_PREF, MED, an AS number: what four octets hold.
+inline constexpr std::uint64_t kMost32 = 0xffffffffU;
 
 using NamedFilters = std::map<std::string, bgp::Filter>;
 

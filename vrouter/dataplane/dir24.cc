@@ -3,16 +3,12 @@
 
 #include <algorithm>
 
+#include "vrouter/dataplane/orders.h"
+
 namespace vr {
 namespace {
 
 constexpr std::size_t kBlocks = std::size_t{1} << 24U;
-
-// Readers order an entry before the group (or the next hop) it leads to; writers the reverse.
-constexpr auto kRead = std::memory_order_acquire;
-constexpr auto kPublish = std::memory_order_release;
-// What only the writer changes, read by the writer.
-constexpr auto kOwn = std::memory_order_relaxed;
 
 }  // namespace
 
@@ -98,7 +94,7 @@ void Dir24::fill(std::uint64_t first, std::uint64_t end, std::uint32_t value) no
     while (first < end) {
         const std::uint64_t block = first >> 8U;
         const std::uint64_t next = std::min((block + 1) << 8U, end);
-        const std::uint32_t entry = blocks_[block].load(kOwn);
+        const std::uint32_t entry = blocks_[block].load(kRelaxed);
         if ((entry & kGroup) == 0) {
             blocks_[block].store(value, kPublish);
         } else {
@@ -113,7 +109,7 @@ void Dir24::fill(std::uint64_t first, std::uint64_t end, std::uint32_t value) no
 
 /// Counts one more long prefix in a /24, which gets a group with its first.
 void Dir24::enter_group(Entry& entry) {
-    const std::uint32_t value = entry.load(kOwn);
+    const std::uint32_t value = entry.load(kRelaxed);
     if ((value & kGroup) != 0) {
         ++longer_[value & ~kGroup];
         return;
@@ -129,9 +125,9 @@ void Dir24::enter_group(Entry& entry) {
 
 /// The reverse: with the last long prefix gone, all 256 entries are alike.
 void Dir24::leave_group(Entry& entry) {
-    const std::uint32_t index = entry.load(kOwn) & ~kGroup;
+    const std::uint32_t index = entry.load(kRelaxed) & ~kGroup;
     if (--longer_[index] == 0) {
-        entry.store(groups_[index][0].load(kOwn), kPublish);
+        entry.store(groups_[index][0].load(kRelaxed), kPublish);
         groups_.retire(index);
     }
 }

@@ -12,6 +12,7 @@
 
 #include "vrouter/dataplane/flow_bucket.h"
 #include "vrouter/dataplane/flow_hash.h"
+#include "vrouter/dataplane/orders.h"
 #include "vrouter/dataplane/reserved_array.h"
 
 namespace vr {
@@ -25,8 +26,6 @@ constexpr unsigned kRefill = 32;
 
 /// Flows of one owner that a worker counts at a time.
 constexpr std::int32_t kCountTogether = 32;
-
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 /// Numbers below `capacity` that are not in use.  Any thread.
 class NumberPool {

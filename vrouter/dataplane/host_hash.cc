@@ -5,16 +5,14 @@
 #include <cassert>
 #include <vector>
 
+#include "vrouter/dataplane/orders.h"
+
 namespace vr {
 namespace {
 
 constexpr unsigned kSlots = 3;
 constexpr unsigned kSmallest = 64;  // buckets
 constexpr unsigned kCached = 256;   // buckets that stay in the first cache: nothing to prefetch
-
-constexpr auto kRead = std::memory_order_acquire;
-constexpr auto kPublish = std::memory_order_release;
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 enum class Use : std::uint8_t { Free, Live, Resting };
 

@@ -4,15 +4,12 @@
 #include <algorithm>
 #include <cassert>
 
+#include "vrouter/dataplane/orders.h"
+
 namespace vr {
 namespace {
 
 constexpr std::uint32_t kMaxNodes = std::uint32_t{1} << 25U;
-
-// Readers order a slot before the node (or the next hop) it leads to; the writer the reverse.
-constexpr auto kRead = std::memory_order_acquire;
-constexpr auto kPublish = std::memory_order_release;
-constexpr auto kOwn = std::memory_order_relaxed;
 
 /// `bits` bits of `address` from bit `offset` on; they do not cross the middle.
 [[nodiscard]] constexpr unsigned bits_at(Ip6 address, unsigned offset, unsigned bits) noexcept {
@@ -181,11 +178,11 @@ std::uint32_t NibbleTrie::make(Ip6 address, unsigned offset, std::uint32_t value
     Node& node = nodes_[index];
     node.key = address.masked(offset);
     node.offset = static_cast<std::uint8_t>(offset);
-    node.fallback.store(value, kOwn);
+    node.fallback.store(value, kRelaxed);
     node.children = 0;
     node.prefixes = 0;
     for (Slot& slot : node.slots) {
-        slot.store(value, kOwn);
+        slot.store(value, kRelaxed);
     }
     node.depth.fill(static_cast<std::uint8_t>(depth));
     return index;
@@ -198,8 +195,8 @@ std::uint32_t NibbleTrie::make_leaf(
     Leaf& leaf = leaves_[index];
     leaf.key = prefix.address();
     leaf.length = static_cast<std::uint8_t>(prefix.length());
-    leaf.value.store(value, kOwn);
-    leaf.fallback.store(fallback, kOwn);
+    leaf.value.store(value, kRelaxed);
+    leaf.fallback.store(fallback, kRelaxed);
     return index;
 }
 
@@ -210,8 +207,8 @@ std::uint32_t NibbleTrie::unfold(const Leaf& leaf, const Prefix<V6>& beside, uns
     const unsigned end = end_offset(leaf.length);
     const unsigned shared = common_bits(leaf.key, beside.address()) / 4 * 4;
     const unsigned fork = std::min({shared, end, end_offset(beside.length())});
-    const std::uint32_t value = leaf.value.load(kOwn);
-    const std::uint32_t fallback = leaf.fallback.load(kOwn);
+    const std::uint32_t value = leaf.value.load(kRelaxed);
+    const std::uint32_t fallback = leaf.fallback.load(kRelaxed);
     const std::uint32_t index = make(leaf.key, fork, fallback, depth);
     Node& node = nodes_[index];
     if (fork == end) {
@@ -221,7 +218,7 @@ std::uint32_t NibbleTrie::unfold(const Leaf& leaf, const Prefix<V6>& beside, uns
         // A copy, for the reason that insert() gives for nodes.
         const Link child = Link::to_leaf(make_leaf(prefix, value, fallback));
         node.children = 1;
-        node.slots[row(index).index(leaf.key)].store(child.word, kOwn);
+        node.slots[row(index).index(leaf.key)].store(child.word, kRelaxed);
     }
     return index;
 }
@@ -233,11 +230,11 @@ std::uint32_t NibbleTrie::copy(std::uint32_t from) {
     Node& node = nodes_[index];
     node.key = old.key;
     node.offset = old.offset;
-    node.fallback.store(old.fallback.load(kOwn), kOwn);
+    node.fallback.store(old.fallback.load(kRelaxed), kRelaxed);
     node.children = old.children;
     node.prefixes = old.prefixes;
     for (unsigned i = 0; i < kWays; ++i) {
-        node.slots[i].store(old.slots[i].load(kOwn), kOwn);
+        node.slots[i].store(old.slots[i].load(kRelaxed), kRelaxed);
     }
     node.depth = old.depth;
     return index;
@@ -266,7 +263,7 @@ void NibbleTrie::paint_slots(
             continue;
         }
         row.depth[i] = static_cast<std::uint8_t>(paint.depth);
-        const Link link{row.slots[i].load(kOwn)};
+        const Link link{row.slots[i].load(kRelaxed)};
         if (link.is_node()) {
             nodes_[link.index()].fallback.store(paint.value, kPublish);
             paint_slots(this->row(link.index()), 0, kWays, paint);
@@ -301,7 +298,7 @@ void NibbleTrie::insert(const Prefix<V6>& prefix, const Paint& paint, bool added
     for (;;) {
         const unsigned at = above.index(address);
         Slot& slot = above.slots[at];
-        const Link found{slot.load(kOwn)};
+        const Link found{slot.load(kRelaxed)};
         if (found.is_answer()) {
             const std::uint32_t leaf = make_leaf(prefix, paint.value, found.word);
             slot.store(Link::to_leaf(leaf).word, kPublish);
@@ -328,7 +325,7 @@ void NibbleTrie::insert(const Prefix<V6>& prefix, const Paint& paint, bool added
             // the fallback answers for fewer addresses, so a reader who came by the old link must
             // not see what is painted there from now on: the child goes on as a copy.
             const std::uint32_t between =
-                make(address, fork, node.fallback.load(kOwn), above.depth[at]);
+                make(address, fork, node.fallback.load(kRelaxed), above.depth[at]);
             adopt(between, copy(found.index()));
             slot.store(link(between, above), kPublish);
             nodes_.retire(found.index());
@@ -363,9 +360,9 @@ void NibbleTrie::clear(
     Row above = root();
     do {
         Slot& slot = above.slots[above.index(prefix.address())];
-        const Link found{slot.load(kOwn)};
+        const Link found{slot.load(kRelaxed)};
         if (found.is_leaf()) {
-            slot.store(leaves_[found.index()].fallback.load(kOwn), kPublish);
+            slot.store(leaves_[found.index()].fallback.load(kRelaxed), kPublish);
             leaves_.retire(found.index());
             if (path.length != 0) {
                 --nodes_[path.nodes[path.length - 1]].children;
@@ -392,15 +389,15 @@ void NibbleTrie::prune(const Path& path) {
         }
         if (node.children == 1) {
             const auto only = std::find_if(node.slots.begin(), node.slots.end(), [](const Slot& s) {
-                return !Link{s.load(kOwn)}.is_answer();
+                return !Link{s.load(kRelaxed)}.is_answer();
             });
             // The child now hangs further up, a node behind a skip.
-            const Link child{only->load(kOwn)};
+            const Link child{only->load(kRelaxed)};
             path.slots[i]->store(child.is_leaf() ? child.word : child.word | Link::kSkip, kPublish);
             nodes_.retire(index);
             return;
         }
-        path.slots[i]->store(node.fallback.load(kOwn), kPublish);
+        path.slots[i]->store(node.fallback.load(kRelaxed), kPublish);
         if (i > 0) {
             --nodes_[path.nodes[i - 1]].children;
         }

@@ -31,7 +31,7 @@ PacketNote& Packet::note() const noexcept {
 
 namespace {
 
-constexpr std::uint16_t kMoreFragments = 0x2000;
+constexpr std::uint16_t kMoreFlag = 0x2000;
 
 /// One fragment: the header of `whole` with `data`, which begins at `offset` of the whole's payload.
 Packet make_fragment(
@@ -45,9 +45,9 @@ Packet make_fragment(
     header.total_length = Be16{static_cast<std::uint16_t>(sizeof(Ip4Header) + data.size())};
     // A fragment that is cut again keeps its place in the datagram.
     const auto base = static_cast<std::size_t>(whole.flags_fragment.value() & 0x1fffU);
-    const bool flag = more || (whole.flags_fragment.value() & kMoreFragments) != 0;
+    const bool flag = more || (whole.flags_fragment.value() & kMoreFlag) != 0;
     header.flags_fragment =
-        Be16{static_cast<std::uint16_t>((base + offset / 8) | (flag ? kMoreFragments : 0U))};
+        Be16{static_cast<std::uint16_t>((base + offset / 8) | (flag ? kMoreFlag : 0U))};
     header.checksum = Be16{};
     header.checksum =
         Be16{checksum(Bytes{reinterpret_cast<const std::uint8_t*>(&header), sizeof header})};
