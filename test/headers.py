@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 FOLDERS = ("vrouter", "bgp", "policy", "vhost", "ctl", "test", "perf")
-DROPPED_WITH_VALUE = ("-o", "-MF", "-MQ", "-MT")
+DROPPED_WITH_VALUE = ("-o", "-MF", "-MQ", "-MT", "-include", "-include-pch")
 DROPPED = ("-c", "-MD", "-MMD", "-g")
 
 
