@@ -26,6 +26,8 @@ bool Claims::apply(const std::vector<Change>& changes) {
                 change.revision,
                 state == ipam::AffinityState::Confirmed};
             changed = true;
+        } else if (change.anew) {
+            changed = claims_.erase(*claim) > 0 || changed;
         }
         if (is_confirmed(*claim) != was_confirmed) {
             changed_.insert(claim->host);

@@ -8,12 +8,7 @@
 
 namespace vr::policy::etcd {
 
-std::vector<Event> Objects::apply(
-    std::vector<Change> changes, const std::vector<KeyValue>& earlier) {
-    Earlier earlier_by_key;
-    for (const KeyValue& item : earlier) {
-        earlier_by_key.emplace(item.key, &item.value);
-    }
+std::vector<Event> Objects::apply(std::vector<Change> changes) {
     std::vector<Event> events;
     for (Change& change : changes) {
         const auto key = keys_.resource(change.key);
@@ -21,7 +16,7 @@ std::vector<Event> Objects::apply(
             continue;
         }
         if (change.value) {
-            take(*key, objects_[*key], std::move(change), earlier_by_key, events);
+            take(*key, objects_[*key], std::move(change), events);
         } else if (const auto object = objects_.find(*key); object != objects_.end()) {
             if (object->second.in_force) {
                 events.emplace_back(Delete{*key});
@@ -32,15 +27,14 @@ std::vector<Event> Objects::apply(
     return events;
 }
 
-void Objects::take(
-    const Key& key,
-    Object& object,
-    Change change,
-    const Earlier& earlier,
-    std::vector<Event>& events) {
+void Objects::take(const Key& key, Object& object, Change change, std::vector<Event>& events) {
     object.revision = change.revision;
-    if (object.value && *object.value == *change.value) {
+    const bool same = object.value && *object.value == *change.value;
+    if (same && (!change.anew || object.value == object.valid_value)) {
         return;
+    }
+    if (change.anew) {
+        object.valid_value.reset();
     }
     object.value = std::make_shared<const std::string>(*std::move(change.value));
     const std::string place = change.key.substr(keys_.resources().size());
@@ -56,15 +50,14 @@ void Objects::take(
     object.counts = std::move(parsed->counts);
     object.warnings = std::move(parsed->warnings);
     const ResourcePtr before = object.in_force;
-    const auto kept = earlier.find(change.key);
     if (parsed->resource) {
         object.in_force = std::move(parsed->resource);
         object.valid_value = object.value;
-    } else if (!object.valid_value && kept != earlier.end()) {
-        auto recalled = parse_stored(place, key, *kept->second);
+    } else if (!object.valid_value && change.earlier) {
+        auto recalled = parse_stored(place, key, *change.earlier);
         if (recalled && recalled->resource) {
             object.in_force = std::move(recalled->resource);
-            object.valid_value = std::make_shared<const std::string>(*kept->second);
+            object.valid_value = std::make_shared<const std::string>(*std::move(change.earlier));
         }
     }
     if (!object.valid_value) {

@@ -1,8 +1,8 @@
 // Objects: from keys and values to objects in force, as catalog.h does for files.  Pure.
 //
 // A key names one object, so there is no double.  The rest is the same (policy/README.md): an invalid
-// object keeps its last valid version, also that of an earlier run, or is replaced by its stand-in; of a
-// value that is not the object which its key says, the stand-in is what the key alone tells.
+// object keeps its last valid version, also that of an earlier run, or is replaced by its stand-in; one that
+// was deleted and made anew never had the old one's.  Of a value that is not the object which its key says, the stand-in is what the key alone tells.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -10,8 +10,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "policy/datastore.h"
@@ -25,10 +23,8 @@ class Objects {
   public:
     explicit Objects(Keys keys) : keys_(std::move(keys)) {}
 
-    /// Takes changes, in order; keys of other kinds are not looked at.  `earlier` are values that were good
-    /// in an earlier run (Sync): they count where those of `changes` are not valid.
-    [[nodiscard]] std::vector<Event> apply(
-        std::vector<Change> changes, const std::vector<KeyValue>& earlier = {});
+    /// Takes changes, in order; keys of other kinds are not looked at.
+    [[nodiscard]] std::vector<Event> apply(std::vector<Change> changes);
 
     [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const;
 
@@ -65,14 +61,7 @@ class Objects {
         ResourcePtr in_force;
     };
 
-    using Earlier = std::unordered_map<std::string_view, const std::string*>;
-
-    void take(
-        const Key& key,
-        Object& object,
-        Change change,
-        const Earlier& earlier,
-        std::vector<Event>& events);
+    void take(const Key& key, Object& object, Change change, std::vector<Event>& events);
     [[nodiscard]] ObjectStatus status(const Key& key, const Object& object) const;
 
     Keys keys_;

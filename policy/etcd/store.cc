@@ -66,9 +66,7 @@ Store::Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener 
       wait_timer_(executor),
       random_(std::random_device{}()),
       saver_(executor, config_.state_file, "etcd", [this] {
-          return [position = sync_.position(), items = good()] {
-              return encode_state(position, items);
-          };
+          return [position = delivered_, items = good()] { return encode_state(position, items); };
       }) {
     health_.source = "etcd";
     health_.state_file = config_.state_file;
@@ -156,7 +154,6 @@ void Store::handle(Step step) {
     // The next page travels while this one is worked off.
     ask(step.ask);
     std::ranges::move(step.changes, std::back_inserter(changes_));
-    std::ranges::move(step.earlier, std::back_inserter(earlier_));
     in_sync_ = in_sync_ || step.in_sync;
     if (sync_.is_watching() && session_) {
         backoff_.succeeded();
@@ -175,8 +172,8 @@ void Store::handle(Step step) {
 /// Hands out what has come together and looks where we are.
 void Store::settle() {
     settling_ = false;
-    deliver(
-        std::exchange(changes_, {}), std::exchange(earlier_, {}), std::exchange(in_sync_, false));
+    delivered_ = sync_.position();  // of all that was received so far
+    deliver(std::exchange(changes_, {}), std::exchange(in_sync_, false));
     tell_state();
     if (!std::exchange(live_, is_live()) && live_ && on_live_) {
         on_live_();
@@ -285,8 +282,7 @@ void Store::accept() {
 
 // --- objects --------------------------------------------------------------------------------
 
-void Store::deliver(
-    std::vector<Change> changes, const std::vector<KeyValue>& earlier, bool in_sync) {
+void Store::deliver(std::vector<Change> changes, bool in_sync) {
     if (changes.empty() && !in_sync) {
         return;
     }
@@ -315,7 +311,7 @@ void Store::deliver(
     if (sync_.is_in_sync()) {
         batch.blocks = claims_.take_confirmed();
     }
-    batch.events = objects_.apply(std::move(changes), earlier);
+    batch.events = objects_.apply(std::move(changes));
     if (in_sync) {
         batch.events.emplace_back(InSync{});
     }

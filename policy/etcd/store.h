@@ -101,7 +101,7 @@ class Store final : public Datastore {
     void ask(const Ask& ask);
     void on_range(std::expected<std::string, Session::Failure> body);
     void on_line(std::string_view line);
-    void deliver(std::vector<Change> changes, const std::vector<KeyValue>& earlier, bool in_sync);
+    void deliver(std::vector<Change> changes, bool in_sync);
     void report(const Key& key) const;
     void tell_state();
     void note_state(const std::string& frozen);
@@ -121,9 +121,9 @@ class Store final : public Datastore {
     Claims claims_;
     std::map<std::string, std::string> felix_;
     std::function<void()> on_live_;
-    std::vector<Change> changes_;    ///< to be delivered with the next batch
-    std::vector<KeyValue> earlier_;  ///< ... as is this, which an earlier run kept
-    bool in_sync_ = false;           ///< ... and this
+    std::vector<Change> changes_;  ///< to be delivered with the next batch
+    bool in_sync_ = false;         ///< ... and this
+    Position delivered_;           ///< where what was delivered comes from
     bool settling_ = false;
     std::uint64_t batches_ = 0;
 

@@ -234,7 +234,7 @@ bool Sync::is_known(const std::string& key, std::int64_t revision) const {
 void Sync::take(KeyValue item) {
     if (!is_known(item.key, item.mod_revision)) {
         held_[std::move(item.key)] = {
-            std::move(item.value), item.mod_revision, item.create_revision};
+            std::move(item.value), item.mod_revision, item.create_revision, std::nullopt};
     }
 }
 
@@ -243,7 +243,7 @@ void Sync::take_gone(const std::string& key, std::int64_t revision) {
         return;
     }
     if (known_.contains(key)) {
-        held_[key] = {std::nullopt, revision, 0};
+        held_[key] = {std::nullopt, revision, 0, std::nullopt};
     } else {
         held_.erase(key);
     }
@@ -266,15 +266,21 @@ std::string Sync::frozen() const {
     return {};
 }
 
-/// What was deleted since, and maybe made anew, is not what the restored state knew.
-std::vector<KeyValue> Sync::take_earlier() {
-    const bool same_store = live_.cluster == good_.cluster;
-    std::erase_if(stored_, [&](const KeyValue& item) {
+/// Whether what was made at `created` is not what we know by the same name at revision `known`, and have
+/// seen last at that of the good state.  Of another store, or an older state of it, nothing is the same.
+bool Sync::is_another(std::int64_t created, std::int64_t known) const {
+    return foreign_ || created > std::max(known, good_.revision);
+}
+
+/// What the restored state says of the objects that are held.
+void Sync::recall() {
+    for (KeyValue& item : std::exchange(stored_, {})) {
         const auto held = held_.find(item.key);
-        return held == held_.end() || !held->second.value ||
-               (same_store && held->second.created > good_.revision);
-    });
-    return std::exchange(stored_, {});
+        if (held != held_.end() && held->second.value &&
+            !is_another(held->second.created, item.mod_revision)) {
+            held->second.earlier = std::move(item.value);
+        }
+    }
 }
 
 void Sync::release(Step& step, bool complete) {
@@ -282,15 +288,19 @@ void Sync::release(Step& step, bool complete) {
         return;
     }
     if (complete) {
-        step.earlier = take_earlier();
+        recall();
     }
     for (auto& [key, held] : std::exchange(held_, {})) {
+        const auto known = known_.find(key);
+        const bool anew =
+            held.value && known != known_.end() && is_another(held.created, known->second);
         if (held.value) {
             known_[key] = held.revision;
         } else {
             known_.erase(key);
         }
-        step.changes.push_back({key, std::move(held.value), held.revision});
+        step.changes.push_back(
+            {key, std::move(held.value), held.revision, anew, std::move(held.earlier)});
     }
     if (!complete) {
         return;

@@ -34,11 +34,16 @@
 
 namespace vr::policy::etcd {
 
-/// A key that came, changed or went.
+/// A key that came, changed or went; between two changes it may have gone and come again.
 struct Change {
     std::string key;
     std::optional<std::string> value;  ///< absent: gone
     std::int64_t revision = 0;         ///< of the key
+    /// What was handed out for this key was another object, which is gone.
+    bool anew = false;
+    /// Beside the first picture of etcd, if a state was restored and did not count so far: what that says
+    /// of this object, should its value be no good now.
+    std::optional<std::string> earlier = {};
 
     friend bool operator==(const Change&, const Change&) = default;
 };
@@ -68,9 +73,6 @@ struct Step {
     Ask ask;
     std::vector<Change> changes;
     bool in_sync = false;  ///< true once: everything has been handed out
-    /// Beside the first picture of etcd, if a state was restored and did not count so far: what that says
-    /// of objects that are still there, for those whose values are no good now.
-    std::vector<KeyValue> earlier = {};
 };
 
 class Sync {
@@ -123,7 +125,9 @@ class Sync {
     struct Held {
         std::optional<std::string> value;
         std::int64_t revision = 0;
-        std::int64_t created = 0;  ///< its create_revision, where known
+        std::int64_t created =
+            0;  ///< its create_revision; 0: written by us, as a version of what is known
+        std::optional<std::string> earlier = {};
     };
 
     [[nodiscard]] Step on_check(const RangeReply& reply);
@@ -136,7 +140,8 @@ class Sync {
     void take_event(WatchEvent event);
     [[nodiscard]] bool is_in_range(const std::string& key) const;
     [[nodiscard]] bool is_known(const std::string& key, std::int64_t revision) const;
-    [[nodiscard]] std::vector<KeyValue> take_earlier();
+    [[nodiscard]] bool is_another(std::int64_t created, std::int64_t known) const;
+    void recall();
     /// Hands out what is held unless frozen; `complete` when nothing of a picture is missing.
     void release(Step& step, bool complete);
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <iterator>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -30,11 +31,21 @@ struct Router {
     Objects objects{keys};
     Claims claims{ipam_keys};
     bool in_sync = false;
+    std::set<std::string> told;  ///< keys, of claims too
 
     void take(Step step) {
         for (const Change& change : step.changes) {
             if (!change.value && !in_sync && !step.in_sync) {
                 std::abort();
+            }
+            // Only what was told can be another object than before.
+            if (change.anew && (!change.value || !told.contains(change.key))) {
+                std::abort();
+            }
+            if (change.value) {
+                told.insert(change.key);
+            } else {
+                told.erase(change.key);
             }
         }
         in_sync = in_sync || step.in_sync;

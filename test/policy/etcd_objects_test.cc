@@ -157,8 +157,7 @@ TEST_P(Garbage, IsNothingWhereASetShouldBe) {
 TEST_P(Garbage, DoesNotEndWhatWasGoodInAnEarlierRun) {
     Objects objects(kKeys);
     const std::string good = policy(R"("order":1)");
-    const auto events =
-        objects.apply({{kKeys.of(kWeb), GetParam(), 7}}, {{kKeys.of(kWeb), good, 0, 0}});
+    const auto events = objects.apply({{kKeys.of(kWeb), GetParam(), 7, false, good}});
     EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 1);
     EXPECT_EQ(*std::get<Upsert>(events.at(0)).text, good);
     EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Kept);
@@ -200,8 +199,7 @@ TEST(EtcdObjects, OfAnInvalidSetWhatCanBeReadCounts) {
 Objects spoilt_meanwhile() {
     Objects objects(kKeys);
     (void)objects.apply(
-        {{kKeys.of(kWeb), policy(R"("order":"soon")"), 7}},
-        {{kKeys.of(kWeb), policy(R"("order":1)"), 6, 1}});
+        {{kKeys.of(kWeb), policy(R"("order":"soon")"), 7, false, policy(R"("order":1)")}});
     return objects;
 }
 
@@ -221,16 +219,52 @@ TEST(EtcdObjects, WhatWasGoodInAnEarlierRunStandsUntilDeleted) {
 
 TEST(EtcdObjects, WhatWasGoodInAnEarlierRunYieldsToAValidValue) {
     Objects objects(kKeys);
-    const auto events = objects.apply(
-        {{kKeys.of(kWeb), policy(R"("order":2)"), 7}},
-        {{kKeys.of(kWeb), policy(R"("order":1)"), 6, 1}});
+    const auto events =
+        objects.apply({{kKeys.of(kWeb), policy(R"("order":2)"), 7, false, policy(R"("order":1)")}});
     EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 2);
 }
 
 TEST(EtcdObjects, WhatNeverWasGoodInAnEarlierRunDoesNotStand) {
     Objects objects(kKeys);
     const std::string bad = policy(R"("order":"soon")");
-    (void)objects.apply({{kKeys.of(kWeb), bad, 7}}, {{kKeys.of(kWeb), bad, 7, 1}});
+    (void)objects.apply({{kKeys.of(kWeb), bad, 7, false, bad}});
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+}
+
+std::vector<Event> set_anew(Objects& objects, const std::string& value) {
+    return objects.apply({{kKeys.of(kWeb), value, 9, true}});
+}
+
+TEST(EtcdObjects, OneMadeAnewHasNoVersionsOfTheOldOne) {
+    Objects objects(kKeys);
+    (void)set(objects, policy(R"("order":1)"));
+    const auto events = set_anew(objects, policy(R"("order":"soon")"));
+    ASSERT_EQ(events.size(), 1U);  // in one step: nothing is gone in between
+    EXPECT_EQ(
+        std::get<Upsert>(events.at(0)).resource->as<Policy>().ingress, std::vector<Rule>{Rule{}});
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+}
+
+TEST(EtcdObjects, OneMadeAnewAsInvalidAsTheOldOneHasNoVersionsOfIt) {
+    Objects objects = spoilt_meanwhile();
+    EXPECT_EQ(set_anew(objects, policy(R"("order":"soon")")).size(), 1U);
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+}
+
+TEST(EtcdObjects, OneMadeAnewAsItWasTellsNothing) {
+    Objects objects(kKeys);
+    (void)set(objects, policy(R"("order":1)"));
+    EXPECT_TRUE(set_anew(objects, policy(R"("order":1)")).empty());
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Valid);
+}
+
+TEST(EtcdObjects, WhatWasGoodInAnEarlierRunEndsInTheSameBatch) {
+    Objects objects(kKeys);
+    const std::string bad = policy(R"("order":"soon")");
+    (void)objects.apply(
+        {{kKeys.of(kWeb), bad, 7, false, policy(R"("order":1)")},
+         {kKeys.of(kWeb), std::nullopt, 8},
+         {kKeys.of(kWeb), bad, 9}});
     EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
 }
 
@@ -400,6 +434,13 @@ TEST_F(EtcdClaims, GarbageLeavesWhatWasKnown) {
     EXPECT_FALSE(set("h1", "garbage"));
     EXPECT_EQ(claims.take_confirmed(), (Owned{{"h1", {kBlock4}}}));
     EXPECT_EQ(*claims.good().front().value, R"({"state":"confirmed"})");
+}
+
+TEST_F(EtcdClaims, GarbageInPlaceOfOneThatIsGoneEndsIt) {
+    EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
+    (void)claims.take_confirmed();
+    EXPECT_TRUE(claims.apply({{keys.of(ipam::AffinityId{"h1", kBlock4}), "garbage", 8, true}}));
+    EXPECT_EQ(claims.take_confirmed(), (Owned{{"h1", {}}}));
 }
 
 TEST_F(EtcdClaims, OtherKeysAreNotLookedAt) {

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 
 #include "policy/etcd/sync.h"
@@ -107,6 +108,7 @@ class Follower {
     Sync sync{kPrefix, prefix_end(kPrefix), kReady};
     std::map<std::string, std::string> state;
     std::map<std::string, std::string> earlier;  ///< what a restored state said of it
+    std::set<std::string> anew;                  ///< keys whose objects were once exchanged
     std::size_t changes = 0;
     std::size_t ranges = 0;
     bool in_sync = false;
@@ -167,16 +169,21 @@ class Follower {
         }
         changes += step.changes.size();
         for (auto& change : step.changes) {
+            EXPECT_TRUE(!change.anew || (change.value && state.contains(change.key)))
+                << "made anew, but not told before";
+            if (change.anew) {
+                anew.insert(change.key);
+            }
+            if (change.earlier) {
+                EXPECT_TRUE(step.in_sync) << "not beside the first picture";
+                earlier[change.key] = *std::move(change.earlier);
+            }
             if (change.value) {
                 state[change.key] = *std::move(change.value);
             } else {
                 EXPECT_TRUE(in_sync || in_sync_with(step)) << "a delete before in-sync";
                 state.erase(change.key);
             }
-        }
-        for (auto& item : step.earlier) {
-            EXPECT_TRUE(step.in_sync) << "not beside the first picture";
-            earlier[item.key] = std::move(item.value);
         }
         in_sync = in_sync || step.in_sync;
     }
@@ -347,6 +354,99 @@ TEST(EtcdSync, OwnWritesCountAtOnceAndAreSwallowedLater) {
     follower.run(etcd);
     EXPECT_EQ(follower.changes, changes);
     EXPECT_EQ(follower.sync.revision_of("/c/a"), etcd.header().revision);
+}
+
+// --- one name, another object ----------------------------------------------------------------
+
+/// What becomes of "/c/a" while it is in force, and how that is heard.
+struct Fate {
+    std::string name;
+    bool removed;
+    enum class Heard { InOneReply, OneByOne, WhileNotReady, ByListing } heard;
+};
+
+class FateOfAnObject : public testing::TestWithParam<Fate> {
+  protected:
+    /// All that happened since, in one reply.
+    void hear_at_once(const std::vector<WatchEvent>& events) {
+        follower.take(follower.sync.on_watch({etcd.header(), false, false, 0, {}, events}));
+    }
+
+    Etcd etcd = small();
+    Follower follower;
+};
+
+TEST_P(FateOfAnObject, IsToldIfItMustBeForgotten) {
+    using Heard = Fate::Heard;
+    follower.connect(etcd);
+    if (GetParam().heard == Heard::WhileNotReady) {
+        etcd.put(kReady, kNotReady);
+    }
+    const std::int64_t made = etcd.range({"/c/a", {}, 0, 0}).items.front().create_revision;
+    if (GetParam().removed) {
+        etcd.remove("/c/a");
+    }
+    etcd.put("/c/a", "9");
+    const std::int64_t now = etcd.header().revision;
+    switch (GetParam().heard) {
+        case Heard::InOneReply:
+            if (GetParam().removed) {
+                hear_at_once({{true, {"/c/a", {}, now - 1, 0}}, {false, {"/c/a", "9", now, now}}});
+            } else {
+                hear_at_once({{false, {"/c/a", "9", now, made}}});
+            }
+            break;
+        case Heard::ByListing:
+            etcd.compact();
+            break;
+        case Heard::WhileNotReady:
+            follower.run(etcd);
+            etcd.put(kReady, kIsReady);
+            break;
+        case Heard::OneByOne:
+            break;
+    }
+    follower.run(etcd);
+    EXPECT_EQ(follower.state, below_prefix(etcd));
+    // Heard of one by one, the deletion itself is told.
+    const bool wanted = GetParam().removed && GetParam().heard != Heard::OneByOne;
+    EXPECT_EQ(follower.anew.contains("/c/a"), wanted);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    FateOfAnObject,
+    testing::Values(
+        Fate{"ExchangedInOneReply", true, Fate::Heard::InOneReply},
+        Fate{"ExchangedOneByOne", true, Fate::Heard::OneByOne},
+        Fate{"ExchangedWhileNotReady", true, Fate::Heard::WhileNotReady},
+        Fate{"ExchangedBeforeAListing", true, Fate::Heard::ByListing},
+        Fate{"ChangedInOneReply", false, Fate::Heard::InOneReply},
+        Fate{"ChangedOneByOne", false, Fate::Heard::OneByOne},
+        Fate{"ChangedWhileNotReady", false, Fate::Heard::WhileNotReady},
+        Fate{"ChangedBeforeAListing", false, Fate::Heard::ByListing}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(EtcdSync, WhatWeMadeOurselvesIsTheSameWhenItIsChanged) {
+    Etcd etcd = small();
+    Follower follower;
+    follower.connect(etcd);
+    etcd.put("/c/c", "3");
+    follower.take(follower.sync.written({{"/c/c", "3", 0}}, etcd.header()));
+    etcd.put("/c/c", "4");
+    follower.run(etcd);
+    EXPECT_EQ(follower.state, below_prefix(etcd));
+    EXPECT_TRUE(follower.anew.empty());
+}
+
+TEST(EtcdSync, OfAnExchangedStoreAllObjectsAreOthers) {
+    Follower follower;
+    follower.connect(small());
+    Etcd other(2);
+    other.put("/c/a", "1");
+    other.put(kReady, kIsReady);
+    follower.connect(other);
+    EXPECT_EQ(follower.anew, (std::set<std::string>{"/c/a", kReady}));
 }
 
 TEST(EtcdSync, AProgressNoticeMovesTheWatchOn) {
@@ -591,20 +691,55 @@ TEST(EtcdSync, OfARestoredStateIsNotToldWhatWentMeanwhile) {
     EXPECT_FALSE(follower.earlier.contains("/c/b"));
 }
 
-/// Revisions of another etcd say nothing of when an object was made.
-TEST(EtcdSync, ARestoredStateIsToldBesideAnotherEtcdThatIsReady) {
-    Follower follower;
-    follower.sync.restore(stored(small()));
-    Etcd other(2);
-    for (int i = 0; i < 50; ++i) {
-        other.put("/other", "x");
+/// A key of the restored state that is there again: by the same name, but another object.
+struct Elsewhere {
+    std::string name;
+    std::uint64_t cluster;
+    int writes;  ///< before the object is made
+};
+
+class RestoredElsewhere : public testing::TestWithParam<Elsewhere> {
+  protected:
+    void SetUp() override {
+        Etcd before = small();
+        for (int i = 0; i < 20; ++i) {
+            before.put("/other", "x");
+        }
+        follower.sync.restore(stored(before));
+        for (int i = 0; i < GetParam().writes; ++i) {
+            etcd.put("/other", "x");
+        }
+        etcd.put("/c/a", "never was valid");
+        etcd.put(kReady, kIsReady);
     }
-    other.put("/c/a", "no longer valid");
-    other.put(kReady, kIsReady);
-    follower.connect(other);
+
+    Follower follower;
+    Etcd etcd{GetParam().cluster};
+};
+
+TEST_P(RestoredElsewhere, SaysNothingOfTheObjectsThere) {
+    follower.connect(etcd);
     EXPECT_TRUE(follower.in_sync);
-    EXPECT_EQ(follower.earlier.at("/c/a"), "1");
+    EXPECT_EQ(follower.state, below_prefix(etcd));
+    EXPECT_TRUE(follower.earlier.empty());
 }
+
+TEST_P(RestoredElsewhere, SaysSoOfWhatItHandedOut) {
+    follower.take(follower.sync.give_up_waiting());
+    follower.connect(etcd);
+    EXPECT_EQ(follower.state, below_prefix(etcd));
+    EXPECT_TRUE(follower.anew.contains("/c/a"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    RestoredElsewhere,
+    testing::Values(
+        Elsewhere{"AnotherCluster", 2, 0},
+        Elsewhere{"AnotherClusterFurther", 2, 50},
+        Elsewhere{"SameClusterBehind", 1, 2},
+        Elsewhere{"MadeAnew", 1, 50}),
+    [](const auto& row) { return row.param.name; });
 
 TEST(EtcdSync, ARestoredStateThatCountedIsNotToldAgain) {
     const Etcd etcd = small();
@@ -636,6 +771,7 @@ TEST(EtcdSync, ADamagedItemOfARestoredStateIsReadAgain) {
     follower.take(follower.sync.give_up_waiting());
     follower.connect(etcd);
     EXPECT_EQ(follower.state, below_prefix(etcd));
+    EXPECT_TRUE(follower.anew.empty());
 }
 
 // --- any order of trouble --------------------------------------------------------------------
