@@ -320,6 +320,11 @@ template <Family F>
 GatewayWay RouteTable::step(typename F::Addr gateway, const GatewayWays& known) const {
     const auto& table = family<F>();
     GatewayWay by_bgp;
+    // A more specific route that leads nowhere now may lead elsewhere later.
+    const auto ends = [&by_bgp](GatewayWay way) {
+        way.asked = std::move(by_bgp.asked);
+        return way;
+    };
     for (unsigned length = F::kBits + 1; length-- > 0;) {
         const Entry* found = table.lengths[length] == 0
                                  ? nullptr
@@ -330,13 +335,13 @@ GatewayWay RouteTable::step(typename F::Addr gateway, const GatewayWays& known) 
         for (const auto& offer : found->offers) {
             const RouteTarget& target = next_hops_.target(offer.hop);
             if (const auto* connected = std::get_if<Connected>(&target)) {
-                return at({connected->port, gateway});
+                return ends(at({connected->port, gateway}));
             }
             if (const auto* station = std::get_if<Adjacency>(&target)) {
-                return at(*station);
+                return ends(at(*station));
             }
             if (std::holds_alternative<LocalDelivery>(target)) {
-                return {};  // one of ours
+                return ends({});  // one of ours
             }
             const auto* via = std::get_if<Gateways>(&target);
             if (via == nullptr || (!is_of_bgp(offer.source) && !by_bgp.stations.empty())) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <random>
 #include <set>
 #include <string>
 #include <utility>
@@ -128,6 +129,48 @@ TEST_F(BgpRoutesTest, ThousandsOfNextHopsAreWatchedOneByOne) {
     tell("172.16.0.0/16");  // none of them is there
     after_all();
     EXPECT_TRUE(loop.stopped()) << "nothing is asked again";
+}
+
+/// Answers are compared where a way moved, which must find what a look at all of them would.  Routes are
+/// static: those of BGP that come and go are held (flap_guard.h).
+TEST_F(BgpRoutesTest, MovedIsToldWhenAnAnswerIsAnotherAndOnlyThen) {
+    std::mt19937 random{1};
+    const auto below = [&](unsigned n) { return static_cast<std::uint32_t>(random() % n); };
+    const auto host = [](std::uint32_t net, std::uint32_t number) {
+        return Ip4{0x0a000000U + (net << 8U) + number};
+    };
+    const auto ask_all = [&] {
+        std::vector<bool> answers;
+        for (std::uint32_t at = 0; at < 24; ++at) {
+            answers.push_back(routes.metric(host(at / 4, at % 4)).has_value());
+        }
+        return answers;
+    };
+    std::vector<bool> answers = ask_all();
+    int seen = 0;
+    for (int step = 0; step < 1000; ++step) {
+        const std::uint32_t net = below(6);
+        const Prefix<V4> prefix = below(2) == 0 ? *Prefix<V4>::make(host(net, 0), 24)
+                                                : Prefix<V4>::host(host(net, below(4)));
+        const RouteSource source = below(3) == 0 ? RouteSource::Connected : RouteSource::Static;
+        const Gateways via{{below(5) == 0 ? "192.0.2.1"_ip4 : host(below(6), below(4))}, false};
+        if (below(3) == 0) {
+            table.remove(prefix, source);
+        } else if (source == RouteSource::Static) {
+            table.set(prefix, source, via);
+        } else if (below(3) == 0) {
+            table.set(prefix, source, LocalDelivery{IpFamily::Ip4});
+        } else {
+            table.set(prefix, source, Connected{kPort, IpFamily::Ip4});
+        }
+        table.commit([](bool) {});
+        after_all();
+        const std::vector<bool> now = ask_all();
+        ASSERT_EQ(moved != seen, now != answers) << "step " << step;
+        seen = moved;
+        answers = now;
+    }
+    EXPECT_GT(seen, 10);
 }
 
 /// A path that BGP offers, and the speaker's rule for using it.

@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <random>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "vrouter/net/zone.h"
 
@@ -553,6 +556,38 @@ TYPED_TEST(Routes, LosingOneOfSeveralGatewaysWritesNoPrefix) {
     EXPECT_EQ(this->published[hop.value()].kind, NextHopKind::Unresolved);  // one: no group
 }
 
+/// A static route to a gateway that is in a connected network, too: it counts from when it leads anywhere.
+TYPED_TEST(Routes, MoreSpecificRouteToAGatewayCountsOnceItLeadsSomewhere) {
+    this->connect(1, kEast);
+    this->table.set(
+        Prefix<TypeParam>::host(this->address(1, 5)),
+        RouteSource::Static,
+        this->via({this->address(2, 1)}));
+    this->table.set(this->network(9), RouteSource::Static, this->via({this->address(1, 5)}));
+    this->commit();
+    EXPECT_EQ(this->published[this->hop(this->address(9, 1)).value()].port, kEast);
+    EXPECT_EQ(
+        this->table.way_to(this->address(1, 5)).asked, std::vector<IpAddr>{this->address(2, 1)});
+    this->connect(2, kWest);
+    this->commit();
+    EXPECT_EQ(this->published[this->hop(this->address(9, 1)).value()].port, kWest);
+    this->table.remove(this->network(2), RouteSource::Connected);
+    this->commit();
+    EXPECT_EQ(this->published[this->hop(this->address(9, 1)).value()].port, kEast);
+}
+
+/// The stations that packets by the installed route to `destination` go to; nothing: no gateways.
+std::set<std::string> followed(const RouteTable& table, NextHopId hop, const IpAddr& destination) {
+    std::set<std::string> stations;
+    const auto route = table.lookup(destination);
+    if (route && std::holds_alternative<Gateways>(route->target)) {
+        for (const NextHopId member : table.next_hops().members(hop)) {
+            stations.insert(to_string(table.next_hops().target(member)));
+        }
+    }
+    return stations;
+}
+
 /// The end does not depend on the way: random changes against a table that is told only the end.
 TYPED_TEST(Routes, PathDoesNotMatter) {
     for (unsigned seed = 0; seed < 20; ++seed) {
@@ -564,9 +599,15 @@ TYPED_TEST(Routes, PathDoesNotMatter) {
         RouteTable walked{walked4, walked6};
         walked.next_hops().set_port(kEast, {});
         walked.next_hops().set_port(kWest, {});
-        std::map<std::pair<Prefix<TypeParam>, RouteSource>, RouteTarget> model;
+        const auto ip4_twin = [](std::uint32_t net) -> IpPrefix {
+            return *Prefix<V4>::make(Ip4{0x0a100000U + (net << 8U)}, 24);
+        };
+        std::map<std::pair<IpPrefix, RouteSource>, RouteTarget> model;
         for (int step = 0; step < 300; ++step) {
-            const Prefix<TypeParam> prefix = this->network(below(8));
+            const std::uint32_t net = below(8);
+            const IpPrefix prefix = below(4) == 0
+                                        ? Prefix<TypeParam>::host(this->address(net, 1 + below(2)))
+                                        : this->network(net);
             const auto source = static_cast<RouteSource>(2 + below(5));
             if (below(3) == 0) {
                 walked.remove(prefix, source);
@@ -576,12 +617,15 @@ TYPED_TEST(Routes, PathDoesNotMatter) {
                 if (source == RouteSource::Connected) {
                     target = Connected{below(2) == 0 ? kEast : kWest, kFamilyOf<TypeParam>};
                 } else if (below(5) != 0) {
-                    Gateways gateways = this->via({this->address(below(8), 1)});
+                    Gateways gateways = this->via({this->address(below(8), 1 + below(2))});
                     if (below(2) == 0) {
-                        gateways.addresses.push_back(this->address(below(8), 2));
+                        gateways.addresses.push_back(this->address(below(8), 3));
                         std::ranges::sort(gateways.addresses);
                     }
                     target = gateways;
+                    const IpPrefix twin = ip4_twin(net);  // RFC 8950
+                    walked.set(twin, source, target);
+                    model[{twin, source}] = target;
                 }
                 walked.set(prefix, source, target);
                 model[{prefix, source}] = target;
@@ -600,18 +644,32 @@ TYPED_TEST(Routes, PathDoesNotMatter) {
             straight.set(key.first, key.second, target);
         }
         straight.commit([](bool) {});
+        const auto hop_of = [](const Lpm<V4>& ip4, const Lpm<V6>& ip6, const IpAddr& to) {
+            const auto* v4 = std::get_if<Ip4>(&to);
+            return NextHopId{v4 != nullptr ? ip4.lookup(*v4) : ip6.lookup(std::get<Ip6>(to))};
+        };
         for (std::uint32_t net = 0; net < 8; ++net) {
-            const auto destination = this->address(net, 7);
-            const auto a = walked.lookup(destination);
-            const auto b = straight.lookup(destination);
-            ASSERT_EQ(a.has_value(), b.has_value()) << "seed " << seed << " net " << net;
-            if (a) {
-                EXPECT_EQ(a->source, b->source) << "seed " << seed << " net " << net;
-                EXPECT_EQ(a->target, b->target) << "seed " << seed << " net " << net;
+            SCOPED_TRACE(testing::Message{} << "seed " << seed << " net " << net);
+            for (const IpAddr& destination : std::vector<IpAddr>{
+                     this->address(net, 1),
+                     this->address(net, 2),
+                     this->address(net, 7),
+                     Ip4{0x0a100007U + (net << 8U)}}) {
+                const auto a = walked.lookup(destination);
+                const auto b = straight.lookup(destination);
+                ASSERT_EQ(a.has_value(), b.has_value());
+                if (a) {
+                    EXPECT_EQ(a->source, b->source);
+                    EXPECT_EQ(a->target, b->target);
+                }
+                EXPECT_EQ(
+                    followed(walked, hop_of(walked4, walked6, destination), destination),
+                    followed(straight, hop_of(straight4, straight6, destination), destination));
             }
-            const auto gateway = this->address(net, 1);
-            EXPECT_EQ(walked.way_to(gateway), straight.way_to(gateway))
-                << "seed " << seed << " net " << net;
+            for (std::uint32_t host = 1; host <= 3; ++host) {
+                const auto gateway = this->address(net, host);
+                EXPECT_EQ(walked.way_to(gateway), straight.way_to(gateway)) << host;
+            }
         }
     }
 }
