@@ -112,11 +112,7 @@ class Rows {
     [[nodiscard]] Answer route_of(const std::string& text) const {
         const auto address = address_of(text);
         if (!address) {
-            return Failure{
-                .code = pb::Error::CODE_INVALID,
-                .text = "'" + text +
-                        "' is not an IPv4 or IPv6 address (a link-local one may name its port: "
-                        "fe80::1%uplink0)"};
+            return Failure{.code = pb::Error::CODE_INVALID, .text = address.error().text};
         }
         const auto view = routes_.lookup(*address);
         if (!view) {
@@ -144,23 +140,26 @@ class Rows {
 
   private:
     /// A link-local one may name its port: fe80::1%uplink0.
-    [[nodiscard]] std::optional<IpAddr> address_of(const std::string& text) const {
+    [[nodiscard]] Result<IpAddr> address_of(const std::string& text) const {
         const auto percent = text.find('%');
         const auto address = parse_ip_without_zone(text.substr(0, percent));
-        if (!address || percent == std::string::npos) {
-            return address;
+        if (address && percent == std::string::npos) {
+            return *address;
         }
-        const auto* v6 = std::get_if<Ip6>(&*address);
+        const auto* v6 = address ? std::get_if<Ip6>(&*address) : nullptr;
+        if (v6 == nullptr || !v6->is_link_local()) {
+            return fail(
+                "'" + text +
+                "' is not an IPv4 or IPv6 address (a link-local one may name its port: "
+                "fe80::1%uplink0)");
+        }
         const std::string port = text.substr(percent + 1);
-        if (v6 == nullptr || !v6->is_link_local() || port.empty()) {
-            return std::nullopt;
-        }
         for (Zone zone = 1; zone < kMaxPorts; ++zone) {
             if (port_name_(PortId{zone}) == port) {
-                return with_zone(*v6, zone);
+                return IpAddr{with_zone(*v6, zone)};
             }
         }
-        return std::nullopt;
+        return fail("no port is called '" + port + "'");
     }
 
     static bool is_inside(const IpPrefix& prefix, const std::optional<IpPrefix>& within) {

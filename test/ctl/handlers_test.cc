@@ -197,11 +197,17 @@ TEST_F(RouteHandler, FindsALinkLocalNeighborBehindItsPort) {
     EXPECT_EQ(reply.routes().rows(0).prefix(), "fe80::1/128");
 }
 
+TEST_F(RouteHandler, SaysThatThereIsNoSuchPort) {
+    const auto error = ask_once(dispatch_, request("", "fe80::1%nosuch")).error();
+    EXPECT_EQ(error.code(), pb::Error::CODE_INVALID);
+    EXPECT_EQ(error.text(), "no port is called 'nosuch'");
+}
+
 TEST_F(RouteHandler, RefusesWhatIsNoPrefixOrAddress) {
     for (const auto& asked :
          {request("10.0.0.0/33", ""),
           request("", "10.0.0.300"),
-          request("", "fe80::1%port"),
+          request("", "fe80::1%"),
           request("", "fd00::1%port2")}) {
         EXPECT_EQ(ask_once(dispatch_, asked).error().code(), pb::Error::CODE_INVALID);
     }
