@@ -62,6 +62,18 @@ AddPath agreed(const Capabilities& ours, const Capabilities& theirs, AfiSafi fam
         .family = family, .receive = mine.receive && its.send, .send = mine.send && its.receive};
 }
 
+/// What no config vouches for must be an AS number that somebody may have (RFC 6793 9, RFC 7300, RFC 7607),
+/// said the same way twice (RFC 6793 4.2.1), and not ours.
+bool is_external(const LocalSide& local, const Open& received) {
+    constexpr Asn kLast16{65535};
+    constexpr Asn kLast32{4294967295};
+    const Asn asn = received.asn();
+    const bool usable = asn.value() != 0 && asn != kAsTrans && asn != kLast16 && asn != kLast32;
+    const Asn in_field = asn > kLast16 ? kAsTrans : asn;
+    return usable && in_field == Asn{received.as_field} && asn != local.asn &&
+           asn != local.speaker_asn;
+}
+
 }  // namespace
 
 Open make_open(const LocalSide& local, const PeerConfig& peer) {
@@ -97,7 +109,7 @@ Open make_open(const LocalSide& local, const PeerConfig& peer) {
 Decoded<Terms> negotiate(const LocalSide& local, const PeerConfig& peer, const Open& received) {
     const auto refuse = [](std::uint8_t subcode) { return notification(ErrorCode::Open, subcode); };
     const Asn asn = received.asn();
-    const bool right = peer.any_external_as ? asn != local.asn : asn == peer.asn;
+    const bool right = peer.any_external_as ? is_external(local, received) : asn == peer.asn;
     if (asn.value() == 0 || !right) {
         return refuse(open_error::kBadPeerAs);
     }

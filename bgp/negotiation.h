@@ -13,7 +13,8 @@ namespace vr::bgp {
 
 /// Our side of a session.
 struct LocalSide {
-    Asn asn;  ///< towards this peer
+    Asn asn;          ///< towards this peer
+    Asn speaker_asn;  ///< towards all others
     Ip4 identifier;
     bool restarting = false;       ///< back a moment ago, and not yet done selecting (RFC 4724)
     bool forwarding_kept = false;  ///< what the peer knew from us was forwarded all the time

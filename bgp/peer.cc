@@ -680,6 +680,7 @@ LocalSide Peer::local_side() const {
     const bool back = speaker_.selection_deferral.has_value();
     return LocalSide{
         .asn = local_as_of(speaker_, config_),
+        .speaker_asn = speaker_.asn,
         .identifier = speaker_.router_id,
         .restarting = back && ribs_.selection_deferred,
         .forwarding_kept = back || established_count_ > 0};

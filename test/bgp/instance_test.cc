@@ -69,6 +69,29 @@ TEST_F(Ebgp, AnyExternalPeerCountsByTheAsThatItSays) {
     EXPECT_EQ(a.instance.routes(std::nullopt, 10).size(), 1U);  // whose path begins with that AS
 }
 
+/// Sites of one AS behind one router that takes both as external: `as_override` hides it from the other.
+TEST(ExternalSites, OfOneAsReachEachOther) {
+    World world;
+    Node& router = world.add("192.0.2.1", 65001);
+    Node& one = world.add("192.0.2.2", 65010);
+    Node& other = world.add("192.0.2.3", 65010);
+    for (Node* site : {&one, &other}) {
+        world.peer(router, *site, [&](PeerConfig& config, Node& from) {
+            if (&from == &router) {
+                config.asn = Asn{};
+                config.any_external_as = true;
+                config.as_override = true;
+            }
+        });
+    }
+    world.settle();
+    one.instance.originate(prefix("10.0.0.0/24"), {});
+    world.settle();
+    const auto told = other.instance.routes(std::nullopt, 10);
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].paths.at(0).attributes.as_path, AsPath::sequence({65001, 65001}));
+}
+
 TEST_F(Ebgp, TablesAreFreedInParts) {
     connect();
     for (std::uint32_t i = 0; i < 2000; ++i) {

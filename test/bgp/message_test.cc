@@ -135,6 +135,46 @@ TEST(Negotiation, PeerOfOurAsIsNoExternalOne) {
     EXPECT_EQ(std::get<Notification>(terms), (Notification{ErrorCode::Open, 2, {}}));
 }
 
+struct Foreign {
+    std::string name;
+    std::string open;
+    bool taken;
+};
+
+class AnyExternal : public ::testing::TestWithParam<Foreign> {};
+
+TEST_P(AnyExternal, IsWhoMayHaveItsAs) {
+    PeerConfig peer = any_external_peer();
+    peer.local_as = Asn{64999};
+    const auto terms = negotiate(
+        {.asn = *peer.local_as, .speaker_asn = Asn{65000}, .identifier = Ip4{0xc0000202}},
+        peer,
+        std::get<Open>(decode_open(hex(GetParam().open))));
+    const auto* refused = std::get_if<Notification>(&terms);
+    ASSERT_EQ(refused == nullptr, GetParam().taken);
+    if (refused != nullptr) {
+        EXPECT_EQ(*refused, (Notification{ErrorCode::Open, 2, {}}));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    AnyExternal,
+    ::testing::Values(
+        Foreign{"of_two_octets", "04 fdea 005a c0000201 00", true},
+        Foreign{"of_two_in_four", "04 fdea 005a c0000201 08 02 06 41 04 0000fdea", true},
+        Foreign{"of_four_octets", "04 5ba0 005a c0000201 08 02 06 41 04 fa56ea01", true},
+        Foreign{"zero", "04 0000 005a c0000201 00", false},
+        Foreign{"ours_here", "04 fde7 005a c0000201 00", false},
+        Foreign{"ours_elsewhere", "04 fde8 005a c0000201 00", false},
+        Foreign{"as_trans", "04 5ba0 005a c0000201 00", false},
+        Foreign{"as_trans_twice", "04 5ba0 005a c0000201 08 02 06 41 04 00005ba0", false},
+        Foreign{"last_of_two_octets", "04 ffff 005a c0000201 00", false},
+        Foreign{"last_of_four_octets", "04 5ba0 005a c0000201 08 02 06 41 04 ffffffff", false},
+        Foreign{"two_numbers", "04 fdea 005a c0000201 08 02 06 41 04 0000fdeb", false},
+        Foreign{"four_octets_untold", "04 fdea 005a c0000201 08 02 06 41 04 fa56ea01", false}),
+    [](const auto& row) { return row.param.name; });
+
 TEST(Negotiation, SilentPeerSpeaksIpv4WithTwoOctets) {
     const Terms terms = agreed(peer_of(65001), "04 fde9 005a c0000201 00");
     EXPECT_TRUE(terms.ipv4);

@@ -189,6 +189,54 @@ TEST(BgpConfig, NeighborOverridesItsGroup) {
     EXPECT_EQ(peer.ttl_security, 1);
 }
 
+struct External {
+    const char* name;
+    const char* said;  ///< of a group g with `as: 7`, a group e with `as: external`
+    bool external;
+    std::uint32_t asn;
+};
+
+void PrintTo(const External& row, std::ostream* out) {
+    *out << row.name;
+}
+
+class ExternalAs : public testing::TestWithParam<External> {};
+
+TEST_P(ExternalAs, IsReadWhereverAnAsIs) {
+    const auto config = parse_config(
+        std::string{"node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  groups:\n"
+                    "    - {name: g, as: 7}\n    - {name: e, as: external}\n"} +
+            GetParam().said,
+        "f");
+    ASSERT_TRUE(config) << config.error().text;
+    const BgpConfig& bgp = *config->bgp;
+    const bgp::PeerConfig& peer = bgp.ranges.empty() ? bgp.neighbors.at(0) : bgp.ranges.at(0).peer;
+    EXPECT_EQ(peer.any_external_as, GetParam().external);
+    EXPECT_EQ(peer.asn, Asn{GetParam().asn});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    ExternalAs,
+    testing::Values(
+        External{"neighbor", "  neighbors: [{address: 1.1.1.2, as: external}]", true, 0},
+        External{
+            "with_local_as",
+            "  neighbors: [{address: 1.1.1.2, as: external, local_as: 5}]",
+            true,
+            0},
+        External{"group", "  neighbors: [{address: 1.1.1.2, group: e}]", true, 0},
+        External{
+            "number_over_group", "  neighbors: [{address: 1.1.1.2, group: e, as: 9}]", false, 9},
+        External{
+            "over_number_of_group",
+            "  neighbors: [{address: 1.1.1.2, group: g, as: external}]",
+            true,
+            0},
+        External{"range", "  ranges: [{prefix: 10.0.0.0/8, as: external}]", true, 0},
+        External{"range_by_group", "  ranges: [{prefix: 10.0.0.0/8, group: e}]", true, 0}),
+    [](const auto& row) { return row.param.name; });
+
 TEST(BgpConfig, RangeIsPassiveAndLimited) {
     const bgp::RangeConfig range = full().ranges.at(0);
     EXPECT_EQ(range.prefix, *parse_prefix("10.99.0.0/16"));
@@ -325,6 +373,12 @@ const Mistake kMistakes[] = {
     {"bgp_as_zero",
      "node: a\nbgp: {as: 0, router_id: 1.1.1.1}",
      "f:2: bgp.as: expected a number from 1 to 4294967295"},
+    {"neighbor_as_word",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n  {address: 1.1.1.2, as: internal}]}",
+     "f:3: bgp.neighbors[0].as: expected a number from 1 to 4294967295"},
+    {"neighbor_as_zero",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n  {address: 1.1.1.2, as: 0}]}",
+     "f:3: bgp.neighbors[0].as: expected a number from 1 to 4294967295"},
     {"bgp_router_id",
      "node: a\nbgp: {as: 1, router_id: 0.0.0.0}",
      "f:2: bgp.router_id: expected an IPv4 address, found '0.0.0.0'"},
