@@ -181,12 +181,18 @@ std::optional<BfdSummary> BfdSockets::summary(const IpAddr& peer) const {
     }
     const bfd::Session& session = at->second.session;
     return BfdSummary{
+        .mine = session.mine(),
         .state = session.state(),
         .remote_state = session.remote_state(),
         .diagnostic = session.diagnostic(),
         .transmit_interval = session.transmit_interval(),
         .detection_time = session.detection_time(),
         .ups = at->second.ups};
+}
+
+bool BfdSockets::has_lost(const IpAddr& peer) const {
+    const auto at = sessions_.find(peer);
+    return at != sessions_.end() && at->second.lost;
 }
 
 Result<void> BfdSockets::listen(bool v6, bool multihop) {
@@ -272,11 +278,10 @@ void BfdSockets::settle(const IpAddr& peer, Watched& watched) {
     for (const bfd::Packet& packet : watched.session.take_output()) {
         if (open(peer, watched)) {
             error_code error;  // nobody there: that is what the session is about to find out
-            error_code ignored;
             const auto bytes = bfd::encode(packet);
             watched.socket.send(asio::buffer(bytes), 0, error);
-            if (error && zone_of(peer) != 0) {
-                watched.socket.close(ignored);  // the interface may be back with another number
+            if (error) {
+                after_failure(peer, watched, error);
             }
         }
     }
@@ -286,8 +291,43 @@ void BfdSockets::settle(const IpAddr& peer, Watched& watched) {
     }
     for (const bfd::Change& change : changes) {
         watched.ups += change.to == bfd::State::Up ? 1U : 0U;
+        watched.lost = change.to == bfd::State::Down && !change.by_operator;
         changed_(peer, change);
     }
+}
+
+/// Closes a socket whose interface is gone, which may come back with another number; one whose packets
+/// only find nobody, or no room, stays.
+void BfdSockets::after_failure(const IpAddr& peer, Watched& watched, const error_code& error) {
+    if (zone_of(peer) == 0) {
+        return;
+    }
+    const auto end = our_end(links_, peer, watched.source);
+    if (is_end_gone(error.value()) || !end || end->scope != watched.scope) {
+        error_code ignored;
+        watched.socket.close(ignored);
+    }
+}
+
+/// Binds to the session's source port; to a free one when it has none yet.
+bool BfdSockets::bind(Socket& socket, const asio::ip::address& source, Watched& watched) {
+    error_code taken;
+    if (watched.port != 0) {
+        socket.bind(udp::endpoint{source, watched.port}, taken);
+        if (!taken) {
+            return true;
+        }
+    }
+    for (int i = 0; i < kSourcePortTries; ++i) {
+        const auto port = static_cast<std::uint16_t>(
+            kFirstSourcePort + static_cast<unsigned>(random_() * kSourcePorts));
+        socket.bind(udp::endpoint{source, port}, taken);
+        if (!taken) {
+            watched.port = port;
+            return true;
+        }
+    }
+    return false;
 }
 
 /// The session's sending socket; false while there is no way to the peer.
@@ -311,14 +351,7 @@ bool BfdSockets::open(const IpAddr& peer, Watched& watched) {
     const asio::ip::address source = end->source ? to_asio(*end->source, end->scope)
                                      : v6        ? asio::ip::address{asio::ip::address_v6{}}
                                                  : asio::ip::address{asio::ip::address_v4{}};
-    bool bound = false;
-    for (int i = 0; i < kSourcePortTries && !bound && !error; ++i) {
-        const auto port = static_cast<std::uint16_t>(
-            kFirstSourcePort + static_cast<unsigned>(random_() * kSourcePorts));
-        error_code taken;
-        socket.bind(udp::endpoint{source, port}, taken);
-        bound = !taken;
-    }
+    const bool bound = !error && bind(socket, source, watched);
     if (bound) {
         const std::uint16_t port = watched.config.multihop ? kMultihopPort : kSingleHopPort;
         socket.connect(udp::endpoint{to_asio(peer, end->scope), port}, error);
@@ -327,6 +360,7 @@ bool BfdSockets::open(const IpAddr& peer, Watched& watched) {
         return false;
     }
     watched.socket = std::move(socket);
+    watched.scope = end->scope;
     return true;
 }
 

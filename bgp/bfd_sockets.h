@@ -55,6 +55,9 @@ class BfdSockets {
     /// Nothing when there is no session with `peer`.
     [[nodiscard]] std::optional<BfdSummary> summary(const IpAddr& peer) const;
 
+    /// True when the session with `peer` was up and is down, by no operator's will.
+    [[nodiscard]] bool has_lost(const IpAddr& peer) const;
+
   private:
     using Socket = boost::asio::ip::udp::socket;
 
@@ -62,8 +65,11 @@ class BfdSockets {
         std::optional<IpAddr> source;
         BfdConfig config;
         bfd::Session session;
-        Socket socket;  ///< connected to the peer; closed while that does not work
+        Socket socket;           ///< connected to the peer; closed while that does not work
+        unsigned scope = 0;      ///< the interface that it is bound to; of link-local peers
+        std::uint16_t port = 0;  ///< ours, chosen once (RFC 5881 4)
         std::uint64_t ups = 0;
+        bool lost = false;
     };
 
     /// One per family and kind.
@@ -79,6 +85,10 @@ class BfdSockets {
     void on_packet(const IpAddr& from, bool multihop, Bytes bytes);
     void settle(const IpAddr& peer, Watched& watched);
     [[nodiscard]] bool open(const IpAddr& peer, Watched& watched);
+    [[nodiscard]] bool bind(
+        Socket& socket, const boost::asio::ip::address& source, Watched& watched);
+    void after_failure(
+        const IpAddr& peer, Watched& watched, const boost::system::error_code& error);
     void arm_timer();
     void tick();
     [[nodiscard]] bfd::Discriminator new_discriminator() const;

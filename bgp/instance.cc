@@ -172,7 +172,7 @@ void Instance::avoid_lost_peers() {
         }
     }
     for (const auto& [address, peer] : peers_) {
-        if (peer->is_leaving()) {
+        if (peer->is_leaving() || has_lost_path(*peer)) {
             lost.insert(address);
         } else if (peer->state() == State::Established) {
             lost.erase(address);
@@ -186,11 +186,26 @@ void Instance::avoid_lost_peers() {
     // Gone for the tables is not yet gone for the machine.
     const bool undecided = ribs_.v4.has_dirty() || ribs_.v6.has_dirty();
     std::erase_if(avoided_, [&](const IpAddr& address) {
-        const bool over = !lost.contains(address) && !undecided;
+        // Back while selection waits: what the machine has over it is from before the restart.
+        const bool is_back = deferred_until_ && is_established(address);
+        const bool over = !lost.contains(address) && (!undecided || is_back);
         if (over) {
             sink_.avoid(address, false);
         }
         return over;
+    });
+}
+
+bool Instance::is_established(const IpAddr& address) const {
+    const auto at = peers_.find(address);
+    return at != peers_.end() && at->second->state() == State::Established;
+}
+
+/// True when a next hop is avoided that work() itself brings back.
+bool Instance::avoids_for_now() const {
+    return std::ranges::any_of(avoided_, [this](const IpAddr& address) {
+        const auto at = peers_.find(address);
+        return at == peers_.end() || !has_lost_path(*at->second);
     });
 }
 
@@ -212,7 +227,7 @@ bool Instance::work() {
     }
     const bool undecided = ribs_.v4.has_dirty() || ribs_.v6.has_dirty();
     const bool waits = undecided && deferred_until_;
-    return more || (!waits && (undecided || !leaving_.empty() || !avoided_.empty()));
+    return more || (!waits && (undecided || !leaving_.empty() || avoids_for_now()));
 }
 
 template <Family F>

@@ -118,8 +118,16 @@ class Instance {
     [[nodiscard]] bool may_decide();
     void end_restart();
 
+    /// True while the machine keeps routes over that peer for it and BFD says that they lead nowhere.
+    [[nodiscard]] bool has_lost_path(const Peer& peer) const {
+        return keeps_stale_ && peer.is_path_lost();
+    }
+
     template <Family F>
     bool decide();
+
+    [[nodiscard]] bool is_established(const IpAddr& address) const;
+    [[nodiscard]] bool avoids_for_now() const;
 
     /// Looks for routes whose next hop changed; true when more are to be looked at.
     bool resolve();

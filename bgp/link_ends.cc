@@ -4,6 +4,8 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 
 namespace vr::bgp {
 
@@ -23,6 +25,11 @@ Result<LinkEnd> our_end(
     }
     const auto& own = link->second.own;
     return LinkEnd{.scope = scope, .source = own ? std::optional<IpAddr>{*own} : source};
+}
+
+bool is_end_gone(int error) noexcept {
+    constexpr std::array kGone{ENODEV, ENXIO, EADDRNOTAVAIL, EINVAL, ENETUNREACH};
+    return std::ranges::find(kGone, error) != kGone.end();
 }
 
 Zone link_of(const Links& links, unsigned scope, const IpAddr& local) {

@@ -20,6 +20,10 @@ struct LinkEnd {
 [[nodiscard]] Result<LinkEnd> our_end(
     const Links& links, const IpAddr& peer, const std::optional<IpAddr>& source);
 
+/// True for an error of sending that says that our end is no longer there, and not only that nobody takes
+/// what is sent or that there is no room.
+[[nodiscard]] bool is_end_gone(int error) noexcept;
+
 /// The link over which something came to `local`, a link-local address, by the interface `scope`; 0: none
 /// that peers are on.
 [[nodiscard]] Zone link_of(const Links& links, unsigned scope, const IpAddr& local);

@@ -149,6 +149,7 @@ void Peer::bfd_down(bool forwarding_lost, Time now) {
             feed(direction, event::BfdDown{forwarding_lost}, now);
         }
     }
+    path_lost_ = true;
     if (forwarding_lost) {
         drop_stale();
     }
@@ -573,10 +574,14 @@ void Peer::session_up(Direction direction, Time now) {
     established_ = direction;
     established_since_ = now;
     ++established_count_;
+    path_lost_ = false;
     const Ends session_ends = ends(on);
     const Outlet outlet{.octets = &link(direction).output, .sent = &sent_};
     source_.identifier = on.terms->identifier;
-    // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.
+    // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.  Of another AS there
+    // is another router at this address.
+    const Asn before = std::exchange(last_asn_, on.terms->asn);
+    const bool is_same = before.value() == 0 || before == last_asn_;
     restart_ = on.terms->graceful_restart;
     long_lived_ = on.terms->long_lived;
     const auto forwarded = [](const auto& restart, AfiSafi family) {
@@ -588,7 +593,7 @@ void Peer::session_up(Direction direction, Time now) {
         const bool kept = long_until_[std::is_same_v<F, V4> ? 0 : 1]
                               ? forwarded(long_lived_, family)
                               : forwarded(restart_, family);
-        const Old old = kept ? Old::Keep : Old::Drop;
+        const Old old = kept && is_same ? Old::Keep : Old::Drop;
         if (on.terms->has<F>()) {
             rib.begin(session_ends, context(*on.terms), config_, old, outlet);
         } else {
@@ -652,7 +657,7 @@ bool Peer::has_said_all() const {
 bool Peer::is_waited_for() const {
     // RFC 4724 4.1: those that restart too wait for us; without graceful restart few say when they are done.
     const bool is_up_for_good = established_ && (!restart_ || restart_->restarting);
-    return !has_said_all() && !is_up_for_good;
+    return !has_said_all() && !is_up_for_good && !path_lost_;
 }
 
 bool Peer::work(std::size_t& budget) {
@@ -744,7 +749,7 @@ PeerSummary Peer::summary(Time now) const {
     PeerSummary summary;
     summary.address = config_.address;
     summary.description = config_.description;
-    summary.asn = established_ ? link(*established_).terms->asn : config_.asn;
+    summary.asn = last_asn_.value() != 0 ? last_asn_ : config_.asn;
     summary.local_as = local_as_of(speaker_, config_);
     summary.kind = source_.kind;
     summary.state = state();

@@ -121,6 +121,9 @@ class Peer {
     /// (RFC 4724 4.1).
     [[nodiscard]] bool has_said_all() const;
 
+    /// True when BFD has lost it since it was established, if ever it was.
+    [[nodiscard]] bool is_path_lost() const noexcept { return path_lost_; }
+
     /// Whether selection after our own restart waits for it.
     [[nodiscard]] bool is_waited_for() const;
 
@@ -220,6 +223,8 @@ class Peer {
     std::optional<std::string> shut_down_;
     std::optional<Direction> established_;
     Time established_since_{};
+    bool path_lost_ = false;
+    Asn last_asn_;                                ///< the peer's, in the last session
     std::optional<GracefulRestart> restart_;      ///< the peer's, as agreed in the last session
     std::optional<LongLivedRestart> long_lived_;  ///< the same, RFC 9494
     std::optional<Time> back_until_;              ///< its stale routes wait for the next session

@@ -43,6 +43,7 @@ struct FamilySummary {
 
 /// The BFD session with one peer.
 struct BfdSummary {
+    bfd::Discriminator mine = 0;  ///< of one session from its beginning to its end
     bfd::State state = bfd::State::Down;
     bfd::State remote_state = bfd::State::Down;
     bfd::Diagnostic diagnostic = bfd::Diagnostic::None;

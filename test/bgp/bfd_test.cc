@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "bgp/bfd_session.h"
+#include "bgp/link_ends.h"
 #include "test/bgp/bytes.h"
 
 namespace vr::bgp::bfd {
@@ -295,6 +298,15 @@ TEST(BfdSession, TwoGetUpAndNoticeTheCut) {
     run(3s, true);
     EXPECT_EQ(a.state(), State::Up);
     EXPECT_EQ(b.state(), State::Up);
+}
+
+TEST(BfdSending, OnlyAnEndThatIsGoneCostsTheSocket) {  // RFC 5881 4: one source port
+    for (const int gone : {ENODEV, ENXIO, EADDRNOTAVAIL, EINVAL, ENETUNREACH}) {
+        EXPECT_TRUE(is_end_gone(gone)) << gone;
+    }
+    for (const int other : {ECONNREFUSED, EAGAIN, ENOBUFS, EHOSTUNREACH, EPERM}) {
+        EXPECT_FALSE(is_end_gone(other)) << other;
+    }
 }
 
 }  // namespace

@@ -230,6 +230,25 @@ TEST(Helper, PeerThatIsBackWithoutTheCapabilityBeginsAnew) {
     EXPECT_EQ(kept(hand), "");
 }
 
+TEST(Helper, PeerOfAnotherAsIsAnotherOne) {
+    const auto any = [](PeerConfig& config) {
+        config.asn = Asn{};
+        config.any_external_as = true;
+    };
+    for (const std::uint32_t asn : {65002U, 65003U}) {
+        HandPeer hand{any};
+        begin(hand, HandPeer::graceful());
+        hand.hang_up();
+        EXPECT_EQ(hand.summary().asn, Asn{65002}) << "remembered";
+        Open open = HandPeer::graceful();
+        open.as_field = static_cast<std::uint16_t>(asn);
+        open.capabilities.four_octet_as = Asn{asn};
+        hand.come_up(open);
+        EXPECT_EQ(kept(hand), asn == 65002 ? "abc" : "");
+        EXPECT_EQ(hand.summary().asn, Asn{asn});
+    }
+}
+
 TEST(Helper, PeerThatCallsAgainHasRestarted) {  // RFC 4724 5
     HandPeer hand;
     begin(hand, HandPeer::graceful());
@@ -591,6 +610,54 @@ TEST(Restarter, DoesNotWaitForWhoIsShutDown) {
     hand.peer->shut_down({}, hand.now);
     hand.pass(0s);
     EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+/// BFD loses it, and not by its operator's will.
+void bfd_down(HandPeer& hand) {
+    hand.peer->bfd_down(false, hand.now);
+    hand.settle();
+}
+
+TEST(Restarter, DoesNotWaitForWhomBfdLost) {
+    HandPeer hand{full, back()};
+    hand.instance.originate(*parse_prefix("10.9.0.0/24"), {});
+    bfd_down(hand);
+    EXPECT_FALSE(hand.instance.ribs().selection_deferred);
+    EXPECT_EQ(hand.sink.restarts_done, 0U) << "it may be back in time";
+}
+
+TEST(Restarter, AvoidsWhomBfdLostUntilItIsBack) {
+    HandPeer hand{full, back()};
+    bfd_down(hand);
+    EXPECT_EQ(hand.sink.avoided, std::vector<std::string>{"avoid 192.0.2.2"});
+    hand.come_up(HandPeer::graceful());
+    EXPECT_EQ(hand.sink.avoided, (std::vector<std::string>{"avoid 192.0.2.2", "use 192.0.2.2"}));
+}
+
+TEST(Restarter, AvoidsWhomBfdLostUntilTheRestartIsDone) {
+    HandPeer hand{full, back()};
+    bfd_down(hand);
+    hand.pass(59s);
+    EXPECT_EQ(hand.sink.avoided.size(), 1U);
+    hand.pass(1s);
+    EXPECT_EQ(hand.sink.avoided, (std::vector<std::string>{"avoid 192.0.2.2", "use 192.0.2.2"}));
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, UsesWhoIsBackThoughSelectionWaitsForOthers) {
+    HandPeer hand{full, back()};
+    hand.instance.expect_peers(true);
+    bfd_down(hand);
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    EXPECT_EQ(kept(hand), "");
+    EXPECT_EQ(hand.sink.avoided, (std::vector<std::string>{"avoid 192.0.2.2", "use 192.0.2.2"}));
+}
+
+TEST(Restarter, OtherwiseBfdThatLosesAnIdlePeerMeansNothing) {
+    HandPeer hand;
+    bfd_down(hand);
+    EXPECT_TRUE(hand.sink.avoided.empty());
 }
 
 TEST(Restarter, HasNothingToDoWhileItWaits) {
