@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -57,6 +59,7 @@ void fill(const bgp::BfdSummary& bfd, pb::BgpBfd& row) {
     row.set_transmit_interval_us(static_cast<std::uint64_t>(bfd.transmit_interval.count()));
     row.set_detection_time_us(static_cast<std::uint64_t>(bfd.detection_time.count()));
     row.set_ups(bfd.ups);
+    row.set_local_discriminator(bfd.mine);
 }
 
 void fill(const bgp::PeerSummary& peer, const std::string& name, pb::BgpNeighbor& row) {
@@ -130,13 +133,18 @@ bool is_awaited(const bgp::PeerSummary& peer) {
     return peer.address == IpAddr{Ip6{}};
 }
 
+/// Whether an operator calls the awaited `peer` so: "uplink0", or "%uplink0" as it is listed.
+bool is_called(const bgp::PeerSummary& peer, std::string_view name) {
+    return is_awaited(peer) && peer.link == (name.starts_with('%') ? name.substr(1) : name);
+}
+
 Answer show(const bgp::Speaker& speaker, const std::string& wanted) {
     auto peers = speaker.peers();
     peers.insert(peers.end(), speaker.awaited().begin(), speaker.awaited().end());
     if (!wanted.empty()) {
         const auto address = speaker.find_peer(wanted);
         std::erase_if(peers, [&](const bgp::PeerSummary& peer) {
-            return address ? *address != peer.address : !is_awaited(peer) || peer.link != wanted;
+            return address ? *address != peer.address : !is_called(peer, wanted);
         });
         if (peers.empty()) {
             return no_neighbor(wanted);
@@ -144,7 +152,7 @@ Answer show(const bgp::Speaker& speaker, const std::string& wanted) {
     }
     return listing<&pb::Response::mutable_bgp>(
         std::move(peers), [&speaker](const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
-            fill(peer, is_awaited(peer) ? '%' + peer.link : speaker.name_of(peer.address), row);
+            fill(peer, is_awaited(peer) ? std::string{} : speaker.name_of(peer.address), row);
         });
 }
 
@@ -158,6 +166,12 @@ Answer with_neighbors(bgp::Speaker& speaker, const std::string& wanted, Act act)
         }
     } else if (const auto address = speaker.find_peer(wanted); address && act(*address)) {
         done = 1;
+    } else if (std::ranges::any_of(speaker.awaited(), [&](const bgp::PeerSummary& peer) {
+                   return is_called(peer, wanted);
+               })) {
+        return Failure{
+            .code = pb::Error::CODE_NOT_FOUND,
+            .text = "the BGP neighbor on '" + wanted + "' is not known yet: 'show bgp' says why"};
     } else {
         return no_neighbor(wanted);
     }

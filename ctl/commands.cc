@@ -59,7 +59,7 @@ constexpr Column kNeighborColumns[] = {
     field("HELD", "held_packets"),
 };
 constexpr Column kBgpColumns[] = {
-    field("NEIGHBOR", "address"),
+    made("NEIGHBOR", bgp_neighbor_text),
     field("ASN", "remote_asn"),
     made("STATE", bgp_state_text),
     field("UPTIME-S", "uptime_seconds"),
@@ -68,7 +68,7 @@ constexpr Column kBgpColumns[] = {
     made("LAST-ERROR", bgp_error_text),
 };
 constexpr Column kBgpSummaryColumns[] = {
-    field("NEIGHBOR", "address"),
+    made("NEIGHBOR", bgp_neighbor_text),
     field("ASN", "remote_asn"),
     field("KIND", "kind"),
     made("STATE", bgp_state_text),
@@ -80,7 +80,7 @@ constexpr Column kBgpSummaryColumns[] = {
     field("DESCRIPTION", "description"),
 };
 constexpr Column kBgpRestartColumns[] = {
-    field("NEIGHBOR", "address"),
+    made("NEIGHBOR", bgp_neighbor_text),
     made("STATE", bgp_state_text),
     made("AGREED", restart_agreed_text),
     made("KEPT-FOR-S", restart_time_text),
@@ -197,9 +197,7 @@ bool is_route_key(std::string_view text) {
 }
 
 constexpr ArgumentType kRouteKey{
-    .placeholder = "PREFIX|ADDRESS",
-    .expects = kPrefixOrAddress.expects,
-    .accepts = is_route_key};
+    .placeholder = "PREFIX|ADDRESS", .expects = kPrefixOrAddress.expects, .accepts = is_route_key};
 
 Result<pb::Request> routes_request(const Values& values) {
     pb::Request request;

@@ -74,6 +74,12 @@ std::string messages_text(const Message& bgp_neighbor) {
     return fmt::format("{}/{}", row.messages_received(), row.messages_sent());
 }
 
+/// Its address, or where one is awaited.
+std::string bgp_neighbor_text(const Message& bgp_neighbor) {
+    const auto& row = as<pb::BgpNeighbor>(bgp_neighbor);
+    return row.address().empty() ? '%' + row.interface() : row.address();
+}
+
 std::string bgp_state_text(const Message& bgp_neighbor) {
     const bool shut_down = as<pb::BgpNeighbor>(bgp_neighbor).shut_down();
     return shut_down ? "shut down" : field_text(bgp_neighbor, "state");
@@ -87,6 +93,9 @@ std::string bgp_error_text(const Message& bgp_neighbor) {
     }
     if (row.last_error().empty() || row.state() == pb::BgpNeighbor::STATE_ESTABLISHED) {
         return {};
+    }
+    if (row.address().empty()) {
+        return row.last_error();  // lasts, and has no beginning
     }
     return fmt::format("{} ({} s ago)", row.last_error(), row.last_error_age_seconds());
 }

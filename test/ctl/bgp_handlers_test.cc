@@ -104,6 +104,13 @@ class BgpHandler : public testing::Test {
         return routes(show);
     }
 
+    void await(const std::string& link) {
+        bgp::PeerSummary row;
+        row.address = Ip6{};
+        row.link = link;
+        speaker->set_awaited({row});
+    }
+
     void settle() {
         loop.restart();
         loop.poll();
@@ -162,6 +169,28 @@ TEST_F(BgpHandler, ActsOnNobodyElse) {
     EXPECT_EQ(
         set("192.0.2.9", pb::SetBgpNeighbor::ACTION_SHUT_DOWN).error().code(),
         pb::Error::CODE_NOT_FOUND);
+}
+
+TEST_F(BgpHandler, AwaitedNeighborHasNoAddressButAnInterface) {
+    await("uplink0");
+    for (const char* name : {"uplink0", "%uplink0"}) {
+        const pb::BgpNeighbor row = neighbor(name);
+        EXPECT_EQ(row.address(), "") << name;
+        EXPECT_EQ(row.interface(), "uplink0") << name;
+    }
+}
+
+TEST_F(BgpHandler, AwaitedNeighborIsNotKnownYet) {
+    await("uplink0");
+    for (const auto action :
+         {pb::SetBgpNeighbor::ACTION_CLEAR, pb::SetBgpNeighbor::ACTION_SHUT_DOWN}) {
+        EXPECT_EQ(
+            set("%uplink0", action).error().text(),
+            "the BGP neighbor on '%uplink0' is not known yet: 'show bgp' says why");
+    }
+    EXPECT_EQ(
+        set("uplink1", pb::SetBgpNeighbor::ACTION_CLEAR).error().text(),
+        "no BGP neighbor 'uplink1': 'show bgp' lists them");
 }
 
 TEST_F(BgpHandler, RefusesATextThatIsTooLong) {

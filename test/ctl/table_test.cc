@@ -94,6 +94,14 @@ TEST(Table, CountsPrefixesOfNegotiatedFamiliesOnly) {
         "192.0.2.1  64512  established         5  3/2/1             -                 -\n");
 }
 
+TEST(Table, AwaitedNeighborIsCalledByItsInterface) {
+    EXPECT_EQ(
+        as_table("show bgp", response(R"(bgp { rows {
+            interface: "up0" state: STATE_IDLE last_error: "nobody there" ipv4 {} ipv6 {} } })")),
+        "NEIGHBOR  ASN  STATE  UPTIME-S  IPV4-IN/USED/OUT  IPV6-IN/USED/OUT  LAST-ERROR\n"
+        "%up0        0  idle          0  -                 -                 nobody there\n");
+}
+
 TEST(Table, WritesPortsBehindAddressesOfBothFamilies) {
     EXPECT_EQ(
         as_table("show flows", response(R"(flows {

@@ -127,6 +127,7 @@ def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, 
     guest.wait_reaches(TARGET[4])
     if installs:
         rack.router.wait_log(f"bgp {FABRIC[4]}: BFD up", 30)
+    before = session(rack)["bfd"]["local_discriminator"] if installs else 0
     with Stream(guest.namespace, rack.fabric, TARGET[4]) as out:
         with Stream(rack.fabric, guest.namespace, workload.address[4]) as back:
             for _ in range(2):
@@ -139,7 +140,8 @@ def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, 
     assert out.lost == [] and back.lost == []
     assert session(rack)["remote_asn"] == OTHER_AS
     if installs:
-        assert session(rack)["bfd"]["ups"] == 1, "one session of BFD all the time"
+        bfd = session(rack)["bfd"]
+        assert (bfd["local_discriminator"], bfd["ups"]) == (before, 1), "one session of BFD all the time"
     assert own in peer.routes() and OUTSIDE[4] in rack.router.routes()
     peer.networks.remove(OUTSIDE[4])
     peer.stop()

@@ -10,6 +10,7 @@ import signal
 import pytest
 from network import link_local
 from peers import Bird, Neighbor, UnnumberedFrr
+from process import wait_for
 from rack import ROUTER, Rack
 
 NETWORKS = ["172.16.0.0/16", "fd00:172::/32"]
@@ -68,7 +69,8 @@ def test_neighbors_find_each_other(rack, make_frr):
     guest = rack.veth_guest(rack.workload(1))
     rack.start()
     unheard = session_on(rack.router, "uplink0")
-    assert unheard["state"].lower() == "idle" and unheard["last_error"] == "no router advertises itself there"
+    assert unheard["state"].lower() == "idle" and not unheard.get("address")
+    assert unheard["last_error"] == "no router advertises itself there"
     frr = make_frr(rack.fabric, rack.downlink).start()
     wait_session(rack.router, "uplink0", peer)
     check_forwarding(rack, guest, peer)
@@ -94,10 +96,12 @@ def test_named_neighbor_on_a_link(rack, make_peer):
     wait_session(rack.router, "uplink0", peer)
     check_forwarding(rack, guest, peer)
     rack.router.wait_log(f"bgp {peer}%uplink0: BFD up", 30)
+    before = session_on(rack.router, "uplink0")["bfd"]["local_discriminator"]
     rack.router.ctl("bgp", "restart")
     assert NETWORKS[0] in rack.router.routes(), "kept here"
     wait_session(rack.router, "uplink0", peer)
-    assert session_on(rack.router, "uplink0")["bfd"]["ups"] == 1, "one session of BFD all the time"
+    bfd = session_on(rack.router, "uplink0")["bfd"]
+    assert (bfd["local_discriminator"], bfd["ups"]) == (before, 1), "one session of BFD all the time"
     bird.process.signal(signal.SIGSTOP)
     try:
         rack.router.wait_log("BFD down: nothing heard for the detection time", 20)
@@ -105,6 +109,24 @@ def test_named_neighbor_on_a_link(rack, make_peer):
     finally:
         bird.process.signal(signal.SIGCONT)
     wait_session(rack.router, "uplink0", peer)
+    check_source_port(rack, bird)
+
+
+def check_source_port(rack, bird):
+    """RFC 5881 4: a session of BFD has one, though nobody listens for a while."""
+
+    def refused():
+        rows = rack.fabric.sh("cat", "/proc/net/snmp6").splitlines()
+        return next(int(row.split()[1]) for row in rows if row.startswith("Udp6NoPorts"))
+
+    def source_ports():
+        return {row.split()[-2] for row in rack.host.sh("ss", "-Hun6", "dport = :3784").splitlines()}
+
+    before, refused_before = source_ports(), refused()
+    assert len(before) == 1
+    bird.stop()
+    wait_for(lambda: refused() >= refused_before + 4, 40, "packets of BFD find nobody")
+    assert source_ports() == before
 
 
 def test_speaker_without_data_plane(network, make_router, make_frr):
