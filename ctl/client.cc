@@ -24,19 +24,19 @@ std::string reason(int error) {
     return std::generic_category().message(error);
 }
 
-/// connect(), send() and recv() give up after `timeout`, never if that is 0.
-void set_timeout(int socket, std::chrono::milliseconds timeout) {
+/// The calls that `option` is for give up after `timeout`, never if that is 0.
+void set_timeout(int socket, int option, std::chrono::milliseconds timeout) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
     timeval value{};
     value.tv_sec = seconds.count();
     value.tv_usec = std::chrono::microseconds{timeout - seconds}.count();
-    ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &value, sizeof(value));
-    ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &value, sizeof(value));
+    ::setsockopt(socket, SOL_SOCKET, option, &value, sizeof(value));
 }
 
 }  // namespace
 
-Result<Client> Client::connect(const std::string& path, std::chrono::milliseconds timeout) {
+Result<Client> Client::connect(
+    const std::string& path, std::chrono::milliseconds timeout, std::chrono::milliseconds answer) {
     const auto unreachable = [&](int error) {
         return fail(fmt::format(
             "cannot reach vrouterd at {}: {} (is it running? --socket chooses another)",
@@ -54,7 +54,8 @@ Result<Client> Client::connect(const std::string& path, std::chrono::millisecond
         return unreachable(errno);
     }
     Client client{socket, path};
-    set_timeout(socket, timeout);
+    set_timeout(socket, SO_SNDTIMEO, timeout);  // connect() goes by it, too
+    set_timeout(socket, SO_RCVTIMEO, answer);
     const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     if (::connect(socket, generic, sizeof(address)) != 0) {
         return unreachable(errno);

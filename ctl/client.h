@@ -13,9 +13,12 @@ namespace vr::ctl {
 
 class Client {
   public:
-    /// `timeout` bounds connecting and each wait for the router, not a whole listing; 0 bounds nothing.
+    /// `timeout` bounds connecting and sending; `answer` each wait for the router, not a whole listing, and
+    /// nothing if it is 0.
     [[nodiscard]] static Result<Client> connect(
-        const std::string& path, std::chrono::milliseconds timeout);
+        const std::string& path,
+        std::chrono::milliseconds timeout,
+        std::chrono::milliseconds answer);
 
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;

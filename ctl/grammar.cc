@@ -243,8 +243,9 @@ std::variant<Invocation, Notice> invoke(Application& application, const ReadFile
     invocation.json = globals.has("json") || invocation.values.text("output") == "json";
     if (globals.has("timeout")) {
         invocation.timeout = std::chrono::seconds{globals.number("timeout")};
+        invocation.answer = invocation.timeout;
     } else if (command->lasts) {
-        invocation.timeout = std::chrono::seconds{0};
+        invocation.answer = std::chrono::seconds{0};
     }
     return invocation;
 }

@@ -24,7 +24,8 @@ struct Invocation {
     Values values;
     pb::Request request;
     std::string socket;
-    std::chrono::seconds timeout{10};  ///< 0: none
+    std::chrono::seconds timeout{10};  ///< to reach the router, or until it is as wanted
+    std::chrono::seconds answer{10};   ///< until it answers; 0: as long as it takes
     bool json = false;
 };
 

@@ -141,7 +141,7 @@ using Clock = std::chrono::steady_clock;
 /// Asks once.  The answer of a command that waits is looked at first: false, and nothing is shown, while
 /// it is not the one that is waited for, unless `last`.
 Result<bool> ask(const Invocation& invocation, Answer& answer, bool last) {
-    auto client = Client::connect(invocation.socket, invocation.timeout);
+    auto client = Client::connect(invocation.socket, invocation.timeout, invocation.answer);
     if (!client) {
         return fail(client.error().text);
     }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <sstream>
 #include <string>
 #include <variant>
@@ -288,12 +289,14 @@ TEST(Grammar, UsesTheDefaultSocketOtherwise) {
 }
 
 TEST(Grammar, WhatIsDoneToItsEndIsWaitedForUnlessToldOtherwise) {
-    const auto timeout = [](const std::string& line) {
-        return std::get<Invocation>(parsed(line)).timeout.count();
+    const auto seconds = [](const std::string& line) {
+        const auto invocation = std::get<Invocation>(parsed(line));
+        return std::vector{invocation.timeout.count(), invocation.answer.count()};
     };
-    EXPECT_EQ(timeout("ipam check"), 10);
-    EXPECT_EQ(timeout("ipam gc --yes --wait 60"), 0);
-    EXPECT_EQ(timeout("ipam gc --yes --wait 60 --timeout 5"), 5);
+    using Seconds = std::vector<std::chrono::seconds::rep>;
+    EXPECT_EQ(seconds("ipam check"), (Seconds{10, 10}));
+    EXPECT_EQ(seconds("ipam gc --yes --wait 60"), (Seconds{10, 0}));
+    EXPECT_EQ(seconds("ipam gc --yes --wait 60 --timeout 5"), (Seconds{5, 5}));
 }
 
 TEST(Grammar, TreatsOutputJsonAsTheGlobalOption) {

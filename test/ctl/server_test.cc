@@ -110,7 +110,7 @@ class ServerTest : public testing::Test {
     }
 
     [[nodiscard]] Client client() const {
-        auto connected = Client::connect(directory_.socket(), 10s);
+        auto connected = Client::connect(directory_.socket(), 10s, 10s);
         EXPECT_TRUE(connected) << connected.error().text;
         return std::move(*connected);
     }
@@ -331,9 +331,25 @@ TEST_F(ServerTest, EndsTheCallsOfItsClientsWhenItEnds) {
     EXPECT_FALSE(asking.call(version(), [](const pb::Response&) {}));
 }
 
+TEST(Client, ARouterThatTakesNobodyIsNotWaitedForHoweverLongItsAnswerMayTake) {
+    const Directory directory;
+    std::filesystem::create_directories(std::filesystem::path(directory.socket()).parent_path());
+    const int stuck = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    directory.socket().copy(static_cast<char*>(address.sun_path), sizeof(address.sun_path) - 1);
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    ASSERT_EQ(::bind(stuck, generic, sizeof(address)), 0);
+    ASSERT_EQ(::listen(stuck, 0), 0);
+    const auto first = Client::connect(directory.socket(), 10s, 0s);
+    EXPECT_TRUE(first);  // its queue holds one
+    EXPECT_FALSE(Client::connect(directory.socket(), 10ms, 0s));
+    ::close(stuck);
+}
+
 TEST(Client, SaysWhatToDoWhenNobodyListens) {
     const Directory directory;
-    const auto connected = Client::connect(directory.socket(), 1s);
+    const auto connected = Client::connect(directory.socket(), 1s, 1s);
     ASSERT_FALSE(connected);
     EXPECT_EQ(
         connected.error().text,
