@@ -24,6 +24,11 @@ bool is_for(const HostGuard& guard, const PortRecord& port) {
     });
 }
 
+/// Whether packets are judged alike by both: what is only counted does not matter.
+bool judge_alike(const HostPolicy& a, const HostPolicy& b) {
+    return a.v4 == b.v4 && a.v6 == b.v6;
+}
+
 }  // namespace
 
 std::string_view to_string(HostGuardView::State state) {
@@ -173,9 +178,14 @@ void HostGuards::activate(const Job& job) {
         job.policy->follows_transit |=
             acts && (is_forward(hook) || hook == HostHook::PreDnatIngress);
     }
+    const bool as_before =
+        entry.policy && entry.in_force.interface_name == job.guard.interface_name &&
+        entry.in_force.addresses == job.guard.addresses && judge_alike(*entry.policy, *job.policy);
     entry.policy = job.policy;
     entry.in_force = job.guard;
-    machine_.bump_policy_generation();
+    if (!as_before) {
+        machine_.bump_policy_generation();
+    }
     assign();
 }
 

@@ -43,6 +43,15 @@ bool contains(const Workload& workload, const IpPrefix& prefix) {
     return std::ranges::count(workload.addresses6, std::get<Prefix<V6>>(prefix)) != 0;
 }
 
+/// Whether flows are judged alike by both: what is only counted does not matter.
+bool judge_flows_alike(const Endpoint& a, const Endpoint& b) {
+    const auto alike = [](const auto& one, const auto& other) {
+        return one.addresses == other.addresses && one.ingress == other.ingress &&
+               one.egress == other.egress;
+    };
+    return a.active == b.active && alike(a.v4, b.v4) && alike(a.v6, b.v6);
+}
+
 }  // namespace
 
 std::string_view to_string(WorkloadView::State state) {
@@ -490,8 +499,10 @@ void Workloads::activate(const Job& job) {
         entry.workload.addresses4, ingress.v4, egress.v4, staged_ingress.v4, staged_egress.v4};
     endpoint->v6 = {
         entry.workload.addresses6, ingress.v6, egress.v6, staged_ingress.v6, staged_egress.v6};
+    if (!entry.endpoint || !judge_flows_alike(*entry.endpoint, *endpoint)) {
+        machine_.bump_policy_generation();
+    }
     entry.endpoint = std::move(endpoint);
-    machine_.bump_policy_generation();
     publish_translations(entry);
     slow_path_.set_port(facts(entry));
     attach_addresses(entry);

@@ -261,6 +261,38 @@ TEST_F(HostGuardsTest, StagedPolicyThatStaysIsCountedOn) {
     EXPECT_EQ(staged(), nullptr);
 }
 
+TEST_F(HostGuardsTest, WhatIsOnlyStagedLetsNoFlowBeJudgedAgain) {
+    HostGuard made = guard("a", "fabric");
+    update(made);
+    lab_.finish_all();
+    const auto generation = lab_.machine->tables().policy_generation;
+    made.staged[kIngress] = std::make_shared<const acl::Program>(allow_all());
+    update(made);
+    lab_.finish_all();
+    EXPECT_NE(staged(), nullptr);
+    made.staged[kIngress] = nullptr;
+    update(made);
+    lab_.finish_all();
+    EXPECT_EQ(staged(), nullptr);
+    EXPECT_EQ(lab_.machine->tables().policy_generation, generation);
+    made.programs[kIngress] = std::make_shared<const acl::Program>(allow_port(81));
+    update(made);
+    lab_.finish_all();
+    EXPECT_NE(lab_.machine->tables().policy_generation, generation);
+}
+
+TEST_F(HostGuardsTest, AtOtherPortsTheSameProgramsJudgeFlowsAgain) {
+    HostGuard made = guard("a", "eth9");
+    update(made);
+    lab_.finish_all();
+    const auto generation = lab_.machine->tables().policy_generation;
+    made.interface_name = "fabric";
+    update(made);
+    lab_.finish_all();
+    EXPECT_NE(lab_.machine->tables().policy_generation, generation);
+    EXPECT_FALSE(opens(81));
+}
+
 TEST_F(HostGuardsTest, StagedProgramOfAnOlderPolicyIsNotTaken) {
     HostGuard made = guard("a", "fabric");
     made.staged[kIngress] = std::make_shared<const acl::Program>(allow_all());

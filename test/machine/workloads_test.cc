@@ -239,6 +239,23 @@ TEST_F(WorkloadsTest, RemovedMemberWaitsForNoStagedProgram) {
     EXPECT_FALSE(reaches("a", kAddress));
 }
 
+TEST_F(WorkloadsTest, WhatIsOnlyStagedLetsNoFlowBeJudgedAgain) {
+    Workload workload = RouterLab::workload("a", kAddress);
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    const auto generation = lab.machine->tables().policy_generation;
+    workload.staged_ingress = std::make_shared<const acl::Program>(deny_rule());
+    workload.staged_egress = std::make_shared<const acl::Program>(deny_rule());
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    EXPECT_NE(lab.workloads->find("a")->endpoint->v4.staged_egress, nullptr);
+    EXPECT_EQ(lab.machine->tables().policy_generation, generation);
+    workload.ingress = std::make_shared<const acl::Program>(deny_rule());
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    EXPECT_NE(lab.machine->tables().policy_generation, generation);
+}
+
 TEST_F(WorkloadsTest, StagedPolicyThatStaysIsCountedOn) {
     Workload workload = RouterLab::workload("a", kAddress);
     workload.staged_ingress = std::make_shared<const acl::Program>(deny_rule());
