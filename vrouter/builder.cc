@@ -108,7 +108,7 @@ void Builder::run(const std::stop_token& stop) {
         job.program.reset();
         {
             const std::lock_guard lock{mutex_};
-            answers_.push_back({std::move(job.done), job.values, std::move(compiled), built});
+            answers_.push_back({std::move(job.done), job.values, std::move(compiled), built, 0});
         }
         post_([this] { deliver(); });
     }
@@ -127,19 +127,31 @@ std::shared_ptr<const Compiled> Builder::build(const std::shared_ptr<const acl::
         Compiled{std::move(v4.classifier), std::move(v6.classifier)});
 }
 
-/// Hands the next answer to whoever asked.
+/// Hands the next answer to whoever asked, or to some of them: the others are next.
 void Builder::deliver() {
-    Answer answer;
+    std::vector<Done> some;
+    std::shared_ptr<const Compiled> compiled;
+    bool more = false;
     {
         const std::lock_guard lock{mutex_};
-        answer = std::move(answers_.front());
-        answers_.pop_front();
+        Answer& answer = answers_.front();
+        backlog_ -= std::exchange(answer.values, 0);
+        built_ += std::exchange(answer.built, false) ? 1U : 0U;
+        compiled = answer.compiled;
+        while (answer.told < answer.done.size() && some.size() < kTogether) {
+            some.push_back(std::move(answer.done[answer.told++]));
+        }
+        more = answer.told < answer.done.size();
+        if (!more) {
+            answers_.pop_front();
+        }
     }
-    backlog_ -= answer.values;
-    built_ += answer.built ? 1U : 0U;
-    for (const Done& done : answer.done) {
+    for (const Done& done : some) {
         --pending_;
-        done(answer.compiled);
+        done(compiled);
+    }
+    if (more) {
+        post_([this] { deliver(); });
     }
 }
 

@@ -36,7 +36,7 @@ class Builder {
   public:
     using Done = std::function<void(std::shared_ptr<const Compiled>)>;
 
-    /// `post` runs a function on the control thread; called on the builder's thread.
+    /// `post` runs a function on the control thread, later; called there and on the builder's thread.
     /// Classifiers count hits for `workers` workers.
     explicit Builder(
         std::function<void(std::function<void()>)> post,
@@ -64,6 +64,9 @@ class Builder {
     /// How many compilations were really run.
     [[nodiscard]] std::size_t built() const { return built_; }
 
+    /// Who wait for the same are told so many at a time: what they do then must not hold up all else.
+    static constexpr std::size_t kTogether = 64;
+
   private:
     /// Those who ask for a program one after the other are answered together.
     struct Job {
@@ -77,6 +80,7 @@ class Builder {
         std::size_t values = 0;
         std::shared_ptr<const Compiled> compiled;
         bool built = false;
+        std::size_t told = 0;  ///< how many of `done`
     };
 
     void run(const std::stop_token& stop);

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <future>
 #include <latch>
@@ -108,6 +110,46 @@ TEST(BuilderTest, OneProgramThatManyAskForInTurnIsOneAnswer) {
         task();
     }
     EXPECT_EQ(order, "12345");
+    EXPECT_EQ(builder.pending(), 0U);
+    EXPECT_EQ(builder.backlog(), 0U);
+    EXPECT_EQ(builder.built(), 3U);
+}
+
+TEST(BuilderTest, ManyWhoWaitForOneProgramAreToldSomeAtATime) {
+    constexpr std::size_t kMany = 2 * Builder::kTogether + 1;
+    std::promise<void> free;
+    std::latch built{3};
+    std::vector<std::function<void()>> tasks;
+    std::size_t told = 0;
+    std::string order;
+    Builder builder([&, gate = free.get_future().share()](std::function<void()> task) {
+        gate.wait();
+        tasks.push_back(std::move(task));
+        if (tasks.size() <= 3) {
+            built.count_down();
+        }
+    });
+    const auto ask = [&](const std::shared_ptr<const acl::Program>& program, Builder::Done done) {
+        builder.compile(program, std::move(done));
+    };
+    const auto shared = std::make_shared<const acl::Program>(allow_all());
+    ask(std::make_shared<const acl::Program>(deny_all()), [&](const auto&) { order += 'a'; });
+    for (std::size_t i = 0; i < kMany; ++i) {
+        ask(shared, [&](const auto&) { order += ++told == kMany ? "b" : ""; });
+    }
+    ask(std::make_shared<const acl::Program>(deny_all()), [&](const auto&) { order += 'c'; });
+    free.set_value();
+    built.wait();
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        const std::size_t before = told;
+        const auto task = std::exchange(tasks[i], {});  // it may add others
+        task();
+        most = std::max(most, told - before);
+    }
+    EXPECT_EQ(most, Builder::kTogether);
+    EXPECT_EQ(told, kMany);
+    EXPECT_EQ(order, "abc");
     EXPECT_EQ(builder.pending(), 0U);
     EXPECT_EQ(builder.backlog(), 0U);
     EXPECT_EQ(builder.built(), 3U);
