@@ -52,6 +52,10 @@ class Emitter {
     }
 
     void emit_tier(const CompilerInput::InTier& tier, Direction direction, bool silent) {
+        if (tier.closed) {
+            emit_final(acl::Action::Deny, closed_tier(tier.name));
+            return;
+        }
         for (const auto& policy : tier.policies) {
             emit_rules(
                 policy->as<Policy>().rules(direction),

@@ -2,6 +2,7 @@
 //
 //   Allow, Deny, Reject, Log  the action of the same name
 //   Pass                   Jump behind the tier (or behind the profile)
+//   closed tier            Deny, in place of all its policies
 //   end of a tier          Deny, or nothing where its default action is Pass
 //   named ports            a rule for the numbers and one for each number that a name stands for
 //   named notPorts         in front of the rule, Jumps over it
@@ -49,6 +50,7 @@ struct CompilerInput {
     struct InTier {
         std::string name;
         TierDefault default_action = TierDefault::Deny;
+        bool closed = false;  ///< Tier::closed
         std::vector<ResourcePtr> policies;
     };
 

@@ -108,7 +108,11 @@ void Graph::place_item(const Resource& resource) {
         return;
     }
     if (const auto* host = std::get_if<HostEndpoint>(&resource.spec)) {
-        sets_.set_item(key, labels, host->expected_ips, host->ports);
+        if (host->lends) {
+            sets_.set_item(key, labels, host->expected_ips, host->ports);
+        } else {
+            sets_.set_item(key, labels, {}, {});
+        }
     } else {
         const auto& endpoint = resource.as<WorkloadEndpoint>();
         if (endpoint.networks.empty()) {
@@ -315,6 +319,7 @@ HostGuard Graph::host_guard(const Key& key) const {
     HostGuard guard;
     guard.name = key.name;
     guard.interface_name = host.interface_name;
+    guard.closed = host.closed;
     for (const auto& expected : host.expected_ips) {
         guard.addresses.push_back(
             std::visit([](const auto& prefix) { return IpAddr{prefix.address()}; }, expected));

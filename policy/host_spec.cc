@@ -29,7 +29,9 @@ Result<void> parse_interface(const Field& field, HostEndpoint& into) {
 }
 
 Result<void> parse_expected_ips(const Field& field, HostEndpoint& into) {
-    return field.each([&](const Field& item) { return parse_expected_ip(item, into); });
+    auto read = field.each([&](const Field& item) { return parse_expected_ip(item, into); });
+    drop_doubles(into.expected_ips);
+    return read;
 }
 
 constexpr std::array<FieldRow<HostEndpoint>, 5> kHostEndpointRows{{
@@ -187,14 +189,34 @@ Result<void> parse_expected_ip(const Field& field, HostEndpoint& into) {
     std::visit(
         [&]<typename Addr>(const Addr& a) {
             using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
-            const IpPrefix prefix{Prefix<F>::host(a)};
-            if (std::ranges::count(into.expected_ips, prefix) == 0) {
-                into.expected_ips.push_back(prefix);
-            }
+            into.expected_ips.emplace_back(Prefix<F>::host(a));
         },
         *address);
     return {};
 }
+
+namespace {
+
+/// Where a broken one was to be.  It must not get away because that is what cannot be read: then it is for
+/// all interfaces.
+void read_place(const Field& spec, HostEndpoint& host) {
+    const auto name = spec.child("interfaceName");
+    const bool named =
+        name ? parse_interface(*name, host).has_value() : !is_misspelt(spec, "interfaceName");
+    if (named && !host.interface_name.empty()) {
+        return;
+    }
+    const auto addresses = spec.child("expectedIPs");
+    const bool expected = addresses && !is_misspelt(spec, "expectedIPs") &&
+                          refuse_tags(*addresses) && parse_expected_ips(*addresses, host) &&
+                          !host.expected_ips.empty();
+    if (!named || !expected) {
+        host.interface_name = kAllInterfaces;
+        host.expected_ips.clear();
+    }
+}
+
+}  // namespace
 
 std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& labels) {
     const auto spec = object.child("spec");
@@ -205,12 +227,8 @@ std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& la
     HostEndpoint host;
     host.node = node->node().text;
     host.closed = true;
-    host.interface_name = kAllInterfaces;
-    // One that is found by its addresses must not get away because those are what cannot be read.
-    if (const auto name = spec->child("interfaceName");
-        name && (!parse_interface(*name, host) || host.interface_name.empty())) {
-        host.interface_name = kAllInterfaces;
-    }
+    host.lends = false;
+    read_place(*spec, host);
     const auto metadata = object.child("metadata");
     const auto written = metadata ? metadata->child("labels") : std::nullopt;
     if (written && !parse_labels(*written, labels)) {

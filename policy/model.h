@@ -178,6 +178,8 @@ struct HostEndpoint {
     std::vector<NamedPort> ports;
     /// Stands in for an invalid one: no normal policy counts and no profile, failsafe ports alone.
     bool closed = false;
+    /// False: no set has its addresses and ports, because not all of its labels could be read.
+    bool lends = true;
 
     friend bool operator==(const HostEndpoint&, const HostEndpoint&) = default;
 };
@@ -268,6 +270,9 @@ enum class TierDefault : std::uint8_t { Deny, Pass };
 struct Tier {
     std::optional<double> order;  ///< absent: last
     TierDefault default_action = TierDefault::Deny;
+    /// Stands in for one whose order nobody could read: before all others, so none of its rules may
+    /// count there; what a policy of it governs is denied.
+    bool closed = false;
 
     friend bool operator==(const Tier&, const Tier&) = default;
 };

@@ -22,6 +22,10 @@ namespace vr::policy {
     return {tier, "end of tier", -1};
 }
 
+[[nodiscard]] inline acl::Origin closed_tier(const std::string& tier) {
+    return {tier, "a tier that cannot be read", -1};
+}
+
 [[nodiscard]] inline acl::Origin unknown_profile(const std::string& name) {
     return {{}, profile_title(name) + ", which does not exist", -1};
 }

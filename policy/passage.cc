@@ -35,6 +35,17 @@ std::optional<Key> first_host_endpoint(Cluster cluster, const std::string& node,
     return first;
 }
 
+/// Of those for all interfaces, first what stands in for one meant for an interface that nobody can tell.
+std::optional<Key> for_all_interfaces(Cluster cluster, const std::string& node) {
+    const auto first = [&](bool closed) {
+        return first_host_endpoint(cluster, node, [&](const HostEndpoint& host) {
+            return host.interface_name == kAllInterfaces && host.closed == closed;
+        });
+    };
+    const auto unknown = first(true);
+    return unknown ? unknown : first(false);
+}
+
 /// Neighbor discovery and multicast listeners; in OpenStack DHCP, DNS and metadata, POLICY 2.6.
 template <Family F>
 bool always_reaches_the_host(const acl::Packet<F>& packet, const WorkloadRules& rules) {
@@ -181,9 +192,7 @@ class Walk {
 
     bool workload_to_host(const acl::Packet<F>& packet) {
         const EndpointToHost action = felix_settings(cluster_, node_).workloads.to_host;
-        const auto everywhere = first_host_endpoint(cluster_, node_, [](const HostEndpoint& host) {
-            return host.interface_name == kAllInterfaces;
-        });
+        const auto everywhere = for_all_interfaces(cluster_, node_);
         if (action == EndpointToHost::Return && everywhere) {
             return ask(everywhere, HostHook::NormalIngress, packet);
         }
@@ -214,9 +223,7 @@ std::optional<Key> guard_of(Cluster cluster, const std::string& node, const Outs
         return host.interface_name == interface.interface ||
                (host.interface_name.empty() && expects_one_of(host, interface.addresses));
     });
-    return own ? own : first_host_endpoint(cluster, node, [](const HostEndpoint& host) {
-        return host.interface_name == kAllInterfaces;
-    });
+    return own ? own : for_all_interfaces(cluster, node);
 }
 
 template <Family F>

@@ -15,6 +15,7 @@ namespace vr::policy {
 struct TierPolicies {
     std::string name;
     TierDefault default_action = TierDefault::Deny;
+    bool closed = false;  ///< Tier::closed
     std::vector<Key> policies;
 
     friend auto operator<=>(const TierPolicies&, const TierPolicies&) = default;

@@ -72,6 +72,7 @@ CompilerInput input_for(const PolicyList& list, const std::map<Key, ResourcePtr>
         auto& in_tier = input.tiers.emplace_back();
         in_tier.name = tier.name;
         in_tier.default_action = tier.default_action;
+        in_tier.closed = tier.closed;
         for (const auto& key : tier.policies) {
             in_tier.policies.push_back(resources.at(key));
         }

@@ -49,7 +49,9 @@ std::vector<Labelled> labelled(Cluster cluster) {
         if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource->spec)) {
             all.push_back({labels_of(cluster, *resource), endpoint->networks, endpoint->ports});
         } else if (const auto* host = std::get_if<HostEndpoint>(&resource->spec)) {
-            all.push_back({labels_of(cluster, *resource), host->expected_ips, host->ports});
+            if (host->lends) {
+                all.push_back({labels_of(cluster, *resource), host->expected_ips, host->ports});
+            }
         } else if (const auto* set = std::get_if<NetworkSet>(&resource->spec)) {
             all.push_back({labels_of(cluster, *resource), set->nets, {}});
         }
@@ -237,6 +239,10 @@ class Judge {
 
     /// True when the tier decided.
     bool run_tier(const std::string& tier, const std::vector<ResourcePtr>& policies) {
+        if (tier_of(cluster_, tier).value_or(Tier{}).closed) {
+            decide(false, closed_tier(tier));
+            return true;
+        }
         for (const auto& policy : policies) {
             if (policy->as<Policy>().tier != tier) {
                 continue;

@@ -178,7 +178,9 @@ PolicyList Resolver::resolve(
         std::ranges::sort(policies, {}, [](const auto* policy) { return rank_of(*policy); });
         TierPolicies& in_order = list.tiers.emplace_back();
         in_order.name = tier_rank.name;
-        in_order.default_action = tier(tier_rank.name).value_or(Tier{}).default_action;
+        const Tier known = tier(tier_rank.name).value_or(Tier{});
+        in_order.default_action = known.default_action;
+        in_order.closed = known.closed;
         for (const auto* policy : policies) {
             in_order.policies.push_back(policy->key);
         }

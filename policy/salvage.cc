@@ -57,9 +57,7 @@ bool read_net(const Field& item, Wanted wanted, std::vector<IpPrefix>& into) {
     if (!net || (wanted == Wanted::Addresses && !is_host(*net))) {
         return false;
     }
-    if (std::ranges::count(into, *net) == 0) {
-        into.push_back(*net);
-    }
+    into.push_back(*net);  // once more is no harm, but looking for it among many is
     return true;
 }
 
@@ -76,15 +74,15 @@ std::string counts(const Tally& addresses, std::string_view of, const Tally& por
     return addresses.text(of) + (ports.written > 0 ? " and " + ports.text("ports") : "") + " count";
 }
 
-/// False when `key` is there and no text.
+/// False when `key` is there and no text, or when it may be misspelt.
 bool read_text(const Field& map, std::string_view key, std::string& into) {
     const auto field = map.child(key);
-    return !field || store(field->text(), into).has_value();
+    return field ? store(field->text(), into).has_value() : !is_misspelt(map, key);
 }
 
 bool read_texts(const Field& map, std::string_view key, std::vector<std::string>& into) {
     const auto field = map.child(key);
-    return !field || store(field->texts(), into).has_value();
+    return !is_misspelt(map, key) && (!field || store(field->texts(), into).has_value());
 }
 
 // --- kinds ----------------------------------------------------------------------------------
@@ -122,6 +120,7 @@ Salvage workload(const Field& spec, Resource known) {
     if (endpoint.networks.empty()) {
         return {};
     }
+    drop_doubles(endpoint.networks);
     const Tally ports = read_ports(spec, endpoint.ports);
     return made(std::move(known), std::move(endpoint), counts(addresses, "ipNetworks", ports));
 }
@@ -174,15 +173,19 @@ Salvage profile(const Field& spec, Resource known) {
     return made(std::move(known), std::move(profile), "its labelsToApply count");
 }
 
+/// Its profiles give it labels: without them it lends nothing, yet closes its interface.
 Salvage host(const Field& spec, const Resource& closed) {
     auto endpoint = closed.as<HostEndpoint>();
     if (!read_texts(spec, "profiles", endpoint.profiles)) {
         return {std::make_shared<const Resource>(closed), {}};
     }
+    endpoint.lends = true;
+    endpoint.expected_ips.clear();
     Tally addresses;
     read_entries(spec, "expectedIPs", addresses, [&](const Field& item) {
         return parse_expected_ip(item, endpoint).has_value();
     });
+    drop_doubles(endpoint.expected_ips);
     const Tally ports = read_ports(spec, endpoint.ports);
     std::string what = addresses.written > 0 ? counts(addresses, "expectedIPs", ports) : "";
     return made(closed, std::move(endpoint), std::move(what));

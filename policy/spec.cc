@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <set>
+#include <span>
 
 #include "policy/bgp_spec.h"
 #include "policy/floating.h"
@@ -80,7 +82,7 @@ Result<void> parse_mac(const Field& field, WorkloadEndpoint& into) {
 }
 
 Result<void> parse_ip_networks(const Field& field, WorkloadEndpoint& into) {
-    return field.each([&](const Field& item) -> Result<void> {
+    auto read = field.each([&](const Field& item) -> Result<void> {
         auto net = parse_net(item);
         if (!net) {
             return std::unexpected(std::move(net).error());
@@ -88,11 +90,11 @@ Result<void> parse_ip_networks(const Field& field, WorkloadEndpoint& into) {
         if (!is_host(*net)) {
             return item.error("expected a single address (/32 or /128)");
         }
-        if (std::ranges::count(into.networks, *net) == 0) {
-            into.networks.push_back(*net);
-        }
+        into.networks.push_back(*net);
         return {};
     });
+    drop_doubles(into.networks);
+    return read;
 }
 
 Result<void> refuse_spoofing(const Field& field, WorkloadEndpoint& /*into*/) {
@@ -499,11 +501,13 @@ constexpr std::array kSpecRows{
     SpecRow{Kind::WorkloadEndpoint, parse_endpoint},
 };
 
-/// Tries to read one field of a broken spec; false when it is there but unreadable.
+/// Tries to read one field of a broken spec; false when it is there but unreadable, or misspelt.
 template <typename Parse>
 bool try_field(const Field& spec, std::string_view key, Parse parse) {
-    const auto field = spec.child(key);
-    return !field || parse(*field).has_value();
+    if (const auto field = spec.child(key)) {
+        return parse(*field).has_value();
+    }
+    return !is_misspelt(spec, key);
 }
 
 /// Where a broken policy was to act; what cannot be read acts on new flows, forwarded ones too.
@@ -558,6 +562,7 @@ Policy denying_policy(const Field& object, const Key& key) {
     } else {
         policy.tier = kFirstTier;
         policy.order = kBeforeAll;
+        policy.apply_on_forward = key.kind == Kind::GlobalNetworkPolicy;
     }
     policy.name = key.name;
     policy.ingress = {Rule{}};
@@ -565,12 +570,19 @@ Policy denying_policy(const Field& object, const Key& key) {
     return policy;
 }
 
-Tier denying_tier(const Field& object) {
+/// One whose order is lost may come before all, but then must not bring its Allow rules along.
+Tier denying_tier(const Field& object, const Key& key) {
     Tier tier;
     const auto spec = object.child("spec");
-    if (!spec ||
-        !try_field(*spec, "order", [&](const Field& f) { return parse_order(f, tier.order); })) {
+    if (spec && spec->node().type == Node::Type::Map &&
+        try_field(*spec, "order", [&](const Field& f) { return parse_order(f, tier.order); })) {
+        return tier;
+    }
+    if (const auto built_in = built_in_tier(key.name)) {
+        tier.order = built_in->order;
+    } else {
         tier.order = kBeforeAll;
+        tier.closed = true;
     }
     return tier;
 }
@@ -716,7 +728,7 @@ ResourcePtr stand_in(const Field& object, const Key& key) {
     if (key.kind == Kind::NetworkPolicy || key.kind == Kind::GlobalNetworkPolicy) {
         resource.spec = denying_policy(object, key);
     } else if (key.kind == Kind::Tier && key.name != "default") {
-        resource.spec = denying_tier(object);
+        resource.spec = denying_tier(object, key);
     } else if (key.kind == Kind::HostEndpoint) {
         auto closed = closed_host_endpoint(object, resource.labels);
         if (!closed) {
@@ -743,7 +755,23 @@ ResourcePtr stand_in(const Field& object, const Key& key) {
     return std::make_shared<const Resource>(std::move(resource));
 }
 
+void drop_doubles(std::vector<IpPrefix>& nets) {
+    std::set<IpPrefix> seen;
+    std::erase_if(nets, [&](const IpPrefix& net) { return !seen.insert(net).second; });
+}
+
+bool is_misspelt(const Field& map, std::string_view key) {
+    return std::ranges::any_of(map.node().fields, [&](const auto& field) {
+        return field.key != key && similar(field.key, std::span(&key, 1)) == key;
+    });
+}
+
 ResourcePtr stand_in(const Key& key) {
+    // What else is invalid as a whole is passed over: without its key it denies no packet.
+    if (key.kind != Kind::NetworkPolicy && key.kind != Kind::GlobalNetworkPolicy &&
+        key.kind != Kind::Tier) {
+        return nullptr;
+    }
     Node nothing;
     nothing.type = Node::Type::Map;
     std::vector<std::string> warnings;

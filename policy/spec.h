@@ -16,11 +16,17 @@ namespace vr::policy {
 /// value.  Null for kinds whose absence opens nothing, and for those of salvage.h.
 [[nodiscard]] ResourcePtr stand_in(const Field& object, const Key& key);
 
-/// The same where nothing but the key is known.
+/// The same where nothing but the key is known: of policies and tiers; null for others.
 [[nodiscard]] ResourcePtr stand_in(const Key& key);
 
 /// A tier before all others, for stand-ins whose tier cannot be read.
 inline constexpr std::string_view kFirstTier = "";
+
+/// Keeps the first of equal ones.
+void drop_doubles(std::vector<IpPrefix>& nets);
+
+/// Whether a field of `map` is called almost like `key`.
+[[nodiscard]] bool is_misspelt(const Field& map, std::string_view key);
 
 /// One named port of an endpoint.
 [[nodiscard]] Result<void> parse_named_port(const Field& field, std::vector<NamedPort>& into);

@@ -216,12 +216,17 @@ const HostGuards::Entry* HostGuards::guard_of(PortId port) const {
 }
 
 const HostGuards::Entry* HostGuards::any_interface() const {
+    const Entry* first = nullptr;
     for (const auto& [name, entry] : entries_) {
-        if (entry.policy && is_for_all(entry.in_force)) {
-            return &entry;
+        if (!entry.policy || !is_for_all(entry.in_force)) {
+            continue;
         }
+        if (entry.in_force.closed) {
+            return &entry;  // meant for a port that nobody can tell
+        }
+        first = first == nullptr ? &entry : first;
     }
-    return nullptr;
+    return first;
 }
 
 std::string HostGuards::why_unused(const Entry& entry) const {

@@ -1,11 +1,11 @@
 // HostGuards: what guards the ports towards the fabric, from what policy/ says to programs in force.
 //
 // Each port has at most one guard: of the host endpoints that name it, or expect an address that it has,
-// the first by name; else the first of those for all interfaces (POLICY 2.2, 2.6).  A guard takes effect
-// in one step when all of its programs are compiled; until then what guarded the port before stays in
-// force, so that neither a new, a changed nor a replaced host endpoint opens anything in between: one that
-// is removed stays while others are being compiled.  Staged programs, which are only counted, follow in a
-// step of their own, and nothing waits for them.  Control thread.
+// the first by name; else the first of those for all interfaces (POLICY 2.2, 2.6), closed ones before
+// others.  A guard takes effect in one step when all of its programs are compiled; until then what guarded
+// the port before stays in force, so that neither a new, a changed nor a replaced host endpoint opens
+// anything in between: one that is removed stays while others are being compiled.  Staged programs, which
+// are only counted, follow in a step of their own, and nothing waits for them.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -77,6 +77,7 @@ struct HostGuard {
     std::string name;            ///< of the HostEndpoint: the key
     std::string interface_name;  ///< of a port, or kAnyInterface; empty: that with an expected IP
     std::vector<IpAddr> addresses;  ///< spec.expectedIPs
+    bool closed = false;  ///< of an endpoint that could not be read: before others for all
     /// By HostHook.  Null: no policy acts there, what comes by passes on; those of the normal hooks are
     /// never null.
     std::array<std::shared_ptr<const acl::Program>, kHostHooks> programs;

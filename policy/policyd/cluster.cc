@@ -43,11 +43,12 @@ struct Standing {
     const std::vector<policy::NamedPort>& ports;
     const std::vector<std::string>& profiles;
     bool ignored = false;  ///< completely, POLICY 2.2
+    bool lends = true;     ///< its addresses and ports to sets
 };
 
 Standing standing_of(const Resource& endpoint) {
     if (const auto* host = std::get_if<policy::HostEndpoint>(&endpoint.spec)) {
-        return {host->node, host->expected_ips, host->ports, host->profiles};
+        return {host->node, host->expected_ips, host->ports, host->profiles, false, host->lends};
     }
     const auto& workload = endpoint.as<policy::WorkloadEndpoint>();
     return {
@@ -167,7 +168,11 @@ void Cluster::place_endpoint(const Resource& resource, const Labels& labels) {
         unplace(key);
         return;
     }
-    sets_.set_item(key, labels, standing.networks, standing.ports);
+    if (standing.lends) {
+        sets_.set_item(key, labels, standing.networks, standing.ports);
+    } else {
+        sets_.set_item(key, labels, {}, {});
+    }
     if (standing.node.empty()) {
         leave_host(key);  // of no host: an invalid one whose addresses count (salvage.h)
         return;

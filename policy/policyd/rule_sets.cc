@@ -41,7 +41,7 @@ std::map<SetName, Selector> sets_of(const policy::ResourcePtr& resource) {
         policy::CompilerInput input;
         input.direction = direction;
         if (std::holds_alternative<policy::Policy>(resource->spec)) {
-            input.tiers.push_back({"", policy::TierDefault::Deny, {resource}});
+            input.tiers.emplace_back().policies = {resource};
         } else if (std::holds_alternative<policy::Profile>(resource->spec)) {
             input.profiles.emplace_back(resource->key.name, resource);
         }

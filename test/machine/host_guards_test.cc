@@ -182,6 +182,16 @@ TEST_F(HostGuardsTest, AllInterfacesComeLast) {
     EXPECT_TRUE(opens(81));
 }
 
+TEST_F(HostGuardsTest, OfThoseForAllInterfacesAClosedOneComesFirst) {
+    HostGuard closed = guard("b", "*", allow_port(82));
+    closed.closed = true;
+    update(guard("a", "*", allow_port(81)));
+    update(closed);
+    lab_.finish_all();
+    EXPECT_TRUE(opens(82));
+    EXPECT_FALSE(opens(81));
+}
+
 TEST_F(HostGuardsTest, OfAnUnknownInterfaceItGuardsNothing) {
     update(guard("a", "eth9"));
     lab_.finish_all();

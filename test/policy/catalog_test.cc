@@ -148,6 +148,37 @@ TEST(StandIn, ATierDeniesAtItsEndAndKeepsItsOrder) {
     EXPECT_EQ(tier, (Tier{7, TierDefault::Deny}));
 }
 
+Tier tier_in_place_of(std::string_view name, std::string_view spec) {
+    Catalog catalog;
+    const auto events =
+        set(catalog,
+            "t.yaml",
+            "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: " + std::string(name) +
+                "}\nspec: " + std::string(spec) + "\n");
+    return std::get<Upsert>(events.at(0)).resource->as<Tier>();
+}
+
+TEST(StandIn, ATierOfUnknownOrderIsFirstAndClosed) {
+    for (const auto* spec : {"{order: soon}", "{ordr: 7}", "[]", "x"}) {
+        const Tier tier = tier_in_place_of("t", spec);
+        EXPECT_LT(*tier.order, -1e300) << spec;
+        EXPECT_TRUE(tier.closed) << spec;
+        EXPECT_EQ(tier.default_action, TierDefault::Deny) << spec;
+    }
+}
+
+TEST(StandIn, ABuiltInTierKeepsItsOrder) {
+    EXPECT_EQ(
+        tier_in_place_of("kube-baseline", "{order: soon}"), (Tier{10'000'000, TierDefault::Deny}));
+    EXPECT_EQ(tier_in_place_of("kube-admin", "[]"), (Tier{1'000, TierDefault::Deny}));
+}
+
+TEST(StandIn, OfAMisspeltFieldTheStrictestIsTaken) {
+    EXPECT_LT(*stand_in_for("ordr: 1").order, -1e300);
+    EXPECT_EQ(stand_in_for("teir: x").tier, "");
+    EXPECT_EQ(stand_in_for("type: [Ingress]").types, Governs::Both);
+}
+
 TEST(StandIn, EndsWhenTheObjectBecomesValid) {
     Catalog catalog;
     (void)set(catalog, "a.yaml", policy("order: soon"));

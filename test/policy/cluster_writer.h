@@ -241,7 +241,7 @@ class ClusterWriter {
     std::string broken() {
         const std::string bad = one_of({"10.0.0.300", "x", "[]", "!t 10.0.1.1"});
         const std::string own = below(4) > 0 ? labels() : labels() + "bad: [x]";
-        switch (below(6)) {
+        switch (below(7)) {
             case 0:
                 return object("GlobalNetworkSet", "broken-g", own, true, [&] {
                     return fmt::format("nets: [{}, {}, {}]", net(), bad, net());
@@ -262,6 +262,10 @@ class ClusterWriter {
                     return host(7) + ", " + one_of({"port: []", "profile: []"});
                 });
             case 4:
+                return object("Tier", "broken-t", "", true, [&] {
+                    return one_of({"order: soon", "ordr: 1", "order: 2, defaultAction: Pas"});
+                });
+            case 5:
                 return object("WorkloadEndpoint", "broken-e", own, true, [&] {
                     return fmt::format(
                         "node: h1, interfaceName: tap77, {}, ipNetworks: [10.0.0.7, {}, "
@@ -428,7 +432,7 @@ class ClusterWriter {
         const bool ingress_only = hook.ends_with("preDNAT: true");
         std::string text = fmt::format(
             "tier: {}, selector: \"{}\", ingress: {}, {}: {}{}",
-            one_of({"default", "t0", "t1", "t2", "kube-admin"}),
+            one_of({"default", "default", "t0", "t1", "t1", "t2", "kube-admin", "broken-t"}),
             one_of({"all()", "all()", selector()}),
             rules(4, Direction::Ingress),
             ingress_only ? "types" : "egress",

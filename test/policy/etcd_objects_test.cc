@@ -126,6 +126,17 @@ TEST(EtcdObjects, AnInvalidPolicyThatNeverWasValidDenies) {
     EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
 }
 
+/// First in the first tier, for all endpoints and both directions.
+void expect_strictest(const Policy& policy) {
+    EXPECT_EQ(policy.selector.text(), "all()");
+    EXPECT_EQ(policy.tier, "");
+    EXPECT_LT(policy.order.value_or(0), -1e300);
+    EXPECT_EQ(policy.types, Governs::Both);
+    EXPECT_EQ(policy.hook, Hook::Normal);
+    EXPECT_EQ(policy.ingress, std::vector<Rule>{Rule{}});
+    EXPECT_EQ(policy.egress, std::vector<Rule>{Rule{}});
+}
+
 class Garbage : public testing::TestWithParam<std::string> {};
 
 TEST_P(Garbage, ChangesNothingThatWasValidAndIsShown) {
@@ -141,10 +152,38 @@ TEST_P(Garbage, DeniesWhereAPolicyShouldBe) {
     const auto events = set(objects, GetParam());
     const Resource& resource = *std::get<Upsert>(events.at(0)).resource;
     EXPECT_EQ(resource.key, kWeb);
-    EXPECT_EQ(resource.as<Policy>().selector.text(), "all()");
-    EXPECT_EQ(resource.as<Policy>().ingress, std::vector<Rule>{Rule{}});
+    expect_strictest(resource.as<Policy>());
     EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
     EXPECT_EQ(unset(objects).size(), 1U);
+}
+
+TEST_P(Garbage, DeniesWhatIsForwardedWhereAGlobalPolicyShouldBe) {
+    Objects objects(kKeys);
+    const Key key{Kind::GlobalNetworkPolicy, {}, "p"};
+    const auto events = objects.apply({{kKeys.of(key), GetParam(), 7}});
+    const Resource& resource = *std::get<Upsert>(events.at(0)).resource;
+    expect_strictest(resource.as<Policy>());
+    EXPECT_TRUE(resource.as<Policy>().apply_on_forward);
+}
+
+TEST_P(Garbage, ClosesATierWhereItIs) {
+    Objects objects(kKeys);
+    const auto tier = [&](const char* name) {
+        const auto events = objects.apply({{kKeys.of(Key{Kind::Tier, {}, name}), GetParam(), 7}});
+        return std::get<Upsert>(events.at(0)).resource->as<Tier>();
+    };
+    EXPECT_EQ(tier("kube-baseline"), (Tier{10'000'000, TierDefault::Deny}));
+    EXPECT_TRUE(tier("platform").closed);
+}
+
+TEST_P(Garbage, IsNothingWhereNoPacketIsDenied) {
+    Objects objects(kKeys);
+    for (const Key& key :
+         {Key{Kind::BGPConfiguration, {}, "default"},
+          Key{Kind::IPPool, {}, "x"},
+          Key{Kind::BGPPeer, {}, "x"}}) {
+        EXPECT_TRUE(objects.apply({{kKeys.of(key), GetParam(), 7}}).empty()) << to_string(key);
+    }
 }
 
 TEST_P(Garbage, IsNothingWhereASetShouldBe) {

@@ -496,6 +496,50 @@ TEST(HostEndpoint, AnInvalidOneIsClosed) {
     EXPECT_FALSE(cluster.compiled<V4>(host_key("a"), HostHook::NormalIngress, p).allow);
 }
 
+/// What closes in place of an invalid host endpoint.
+HostEndpoint closed_for(const std::string& spec) {
+    const auto file = parse_file("f", host_endpoint("a", "node: h1, " + spec));
+    EXPECT_TRUE(file && file->objects.at(0).stand_in) << spec;
+    const auto& host = file->objects.at(0).stand_in->as<HostEndpoint>();
+    EXPECT_TRUE(host.closed);
+    return host;
+}
+
+TEST(HostEndpoint, AnInvalidOneClosesThePortOfItsAddresses) {
+    for (const auto* typo : {"ports: x", "profile: [prod]", "port: []"}) {
+        for (const auto* name : {"", "interfaceName: '', "}) {
+            const auto host = closed_for(
+                std::string(name) + "expectedIPs: [10.0.0.1, 10.0.0.1], " + std::string(typo));
+            EXPECT_EQ(host.interface_name, "") << typo;
+            EXPECT_EQ(host.expected_ips, std::vector{*parse_prefix("10.0.0.1/32")}) << typo;
+        }
+    }
+}
+
+TEST(HostEndpoint, AnInvalidOneWhosePortNobodyCanTellClosesAll) {
+    for (const auto* spec :
+         {"expectedIPs: [10.0.0.1, x]",
+          "expectedIPs: []",
+          "expectedIPs: x",
+          "expectedIP: [10.0.0.1]",
+          "expectedIPs: [10.0.0.1], expectedIps: [10.0.0.2]",
+          "interfaceName: [], expectedIPs: [10.0.0.1]",
+          "interfaceNam: eth0, expectedIPs: [10.0.0.1]",
+          "expectedIPs: [!t 10.0.0.1]"}) {
+        EXPECT_EQ(closed_for(spec).interface_name, kAllInterfaces) << spec;
+    }
+}
+
+TEST(HostEndpoint, OfThoseForAllInterfacesTheClosedOneCountsFirst) {
+    Cluster cluster;
+    cluster.set(
+        host_endpoint("all", "node: h1, interfaceName: '*'") +
+        host_endpoint("broken", "node: h1, expectedIPs: [x]"));
+    EXPECT_TRUE(cluster.sink.hosts.at("broken").closed);
+    EXPECT_FALSE(cluster.sink.hosts.at("all").closed);
+    EXPECT_EQ(guard_of(cluster.all(), "h1", {"uplink2", {}}), host_key("broken"));
+}
+
 TEST(HostEndpoint, AnInvalidOneOfUnknownNodeIsMissing) {
     const auto file = parse_file("f", host_endpoint("a", "interfaceName: eth0"));
     ASSERT_TRUE(file);

@@ -111,6 +111,39 @@ TEST(Sizes, ASelectorOf1024Characters) {
     EXPECT_FALSE(Selector::parse(selector + " "));
 }
 
+/// `count` addresses as JSON, the last of them none.
+std::string spoilt_list(std::uint32_t count) {
+    std::string text;
+    for (std::uint32_t i = 1; i < count; ++i) {
+        text += fmt::format("\"10.{}.{}.{}\",", i >> 16U, (i >> 8U) & 255U, i & 255U);
+    }
+    return "[" + text + "\"x\"]";
+}
+
+std::string spoilt(std::string_view kind, std::string_view list, std::uint32_t count) {
+    return fmt::format(
+        R"({{"apiVersion":"projectcalico.org/v3","kind":"{}","metadata":{{"name":"s"}},)"
+        R"("spec":{{"node":"h1","{}":{}}}}})",
+        kind,
+        list,
+        spoilt_list(count));
+}
+
+TEST(Sizes, AHugeListWithOneBadEntry) {
+    constexpr std::uint32_t kCount = test::rounds(300'000);
+    const auto counts = [](Kind kind, std::string_view list) {
+        const Key key{kind, {}, "s"};
+        const auto parsed = parse_stored("s", key, spoilt(row_of(kind).name, list, kCount));
+        return parsed ? parsed->counts : parsed.error().text;
+    };
+    EXPECT_EQ(
+        counts(Kind::GlobalNetworkSet, "nets"),
+        fmt::format("{} of {} nets count", kCount - 1, kCount));
+    EXPECT_EQ(
+        counts(Kind::HostEndpoint, "expectedIPs"),
+        fmt::format("{} of {} expectedIPs count", kCount - 1, kCount));
+}
+
 TEST(Sizes, AGroupOfAMillionMembers) {
     constexpr std::uint32_t kMembers = test::rounds(1'000'000);
     std::vector<IpPrefix> nets;

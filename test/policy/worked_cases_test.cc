@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "test/policy/cluster.h"
 #include "vrouter/net/headers.h"
@@ -375,6 +378,34 @@ const std::vector<Case> kBroken{
      head("Profile", "name: broken") + "spec: {labelsToApply: {x: y}, ingress: [{action: Alow}]}\n",
      {{kIn, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "Profile broken"},
       {kOut, "192.0.2.1", ipproto::kTcp, 1000, 80, false, "Profile broken"}}},
+    {"a tier of unknown order comes first, yet none of its rules may allow",
+     kAllow,
+     head("Tier", "name: security") + "spec: {order: 100}\n" + head("Tier", "name: broken") +
+         "spec: {order: soon}\n" + head("GlobalNetworkPolicy", "name: s") +
+         "spec: {tier: security, types: [Ingress], ingress: [{action: Deny, source: {nets: "
+         "[10.0.0.66]}}, {action: Pass}]}\n" +
+         head("GlobalNetworkPolicy", "name: b") +
+         "spec: {tier: broken, types: [Ingress], ingress: [{action: Pass, protocol: UDP}, {action: "
+         "Allow, source: {nets: [10.0.0.0/8]}}]}\n",
+     {{kIn, "10.0.0.66", ipproto::kTcp, 1000, 80, false, "a tier that cannot be read"},
+      {kIn, "10.0.0.67", ipproto::kUdp, 1000, 80, false, "a tier that cannot be read"},
+      {kOut, "10.0.0.66", ipproto::kTcp, 1000, 80, true}}},
+    {"a tier of unknown order that governs nothing denies nothing",
+     kAllow,
+     head("Tier", "name: broken") + "spec: {ordr: 1}\n" + head("GlobalNetworkPolicy", "name: b") +
+         "spec: {tier: broken, selector: has(no)}\n",
+     {{kIn, "10.0.0.66", ipproto::kTcp, 1000, 80, true}}},
+    {"a host whose profiles may be misspelt lends nothing",
+     kAllow,
+     head("Profile", "name: prod") + "spec: {labelsToApply: {role: db}}\n" +
+         head("HostEndpoint", "name: broken, labels: {x: y}") +
+         "spec: {node: h2, expectedIPs: [10.0.0.9], profile: [prod]}\n" +
+         ingress("{action: Allow, source: {selector: has(x) && role != 'db'}}"),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
+    {"an endpoint whose profiles may be misspelt is missing",
+     kAllow,
+     broken_endpoint("mac: x, ipNetworks: [10.0.0.9], profile: [prod]") + ingress(kAllowY),
+     {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, false, "end of tier"}}},
     {"a host counts with its addresses",
      kAllow,
      head("HostEndpoint", "name: broken, labels: {x: y}") +
@@ -441,6 +472,85 @@ std::string row_name(const testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Policy29, WorkedCases, testing::ValuesIn(kCases), row_name);
 INSTANTIATE_TEST_SUITE_P(Broken, WorkedCases, testing::ValuesIn(kBroken), row_name);
+
+// --- objects that were written well and then spoilt -------------------------------------------
+
+struct Lender {
+    std::string_view kind;
+    std::string_view spec;  ///< up to its list of addresses
+};
+
+constexpr std::size_t kEntries = 3;
+using Entries = std::array<std::string, kEntries>;
+const Entries kWritten{"192.0.2.1", "192.0.2.2", "'fd00:9::3'"};
+
+class Spoilt : public testing::TestWithParam<Lender> {
+  protected:
+    /// Whom a rule that names `selector` means, but for the endpoint that it guards.
+    static std::set<IpPrefix> members(
+        const std::string& selector, const Entries& entries, std::string_view label) {
+        const std::string text =
+            head(
+                GetParam().kind,
+                "name: lender, namespace: a, labels: {x: y, role: " + std::string(label) + "}") +
+            "spec: {" + std::string(GetParam().spec) + "[" + entries[0] + ", " + entries[1] + ", " +
+            entries[2] + "]}\n";
+        Cluster cluster(
+            head("WorkloadEndpoint", "name: vm, namespace: a") +
+            "spec: {node: h1, interfaceName: tapvm, ipNetworks: [10.0.0.2]}\n" +
+            ingress("{action: Deny, source: {selector: \"" + selector + "\"}}"));
+        const auto file = parse_file("lender.yaml", text);
+        EXPECT_TRUE(file && file->objects.size() == 1) << text;
+        const ParsedObject& object = file->objects.at(0);
+        if (const auto& counts = object.resource ? object.resource : object.stand_in) {
+            cluster.graph.on({0, {Upsert{counts}}});
+        }
+        std::set<IpPrefix> all;
+        for (const auto& [group, nets] : cluster.sink.members) {
+            all.insert(nets.begin(), nets.end());
+        }
+        all.erase(*parse_prefix("10.0.0.2/32"));
+        return all;
+    }
+
+    inline static const std::vector<std::string> kSelectors{
+        "x == 'y'", "has(x) && role != 'db'", "!has(nothing)", "role in {'web'}", "role != 'web'"};
+};
+
+TEST_P(Spoilt, OfItsEntriesNobodyJoinsWhoWasNotMeant) {
+    for (const auto& selector : kSelectors) {
+        const auto meant = members(selector, kWritten, "web");
+        for (std::size_t i = 0; i < kEntries; ++i) {
+            for (const auto* bad : {"x", "[]", "!t 192.0.2.9", "192.0.2.300"}) {
+                Entries entries = kWritten;
+                entries[i] = bad;
+                const auto left = members(selector, entries, "web");
+                EXPECT_TRUE(std::ranges::includes(meant, left)) << selector << " " << i << bad;
+                EXPECT_EQ(left.size(), meant.empty() ? 0U : kEntries - 1) << selector << i << bad;
+            }
+        }
+    }
+}
+
+TEST_P(Spoilt, WithoutOneOfItsLabelsNobodyCounts) {
+    EXPECT_EQ(members("x == 'y'", kWritten, "web").size(), kEntries);
+    for (const auto& selector : kSelectors) {
+        for (const auto* bad : {"[]", "{a: b}", "!t web"}) {
+            EXPECT_TRUE(members(selector, kWritten, bad).empty()) << selector << " " << bad;
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    Spoilt,
+    testing::Values(
+        Lender{"GlobalNetworkSet", "nets: "},
+        Lender{"NetworkSet", "nets: "},
+        Lender{"WorkloadEndpoint", "node: h2, interfaceName: t, ipNetworks: "},
+        Lender{"HostEndpoint", "node: h2, interfaceName: eth0, expectedIPs: "},
+        Lender{"HostEndpoint", "node: h2, expectedIPs: "}),
+    [](const auto& row) { return std::string(row.param.kind) + std::to_string(row.index); });
 
 }  // namespace
 }  // namespace vr::policy
