@@ -53,11 +53,16 @@ class Population {
         for (const auto& [key, object] : objects) {
             if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&object->spec)) {
                 if (!endpoint->networks.empty()) {  // else ignored, POLICY 2.2
-                    endpoints_.emplace(key, inheritance_.labels(key));
+                    // One of no host is what can be read of an invalid one: addresses, salvage.h.
+                    (endpoint->node.empty() ? sets_ : endpoints_)
+                        .emplace(key, inheritance_.labels(key));
                     ports_.emplace(key, &endpoint->ports);
                 }
             } else if (const auto* host = std::get_if<HostEndpoint>(&object->spec)) {
                 hosts_.emplace(key, inheritance_.labels(key));
+                if (host->closed) {
+                    closed_.insert(key);
+                }
                 ports_.emplace(key, &host->ports);
             } else if (const auto* slice = std::get_if<EndpointSlice>(&object->spec)) {
                 sets_.emplace(key, inheritance_.labels(key));
@@ -71,6 +76,9 @@ class Population {
     [[nodiscard]] const std::map<Key, Labels>& endpoints() const { return endpoints_; }
 
     [[nodiscard]] const std::map<Key, Labels>& hosts() const { return hosts_; }
+
+    /// Stands in for an invalid one, of which no packet comes to a normal policy.
+    [[nodiscard]] bool is_closed(const Key& host) const { return closed_.contains(host); }
 
     [[nodiscard]] bool has_endpoints() const { return !endpoints_.empty() || !hosts_.empty(); }
 
@@ -104,6 +112,7 @@ class Population {
     Inheritance inheritance_;
     std::map<Key, Labels> endpoints_;  ///< of workloads
     std::map<Key, Labels> hosts_;
+    std::set<Key> closed_;  ///< of the hosts
     std::map<Key, Labels> sets_;
     std::map<Key, const std::vector<NamedPort>*> ports_;
 };
@@ -370,6 +379,9 @@ class Linter {
         for (const auto& [key, labels] : population.hosts()) {
             resolver.set_endpoint(key, labels);
             for (const HostHook hook : kAllHostHooks) {
+                if (is_normal(hook) && population.is_closed(key)) {
+                    continue;
+                }
                 const Direction direction =
                     is_ingress(hook) ? Direction::Ingress : Direction::Egress;
                 PolicyList list = resolver.resolve(key, direction, {}, hook);

@@ -38,6 +38,9 @@ void Reach::add(const PolicyList& list) {
         bool passed = false;  // by a rule
         std::vector<std::pair<List, std::size_t>> met_by_all;
         before.same_tier.clear();
+        if (tier.closed && before.closed_by.empty()) {
+            before.closed_by = tier.name;
+        }
         for (const auto& key : tier.policies) {
             const List policy(key, list.direction);
             visit(policy, before);

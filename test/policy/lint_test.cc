@@ -194,7 +194,8 @@ INSTANTIATE_TEST_SUITE_P(
             {"GlobalNetworkPolicy p spec.order: 'x' is not a number"}},
         Row{"PolicyOfAnInvalidTier",
             kWeb + object("Tier", "name: t", "order: x") + policy("p", "tier: t, " + kAllowAll),
-            {"Tier t spec.order: 'x' is not a number"}},
+            {"Tier t spec.order: 'x' is not a number",
+             "GlobalNetworkPolicy p ingress rule 0: never reached: tier t lets no packet pass"}},
         Row{"PolicyBehindWhatStandsForAnInvalidOne",
             kWeb + policy("bad", "order: x, selector: role == 'web'") +
                 policy("p", "order: 5, " + kAllowAll),
@@ -209,6 +210,27 @@ INSTANTIATE_TEST_SUITE_P(
                     "node: h, interfaceName: eth0, ports: x") +
                 policy("p", "selector: has(side), " + kAllowAll),
             {"HostEndpoint eth0 spec.ports: expected a list"}},
+        Row{"ToNormalPoliciesOfAnInvalidHostEndpointNothingComes",
+            kWeb +
+                object(
+                    "HostEndpoint",
+                    "name: eth0, labels: {side: host}",
+                    "node: h, interfaceName: eth0, ports: x") +
+                policy("a", "selector: role == 'web', order: 1, ingress: [{action: Deny}]") +
+                policy("p", "order: 2, " + kAllowAll),
+            {"HostEndpoint eth0 spec.ports: expected a list",
+             "GlobalNetworkPolicy p ingress rule 0: never reached: rule 0 of GlobalNetworkPolicy a "
+             "decides before for all that it matches"}},
+        Row{"PolicyOfAnInvalidWorkloadEndpoint",
+            kWeb +
+                object(
+                    "WorkloadEndpoint",
+                    "name: db, namespace: a, labels: {role: db}",
+                    "node: h, interfaceName: t2, ipNetworks: [10.0.0.2], mac: x") +
+                policy("p", "selector: role == 'db', " + kAllowAll),
+            {"WorkloadEndpoint a/db spec.mac: expected a MAC such as 02:00:00:00:00:09; 1 of 1 "
+             "ipNetworks count",
+             "GlobalNetworkPolicy p selects no endpoint"}},
         Row{"SecondDefinition",
             object("Tier", "name: t", "order: 1") + object("Tier", "name: t", "order: 2"),
             {"Tier t defined before in x.yaml:2, which counts"}}),
