@@ -229,7 +229,7 @@ TYPED_TEST(RandomCluster, ProgramsOfHostEndpointsDecideAsTheReference) {
     EXPECT_GT(this->allowed_, this->judged_ / 10);
     EXPECT_LT(this->allowed_, this->judged_ * 9 / 10);
     EXPECT_GT(this->silent_, this->judged_ / 10);
-    EXPECT_GT(this->differing_, 0U);  // thinned runs may see it twice only
+    EXPECT_GT(this->differing_, 0);  // thinned runs may see it twice only
 }
 
 }  // namespace
