@@ -11,8 +11,8 @@ from process import PATIENCE, wait_for
 from rack import FABRIC, ROUTER, Rack
 from stream import Stream
 
-# Counts every packet of a stream: what else runs on a small machine would cost some.
-pytestmark = pytest.mark.alone
+# Where every packet of a stream is counted, what else runs on a small machine would cost some.
+alone = pytest.mark.alone
 
 OUTSIDE = {4: "172.16.0.0/16", 6: "fd01::/32"}
 TARGET = {4: "172.16.0.1", 6: "fd01::1"}
@@ -66,6 +66,7 @@ def expect_nothing_lost(rack, *streams):
     assert not losses, (losses, rack.router.show("drops"), rack.router.show("ports"))
 
 
+@alone
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_packet_is_lost_while_the_peer_restarts(rack, make_peer, kind):
     peer, guest = begin(rack, make_peer, kind)
@@ -104,6 +105,7 @@ def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
         rack.router.wait_no_route(prefix, 30)
 
 
+@alone
 @pytest.mark.parametrize("kind", [Bird, Frr])
 def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, kind):
     """BIRD's routes are the way back to the guest, and it watches us by BFD; FRR's are only looked at."""
@@ -220,6 +222,7 @@ def test_reflector_that_stays_away_long_is_the_last_resort(network, make_router,
     learner.process.wait_for(lambda: not marked() and LEARNT[0] in learner.routes(), 40, "it is good again")
 
 
+@alone
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGUSR2], ids=["killed", "told to come back"])
 def test_reflector_that_restarts_costs_nobody_a_route(reflector, end):
     """What it passed on stays while it is away, and what changed meanwhile is put right."""
