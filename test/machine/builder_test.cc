@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <future>
 #include <latch>
@@ -14,7 +15,6 @@
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "test/dataplane/pipeline_lab.h"
 
@@ -54,105 +54,90 @@ TEST(BuilderTest, EndsWithoutBuildingRteAclForWhatNobodyKeeps) {
     }
 }
 
-TEST(BuilderTest, StagedProgramsComeAfterAllOthers) {
-    std::promise<void> free;
-    std::latch told{3};
-    std::vector<std::function<void()>> tasks;
-    std::string order;
-    Builder builder([&, gate = free.get_future().share()](std::function<void()> task) {
-        gate.wait();
-        tasks.push_back(std::move(task));
-        told.count_down();
-    });
-    const auto ask = [&](char name, Purpose purpose) {
-        builder.compile(
-            std::make_shared<const acl::Program>(allow_all()),
-            [&order, name](const std::shared_ptr<const Compiled>&) { order += name; },
-            purpose);
-    };
-    ask('1', Purpose::Enforced);
-    ask('3', Purpose::Staged);
-    ask('2', Purpose::Enforced);
-    EXPECT_GT(builder.backlog(), 0U);
-    free.set_value();
-    told.wait();
-    for (const auto& task : tasks) {
-        task();
+/// A builder that begins when all has been asked, and whose three answers are handed out one by one.
+class HeldBuilder {
+  public:
+    void ask(
+        const std::shared_ptr<const acl::Program>& program,
+        Builder::Done done,
+        Purpose purpose = Purpose::Enforced) {
+        builder_.compile(program, std::move(done), purpose);
     }
+
+    /// Calls `after` behind each task that the builder gave to its owner's thread.
+    void run(const std::function<void()>& after = [] {}) {
+        free_.set_value();
+        answered_.wait();
+        for (std::size_t i = 0; i < tasks_.size(); ++i) {
+            std::exchange(tasks_[i], {})();  // it may add others
+            after();
+        }
+        EXPECT_EQ(builder_.pending(), 0U);
+        EXPECT_EQ(builder_.backlog(), 0U);
+        EXPECT_EQ(builder_.built(), 3U);
+    }
+
+    [[nodiscard]] const Builder& builder() const { return builder_; }
+
+  private:
+    std::promise<void> free_;
+    std::latch answered_{3};
+    std::deque<std::function<void()>> tasks_;
+    Builder builder_{[this, gate = free_.get_future().share()](std::function<void()> task) {
+        gate.wait();
+        tasks_.push_back(std::move(task));
+        if (tasks_.size() <= 3) {
+            answered_.count_down();
+        }
+    }};
+};
+
+std::shared_ptr<const acl::Program> shared(acl::Program program) {
+    return std::make_shared<const acl::Program>(std::move(program));
+}
+
+TEST(BuilderTest, StagedProgramsComeAfterAllOthers) {
+    HeldBuilder held;
+    std::string order;
+    held.ask(shared(allow_all()), [&](const auto&) { order += '1'; });
+    held.ask(shared(allow_all()), [&](const auto&) { order += '3'; }, Purpose::Staged);
+    held.ask(shared(allow_all()), [&](const auto&) { order += '2'; });
+    EXPECT_GT(held.builder().backlog(), 0U);
+    held.run();
     EXPECT_EQ(order, "123");
-    EXPECT_EQ(builder.backlog(), 0U);
 }
 
 TEST(BuilderTest, OneProgramThatManyAskForInTurnIsOneAnswer) {
-    std::promise<void> free;
-    std::latch told{3};
-    std::vector<std::function<void()>> tasks;
+    HeldBuilder held;
     std::string order;
-    Builder builder([&, gate = free.get_future().share()](std::function<void()> task) {
-        gate.wait();
-        tasks.push_back(std::move(task));
-        told.count_down();
-    });
-    const auto ask = [&](char name, const std::shared_ptr<const acl::Program>& program) {
-        builder.compile(
-            program, [&order, name](const std::shared_ptr<const Compiled>&) { order += name; });
-    };
-    const auto shared = std::make_shared<const acl::Program>(allow_all());
-    ask('1', std::make_shared<const acl::Program>(allow_all()));
-    ask('2', std::make_shared<const acl::Program>(deny_all()));
-    ask('3', shared);
-    ask('4', shared);
-    ask('5', shared);
-    EXPECT_EQ(builder.pending(), 5U);
-    free.set_value();
-    told.wait();
-    for (const auto& task : tasks) {
-        task();
-    }
+    const auto same = shared(allow_all());
+    held.ask(shared(allow_all()), [&](const auto&) { order += '1'; });
+    held.ask(shared(deny_all()), [&](const auto&) { order += '2'; });
+    held.ask(same, [&](const auto&) { order += '3'; });
+    held.ask(same, [&](const auto&) { order += '4'; });
+    held.ask(same, [&](const auto&) { order += '5'; });
+    EXPECT_EQ(held.builder().pending(), 5U);
+    held.run();
     EXPECT_EQ(order, "12345");
-    EXPECT_EQ(builder.pending(), 0U);
-    EXPECT_EQ(builder.backlog(), 0U);
-    EXPECT_EQ(builder.built(), 3U);
 }
 
 TEST(BuilderTest, ManyWhoWaitForOneProgramAreToldSomeAtATime) {
     constexpr std::size_t kMany = 2 * Builder::kTogether + 1;
-    std::promise<void> free;
-    std::latch built{3};
-    std::vector<std::function<void()>> tasks;
+    HeldBuilder held;
     std::size_t told = 0;
     std::string order;
-    Builder builder([&, gate = free.get_future().share()](std::function<void()> task) {
-        gate.wait();
-        tasks.push_back(std::move(task));
-        if (tasks.size() <= 3) {
-            built.count_down();
-        }
-    });
-    const auto ask = [&](const std::shared_ptr<const acl::Program>& program, Builder::Done done) {
-        builder.compile(program, std::move(done));
-    };
-    const auto shared = std::make_shared<const acl::Program>(allow_all());
-    ask(std::make_shared<const acl::Program>(deny_all()), [&](const auto&) { order += 'a'; });
+    const auto same = shared(allow_all());
+    held.ask(shared(deny_all()), [&](const auto&) { order += 'a'; });
     for (std::size_t i = 0; i < kMany; ++i) {
-        ask(shared, [&](const auto&) { order += ++told == kMany ? "b" : ""; });
+        held.ask(same, [&](const auto&) { order += ++told == kMany ? "b" : ""; });
     }
-    ask(std::make_shared<const acl::Program>(deny_all()), [&](const auto&) { order += 'c'; });
-    free.set_value();
-    built.wait();
+    held.ask(shared(deny_all()), [&](const auto&) { order += 'c'; });
+    std::size_t before = 0;
     std::size_t most = 0;
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-        const std::size_t before = told;
-        const auto task = std::exchange(tasks[i], {});  // it may add others
-        task();
-        most = std::max(most, told - before);
-    }
+    held.run([&] { most = std::max(most, told - std::exchange(before, told)); });
     EXPECT_EQ(most, Builder::kTogether);
     EXPECT_EQ(told, kMany);
     EXPECT_EQ(order, "abc");
-    EXPECT_EQ(builder.pending(), 0U);
-    EXPECT_EQ(builder.backlog(), 0U);
-    EXPECT_EQ(builder.built(), 3U);
 }
 
 }  // namespace
