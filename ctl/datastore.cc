@@ -9,15 +9,15 @@ namespace vr::ctl {
 namespace {
 
 pb::DatastoreStatus::State state_of(policy::SourceStatus::State state) {
-    using State = policy::SourceStatus::State;
+    using enum policy::SourceStatus::State;
     switch (state) {
-        case State::Waiting:
+        case Waiting:
             return pb::DatastoreStatus::STATE_WAITING;
-        case State::InSync:
+        case InSync:
             return pb::DatastoreStatus::STATE_IN_SYNC;
-        case State::Unreachable:
+        case Unreachable:
             return pb::DatastoreStatus::STATE_UNREACHABLE;
-        case State::Frozen:
+        case Frozen:
             return pb::DatastoreStatus::STATE_FROZEN;
     }
     return pb::DatastoreStatus::STATE_UNSPECIFIED;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Prints which of the named sources clang-tidy should look at: those that a build compiles.
 
-usage: compiled.py BUILD FILE...
+usage: compiled.py BUILD DATABASE FILE...
 
 A header stands for the sources of the same name (bgp/fsm.h for bgp/fsm.cc); a header-only file is
-seen through the first source that includes it.
+seen through the first source that includes it.  Writes DATABASE/compile_commands.json, which has a
+command for each of them alone.
 SPDX-License-Identifier: Apache-2.0
 """
 
@@ -13,12 +14,17 @@ import os
 import pathlib
 import sys
 
+import commands
+
 
 def main():
-    build, names = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
+    build, database, names = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]), sys.argv[3:]
     root = pathlib.Path.cwd()
-    commands = json.loads((build / "compile_commands.json").read_text())
-    sources = [os.path.realpath(os.path.join(c["directory"], c["file"])) for c in commands]
+    entries = commands.load(build)
+    database.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([{key: e[key] for key in ("directory", "command", "file")} for e in entries], indent=1)
+    (database / "compile_commands.json").write_text(text)
+    sources = [str(e["path"]) for e in entries]
     known = [os.path.relpath(s, root) for s in sources if s.startswith(f"{root}/")]
     known = [k for k in known if not k.startswith("build")]
     chosen = {}

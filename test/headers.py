@@ -3,8 +3,9 @@
 
 usage: headers.py BUILD [HEADER...]
 
-A header that its own source includes first has been compiled alone by the build; the others are
-compiled here.  Flags come from BUILD/compile_commands.json: those of the nearest source.  A header that
+A header that its own source includes first is compiled alone where files are (`./dev perf` builds so,
+and clang-tidy looks at files one by one); the others are compiled here.  Flags are those of the nearest
+source in BUILD/compile_commands.json.  A header that
 passed is not compiled again until it, or a file of ours that it includes, changes
 (BUILD/headers-checked.json).
 SPDX-License-Identifier: Apache-2.0
@@ -19,6 +20,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
+
+import commands
 
 FOLDERS = ("vrouter", "bgp", "policy", "vhost", "ctl", "test", "perf")
 DROPPED_WITH_VALUE = ("-o", "-MF", "-MQ", "-MT", "-include", "-include-pch")
@@ -39,7 +42,7 @@ def flags_of(command):
     return kept
 
 
-def nearest(header, commands):
+def nearest(header, entries):
     """The compile command to borrow flags from: the header's own source, else of the sources with the
     longest common path the one that knows most folders (another library of the folder may know less).
     """
@@ -49,7 +52,7 @@ def nearest(header, commands):
         own = command["path"] == header.with_suffix(".cc")
         return own, common, len(command["flags"])
 
-    return max(commands, key=closeness)
+    return max(entries, key=closeness)
 
 
 def check(header, command, root):
@@ -85,10 +88,9 @@ def main():
     root = pathlib.Path(__file__).resolve().parent.parent
     headers = [pathlib.Path(h).resolve() for h in sys.argv[2:]]
     headers = headers or sorted(h for folder in FOLDERS for h in (root / folder).rglob("*.h"))
-    commands = json.loads((build / "compile_commands.json").read_text())
-    for command in commands:
-        command["path"] = pathlib.Path(os.path.realpath(os.path.join(command["directory"], command["file"])))
-        command["flags"] = flags_of(command)
+    entries = commands.load(build)
+    for entry in entries:
+        entry["flags"] = flags_of(entry)
     cache_file = build / "headers-checked.json"
     cache = json.loads(cache_file.read_text()) if cache_file.exists() else {}
 
@@ -96,11 +98,11 @@ def main():
         entry = cache.get(str(header))
         return entry and stamp(entry) == entry
 
-    sources = {command["path"] for command in commands}
+    sources = {entry["path"] for entry in entries}
     todo = [h for h in headers if not has_own_source(h, root, sources) and not unchanged(h)]
     failures = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for header, (errors, paths) in zip(todo, pool.map(lambda h: check(h, nearest(h, commands), root), todo)):
+        for header, (errors, paths) in zip(todo, pool.map(lambda h: check(h, nearest(h, entries), root), todo)):
             cache.pop(str(header), None)
             if errors:
                 failures += 1

@@ -16,8 +16,6 @@ namespace vr {
 
 namespace {
 
-using Outcome = TraceStep::Outcome;
-
 /// One walk.  Each stage returns false when the packet's way ends there.
 template <Family F>
 class Walk {
@@ -55,16 +53,19 @@ class Walk {
     static constexpr std::uint8_t kIcmp = std::is_same_v<F, V4> ? ipproto::kIcmp : ipproto::kIcmp6;
 
     void note(std::string stage, std::string detail) {
-        result_.steps.push_back({std::move(stage), Outcome::Note, std::move(detail), {}});
+        result_.steps.push_back(
+            {std::move(stage), TraceStep::Outcome::Note, std::move(detail), {}});
     }
 
     bool pass(std::string stage, std::string detail) {
-        result_.steps.push_back({std::move(stage), Outcome::Pass, std::move(detail), {}});
+        result_.steps.push_back(
+            {std::move(stage), TraceStep::Outcome::Pass, std::move(detail), {}});
         return true;
     }
 
     bool drop(std::string stage, DropReason reason, std::string detail) {
-        result_.steps.push_back({std::move(stage), Outcome::Drop, std::move(detail), {}});
+        result_.steps.push_back(
+            {std::move(stage), TraceStep::Outcome::Drop, std::move(detail), {}});
         result_.reason = reason;
         return false;
     }
@@ -344,7 +345,8 @@ class Walk {
         const acl::Classifier<F>& classifier,
         const acl::Verdict& verdict,
         DropReason denied) {
-        TraceStep step{stage, verdict.allow ? Outcome::Pass : Outcome::Drop, "", {}};
+        TraceStep step{
+            stage, verdict.allow ? TraceStep::Outcome::Pass : TraceStep::Outcome::Drop, "", {}};
         if (verdict.rule == acl::Verdict::kFellOff) {
             step.detail = endpoint + ": no rule allows it";
         } else {

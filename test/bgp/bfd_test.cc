@@ -8,7 +8,7 @@
 #include "bgp/link_ends.h"
 #include "test/bgp/bytes.h"
 
-namespace vr::bgp::bfd {
+namespace vr::bgp::bfd::bfd_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -310,4 +310,4 @@ TEST(BfdSending, OnlyAnEndThatIsGoneCostsTheSocket) {  // RFC 5881 4: one source
 }
 
 }  // namespace
-}  // namespace vr::bgp::bfd
+}  // namespace vr::bgp::bfd::bfd_test

@@ -8,7 +8,7 @@
 
 #include "bgp/attribute_pool.h"
 
-namespace vr::bgp {
+namespace vr::bgp::decision_test {
 namespace {
 
 /// One path and who sent it.
@@ -135,4 +135,4 @@ TEST(AttributePool, EqualSetsAreOne) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::decision_test

@@ -10,7 +10,7 @@
 #include "bgp/session_rules.h"
 #include "test/bgp/simulation.h"
 
-namespace vr::bgp {
+namespace vr::bgp::filter_test {
 namespace {
 
 using testing::Node;
@@ -427,4 +427,4 @@ TEST(SessionRules, InternalPeersHearOurNextHopIfAsked) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::filter_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vr::bgp {
+namespace vr::bgp::fsm_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -271,4 +271,4 @@ TEST(Collision, EqualIdentifiersAreToldApartByAs) {  // RFC 6286 2.3
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::fsm_test

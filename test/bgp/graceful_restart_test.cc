@@ -8,7 +8,7 @@
 
 #include "test/bgp/hand_peer.h"
 
-namespace vr::bgp {
+namespace vr::bgp::graceful_restart_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -780,4 +780,4 @@ TEST(Refresh, WeAskForEveryFamily) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::graceful_restart_test

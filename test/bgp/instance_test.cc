@@ -9,7 +9,7 @@
 
 #include "test/bgp/simulation.h"
 
-namespace vr::bgp {
+namespace vr::bgp::instance_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -512,4 +512,4 @@ TEST_F(Ebgp, WhyNotBestIsShown) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::instance_test

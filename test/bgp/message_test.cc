@@ -8,7 +8,7 @@
 #include "bgp/negotiation.h"
 #include "test/bgp/bytes.h"
 
-namespace vr::bgp {
+namespace vr::bgp::message_test {
 namespace {
 
 using testing::hex;
@@ -249,4 +249,4 @@ TEST(Notification, ShutdownTextCannotBreakALogLine) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::message_test

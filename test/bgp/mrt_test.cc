@@ -11,7 +11,7 @@
 #include "bgp/mrt_reader.h"
 #include "test/bgp/bytes.h"
 
-namespace vr::bgp {
+namespace vr::bgp::mrt_test {
 namespace {
 
 using testing::hex;
@@ -241,4 +241,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::mrt_test

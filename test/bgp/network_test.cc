@@ -9,7 +9,7 @@
 
 #include "test/bgp/simulation.h"
 
-namespace vr::bgp {
+namespace vr::bgp::network_test {
 namespace {
 
 using testing::Node;
@@ -194,4 +194,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& shape) { return shape.param.name; });
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::network_test

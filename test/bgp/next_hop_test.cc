@@ -6,7 +6,7 @@
 #include "bgp/update.h"
 #include "test/bgp/simulation.h"
 
-namespace vr::bgp {
+namespace vr::bgp::next_hop_test {
 namespace {
 
 using testing::Node;
@@ -184,4 +184,4 @@ TEST(NextHops, OfALargeFabricAreAllRemembered) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::next_hop_test

@@ -5,7 +5,7 @@
 
 #include "test/bgp/simulation.h"
 
-namespace vr::bgp {
+namespace vr::bgp::reflection_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -353,4 +353,4 @@ TEST(AddPathCapability, UnknownDirectionsAreIgnored) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::reflection_test

@@ -6,7 +6,7 @@
 #include "bgp/generations.h"
 #include "bgp/ribs.h"
 
-namespace vr::bgp {
+namespace vr::bgp::rib_test {
 namespace {
 
 /// A pool and sets that differ in their MED.
@@ -276,4 +276,4 @@ TYPED_TEST(LocRibs, OnePeerHasManyPathsButNotAny) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::rib_test

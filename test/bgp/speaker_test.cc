@@ -7,7 +7,7 @@
 #include "bgp/tcp_options.h"
 #include "test/bgp/simulation.h"
 
-namespace vr::bgp {
+namespace vr::bgp::speaker_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -269,4 +269,4 @@ TEST_F(Loopback, PortInUseIsSaidClearly) {
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::speaker_test

@@ -6,7 +6,7 @@
 
 #include "test/bgp/bytes.h"
 
-namespace vr::bgp {
+namespace vr::bgp::update_test {
 namespace {
 
 using testing::hex;
@@ -373,4 +373,4 @@ TEST(AsPath, MergesWhatOldSpeakersHid) {  // RFC 6793 4.2.3
 }
 
 }  // namespace
-}  // namespace vr::bgp
+}  // namespace vr::bgp::update_test

@@ -11,7 +11,7 @@
 #include "bgp/speaker.h"
 #include "ctl/handlers.h"
 
-namespace vr::ctl {
+namespace vr::ctl::bgp_handlers_test {
 namespace {
 
 class NoRoutes final : public bgp::RouteSink {
@@ -316,4 +316,4 @@ TEST_F(BgpHandler, RefusesWhatIsNoPrefix) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::bgp_handlers_test

@@ -10,7 +10,7 @@
 
 #include <vrouter.pb.h>
 
-namespace vr::ctl {
+namespace vr::ctl::framing_test {
 namespace {
 
 Bytes bytes_of(const std::string& text) {
@@ -97,4 +97,4 @@ TEST(Framing, RefusesContentThatIsNoMessage) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::framing_test

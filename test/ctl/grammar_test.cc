@@ -12,7 +12,7 @@
 
 #include "ctl/kinds.h"
 
-namespace vr::ctl {
+namespace vr::ctl::grammar_test {
 namespace {
 
 std::vector<std::string> split(const std::string& line) {
@@ -348,4 +348,4 @@ TEST(Completion, OffersEveryCommandAndOption) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::grammar_test

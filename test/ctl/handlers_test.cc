@@ -14,7 +14,7 @@
 #include "vrouter/net/zone.h"
 #include "vrouter/turns.h"
 
-namespace vr::ctl {
+namespace vr::ctl::handlers_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -653,4 +653,4 @@ TEST_F(ResourceHandler, DeletesWhatAFileHolds) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::handlers_test

@@ -9,7 +9,7 @@
 #include "policy/ipam/survey.h"
 #include "test/policy/ipam_lab.h"
 
-namespace vr::ctl {
+namespace vr::ctl::ipam_test {
 namespace {
 
 namespace ipam = policy::ipam;
@@ -144,4 +144,4 @@ TEST(IpamHandlerWithoutEtcd, SaysSo) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::ipam_test

@@ -16,7 +16,7 @@
 #include "ctl/grammar.h"
 #include "ctl/table.h"
 
-namespace vr::ctl {
+namespace vr::ctl::offline_test {
 namespace {
 
 using testing::HasSubstr;
@@ -250,4 +250,4 @@ TEST(BgpRead, SaysWhatItDoesNotUnderstand) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::offline_test

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace vr::ctl {
+namespace vr::ctl::rule_text_test {
 namespace {
 
 struct Row {
@@ -71,4 +71,4 @@ TEST(ActionText, NamesTheRuleToGoTo) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::rule_text_test

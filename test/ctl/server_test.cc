@@ -26,7 +26,7 @@
 #include "ctl/client.h"
 #include "ctl/dispatch.h"
 
-namespace vr::ctl {
+namespace vr::ctl::server_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -358,4 +358,4 @@ TEST(Client, SaysWhatToDoWhenNobodyListens) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::server_test

@@ -11,7 +11,7 @@
 #include "ctl/commands.h"
 #include "ctl/text.h"
 
-namespace vr::ctl {
+namespace vr::ctl::table_test {
 namespace {
 
 pb::Response response(const char* text) {
@@ -247,4 +247,4 @@ TEST(Text, MarksRefusedResourcesAboveTheirDocument) {
 }
 
 }  // namespace
-}  // namespace vr::ctl
+}  // namespace vr::ctl::table_test

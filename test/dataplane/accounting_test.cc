@@ -8,7 +8,7 @@
 
 #include "test/dataplane/pipeline_lab.h"
 
-namespace vr::test {
+namespace vr::test::accounting_test {
 namespace {
 
 template <typename F>
@@ -128,4 +128,4 @@ TYPED_TEST(Accounting, HostilePacketsAddUp) {
 }
 
 }  // namespace
-}  // namespace vr::test
+}  // namespace vr::test::accounting_test

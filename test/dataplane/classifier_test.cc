@@ -17,7 +17,7 @@
 #include "vrouter/dataplane/engine_choice.h"
 #include "vrouter/dataplane/trie_classifier.h"
 
-namespace vr::acl {
+namespace vr::acl::classifier_test {
 namespace {
 
 /// A classifier of the engine; null when it refuses the program.
@@ -570,4 +570,4 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 }  // namespace
-}  // namespace vr::acl
+}  // namespace vr::acl::classifier_test

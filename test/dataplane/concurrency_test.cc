@@ -19,7 +19,7 @@
 #include "vrouter/dataplane/lpm.h"
 #include "vrouter/dataplane/relay_classifier.h"
 
-namespace vr {
+namespace vr::concurrency_test {
 namespace {
 
 constexpr unsigned kWorkers = 2;
@@ -242,4 +242,4 @@ TYPED_TEST(Concurrent, WorkersGoOverToTheSuccessorOfAClassifier) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::concurrency_test

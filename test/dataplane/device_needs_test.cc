@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vr {
+namespace vr::device_needs_test {
 namespace {
 
 struct Row {
@@ -47,4 +47,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.name); });
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::device_needs_test

@@ -12,7 +12,7 @@
 #include "vrouter/net/checksum.h"
 #include "vrouter/net/headers.h"
 
-namespace vr::test {
+namespace vr::test::floating_test {
 namespace {
 
 using enum HostHook;
@@ -618,4 +618,4 @@ TYPED_TEST(FloatingTest, OtherProtocolsKeepTheirBytes) {
 }
 
 }  // namespace
-}  // namespace vr::test
+}  // namespace vr::test::floating_test

@@ -6,7 +6,7 @@
 
 #include "test/dataplane/pipeline_lab.h"
 
-namespace vr::test {
+namespace vr::test::flow_policy_test {
 namespace {
 
 using namespace tcpflag;
@@ -593,4 +593,4 @@ TYPED_TEST(FlowPolicy, OpenStackServicesOfTheHostComeBeforePolicy) {
 }
 
 }  // namespace
-}  // namespace vr::test
+}  // namespace vr::test::flow_policy_test

@@ -10,7 +10,7 @@
 
 #include "test/dataplane/slow_reclaimer.h"
 
-namespace vr {
+namespace vr::flow_table_test {
 namespace {
 
 template <typename F>
@@ -233,4 +233,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::flow_table_test

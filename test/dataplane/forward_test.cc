@@ -8,7 +8,7 @@
 
 #include "test/dataplane/pipeline_lab.h"
 
-namespace vr::test {
+namespace vr::test::forward_test {
 namespace {
 
 template <typename F>
@@ -398,4 +398,4 @@ TEST_F(Forward6, ListenerReportsAreConsumed) {
 }
 
 }  // namespace
-}  // namespace vr::test
+}  // namespace vr::test::forward_test

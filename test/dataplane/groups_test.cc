@@ -12,7 +12,7 @@
 #include "test/dataplane/slow_reclaimer.h"
 #include "test/rounds.h"
 
-namespace vr {
+namespace vr::groups_test {
 namespace {
 
 template <typename F>
@@ -145,4 +145,4 @@ TYPED_TEST(GroupsOf, AgreesWithTheListOfMembersUnderRandomChanges) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::groups_test

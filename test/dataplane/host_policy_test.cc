@@ -6,7 +6,7 @@
 #include "test/dataplane/pipeline_lab.h"
 #include "vrouter/net/headers.h"
 
-namespace vr::test {
+namespace vr::test::host_policy_test {
 namespace {
 
 using enum HostHook;
@@ -404,4 +404,4 @@ TYPED_TEST(HostPolicyTest, EveryPacketEndsInOneWay) {
 }
 
 }  // namespace
-}  // namespace vr::test
+}  // namespace vr::test::host_policy_test

@@ -11,7 +11,7 @@
 #include "test/dataplane/slow_reclaimer.h"
 #include "test/rounds.h"
 
-namespace vr {
+namespace vr::lpm_test {
 namespace {
 
 template <typename F>
@@ -180,4 +180,4 @@ TYPED_TEST(LpmOf, AgreesWithALinearSearchUnderRandomChanges) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::lpm_test

@@ -11,7 +11,7 @@
 
 #include "test/dataplane/packet_builder.h"
 
-namespace vr::test {
+namespace vr::test::parse_test {
 namespace {
 
 constexpr std::uint32_t kFrom = 0x0a010002;
@@ -556,4 +556,4 @@ TEST(Parse6, NeighborDiscoveryMayComeFromNowhere) {
 }
 
 }  // namespace
-}  // namespace vr::test
+}  // namespace vr::test::parse_test

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace vr::daemon {
+namespace vr::daemon::announcements_test {
 namespace {
 
 using Prefixes = std::vector<IpPrefix>;
@@ -106,4 +106,4 @@ TEST_F(Announcing, WhatTheConfigAnnouncesIsLeftToIt) {
 }
 
 }  // namespace
-}  // namespace vr::daemon
+}  // namespace vr::daemon::announcements_test

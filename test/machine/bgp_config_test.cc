@@ -10,7 +10,7 @@
 #include "vrouter/daemon/config.h"
 #include "vrouter/daemon/secret.h"
 
-namespace vr::daemon {
+namespace vr::daemon::bgp_config_test {
 namespace {
 
 using namespace literals;
@@ -590,4 +590,4 @@ INSTANTIATE_TEST_SUITE_P(Rows, BgpMistake, testing::ValuesIn(kMistakes), [](cons
 });
 
 }  // namespace
-}  // namespace vr::daemon
+}  // namespace vr::daemon::bgp_config_test

@@ -6,7 +6,7 @@
 
 #include "vrouter/daemon/link_peers.h"
 
-namespace vr::daemon {
+namespace vr::daemon::bgp_peers_test {
 namespace {
 
 using namespace literals;
@@ -209,4 +209,4 @@ TEST(LinkPeers, LifetimeCountsWithinBounds) {
 }
 
 }  // namespace
-}  // namespace vr::daemon
+}  // namespace vr::daemon::bgp_peers_test

@@ -14,7 +14,7 @@
 #include "bgp/attribute_pool.h"
 #include "bgp/next_hops.h"
 
-namespace vr::daemon {
+namespace vr::daemon::bgp_routes_test {
 namespace {
 
 using namespace literals;
@@ -253,4 +253,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 }  // namespace
-}  // namespace vr::daemon
+}  // namespace vr::daemon::bgp_routes_test

@@ -18,7 +18,7 @@
 
 #include "test/dataplane/pipeline_lab.h"
 
-namespace vr {
+namespace vr::builder_test {
 namespace {
 
 using namespace vr::test;
@@ -141,4 +141,4 @@ TEST(BuilderTest, ManyWhoWaitForOneProgramAreToldSomeAtATime) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::builder_test

@@ -8,7 +8,7 @@
 #include "policy/resource.h"
 #include "vrouter/daemon/calico_filter.h"
 
-namespace vr::daemon {
+namespace vr::daemon::calico_bgp_test {
 namespace {
 
 using namespace literals;
@@ -893,4 +893,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string{row.param.name}; });
 
 }  // namespace
-}  // namespace vr::daemon
+}  // namespace vr::daemon::calico_bgp_test

@@ -8,7 +8,7 @@
 
 #include "vrouter/preflight.h"
 
-namespace vr {
+namespace vr::config_test {
 namespace {
 
 using namespace literals;
@@ -466,4 +466,4 @@ TEST(FileProblems, NameADirectoryThatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::config_test

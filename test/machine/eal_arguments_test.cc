@@ -6,7 +6,7 @@
 
 #include "vrouter/eal.h"
 
-namespace vr {
+namespace vr::eal_arguments_test {
 namespace {
 
 std::vector<std::string> arguments(const std::vector<std::string>& given, bool huge_pages = true) {
@@ -118,4 +118,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string{row.param.name}; });
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::eal_arguments_test

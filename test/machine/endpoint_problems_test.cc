@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vr::daemon {
+namespace vr::daemon::endpoint_problems_test {
 namespace {
 
 using policy::Key;
@@ -146,4 +146,4 @@ TEST(ReservedAddress, OfAPeerThatIsAWorkloadIsItsOwn) {
 }
 
 }  // namespace
-}  // namespace vr::daemon
+}  // namespace vr::daemon::endpoint_problems_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vr::daemon {
+namespace vr::daemon::flap_guard_test {
 namespace {
 
 using namespace literals;
@@ -78,4 +78,4 @@ TEST_F(FlapGuardTest, SaysWhenItCannotCountAll) {
 }
 
 }  // namespace
-}  // namespace vr::daemon
+}  // namespace vr::daemon::flap_guard_test

@@ -14,7 +14,7 @@
 #include "test/policy/cluster_writer.h"
 #include "test/rounds.h"
 
-namespace vr {
+namespace vr::host_endpoint_test {
 namespace {
 
 using namespace vr::test;
@@ -222,4 +222,4 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::host_endpoint_test

@@ -7,7 +7,7 @@
 #include "test/machine/router_lab.h"
 #include "vrouter/daemon/closed_host.h"
 
-namespace vr {
+namespace vr::host_guards_test {
 namespace {
 
 using namespace vr::test;
@@ -322,4 +322,4 @@ TEST_F(HostGuardsTest, FelixConfigurationDecidesUnlessTheConfigDoes) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::host_guards_test

@@ -9,7 +9,7 @@
 #include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/packet_pool.h"
 
-namespace vr {
+namespace vr::machine_test {
 namespace {
 
 using namespace vr::test;
@@ -196,4 +196,4 @@ TEST_F(MachineTest, InjectedPacketsThatFindNoRoomAreCounted) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::machine_test

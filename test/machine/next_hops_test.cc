@@ -8,7 +8,7 @@
 
 #include "vrouter/net/zone.h"
 
-namespace vr {
+namespace vr::next_hops_test {
 namespace {
 
 constexpr PortId kPort{1};
@@ -339,4 +339,4 @@ TEST(Gateways, LinkLocalOneIsShownWithoutItsPort) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::next_hops_test

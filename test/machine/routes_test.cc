@@ -13,7 +13,7 @@
 
 #include "vrouter/net/zone.h"
 
-namespace vr {
+namespace vr::routes_test {
 namespace {
 
 constexpr PortId kEast{1};
@@ -675,4 +675,4 @@ TYPED_TEST(Routes, PathDoesNotMatter) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::routes_test

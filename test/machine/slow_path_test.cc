@@ -9,7 +9,7 @@
 #include "vrouter/services/arp.h"
 #include "vrouter/services/nd.h"
 
-namespace vr {
+namespace vr::slow_path_test {
 namespace {
 
 using namespace vr::test;
@@ -538,4 +538,4 @@ TEST_F(SlowPath4, PiecesToAFloatingAddressReachTheGuest) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::slow_path_test

@@ -8,7 +8,7 @@
 
 #include "test/dataplane/pipeline_lab.h"
 
-namespace vr {
+namespace vr::trace_test {
 namespace {
 
 using namespace vr::test;
@@ -239,4 +239,4 @@ TYPED_TEST(TraceTest, NamesTheDecidingRule) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::trace_test

@@ -7,7 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
-namespace vr {
+namespace vr::turns_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -58,4 +58,4 @@ TEST(Turns, EveryHandlerOfALoopCounts) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::turns_test

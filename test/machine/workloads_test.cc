@@ -9,7 +9,7 @@
 #include "test/machine/router_lab.h"
 #include "vrouter/services/arp.h"
 
-namespace vr {
+namespace vr::workloads_test {
 namespace {
 
 using namespace vr::test;
@@ -676,4 +676,4 @@ TEST_F(WorkloadsTest, MacThatIsNoLongerKnownIsResolvedAgain) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::workloads_test

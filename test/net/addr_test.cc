@@ -5,7 +5,7 @@
 
 #include <array>
 
-namespace vr {
+namespace vr::addr_test {
 namespace {
 
 using namespace vr::literals;
@@ -66,4 +66,4 @@ TEST(Mac, ParsesAndPrints) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::addr_test

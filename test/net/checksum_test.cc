@@ -5,7 +5,7 @@
 
 #include <array>
 
-namespace vr {
+namespace vr::checksum_test {
 namespace {
 
 using namespace vr::literals;
@@ -40,4 +40,4 @@ TEST(Checksum, PseudoHeaderOfBothFamilies) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::checksum_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vr {
+namespace vr::prefix_test {
 namespace {
 
 template <typename F>
@@ -41,4 +41,4 @@ TEST(Prefix, RefusesMalformedText) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::prefix_test

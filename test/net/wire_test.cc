@@ -5,7 +5,7 @@
 
 #include <array>
 
-namespace vr {
+namespace vr::wire_test {
 namespace {
 
 TEST(Reader, ReadsFieldsInOrder) {
@@ -53,4 +53,4 @@ TEST(Writer, PatchesWhatItWroteBefore) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::wire_test

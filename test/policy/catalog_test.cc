@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace vr::policy {
+namespace vr::policy::catalog_test {
 namespace {
 
 const Key kWeb{Kind::NetworkPolicy, "prod", "web"};
@@ -354,4 +354,4 @@ TEST(Catalog, AnObjectIsFoundWithItsPlace) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::catalog_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace vr::policy {
+namespace vr::policy::document_test {
 namespace {
 
 struct Meaning {
@@ -123,4 +123,4 @@ TEST(Document, ThereIsNoByteOrderMarkInItsText) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::document_test

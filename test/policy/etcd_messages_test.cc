@@ -7,7 +7,7 @@
 #include "policy/etcd/backoff.h"
 #include "policy/etcd/messages.h"
 
-namespace vr::policy::etcd {
+namespace vr::policy::etcd::etcd_messages_test {
 namespace {
 
 TEST(EtcdMessages, TheEndOfAPrefixIsTheNextOne) {
@@ -138,4 +138,4 @@ TEST(EtcdBackoff, NeverWaitsLongerThanItsMost) {
 }
 
 }  // namespace
-}  // namespace vr::policy::etcd
+}  // namespace vr::policy::etcd::etcd_messages_test

@@ -15,7 +15,7 @@
 #include "policy/json_document.h"
 #include "policy/sealed_file.h"
 
-namespace vr::policy::etcd {
+namespace vr::policy::etcd::etcd_objects_test {
 namespace {
 
 const Keys kKeys("/calico");
@@ -487,4 +487,4 @@ TEST_F(EtcdClaims, OtherKeysAreNotLookedAt) {
 }
 
 }  // namespace
-}  // namespace vr::policy::etcd
+}  // namespace vr::policy::etcd::etcd_objects_test

@@ -4,7 +4,7 @@
 
 #include "policy/etcd/status.h"
 
-namespace vr::policy::etcd {
+namespace vr::policy::etcd::etcd_status_test {
 namespace {
 
 using Write = EndpointStatuses::Write;
@@ -88,4 +88,4 @@ TEST(EtcdStatus, ANodeThatIsGarbageIsLeftAlone) {
 }
 
 }  // namespace
-}  // namespace vr::policy::etcd
+}  // namespace vr::policy::etcd::etcd_status_test

@@ -10,7 +10,7 @@
 
 #include "policy/etcd/sync.h"
 
-namespace vr::policy::etcd {
+namespace vr::policy::etcd::etcd_sync_test {
 namespace {
 
 const std::string kPrefix = "/c/";
@@ -819,4 +819,4 @@ TEST(EtcdSync, EndsWithWhatEtcdHasWhateverHappens) {
 }
 
 }  // namespace
-}  // namespace vr::policy::etcd
+}  // namespace vr::policy::etcd::etcd_sync_test

@@ -17,7 +17,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-namespace vr::policy {
+namespace vr::policy::file_store_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -452,4 +452,4 @@ TEST_F(FileStoreTest, RemoveDeletesTheObjectsFile) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::file_store_test

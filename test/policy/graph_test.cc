@@ -15,7 +15,7 @@
 #include "test/policy/cluster.h"
 #include "test/policy/cluster_writer.h"
 
-namespace vr::policy {
+namespace vr::policy::graph_test {
 namespace {
 
 std::string object(std::string_view kind, std::string_view metadata, std::string_view spec) {
@@ -604,4 +604,4 @@ TEST(Graph, RoutePriorityThatIsNoneLeavesTheEndpointAsItIs) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::graph_test

@@ -14,7 +14,7 @@
 #include "test/policy/cluster.h"
 #include "vrouter/net/headers.h"
 
-namespace vr::policy {
+namespace vr::policy::host_endpoint_test {
 namespace {
 
 std::string object(std::string_view kind, std::string_view metadata, std::string_view spec) {
@@ -608,4 +608,4 @@ TEST(Felix, OpenStackIsWhereItsInterfacesOrItsMetadataAre) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::host_endpoint_test

@@ -8,7 +8,7 @@
 #include "policy/ipam/record.h"
 #include "policy/ipam/time.h"
 
-namespace vr::policy::ipam {
+namespace vr::policy::ipam::ipam_block_test {
 namespace {
 
 const IpPrefix kCidr = *parse_prefix("10.0.0.0/30");
@@ -200,4 +200,4 @@ TEST(IpamTime, OtherFormsAreNone) {
 }
 
 }  // namespace
-}  // namespace vr::policy::ipam
+}  // namespace vr::policy::ipam::ipam_block_test

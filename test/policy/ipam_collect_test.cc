@@ -11,7 +11,7 @@
 #include "policy/ipam/collect.h"
 #include "test/policy/ipam_lab.h"
 
-namespace vr::policy::ipam {
+namespace vr::policy::ipam::ipam_collect_test {
 namespace {
 
 const Time kLater = kNow + kGrace;
@@ -462,4 +462,4 @@ INSTANTIATE_TEST_SUITE_P(All, IpamTrouble, testing::ValuesIn(kCases), [](const a
 });
 
 }  // namespace
-}  // namespace vr::policy::ipam
+}  // namespace vr::policy::ipam::ipam_collect_test

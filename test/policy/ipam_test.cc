@@ -11,7 +11,7 @@
 #include "policy/ipam/release.h"
 #include "test/policy/ipam_lab.h"
 
-namespace vr::policy::ipam {
+namespace vr::policy::ipam::ipam_test {
 namespace {
 
 class Ipam : public testing::Test, public IpamLab {
@@ -440,4 +440,4 @@ TEST_F(Ipam, WordsThatAreNoKeysAreRefused) {
 }
 
 }  // namespace
-}  // namespace vr::policy::ipam
+}  // namespace vr::policy::ipam::ipam_test

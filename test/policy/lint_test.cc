@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace vr::policy {
+namespace vr::policy::lint_test {
 namespace {
 
 using testing::ElementsAre;
@@ -273,4 +273,4 @@ TEST(LintPlaces, AnEmptyDirectoryIsFine) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::lint_test

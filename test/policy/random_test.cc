@@ -17,7 +17,7 @@
 #include "vrouter/dataplane/classifier.h"
 #include "vrouter/dataplane/groups.h"
 
-namespace vr::policy {
+namespace vr::policy::random_test {
 namespace {
 
 template <typename F>
@@ -233,4 +233,4 @@ TYPED_TEST(RandomCluster, ProgramsOfHostEndpointsDecideAsTheReference) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::random_test

@@ -10,7 +10,7 @@
 
 #include "policy/datastore.h"
 
-namespace vr::policy {
+namespace vr::policy::resource_test {
 namespace {
 
 std::string yaml(
@@ -373,4 +373,4 @@ TEST(ObjectText, ReadsAsWhatItWasReadFrom) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::resource_test

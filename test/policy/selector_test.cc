@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace vr::policy {
+namespace vr::policy::selector_test {
 namespace {
 
 const Labels kLabels{{"a", "x"}, {"b", "y"}, {"ns/role.b-1", "db"}, {"empty", ""}, {"has", "1"}};
@@ -157,4 +157,4 @@ TEST(Selector, OrAndNotRestrictNothing) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::selector_test

@@ -17,7 +17,7 @@
 #include "vrouter/dataplane/groups.h"
 #include "vrouter/dataplane/reclaim.h"
 
-namespace vr::policy {
+namespace vr::policy::sizes_test {
 namespace {
 
 constexpr std::string_view kEndpoint =
@@ -167,4 +167,4 @@ TEST(Sizes, AGroupOfAMillionMembers) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::sizes_test

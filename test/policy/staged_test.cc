@@ -6,7 +6,7 @@
 
 #include "test/policy/cluster.h"
 
-namespace vr::policy {
+namespace vr::policy::staged_test {
 namespace {
 
 std::string head(std::string_view kind, std::string_view metadata) {
@@ -153,4 +153,4 @@ TEST(Staged, MistakesInPoliciesOfKubernetesAreToldWithTheirPlace) {
 }
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::staged_test

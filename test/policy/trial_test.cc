@@ -11,7 +11,7 @@
 
 #include "policy/trial_run.h"
 
-namespace vr::policy {
+namespace vr::policy::trial_test {
 namespace {
 
 using testing::ElementsAre;
@@ -378,4 +378,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.name); });
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::trial_test

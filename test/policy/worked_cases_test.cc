@@ -13,7 +13,7 @@
 #include "test/policy/cluster.h"
 #include "vrouter/net/headers.h"
 
-namespace vr::policy {
+namespace vr::policy::worked_cases_test {
 namespace {
 
 /// A packet towards or from endpoint a/vm, and what becomes of it.
@@ -553,4 +553,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.kind) + std::to_string(row.index); });
 
 }  // namespace
-}  // namespace vr::policy
+}  // namespace vr::policy::worked_cases_test

@@ -12,7 +12,7 @@
 #include "test/policyd/stream.h"
 #include "test/rounds.h"
 
-namespace vr::policyd {
+namespace vr::policyd::cluster_test {
 namespace {
 
 using policy::Key;
@@ -393,4 +393,4 @@ TEST(Cluster, ForgetsSetsThatNoHostNeeds) {
 }
 
 }  // namespace
-}  // namespace vr::policyd
+}  // namespace vr::policyd::cluster_test

@@ -11,7 +11,7 @@
 #include "test/policyd/certificates.h"
 #include "vrouter/net/host_port.h"
 
-namespace vr::policyd {
+namespace vr::policyd::config_test {
 namespace {
 
 const std::string kCredentials =
@@ -149,4 +149,4 @@ TEST(MachineProblems, NameWhatIsNoCertificate) {
 }
 
 }  // namespace
-}  // namespace vr::policyd
+}  // namespace vr::policyd::config_test

@@ -8,7 +8,7 @@
 
 #include "test/policyd/stream.h"
 
-namespace vr::policyd {
+namespace vr::policyd::feed_test {
 namespace {
 
 std::string endpoint(std::string_view name, std::string_view node, std::string_view address) {
@@ -179,4 +179,4 @@ TEST(Feed, TellsNothingBeforeTheClusterIsInSync) {
 }
 
 }  // namespace
-}  // namespace vr::policyd
+}  // namespace vr::policyd::feed_test

@@ -9,7 +9,7 @@
 #include "policy/spec.h"
 #include "test/policyd/stream.h"
 
-namespace vr::policyd {
+namespace vr::policyd::receiver_test {
 namespace {
 
 const std::string kEndpoint = document(
@@ -441,4 +441,4 @@ TEST(LastGood, ADamagedOrCutFileChangesNothing) {
 }
 
 }  // namespace
-}  // namespace vr::policyd
+}  // namespace vr::policyd::receiver_test

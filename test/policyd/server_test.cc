@@ -20,7 +20,7 @@
 #include "test/policyd/certificates.h"
 #include "test/policyd/stream.h"
 
-namespace vr::policyd {
+namespace vr::policyd::server_test {
 namespace {
 
 using boost::asio::ip::tcp;
@@ -427,4 +427,4 @@ TEST_F(ServerTest, CertificateThatCannotBeReadCostsNoStream) {
 }
 
 }  // namespace
-}  // namespace vr::policyd
+}  // namespace vr::policyd::server_test

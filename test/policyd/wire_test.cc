@@ -8,7 +8,7 @@
 
 #include "test/policyd/stream.h"
 
-namespace vr::policyd {
+namespace vr::policyd::wire_test {
 namespace {
 
 using policy::Key;
@@ -166,4 +166,4 @@ TEST(Wire, FrameThatClaimsTooMuchIsRefused) {
 }
 
 }  // namespace
-}  // namespace vr::policyd
+}  // namespace vr::policyd::wire_test

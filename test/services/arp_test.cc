@@ -7,7 +7,7 @@
 
 #include "test/services/frames.h"
 
-namespace vr::arp {
+namespace vr::arp::arp_test {
 namespace {
 
 using namespace vr::test;
@@ -117,4 +117,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 }  // namespace
-}  // namespace vr::arp
+}  // namespace vr::arp::arp_test

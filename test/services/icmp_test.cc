@@ -8,7 +8,7 @@
 #include "test/services/frames.h"
 #include "vrouter/net/checksum.h"
 
-namespace vr::icmp {
+namespace vr::icmp::icmp_test {
 namespace {
 
 using namespace vr::test;
@@ -296,4 +296,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 }  // namespace
-}  // namespace vr::icmp
+}  // namespace vr::icmp::icmp_test

@@ -8,7 +8,7 @@
 
 #include "test/services/frames.h"
 
-namespace vr::nd {
+namespace vr::nd::nd_test {
 namespace {
 
 using namespace vr::test;
@@ -257,4 +257,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 }  // namespace
-}  // namespace vr::nd
+}  // namespace vr::nd::nd_test

@@ -9,7 +9,7 @@
 
 #include "test/services/frames.h"
 
-namespace vr {
+namespace vr::neighbor_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -490,4 +490,4 @@ TYPED_TEST(NeighborsOf, KeepsItsBoundsUnderRandomEvents) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::neighbor_test

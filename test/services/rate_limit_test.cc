@@ -6,7 +6,7 @@
 #include "test/services/frames.h"
 #include "vrouter/services/repeats.h"
 
-namespace vr {
+namespace vr::rate_limit_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -69,4 +69,4 @@ TEST(Repeats, AreToldOnceAMinuteWithTheirNumber) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::rate_limit_test

@@ -7,7 +7,7 @@
 
 #include "test/services/frames.h"
 
-namespace vr {
+namespace vr::responder_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -396,4 +396,4 @@ TEST(Responder, HeardFeedsTheNeighborTable) {
 }
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::responder_test

@@ -8,7 +8,7 @@
 #include "vrouter/net/headers.h"
 #include "vrouter/services/responder.h"
 
-namespace vr {
+namespace vr::router_discovery_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -133,4 +133,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 }  // namespace
-}  // namespace vr
+}  // namespace vr::router_discovery_test

@@ -10,7 +10,7 @@
 #include "vrouter/net/checksum.h"
 #include "vrouter/net/headers.h"
 
-namespace vr::tcp {
+namespace vr::tcp::tcp_reset_test {
 namespace {
 
 using namespace vr::test;
@@ -138,4 +138,4 @@ TYPED_TEST(Reset, IsNotSentToGroups) {
 }
 
 }  // namespace
-}  // namespace vr::tcp
+}  // namespace vr::tcp::tcp_reset_test

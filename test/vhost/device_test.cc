@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace vr::vhost {
+namespace vr::vhost::device_test {
 namespace {
 
 constexpr Features kMultiqueue = 1ULL << 22;
@@ -228,4 +228,4 @@ TEST_F(DeviceTest, RetiresBetweenConnectAndStart) {
 }
 
 }  // namespace
-}  // namespace vr::vhost
+}  // namespace vr::vhost::device_test

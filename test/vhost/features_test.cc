@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace vr::vhost {
+namespace vr::vhost::features_test {
 namespace {
 
 struct OfferRow {
@@ -60,4 +60,4 @@ TEST(Multiqueue, IsBit22) {
 }
 
 }  // namespace
-}  // namespace vr::vhost
+}  // namespace vr::vhost::features_test

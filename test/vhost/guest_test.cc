@@ -24,7 +24,7 @@
 #include "test/vhost/guest_process.h"
 #include "vhost/port.h"
 
-namespace vr::vhost {
+namespace vr::vhost::guest_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -404,4 +404,4 @@ TEST_F(EchoTest, SurplusQueuesOfAGuestAreFolded) {
 }
 
 }  // namespace
-}  // namespace vr::vhost
+}  // namespace vr::vhost::guest_test

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace vr::vhost {
+namespace vr::vhost::socket_path_test {
 namespace {
 
 struct NameRow {
@@ -182,4 +182,4 @@ TEST_F(Claim, NamesAnUnknownGroup) {
 }
 
 }  // namespace
-}  // namespace vr::vhost
+}  // namespace vr::vhost::socket_path_test
