@@ -135,14 +135,14 @@ struct Traffic {
     std::vector<const GroupSet*> destination;
 };
 
-/// Null when the engine refuses it.
+/// Or why the engine refuses it.
 template <Family F>
-[[nodiscard]] std::shared_ptr<const acl::Classifier<F>> make_classifier(
+[[nodiscard]] Result<std::shared_ptr<const acl::Classifier<F>>> make_classifier(
     acl::Engine engine, const std::shared_ptr<const acl::Program>& program) {
     if (engine == acl::Engine::BitVector) {
         return acl::Classifier<F>::build(program);
     }
-    return acl::build_trie_classifier<F>(program).value_or(nullptr);
+    return acl::build_trie_classifier<F>(program);
 }
 
 /// In use, of the process's heap and of DPDK's.
@@ -161,19 +161,20 @@ void classify(
     const auto program = make_program<F>(kind, rules);
     const auto classifier = make_classifier<F>(engine, program);
     if (!classifier) {
-        state.SkipWithError("refused");
+        state.SkipWithError(classifier.error().text.c_str());
         return;
     }
     const Traffic<F> traffic(kind, rules);
     std::array<acl::Verdict, 32> verdicts;
     std::size_t at = 0;
     for (auto _ : state) {
-        classifier->classify(
-            traffic.packets.data() + at,
-            traffic.source.data() + at,
-            traffic.destination.data() + at,
-            verdicts.data(),
-            batch);
+        (*classifier)
+            ->classify(
+                traffic.packets.data() + at,
+                traffic.source.data() + at,
+                traffic.destination.data() + at,
+                verdicts.data(),
+                batch);
         benchmark::DoNotOptimize(verdicts);
         at = at + 2 * batch <= Traffic<F>::kPackets ? at + batch : 0;
     }
@@ -187,7 +188,7 @@ void build(benchmark::State& state, acl::Engine engine, Kind kind, std::uint32_t
     if (const auto classifier = make_classifier<F>(engine, program)) {
         state.counters["bytes"] = static_cast<double>(allocated() - before);
     } else {
-        state.SkipWithError("refused");
+        state.SkipWithError(classifier.error().text.c_str());
         return;
     }
     for (auto _ : state) {

@@ -123,6 +123,25 @@ TYPED_TEST(ClassifierOf, PacketWithoutPortsMeetsNoPortsButEveryNotPorts) {
     EXPECT_EQ(this->judge(program, packet).rule, 0U);
 }
 
+TYPED_TEST(ClassifierOf, AddressMayBeInManyOfAThousandGroups) {
+    constexpr unsigned kGroups = 1000;
+    for (const auto side : {&Match::source, &Match::destination}) {
+        Program program;
+        std::vector<GroupId> ids;
+        for (unsigned i = 0; i < kGroups; ++i) {
+            program.rules.push_back(this->rule(Action::Allow));
+            (program.rules.back().match.*side).group = GroupId{i};
+            if (i >= 300) {
+                ids.push_back(GroupId{i});
+            }
+        }
+        const GroupSet many{ids};
+        const GroupSet none{{}};
+        const bool source = side == &Match::source;
+        EXPECT_EQ(this->judge(program, {}, source ? many : none, source ? none : many).rule, 300U);
+    }
+}
+
 TYPED_TEST(ClassifierOf, NotGroupHoldsForUnknownAddresses) {
     Program program{{this->rule(Action::Allow)}, {}};
     program.rules[0].match.source.not_group = GroupId{3};

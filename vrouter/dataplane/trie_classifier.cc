@@ -36,7 +36,8 @@ constexpr unsigned kMostNotGroups = 16;
 /// Lists and negations multiply.  rte_acl's build knows no other bound on its time and on the ordinary
 /// memory that it works in, and both grow with these.
 constexpr std::size_t kMostBoxes = 16'384;
-/// Keys that one packet may have to be looked up by: the product of both addresses' groups.
+/// Keys that one packet may have to be looked up by where rules name groups of both sides: the product of
+/// its addresses' groups.  Groups of one side cost no more than the bit vectors' rows of them.
 constexpr std::size_t kMostKeys = 256;
 /// What the tries of one classifier may take of DPDK's memory at most, and which part of what is free:
 /// packet buffers and rings live there too.
@@ -140,6 +141,9 @@ class GroupNumbers {
         }
         if (unwanted_ > kMostNotGroups) {
             return fail("too many groups are excluded");
+        }
+        if (wanted_ > UINT16_MAX) {
+            return fail("rules name too many groups");
         }
         map_ = GroupMap<GroupNumber>(named_);
         return {};
@@ -412,10 +416,9 @@ Result<void> TrieClassifier<F>::build(RefusedSizes* refused) {
             return done;
         }
     }
-    if (std::max<std::size_t>(1, groups_[0].wanted()) *
-            std::max<std::size_t>(1, groups_[1].wanted()) >
-        kMostKeys) {
-        return fail("rules name too many groups");
+    if (groups_[0].wanted() > 1 && groups_[1].wanted() > 1 &&
+        groups_[0].wanted() * groups_[1].wanted() > kMostKeys) {
+        return fail("rules name too many groups of both sides");
     }
     lay_out();
     const auto rules = expand();
