@@ -76,6 +76,8 @@ struct FamilyConfig {
     std::uint32_t maximum_prefixes = 0;
     /// Pause after that; 0: as after any error.
     std::chrono::seconds maximum_prefixes_restart{0};
+    /// GracefulRestartConfig::long_lived_time is for this family, too (RFC 9494 5).
+    bool long_lived = true;
 
     friend bool operator==(const FamilyConfig&, const FamilyConfig&) = default;
 };
@@ -133,6 +135,9 @@ struct PeerConfig {
     bool remove_private_as = false;  ///< eBGP: private AS numbers are left out of paths told
     unsigned allow_own_as = 0;       ///< times that our AS may appear in a received path
     bool enforce_first_as = true;    ///< eBGP: a path must begin with the peer's AS (RFC 4271 6.3)
+    /// iBGP: it hears of routes marked with LLGR_STALE though it does not know the mark, with NO_EXPORT
+    /// and LOCAL_PREF 0 (RFC 9494 4.6); all of the AS should then take them with LOCAL_PREF 0.
+    bool long_lived_to_all = false;
 
     friend bool operator==(const PeerConfig&, const PeerConfig&) = default;
 };

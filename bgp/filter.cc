@@ -68,7 +68,10 @@ void perform(const AddCommunity& what, Attributes& attributes) {
 }
 
 void perform(const RemoveCommunity& what, Attributes& attributes) {
-    remove_community(attributes, what.community);
+    // RFC 9494 4.3: nobody may make a good route of one that is the last resort.
+    if (what.community != Community{StandardCommunity{community::kLlgrStale}}) {
+        remove_community(attributes, what.community);
+    }
 }
 
 void perform(const PrependAsPath& what, Attributes& attributes) {

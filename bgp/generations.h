@@ -2,8 +2,9 @@
 //
 // Every path carries the generation in which it was announced last.  Ageing all of a peer's paths, or
 // letting all of them leave, is then a step of a counter, whatever the table's size; what leaves is
-// found later, in slices.  RFC 4724 (a lost session's routes stay for the next one) and RFC 7313 (what
-// a refresh did not repeat leaves).
+// found later, in slices.  RFC 4724 (a lost session's routes stay for the next one), RFC 9494 (the oldest
+// of them may be the last resort while younger ones are not yet) and RFC 7313 (what a refresh did not
+// repeat leaves).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -29,20 +30,31 @@ class Generations {
         return generation != current_ && is_kept(generation);
     }
 
+    /// Stale, and the last resort.
+    [[nodiscard]] bool is_long_lived(std::uint8_t generation) const noexcept {
+        return is_kept(generation) && age_of(generation) > age_of(youngest_);
+    }
+
+    /// False when there are more ages than can be told apart.
+    [[nodiscard]] bool can_age() const noexcept { return age_of(oldest_kept_) < kMostAges; }
+
     /// What is fresh becomes stale.
     void age() noexcept {
-        if (age_of(oldest_kept_) < kMostAges) {  // else: more ages than can be told apart
+        if (can_age() && fresh() != 0) {
             current_ = next(current_);
         }
     }
 
+    /// What is stale becomes the last resort.
+    void begin_long_lived() noexcept { youngest_ = current_; }
+
     /// What is stale leaves.
-    void drop_stale() noexcept { oldest_kept_ = current_; }
+    void drop_stale() noexcept { oldest_kept_ = youngest_ = current_; }
 
     /// Everything leaves.
     void drop_all() noexcept {
         current_ = next(current_);
-        oldest_kept_ = current_;
+        oldest_kept_ = youngest_ = current_;
     }
 
     /// True when one more step could make a path that is leaving look kept: leaving ones have to go
@@ -62,11 +74,11 @@ class Generations {
     [[nodiscard]] std::size_t fresh() const noexcept { return count(current_); }
 
     [[nodiscard]] std::size_t kept() const noexcept {
-        std::size_t sum = count(current_);
-        for (std::uint8_t g = oldest_kept_; g != current_; g = next(g)) {
-            sum += count(g);
-        }
-        return sum;
+        return count_between(oldest_kept_, current_) + fresh();
+    }
+
+    [[nodiscard]] std::size_t long_lived() const noexcept {
+        return count_between(oldest_kept_, youngest_);
     }
 
     [[nodiscard]] std::size_t stale() const noexcept { return kept() - fresh(); }
@@ -89,10 +101,19 @@ class Generations {
         return counts_[generation];
     }
 
+    [[nodiscard]] std::size_t count_between(std::uint8_t from, std::uint8_t end) const noexcept {
+        std::size_t sum = 0;
+        for (std::uint8_t g = from; g != end; g = next(g)) {
+            sum += count(g);
+        }
+        return sum;
+    }
+
     std::array<std::uint32_t, PathCell::kEpochs> counts_{};
     std::size_t all_ = 0;
     std::uint8_t current_ = 0;
     std::uint8_t oldest_kept_ = 0;
+    std::uint8_t youngest_ = 0;  ///< that is not the last resort
 };
 
 }  // namespace vr::bgp

@@ -47,8 +47,10 @@ std::optional<LongLivedRestart> long_lived(
         const auto seconds = static_cast<std::uint32_t>(std::min<std::chrono::seconds::rep>(
             long_lived_time.count(), LongLivedRestart::kMostSeconds));
         for (const AfiSafi family : families) {
-            offer.members.push_back(
-                {.family = family, .forwarding = local.forwarding_kept, .seconds = seconds});
+            if ((family == kIpv4Unicast ? peer.ipv4 : peer.ipv6).long_lived) {
+                offer.members.push_back(
+                    {.family = family, .forwarding = local.forwarding_kept, .seconds = seconds});
+            }
         }
     }
     return offer;

@@ -178,6 +178,7 @@ bool Peer::needs_restart(const PeerConfig& changed) const {
     same.remove_private_as = config_.remove_private_as;
     same.allow_own_as = config_.allow_own_as;
     same.enforce_first_as = config_.enforce_first_as;
+    same.long_lived_to_all = config_.long_lived_to_all;
     return same != config_;
 }
 
@@ -269,8 +270,8 @@ Time Peer::next_deadline() const {
     for (const std::optional<Time>& deadline :
          {back_until_,
           done_until_,
-          long_until_[0],
-          long_until_[1],
+          long_lives_[0].until,
+          long_lives_[1].until,
           refresh_paces_[0].due,
           refresh_paces_[1].due}) {
         next = std::min(next, deadline.value_or(Time::max()));
@@ -290,13 +291,17 @@ void Peer::tick_restart(Time now) {
         outlive_restart<V4>(now);
         outlive_restart<V6>(now);
     }
-    if (over(long_until_[0])) {
-        long_until_[0].reset();
-        rib<V4>().drop_stale();
-    }
-    if (over(long_until_[1])) {
-        long_until_[1].reset();
-        rib<V6>().drop_stale();
+    end_long_life<V4>(now);
+    end_long_life<V6>(now);
+}
+
+/// RFC 9494 4.2: all that is stale leaves, of whichever session.
+template <Family F>
+void Peer::end_long_life(Time now) {
+    LongLife& life = long_life<F>();
+    if (life.until && *life.until <= now) {
+        life = {.until = {}, .over = rib<F>().up()};
+        rib<F>().drop_stale();
     }
 }
 
@@ -307,12 +312,22 @@ void Peer::outlive_restart(Time now) {
         return rib<F>().drop_stale();
     }
     rib<F>().begin_long_lived();
-    long_until_[std::is_same_v<F, V4> ? 0 : 1] = now + time;
+    if (!long_life<F>().until) {
+        long_life<F>().until = now + time;
+    }
+}
+
+/// How long the peer may be away until its routes leave or become the last resort.
+std::chrono::seconds Peer::restart_time(AfiSafi family) const {
+    const bool listed = restart_ && restart_->find(family) != nullptr;
+    return std::min(
+        std::chrono::seconds{listed ? restart_->seconds : 0}, config_.graceful_restart.stale_time);
 }
 
 /// How long the peer's routes may live on; 0: they may not.
 std::chrono::seconds Peer::long_lived_time(AfiSafi family) const {
-    const auto* member = long_lived_ ? long_lived_->find(family) : nullptr;
+    const bool wanted = (family == kIpv4Unicast ? config_.ipv4 : config_.ipv6).long_lived;
+    const auto* member = long_lived_ && wanted ? long_lived_->find(family) : nullptr;
     const std::chrono::seconds its{member != nullptr ? member->seconds : 0};
     return std::min(its, config_.graceful_restart.long_lived_time);
 }
@@ -499,11 +514,11 @@ void Peer::on_update(Direction direction, Bytes body, Time now) {
 
 /// What was stale is confirmed or gone: nothing to wait for.
 void Peer::forget_done() {
-    if (!rib<V4>().has_stale()) {
-        long_until_[0].reset();
+    if (rib<V4>().end_of_rib_received()) {
+        long_life<V4>() = {};
     }
-    if (!rib<V6>().has_stale()) {
-        long_until_[1].reset();
+    if (rib<V6>().end_of_rib_received()) {
+        long_life<V6>() = {};
     }
     if (done_until_ && !rib<V4>().has_stale() && !rib<V6>().has_stale()) {
         done_until_.reset();
@@ -575,8 +590,6 @@ void Peer::session_up(Direction direction, Time now) {
     established_since_ = now;
     ++established_count_;
     path_lost_ = false;
-    const Ends session_ends = ends(on);
-    const Outlet outlet{.octets = &link(direction).output, .sent = &sent_};
     source_.identifier = on.terms->identifier;
     // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.  Of another AS there
     // is another router at this address.
@@ -584,29 +597,36 @@ void Peer::session_up(Direction direction, Time now) {
     const bool is_same = before.value() == 0 || before == last_asn_;
     restart_ = on.terms->graceful_restart;
     long_lived_ = on.terms->long_lived;
-    const auto forwarded = [](const auto& restart, AfiSafi family) {
-        const auto* member = restart ? restart->find(family) : nullptr;
-        return member != nullptr && member->forwarding;
-    };
-    const auto begin = [&]<Family F>(PeerRib<F>& rib, AfiSafi family) {
-        using Old = typename PeerRib<F>::Old;
-        const bool kept = long_until_[std::is_same_v<F, V4> ? 0 : 1]
-                              ? forwarded(long_lived_, family)
-                              : forwarded(restart_, family);
-        const Old old = kept && is_same ? Old::Keep : Old::Drop;
-        if (on.terms->has<F>()) {
-            rib.begin(session_ends, context(*on.terms), config_, old, outlet);
-        } else {
-            rib.end(Old::Drop);
-        }
-    };
-    begin(rib<V4>(), kIpv4Unicast);
-    begin(rib<V6>(), kIpv6Unicast);
+    begin_routes<V4>(on, is_same);
+    begin_routes<V6>(on, is_same);
     back_until_.reset();
     if (rib<V4>().has_stale() || rib<V6>().has_stale()) {
         done_until_ = now + config_.graceful_restart.stale_time;
     }
     forget_done();
+}
+
+template <Family F>
+void Peer::begin_routes(const Link& on, bool is_same) {
+    using Old = typename PeerRib<F>::Old;
+    constexpr AfiSafi kFamily{.afi = F::kAfi, .safi = kSafiUnicast};
+    const auto forwarded = [&](const auto& restart) {
+        const auto* member = restart ? restart->find(kFamily) : nullptr;
+        return member != nullptr && member->forwarding;
+    };
+    PeerRib<F>& routes = rib<F>();
+    // Each of the two capabilities speaks for what is kept by it.
+    const bool kept = is_same && (forwarded(restart_) || !routes.has_good_stale()) &&
+                      (forwarded(long_lived_) || !routes.has_long_lived());
+    if (!kept) {
+        long_life<F>() = {};
+    }
+    if (on.terms->has<F>()) {
+        const Outlet outlet{.octets = &link(*established_).output, .sent = &sent_};
+        routes.begin(ends(on), context(*on.terms), config_, kept ? Old::Keep : Old::Drop, outlet);
+    } else {
+        routes.end(Old::Drop);
+    }
 }
 
 bool Peer::keeps(AfiSafi family, Ending how) const {
@@ -620,19 +640,12 @@ void Peer::session_down(Ending how, Time now) {
     established_.reset();
     refresh_paces_ = {};
     done_until_.reset();
-    long_until_ = {};
-    const auto end = [&]<Family F>(PeerRib<F>& rib, AfiSafi family) {
-        using Old = typename PeerRib<F>::Old;
-        rib.end(rib.up() && keeps(family, how) ? Old::Keep : Old::Drop);
-    };
-    end(rib<V4>(), kIpv4Unicast);
-    end(rib<V6>(), kIpv6Unicast);
+    end_routes<V4>(how, now);
+    end_routes<V6>(how, now);
     if (rib<V4>().has_stale() || rib<V6>().has_stale()) {
-        back_until_ =
-            now + std::min<std::chrono::seconds>(
-                      std::chrono::seconds{restart_->seconds}, config_.graceful_restart.stale_time);
+        back_until_ = now + std::max(restart_time(kIpv4Unicast), restart_time(kIpv6Unicast));
     }
-    // Long-lived only, RFC 9494: such a family has no restart time.
+    // Long-lived only, RFC 9494 4.2: such a family has no restart time.
     if (restart_ && restart_->find(kIpv4Unicast) == nullptr) {
         outlive_restart<V4>(now);
     }
@@ -641,10 +654,32 @@ void Peer::session_down(Ending how, Time now) {
     }
 }
 
+/// A session that has not said all leaves what was stale before it.  RFC 9494 4.2 keeps that where RFC
+/// 4724 4.2 deletes it, so it becomes the last resort now, and however often sessions break off, its time
+/// is not set again.  When that is over before a session has said all, everything leaves with it.
+template <Family F>
+void Peer::end_routes(Ending how, Time now) {
+    using Old = typename PeerRib<F>::Old;
+    constexpr AfiSafi kFamily{.afi = F::kAfi, .safi = kSafiUnicast};
+    PeerRib<F>& routes = rib<F>();
+    LongLife& life = long_life<F>();
+    const bool said_all = routes.end_of_rib_received();
+    const bool kept = routes.up() && keeps(kFamily, how) && (said_all || !life.over);
+    const auto time = long_lived_time(kFamily);
+    const bool lives_on = kept && !said_all && time.count() != 0;
+    life.over = false;
+    if (!lives_on) {
+        life.until.reset();
+    } else if (!life.until && routes.has_stale()) {
+        life.until = now + restart_time(kFamily) + time;
+    }
+    routes.end(lives_on ? Old::KeepAll : kept ? Old::Keep : Old::Drop);
+}
+
 void Peer::drop_stale() {
     back_until_.reset();
     done_until_.reset();
-    long_until_ = {};
+    long_lives_ = {};
     rib<V4>().drop_stale();
     rib<V6>().drop_stale();
 }
@@ -709,7 +744,19 @@ Ends Peer::ends(const Link& link) const {
         .told_zone = ribs_.oracle.zone_to(config_.address),
         .client = config_.reflector_client,
         .cluster_id = speaker_.cluster_id.value_or(speaker_.router_id),
-        .knows_long_lived = link.terms && link.terms->long_lived.has_value()};
+        .long_lived = long_lived_routes(link)};
+}
+
+LongLivedRoutes Peer::long_lived_routes(const Link& link) const {
+    // Said without graceful restart it is as not said (RFC 9494 4.5); whether we keep routes of it is
+    // another matter.
+    const auto* said = link.terms ? &link.terms->capabilities : nullptr;
+    if (said != nullptr && said->graceful_restart && said->long_lived) {
+        return LongLivedRoutes::Told;
+    }
+    return config_.long_lived_to_all && source_.kind == PeerKind::Internal
+               ? LongLivedRoutes::Demoted
+               : LongLivedRoutes::Withheld;
 }
 
 /// How UPDATEs to the peer are written.
@@ -731,7 +778,7 @@ RestartSummary Peer::restart_summary(Time now) const {
     RestartSummary summary;
     summary.back_within = left(back_until_);
     summary.done_within = left(done_until_);
-    summary.forgotten_within = left(std::max(long_until_[0], long_until_[1]));
+    summary.forgotten_within = left(std::max(long_lives_[0].until, long_lives_[1].until));
     summary.long_lived_time =
         std::max(long_lived_time(kIpv4Unicast), long_lived_time(kIpv6Unicast));
     if (restart_) {

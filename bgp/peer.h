@@ -162,6 +162,13 @@ class Peer {
         std::vector<std::uint8_t> output;
     };
 
+    /// How long what is stale lives on as the last resort, RFC 9494 4.2.  The time runs on through further
+    /// sessions until one of them has said all.
+    struct LongLife {
+        std::optional<Time> until;
+        bool over = false;  ///< while this session was up, which has not said all
+    };
+
     [[nodiscard]] Link& link(Direction direction) {
         return links_[static_cast<std::size_t>(direction)];
     }
@@ -194,7 +201,19 @@ class Peer {
     void tick_restart(Time now);
     template <Family F>
     void outlive_restart(Time now);
+    template <Family F>
+    void end_long_life(Time now);
+    template <Family F>
+    void begin_routes(const Link& on, bool is_same);
+    template <Family F>
+    void end_routes(Ending how, Time now);
+    [[nodiscard]] std::chrono::seconds restart_time(AfiSafi family) const;
     [[nodiscard]] std::chrono::seconds long_lived_time(AfiSafi family) const;
+
+    template <Family F>
+    [[nodiscard]] LongLife& long_life() {
+        return long_lives_[std::is_same_v<F, V4> ? 0 : 1];
+    }
 
     template <Family F>
     void receive_routes(Direction direction, Reach<F>&& reach, Time now);
@@ -210,6 +229,7 @@ class Peer {
     [[nodiscard]] RestartSummary restart_summary(Time now) const;
     [[nodiscard]] LocalSide local_side() const;
     [[nodiscard]] Ends ends(const Link& link) const;
+    [[nodiscard]] LongLivedRoutes long_lived_routes(const Link& link) const;
     [[nodiscard]] AttributeContext context(const Terms& terms) const;
 
     const SpeakerConfig& speaker_;
@@ -229,8 +249,8 @@ class Peer {
     std::optional<LongLivedRestart> long_lived_;  ///< the same, RFC 9494
     std::optional<Time> back_until_;              ///< its stale routes wait for the next session
     std::optional<Time> done_until_;              ///< ... and then for the peer's last word
-    /// What is stale lives on for so long, RFC 9494; by family.
-    std::array<std::optional<Time>, 2> long_until_;
+
+    std::array<LongLife, 2> long_lives_;  ///< by family
 
     /// A family's requests to say all again, spread over time.
     struct RefreshPace {

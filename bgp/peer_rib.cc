@@ -36,6 +36,12 @@ std::optional<IpAddr> own_next_hop(const PeerConfig& config, const Ends& ends) {
                                                         : std::nullopt;
 }
 
+/// By the peer's own word or by that of our import filter.
+bool asks_not_to_live_on(const PathCell& cell) {
+    return cell.attributes.received()->has_community(community::kNoLlgr) ||
+           cell.attributes->has_community(community::kNoLlgr);
+}
+
 }  // namespace
 
 // --- the session ----------------------------------------------------------------------------------
@@ -58,7 +64,6 @@ void PeerRib<F>::begin(
     Old old,
     const Outlet& outlet) {
     if (old == Old::Drop) {
-        long_lived_ = false;
         degrade_.reset();
         next_generation();
         generations_.drop_all();
@@ -78,14 +83,17 @@ void PeerRib<F>::begin(
 
 template <Family F>
 void PeerRib<F>::end(Old old) {
-    long_lived_ = false;
-    degrade_.reset();
-    generations_.drop_stale();
+    if (old != Old::KeepAll || !generations_.can_age()) {
+        degrade_.reset();
+        generations_.drop_stale();
+    } else if (has_stale()) {
+        begin_long_lived();
+    }
     next_generation();
-    if (old == Old::Keep) {
-        generations_.age();
-    } else {
+    if (old == Old::Drop) {
         generations_.drop_all();
+    } else {
+        generations_.age();
     }
     sweep();
     up_ = false;
@@ -123,6 +131,9 @@ template <Family F>
 void PeerRib<F>::reconfigure(const Ends& ends, const PeerConfig& config) {
     configure(ends, config);
     refilter_ = 0;
+    if (has_long_lived()) {
+        degrade_ = 0;  // afterwards: filters may say which ask not to be kept
+    }
     join_group(config);
 }
 
@@ -236,13 +247,12 @@ bool PeerRib<F>::receive(Reach<F>&& reach) {
 
 template <Family F>
 void PeerRib<F>::begin_long_lived() {
-    long_lived_ = true;
+    generations_.begin_long_lived();
     degrade_ = 0;
 }
 
 template <Family F>
 void PeerRib<F>::drop_stale() {
-    long_lived_ = false;
     degrade_.reset();
     if (has_stale()) {
         generations_.drop_stale();
@@ -318,7 +328,7 @@ void PeerRib<F>::refilter_chunk(std::size_t chunk) {
         PathCell judged =
             cell_of(prefix, cell.path_id, received, admit(*received, ends_, own_next_hop_));
         judged.epoch = cell.epoch;
-        if (long_lived_ && generations_.is_stale(cell.epoch)) {
+        if (generations_.is_long_lived(cell.epoch)) {
             degrade(judged);
         }
         again.push_back({prefix, std::move(judged)});
@@ -338,13 +348,15 @@ void PeerRib<F>::degrade_chunk(std::size_t chunk) {
         if (const auto* route = loc.at(id)) {
             const Prefix<F> prefix = route->prefix;
             loc.remove_where(id, [&](const PathCell& cell) {
-                if (cell.source != source_.id || !generations_.is_stale(cell.epoch)) {
+                if (cell.source != source_.id || !generations_.is_long_lived(cell.epoch)) {
                     return false;
                 }
-                if (!cell.attributes.received()->has_community(community::kNoLlgr)) {
-                    PathCell marked = cell;
-                    degrade(marked);
-                    again.emplace_back(prefix, std::move(marked));
+                if (!asks_not_to_live_on(cell)) {
+                    if (!cell.attributes->has_community(community::kLlgrStale)) {
+                        PathCell marked = cell;
+                        degrade(marked);
+                        again.emplace_back(prefix, std::move(marked));
+                    }
                     return false;
                 }
                 count_out(id, cell.epoch, cell.refused);

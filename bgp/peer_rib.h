@@ -31,7 +31,11 @@ class PeerRib final : public UpdateMember {
   public:
     PeerRib(Ribs& ribs, const PathSource& source) : ribs_(ribs), source_(source) {}
 
-    enum class Old : std::uint8_t { Keep, Drop };
+    enum class Old : std::uint8_t {
+        Keep,
+        KeepAll,  ///< of end(): what was stale already, too, as the last resort
+        Drop,
+    };
 
     /// The session is up: the whole table is due to the peer.  What is left of the last session stays
     /// stale until the peer's End-of-RIB, or leaves.  `out` says how UPDATEs to the peer
@@ -44,7 +48,7 @@ class PeerRib final : public UpdateMember {
         const Outlet& outlet);
 
     /// The session is gone.  Its routes stay as stale ones, or leave slice by slice; those that were
-    /// stale already leave in any case (RFC 4724 4.2).
+    /// stale already leave (RFC 4724 4.2) unless they may live on (RFC 9494 4.2).
     void end(Old old);
 
     /// The peer did not come back, or did not finish, in time: stale routes leave.
@@ -85,6 +89,13 @@ class PeerRib final : public UpdateMember {
     }
 
     [[nodiscard]] bool has_stale() const noexcept { return generations_.stale() != 0; }
+
+    /// Stale routes that are not, or not yet, the last resort.
+    [[nodiscard]] bool has_good_stale() const noexcept {
+        return generations_.stale() != generations_.long_lived();
+    }
+
+    [[nodiscard]] bool has_long_lived() const noexcept { return generations_.long_lived() != 0; }
 
     [[nodiscard]] bool end_of_rib_received() const noexcept { return end_of_rib_received_; }
 
@@ -163,7 +174,6 @@ class PeerRib final : public UpdateMember {
     std::optional<std::size_t> sweep_;     ///< next chunk to take leaving paths out of
     std::optional<std::size_t> refilter_;  ///< next chunk to apply the import filter to again
     std::optional<std::size_t> degrade_;   ///< next chunk to mark stale paths of as long-lived
-    bool long_lived_ = false;              ///< what is stale is, RFC 9494
 
     bool told_all_ = false;  ///< nothing of a dump is outstanding
     bool end_of_rib_due_ = false;

@@ -33,11 +33,9 @@ bool usable_next_hop(
            (!own_next_hop || attributes.next_hop != *own_next_hop);
 }
 
-/// RFC 1997: communities that keep a route inside; RFC 9494: and from those who do not know better than
-/// to take it for a good one.
+/// RFC 1997: communities that keep a route inside.
 bool may_leave(const Attributes& best, const Ends& ends) {
-    if (best.has_community(community::kNoAdvertise) ||
-        (!ends.knows_long_lived && best.has_community(community::kLlgrStale))) {
+    if (best.has_community(community::kNoAdvertise)) {
         return false;
     }
     return ends.kind != PeerKind::External || (!best.has_community(community::kNoExport) &&
@@ -53,6 +51,19 @@ bool replaces_next_hop(const Attributes& best, PeerKind source, const Ends& ends
         return false;
     }
     return ends.kind == PeerKind::External || ends.next_hop == NextHopMode::Self;
+}
+
+/// RFC 9494 4.3 and 4.6, whoever marked the route; false when the peer is not told of it.
+bool tell_long_lived(Attributes& told, const Ends& ends) {
+    if (!told.has_community(community::kLlgrStale) || ends.long_lived == LongLivedRoutes::Told) {
+        return true;
+    }
+    if (ends.long_lived == LongLivedRoutes::Withheld || ends.kind == PeerKind::External) {
+        return false;
+    }
+    add_community(told, StandardCommunity{community::kNoExport});
+    told.local_pref = 0;
+    return true;
 }
 
 /// RFC 4456 6 and 8: a route that came over iBGP goes on to clients, and from clients to everybody.
@@ -177,7 +188,7 @@ std::optional<Attributes> advertise(
             reflect(told, source, ends);
         }
     }
-    return told;
+    return tell_long_lived(told, ends) ? std::optional{std::move(told)} : std::nullopt;
 }
 
 }  // namespace vr::bgp

@@ -2,7 +2,7 @@
 //
 // admit(): RFC 4271 5.1.3, 6.3 and 9.1.2 (next hop, first AS, AS loop), RFC 4456 8 (our ORIGINATOR_ID
 // or CLUSTER_ID).  advertise(): RFC 4271 5.1 and 9.2 (who is told what, with which attributes), RFC 1997
-// (NO_EXPORT, NO_ADVERTISE), RFC 9494 4.5 (LLGR_STALE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
+// (NO_EXPORT, NO_ADVERTISE), RFC 9494 4.3 and 4.6 (LLGR_STALE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
 // that stay inside).  What filters let pass is not decided here; what they change is changed here,
 // before the session's own changes.
 // SPDX-License-Identifier: Apache-2.0
@@ -18,6 +18,13 @@
 #include "vrouter/net/zone.h"
 
 namespace vr::bgp {
+
+/// What a peer is told of routes marked with LLGR_STALE, RFC 9494.
+enum class LongLivedRoutes : std::uint8_t {
+    Withheld,  ///< nothing: it would take them for good ones
+    Told,      ///< it knows the mark
+    Demoted,   ///< iBGP: that they are the worst, in words of everybody (4.6)
+};
 
 /// The two ends of an established session.
 struct Ends {
@@ -36,7 +43,7 @@ struct Ends {
     Zone told_zone = 0;           ///< the link whose next hops the peer reaches itself; 0: none
     bool client = false;          ///< iBGP: the peer is a client of ours, RFC 4456
     Ip4 cluster_id;               ///< ours
-    bool knows_long_lived = false;  ///< the peer: what LLGR_STALE means, RFC 9494
+    LongLivedRoutes long_lived = LongLivedRoutes::Withheld;
 
     friend bool operator==(const Ends&, const Ends&) = default;
 };

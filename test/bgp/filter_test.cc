@@ -290,6 +290,15 @@ TEST(Operations, AreDoneInOrder) {
     EXPECT_EQ(attributes.local_pref, 6U);
 }
 
+TEST(Operations, LeaveTheMarkOfRoutesThatAreTheLastResort) {  // RFC 9494 4.3
+    Attributes attributes;
+    attributes.communities = {community::kLlgrStale, community::kNoLlgr};
+    apply(
+        {RemoveCommunity{community_of("llgr-stale")}, RemoveCommunity{community_of("no-llgr")}},
+        attributes);
+    EXPECT_EQ(attributes.communities, std::vector<std::uint32_t>{community::kLlgrStale});
+}
+
 // --- on a session ------------------------------------------------------------------------------
 
 /// A (192.0.2.1) and B (192.0.2.2); what B tells A of 10.0.0.0/24.

@@ -310,6 +310,13 @@ void outlive(PeerConfig& config) {
     config.graceful_restart.long_lived_time = 600s;
 }
 
+/// Sessions do not end by silence, nor does waiting for their last word.
+void outlive_for_long(PeerConfig& config) {
+    outlive(config);
+    config.timers.hold = 0s;
+    config.graceful_restart.stale_time = 1000s;
+}
+
 /// Which of them are marked as stale for long.
 std::string marked(const HandPeer& hand) {
     std::string found;
@@ -355,6 +362,40 @@ TEST(LongLived, NotForWhatAsksNotTo) {
     hand.hang_up();
     hand.pass(120s);
     EXPECT_EQ(kept(hand), "b");
+}
+
+TEST(LongLived, NotForWhatOurFilterSaysAsksNotTo) {
+    HandPeer hand{[](PeerConfig& config) {
+        outlive(config);
+        config.import->rules = {FilterRule{
+            .match = {},
+            .action = FilterRule::Action::Accept,
+            .operations = {AddCommunity{StandardCommunity{community::kNoLlgr}}}}};
+    }};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(120s);
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(LongLived, OnlyInFamiliesWhereItIsWanted) {
+    HandPeer hand{[](PeerConfig& config) {
+        outlive(config);
+        config.ipv4.long_lived = false;
+    }};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(120s);
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(LongLived, NotOfWhoDoesNotKnowGracefulRestart) {  // RFC 9494 4.5
+    HandPeer hand{outlive};
+    Open open = long_lived();
+    open.capabilities.graceful_restart.reset();
+    begin(hand, open);
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "");
 }
 
 TEST(LongLived, WithoutARestartTimeAtOnce) {
@@ -408,13 +449,167 @@ TEST(LongLived, WhatIsSaidAgainIsGoodAgain) {
     EXPECT_EQ(hand.summary().restart.forgotten_within, std::nullopt);
 }
 
-TEST(LongLived, ForwardingThatWasNotKeptEndsThemAtOnce) {
+// Which of the two capabilities says that forwarding went on, after how long.
+
+struct Return {
+    std::string name;
+    std::chrono::seconds away;
+    bool restart;                    ///< in the capability of RFC 4724
+    std::optional<bool> long_lived;  ///< in that of RFC 9494; absent: there is none
+    std::string kept;
+};
+
+class AfterReturn : public ::testing::TestWithParam<Return> {};
+
+TEST_P(AfterReturn, RoutesStayWhereForwardingWasKept) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(GetParam().away);
+    Open open = long_lived(GetParam().long_lived.value_or(false));
+    if (!GetParam().long_lived) {
+        open.capabilities.long_lived.reset();
+    }
+    open.capabilities.graceful_restart =
+        HandPeer::graceful(GetParam().restart).capabilities.graceful_restart;
+    hand.come_up(open);
+    EXPECT_EQ(kept(hand), GetParam().kept);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    AfterReturn,
+    ::testing::Values(
+        Return{"soon", 60s, true, true, "abc"},
+        Return{"soon_by_the_first_alone", 60s, true, std::nullopt, "abc"},
+        Return{"soon_by_the_second_alone", 60s, false, true, ""},
+        Return{"late", 300s, true, true, "ab"},
+        Return{"late_by_the_second_alone", 300s, false, true, "ab"},
+        Return{"late_by_the_first_alone", 300s, true, false, ""},
+        Return{"late_without_the_second", 300s, true, std::nullopt, ""}),
+    [](const auto& row) { return row.param.name; });
+
+// Sessions that break off before all is said, RFC 9494 4.2.
+
+/// Long away, and back for so short a time that it said `said` at most.
+void come_and_go(HandPeer& hand, std::optional<std::string_view> said = std::nullopt) {
+    hand.come_up(long_lived());
+    if (said) {
+        hand.announce(*said);
+    }
+    hand.hang_up();
+}
+
+TEST(LongLivedAgain, FurtherLossesDoNotSetTheirTimeAgain) {
     HandPeer hand{outlive};
     begin(hand, long_lived());
     hand.hang_up();
     hand.pass(300s);
-    hand.come_up(long_lived(false));
+    come_and_go(hand);
+    EXPECT_EQ(marked(hand), "ab");
+    hand.pass(200s);
+    come_and_go(hand);
+    hand.pass(219s);
+    EXPECT_EQ(kept(hand), "ab");
+    hand.pass(1s);
     EXPECT_EQ(kept(hand), "");
+}
+
+TEST(LongLivedAgain, WhatWasSaidAgainIsStaleFromThen) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(300s);
+    come_and_go(hand, kRoute);
+    EXPECT_EQ(kept(hand), "ab");
+    EXPECT_EQ(marked(hand), "b");
+    hand.pass(119s);
+    EXPECT_EQ(marked(hand), "b");
+    hand.pass(1s);
+    EXPECT_EQ(marked(hand), "ab");
+    hand.pass(300s);
+    EXPECT_EQ(kept(hand), "") << "one time for the family";
+}
+
+TEST(LongLivedAgain, LossInTheRestartTimeMakesThemTheLastResort) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(60s);
+    come_and_go(hand, kRoute);
+    EXPECT_EQ(kept(hand), "ab") << "IPv6 routes do not live so long";
+    EXPECT_EQ(marked(hand), "b");
+    EXPECT_EQ(hand.summary().restart.forgotten_within, 720s);
+    hand.pass(60s);
+    come_and_go(hand);
+    EXPECT_EQ(marked(hand), "ab");
+    EXPECT_EQ(hand.summary().restart.forgotten_within, 660s);
+}
+
+TEST(LongLivedAgain, SessionThatSaidAllSetsTheTimeAgain) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(300s);
+    hand.come_up(long_lived());
+    hand.announce(kRoute);
+    hand.end_of_rib<V4>();
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "a");
+    hand.pass(719s);
+    EXPECT_EQ(kept(hand), "a");
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(LongLivedAgain, TimeRunsOnWhileTheSessionIsUp) {
+    HandPeer hand{outlive_for_long};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(300s);
+    hand.come_up(long_lived());
+    hand.announce(kRoute);
+    hand.pass(419s);
+    EXPECT_EQ(kept(hand), "ab");
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "a");
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "") << "it had not said all in time";
+}
+
+TEST(LongLivedAgain, WhoSaysAllLateIsKeptAsEver) {
+    HandPeer hand{outlive_for_long};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(300s);
+    hand.come_up(long_lived());
+    hand.announce(kRoute);
+    hand.pass(420s);
+    hand.end_of_rib<V4>();
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "a");
+}
+
+TEST(LongLivedAgain, NotificationEndsThem) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(300s);
+    hand.come_up(long_lived());
+    hand.notify(ErrorCode::Cease, cease::kShutdown);
+    EXPECT_EQ(kept(hand), "");
+}
+
+TEST(LongLivedAgain, NobodyGoesOnForEver) {
+    HandPeer hand{outlive};
+    begin(hand, long_lived());
+    for (int i = 0; i < 100; ++i) {
+        hand.hang_up();
+        hand.come_up(long_lived());
+        hand.announce(kRoute);
+    }
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "a") << "more losses than are told apart";
 }
 
 TEST(LongLived, ChangedFiltersLeaveTheMark) {
@@ -428,15 +623,95 @@ TEST(LongLived, ChangedFiltersLeaveTheMark) {
     EXPECT_EQ(marked(hand), "ab");
 }
 
-TEST(LongLived, IsToldOnlyToWhoKnowsIt) {
+// Who is told of them, RFC 9494 4.3 and 4.6.
+
+constexpr const char* kOwn = "10.9.0.0/24";
+
+Open knows(Open open) {
+    open.capabilities.long_lived = LongLivedRestart{};
+    return open;
+}
+
+/// In our AS.
+Open inside() {
+    Open open = HandPeer::ordinary();
+    open.as_field = 65001;
+    open.capabilities.four_octet_as = Asn{65001};
+    return open;
+}
+
+void tell_all(PeerConfig& config) {
+    config.long_lived_to_all = true;
+}
+
+struct Listener {
+    std::string name;
+    Open open;
+    void (*tune)(PeerConfig& config);
+    bool told;
+};
+
+class ToldOfLongLived : public ::testing::TestWithParam<Listener> {};
+
+TEST_P(ToldOfLongLived, WhoKnowsOrMayTakeThem) {
+    HandPeer hand{[](PeerConfig& config) {
+        config.asn = GetParam().open.asn();
+        GetParam().tune(config);
+    }};
+    hand.instance.originate(*parse_prefix(kOwn), {});
+    hand.come_up(GetParam().open);
+    static_cast<void>(hand.take_heard());
+    Attributes marked;
+    marked.communities = {community::kLlgrStale};
+    hand.instance.originate(*parse_prefix(kOwn), marked);
+    hand.settle();
+    EXPECT_EQ(
+        hand.take_heard(),
+        std::vector<std::string>{GetParam().told ? "UPDATE 10.9.0.0/24" : "UPDATE -10.9.0.0/24"});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    ToldOfLongLived,
+    ::testing::Values(
+        Listener{"ordinary", HandPeer::ordinary(), [](PeerConfig&) {}, false},
+        Listener{"knows", knows(HandPeer::graceful()), [](PeerConfig&) {}, true},
+        Listener{
+            "without_graceful_restart", knows(HandPeer::ordinary()), [](PeerConfig&) {}, false},
+        Listener{
+            "knows_but_we_keep_nothing",
+            knows(HandPeer::graceful()),
+            [](PeerConfig& config) {
+                config.graceful_restart.mode = GracefulRestartConfig::Mode::Off;
+            },
+            true},
+        Listener{"inside", inside(), [](PeerConfig&) {}, false},
+        Listener{"inside_as_all", inside(), tell_all, true},
+        Listener{"outside_not_even_then", HandPeer::ordinary(), tell_all, false}),
+    [](const auto& row) { return row.param.name; });
+
+/// What a peer in our AS is told of a route that our export filter gives LOCAL_PREF 7.
+Attributes told_inside(LongLivedRoutes how) {
     Attributes route;
     route.next_hop = *parse_ip("192.0.2.9");
     route.communities = {community::kLlgrStale};
-    const PathSource source{.kind = PeerKind::External};
-    Ends ends{.kind = PeerKind::Internal, .local_as = Asn{65001}};
-    EXPECT_FALSE(advertise(route, source, ends, std::nullopt));
-    ends.knows_long_lived = true;
-    EXPECT_TRUE(advertise(route, source, ends, std::nullopt));
+    const Ends ends{.kind = PeerKind::Internal, .local_as = Asn{65001}, .long_lived = how};
+    const Operations operations{SetLocalPref{7}};
+    return advertise(route, {.kind = PeerKind::External}, ends, std::nullopt, &operations).value();
+}
+
+TEST(LongLived, IsToldAsItIsToWhoKnowsIt) {
+    const Attributes told = told_inside(LongLivedRoutes::Told);
+    EXPECT_EQ(told.communities, std::vector<std::uint32_t>{community::kLlgrStale});
+    EXPECT_EQ(told.local_pref, 7U);
+}
+
+TEST(LongLived, IsTheWorstOfAllForOthersOfOurAs) {
+    const Attributes told = told_inside(LongLivedRoutes::Demoted);
+    EXPECT_EQ(
+        told.communities,
+        (std::vector<std::uint32_t>{community::kLlgrStale, community::kNoExport}));
+    EXPECT_EQ(told.local_pref, 0U);
 }
 
 TEST(LongLivedCapability, TravelsBothWays) {

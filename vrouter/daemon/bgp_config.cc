@@ -113,10 +113,14 @@ void read_connection(YamlSection& yaml, bgp::PeerConfig& peer) {
     assign_seconds(peer.timers.connect_retry, yaml.number("connect_retry", 1, 3600));
 }
 
-void read_families(YamlSection& yaml, bgp::PeerConfig& peer) {
-    const auto families = yaml.list("families", "ipv4 or ipv6", [](const std::string& s) {
+std::vector<std::string> read_family_list(YamlSection& yaml, const char* key) {
+    return yaml.list(key, "ipv4 or ipv6", [](const std::string& s) {
         return s == "ipv4" || s == "ipv6" ? std::optional{s} : std::nullopt;
     });
+}
+
+void read_families(YamlSection& yaml, bgp::PeerConfig& peer) {
+    const auto families = read_family_list(yaml, "families");
     if (!families.empty()) {
         peer.ipv4.enabled = std::ranges::count(families, "ipv4") != 0;
         peer.ipv6.enabled = std::ranges::count(families, "ipv6") != 0;
@@ -179,6 +183,12 @@ void read_extensions(YamlSection& yaml, bgp::PeerConfig& peer) {
     assign_seconds(
         peer.graceful_restart.long_lived_time,
         yaml.number("long_lived_time", 0, bgp::LongLivedRestart::kMostSeconds));
+    const auto long_lived = read_family_list(yaml, "long_lived_families");
+    if (!long_lived.empty()) {
+        peer.ipv4.long_lived = std::ranges::count(long_lived, "ipv4") != 0;
+        peer.ipv6.long_lived = std::ranges::count(long_lived, "ipv6") != 0;
+    }
+    assign(peer.long_lived_to_all, yaml.boolean("long_lived_to_all"));
     assign_seconds(peer.timers.send_hold, yaml.number("send_hold_time", 6, 131070));
     assign(peer.extended_messages, yaml.boolean("extended_messages"));
     yaml.section("bfd", [&](YamlSection& section) {

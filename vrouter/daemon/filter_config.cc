@@ -93,6 +93,9 @@ void read_match(YamlSection& yaml, FilterMatch& match) {
 
 void read_operations(YamlSection& yaml, bgp::Operations& operations) {
     for (const bgp::Community& each : yaml.list("remove_communities", kCommunity, community_of)) {
+        if (each == bgp::Community{bgp::StandardCommunity{bgp::community::kLlgrStale}}) {
+            yaml.refuse("remove_communities", "llgr-stale is never removed (RFC 9494)");
+        }
         operations.emplace_back(bgp::RemoveCommunity{each});
     }
     for (const bgp::Community& each : yaml.list("add_communities", kCommunity, community_of)) {
