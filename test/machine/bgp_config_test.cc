@@ -189,23 +189,24 @@ TEST(BgpConfig, NeighborOverridesItsGroup) {
     EXPECT_EQ(peer.ttl_security, 1);
 }
 
-struct External {
+struct WordForAs {
     const char* name;
-    const char* said;  ///< of a group g with `as: 7`, a group e with `as: external`
+    const char* said;  ///< of groups g, e and i with `as: 7`, `as: external` and `as: internal`
     bool external;
     std::uint32_t asn;
 };
 
-void PrintTo(const External& row, std::ostream* out) {
+void PrintTo(const WordForAs& row, std::ostream* out) {
     *out << row.name;
 }
 
-class ExternalAs : public testing::TestWithParam<External> {};
+class AsOfPeer : public testing::TestWithParam<WordForAs> {};
 
-TEST_P(ExternalAs, IsReadWhereverAnAsIs) {
+TEST_P(AsOfPeer, IsReadWhereverAnAsIs) {
     const auto config = parse_config(
         std::string{"node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  groups:\n"
-                    "    - {name: g, as: 7}\n    - {name: e, as: external}\n"} +
+                    "    - {name: g, as: 7}\n    - {name: e, as: external}\n"
+                    "    - {name: i, as: internal}\n"} +
             GetParam().said,
         "f");
     ASSERT_TRUE(config) << config.error().text;
@@ -217,25 +218,64 @@ TEST_P(ExternalAs, IsReadWhereverAnAsIs) {
 
 INSTANTIATE_TEST_SUITE_P(
     Rows,
-    ExternalAs,
+    AsOfPeer,
     testing::Values(
-        External{"neighbor", "  neighbors: [{address: 1.1.1.2, as: external}]", true, 0},
-        External{
+        WordForAs{"neighbor", "  neighbors: [{address: 1.1.1.2, as: external}]", true, 0},
+        WordForAs{
             "with_local_as",
             "  neighbors: [{address: 1.1.1.2, as: external, local_as: 5}]",
             true,
             0},
-        External{"group", "  neighbors: [{address: 1.1.1.2, group: e}]", true, 0},
-        External{
+        WordForAs{"group", "  neighbors: [{address: 1.1.1.2, group: e}]", true, 0},
+        WordForAs{
             "number_over_group", "  neighbors: [{address: 1.1.1.2, group: e, as: 9}]", false, 9},
-        External{
+        WordForAs{
             "over_number_of_group",
             "  neighbors: [{address: 1.1.1.2, group: g, as: external}]",
             true,
             0},
-        External{"range", "  ranges: [{prefix: 10.0.0.0/8, as: external}]", true, 0},
-        External{"range_by_group", "  ranges: [{prefix: 10.0.0.0/8, group: e}]", true, 0}),
+        WordForAs{"range", "  ranges: [{prefix: 10.0.0.0/8, as: external}]", true, 0},
+        WordForAs{"range_by_group", "  ranges: [{prefix: 10.0.0.0/8, group: e}]", true, 0},
+        WordForAs{"inside", "  neighbors: [{address: 1.1.1.2, as: internal}]", false, 1},
+        WordForAs{
+            "inside_by_local_as",
+            "  neighbors: [{address: 1.1.1.2, as: internal, local_as: 5}]",
+            false,
+            5},
+        WordForAs{
+            "local_as_of_inside_group",
+            "  neighbors: [{address: 1.1.1.2, group: i, local_as: 5}]",
+            false,
+            5},
+        WordForAs{
+            "external_over_inside_group",
+            "  neighbors: [{address: 1.1.1.2, group: i, as: external}]",
+            true,
+            0},
+        WordForAs{
+            "number_over_inside_group",
+            "  neighbors: [{address: 1.1.1.2, group: i, as: 9}]",
+            false,
+            9},
+        WordForAs{
+            "inside_over_external_group",
+            "  neighbors: [{address: 1.1.1.2, group: e, as: internal}]",
+            false,
+            1},
+        WordForAs{"range_inside", "  ranges: [{prefix: 10.0.0.0/8, as: internal}]", false, 1}),
     [](const auto& row) { return row.param.name; });
+
+TEST(BgpConfig, LongLivedRoutesAreAsked) {
+    const auto config = parse_config(
+        "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: internal, "
+        "long_lived_families: ipv6, long_lived_to_all: true}]}",
+        "f");
+    ASSERT_TRUE(config) << config.error().text;
+    const bgp::PeerConfig& peer = config->bgp->neighbors.at(0);
+    EXPECT_FALSE(peer.ipv4.long_lived);
+    EXPECT_TRUE(peer.ipv6.long_lived);
+    EXPECT_TRUE(peer.long_lived_to_all);
+}
 
 TEST(BgpConfig, RangeIsPassiveAndLimited) {
     const bgp::RangeConfig range = full().ranges.at(0);
@@ -374,8 +414,19 @@ const Mistake kMistakes[] = {
      "node: a\nbgp: {as: 0, router_id: 1.1.1.1}",
      "f:2: bgp.as: expected a number from 1 to 4294967295"},
     {"neighbor_as_word",
-     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n  {address: 1.1.1.2, as: internal}]}",
-     "f:3: bgp.neighbors[0].as: expected a number from 1 to 4294967295"},
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n  {address: 1.1.1.2, as: inside}]}",
+     "f:3: bgp.neighbors[0].as: expected a number from 1 to 4294967295, found 'inside'"},
+    {"speaker_as_word",
+     "node: a\nbgp: {as: internal, router_id: 1.1.1.1}",
+     "f:2: bgp.as: expected a number from 1 to 4294967295, found 'internal'"},
+    {"filter_removes_last_resort",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, filters: [\n"
+     "  {name: f, rules: [{action: accept, remove_communities: llgr-stale}]}]}",
+     "f:3: bgp.filters[0].rules[0].remove_communities: llgr-stale is never removed (RFC 9494)"},
+    {"long_lived_families",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, "
+     "long_lived_families: [vpn]}]}",
+     "f:2: bgp.neighbors[0].long_lived_families: expected ipv4 or ipv6, found 'vpn'"},
     {"neighbor_as_zero",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n  {address: 1.1.1.2, as: 0}]}",
      "f:3: bgp.neighbors[0].as: expected a number from 1 to 4294967295"},

@@ -20,7 +20,24 @@ constexpr std::string_view kAddress4 = "an IPv4 address";
 constexpr std::string_view kAddress6 = "an IPv6 address";
 constexpr std::string_view kPrefix = "a prefix like 10.0.0.0/8 or fd00::/64";
 
-using Groups = std::map<std::string, bgp::PeerConfig>;
+/// A peer while it is read: which AS is ours towards it may be said later.
+struct Draft {
+    bgp::PeerConfig peer;
+    bool internal = false;  ///< whatever AS that is
+
+    [[nodiscard]] bool names_as() const {
+        return internal || peer.any_external_as || peer.asn.value() != 0;
+    }
+
+    [[nodiscard]] bgp::PeerConfig of(const bgp::SpeakerConfig& speaker) && {
+        if (internal) {
+            peer.asn = peer.local_as.value_or(speaker.asn);
+        }
+        return std::move(peer);
+    }
+};
+
+using Groups = std::map<std::string, Draft>;
 
 std::optional<IpAddr> ip_of(const std::string& text) {
     return parse_ip_without_zone(text);
@@ -80,20 +97,24 @@ void read_password(YamlSection& yaml, bgp::PeerConfig& peer) {
     }
 }
 
-/// A number, or whatever is not ours.
-void read_as(YamlSection& yaml, bgp::PeerConfig& peer) {
+/// A number, ours, or whatever is not ours.
+void read_as(YamlSection& yaml, Draft& draft) {
     const YAML::Node node = yaml.take("as");
-    if (node.IsDefined() && node.IsScalar() && node.Scalar() == "external") {
-        peer.asn = Asn{};
-        peer.any_external_as = true;
-    } else if (const auto as = yaml.number("as", 1, kMost32)) {
-        peer.asn = Asn{static_cast<std::uint32_t>(*as)};
-        peer.any_external_as = false;
+    const std::string word = node.IsDefined() && node.IsScalar() ? node.Scalar() : std::string{};
+    Asn asn;
+    if (word != "internal" && word != "external") {
+        const auto as = yaml.number("as", 1, kMost32);
+        if (!as) {
+            return;
+        }
+        asn = Asn{static_cast<std::uint32_t>(*as)};
     }
+    draft.peer.asn = asn;
+    draft.peer.any_external_as = word == "external";
+    draft.internal = word == "internal";
 }
 
 void read_connection(YamlSection& yaml, bgp::PeerConfig& peer) {
-    read_as(yaml, peer);
     if (const auto as = yaml.number("local_as", 1, kMost32)) {
         peer.local_as = Asn{static_cast<std::uint32_t>(*as)};
     }
@@ -217,34 +238,35 @@ void read_policy(YamlSection& yaml, bgp::PeerConfig& peer, const NamedFilters& f
     assign(peer.enforce_first_as, yaml.boolean("enforce_first_as"));
 }
 
-/// What neighbours, ranges and groups have in common; keys that are absent leave `peer` as it is.
-void read_peer(YamlSection& yaml, bgp::PeerConfig& peer, const NamedFilters& filters) {
-    read_connection(yaml, peer);
-    read_families(yaml, peer);
-    read_extensions(yaml, peer);
-    read_policy(yaml, peer, filters);
+/// What neighbours, ranges and groups have in common; keys that are absent leave `draft` as it is.
+void read_peer(YamlSection& yaml, Draft& draft, const NamedFilters& filters) {
+    read_as(yaml, draft);
+    read_connection(yaml, draft.peer);
+    read_families(yaml, draft.peer);
+    read_extensions(yaml, draft.peer);
+    read_policy(yaml, draft.peer, filters);
 }
 
 /// What the section's group says, or what is said without one.
-bgp::PeerConfig group_of(YamlSection& yaml, const Groups& groups) {
+Draft group_of(YamlSection& yaml, const Groups& groups) {
     const auto name = yaml.text("group");
     const auto found = groups.find(name.value_or(""));
     if (name && found == groups.end()) {
         yaml.refuse("group", "no group is called '" + *name + "'");
     }
-    bgp::PeerConfig peer = found == groups.end() ? bgp::PeerConfig{} : found->second;
-    if (peer.asn.value() == 0 && !peer.any_external_as) {
+    Draft draft = found == groups.end() ? Draft{} : found->second;
+    if (!draft.names_as()) {
         yaml.require("as");
     }
-    return peer;
+    return draft;
 }
 
 void read_group(YamlSection& yaml, Groups& groups, const NamedFilters& filters) {
     yaml.require("name");
     const std::string name = yaml.text("name").value_or("");
-    bgp::PeerConfig peer;
-    read_peer(yaml, peer, filters);
-    if (!groups.emplace(name, std::move(peer)).second) {
+    Draft draft;
+    read_peer(yaml, draft, filters);
+    if (!groups.emplace(name, std::move(draft)).second) {
         yaml.refuse("name", "group '" + name + "' is defined twice");
     }
 }
@@ -325,10 +347,11 @@ void read_neighbor(
     const BgpSurroundings& around,
     const Groups& groups,
     const NamedFilters& filters) {
-    bgp::PeerConfig peer = group_of(yaml, groups);
+    Draft draft = group_of(yaml, groups);
     const Whereabouts where = read_whereabouts(yaml, around);
+    read_peer(yaml, draft, filters);
+    bgp::PeerConfig peer = std::move(draft).of(bgp.speaker);
     peer.address = where.address;
-    read_peer(yaml, peer, filters);
     check_family(yaml, peer, peer.address.index());
     if (!where.interface.empty()) {
         check_link_neighbor(yaml, peer);
@@ -358,12 +381,13 @@ void read_range(
     YamlSection& yaml, BgpConfig& bgp, const Groups& groups, const NamedFilters& filters) {
     yaml.require("prefix");
     bgp::RangeConfig range;
-    range.peer = group_of(yaml, groups);
+    Draft draft = group_of(yaml, groups);
     assign(range.prefix, yaml.value("prefix", kPrefix, [](const std::string& s) {
         return parse_prefix(s);
     }));
     assign_number(range.limit, yaml.number("limit", 1, 100'000));
-    read_peer(yaml, range.peer, filters);
+    read_peer(yaml, draft, filters);
+    range.peer = std::move(draft).of(bgp.speaker);
     range.peer.passive = true;
     check_family(yaml, range.peer, range.prefix.index());
     if (const auto* v6 = std::get_if<Prefix<V6>>(&range.prefix);
