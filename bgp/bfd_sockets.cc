@@ -251,7 +251,7 @@ void BfdSockets::drain(Receiver& receiver, bool multihop) {
         }
         IpAddr from = datagram->from;
         if (const auto* v6 = std::get_if<Ip6>(&from); v6 != nullptr && v6->is_link_local()) {
-            from = with_zone(*v6, link_of(links_, datagram->scope, datagram->to));
+            from = with_zone(*v6, link_of(links_, indices_, datagram->scope, datagram->to));
         }
         on_packet(from, multihop, datagram->bytes);
     }

@@ -17,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "bgp/bfd_session.h"
+#include "bgp/interface_indices.h"
 #include "bgp/links.h"
 #include "bgp/summary.h"
 #include "vrouter/net/result.h"
@@ -97,6 +98,7 @@ class BfdSockets {
     Random random_;
     Changed changed_;
     Links links_;
+    InterfaceIndices indices_;
     std::array<std::shared_ptr<Receiver>, 4> receivers_;
     std::map<IpAddr, Watched> sessions_;
     boost::asio::steady_timer timer_;

@@ -32,12 +32,13 @@ bool is_end_gone(int error) noexcept {
     return std::ranges::find(kGone, error) != kGone.end();
 }
 
-Zone link_of(const Links& links, unsigned scope, const IpAddr& local) {
+Zone link_of(const Links& links, InterfaceIndices& indices, unsigned scope, const IpAddr& local) {
+    indices.refresh();
     const auto link = std::ranges::find_if(links, [&](const auto& each) {
         const Link& at = each.second;
         // Not by name: an interface may have several.
         return (!at.own || IpAddr{*at.own} == local) && scope != 0 &&
-               if_nametoindex(at.device.c_str()) == scope;
+               indices.of(at.device) == scope;
     });
     return link == links.end() ? Zone{0} : link->first;
 }

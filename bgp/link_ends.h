@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "bgp/interface_indices.h"
 #include "bgp/links.h"
 #include "vrouter/net/result.h"
 
@@ -26,6 +27,7 @@ struct LinkEnd {
 
 /// The link over which something came to `local`, a link-local address, by the interface `scope`; 0: none
 /// that peers are on.
-[[nodiscard]] Zone link_of(const Links& links, unsigned scope, const IpAddr& local);
+[[nodiscard]] Zone link_of(
+    const Links& links, InterfaceIndices& indices, unsigned scope, const IpAddr& local);
 
 }  // namespace vr::bgp

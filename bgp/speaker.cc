@@ -173,14 +173,14 @@ void Speaker::accepted(Session::Socket socket) {
 }
 
 /// The link that a connection with a link-local address came over; 0: none that peers are on.
-Zone Speaker::zone_of_caller(const Session::Socket& socket) const {
+Zone Speaker::zone_of_caller(const Session::Socket& socket) {
     error_code error;
     const asio::ip::address remote = socket.remote_endpoint(error).address();
     const IpAddr local = from_asio(socket.local_endpoint(error).address());
     if (error || !remote.is_v6() || !remote.to_v6().is_link_local()) {
         return 0;
     }
-    return link_of(links_, static_cast<unsigned>(remote.to_v6().scope_id()), local);
+    return link_of(links_, indices_, static_cast<unsigned>(remote.to_v6().scope_id()), local);
 }
 
 /// Makes a peer of whoever calls from a range that has room; null for strangers.

@@ -20,6 +20,7 @@
 
 #include "bgp/bfd_sockets.h"
 #include "bgp/instance.h"
+#include "bgp/interface_indices.h"
 #include "bgp/links.h"
 #include "bgp/listeners.h"
 #include "bgp/session.h"
@@ -177,7 +178,7 @@ class Speaker {
     void accepted(Session::Socket socket);
     [[nodiscard]] PeerSummary summary_of(
         const IpAddr& address, const Neighbour& neighbour, Time now) const;
-    [[nodiscard]] Zone zone_of_caller(const Session::Socket& socket) const;
+    [[nodiscard]] Zone zone_of_caller(const Session::Socket& socket);
     void take_up(Neighbour& neighbour);
     void watch(const PeerConfig& config);
     [[nodiscard]] BfdSockets::Changed hear_bfd();
@@ -212,6 +213,7 @@ class Speaker {
     std::set<IpAddr> maybe_idle_;  ///< peers of ranges that lost a connection
     std::map<IpAddr, Neighbour> neighbours_;
     Links links_;
+    InterfaceIndices indices_;
     std::unique_ptr<BfdSockets> bfd_;
     bool has_unclaimed_bfd_ = false;  ///< sessions of another speaker
     Listeners listeners_;

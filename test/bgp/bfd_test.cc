@@ -1,8 +1,15 @@
 // BFD (RFC 5880): packets as bytes, the state machine as a table, timers, two sessions against each other.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <thread>
 
 #include "bgp/bfd_session.h"
 #include "bgp/link_ends.h"
@@ -298,6 +305,60 @@ TEST(BfdSession, TwoGetUpAndNoticeTheCut) {
     run(3s, true);
     EXPECT_EQ(a.state(), State::Up);
     EXPECT_EQ(b.state(), State::Up);
+}
+
+/// In a network of its own, whose one interface is lo.
+class OwnNetwork : public ::testing::Test {
+  protected:
+    void in_own_network(void (*body)()) {
+        bool alone = false;
+        std::thread{[&] {  // a thread's network is its own
+            alone = ::unshare(CLONE_NEWNET) == 0;
+            if (alone) {
+                body();
+            }
+        }}
+            .join();
+        if (!alone) {
+            GTEST_SKIP() << "may not make a network namespace";
+        }
+    }
+
+    static void rename(const std::string& from, const std::string& to) {
+        ifreq request{};
+        std::ranges::copy(from, request.ifr_name);
+        std::ranges::copy(to, request.ifr_newname);
+        const int socket = ::socket(AF_INET, SOCK_DGRAM, 0);
+        EXPECT_EQ(::ioctl(socket, SIOCSIFNAME, &request), 0);
+        ::close(socket);
+    }
+};
+
+TEST_F(OwnNetwork, InterfacesAreKnownByTheNamesThatTheyHaveNow) {
+    in_own_network([] {
+        InterfaceIndices indices;
+        indices.refresh();
+        EXPECT_EQ(indices.of("lo"), 1U);
+        EXPECT_EQ(indices.of("moved"), 0U);
+        rename("lo", "moved");
+        EXPECT_EQ(indices.of("lo"), 1U) << "asked for once";
+        indices.refresh();
+        EXPECT_EQ(indices.of("lo"), 0U);
+        EXPECT_EQ(indices.of("moved"), 1U);
+    });
+}
+
+TEST_F(OwnNetwork, LinksAreFoundByTheirInterface) {
+    in_own_network([] {
+        InterfaceIndices indices;
+        const Ip6 own = *Ip6::parse("fe80::1");
+        const Links links{
+            {3, {.name = "a", .device = "absent"}}, {4, {.name = "b", .device = "lo"}}};
+        EXPECT_EQ(link_of(links, indices, 1, own), 4U);
+        EXPECT_EQ(link_of(links, indices, 2, own), 0U);
+        EXPECT_EQ(link_of(links, indices, 0, own), 0U)
+            << "not that of an interface that is not there";
+    });
 }
 
 TEST(BfdSending, OnlyAnEndThatIsGoneCostsTheSocket) {  // RFC 5881 4: one source port
