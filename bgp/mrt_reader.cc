@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "bgp/message.h"
@@ -93,20 +94,44 @@ std::optional<std::vector<std::uint8_t>> as_update(const Prefix<F>& prefix, Byte
 
 }  // namespace
 
+void MrtReader::feed(Bytes piece) {
+    const std::size_t skipped = std::min(skip_, piece.size());
+    skip_ -= skipped;
+    octets_.erase(octets_.begin(), octets_.begin() + static_cast<std::ptrdiff_t>(done_));
+    done_ = 0;
+    octets_.insert(
+        octets_.end(), piece.begin() + static_cast<std::ptrdiff_t>(skipped), piece.end());
+}
+
+void MrtReader::finish(const Fault& fault) {
+    const bool begun = done_ < octets_.size();
+    if (begun || skip_ != 0) {
+        number_ += begun ? 1U : 0U;
+        tell(fault, "the file ends within it");
+    }
+    octets_.clear();
+    done_ = skip_ = 0;
+}
+
 bool MrtReader::read(const Visit& visit, const Fault& fault) {
-    if (in_.empty()) {
+    Reader in{Bytes{octets_}.subspan(done_)};
+    Record record{.body = Reader{{}}};
+    record.seconds = in.u32();
+    record.type = in.u16();
+    record.subtype = in.u16();
+    const std::size_t length = in.u32();
+    const std::size_t here = std::min(length, in.remaining());
+    if (!in.ok() || (here < length && length <= kMostRecord)) {
         return false;
     }
     ++number_;
-    Record record{.body = Reader{{}}};
-    record.seconds = in_.u32();
-    record.type = in_.u16();
-    record.subtype = in_.u16();
-    record.body = in_.take(in_.u32());
-    if (!in_.ok()) {
-        tell(fault, "the file ends within it");
-        return false;
+    done_ = octets_.size() - in.remaining() + here;
+    if (length > kMostRecord) {
+        skip_ = length - here;
+        tell(fault, "too long");
+        return true;
     }
+    record.body = in.take(here);
     Problem problem;
     switch (record.type) {
         case kMrtTableDumpV2:

@@ -43,11 +43,21 @@ class MrtReader {
     using Visit = std::function<void(const MrtPath& path)>;
     using Fault = std::function<void(std::string text)>;
 
-    /// The bytes must outlive the reader.
-    explicit MrtReader(Bytes file) : in_(file) {}
+    /// A longer record is a fault: a table's prefix with all its paths takes some MiB at the very most.
+    static constexpr std::size_t kMostRecord = std::size_t{64} * 1024 * 1024;
 
-    /// Reads one record: calls `visit` for each path and `fault` for what is wrong; false at the end.
+    /// `begin`: how the file begins; all of it, or the rest comes by feed().
+    explicit MrtReader(Bytes begin = {}) { feed(begin); }
+
+    /// The next octets of the file.  Only what belongs to a record that is not whole yet is kept.
+    void feed(Bytes piece);
+
+    /// Reads one record: calls `visit` for each path and `fault` for what is wrong; false when no whole
+    /// record is left.
     [[nodiscard]] bool read(const Visit& visit, const Fault& fault);
+
+    /// The file is over: what is left of it is a fault.
+    void finish(const Fault& fault);
 
   private:
     struct Record {
@@ -70,7 +80,9 @@ class MrtReader {
     void visit_reach(const Reach<F>& reach, MrtPath path, const Visit& visit) const;
     void tell(const Fault& fault, std::string_view problem) const;
 
-    Reader in_;
+    std::vector<std::uint8_t> octets_;
+    std::size_t done_ = 0;  ///< of them, those that were read
+    std::size_t skip_ = 0;  ///< octets to come that belong to a record which is too long
     std::vector<MrtPeer> peers_;
     std::size_t number_ = 0;  ///< of the record, from 1
 };

@@ -112,6 +112,10 @@ inline constexpr ArgumentType kShutdownText{
 inline constexpr ArgumentType kFile{
     .placeholder = "FILE", .expects = "a file name", .accepts = is_name};
 
+/// The same, read by the command itself.
+inline constexpr ArgumentType kLargeFile{
+    .placeholder = "FILE", .expects = "a file name", .accepts = is_name};
+
 inline constexpr ArgumentType kDirectory{
     .placeholder = "DIR", .expects = "a directory", .accepts = is_name};
 /// What it must look like is told by its own command, with the column.

@@ -10,6 +10,7 @@
 
 #include "bgp/mrt_reader.h"
 #include "ctl/bgp_row.h"
+#include "ctl/commands.h"
 #include "ctl/json.h"
 #include "ctl/offline.h"
 #include "vrouter/net/prefix.h"
@@ -19,7 +20,9 @@ namespace vr::ctl {
 namespace {
 
 /// A file of something else is one problem after the other.
-constexpr int kMostProblems = 100;
+constexpr std::size_t kMostProblems = 100;
+/// Octets read from a file at once.
+constexpr std::size_t kPiece = 64 * 1024;
 
 pb::BgpRoute::State state_of(bgp::MrtPath::Kind kind) {
     switch (kind) {
@@ -59,35 +62,99 @@ std::string line_of(const pb::BgpRoute& row) {
         row.attributes());
 }
 
-}  // namespace
+/// Which prefixes are asked for.
+class Wanted {
+  public:
+    explicit Wanted(const std::string& text)
+        : address_(parse_ip(text)), within_(parse_prefix(text)) {}
 
-Result<pb::Response> read_mrt(const Values& values, const Files& /*files*/) {
-    const std::string wanted = values.text("prefix");
-    const auto address = parse_ip(wanted);
-    const auto within = parse_prefix(wanted);
-    const auto is_wanted = [&](const IpPrefix& prefix) {
-        return address ? contains(prefix, *address) : !within || contains(*within, prefix);
-    };
-    pb::Response response;
-    auto& list = *response.mutable_bgp_routes();
-    for (const File& file : values.files) {
-        const auto tell = [&](const std::string& problem) {
-            if (list.problems_size() < kMostProblems) {
-                list.add_problems(fmt::format("{}: {}", file.name, problem));
-            }
-        };
-        const std::vector<std::uint8_t> octets{file.text.begin(), file.text.end()};
-        bgp::MrtReader reader{octets};
+    [[nodiscard]] bool operator()(const IpPrefix& prefix) const {
+        return address_ ? contains(prefix, *address_) : !within_ || contains(*within_, prefix);
+    }
+
+  private:
+    std::optional<IpAddr> address_;
+    std::optional<IpPrefix> within_;
+};
+
+/// Rows and problems in frames like a router's: files may be larger than memory.
+class Frames {
+  public:
+    explicit Frames(const ShowFrame& show) : show_(show) { begin(); }
+
+    void add(const bgp::MrtPath& path) {
+        ctl::add(path, *frame_.mutable_bgp_routes());
+        if (frame_.bgp_routes().rows_size() == kRowsPerFrame) {
+            frame_.set_more(true);
+            show_(frame_);
+            begin();
+        }
+    }
+
+    void tell(const std::string& file, const std::string& problem) {
+        if (problems_++ < kMostProblems) {
+            frame_.mutable_bgp_routes()->add_problems(fmt::format("{}: {}", file, problem));
+        }
+    }
+
+    void finish() { show_(frame_); }
+
+  private:
+    static constexpr int kRowsPerFrame = 256;
+
+    void begin() {
+        frame_.Clear();
+        frame_.mutable_bgp_routes();
+    }
+
+    const ShowFrame& show_;
+    pb::Response frame_;
+    std::size_t problems_ = 0;
+};
+
+void read_file(
+    const std::string& name, const ReadPiece& read, const Wanted& wanted, Frames& frames) {
+    const auto tell = [&](const std::string& problem) { frames.tell(name, problem); };
+    bgp::MrtReader reader;
+    std::vector<std::uint8_t> room(kPiece);
+    while (true) {
+        const auto size = read(room);
+        if (!size) {
+            return tell(size.error().text);
+        }
+        if (*size == 0) {
+            return reader.finish(tell);
+        }
+        reader.feed(Bytes{room}.first(*size));
         while (reader.read(
             [&](const bgp::MrtPath& path) {
-                if (is_wanted(path.prefix)) {
-                    add(path, list);
+                if (wanted(path.prefix)) {
+                    frames.add(path);
                 }
             },
             tell)) {
         }
     }
-    return response;
+}
+
+}  // namespace
+
+Result<void> read_mrt(const Values& values, const Files& files, const ShowFrame& show) {
+    const auto names = values.list("files");
+    std::vector<ReadPiece> opened;
+    for (const std::string& name : names) {
+        auto file = files.open(name);
+        if (!file) {
+            return fail(file.error().text);
+        }
+        opened.push_back(*std::move(file));
+    }
+    Frames frames{show};
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        read_file(names[i], opened[i], Wanted{values.text("prefix")}, frames);
+    }
+    frames.finish();
+    return {};
 }
 
 std::string mrt_text(const pb::Response& frame) {

@@ -492,13 +492,13 @@ std::vector<Command> offline_rows() {
          .help = "What MRT files say (RFC 6396): tables and UPDATEs; exit code 1 when not all is "
                  "understood",
          .arguments =
-             {required(positional("files", kFile, "MRT files")),
+             {required(several(positional("files", kLargeFile, "MRT files"))),
               option(
                   "prefix",
                   "--prefix",
                   kPrefixOrAddress,
                   "only this prefix and all inside it, or all that an address is in")},
-         .answer = read_mrt,
+         .frames = read_mrt,
          .example = "vrouterctl bgp read table.mrt --json",
          .text = mrt_text,
          .exit = mrt_exit},

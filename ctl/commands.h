@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -27,10 +28,15 @@ enum class Layout {
     Text,     ///< what `text` makes of it
 };
 
+/// Reads the next octets of a file; 0 at its end.
+using ReadPiece = std::function<Result<std::size_t>(std::span<std::uint8_t> room)>;
+
 /// The files of this machine, for commands that need no router.
 struct Files {
     /// `-`: standard input.
     std::function<Result<std::string>(const std::string& name)> read;
+    /// The same, for files that may be larger than memory.
+    std::function<Result<ReadPiece>(const std::string& name)> open;
     /// Names in a directory, sorted; nothing when `name` is no directory.
     std::function<std::optional<std::vector<std::string>>(const std::string& name)> list;
 };
@@ -42,8 +48,13 @@ struct Command {
     std::vector<Argument> arguments{};
     /// The request that the typed values become; null: vrouterctl answers by itself.
     Result<pb::Request> (*request)(const Values& values) = nullptr;
-    /// Its answer then, or why the command line is wrong; both null: the completion script.
+    /// Its answer then, or why the command line is wrong; all null: the completion script.
     Result<pb::Response> (*answer)(const Values& values, const Files& files) = nullptr;
+    /// The same, where the answer is long.
+    Result<void> (*frames)(
+        const Values& values,
+        const Files& files,
+        const std::function<void(const pb::Response& frame)>& show) = nullptr;
     std::string_view example{};  ///< how it is typed, for --help and the README
     // NOLINTNEXTLINE(readability-redundant-member-init): as above
     std::span<const Column> columns{};

@@ -53,7 +53,8 @@ void offer_arguments(const Command& command, Offers& offers) {
 bool takes_files(const Command& command) {
     return std::ranges::any_of(command.arguments, [](const Argument& argument) {
         return argument.form == Form::Positional &&
-               (argument.type == &kFile || argument.type == &kDirectory);
+               (argument.type == &kFile || argument.type == &kLargeFile ||
+                argument.type == &kDirectory);
     });
 }
 

@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include <vrouter.pb.h>
@@ -15,12 +16,16 @@
 namespace vr::ctl {
 
 struct Files;
+using ShowFrame = std::function<void(const pb::Response& frame)>;
 
 // What was found; an error: the command line is wrong.
 [[nodiscard]] Result<pb::Response> test_selector(const Values& values, const Files& files);
 [[nodiscard]] Result<pb::Response> test_policy(const Values& values, const Files& files);
 [[nodiscard]] Result<pb::Response> lint_policy(const Values& values, const Files& files);
-[[nodiscard]] Result<pb::Response> read_mrt(const Values& values, const Files& files);
+
+// The same, shown frame by frame.
+[[nodiscard]] Result<void> read_mrt(
+    const Values& values, const Files& files, const ShowFrame& show);
 
 // As text.
 [[nodiscard]] std::string selector_text(const pb::Response& frame);

@@ -58,25 +58,45 @@ class Complaints {
     bool as_json_;
 };
 
-Result<std::string> read_file(const std::string& name) {
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> opened{
-        name == "-" ? nullptr : std::fopen(name.c_str(), "re"),
-        [](std::FILE* file) { return file == nullptr ? 0 : std::fclose(file); }};
-    std::FILE* file = name == "-" ? stdin : opened.get();
-    const auto reason = [] { return std::generic_category().message(errno); };
+Result<ReadPiece> open_file(const std::string& name) {
+    const auto failed = [name] {
+        return fail("cannot read " + name + ": " + std::generic_category().message(errno));
+    };
+    const std::shared_ptr<std::FILE> file{
+        name == "-" ? stdin : std::fopen(name.c_str(), "re"), [](std::FILE* opened) {
+            if (opened != nullptr && opened != stdin) {
+                std::fclose(opened);
+            }
+        }};
     if (file == nullptr) {
-        return fail("cannot read " + name + ": " + reason());
+        return failed();
+    }
+    return ReadPiece{[file, failed](std::span<std::uint8_t> room) -> Result<std::size_t> {
+        const std::size_t size = std::fread(room.data(), 1, room.size(), file.get());
+        if (size == 0 && std::ferror(file.get()) != 0) {
+            return failed();
+        }
+        return size;
+    }};
+}
+
+Result<std::string> read_file(const std::string& name) {
+    const auto read = open_file(name);
+    if (!read) {
+        return fail(read.error().text);
     }
     std::string text;
-    std::array<char, 65536> piece{};
-    std::size_t n = 0;
-    while ((n = std::fread(piece.data(), 1, piece.size(), file)) > 0) {
-        text.append(piece.data(), n);
+    std::vector<std::uint8_t> piece(65536);
+    while (true) {
+        const auto size = (*read)(piece);
+        if (!size) {
+            return fail(size.error().text);
+        }
+        if (*size == 0) {
+            return text;
+        }
+        text.append(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(*size));
     }
-    if (std::ferror(file) != 0) {
-        return fail("cannot read " + name + ": " + reason());
-    }
-    return text;
 }
 
 std::optional<std::vector<std::string>> list_directory(const std::string& name) {
@@ -159,18 +179,27 @@ Result<bool> ask(const Invocation& invocation, Answer& answer, bool last) {
 /// Commands that need no router.
 Exit perform_here(const Invocation& invocation) {
     const Command& command = *invocation.command;
-    if (command.answer == nullptr) {
+    const Files files{.read = read_file, .open = open_file, .list = list_directory};
+    Answer answer{invocation};
+    Result<void> shown;
+    if (command.frames != nullptr) {
+        shown = command.frames(
+            invocation.values, files, [&](const pb::Response& frame) { answer.show(frame); });
+    } else if (command.answer != nullptr) {
+        const auto found = command.answer(invocation.values, files);
+        if (found) {
+            answer.show(*found);
+        } else {
+            shown = fail(found.error().text);
+        }
+    } else {
         out(bash_completion());
-        return Exit::Ok;
     }
-    const auto found = command.answer(invocation.values, {read_file, list_directory});
-    if (!found) {
+    if (!shown) {
         Complaints{invocation.json}.say(
-            Exit::Usage, fmt::format("vrouterctl: {}: {}\n", command.words, found.error().text));
+            Exit::Usage, fmt::format("vrouterctl: {}: {}\n", command.words, shown.error().text));
         return Exit::Usage;
     }
-    Answer answer{invocation};
-    answer.show(*found);
     return answer.exit();
 }
 

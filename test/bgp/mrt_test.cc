@@ -115,22 +115,25 @@ TEST(Mrt, CountsItsRecords) {
 // --- reading ---------------------------------------------------------------------------------------
 
 /// What a file says, a line for a path and for a fault.
-std::vector<std::string> read(Bytes file) {
+std::vector<std::string> read(Bytes file, std::size_t piece = 1000000) {
     std::vector<std::string> lines;
-    MrtReader reader{file};
+    MrtReader reader;
+    const auto fault = [&](const std::string& text) { lines.push_back(text); };
     constexpr std::array kWords{"recorded", "announced", "withdrawn"};
-    while (reader.read(
-        [&](const MrtPath& path) {
-            lines.push_back(
-                std::string(kWords.at(static_cast<std::size_t>(path.kind))) + " " +
-                to_string(path.prefix) +
-                (path.path_id ? " path " + std::to_string(*path.path_id) : "") + " by " +
-                to_string(path.peer.address) + " AS" + to_string(path.peer.asn) + " as-path " +
-                path.attributes.as_path.text() + " next-hop " +
-                to_string(path.attributes.next_hop));
-        },
-        [&](const std::string& fault) { lines.push_back(fault); })) {
+    const auto visit = [&](const MrtPath& path) {
+        lines.push_back(
+            std::string(kWords.at(static_cast<std::size_t>(path.kind))) + " " +
+            to_string(path.prefix) +
+            (path.path_id ? " path " + std::to_string(*path.path_id) : "") + " by " +
+            to_string(path.peer.address) + " AS" + to_string(path.peer.asn) + " as-path " +
+            path.attributes.as_path.text() + " next-hop " + to_string(path.attributes.next_hop));
+    };
+    for (; !file.empty(); file = file.subspan(std::min(piece, file.size()))) {
+        reader.feed(file.first(std::min(piece, file.size())));
+        while (reader.read(visit, fault)) {
+        }
     }
+    reader.finish(fault);
     return lines;
 }
 
@@ -170,6 +173,7 @@ class MrtFiles : public ::testing::TestWithParam<ReadRow> {};
 
 TEST_P(MrtFiles, AreReadAsFarAsTheyCanBe) {
     EXPECT_EQ(read(GetParam().file), GetParam().wanted);
+    EXPECT_EQ(read(GetParam().file, 1), GetParam().wanted) << "octet by octet";
 }
 
 /// One peer: 192.0.2.2 in AS 65001, with two octets.
@@ -237,7 +241,11 @@ INSTANTIATE_TEST_SUITE_P(
             "message_of_another_length",
             hex("66000000 0010 0001 00000023 fde9 fc00 0000 0001 c0000202 c0000201"
                 "ffffffffffffffffffffffffffffffff 0014 04"),
-            {"record 1: malformed message"}}),
+            {"record 1: malformed message"}},
+        ReadRow{
+            "too_long_a_record",
+            hex("66000000 000d 0002 04000001 00"),
+            {"record 1: too long", "record 1: the file ends within it"}}),
     [](const auto& row) { return row.param.name; });
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -12,6 +13,8 @@
 #include <string>
 #include <variant>
 #include <vector>
+
+#include <boost/json/parse.hpp>
 
 #include "ctl/grammar.h"
 #include "ctl/table.h"
@@ -29,6 +32,18 @@ const std::string kTable = [] {
            "\0\0\0\0\x08\x0a\0\x01\0\0\x66\0\0\0\0\x14\x40\x01\x01\0"s +
            "\x40\x02\x06\x02\x01\0\0\xfd\xe9\x40\x03\x04\xc0\0\x02\x02"s;
 }();
+
+constexpr std::size_t kLargeRows = 5000;
+
+/// The same route again and again.
+std::string large_table() {
+    constexpr std::size_t kPeers = 12 + 19;  // octets of the first record
+    std::string table = kTable;
+    for (std::size_t i = 1; i < kLargeRows; ++i) {
+        table.append(kTable, kPeers);
+    }
+    return table;
+}
 
 /// Files and directories by name.
 const std::map<std::string, std::string>& disk() {
@@ -56,6 +71,7 @@ const std::map<std::string, std::string>& disk() {
          "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {order: 1}\n"},
         {"table.mrt", kTable},
         {"cut.mrt", kTable.substr(0, kTable.size() - 1)},
+        {"large.mrt", large_table()},
     };
     return kDisk;
 }
@@ -63,6 +79,20 @@ const std::map<std::string, std::string>& disk() {
 Result<std::string> read(const std::string& name) {
     const auto found = disk().find(name);
     return found == disk().end() ? Result<std::string>(fail("cannot read " + name)) : found->second;
+}
+
+/// In pieces that end anywhere.
+Result<ReadPiece> open(const std::string& name) {
+    auto text = read(name);
+    if (!text) {
+        return fail(text.error().text);
+    }
+    return ReadPiece{[rest = *text](std::span<std::uint8_t> room) mutable -> Result<std::size_t> {
+        const std::size_t size = std::min<std::size_t>({rest.size(), room.size(), 1000});
+        std::copy_n(rest.begin(), size, room.begin());
+        rest.erase(0, size);
+        return size;
+    }};
 }
 
 std::optional<std::vector<std::string>> list(const std::string& name) {
@@ -78,6 +108,8 @@ std::optional<std::vector<std::string>> list(const std::string& name) {
 struct Printed {
     std::string text;
     int exit = 0;
+    int frames = 0;
+    int longest = 0;  ///< rows of BGP in one frame
 };
 
 Printed run(const std::vector<std::string>& words) {
@@ -87,17 +119,28 @@ Printed run(const std::vector<std::string>& words) {
     }
     const auto& invocation = std::get<Invocation>(parsed);
     const Command& command = *invocation.command;
-    const auto answer = command.answer(invocation.values, {read, list});
+    const Files files{.read = read, .open = open, .list = list};
+    Printed printed;
+    JsonLines json{[&](std::string_view text) { printed.text += text; }};
+    const auto show = [&](const pb::Response& frame) {
+        if (invocation.json) {
+            json.print(frame);
+        } else {
+            printed.text += command.text(frame);
+        }
+        printed.exit = std::max(printed.exit, static_cast<int>(command.exit(frame)));
+        ++printed.frames;
+        printed.longest = std::max(printed.longest, frame.bgp_routes().rows_size());
+    };
+    if (command.frames != nullptr) {
+        const auto shown = command.frames(invocation.values, files, show);
+        return shown ? printed : Printed{shown.error().text, static_cast<int>(Exit::Usage)};
+    }
+    const auto answer = command.answer(invocation.values, files);
     if (!answer) {
         return {answer.error().text, static_cast<int>(Exit::Usage)};
     }
-    Printed printed;
-    if (invocation.json) {
-        JsonLines([&](std::string_view text) { printed.text += text; }).print(*answer);
-    } else {
-        printed.text = command.text(*answer);
-    }
-    printed.exit = static_cast<int>(command.exit(*answer));
+    show(*answer);
     return printed;
 }
 
@@ -234,6 +277,30 @@ TEST(BgpRead, AsJson) {
     const Printed printed = run({"bgp", "read", "table.mrt", "--json"});
     EXPECT_THAT(printed.text, HasSubstr("\"state\":\"recorded\""));
     EXPECT_THAT(printed.text, HasSubstr("\"as_path\":\"65001\""));
+}
+
+/// However many there are, in pieces.
+TEST(BgpRead, ShowsRowsWhileItReads) {
+    const Printed printed = run({"bgp", "read", "large.mrt"});
+    EXPECT_EQ(std::ranges::count(printed.text, '\n'), kLargeRows);
+    EXPECT_GT(printed.frames, 10);
+    EXPECT_LT(printed.longest, 1000);
+}
+
+TEST(BgpRead, SeveralFilesAreOneListing) {
+    const Printed printed = run({"bgp", "read", "large.mrt", "table.mrt", "--json"});
+    const auto rows = boost::json::parse(printed.text);
+    EXPECT_EQ(rows.as_array().size(), kLargeRows + 1);
+}
+
+TEST(BgpRead, NothingIsAnEmptyListing) {
+    EXPECT_EQ(run({"bgp", "read", "table.mrt", "--prefix", "11.0.0.0/8", "--json"}).text, "[]\n");
+}
+
+TEST(BgpRead, EveryFileMustBeThere) {
+    const Printed printed = run({"bgp", "read", "table.mrt", "absent.mrt"});
+    EXPECT_EQ(printed.exit, static_cast<int>(Exit::Usage));
+    EXPECT_EQ(printed.text, "cannot read absent.mrt");
 }
 
 TEST(BgpRead, OnlyWhatIsWanted) {

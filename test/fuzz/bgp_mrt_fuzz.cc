@@ -3,6 +3,7 @@
 // Whatever is in it, reading ends; every path that is told of can be printed, and what a table has can be
 // written again as a table that says the same.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -56,15 +57,22 @@ void check_again(const MrtPath& path) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::size_t looked_at = 0;
-    MrtReader reader{Bytes{data, size}};
-    while (reader.read(
-        [&](const MrtPath& path) {
-            static_cast<void>(to_string(path.attributes));
-            if (is_plain(path) && ++looked_at < 16) {
-                check_again(path);
-            }
-        },
-        [](const std::string& fault) { check(!fault.empty()); })) {
+    const auto visit = [&](const MrtPath& path) {
+        static_cast<void>(to_string(path.attributes));
+        if (is_plain(path) && ++looked_at < 16) {
+            check_again(path);
+        }
+    };
+    const auto tell = [](const std::string& fault) { check(!fault.empty()); };
+    MrtReader reader;
+    for (Bytes file{data, size}; !file.empty();) {
+        // Pieces end anywhere: an octet of the file says where.
+        const Bytes piece = file.first(std::min<std::size_t>(file.size(), file.front() + 1U));
+        reader.feed(piece);
+        file = file.subspan(piece.size());
+        while (reader.read(visit, tell)) {
+        }
     }
+    reader.finish(tell);
     return 0;
 }
