@@ -796,6 +796,7 @@ PeerSummary Peer::summary(Time now) const {
     PeerSummary summary;
     summary.address = config_.address;
     summary.description = config_.description;
+    summary.last_identifier = source_.identifier;
     summary.asn = last_asn_.value() != 0 ? last_asn_ : config_.asn;
     summary.local_as = local_as_of(speaker_, config_);
     summary.kind = source_.kind;

@@ -87,6 +87,7 @@ struct PeerSummary {
     std::optional<std::chrono::seconds> uptime;  ///< while Established
     std::optional<IpAddr> local_address;         ///< while Established
     std::optional<Ip4> identifier;               ///< while Established
+    Ip4 last_identifier;                         ///< in the last session; 0.0.0.0: there was none
     std::chrono::seconds hold_time{0};           ///< negotiated
     std::optional<Capabilities> capabilities;    ///< as the peer sent them, while Established
     MessageCounters received;

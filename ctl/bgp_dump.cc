@@ -23,7 +23,7 @@ bgp::MrtDump begin(const bgp::Speaker& speaker, std::chrono::system_clock::time_
     std::vector<bgp::MrtPeer> peers;
     for (const bgp::PeerSummary& peer : speaker.peers()) {
         peers.push_back(
-            {.identifier = peer.identifier.value_or(Ip4{}),
+            {.identifier = peer.last_identifier,
              .address = peer.address,
              .asn = peer.asn});
     }

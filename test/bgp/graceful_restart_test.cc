@@ -249,6 +249,15 @@ TEST(Helper, PeerOfAnotherAsIsAnotherOne) {
     }
 }
 
+TEST(Helper, IdentifierOfTheLastSessionIsRemembered) {
+    HandPeer hand;
+    EXPECT_EQ(hand.summary().last_identifier, Ip4{});
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    EXPECT_EQ(hand.summary().identifier, std::nullopt);
+    EXPECT_EQ(hand.summary().last_identifier, Ip4{0xc0000202});
+}
+
 TEST(Helper, PeerThatCallsAgainHasRestarted) {  // RFC 4724 5
     HandPeer hand;
     begin(hand, HandPeer::graceful());
