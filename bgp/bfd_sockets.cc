@@ -190,9 +190,9 @@ std::optional<BfdSummary> BfdSockets::summary(const IpAddr& peer) const {
         .ups = at->second.ups};
 }
 
-bool BfdSockets::has_lost(const IpAddr& peer) const {
+std::optional<bfd::Change> BfdSockets::loss(const IpAddr& peer) const {
     const auto at = sessions_.find(peer);
-    return at != sessions_.end() && at->second.lost;
+    return at == sessions_.end() ? std::nullopt : at->second.loss;
 }
 
 Result<void> BfdSockets::listen(bool v6, bool multihop) {
@@ -291,7 +291,8 @@ void BfdSockets::settle(const IpAddr& peer, Watched& watched) {
     }
     for (const bfd::Change& change : changes) {
         watched.ups += change.to == bfd::State::Up ? 1U : 0U;
-        watched.lost = change.to == bfd::State::Down && !change.by_operator;
+        const bool lost = change.to == bfd::State::Down && !change.by_operator;
+        watched.loss = lost ? std::optional{change} : std::nullopt;
         changed_(peer, change);
     }
 }

@@ -56,8 +56,8 @@ class BfdSockets {
     /// Nothing when there is no session with `peer`.
     [[nodiscard]] std::optional<BfdSummary> summary(const IpAddr& peer) const;
 
-    /// True when the session with `peer` was up and is down, by no operator's will.
-    [[nodiscard]] bool has_lost(const IpAddr& peer) const;
+    /// How the session with `peer` went down that was up, if it did by no operator's will.
+    [[nodiscard]] std::optional<bfd::Change> loss(const IpAddr& peer) const;
 
   private:
     using Socket = boost::asio::ip::udp::socket;
@@ -70,7 +70,7 @@ class BfdSockets {
         unsigned scope = 0;      ///< the interface that it is bound to; of link-local peers
         std::uint16_t port = 0;  ///< ours, chosen once (RFC 5881 4)
         std::uint64_t ups = 0;
-        bool lost = false;
+        std::optional<bfd::Change> loss;
     };
 
     /// One per family and kind.

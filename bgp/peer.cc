@@ -149,7 +149,7 @@ void Peer::bfd_down(bool forwarding_lost, Time now) {
             feed(direction, event::BfdDown{forwarding_lost}, now);
         }
     }
-    path_lost_ = true;
+    path_ = forwarding_lost || path_ == Path::Dead ? Path::Dead : Path::Lost;
     if (forwarding_lost) {
         drop_stale();
     }
@@ -589,7 +589,7 @@ void Peer::session_up(Direction direction, Time now) {
     established_ = direction;
     established_since_ = now;
     ++established_count_;
-    path_lost_ = false;
+    path_ = Path::Good;
     source_.identifier = on.terms->identifier;
     // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.  Of another AS there
     // is another router at this address.
@@ -686,13 +686,17 @@ void Peer::drop_stale() {
 
 bool Peer::has_said_all() const {
     const auto done = [](const auto& rib) { return !rib.up() || rib.end_of_rib_received(); };
-    return shut_down_ || (established_ && done(routes<V4>()) && done(routes<V6>()));
+    // RFC 5882 4.3.2: where forwarding failed, a restart of ours is over as far as the peer's routes go:
+    // those that nobody else offers leave with the rest that is stale.  When it may be only its control
+    // part, they are avoided and kept, or BFD and graceful restart could not live together.
+    return shut_down_ || path_ == Path::Dead ||
+           (established_ && done(routes<V4>()) && done(routes<V6>()));
 }
 
 bool Peer::is_waited_for() const {
     // RFC 4724 4.1: those that restart too wait for us; without graceful restart few say when they are done.
     const bool is_up_for_good = established_ && (!restart_ || restart_->restarting);
-    return !has_said_all() && !is_up_for_good && !path_lost_;
+    return !has_said_all() && !is_up_for_good && !is_path_lost();
 }
 
 bool Peer::work(std::size_t& budget) {

@@ -122,7 +122,7 @@ class Peer {
     [[nodiscard]] bool has_said_all() const;
 
     /// True when BFD has lost it since it was established, if ever it was.
-    [[nodiscard]] bool is_path_lost() const noexcept { return path_lost_; }
+    [[nodiscard]] bool is_path_lost() const noexcept { return path_ != Path::Good; }
 
     /// Whether selection after our own restart waits for it.
     [[nodiscard]] bool is_waited_for() const;
@@ -160,6 +160,13 @@ class Peer {
         IpAddr local_address;
         std::optional<Terms> terms;
         std::vector<std::uint8_t> output;
+    };
+
+    /// As BFD sees it since the peer was established, if ever it was.
+    enum class Path : std::uint8_t {
+        Good,
+        Lost,  ///< perhaps only the peer's control part
+        Dead,  ///< and nothing is forwarded there
     };
 
     /// How long what is stale lives on as the last resort, RFC 9494 4.2.  The time runs on through further
@@ -243,7 +250,7 @@ class Peer {
     std::optional<std::string> shut_down_;
     std::optional<Direction> established_;
     Time established_since_{};
-    bool path_lost_ = false;
+    Path path_ = Path::Good;
     Asn last_asn_;                                ///< the peer's, in the last session
     std::optional<GracefulRestart> restart_;      ///< the peer's, as agreed in the last session
     std::optional<LongLivedRestart> long_lived_;  ///< the same, RFC 9494

@@ -315,8 +315,9 @@ Result<void> Speaker::add_peer(const PeerConfig& config) {
     const auto [at, inserted] = neighbours_.try_emplace(config.address, **added);
     settle(at->second);
     watch(config);
-    if (has_unclaimed_bfd_ && bfd_->has_lost(config.address)) {
-        at->second.peer.bfd_down(false, Clock::now());  // told the speaker before us, or nobody
+    const auto loss = has_unclaimed_bfd_ ? bfd_->loss(config.address) : std::nullopt;
+    if (loss) {  // told the speaker before us, or nobody
+        at->second.peer.bfd_down(loss->control_independent, Clock::now());
         settle(at->second);
         want_work();
     }

@@ -897,8 +897,8 @@ TEST(Restarter, DoesNotWaitForWhoIsShutDown) {
 }
 
 /// BFD loses it, and not by its operator's will.
-void bfd_down(HandPeer& hand) {
-    hand.peer->bfd_down(false, hand.now);
+void bfd_down(HandPeer& hand, bool forwarding_lost = false) {
+    hand.peer->bfd_down(forwarding_lost, hand.now);
     hand.settle();
 }
 
@@ -908,6 +908,25 @@ TEST(Restarter, DoesNotWaitForWhomBfdLost) {
     bfd_down(hand);
     EXPECT_FALSE(hand.instance.ribs().selection_deferred);
     EXPECT_EQ(hand.sink.restarts_done, 0U) << "it may be back in time";
+}
+
+TEST(Restarter, KeepsNothingOfWhoForwardsNothing) {  // RFC 5882 4.3.2
+    HandPeer hand{full, back()};
+    bfd_down(hand, true);
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, WhoForwardsNothingIsForgottenWhenAllOthersAreDone) {
+    HandPeer hand{full, back()};
+    PeerConfig other = hand.peer->config();
+    other.address = Ip4{0xc0000203};
+    Peer* dead = *hand.instance.add_peer(other, hand.now);
+    dead->bfd_down(true, hand.now);
+    hand.come_up(HandPeer::graceful());
+    EXPECT_EQ(hand.sink.restarts_done, 0U);
+    hand.end_of_rib<V4>();
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
 
 TEST(Restarter, AvoidsWhomBfdLostUntilItIsBack) {
