@@ -45,6 +45,37 @@ bool is_name(std::string_view name) {
            });
 }
 
+/// A misspelt key of metadata would lose an object its labels, and with them policy that should meet it, or put
+/// it into another namespace.  All that Kubernetes writes there is known, and none of it looks like these three.
+Result<void> check_metadata(const Field& metadata) {
+    constexpr std::array<std::string_view, 3> kRead{"namespace", "labels", "annotations"};
+    constexpr std::array<std::string_view, 12> kKnown{
+        "name",
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generateName",
+        "generation",
+        "managedFields",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    };
+    for (const auto& [key, value] : metadata.node().fields) {
+        if (std::ranges::count(kRead, key) != 0 || std::ranges::count(kKnown, key) != 0) {
+            continue;
+        }
+        if (auto judged =
+                unknown_key(metadata.child(key, value), key, kRead, Unknown::RefuseSimilar);
+            !judged) {
+            return judged;
+        }
+    }
+    return {};
+}
+
 /// What it is, and its labels.
 Result<void> parse_head(const Field& object, Resource& into) {
     const bool is_slice = into.key.kind == Kind::EndpointSlice;
@@ -60,6 +91,9 @@ Result<void> parse_head(const Field& object, Resource& into) {
         return object.error("metadata.namespace: expected letters, digits, '-' and '_'");
     }
     const auto metadata = object.child("metadata");
+    if (auto checked = check_metadata(*metadata); !checked) {
+        return checked;
+    }
     if (const auto labels = metadata->child("labels")) {
         if (auto parsed = parse_labels(*labels, into.labels); !parsed) {
             return parsed;

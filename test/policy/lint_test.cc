@@ -75,6 +75,12 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"PolicyWithoutEndpoints",
             kWeb + policy("p", "selector: role == 'db', " + kAllowAll),
             {"GlobalNetworkPolicy p selects no endpoint"}},
+        Row{"MisspeltLabels",
+            object(
+                "WorkloadEndpoint",
+                "name: web, namespace: a, lables: {role: web}",
+                "node: h, interfaceName: t1, ipNetworks: [10.0.0.1]"),
+            {"WorkloadEndpoint a/web metadata.lables: unknown field, is it 'labels'?"}},
         Row{"PolicyOfAHostEndpoint",
             kWeb +
                 object(

@@ -219,6 +219,15 @@ INSTANTIATE_TEST_SUITE_P(
         {"object_name",
          yaml("Tier", "  order: 1", "name: ../t"),
          "f.yaml:1: metadata.name: expected letters"},
+        {"misspelt_labels",
+         yaml("WorkloadEndpoint", "  node: h\n  interfaceName: t", "name: x, lables: {a: b}"),
+         "f.yaml:3: metadata.lables: unknown field, is it 'labels'?"},
+        {"misspelt_namespace",
+         yaml("NetworkPolicy", "  order: 1", "name: x, namespase: prod"),
+         "f.yaml:3: metadata.namespase: unknown field, is it 'namespace'?"},
+        {"misspelt_annotations",
+         yaml("Tier", "  order: 1", "name: x, anotations: {a: b}"),
+         "f.yaml:3: metadata.anotations: unknown field, is it 'annotations'?"},
         {"peer_address",
          yaml("BGPPeer", "  peerIP: 10.0.0.1:x\n  asNumber: 1"),
          "f.yaml:5: spec.peerIP: '10.0.0.1:x' is not an address"},
@@ -275,6 +284,37 @@ TEST(Resource, UnknownFieldsOfASpecAreAWarning) {
     EXPECT_EQ(
         file.objects.at(0).warnings,
         std::vector<std::string>{"f.yaml:7: spec.colour: unknown field, ignored"});
+}
+
+TEST(Resource, UnknownFieldsOfMetadataAreAWarning) {
+    const auto file = read(yaml("Tier", "  order: 1", "name: x, note: {a: b}"));
+    EXPECT_TRUE(file.objects.at(0).resource);
+    EXPECT_EQ(
+        file.objects.at(0).warnings,
+        std::vector<std::string>{"f.yaml:3: metadata.note: unknown field, ignored"});
+}
+
+/// What Calico's API keeps, whatever of it.
+TEST(Resource, WhatKubernetesWritesIntoMetadataIsKnown) {
+    const auto object = parse_stored(
+        "x",
+        {Kind::Tier, {}, "t"},
+        R"({"apiVersion":"projectcalico.org/v3","kind":"Tier","metadata":{"name":"t",)"
+        R"("generateName":"t-","selfLink":"/t","uid":"5b1c","resourceVersion":"7","generation":2,)"
+        R"("creationTimestamp":"2026-11-22T10:00:00Z","deletionTimestamp":null,)"
+        R"("deletionGracePeriodSeconds":30,"labels":null,"annotations":{},"finalizers":["f"],)"
+        R"("ownerReferences":[{"kind":"Node"}],"managedFields":[{"manager":"m"}]},"spec":{}})");
+    ASSERT_TRUE(object) << object.error().text;
+    EXPECT_TRUE(object->resource) << object->error;
+    EXPECT_TRUE(object->warnings.empty()) << object->warnings.front();
+}
+
+/// Half of the labels may satisfy a selector that was not meant.
+TEST(Resource, WithoutItsLabelsASetLendsNothing) {
+    const auto file =
+        read(yaml("GlobalNetworkSet", "  nets: [10.0.0.0/8]", "name: x, lables: {a: b}"));
+    EXPECT_FALSE(file.objects.at(0).resource);
+    EXPECT_FALSE(file.objects.at(0).stand_in);
 }
 
 TEST(Resource, ForeignAndUnsupportedObjectsAreIgnored) {
