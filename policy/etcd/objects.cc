@@ -3,10 +3,30 @@
 
 #include <utility>
 
+#include "policy/json_document.h"
 #include "policy/salvage.h"
 #include "policy/spec.h"
 
 namespace vr::policy::etcd {
+
+namespace {
+
+/// What its maker named the object beside its name, so that one made anew is another; empty: unknown.
+std::string uid_of(std::string_view value) {
+    const auto root = parse_json("object", value);
+    const Node* metadata = root ? root->find("metadata") : nullptr;
+    const Node* uid = metadata != nullptr ? metadata->find("uid") : nullptr;
+    return uid != nullptr && uid->type == Node::Type::Scalar ? uid->text : std::string();
+}
+
+/// A store put back from a backup may have come beyond the revision that we know: revisions do not tell then.
+bool is_another(std::string_view value, std::string_view before) {
+    const std::string uid = uid_of(value);
+    const std::string known = uid.empty() ? std::string() : uid_of(before);
+    return !known.empty() && uid != known;
+}
+
+}  // namespace
 
 std::vector<Event> Objects::apply(std::vector<Change> changes) {
     std::vector<Event> events;
@@ -53,12 +73,8 @@ void Objects::take(const Key& key, Object& object, Change change, std::vector<Ev
     if (parsed->resource) {
         object.in_force = std::move(parsed->resource);
         object.valid_value = object.value;
-    } else if (!object.valid_value && change.earlier) {
-        auto recalled = parse_stored(place, key, *change.earlier);
-        if (recalled && recalled->resource) {
-            object.in_force = std::move(recalled->resource);
-            object.valid_value = std::make_shared<const std::string>(*std::move(change.earlier));
-        }
+    } else {
+        recall(key, object, change);
     }
     if (!object.valid_value) {
         object.in_force = std::move(parsed->stand_in);
@@ -68,6 +84,21 @@ void Objects::take(const Key& key, Object& object, Change change, std::vector<Ev
             Upsert{object.in_force, object.valid_value ? object.valid_value : object.value});
     } else if (!object.in_force && before) {
         events.emplace_back(Delete{key});
+    }
+}
+
+/// The last valid version of this very object, in place of its invalid value.
+void Objects::recall(const Key& key, Object& object, Change& change) {
+    if (object.valid_value && is_another(*object.value, *object.valid_value)) {
+        object.valid_value.reset();
+    }
+    if (object.valid_value || !change.earlier || is_another(*object.value, *change.earlier)) {
+        return;
+    }
+    auto recalled = parse_stored(change.key, key, *change.earlier);
+    if (recalled && recalled->resource) {
+        object.in_force = std::move(recalled->resource);
+        object.valid_value = std::make_shared<const std::string>(*std::move(change.earlier));
     }
 }
 

@@ -2,7 +2,8 @@
 //
 // A key names one object, so there is no double.  The rest is the same (policy/README.md): an invalid
 // object keeps its last valid version, also that of an earlier run, or is replaced by its stand-in; one that
-// was deleted and made anew never had the old one's.  Of a value that is not the object which its key says, the stand-in is what the key alone tells.
+// was deleted and made anew, or has another metadata.uid, never had the old one's.  Of a value that is not the
+// object which its key says, the stand-in is what the key alone tells.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -62,6 +63,7 @@ class Objects {
     };
 
     void take(const Key& key, Object& object, Change change, std::vector<Event>& events);
+    static void recall(const Key& key, Object& object, Change& change);
     [[nodiscard]] ObjectStatus status(const Key& key, const Object& object) const;
 
     Keys keys_;

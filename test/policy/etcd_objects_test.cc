@@ -297,6 +297,65 @@ TEST(EtcdObjects, OneMadeAnewAsItWasTellsNothing) {
     EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Valid);
 }
 
+/// A version of the policy by somebody who gave it `uid`, if anything.
+std::string made(const std::string& uid, const std::string& spec) {
+    std::string value = policy(spec);
+    const std::string field = uid.empty() ? "" : R"("uid":")" + uid + R"(",)";
+    return value.insert(value.find(R"("name")"), field);
+}
+
+struct Uids {
+    std::string name;
+    std::string good;  ///< of the last valid version
+    std::string bad;   ///< of the invalid one
+    bool same;
+};
+
+class SameObject : public testing::TestWithParam<Uids> {
+  protected:
+    std::string good = made(GetParam().good, R"("order":1)");
+    std::string bad = made(GetParam().bad, R"("order":"soon")");
+    ObjectState wanted = GetParam().same ? ObjectState::Kept : ObjectState::StandIn;
+    Objects objects{kKeys};
+};
+
+TEST_P(SameObject, KeepsItsLastValidVersion) {
+    (void)set(objects, good);
+    EXPECT_EQ(set(objects, bad).empty(), GetParam().same);
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, wanted);
+}
+
+TEST_P(SameObject, KeepsThatOfAnEarlierRun) {
+    (void)objects.apply({{kKeys.of(kWeb), bad, 7, false, good}});
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, wanted);
+}
+
+TEST_P(SameObject, IsWrittenDownAsSuch) {
+    (void)set(objects, good);
+    (void)set(objects, bad);
+    EXPECT_EQ(*objects.good().at(0).value, GetParam().same ? good : bad);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    SameObject,
+    testing::Values(
+        Uids{"SameUid", "5b1c", "5b1c", true},
+        Uids{"AnotherUid", "5b1c", "77aa", false},
+        Uids{"NoUids", "", "", true},
+        Uids{"UidLost", "5b1c", "", true},
+        Uids{"UidGiven", "", "5b1c", true}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(EtcdObjects, GarbageInBetweenMakesNoOtherObjectTheSame) {
+    Objects objects(kKeys);
+    (void)set(objects, made("5b1c", R"("order":1)"));
+    EXPECT_TRUE(set(objects, "garbage").empty());
+    EXPECT_EQ(set(objects, made("77aa", R"("order":"soon")")).size(), 1U);
+    EXPECT_TRUE(set(objects, made("5b1c", R"("order":"later")")).empty());
+    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+}
+
 TEST(EtcdObjects, WhatWasGoodInAnEarlierRunEndsInTheSameBatch) {
     Objects objects(kKeys);
     const std::string bad = policy(R"("order":"soon")");
