@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "policy/etcd/state_file.h"
 #include "policy/etcd/sync.h"
 
 namespace vr::policy::etcd::etcd_sync_test {
@@ -772,6 +773,148 @@ TEST(EtcdSync, ADamagedItemOfARestoredStateIsReadAgain) {
     follower.connect(etcd);
     EXPECT_EQ(follower.state, below_prefix(etcd));
     EXPECT_TRUE(follower.anew.empty());
+}
+
+// --- the position in the state file ------------------------------------------------------------
+
+/// What a router leaves behind for its next life.
+std::string written_down(const Follower& life) {
+    std::vector<Objects::Good> items;
+    for (const auto& [key, value] : life.state) {
+        items.push_back(
+            {key, std::make_shared<const std::string>(value), life.sync.revision_of(key)});
+    }
+    return encode_state(life.sync.position(), items);
+}
+
+struct Restart {
+    std::string name;
+    void (*with_etcd)(Etcd& etcd);  ///< what happens while the router does not run
+    void (*with_file)(std::string& file);
+    bool remembered;     ///< what was in force
+    std::string frozen;  ///< why what is in etcd does not count
+};
+
+class SavedPosition : public testing::TestWithParam<Restart> {
+  protected:
+    SavedPosition() {
+        Follower before;
+        for (int i = 0; i < 20; ++i) {
+            etcd.put("/other", "x");
+        }
+        before.connect(etcd);
+        std::string file = written_down(before);
+        GetParam().with_file(file);
+        GetParam().with_etcd(etcd);
+        auto stored = decode_state(file);
+        EXPECT_EQ(stored.has_value(), GetParam().remembered);
+        if (stored) {
+            was = before.state;
+            position = before.sync.position();
+            after.sync.restore(*std::move(stored));
+        }
+    }
+
+    void expect_what_counts_now() const {
+        EXPECT_TRUE(after.in_sync);
+        EXPECT_EQ(after.sync.frozen(), GetParam().frozen);
+        EXPECT_EQ(after.state, GetParam().frozen.empty() ? below_prefix(etcd) : was);
+    }
+
+    Etcd etcd = small();
+    Follower after;
+    std::map<std::string, std::string> was;
+    Position position;
+};
+
+TEST_P(SavedPosition, IsThatOfTheNextLifeWhileEtcdIsAway) {
+    after.take(after.sync.give_up_waiting());
+    EXPECT_EQ(after.in_sync, GetParam().remembered);
+    EXPECT_EQ(after.sync.position(), position);
+    EXPECT_EQ(after.state, was);
+}
+
+TEST_P(SavedPosition, IsComparedWithAnEtcdThatIsThere) {
+    after.connect(etcd);
+    expect_what_counts_now();
+}
+
+TEST_P(SavedPosition, IsComparedWithAnEtcdThatComesLater) {
+    after.take(after.sync.give_up_waiting());
+    after.connect(etcd);
+    expect_what_counts_now();
+}
+
+constexpr auto kNothing = [](auto& /*happens*/) {};
+constexpr auto kCompaction = [](Etcd& etcd) {
+    etcd.put("/c/a", "9");
+    etcd.remove("/c/b");
+    etcd.put("/c/c", "3");
+    etcd.compact();
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    SavedPosition,
+    testing::Values(
+        Restart{"Nothing", kNothing, kNothing, true, ""},
+        Restart{"Compaction", kCompaction, kNothing, true, ""},
+        Restart{
+            "AnotherCluster",
+            [](Etcd& etcd) { etcd = Etcd(2); },
+            kNothing,
+            true,
+            "etcd is another one than before"},
+        Restart{
+            "AnotherClusterThatIsReady",
+            [](Etcd& etcd) {
+                etcd = Etcd(2);
+                etcd.put(kReady, kIsReady);
+            },
+            kNothing,
+            true,
+            ""},
+        Restart{
+            "AnOlderState",
+            [](Etcd& etcd) { etcd = Etcd(1); },
+            kNothing,
+            true,
+            "etcd is older than the state in force"},
+        Restart{
+            "Emptied",
+            [](Etcd& etcd) { etcd.remove_all("/", "0"); },
+            kNothing,
+            true,
+            "ClusterInformation is gone"},
+        Restart{
+            "GarbageInTheFile",
+            kCompaction,
+            [](std::string& file) { file = "garbage"; },
+            false,
+            ""},
+        Restart{"AnEmptyFile", kCompaction, [](std::string& file) { file.clear(); }, false, ""},
+        Restart{
+            "HalfAFile",
+            kCompaction,
+            [](std::string& file) { file.resize(file.size() / 2); },
+            false,
+            ""}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(EtcdSync, ThePositionWrittenDownIsThatOfWhatWasHandedOut) {
+    Etcd etcd = small();
+    Follower follower;
+    follower.connect(etcd);
+    const Position before = follower.sync.position();
+    etcd.put(kReady, kNotReady);
+    etcd.put("/c/a", "held back");
+    follower.run(etcd);
+    const auto stored = decode_state(written_down(follower));
+    ASSERT_TRUE(stored) << stored.error().text;
+    EXPECT_EQ(stored->position, before);
+    etcd.put(kReady, kIsReady);
+    follower.run(etcd);
+    EXPECT_EQ(follower.sync.position(), (Position{1, etcd.header().revision, true}));
 }
 
 // --- any order of trouble --------------------------------------------------------------------
