@@ -77,6 +77,18 @@ TEST_F(EndpointProblems, NameProfilesThatDenyInPlaceOfInvalidOnes) {
     EXPECT_EQ(shown()[0].error, "profile 'closed' is invalid, so it denies");
 }
 
+TEST_F(EndpointProblems, TellThatFloatingAddressesDoNotCount) {
+    const FloatingAddress floating{
+        .external = *parse_ip("203.0.113.9"), .internal = *parse_ip("10.0.0.1")};
+    policy::WorkloadEndpoint spec;
+    spec.floating = {floating};
+    web = std::make_shared<const policy::Resource>(
+        policy::Resource{endpoint("web"), {}, std::move(spec)});
+    EXPECT_TRUE(shown()[0].error.starts_with("ipNATs do not count")) << shown()[0].error;
+    views[0].workload.floating = {floating};
+    EXPECT_EQ(shown()[0].error, "");
+}
+
 TEST_F(EndpointProblems, TellThatAnOlderVersionIsInForce) {
     objects = {object("web", ObjectState::Kept)};
     EXPECT_EQ(

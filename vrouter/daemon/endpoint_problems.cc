@@ -37,6 +37,15 @@ void add_missing_profiles(
     }
 }
 
+/// Floating addresses that were written and do not count, see policy/floating.h.
+void add_ignored_floating(WorkloadView& view, const policy::Resource& endpoint) {
+    if (view.workload.floating.empty() &&
+        !endpoint.as<policy::WorkloadEndpoint>().floating.empty()) {
+        add(view.error,
+            "ipNATs do not count: FelixConfiguration does not say floatingIPs: Enabled");
+    }
+}
+
 /// The first by name is meant by what names the interface.
 void add_shared_interfaces(std::vector<WorkloadView>& views) {
     std::map<std::string, std::string> owners;
@@ -96,6 +105,7 @@ std::vector<WorkloadView> with_problems(
             .name = name.substr(slash + 1)};
         if (const auto endpoint = find(key)) {
             add_missing_profiles(view, *endpoint, find);
+            add_ignored_floating(view, *endpoint);
         }
     }
     for (const policy::ObjectStatus& object : objects) {

@@ -1,6 +1,6 @@
 // What is wrong with endpoints, as far as the machine does not know: objects that were never valid and so
-// never reached it, invalid new versions, profiles that do not exist, interfaces that two have, addresses
-// that none may have.  Pure.
+// never reached it, invalid new versions, profiles that do not exist, ipNATs that do not count, interfaces that two
+// have, addresses that none may have.  Pure.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
