@@ -64,7 +64,8 @@ struct Command {
     bool waits = false;  ///< tries again until the router can be reached ...
     bool (*ready)(const pb::Response& frame) =
         nullptr;  ///< ... and answers so; null: any answer will do
-    /// It is carried out to its end, seen or not: the answer is waited for without --timeout, too.
+    /// It is carried out to its end, seen or not: the answer is waited for without --timeout, too, and a terminal
+    /// shows for how long.
     bool lasts = false;
 };
 

@@ -2,6 +2,7 @@
 // Offline commands answer by themselves.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -24,6 +25,7 @@
 #include "ctl/client.h"
 #include "ctl/grammar.h"
 #include "ctl/table.h"
+#include "ctl/waiting_line.h"
 
 namespace vr::ctl {
 namespace {
@@ -165,8 +167,13 @@ Result<bool> ask(const Invocation& invocation, Answer& answer, bool last) {
     if (!client) {
         return fail(client.error().text);
     }
+    std::optional<WaitingLine> waiting;
+    if (invocation.command->lasts && !invocation.json && ::isatty(STDERR_FILENO) == 1) {
+        waiting.emplace(fmt::format("vrouterctl: {}", invocation.command->words), stderr);
+    }
     bool ready = true;
     auto called = client->call(invocation.request, [&](const pb::Response& frame) {
+        waiting.reset();
         const auto is_ready = invocation.command->ready;
         ready = is_ready == nullptr || frame.has_error() || is_ready(frame);
         if (ready || last) {

@@ -5,6 +5,8 @@ SPDX-License-Identifier: Apache-2.0
 
 import ipaddress
 import json
+import os
+import pty
 import subprocess
 
 import pytest
@@ -50,6 +52,18 @@ def write_block(etcd, host, cidr):
 
 def claim(etcd, host, cidr, state="confirmed"):
     etcd.write(key_of_claim(host, cidr), {"state": state, "deleted": False})
+
+
+def ctl_at_a_terminal(router, *words):
+    """What vrouterctl prints, and what it draws on the terminal of its user meanwhile."""
+    screen, stderr = pty.openpty()
+    try:
+        command = [BUILD / "vrouterctl", "--socket", router.control_socket, *map(str, words)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=15)
+        return done.stdout, os.read(screen, 4096).decode()
+    finally:
+        os.close(screen)
+        os.close(stderr)
 
 
 def use(router, etcd):
@@ -206,8 +220,9 @@ def test_hosts_that_allocate_at_once_get_different_addresses_and_leaks_are_mende
     status, output = router.ctl_status("ipam", "gc", "--grace", 0)
     assert status == 1 and output.count("would") == 31
     assert len(etcd.keys(f"{IPAM}handle/")) == 32
-    output = router.ctl("ipam", "gc", "--grace", 0, "--yes", "--wait", 1)
+    output, screen = ctl_at_a_terminal(router, "ipam", "gc", "--grace", 0, "--yes", "--wait", 1)
     assert output.count("done") == 31
+    assert "ipam gc ..." in screen and screen.endswith("\r\x1b[K"), repr(screen)
     assert [row["address"] for row in router.ask("ipam", "addresses")] == [used["address"]]
     assert router.ctl_status("ipam", "check", "--grace", 0)[0] == 0
     assert etcd.keys(f"{IPAM}handle/") == [f"{IPAM}handle/{used['handle']}"]
