@@ -47,6 +47,7 @@ struct Picture {
         sets;
     std::vector<std::pair<Key, std::string>> objects;
     std::set<IpPrefix> blocks;
+    std::shared_ptr<std::atomic<bool>> written = std::make_shared<std::atomic<bool>>(false);
 
     [[nodiscard]] std::string encode() const {
         std::string file(kMagic);
@@ -83,6 +84,8 @@ struct Picture {
         }
         chunks.push_back(vr::policyd::in_sync());
         end_frame(false);
+        // Released, acquired by to_change(): members are read no more.
+        written->store(true, std::memory_order_release);
         policy::seal(file);
         return file;
     }
@@ -227,6 +230,15 @@ void Receiver::forget_what_a_snapshot_lacks(Batch& batch) {
     }
 }
 
+/// Members that no file is being made of: a copy if need be.
+Receiver::Members& Receiver::Set::to_change() {
+    if (written && !written->load(std::memory_order_acquire)) {
+        members = std::make_shared<Members>(*members);
+    }
+    written.reset();
+    return *members;
+}
+
 void Receiver::change(SetUpdate& update, Batch& batch) {
     if (update.how == SetUpdate::How::Forget) {
         sets_.erase(update.name);
@@ -234,12 +246,11 @@ void Receiver::change(SetUpdate& update, Batch& batch) {
         Set& set = sets_[update.name];
         if (update.how == SetUpdate::How::Replace) {
             set = {};
-        } else if (set.held) {
-            set = {std::make_shared<Members>(*set.members)};
         }
-        set.members->insert(update.added.begin(), update.added.end());
+        Members& members = set.to_change();
+        members.insert(update.added.begin(), update.added.end());
         for (const auto& member : update.removed) {
-            set.members->erase(member);
+            members.erase(member);
         }
     }
     batch.sets.push_back(std::move(update));
@@ -300,7 +311,8 @@ std::function<std::string()> Receiver::last_good() {
     Picture picture{.host = host_, .blocks = blocks_};
     picture.sets.reserve(sets_.size());
     for (auto& [name, set] : sets_) {
-        set.held = true;
+        (void)set.to_change();  // of two files at once each has its own
+        set.written = picture.written;
         picture.sets.emplace_back(name, set.members);
     }
     picture.objects.reserve(objects_.size());

@@ -11,6 +11,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -52,7 +53,7 @@ class Receiver {
     [[nodiscard]] Result<std::optional<policy::Batch>> on(const pb::FromServer& message);
 
     /// Takes hold of all that is known, at little cost.  What comes back makes a file of it (sealed_file.h),
-    /// which is empty before in-sync; it may run on another thread, also when the receiver is gone.
+    /// which is empty before in-sync; it may run on another thread, also when the receiver is gone, and once.
     [[nodiscard]] std::function<std::string()> last_good();
 
     /// Takes what last_good() of an earlier life gave, in place of a server and between connections.
@@ -80,7 +81,10 @@ class Receiver {
 
     struct Set {
         std::shared_ptr<Members> members = std::make_shared<Members>();
-        bool held = false;  ///< by what last_good() gave: to be copied before it is changed
+        /// True once the file is made that they are in; null: they are in none.
+        std::shared_ptr<const std::atomic<bool>> written = nullptr;
+
+        [[nodiscard]] Members& to_change();
     };
 
     void change(policy::SetUpdate& update, policy::Batch& batch);

@@ -400,6 +400,17 @@ TEST(LastGood, IsWhatWasKnownWhenItWasTakenHoldOf) {
     EXPECT_NE(host.receiver.last_good()(), file);
 }
 
+TEST(LastGood, OfTwoTakenHoldOfEachStaysAsItWas) {
+    StreamedHost host("h");
+    const std::string file = last_good_of(host);
+    const auto first = host.receiver.last_good();
+    const auto second = host.receiver.last_good();
+    EXPECT_EQ(second(), file);
+    Server server("second");  // knows no `peer`
+    server.serve(host);
+    EXPECT_EQ(first(), file);
+}
+
 TEST(LastGood, TheNextServerTellsAllAndOnlyDifferencesAreFelt) {
     StreamedHost before("h");
     StreamedHost after("h");
