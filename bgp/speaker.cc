@@ -100,7 +100,7 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
             if (!neighbour.range) {
                 named.emplace_back(neighbour.peer.config(), neighbour.peer.is_shut_down());
             }
-            remove_peer(address);
+            remove_peer(address, cease::kConfigurationChange);
         }
         instance_->set_config(changed);
         for (const auto& [peer, shut_down_text] : named) {
@@ -155,6 +155,7 @@ void Speaker::accepted(Session::Socket socket) {
     if (neighbour == nullptr) {
         ++strangers_;
         log::debug("bgp {}: connection refused: no such peer", name_of(caller));
+        reject(socket);
         return;
     }
     // That the listening sockets have the peer's key is not enough: setting it may have failed, and the
@@ -170,6 +171,15 @@ void Speaker::accepted(Session::Socket socket) {
     neighbour->waiting = std::move(socket);
     neighbour->waiting_since = Clock::now();
     take_up(*neighbour);
+}
+
+/// RFC 4486 3: whoever calls and may not is told so, as far as that needs no waiting.
+void Speaker::reject(Session::Socket& socket) {
+    std::vector<std::uint8_t> words;
+    encode_notification(notification(ErrorCode::Cease, cease::kRejected), words);
+    error_code ignored;
+    socket.non_blocking(true, ignored);
+    socket.send(asio::buffer(words), 0, ignored);
 }
 
 /// The link that a connection with a link-local address came over; 0: none that peers are on.
@@ -273,7 +283,7 @@ Result<void> Speaker::set_ranges(std::vector<RangeConfig> ranges) {
         config.address = address;
         config.passive = true;
         if (neighbour.peer.needs_restart(config)) {
-            remove_peer(address);  // it calls again
+            remove_peer(address, cease::kConfigurationChange);  // it calls again
         } else {
             neighbour.peer.reconfigure(config);
             settle(neighbour);
@@ -393,7 +403,7 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
         return {};
     }
     const auto shut_down_text = peer.is_shut_down();
-    remove_peer(config.address);
+    remove_peer(config.address, cease::kConfigurationChange);
     auto added = add_peer(config);
     if (added && shut_down_text) {
         shut_down(config.address, *shut_down_text);
@@ -407,7 +417,7 @@ void Speaker::expect_peers(bool expected) {
     want_work();
 }
 
-bool Speaker::remove_peer(const IpAddr& address) {
+bool Speaker::remove_peer(const IpAddr& address, std::uint8_t why) {
     const auto at = neighbours_.find(address);
     if (at == neighbours_.end()) {
         return false;
@@ -417,8 +427,7 @@ bool Speaker::remove_peer(const IpAddr& address) {
         listeners_.set_key(address, {});
     }
     bfd_->forget(address);
-    instance_->remove_peer(
-        address, notification(ErrorCode::Cease, cease::kDeconfigured), Clock::now());
+    instance_->remove_peer(address, notification(ErrorCode::Cease, why), Clock::now());
     settle(neighbour);
     neighbours_.erase(at);
     want_work();

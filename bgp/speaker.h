@@ -75,7 +75,7 @@ class Speaker {
     void expect_peers(bool expected);
 
     /// False when there is none.
-    bool remove_peer(const IpAddr& address);
+    bool remove_peer(const IpAddr& address, std::uint8_t why = cease::kDeconfigured);
 
     /// What of a session is done anew.
     enum class Clear : std::uint8_t {
@@ -178,6 +178,7 @@ class Speaker {
     void accepted(Session::Socket socket);
     [[nodiscard]] PeerSummary summary_of(
         const IpAddr& address, const Neighbour& neighbour, Time now) const;
+    static void reject(Session::Socket& socket);
     [[nodiscard]] Zone zone_of_caller(const Session::Socket& socket);
     void take_up(Neighbour& neighbour);
     void watch(const PeerConfig& config);

@@ -151,12 +151,21 @@ TEST_F(Loopback, SetPeerKeepsTheSessionWhenItCan) {
     ASSERT_TRUE(b.set_peer(config));
     EXPECT_NE(b.peers().at(0).state, State::Established);
     EXPECT_TRUE(wait_for([&] { return b.peers().at(0).hold_time == 30s; }));
+    EXPECT_EQ(a.peers().at(0).last_error, "received Cease/Other Configuration Change");
 }
 
 TEST_F(Loopback, StrangersAreTurnedAway) {
     boost::asio::ip::tcp::socket socket{io};
     socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
-    EXPECT_TRUE(wait_for([&] { return a.strangers() == 1; }));
+    ASSERT_TRUE(wait_for([&] { return a.strangers() == 1; }));
+    std::array<std::uint8_t, 100> room{};
+    Framer framer;
+    framer.feed(Bytes{room}.first(socket.receive(boost::asio::buffer(room))));
+    const auto message = framer.next();
+    ASSERT_TRUE(std::holds_alternative<Framer::Message>(message));
+    EXPECT_EQ(
+        decode_notification(std::get<Framer::Message>(message).body()),
+        notification(ErrorCode::Cease, cease::kRejected));
 }
 
 TEST_F(Loopback, GarbageEndsInANotification) {
