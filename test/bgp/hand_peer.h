@@ -230,4 +230,25 @@ class HandPeer {
     std::vector<std::string> heard_;
 };
 
+inline constexpr const char* kRoute = "10.0.0.0/24";
+inline constexpr const char* kOther = "10.0.1.0/24";
+inline constexpr const char* kRoute6 = "2001:db8:1::/64";
+
+/// Of tests of what is kept: the peer is up with three routes and all said.
+inline void begin(HandPeer& hand, const Open& open) {
+    hand.come_up(open);
+    hand.announce(kRoute);
+    hand.announce(kOther);
+    hand.announce(kRoute6);
+    hand.end_of_rib<V4>();
+    hand.end_of_rib<V6>();
+    static_cast<void>(hand.take_heard());
+}
+
+/// Which of the three routes the machine has, one letter each.
+inline std::string kept(const HandPeer& hand) {
+    return std::string(hand.has(kRoute) ? "a" : "") + (hand.has(kOther) ? "b" : "") +
+           (hand.has(kRoute6) ? "c" : "");
+}
+
 }  // namespace vr::bgp::testing
