@@ -415,7 +415,9 @@ const Mistake kMistakes[] = {
      "f:2: bgp.as: expected a number from 1 to 4294967295"},
     {"neighbor_as_word",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n  {address: 1.1.1.2, as: inside}]}",
-     "f:3: bgp.neighbors[0].as: expected a number from 1 to 4294967295, found 'inside'"},
+     "f:3: bgp.neighbors[0].as: expected a number from 1 to 4294967295, internal or external, "
+     "found "
+     "'inside'"},
     {"speaker_as_word",
      "node: a\nbgp: {as: internal, router_id: 1.1.1.1}",
      "f:2: bgp.as: expected a number from 1 to 4294967295, found 'internal'"},
@@ -481,7 +483,9 @@ const Mistake kMistakes[] = {
     {"as_word",
      "node: a\ndataplane: none\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
      "  {interface: eth0, as: extern}]}",
-     "f:4: bgp.neighbors[0].as: expected a number from 1 to 4294967295, found 'extern'"},
+     "f:4: bgp.neighbors[0].as: expected a number from 1 to 4294967295, internal or external, "
+     "found "
+     "'extern'"},
     {"peer_address",
      "node: a\nbgp:\n  as: 1\n  router_id: 1.1.1.1\n  neighbors:\n    - {as: 2}",
      "f:6: bgp.neighbors[0]: key 'address' is missing"},

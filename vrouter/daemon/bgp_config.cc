@@ -2,6 +2,7 @@
 #include "vrouter/daemon/bgp_config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <concepts>
 #include <utility>
 
@@ -99,19 +100,31 @@ void read_password(YamlSection& yaml, bgp::PeerConfig& peer) {
 
 /// A number, ours, or whatever is not ours.
 void read_as(YamlSection& yaml, Draft& draft) {
-    const YAML::Node node = yaml.take("as");
-    const std::string word = node.IsDefined() && node.IsScalar() ? node.Scalar() : std::string{};
-    Asn asn;
-    if (word != "internal" && word != "external") {
-        const auto as = yaml.number("as", 1, kMost32);
-        if (!as) {
-            return;
-        }
-        asn = Asn{static_cast<std::uint32_t>(*as)};
+    struct As {
+        Asn asn;
+        bool external = false;
+        bool internal = false;
+    };
+
+    const auto as = yaml.value(
+        "as",
+        "a number from 1 to 4294967295, internal or external",
+        [](const std::string& s) -> std::optional<As> {
+            if (s == "internal" || s == "external") {
+                return As{.external = s == "external", .internal = s == "internal"};
+            }
+            std::uint32_t number = 0;
+            const char* const end = s.data() + s.size();
+            const auto [rest, error] = std::from_chars(s.data(), end, number);
+            return error == std::errc{} && rest == end && number != 0
+                       ? std::optional{As{.asn = Asn{number}}}
+                       : std::nullopt;
+        });
+    if (as) {
+        draft.peer.asn = as->asn;
+        draft.peer.any_external_as = as->external;
+        draft.internal = as->internal;
     }
-    draft.peer.asn = asn;
-    draft.peer.any_external_as = word == "external";
-    draft.internal = word == "internal";
 }
 
 void read_connection(YamlSection& yaml, bgp::PeerConfig& peer) {
