@@ -1,7 +1,8 @@
 // PathList: the paths to one prefix, the best one first; made for tables of a million prefixes.
 //
 // A path takes 16 octets; one path lies in the list itself, more lie in one block of memory that grows
-// by little, since most prefixes have few paths and all have about as many.
+// by little, since most prefixes have few paths and all have about as many: room for three that nobody
+// fills, in each of 100,000 prefixes, is 5 MB.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -95,7 +96,7 @@ class PathList {
 
     void grow() {
         const std::size_t wanted =
-            std::min<std::size_t>(kMost, capacity_ < 8 ? capacity_ + 2U : capacity_ * 3U / 2);
+            std::min<std::size_t>(kMost, capacity_ + std::max(2U, capacity_ / 8U));
         PathCell* const block = std::allocator<PathCell>{}.allocate(wanted);
         PathCell* const old = begin();
         std::uninitialized_move_n(old, count_, block);
