@@ -53,6 +53,9 @@ class Session : public std::enable_shared_from_this<Session> {
     /// Sends `last_words` behind what is on its way, then closes; reports nothing more.
     void close(std::vector<std::uint8_t> last_words);
 
+    /// Reports nothing more; whoever has the socket closes it.
+    void abandon() noexcept { closing_ = true; }
+
   private:
     void lose(const std::string& why);
     void say_goodbye();

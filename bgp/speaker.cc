@@ -71,6 +71,10 @@ Speaker::~Speaker() {
             }
         }
     }
+    for (const SessionPtr& session : to_close_) {
+        error_code ignored;
+        session->socket().close(ignored);
+    }
     free_slowly(io_, std::move(instance_));
 }
 
@@ -573,6 +577,59 @@ bool Speaker::visit_routes(
     return at != neighbours_.end() && at->second.peer.visit_routes(way, cursor, most, visit);
 }
 
+Speaker::Connections Speaker::hand_over_connections() {
+    Connections all;
+    for (auto& [address, neighbour] : neighbours_) {
+        for (SessionPtr& session : neighbour.sessions) {
+            if (session) {
+                session->abandon();
+                all.push_back(std::exchange(session, nullptr));
+            }
+        }
+    }
+    return all;
+}
+
+void Speaker::close_first(Connections connections) {
+    to_close_ = std::move(connections);
+    call_soon();
+}
+
+void Speaker::call_soon() {
+    if (std::exchange(call_posted_, true)) {
+        return;
+    }
+    asio::post(io_, [this, alive = alive_] {
+        if (*alive) {
+            call_posted_ = false;
+            call_some();
+        }
+    });
+}
+
+/// Hundreds of sockets take long to close and to open.
+void Speaker::call_some() {
+    const Time begin = Clock::now();
+    while (!to_close_.empty() || !calls_.empty()) {
+        if (Clock::now() - begin > kSlice) {
+            call_soon();
+            return;
+        }
+        if (!to_close_.empty()) {
+            error_code ignored;
+            to_close_.back()->socket().close(ignored);
+            to_close_.pop_back();
+            continue;
+        }
+        const auto at = neighbours_.find(calls_.front());
+        calls_.pop_front();
+        if (at != neighbours_.end() && std::exchange(at->second.calls, false)) {
+            open(at->second);
+            settle(at->second);
+        }
+    }
+}
+
 void Speaker::open(Neighbour& neighbour) {
     const PeerConfig& config = neighbour.peer.config();
     tcp::socket socket{io_};
@@ -709,8 +766,12 @@ void Speaker::settle(Neighbour& neighbour) {
             if (neighbour.range) {
                 maybe_idle_.insert(neighbour.peer.config().address);
             }
-            if (action.kind == PeerAction::Kind::Connect) {
-                open(neighbour);
+            if (action.direction == Direction::Outgoing) {
+                neighbour.calls = action.kind == PeerAction::Kind::Connect;
+            }
+            if (neighbour.calls) {
+                calls_.push_back(neighbour.peer.config().address);
+                call_soon();
             }
         }
     }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -70,6 +71,15 @@ class Speaker {
 
     /// The peer's address for people.
     [[nodiscard]] std::string name_of(const IpAddr& peer) const { return to_string(peer, links_); }
+
+    using Connections = std::vector<std::shared_ptr<Session>>;
+
+    /// The connections, for the speaker that takes the place of this one.  Afterwards there is only the
+    /// destructor.
+    [[nodiscard]] Connections hand_over_connections();
+
+    /// Closes them without a word before anybody is called: a peer that has one need not take another.
+    void close_first(Connections connections);
 
     /// Says whether more peers are to come from a source that is still read: a restarter waits for them.
     void expect_peers(bool expected);
@@ -169,6 +179,7 @@ class Speaker {
         std::optional<Session::Socket> waiting;
         Time waiting_since{};
         std::optional<IpPrefix> range;  ///< it came of that; nothing: it was named
+        bool calls = false;             ///< it is to be called when it is its turn
 
         [[nodiscard]] SessionPtr& session(Direction direction) {
             return sessions[static_cast<std::size_t>(direction)];
@@ -187,6 +198,8 @@ class Speaker {
     [[nodiscard]] Neighbour* welcome(const IpAddr& caller);
     void dismiss_idle();
 
+    void call_soon();
+    void call_some();
     void open(Neighbour& neighbour);
     [[nodiscard]] Result<Session::Endpoint> begin_call(
         Session::Socket& socket, const PeerConfig& config) const;
@@ -223,6 +236,9 @@ class Speaker {
     Time armed_ = Time::max();
     bool work_wanted_ = false;
     Time work_wanted_since_{};
+    Connections to_close_;      ///< of another speaker
+    std::deque<IpAddr> calls_;  ///< peers to be called, slice by slice
+    bool call_posted_ = false;
     unsigned parsing_ = 0;  ///< sessions with messages left over from a slice
     std::uint64_t strangers_ = 0;
     std::vector<PeerSummary> awaited_;

@@ -38,12 +38,17 @@ class Loopback : public ::testing::Test {
         config.asn = Asn{65002};
         config.passive = true;
         ASSERT_TRUE(a.add_peer(config));
+        ASSERT_TRUE(b.add_peer(a_as_peer(config)));
+    }
+
+    /// A for who calls it from B's address.
+    [[nodiscard]] PeerConfig a_as_peer(PeerConfig config = {}) const {
         config.address = *parse_ip("127.0.0.1");
         config.asn = Asn{65001};
         config.passive = false;
         config.port = a.port();
         config.source = parse_ip("127.0.0.2");
-        ASSERT_TRUE(b.add_peer(config));
+        return config;
     }
 
     /// Runs until `done` or a deadline that only a broken speaker meets.
@@ -256,6 +261,21 @@ TEST_F(Loopback, StartWithoutItsPortIsTriedAgain) {
         socket.connect({boost::asio::ip::make_address("127.0.0.1"), config.port.value()}, error);
         return !error;
     }));
+}
+
+TEST_F(Loopback, WhoTakesAnothersPlaceEndsItsConnectionsBeforeItCalls) {
+    connect();
+    ASSERT_TRUE(wait_for_state(a, State::Established));
+    ASSERT_TRUE(wait_for_state(b, State::Established));
+    auto connections = b.hand_over_connections();
+    EXPECT_EQ(connections.size(), 1U);
+    Speaker back{io, config_of("127.0.0.2", 65002), sink_b, oracle};
+    ASSERT_TRUE(back.start());
+    back.close_first(std::move(connections));
+    ASSERT_TRUE(back.add_peer(a_as_peer()));
+    ASSERT_TRUE(wait_for_state(back, State::Established));
+    EXPECT_TRUE(wait_for([&] { return a.peers().at(0).established_count == 2; }));
+    EXPECT_TRUE(a.peers().at(0).last_error.find("Collision") == std::string::npos);
 }
 
 TEST_F(Loopback, RestartEndsThoughNobodyCalls) {

@@ -147,10 +147,12 @@ Result<void> BgpControl::restart() {
         routes_->begin_restart();
     }
     auto bfd = speaker_->hand_over_bfd();
+    auto connections = speaker_->hand_over_connections();
     speaker_.reset();
     peers_.clear();
     peer_errors_.clear();
     auto opened = open_speaker(std::move(bfd));
+    speaker_->close_first(std::move(connections));
     if (graph_ != nullptr) {
         update();
     } else {
