@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <span>
 
 #include "policy/bgp_spec.h"
 #include "policy/field.h"
@@ -45,35 +47,70 @@ bool is_name(std::string_view name) {
            });
 }
 
-/// A misspelt key of metadata would lose an object its labels, and with them policy that should meet it, or put
-/// it into another namespace.  All that Kubernetes writes there is known, and none of it looks like these three.
-Result<void> check_metadata(const Field& metadata) {
-    constexpr std::array<std::string_view, 3> kRead{"namespace", "labels", "annotations"};
-    constexpr std::array<std::string_view, 12> kKnown{
-        "name",
-        "creationTimestamp",
-        "deletionGracePeriodSeconds",
-        "deletionTimestamp",
-        "finalizers",
-        "generateName",
-        "generation",
-        "managedFields",
-        "ownerReferences",
-        "resourceVersion",
-        "selfLink",
-        "uid",
-    };
+/// All that Kubernetes and Calico write there.
+constexpr std::array<std::string_view, 17> kMetadata{
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "clusterName",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "initializers",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+};
+
+/// Refuses what looks like a misspelling of one of `minded`.  What Kubernetes writes looks like none of them.
+Result<void> refuse_misspelt(
+    const Field& metadata, std::initializer_list<std::string_view> minded) {
     for (const auto& [key, value] : metadata.node().fields) {
-        if (std::ranges::count(kRead, key) != 0 || std::ranges::count(kKnown, key) != 0) {
-            continue;
-        }
-        if (auto judged =
-                unknown_key(metadata.child(key, value), key, kRead, Unknown::RefuseSimilar);
-            !judged) {
-            return judged;
+        if (std::ranges::count(kMetadata, key) == 0 && !similar(key, minded).empty()) {
+            return unknown_key(metadata.child(key, value), key, minded, Unknown::Refuse);
         }
     }
     return {};
+}
+
+void warn_of_unknown(const Field& metadata) {
+    for (const auto& [key, value] : metadata.node().fields) {
+        if (std::ranges::count(kMetadata, key) == 0) {
+            const auto read = std::span{kMetadata}.subspan(1, 3);
+            (void)unknown_key(metadata.child(key, value), key, read, Unknown::Warn);
+        }
+    }
+}
+
+/// Whether policy selects objects of this kind by their labels.
+bool is_selected(Kind kind) {
+    switch (kind) {
+        case Kind::EndpointSlice:
+        case Kind::GlobalNetworkSet:
+        case Kind::HostEndpoint:
+        case Kind::NetworkSet:
+        case Kind::WorkloadEndpoint:
+            return true;
+        default:
+            return false;
+    }
+}
+
+/// A misspelt key would lose an object its labels, and with them policy that should meet it, or put it into
+/// another namespace.  Where neither means anything, refusing the object would lose more.
+Result<void> check_whose_it_is(const Field& metadata, Kind kind) {
+    if (is_selected(kind)) {
+        if (auto refused = refuse_misspelt(metadata, {"labels"}); !refused) {
+            return refused;
+        }
+    }
+    return row_of(kind).namespaced ? refuse_misspelt(metadata, {"namespace"}) : Result<void>{};
 }
 
 /// What it is, and its labels.
@@ -91,7 +128,7 @@ Result<void> parse_head(const Field& object, Resource& into) {
         return object.error("metadata.namespace: expected letters, digits, '-' and '_'");
     }
     const auto metadata = object.child("metadata");
-    if (auto checked = check_metadata(*metadata); !checked) {
+    if (auto checked = check_whose_it_is(*metadata, into.key.kind); !checked) {
         return checked;
     }
     if (const auto labels = metadata->child("labels")) {
@@ -109,6 +146,14 @@ Result<void> parse_object(const Field& object, Resource& into) {
     if (auto head = parse_head(object, into); !head) {
         return head;
     }
+    const auto metadata = object.child("metadata");
+    // An annotation may say that the endpoint is down.
+    if (into.key.kind == Kind::WorkloadEndpoint) {
+        if (auto refused = refuse_misspelt(*metadata, {"annotations"}); !refused) {
+            return refused;
+        }
+    }
+    warn_of_unknown(*metadata);
     for (const auto& [key, value] : object.node().fields) {
         constexpr std::array<std::string_view, 5> kKeys{
             "apiVersion", "kind", "metadata", "spec", "status"};

@@ -226,7 +226,7 @@ INSTANTIATE_TEST_SUITE_P(
          yaml("NetworkPolicy", "  order: 1", "name: x, namespase: prod"),
          "f.yaml:3: metadata.namespase: unknown field, is it 'namespace'?"},
         {"misspelt_annotations",
-         yaml("Tier", "  order: 1", "name: x, anotations: {a: b}"),
+         yaml("WorkloadEndpoint", "  node: h\n  interfaceName: t", "name: x, anotations: {a: b}"),
          "f.yaml:3: metadata.anotations: unknown field, is it 'annotations'?"},
         {"peer_address",
          yaml("BGPPeer", "  peerIP: 10.0.0.1:x\n  asNumber: 1"),
@@ -301,12 +301,34 @@ TEST(Resource, WhatKubernetesWritesIntoMetadataIsKnown) {
         {Kind::Tier, {}, "t"},
         R"({"apiVersion":"projectcalico.org/v3","kind":"Tier","metadata":{"name":"t",)"
         R"("generateName":"t-","selfLink":"/t","uid":"5b1c","resourceVersion":"7","generation":2,)"
-        R"("creationTimestamp":"2026-11-22T10:00:00Z","deletionTimestamp":null,)"
+        R"("clusterName":"","creationTimestamp":"2026-11-22T10:00:00Z","deletionTimestamp":null,)"
         R"("deletionGracePeriodSeconds":30,"labels":null,"annotations":{},"finalizers":["f"],)"
         R"("ownerReferences":[{"kind":"Node"}],"managedFields":[{"manager":"m"}]},"spec":{}})");
     ASSERT_TRUE(object) << object.error().text;
     EXPECT_TRUE(object->resource) << object->error;
     EXPECT_TRUE(object->warnings.empty()) << object->warnings.front();
+}
+
+/// Refused, it would leave what it says open: failsafe ports, say.
+TEST(Resource, AMisspeltKeyThatWouldMeanNothingThereIsAWarning) {
+    for (const char* const key : {"lables", "anotations", "namspace"}) {
+        const auto file = read(yaml(
+            "FelixConfiguration",
+            "  failsafeInboundHostPorts: []",
+            fmt::format("name: default, {}: {{a: b}}", key)));
+        EXPECT_TRUE(file.objects.at(0).resource) << file.objects.at(0).error;
+        EXPECT_EQ(file.objects.at(0).warnings.size(), 1U) << key;
+    }
+}
+
+TEST(Resource, WithoutItsAnnotationsAnEndpointStillCountsInSets) {
+    const auto file = read(yaml(
+        "WorkloadEndpoint",
+        "  node: h\n  interfaceName: t\n  ipNetworks: [10.0.0.1/32]",
+        "name: x, labels: {a: b}, anotations: {c: d}"));
+    EXPECT_FALSE(file.objects.at(0).resource);
+    ASSERT_TRUE(file.objects.at(0).stand_in);
+    EXPECT_EQ(file.objects.at(0).stand_in->labels.size(), 1U);
 }
 
 /// Half of the labels may satisfy a selector that was not meant.

@@ -59,7 +59,7 @@ def ctl_at_a_terminal(router, *words):
     screen, stderr = pty.openpty()
     try:
         command = [BUILD / "vrouterctl", "--socket", router.control_socket, *map(str, words)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=15)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=60)
         return done.stdout, os.read(screen, 4096).decode()
     finally:
         os.close(screen)
