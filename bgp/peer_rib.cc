@@ -83,7 +83,12 @@ void PeerRib<F>::begin(
 
 template <Family F>
 void PeerRib<F>::end(Old old) {
-    if (old != Old::KeepAll || !generations_.can_age()) {
+    // Aged by a refresh that is not over: said by this session nevertheless, so RFC 4724 4.2 keeps it.
+    const bool all_is_of_session =
+        old == Old::Keep && refreshing_in_ && refreshes_all_ && generations_.can_age();
+    if (all_is_of_session) {
+        degrade_.reset();
+    } else if (old != Old::KeepAll || !generations_.can_age()) {
         degrade_.reset();
         generations_.drop_stale();
     } else if (has_stale()) {
@@ -264,7 +269,9 @@ template <Family F>
 void PeerRib<F>::begin_refresh() {
     next_generation();
     generations_.age();
-    refreshing_in_ = true;
+    if (!std::exchange(refreshing_in_, true)) {
+        refreshes_all_ = end_of_rib_received_;
+    }
 }
 
 template <Family F>

@@ -48,7 +48,8 @@ class PeerRib final : public UpdateMember {
         const Outlet& outlet);
 
     /// The session is gone.  Its routes stay as stale ones, or leave slice by slice; those that were
-    /// stale already leave (RFC 4724 4.2) unless they may live on (RFC 9494 4.2).
+    /// stale already leave (RFC 4724 4.2) unless they may live on (RFC 9494 4.2).  What a refresh has
+    /// only begun to say again is as good as the rest.
     void end(Old old);
 
     /// The peer did not come back, or did not finish, in time: stale routes leave.
@@ -179,6 +180,7 @@ class PeerRib final : public UpdateMember {
     bool end_of_rib_due_ = false;
     bool end_of_rib_received_ = false;
     bool refreshing_in_ = false;  ///< between the peer's markers
+    bool refreshes_all_ = false;  ///< ... of which the first came when the session had said all
 
     /// The answer to the peer's request to say all again.
     struct Refresh {

@@ -189,6 +189,31 @@ TEST(Helper, SecondLossEndsWhatIsStale) {  // RFC 4724 4.2
     EXPECT_EQ(kept(hand), "a");
 }
 
+TEST(Helper, LossAmidARefreshEndsNothing) {  // all of it was said in that session
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.refresh(refresh_marker::kBegin);
+    hand.announce(kRoute);
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "abc");
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kOther);
+    hand.end_of_rib<V4>();
+    EXPECT_EQ(kept(hand), "bc");
+}
+
+TEST(Helper, LossAmidARefreshEndsWhatWasStaleBefore) {
+    HandPeer hand;
+    begin(hand, HandPeer::graceful());
+    hand.hang_up();
+    hand.come_up(HandPeer::graceful());
+    hand.refresh(refresh_marker::kBegin);
+    hand.announce(kRoute);
+    hand.end_of_rib<V4>();
+    hand.hang_up();
+    EXPECT_EQ(kept(hand), "a");
+}
+
 TEST(Helper, ForwardingThatWasNotKeptEndsThemAtOnce) {
     HandPeer hand;
     begin(hand, HandPeer::graceful());
