@@ -284,7 +284,9 @@ Time Peer::next_deadline() const {
 void Peer::tick_restart(Time now) {
     const auto over = [now](const std::optional<Time>& until) { return until && *until <= now; };
     if (over(done_until_)) {
-        return drop_stale();
+        done_until_.reset();
+        end_wait<V4>();
+        end_wait<V6>();
     }
     if (over(back_until_)) {
         back_until_.reset();
@@ -293,6 +295,16 @@ void Peer::tick_restart(Time now) {
     }
     end_long_life<V4>(now);
     end_long_life<V6>(now);
+}
+
+/// The peer does not get done.  RFC 9494 4.2: what lives on does so until its own time is over.
+template <Family F>
+void Peer::end_wait() {
+    if (!long_life<F>().until) {
+        rib<F>().drop_stale();
+    } else if (rib<F>().has_good_stale()) {
+        rib<F>().begin_long_lived();
+    }
 }
 
 /// RFC 9494 4.2: all that is stale leaves, of whichever session.
@@ -308,7 +320,7 @@ void Peer::end_long_life(Time now) {
 template <Family F>
 void Peer::outlive_restart(Time now) {
     const auto time = long_lived_time({.afi = F::kAfi, .safi = kSafiUnicast});
-    if (time.count() == 0 || !rib<F>().has_stale()) {
+    if ((time.count() == 0 && !long_life<F>().until) || !rib<F>().has_stale()) {
         return rib<F>().drop_stale();
     }
     rib<F>().begin_long_lived();
@@ -629,10 +641,10 @@ void Peer::begin_routes(const Link& on, bool is_same) {
     }
 }
 
-bool Peer::keeps(AfiSafi family, Ending how) const {
+bool Peer::keeps(AfiSafi family, Ending how, bool lives_on) const {
     return restart_ &&
            ((restart_->seconds != 0 && restart_->find(family) != nullptr) ||
-            long_lived_time(family).count() != 0) &&
+            long_lived_time(family).count() != 0 || lives_on) &&
            (how == Ending::Lost || (how == Ending::Notified && restart_->notification));
 }
 
@@ -656,7 +668,7 @@ void Peer::session_down(Ending how, Time now) {
 
 /// A session that has not said all leaves what was stale before it.  RFC 9494 4.2 keeps that where RFC
 /// 4724 4.2 deletes it, so it becomes the last resort now, and however often sessions break off, its time
-/// is not set again.  When that is over before a session has said all, everything leaves with it.
+/// is not set again, whatever they say of it.  When that is over before a session has said all, everything leaves with it.
 template <Family F>
 void Peer::end_routes(Ending how, Time now) {
     using Old = typename PeerRib<F>::Old;
@@ -664,9 +676,10 @@ void Peer::end_routes(Ending how, Time now) {
     PeerRib<F>& routes = rib<F>();
     LongLife& life = long_life<F>();
     const bool said_all = routes.end_of_rib_received();
-    const bool kept = routes.up() && keeps(kFamily, how) && (said_all || !life.over);
+    const bool runs = !said_all && life.until;
+    const bool kept = routes.up() && keeps(kFamily, how, runs) && (said_all || !life.over);
     const auto time = long_lived_time(kFamily);
-    const bool lives_on = kept && !said_all && time.count() != 0;
+    const bool lives_on = kept && !said_all && (time.count() != 0 || runs);
     life.over = false;
     if (!lives_on) {
         life.until.reset();

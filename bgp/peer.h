@@ -211,6 +211,8 @@ class Peer {
     template <Family F>
     void end_long_life(Time now);
     template <Family F>
+    void end_wait();
+    template <Family F>
     void begin_routes(const Link& on, bool is_same);
     template <Family F>
     void end_routes(Ending how, Time now);
@@ -231,7 +233,7 @@ class Peer {
     void session_down(Ending how, Time now);
     void drop_stale();
     void forget_done();
-    [[nodiscard]] bool keeps(AfiSafi family, Ending how) const;
+    [[nodiscard]] bool keeps(AfiSafi family, Ending how, bool lives_on) const;
     [[nodiscard]] bool is_fresh_start(Direction direction, const Open& open, Time now) const;
     [[nodiscard]] RestartSummary restart_summary(Time now) const;
     [[nodiscard]] LocalSide local_side() const;

@@ -299,6 +299,42 @@ TEST(LongLivedAgain, TimeRunsOnWhileTheSessionIsUp) {
     EXPECT_EQ(kept(hand), "") << "it had not said all in time";
 }
 
+TEST(LongLivedAgain, WaitingForTheLastWordEndsThemNot) {  // only those that do not live on
+    HandPeer hand{[](PeerConfig& config) {
+        outlive_for_long(config);
+        config.graceful_restart.stale_time = 200s;
+    }};
+    begin(hand, long_lived());
+    hand.hang_up();
+    hand.pass(300s);
+    hand.come_up(long_lived());
+    hand.announce(kRoute);
+    hand.announce(kRoute6);
+    hand.pass(200s);
+    EXPECT_EQ(kept(hand), "abc");
+    EXPECT_EQ(hand.summary().restart.forgotten_within, 220s);
+    hand.pass(220s);
+    EXPECT_EQ(kept(hand), "ac");
+}
+
+TEST(LongLivedAgain, TimeOfASessionThatDidNotSayAllDoesNotCount) {
+    for (const std::uint16_t restart_time : std::initializer_list<std::uint16_t>{0, 120}) {
+        HandPeer hand{outlive};
+        begin(hand, long_lived());
+        hand.hang_up();
+        hand.pass(300s);
+        Open open = long_lived();
+        open.capabilities.graceful_restart->seconds = restart_time;
+        open.capabilities.long_lived->members.at(0).seconds = 0;
+        hand.come_up(open);
+        hand.hang_up();
+        hand.pass(419s);
+        EXPECT_EQ(kept(hand), "ab") << restart_time;
+        hand.pass(1s);
+        EXPECT_EQ(kept(hand), "") << restart_time;
+    }
+}
+
 TEST(LongLivedAgain, WhoSaysAllLateIsKeptAsEver) {
     HandPeer hand{outlive_for_long};
     begin(hand, long_lived());
