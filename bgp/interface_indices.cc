@@ -44,8 +44,6 @@ bool take_news(int news) {
 
 }  // namespace
 
-InterfaceIndices::InterfaceIndices() : news_(open_news()) {}
-
 InterfaceIndices::~InterfaceIndices() {
     if (news_ >= 0) {
         ::close(news_);
@@ -53,7 +51,10 @@ InterfaceIndices::~InterfaceIndices() {
 }
 
 void InterfaceIndices::refresh() {
-    if (news_ < 0 || take_news(news_)) {
+    if (news_ < 0) {
+        news_ = open_news();
+        known_.clear();
+    } else if (take_news(news_)) {
         known_.clear();
     }
 }

@@ -11,7 +11,7 @@ namespace vr::bgp {
 
 class InterfaceIndices {
   public:
-    InterfaceIndices();
+    InterfaceIndices() = default;
     InterfaceIndices(const InterfaceIndices&) = delete;
     InterfaceIndices& operator=(const InterfaceIndices&) = delete;
     InterfaceIndices(InterfaceIndices&&) = delete;
@@ -25,7 +25,9 @@ class InterfaceIndices {
     [[nodiscard]] unsigned of(const std::string& interface);
 
   private:
-    int news_;  ///< what the kernel says of links (rtnetlink); -1: nothing, so nothing is remembered
+    /// What the kernel says of links (rtnetlink), from the first refresh() on, or nobody would read it; -1:
+    /// nothing, so nothing is remembered.
+    int news_ = -1;
     std::map<std::string, unsigned> known_;
 };
 

@@ -33,12 +33,14 @@ bool is_end_gone(int error) noexcept {
 }
 
 Zone link_of(const Links& links, InterfaceIndices& indices, unsigned scope, const IpAddr& local) {
+    if (links.empty() || scope == 0) {
+        return 0;
+    }
     indices.refresh();
     const auto link = std::ranges::find_if(links, [&](const auto& each) {
         const Link& at = each.second;
         // Not by name: an interface may have several.
-        return (!at.own || IpAddr{*at.own} == local) && scope != 0 &&
-               indices.of(at.device) == scope;
+        return (!at.own || IpAddr{*at.own} == local) && indices.of(at.device) == scope;
     });
     return link == links.end() ? Zone{0} : link->first;
 }

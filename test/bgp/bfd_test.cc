@@ -361,6 +361,24 @@ TEST_F(OwnNetwork, LinksAreFoundByTheirInterface) {
     });
 }
 
+int next_descriptor() {
+    const int next = ::dup(STDERR_FILENO);
+    ::close(next);
+    return next;
+}
+
+TEST(InterfaceNews, AreAskedForWhereLinksArePeered) {
+    const Links links{{4, {.name = "b", .device = "absent"}}};
+    const Ip6 own = *Ip6::parse("fe80::1");
+    const int before = next_descriptor();
+    InterfaceIndices indices;
+    EXPECT_EQ(link_of({}, indices, 1, own), 0U);
+    EXPECT_EQ(link_of(links, indices, 0, own), 0U);
+    EXPECT_EQ(next_descriptor(), before);
+    EXPECT_EQ(link_of(links, indices, 1, own), 0U);
+    EXPECT_EQ(next_descriptor(), before + 1);
+}
+
 TEST(BfdSending, OnlyAnEndThatIsGoneCostsTheSocket) {  // RFC 5881 4: one source port
     for (const int gone : {ENODEV, ENXIO, EADDRNOTAVAIL, EINVAL, ENETUNREACH}) {
         EXPECT_TRUE(is_end_gone(gone)) << gone;
