@@ -155,6 +155,12 @@ void Peer::bfd_down(bool forwarding_lost, Time now) {
     }
 }
 
+void Peer::bfd_up() {
+    if (path_ == Path::Dead) {
+        path_ = Path::Lost;
+    }
+}
+
 bool Peer::needs_restart(const PeerConfig& changed) const {
     PeerConfig same = changed;
     same.description = config_.description;
@@ -601,6 +607,7 @@ void Peer::session_up(Direction direction, Time now) {
     established_ = direction;
     established_since_ = now;
     ++established_count_;
+    forwarding_kept_ = true;
     path_ = Path::Good;
     source_.identifier = on.terms->identifier;
     // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.  Of another AS there
@@ -740,7 +747,7 @@ LocalSide Peer::local_side() const {
         .speaker_asn = speaker_.asn,
         .identifier = speaker_.router_id,
         .restarting = back && ribs_.selection_deferred,
-        .forwarding_kept = back || established_count_ > 0};
+        .forwarding_kept = back || forwarding_kept_};
 }
 
 Ends Peer::ends(const Link& link) const {

@@ -52,6 +52,14 @@ class Peer {
     bool ask_refresh();
     /// BFD lost the peer: a living session ends at once.  `forwarding_lost`: not only its control part.
     void bfd_down(bool forwarding_lost, Time now);
+    /// BFD has it again: something is forwarded there, though its session is yet to come.
+    void bfd_up();
+
+    /// Whether what it knew from us was forwarded ever since; a peer made anew is told that it was.
+    [[nodiscard]] bool is_forwarding_kept() const noexcept { return forwarding_kept_; }
+
+    void set_forwarding_kept() noexcept { forwarding_kept_ = true; }
+
     /// Closes and stays down until bring_up(); the peer's operator is shown `text` (RFC 9003).
     void shut_down(std::string text, Time now);
     void bring_up(Time now);
@@ -276,6 +284,7 @@ class Peer {
     MessageCounters received_;
     MessageCounters sent_;
     std::uint64_t established_count_ = 0;
+    bool forwarding_kept_ = false;  ///< since the peer knew routes of ours
     std::uint64_t malformed_updates_ = 0;
     std::string last_malformed_;
     std::string last_error_;

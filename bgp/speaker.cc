@@ -98,21 +98,18 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
     same.port = old.port;
     if (same != old) {
         // What a session was agreed on no longer holds.
-        std::vector<std::pair<PeerConfig, std::optional<std::string>>> named;
+        std::vector<Before> named;
         for (const IpAddr& address : addresses()) {
             Neighbour& neighbour = neighbours_.at(address);
             if (!neighbour.range) {
-                named.emplace_back(neighbour.peer.config(), neighbour.peer.is_shut_down());
+                named.push_back(before(neighbour.peer));
             }
             remove_peer(address, cease::kConfigurationChange);
         }
         instance_->set_config(changed);
-        for (const auto& [peer, shut_down_text] : named) {
-            if (auto added = add_peer(peer); !added) {
+        for (const Before& peer : named) {
+            if (auto added = add_again(peer.config, peer); !added) {
                 return added;
-            }
-            if (shut_down_text) {
-                shut_down(peer.address, *shut_down_text);
             }
         }
     }
@@ -159,7 +156,9 @@ void Speaker::accepted(Session::Socket socket) {
     if (neighbour == nullptr) {
         ++strangers_;
         log::debug("bgp {}: connection refused: no such peer", name_of(caller));
-        reject(socket);
+        if (!source_unread_) {  // it may be one yet, and must not wait because of us
+            reject(socket);
+        }
         return;
     }
     // That the listening sockets have the peer's key is not enough: setting it may have failed, and the
@@ -376,6 +375,9 @@ void Speaker::bfd_changed(const IpAddr& address, const bfd::Change& change) {
         change.to == bfd::State::Up ? "" : ": ",
         change.to == bfd::State::Up ? "" : bfd::to_string(change.why));
     const auto at = neighbours_.find(address);
+    if (at != neighbours_.end() && change.to == bfd::State::Up) {
+        return at->second.peer.bfd_up();
+    }
     // RFC 5882 4.2: a peer whose operator ends BFD is not gone.
     if (at == neighbours_.end() || change.to != bfd::State::Down || change.by_operator) {
         return;
@@ -406,13 +408,29 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
         want_work();
         return {};
     }
-    const auto shut_down_text = peer.is_shut_down();
+    const Before old = before(peer);
     remove_peer(config.address, cease::kConfigurationChange);
-    auto added = add_peer(config);
-    if (added && shut_down_text) {
-        shut_down(config.address, *shut_down_text);
+    return add_again(config, old);
+}
+
+Speaker::Before Speaker::before(const Peer& peer) {
+    return {
+        .config = peer.config(),
+        .shut_down = peer.is_shut_down(),
+        .forwarding_kept = peer.is_forwarding_kept()};
+}
+
+Result<void> Speaker::add_again(const PeerConfig& config, const Before& old) {
+    if (auto added = add_peer(config); !added) {
+        return added;
     }
-    return added;
+    if (old.forwarding_kept) {
+        neighbours_.at(config.address).peer.set_forwarding_kept();
+    }
+    if (old.shut_down) {
+        shut_down(config.address, *old.shut_down);
+    }
+    return {};
 }
 
 void Speaker::expect_peers(bool expected) {

@@ -81,7 +81,8 @@ class Speaker {
     /// Closes them without a word before anybody is called: a peer that has one need not take another.
     void close_first(Connections connections);
 
-    /// Says whether more peers are to come from a source that is still read: a restarter waits for them.
+    /// Says whether more peers are to come from a source that is still read: a restarter waits for them,
+    /// and a caller that is not known yet is not told that it is none.
     void expect_peers(bool expected);
 
     /// False when there is none.
@@ -185,6 +186,16 @@ class Speaker {
             return sessions[static_cast<std::size_t>(direction)];
         }
     };
+
+    /// Of a peer that is made anew: what it was.
+    struct Before {
+        PeerConfig config;
+        std::optional<std::string> shut_down;
+        bool forwarding_kept = false;
+    };
+
+    [[nodiscard]] static Before before(const Peer& peer);
+    [[nodiscard]] Result<void> add_again(const PeerConfig& config, const Before& old);
 
     void accepted(Session::Socket socket);
     [[nodiscard]] PeerSummary summary_of(

@@ -511,6 +511,21 @@ TEST(Restarter, WhoForwardsNothingIsForgottenWhenAllOthersAreDone) {
     EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
 
+TEST(Restarter, WhoForwardsAgainIsNotForgottenThen) {
+    HandPeer hand{full, back()};
+    PeerConfig other = hand.peer->config();
+    other.address = Ip4{0xc0000203};
+    Peer* dead = *hand.instance.add_peer(other, hand.now);
+    dead->bfd_down(true, hand.now);
+    dead->bfd_up();
+    hand.come_up(HandPeer::graceful());
+    hand.end_of_rib<V4>();
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(hand.sink.restarts_done, 0U);
+    hand.pass(60s);
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
 TEST(Restarter, AvoidsWhomBfdLostUntilItIsBack) {
     HandPeer hand{full, back()};
     bfd_down(hand);

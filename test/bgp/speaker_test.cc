@@ -32,8 +32,12 @@ class Loopback : public ::testing::Test {
     /// B calls A.
     void connect(const std::string& password = {}) {
         PeerConfig config;
-        config.import = config.export_ = Filter{.kind = Filter::Kind::All, .rules = {}};
         config.password = password;
+        connect(config);
+    }
+
+    void connect(PeerConfig config) {
+        config.import = config.export_ = Filter{.kind = Filter::Kind::All, .rules = {}};
         config.address = *parse_ip("127.0.0.2");
         config.asn = Asn{65002};
         config.passive = true;
@@ -157,6 +161,39 @@ TEST_F(Loopback, SetPeerKeepsTheSessionWhenItCan) {
     EXPECT_NE(b.peers().at(0).state, State::Established);
     EXPECT_TRUE(wait_for([&] { return b.peers().at(0).hold_time == 30s; }));
     EXPECT_EQ(a.peers().at(0).last_error, "received Cease/Other Configuration Change");
+}
+
+TEST_F(Loopback, ChangedPeerIsToldThatForwardingWentOn) {
+    connect();
+    ASSERT_TRUE(wait_for_state(b, State::Established));
+    PeerConfig config = a_as_peer();
+    config.graceful_restart.mode = GracefulRestartConfig::Mode::Full;
+    ASSERT_TRUE(b.set_peer(config));
+    ASSERT_TRUE(wait_for([&] { return a.peers().at(0).established_count == 2; }));
+    EXPECT_TRUE(a.peers().at(0).capabilities->graceful_restart->members.at(0).forwarding);
+}
+
+TEST_F(Loopback, ChangedSpeakerSaysThatForwardingWentOn) {
+    PeerConfig config;
+    config.graceful_restart.mode = GracefulRestartConfig::Mode::Full;
+    connect(config);
+    ASSERT_TRUE(wait_for_state(b, State::Established));
+    SpeakerConfig changed = b.config();
+    changed.router_id = *Ip4::parse("127.0.0.9");
+    ASSERT_TRUE(b.set_config(changed));
+    ASSERT_TRUE(wait_for([&] { return a.peers().at(0).established_count == 2; }));
+    EXPECT_TRUE(a.peers().at(0).capabilities->graceful_restart->members.at(0).forwarding);
+}
+
+TEST_F(Loopback, StrangersHearNothingWhilePeersAreToCome) {
+    a.expect_peers(true);
+    boost::asio::ip::tcp::socket socket{io};
+    socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
+    ASSERT_TRUE(wait_for([&] { return a.strangers() == 1; }));
+    std::array<std::uint8_t, 100> room{};
+    boost::system::error_code error;
+    EXPECT_EQ(socket.receive(boost::asio::buffer(room), 0, error), 0U);
+    EXPECT_EQ(error, boost::asio::error::eof);
 }
 
 TEST_F(Loopback, StrangersAreTurnedAway) {
