@@ -84,13 +84,43 @@ TEST(Generations, DropAllKeepsNothing) {
 
 TEST(Generations, SayWhenTheyWouldRepeat) {
     Generations generations;
-    generations.add(generations.current());
     unsigned steps = 0;
     while (!generations.exhausted()) {
         generations.drop_all();
-        ASSERT_LT(++steps, 2U * PathCell::kEpochs);
+        generations.add(generations.current());
+        ASSERT_LE(++steps, PathCell::kEpochs);
     }
-    EXPECT_EQ(generations.leaving(), 1U);
+    EXPECT_EQ(generations.leaving(), PathCell::kEpochs - 1U);
+    generations.remove(generations.current() == 0 ? 1 : 0);
+    EXPECT_FALSE(generations.exhausted());
+}
+
+TEST(Generations, ThatNoPathCarriesDoNotCount) {
+    Generations generations;
+    const std::uint8_t first = generations.current();
+    generations.add(first);
+    for (unsigned i = 0; i < 1000; ++i) {
+        generations.age();
+        generations.begin_long_lived();
+        const std::uint8_t again = generations.current();
+        generations.add(again);
+        generations.age();
+        generations.remove(again);
+    }
+    EXPECT_TRUE(generations.can_age());
+    EXPECT_TRUE(generations.is_long_lived(first));
+    EXPECT_EQ(generations.kept(), 1U);
+}
+
+TEST(Generations, OfMoreAgesThanAreToldApartAreFresh) {
+    Generations generations;
+    for (unsigned i = 0; i < 2U * PathCell::kEpochs; ++i) {
+        generations.add(generations.current());
+        generations.age();
+    }
+    EXPECT_FALSE(generations.can_age());
+    EXPECT_FALSE(generations.exhausted());
+    EXPECT_EQ(generations.stale(), PathCell::kEpochs / 2U);
 }
 
 class Rows : public Sets {
