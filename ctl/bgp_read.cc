@@ -21,6 +21,8 @@ namespace {
 
 /// A file of something else is one problem after the other.
 constexpr std::size_t kMostProblems = 100;
+/// Files open at once.  Those beyond are closed after the check that they are there, and opened again.
+constexpr std::size_t kMostOpen = 256;
 /// Octets read from a file at once.
 constexpr std::size_t kPiece = 64 * 1024;
 
@@ -147,11 +149,20 @@ Result<void> read_mrt(const Values& values, const Files& files, const ShowFrame&
         if (!file) {
             return fail(file.error().text);
         }
-        opened.push_back(*std::move(file));
+        if (opened.size() < kMostOpen) {
+            opened.push_back(*std::move(file));
+        }
     }
     Frames frames{show};
+    const Wanted wanted{values.text("prefix")};
     for (std::size_t i = 0; i < names.size(); ++i) {
-        read_file(names[i], opened[i], Wanted{values.text("prefix")}, frames);
+        auto file = i < opened.size() ? Result<ReadPiece>{std::exchange(opened[i], {})}
+                                      : files.open(names[i]);
+        if (file) {
+            read_file(names[i], *file, wanted, frames);
+        } else {
+            frames.tell(names[i], file.error().text);
+        }
     }
     frames.finish();
     return {};

@@ -293,6 +293,28 @@ TEST(BgpRead, SeveralFilesAreOneListing) {
     EXPECT_EQ(rows.as_array().size(), kLargeRows + 1);
 }
 
+TEST(BgpRead, OfManyFilesFewAreOpen) {
+    std::vector<std::string> words{"bgp", "read"};
+    words.resize(1022, "table.mrt");
+    const auto parsed = parse(words, "/default.sock", read);
+    const auto& invocation = std::get<Invocation>(parsed);
+    const auto token = std::make_shared<int>();
+    long most = 0;
+    const auto counted = [&](const std::string& name) -> Result<ReadPiece> {
+        auto file = open(name);
+        return ReadPiece{[read_on = *std::move(file), held = token, &most](auto room) mutable {
+            most = std::max(most, held.use_count());
+            return read_on(room);
+        }};
+    };
+    const Files files{.read = read, .open = counted, .list = list};
+    int rows = 0;
+    const auto show = [&](const pb::Response& frame) { rows += frame.bgp_routes().rows_size(); };
+    EXPECT_TRUE(invocation.command->frames(invocation.values, files, show));
+    EXPECT_EQ(rows, 1020);
+    EXPECT_LT(most, 300);
+}
+
 TEST(BgpRead, NothingIsAnEmptyListing) {
     EXPECT_EQ(run({"bgp", "read", "table.mrt", "--prefix", "11.0.0.0/8", "--json"}).text, "[]\n");
 }
