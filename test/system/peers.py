@@ -285,7 +285,7 @@ class Frr(Peer):
     beside the global one (BIRD sends both on a link that it is connected to).
     """
 
-    def configuration(self):
+    def configuration(self, shut=False):
         lines = ["bgp route-map delay-timer 0"]  # else they apply after five seconds
         # Before those who name them: a route map that is not there yet lets nothing out.
         for family, word in ((4, "ip next-hop"), (6, "ipv6 next-hop global")):
@@ -303,6 +303,8 @@ class Frr(Peer):
             lines.append(f" neighbor {n.address} timers {max(1, n.hold_time // 3)} {n.hold_time}")
             lines.append(f" neighbor {n.address} timers connect 1")
             lines.append(f" neighbor {n.address} advertisement-interval 0")
+            if shut:
+                lines.append(f" neighbor {n.address} shutdown")
             if n.passive:
                 lines.append(f" neighbor {n.address} passive")
             if n.multihop:
@@ -327,12 +329,18 @@ class Frr(Peer):
         return "\n".join(lines) + "\n"
 
     def start(self, returning=False):
-        configuration = self.write("bgpd.conf", self.configuration())
-        return self.launch(
+        configuration = self.write("bgpd.conf", self.configuration(shut=returning))
+        self.launch(
             "/usr/lib/frr/bgpd", "-Z", "-S", "-u", "root", "-g", "root", "-P", "0",
             "-f", configuration, "-i", self.directory / "pid",
             "--vty_socket", self.directory, "--log", "stdout",
         )  # fmt: skip
+        if returning:
+            # On a busy machine it may say End-of-RIB before it has chosen its own routes.
+            for network in self.networks:
+                self.wait_route(network, seconds=20)
+            self.order(f"router bgp {self.asn}", *(f"no neighbor {n.address} shutdown" for n in self.neighbors))
+        return self
 
     def ask(self, *commands):
         words = [word for command in commands for word in ("-c", command)]

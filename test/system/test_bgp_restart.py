@@ -63,7 +63,7 @@ def wait_back(rack, sessions=2):
 def expect_nothing_lost(rack, *streams):
     """Where something is, says when in the stream, and what the router knows of it."""
     losses = [f"{len(s.lost)} of {s.sent}, {s.lost[0]} to {s.lost[-1]}" for s in streams if s.lost]
-    assert not losses, (losses, rack.router.show("drops"), rack.router.show("ports"))
+    assert not losses, (losses, rack.router.show("drops"), rack.router.show("ports"), rack.router.log[-4000:])
 
 
 @alone
