@@ -3,11 +3,10 @@
 
 usage: headers.py BUILD [HEADER...]
 
-A header that its own source includes first is compiled alone where files are (`./dev perf` builds so,
-and clang-tidy looks at files one by one); the others are compiled here.  Flags are those of the nearest
-source in BUILD/compile_commands.json.  A header that
-passed is not compiled again until it, or a file of ours that it includes, changes
-(BUILD/headers-checked.json).
+A header that its own source includes first is left to builds that compile files one by one (`./dev
+perf` does, `./dev lint` of what changed, `meson setup -Dunity=off`); the others are compiled here.
+Flags are those of the nearest source in BUILD/compile_commands.json.  A header that passed is not
+compiled again until it, or a file of ours that it includes, changes (BUILD/headers-checked.json).
 SPDX-License-Identifier: Apache-2.0
 """
 
@@ -71,7 +70,7 @@ def check(header, command, root):
 
 
 def has_own_source(header, root, sources):
-    """Whether a source of the build begins with this header, which proves that it needs nothing."""
+    """Whether a source of the build begins with this header: compiled alone, that proves it needs nothing."""
     source = header.with_suffix(".cc")
     if source not in sources:
         return False

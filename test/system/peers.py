@@ -338,8 +338,9 @@ class Frr(Peer):
         if returning:
             # On a busy machine it may say End-of-RIB before it has chosen its own routes.
             for network in self.networks:
-                self.wait_route(network, seconds=20)
-            self.order(f"router bgp {self.asn}", *(f"no neighbor {n.address} shutdown" for n in self.neighbors))
+                self.wait_route(network, seconds=9)
+            told = self.order(f"router bgp {self.asn}", *(f"no neighbor {n.address} shutdown" for n in self.neighbors))
+            assert "%" not in told, told
         return self
 
     def ask(self, *commands):
