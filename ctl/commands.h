@@ -44,7 +44,7 @@ struct Files {
 struct Command {
     std::string_view words;  ///< "show routes"
     std::string_view help;
-    // NOLINTNEXTLINE(readability-redundant-member-init): GCC wants it where a row leaves it out
+    // GCC wants `{}` where a row leaves it out.
     std::vector<Argument> arguments{};
     /// The request that the typed values become; null: vrouterctl answers by itself.
     Result<pb::Request> (*request)(const Values& values) = nullptr;
@@ -56,7 +56,6 @@ struct Command {
         const Files& files,
         const std::function<void(const pb::Response& frame)>& show) = nullptr;
     std::string_view example{};  ///< how it is typed, for --help and the README
-    // NOLINTNEXTLINE(readability-redundant-member-init): as above
     std::span<const Column> columns{};
     std::string (*text)(const pb::Response& frame) = nullptr;
     Layout (*layout)(const Values& values) = nullptr;   ///< null: Text if there is one, else Table

@@ -16,13 +16,13 @@ import pathlib
 import re
 import sys
 
-import commands
+import compile_commands
 
 
 def main():
     build, database, names = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]), sys.argv[3:]
     root = pathlib.Path.cwd()
-    entries = commands.load(build)
+    entries = compile_commands.load(build)
     database.mkdir(parents=True, exist_ok=True)
     for entry in entries:
         entry["command"] = re.sub(r" (-fpch-preprocess|-Winvalid-pch|-include \S+)(?= )", "", entry["command"])

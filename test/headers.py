@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 
-import commands
+import compile_commands
 
 FOLDERS = ("vrouter", "bgp", "policy", "vhost", "ctl", "test", "perf")
 DROPPED_WITH_VALUE = ("-o", "-MF", "-MQ", "-MT", "-include", "-include-pch")
@@ -87,7 +87,7 @@ def main():
     root = pathlib.Path(__file__).resolve().parent.parent
     headers = [pathlib.Path(h).resolve() for h in sys.argv[2:]]
     headers = headers or sorted(h for folder in FOLDERS for h in (root / folder).rglob("*.h"))
-    entries = commands.load(build)
+    entries = compile_commands.load(build)
     for entry in entries:
         entry["flags"] = flags_of(entry)
     cache_file = build / "headers-checked.json"
