@@ -514,7 +514,7 @@ void simplify(Program& program) {
 template <Family F>
 void compare_with_linear(const Size& size) {
     AclDice dice(size.rules);
-    constexpr unsigned kBatch = 32;
+    constexpr unsigned kBatch = 43;  // whole chunks of every engine, and a rest
     std::set<std::uint32_t> deciding;
     const unsigned programs = std::max(test::rounds(size.programs), std::min(size.programs, 20U));
     unsigned refused = 0;

@@ -24,6 +24,14 @@ struct Asked {
     Counter* hits = nullptr;
 };
 
+/// The rows of some packets, field by field.
+struct FieldRows {
+    static constexpr unsigned kMostPackets = 32;
+
+    unsigned fields = 0;
+    std::array<std::array<RowId, kMostPackets>, Query::kMostFields> rows;
+};
+
 template <Family F>
 class BitVectors final : public Classifier<F> {
   public:
@@ -52,7 +60,14 @@ class BitVectors final : public Classifier<F> {
     [[nodiscard]] Engine engine() const noexcept override { return Engine::BitVector; }
 
   private:
-    void ask_fields(const Packet<F>& packet, Query& query) const noexcept;
+    void ask_fields(const Packet<F>* packets, unsigned count, FieldRows& asked) const noexcept;
+    void fetch(const FieldRows& fields, unsigned count) const noexcept;
+    void judge(
+        const Packet<F>* packets,
+        const std::array<const GroupSet* const*, 2>& sets,
+        Verdict* verdicts,
+        unsigned count,
+        Counter* hits) const noexcept;
     void ask_groups(unsigned side, const GroupSet& set, Asked& asked) const noexcept;
     void apply_spilled(
         unsigned side, const GroupSet& set, std::uint32_t block, Block& live) const noexcept;
@@ -80,21 +95,28 @@ class BitVectors final : public Classifier<F> {
 };
 
 template <Family F>
-void BitVectors<F>::ask_fields(const Packet<F>& packet, Query& query) const noexcept {
-    query.count = 0;
-    const auto add = [&](RowId row) { query.rows[query.count++] = rows_[row]; };
-    add(protocol_.row(packet));
+void BitVectors<F>::ask_fields(
+    const Packet<F>* packets, unsigned count, FieldRows& asked) const noexcept {
+    asked.fields = 0;
+    const auto next = [&] { return asked.rows[asked.fields++].data(); };
+    const auto ask = [&](const auto& row_of) {
+        RowId* rows = next();
+        for (unsigned i = 0; i < count; ++i) {
+            rows[i] = row_of(packets[i]);
+        }
+    };
+    ask([this](const Packet<F>& packet) { return protocol_.row(packet); });
     if (ports_[0].present()) {
-        add(ports_[0].row(packet.has_ports, packet.source_port));
+        ask([this](const Packet<F>& p) { return ports_[0].row(p.has_ports, p.source_port); });
     }
     if (ports_[1].present()) {
-        add(ports_[1].row(packet.has_ports, packet.destination_port));
+        ask([this](const Packet<F>& p) { return ports_[1].row(p.has_ports, p.destination_port); });
     }
     if (nets_[0].present()) {
-        add(nets_[0].row(packet.source));
+        nets_[0].rows(packets, &Packet<F>::source, next(), count);
     }
     if (nets_[1].present()) {
-        add(nets_[1].row(packet.destination));
+        nets_[1].rows(packets, &Packet<F>::destination, next(), count);
     }
 }
 
@@ -229,19 +251,36 @@ Verdict BitVectors<F>::walk(const Asked& asked) const noexcept {
     return verdict;
 }
 
+/// Brings the summaries of the rows into the cache.
 template <Family F>
-void BitVectors<F>::classify(
+void BitVectors<F>::fetch(const FieldRows& fields, unsigned count) const noexcept {
+    for (unsigned f = 0; f < fields.fields; ++f) {
+        for (unsigned i = 0; i < count; ++i) {
+            __builtin_prefetch(rows_[fields.rows[f][i]] - 1);
+        }
+    }
+}
+
+/// At most FieldRows::kMostPackets.
+template <Family F>
+void BitVectors<F>::judge(
     const Packet<F>* packets,
-    const GroupSet* const* source_groups,
-    const GroupSet* const* destination_groups,
+    const std::array<const GroupSet* const*, 2>& sets,
     Verdict* verdicts,
     unsigned count,
     Counter* hits) const noexcept {
+    FieldRows fields;
+    ask_fields(packets, count, fields);
+    if (rows_.summaries() != 0) {  // else they stay in the near caches
+        fetch(fields, count);
+    }
     Asked asked;
     asked.hits = hits;
-    const std::array sets{source_groups, destination_groups};
+    asked.query.count = fields.fields;
     for (unsigned i = 0; i < count; ++i) {
-        ask_fields(packets[i], asked.query);
+        for (unsigned f = 0; f < fields.fields; ++f) {
+            asked.query.rows[f] = rows_[fields.rows[f][i]];
+        }
         for (unsigned side = 0; side < 2; ++side) {
             // Neighbours often have the set in common: all packets of a guest have one source.
             const bool same = i > 0 && sets[side][i] == sets[side][i - 1];
@@ -253,6 +292,24 @@ void BitVectors<F>::classify(
         if (hits != nullptr && verdicts[i].rule == Verdict::kFellOff) {
             hits[this->program().rules.size()].add(1);
         }
+    }
+}
+
+template <Family F>
+void BitVectors<F>::classify(
+    const Packet<F>* packets,
+    const GroupSet* const* source_groups,
+    const GroupSet* const* destination_groups,
+    Verdict* verdicts,
+    unsigned count,
+    Counter* hits) const noexcept {
+    for (unsigned done = 0; done < count; done += FieldRows::kMostPackets) {
+        judge(
+            packets + done,
+            {source_groups + done, destination_groups + done},
+            verdicts + done,
+            std::min(count - done, FieldRows::kMostPackets),
+            hits);
     }
 }
 
