@@ -1,7 +1,7 @@
 // How long a change takes: from the rename() of a resource file, or from before the write to an etcd, to
 // the first packet that is judged by it.
 //
-// usage: update_bench [--source file|etcd] [--changes N] [--only WORD]
+// usage: update_bench [--source file|etcd] [--changes N] [--only WORD] [--endpoints N]
 //
 // The parts of vrouterd that a change passes, joined as daemon.cc joins them: its source, graph,
 // builder thread, machine, and a worker on its own core that polls a port which makes a packet of a new
@@ -57,6 +57,8 @@ constexpr std::uint32_t kClient = 0xc0000201;  ///< 192.0.2.1, on the fabric
 constexpr std::uint32_t kFirstGuest = 0x0a010001;
 constexpr int kRules = 1000;
 constexpr std::chrono::microseconds kInterval{20};
+/// A flow each interval is begun while it is allowed: were the table full, no change would show.
+constexpr std::uint32_t kFlows = 1U << 21U;
 
 std::int64_t now() {
     return Clock::now().time_since_epoch().count();
@@ -340,7 +342,7 @@ class Router {
     Router(Eal& eal, Source& source, std::size_t endpoints)
         : eal_(eal),
           source_(source),
-          machine_(*Machine::make({})),
+          machine_(*Machine::make({.flows = kFlows})),
           slow_path_(*machine_),
           control_(loop_, *machine_, slow_path_),
           builder_([this](std::function<void()> task) {
@@ -538,6 +540,7 @@ struct Options {
     std::size_t changes = 100;
     bool etcd = false;
     std::string only;
+    std::size_t endpoints = 0;  ///< 0: 1, 100 and 1,000
 };
 
 Options parse_options(const std::vector<std::string>& arguments) {
@@ -546,6 +549,8 @@ Options parse_options(const std::vector<std::string>& arguments) {
         const std::string& value = arguments[i + 1];
         if (arguments[i] == "--changes") {
             std::from_chars(value.data(), value.data() + value.size(), options.changes);
+        } else if (arguments[i] == "--endpoints") {
+            std::from_chars(value.data(), value.data() + value.size(), options.endpoints);
         } else if (arguments[i] == "--source") {
             options.etcd = value == "etcd";
         } else if (arguments[i] == "--only") {
@@ -583,7 +588,8 @@ int run(const Options& options) {
     std::string rows;
     for (const Scenario& scenario : kScenarios) {
         for (const std::size_t endpoints : {1U, 100U, 1000U}) {
-            if (scenario.name.find(options.only) == std::string::npos) {
+            if (scenario.name.find(options.only) == std::string::npos ||
+                (options.endpoints != 0 && options.endpoints != endpoints)) {
                 continue;
             }
             const auto source = make_source(options);
