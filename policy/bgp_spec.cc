@@ -419,11 +419,33 @@ std::optional<IpPool> closed_ip_pool(const Field& object) {
     const auto cidr =
         spec && spec->node().type == Node::Type::Map ? spec->child("cidr") : std::nullopt;
     IpPool closed{.disabled = true, .disable_bgp_export = true};
+    if (const auto nat = spec ? spec->child("natOutgoing") : std::nullopt) {
+        static_cast<void>(store(nat->boolean(), closed.nat_outgoing));
+    }
     if (!cidr || !store(parse_net(*cidr), closed.cidr)) {
         closed.cidr = Prefix<V4>::host(Ip4{});  // no route is in it, but there are pools
     }
     return closed;
 }
+
+namespace {
+
+/// What stands there that is no address is passed over: nothing depends on it alone.
+Result<void> parse_node_addresses(const Field& field, ClusterNode& into) {
+    return field.each([&](const Field& item) -> Result<void> {
+        const auto address = item.child("address");
+        if (address) {
+            const std::string_view text = address->node().text;
+            const auto read = parse_ip(text.substr(0, text.find('/')));
+            if (read && zone_of(*read) == 0) {
+                into.addresses.push_back(*read);
+            }
+        }
+        return {};
+    });
+}
+
+}  // namespace
 
 Result<void> parse_cluster_node(const Field& /*object*/, const Field& spec, Resource& into) {
     static constexpr auto kHost = [](const Field& f, auto& address) -> Result<void> {
@@ -450,7 +472,7 @@ Result<void> parse_cluster_node(const Field& /*object*/, const Field& spec, Reso
          [](const Field& f, ClusterNode& n) {
              return parse_fields<ClusterNode>(f, kBgpRows, n, Unknown::Warn);
          }},
-        {"addresses", nullptr},
+        {"addresses", parse_node_addresses},
         {"orchRefs", nullptr},
         {"ipv4VXLANTunnelAddr", nullptr},
         {"wireguard", nullptr},

@@ -66,6 +66,9 @@ void override_with(const FelixConfiguration& other, FelixConfiguration& felix) {
     take(&FelixConfiguration::metadata_address);
     take(&FelixConfiguration::metadata_port);
     take(&FelixConfiguration::floating);
+    take(&FelixConfiguration::nat_ports);
+    take(&FelixConfiguration::nat_address);
+    take(&FelixConfiguration::nat_spares_hosts);
 }
 
 /// Only where somebody says that this is OpenStack: guests of other clouds get nothing for free.
@@ -78,6 +81,17 @@ std::optional<OpenStackServices> openstack_services(const FelixConfiguration& fe
     services.metadata_address = felix.metadata_address.value_or(std::nullopt);
     services.metadata_port = felix.metadata_port.value_or(services.metadata_port);
     return services;
+}
+
+NatOutgoing nat_outgoing(const FelixConfiguration& felix) {
+    NatOutgoing nat;
+    if (const auto ports = felix.nat_ports.value_or(std::nullopt)) {
+        nat.first_port = ports->first;
+        nat.last_port = ports->last;
+    }
+    nat.address = felix.nat_address.value_or(std::nullopt);
+    nat.spares_hosts = felix.nat_spares_hosts.value_or(false);
+    return nat;
 }
 
 }  // namespace
@@ -103,6 +117,7 @@ FelixSettings felix_settings(const FelixConfiguration* everywhere, const FelixCo
              .drop_invalid = !both.skip_invalid_check.value_or(false),
              .reject = both.reject.value_or(false),
              .openstack = openstack_services(both)},
+        .nat_outgoing = nat_outgoing(both),
         .floating = both.floating.value_or(false)};
 }
 

@@ -15,8 +15,9 @@ namespace vr::policy {
 struct FelixSettings {
     std::vector<FailsafePort> failsafe_inbound;
     std::vector<FailsafePort> failsafe_outbound;
-    WorkloadRules workloads;
-    bool floating = false;  ///< ipNATs count for all; false: for OpenStack's endpoints alone
+    WorkloadRules workloads;   ///< without what pools say
+    NatOutgoing nat_outgoing;  ///< for where a pool has it
+    bool floating = false;     ///< ipNATs count for all; false: for OpenStack's endpoints alone
 
     friend bool operator==(const FelixSettings&, const FelixSettings&) = default;
 };

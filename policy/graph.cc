@@ -20,6 +20,18 @@ bool is_policy(Kind kind) {
            enforced_key({kind, {}, {}}).kind == Kind::GlobalNetworkPolicy;
 }
 
+/// Groups of addresses that packets are asked about beside policy.
+std::set<GroupId> groups_asked(const WorkloadRules& rules) {
+    if (!rules.nat_outgoing) {
+        return {};
+    }
+    std::set<GroupId> groups{kNatPools, kAllPools};
+    if (rules.nat_outgoing->spares_hosts) {
+        groups.insert(kClusterHosts);
+    }
+    return groups;
+}
+
 }  // namespace
 
 Graph::Graph(std::string node, WorkloadSink& sink, MembersFrom members_from)
@@ -71,6 +83,8 @@ void Graph::upsert(const ResourcePtr& resource) {
         resolver_.set_tier(key.name, *tier);
     } else if (key.kind == Kind::FelixConfiguration) {
         configure();
+    } else if (key.kind == Kind::IPPool || key.kind == Kind::Node) {
+        nets_.set(*resource);
     }
 }
 
@@ -84,6 +98,8 @@ void Graph::remove(const Key& key) {
         resolver_.remove_tier(key.name);
     } else if (key.kind == Kind::FelixConfiguration) {
         configure();
+    } else if (key.kind == Kind::IPPool || key.kind == Kind::Node) {
+        nets_.remove(key);
     } else {
         inheritance_.remove_item(key);
         remove_item(key);
@@ -195,8 +211,11 @@ void Graph::flush() {
     for (const auto& endpoint : to_publish) {
         publish(endpoint);
     }
-    publisher_.set_workload_rules(felix_.workloads);
+    const WorkloadRules rules = workload_rules();
+    nets_.want(groups_asked(rules));
+    publisher_.set_workload_rules(rules);
     publisher_.change_members(sets_.take_changes());
+    publisher_.change_members(nets_.take_changes());
     if (!sets_.has_gaps()) {
         publisher_.flush();
     }
@@ -311,6 +330,18 @@ Workload Graph::workload(const Key& key) const {
         workload.staged_egress = lists[3]->program;
     }
     return workload;
+}
+
+WorkloadRules Graph::workload_rules() const {
+    WorkloadRules rules = felix_.workloads;
+    if (!nets_.is_empty(kNatPools)) {
+        rules.nat_outgoing = felix_.nat_outgoing;
+        if (const auto node = resource({Kind::Node, {}, node_})) {
+            rules.nat_outgoing->node4 = node->as<ClusterNode>().address4;
+            rules.nat_outgoing->node6 = node->as<ClusterNode>().address6;
+        }
+    }
+    return rules;
 }
 
 HostGuard Graph::host_guard(const Key& key) const {

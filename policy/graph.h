@@ -29,6 +29,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/cluster_nets.h"
 #include "policy/datastore.h"
 #include "policy/felix.h"
 #include "policy/inheritance.h"
@@ -113,11 +114,14 @@ class Graph {
     void drop_lists(const Key& endpoint);
     [[nodiscard]] Workload workload(const Key& endpoint) const;
     [[nodiscard]] HostGuard host_guard(const Key& endpoint) const;
+    /// What holds for all workloads.
+    [[nodiscard]] WorkloadRules workload_rules() const;
 
     std::string node_;
     std::map<Key, ResourcePtr> resources_;
     Inheritance inheritance_;
     IpSets sets_;
+    ClusterNets nets_;
     Resolver resolver_;
     Programs programs_;
     Publisher publisher_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <ranges>
 #include <string>
 #include <string_view>
@@ -157,6 +158,51 @@ Result<void> parse_floating_ips(const Field& field, FelixConfiguration& into) {
     return {};
 }
 
+/// "MIN:MAX" or one port; "0" stands for what the host chooses.
+Result<void> parse_nat_ports(const Field& field, FelixConfiguration& into) {
+    const auto number = [](std::string_view text) -> std::optional<std::uint16_t> {
+        std::uint16_t port = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+        const bool whole = error == std::errc{} && end == text.data() + text.size();
+        return whole ? std::optional{port} : std::nullopt;
+    };
+    const std::string_view text = field.node().text;
+    const auto colon = text.find(':');
+    const auto first = number(text.substr(0, colon));
+    const auto last = colon == std::string_view::npos ? first : number(text.substr(colon + 1));
+    if (!first || !last || *first > *last || (*first == 0 && *last != 0)) {
+        return field.error("expected ports such as '61000:65535', or 0 for the default");
+    }
+    auto& range = into.nat_ports.emplace();
+    if (*last != 0) {
+        range = acl::PortRange{L4Port{*first}, L4Port{*last}};
+    }
+    return {};
+}
+
+Result<void> parse_nat_address(const Field& field, FelixConfiguration& into) {
+    const std::string& text = field.node().text;
+    const auto address = parse_ip(text);
+    const auto is_unicast = [](const auto& a) {
+        return !a.is_unspecified() && !a.is_multicast() && !a.is_loopback() && !a.is_link_local();
+    };
+    if (!text.empty() && (!address || !std::visit(is_unicast, *address))) {
+        return field.error("'" + text + "' is no address of a station");
+    }
+    into.nat_address = address;
+    return {};
+}
+
+Result<void> parse_nat_exclusions(const Field& field, FelixConfiguration& into) {
+    const bool hosts = equal_ignoring_case(field.node().text, "IPPoolsAndHostIPs");
+    if (!hosts && !equal_ignoring_case(field.node().text, "IPPoolsOnly")) {
+        return field.error(
+            "unknown word '" + field.node().text + "', expected IPPoolsOnly or IPPoolsAndHostIPs");
+    }
+    into.nat_spares_hosts = hosts;
+    return {};
+}
+
 Result<void> parse_metadata_port(const Field& field, FelixConfiguration& into) {
     return store_port(field, into.metadata_port.emplace());
 }
@@ -240,7 +286,7 @@ std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& la
 Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
     // Its other fields, a hundred and more, steer Calico's own data planes or are not acted upon yet.
     FelixConfiguration felix;
-    static constexpr std::array<FieldRow<FelixConfiguration>, 11> kRows{{
+    static constexpr std::array<FieldRow<FelixConfiguration>, 14> kRows{{
         {"failsafeInboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_inbound>},
         {"failsafeOutboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_outbound>},
         {"defaultEndpointToHostAction", parse_endpoint_to_host},
@@ -252,6 +298,9 @@ Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spe
         {"metadataAddr", parse_metadata_address},
         {"metadataPort", parse_metadata_port},
         {"floatingIPs", parse_floating_ips},
+        {"natPortRange", parse_nat_ports},
+        {"natOutgoingAddress", parse_nat_address},
+        {"natOutgoingExclusions", parse_nat_exclusions},
     }};
     if (auto parsed = parse_fields<FelixConfiguration>(spec, kRows, felix, Unknown::RefuseSimilar);
         !parsed) {

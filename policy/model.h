@@ -206,6 +206,10 @@ struct FelixConfiguration {
     std::optional<std::optional<IpAddr>> metadata_address;  ///< the inner one absent: "none"
     std::optional<L4Port> metadata_port;
     std::optional<bool> floating;  ///< floatingIPs
+    std::optional<std::optional<acl::PortRange>>
+        nat_ports;                                     ///< natPortRange; the inner one absent: "0"
+    std::optional<std::optional<IpAddr>> nat_address;  ///< natOutgoingAddress; the same: ""
+    std::optional<bool> nat_spares_hosts;              ///< natOutgoingExclusions
 
     friend bool operator==(const FelixConfiguration&, const FelixConfiguration&) = default;
 };
@@ -315,6 +319,7 @@ struct ClusterNode {
     std::optional<Ip4> address4;  ///< spec.bgp.ipv4Address without its length
     std::optional<Ip6> address6;
     std::optional<Ip4> route_reflector_cluster;
+    std::vector<IpAddr> addresses;  ///< spec.addresses, whatever they are for
 
     friend bool operator==(const ClusterNode&, const ClusterNode&) = default;
 };

@@ -55,6 +55,19 @@ std::string felix(std::string_view name, std::string_view spec) {
     return object("FelixConfiguration", fmt::format("name: {}", name), spec);
 }
 
+const std::string kPools =
+    object("IPPool", "name: private", "cidr: 10.1.0.0/16, natOutgoing: true") +
+    object("IPPool", "name: private6", "cidr: 'fd01::/64', natOutgoing: true") +
+    object("IPPool", "name: public", "cidr: 198.51.100.0/24") +
+    object("IPPool", "name: beyond", "cidr: 172.16.0.0/12, disabled: true");
+const std::string kNodes =
+    object("Node", "name: h1", "bgp: {ipv4Address: 192.0.2.1/24, ipv6Address: 'fd02::1/64'}") +
+    object(
+        "Node",
+        "name: h2",
+        "bgp: {ipv4Address: 192.0.2.2/24}, addresses: [{address: 192.0.2.2/24}, {address: "
+        "192.0.2.20, type: InternalIP}, {address: h2.example}]");
+
 const std::string kEth0 = object(
     "HostEndpoint",
     "name: eth0, labels: {role: host}",
@@ -161,6 +174,14 @@ const std::map<std::string, std::string>& states() {
                  "FelixConfiguration",
                  "name: node.h1",
                  "failsafeInboundHostPorts: [{protocol: tcp, port: 2222}]")},
+        {"pools without translation",
+         kNodes + object("IPPool", "name: private", "cidr: 10.1.0.0/16")},
+        {"pools with translation", kLocal + kNodes + kPools},
+        {"pools with translation but to hosts",
+         kNodes + kPools + felix("default", "natOutgoingExclusions: IPPoolsAndHostIPs")},
+        {"pools with translation, from a place",
+         kPools + felix("default", "natOutgoingAddress: 192.0.2.9") +
+             felix("node.h1", "natPortRange: '20000:29999'")},
         {"floating address that is not allowed", kFloating},
         {"floating address", kFloating + felix("node.h1", "floatingIPs: Enabled")},
         {"a rule that names hosts",
@@ -217,6 +238,16 @@ std::string summary(const RememberingSink& sink) {
         return text;
     };
     std::string text = fmt::format("to host {}\n", static_cast<int>(sink.rules.to_host));
+    if (const auto& nat = sink.rules.nat_outgoing) {
+        text += fmt::format(
+            "nat {} {} {} {} {} {}\n",
+            nat->first_port.value(),
+            nat->last_port.value(),
+            nat->spares_hosts,
+            nat->address ? to_string(*nat->address) : "-",
+            nat->node4 ? to_string(*nat->node4) : "-",
+            nat->node6 ? to_string(*nat->node6) : "-");
+    }
     const auto add = [&](const acl::Program& program) {
         for (const auto& rule : program.rules) {
             const auto& origin = program.origins[rule.origin];
@@ -260,7 +291,10 @@ std::string summary(const RememberingSink& sink) {
             }
         }
     }
-    // Every group with members is named by a program in use.
+    for (const GroupId id : {kNatPools, kAllPools, kClusterHosts}) {
+        text += group(id) + "\n";
+    }
+    // Every other group with members is named by a program in use.
     for (const auto& [id, members] : sink.members) {
         text += members.empty() ? "" : fmt::format("group of {}\n", members.size());
     }
@@ -590,6 +624,44 @@ TEST(Graph, FloatingAddressesOfPodsNeedFelixConfiguration) {
     EXPECT_EQ(floating(), 1U);
     cluster.set(felix("default", "defaultEndpointToHostAction: Drop"));
     EXPECT_EQ(floating(), 0U);
+}
+
+/// What the machine has of a group, in words.
+std::string members(const Cluster& cluster, GroupId group) {
+    const auto found = cluster.sink.members.find(group);
+    std::string text;
+    if (found != cluster.sink.members.end()) {
+        for (const auto& member : found->second) {
+            text += to_string(member) + " ";
+        }
+    }
+    return text;
+}
+
+TEST(Graph, WherePoolsAndHostsAreIsToldWhileAPoolHasNatOutgoing) {
+    Cluster cluster(kNodes + kPools);
+    ASSERT_TRUE(cluster.sink.rules.nat_outgoing);
+    EXPECT_EQ(cluster.sink.rules.nat_outgoing->node4, Ip4::parse("192.0.2.1"));
+    EXPECT_EQ(members(cluster, kNatPools), "10.1.0.0/16 fd01::/64 ");
+    EXPECT_EQ(members(cluster, kAllPools), "10.1.0.0/16 172.16.0.0/12 198.51.100.0/24 fd01::/64 ");
+    EXPECT_EQ(members(cluster, kClusterHosts), "") << "nobody asks";
+    cluster.set(felix("default", "natOutgoingExclusions: IPPoolsAndHostIPs"));
+    EXPECT_EQ(
+        members(cluster, kClusterHosts), "192.0.2.1/32 192.0.2.2/32 192.0.2.20/32 fd02::1/128 ");
+    cluster.remove({Kind::IPPool, {}, "private"});
+    EXPECT_EQ(members(cluster, kNatPools), "fd01::/64 ");
+    cluster.remove({Kind::IPPool, {}, "private6"});
+    EXPECT_FALSE(cluster.sink.rules.nat_outgoing);
+    for (const GroupId group : {kNatPools, kAllPools, kClusterHosts}) {
+        EXPECT_EQ(members(cluster, group), "");
+    }
+}
+
+TEST(Graph, APoolThatCannotBeReadIsOneAsFarAsItCan) {
+    const Cluster cluster(
+        object("IPPool", "name: broken", "cidr: 10.1.0.0/16, natOutgoing: true, blockSize: many"));
+    EXPECT_TRUE(cluster.sink.rules.nat_outgoing);
+    EXPECT_EQ(members(cluster, kAllPools), "10.1.0.0/16 ");
 }
 
 TEST(Graph, RoutePriorityThatIsNoneLeavesTheEndpointAsItIs) {

@@ -469,6 +469,18 @@ INSTANTIATE_TEST_SUITE_P(
         {"floating",
          object("FelixConfiguration", "name: default", "floatingIPs: true"),
          "expected Enabled or Disabled"},
+        {"nat_ports",
+         object("FelixConfiguration", "name: default", "natPortRange: '65535:61000'"),
+         "expected ports such as '61000:65535'"},
+        {"nat_ports_from_0",
+         object("FelixConfiguration", "name: default", "natPortRange: '0:10'"),
+         "expected ports such as '61000:65535'"},
+        {"nat_address",
+         object("FelixConfiguration", "name: default", "natOutgoingAddress: 127.0.0.1"),
+         "'127.0.0.1' is no address of a station"},
+        {"nat_exclusions",
+         object("FelixConfiguration", "name: default", "natOutgoingExclusions: Hosts"),
+         "expected IPPoolsOnly or IPPoolsAndHostIPs"},
     }),
     [](const auto& row) { return row.param.name; });
 
@@ -592,6 +604,26 @@ TEST(Felix, RulesOfWorkloads) {
         rules_of("allowIPIPPacketsFromWorkloads: true, disableConntrackInvalidCheck: true, "
                  "iptablesFilterDenyAction: REJECT"),
         (WorkloadRules{.allow_ipip = true, .drop_invalid = false, .reject = true}));
+}
+
+/// What one FelixConfiguration says of natOutgoing.
+NatOutgoing nat_of(const std::string& spec) {
+    const auto file = parse_file("f", object("FelixConfiguration", "name: default", spec));
+    EXPECT_TRUE(file && file->objects.at(0).resource) << spec;
+    return felix_settings(&file->objects.at(0).resource->as<FelixConfiguration>(), nullptr)
+        .nat_outgoing;
+}
+
+TEST(Felix, WhatNatOutgoingMakesOfAFlow) {
+    EXPECT_EQ(nat_of("natPortRange: 0, natOutgoingAddress: ''"), NatOutgoing{});
+    const NatOutgoing nat = nat_of(
+        "natPortRange: '20000:29999', natOutgoingAddress: 192.0.2.9, natOutgoingExclusions: "
+        "IPPoolsAndHostIPs");
+    EXPECT_EQ(nat.first_port, L4Port{20000});
+    EXPECT_EQ(nat.last_port, L4Port{29999});
+    EXPECT_EQ(nat.address, parse_ip("192.0.2.9"));
+    EXPECT_TRUE(nat.spares_hosts);
+    EXPECT_EQ(nat_of("natPortRange: 4000").last_port, L4Port{4000});
 }
 
 /// Guests of other clouds get nothing for free.

@@ -12,6 +12,7 @@
 #include "vrouter/dataplane/acl.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/headers.h"
+#include "vrouter/net/ids.h"
 
 namespace vr {
 
@@ -31,6 +32,27 @@ struct OpenStackServices {
     friend bool operator==(const OpenStackServices&, const OpenStackServices&) = default;
 };
 
+/// Groups that no selector makes: where addresses are, for what is decided beside policy.  Filled only
+/// while something is decided by them.
+inline constexpr GroupId kNatPools{0xffffffff};      ///< IPPools with natOutgoing
+inline constexpr GroupId kAllPools{0xfffffffe};      ///< all IPPools, disabled ones too
+inline constexpr GroupId kClusterHosts{0xfffffffd};  ///< addresses of Nodes
+
+/// What workloads with addresses in kNatPools begin with the world beyond kAllPools goes out in the name of
+/// the host, POLICY 2.7.
+struct NatOutgoing {
+    /// Above those that Linux takes for what the host itself begins (32768 to 60999), so that nobody has to
+    /// know of the other.
+    L4Port first_port{61000};
+    L4Port last_port{65535};
+    bool spares_hosts = false;      ///< kClusterHosts are not beyond
+    std::optional<IpAddr> address;  ///< natOutgoingAddress: in place of the port's
+    std::optional<Ip4> node4;       ///< the Node's, for ports without an address of their own
+    std::optional<Ip6> node6;
+
+    friend bool operator==(const NatOutgoing&, const NatOutgoing&) = default;
+};
+
 struct WorkloadRules {
     EndpointToHost to_host = EndpointToHost::Drop;
     bool allow_vxlan = false;  ///< of workloads: UDP to port 4789
@@ -38,6 +60,7 @@ struct WorkloadRules {
     bool drop_invalid = true;  ///< what begins no connection and belongs to none
     bool reject = false;       ///< senders of what policy denies are told
     std::optional<OpenStackServices> openstack;
+    std::optional<NatOutgoing> nat_outgoing;  ///< none: no pool has it
 
     friend bool operator==(const WorkloadRules&, const WorkloadRules&) = default;
 };
