@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -30,6 +31,9 @@ namespace vr::bgp {
 
 class Speaker {
   public:
+    /// Tables and messages are worked on for so long before other events get their turn.
+    static constexpr std::chrono::microseconds kSlice{500};
+
     Speaker(
         boost::asio::io_context& io,
         SpeakerConfig config,
