@@ -174,6 +174,7 @@ Batch Receiver::apply() {
     Batch batch;
     complaints_.clear();
     batch.revision = ++revision_;
+    const std::set<IpPrefix> blocks_before = blocks_;
     if (snapshot_) {
         forget_what_a_snapshot_lacks(batch);
         snapshot_ = false;
@@ -190,6 +191,9 @@ Batch Receiver::apply() {
         }
     }
     pending_bytes_ = 0;
+    if (blocks_ == blocks_before) {
+        batch.blocks.erase(host_);  // went and came again
+    }
     if (told_all_ && !std::exchange(in_sync_, true)) {
         batch.events.emplace_back(policy::InSync{});
     }
