@@ -114,6 +114,7 @@ constexpr Column kFlowColumns[] = {
     made("SOURCE", flow_source_text),
     made("DESTINATION", flow_destination_text),
     field("FLOATING", "floating"),
+    made("MAPPING", flow_mapping_text),
     field("FROM", "from"),
     field("TO", "to"),
     field("STATE", "state"),

@@ -52,6 +52,8 @@ std::string state_text(FlowState state) {
             return "icmp";
         case FlowState::Other:
             return "other";
+        case FlowState::Mapping:
+            return "mapping";
         case FlowState::Dead:
             return "dead";
     }
@@ -83,6 +85,15 @@ std::string floating_text(const FlowEntry<F>& flow, const SharedState& shared) {
     }
     const auto* translation = find_translation<F>(*tables, flow.to, flow.translation);
     return translation == nullptr ? std::string() : to_string(translation->external);
+}
+
+/// What the receiver of a flow in the host's name knows as its source.
+template <Family F>
+void fill_mapping(const FlowTable<F>& flows, const FlowEntry<F>& flow, pb::Flow& row) {
+    if (const FlowEntry<F>* mapping = flows.twin(flow)) {
+        row.set_mapping(to_string(mapping->key.source));
+        row.set_mapping_port(mapping->key.source_port.value());
+    }
 }
 
 /// A walk over the flows of both families, slice by slice.
@@ -129,6 +140,7 @@ Answer show(
                         pb::Flow& row = *list.add_rows();
                         fill(flow, port_name, now, row);
                         row.set_floating(floating_text(flow, shared));
+                        fill_mapping(flows, flow, row);
                     }
                 },
                 range);

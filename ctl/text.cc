@@ -155,6 +155,12 @@ std::string flow_destination_text(const Message& flow) {
     return address_and_port(row.destination(), row.destination_port());
 }
 
+std::string flow_mapping_text(const Message& flow) {
+    const auto& row = as<pb::Flow>(flow);
+    return row.mapping().empty() ? std::string{}
+                                 : address_and_port(row.mapping(), row.mapping_port());
+}
+
 std::string resources_text(const pb::Response& frame) {
     std::string text;
     for (const auto& resource : frame.resources().rows()) {

@@ -27,6 +27,7 @@ namespace vr::ctl {
 [[nodiscard]] std::string rule_text(const google::protobuf::Message& policy_rule);
 [[nodiscard]] std::string flow_source_text(const google::protobuf::Message& flow);
 [[nodiscard]] std::string flow_destination_text(const google::protobuf::Message& flow);
+[[nodiscard]] std::string flow_mapping_text(const google::protobuf::Message& flow);
 
 // Whole frames.
 [[nodiscard]] std::string resources_text(const pb::Response& frame);

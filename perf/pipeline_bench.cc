@@ -36,6 +36,7 @@ constexpr Mac kSenderMac{{2, 0, 0, 0, 1, 1}};
 constexpr Mac kReceiverMac{{2, 0, 0, 0, 1, 2}};
 constexpr std::uint32_t kGuest = 0x0a010002;
 constexpr std::uint32_t kGateway = 0x0a0000fe;
+constexpr std::uint32_t kHost = 0x0a000001;
 /// Rules deny ports below; traffic goes to this one and meets the last rule only.
 constexpr std::uint16_t kPort = 2000;
 
@@ -48,6 +49,7 @@ struct Scenario {
     std::size_t flows = 1;
     std::size_t rules = 0;
     bool fresh = false;  ///< every packet begins a flow
+    bool nat = false;    ///< it goes out in the host's name
 };
 
 const std::vector<Scenario> kScenarios{
@@ -59,6 +61,15 @@ const std::vector<Scenario> kScenarios{
     {"ingress policy, 10k routes, 65k flows, 1000 rules", Way::ToWorkload, 10000, 65536, 1000},
     {"egress policy, 1000 rules, new flows", Way::FromWorkload, 10000, 65536, 1000, true},
     {"ingress policy, 1000 rules, new flows", Way::ToWorkload, 10000, 65536, 1000, true},
+    {"natOutgoing, 1 rule, 1 flow", Way::FromWorkload, 1, 1, 1, false, true},
+    {"natOutgoing, 10k routes, 65k flows, 1000 rules",
+     Way::FromWorkload,
+     10000,
+     65536,
+     1000,
+     false,
+     true},
+    {"natOutgoing, 1000 rules, new flows", Way::FromWorkload, 10000, 65536, 1000, true, true},
 };
 
 struct Options {
@@ -182,6 +193,9 @@ class Bench {
         if (from || to) {
             set_policy(from ? in : out);
         }
+        if (scenario.nat) {
+            translate_guest();
+        }
         machine_->commit();
     }
 
@@ -261,8 +275,19 @@ class Bench {
 
     PortId add(std::unique_ptr<Port> port, PortKind kind) {
         const Mac mac = port->mac();
-        return *machine_->add_port(
-            {.name = "port", .kind = kind, .port = std::move(port), .mac = mac});
+        PortRecord record{.name = "port", .kind = kind, .port = std::move(port), .mac = mac};
+        record.addresses = {host<F>(kHost)};
+        return *machine_->add_port(std::move(record));
+    }
+
+    /// The guest is in a pool with natOutgoing, its flows go beyond.
+    void translate_guest() {
+        machine_->routes().set(
+            Prefix<F>::host(host<F>(kHost)), RouteSource::Local, LocalDelivery{kFamilyOf<F>});
+        for (const GroupId group : {kNatPools, kAllPools}) {
+            machine_->shared().template groups<F>().add(group, Prefix<F>::host(host<F>(kGuest)));
+        }
+        machine_->set_workload_rules({.nat_outgoing = NatOutgoing{}});
     }
 
     void add_routes(PortId in, PortId out) {

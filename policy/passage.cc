@@ -101,6 +101,11 @@ class Walk {
             (passage_.tracked || !behind) &&
             (flow == FlowState::Established ||
              (pre_dnat(arriving) && incoming(packet) && workloads(packet) && outgoing(packet)));
+        if (passage_.allow && flow == FlowState::New && leaves_pools(packet)) {
+            passage_.in_hosts_name = true;
+            passage_.allow = can_be_told_apart(packet);
+            passage_.by.policy = passage_.allow ? passage_.by.policy : "natOutgoing";
+        }
         return std::move(passage_);
     }
 
@@ -197,6 +202,43 @@ class Walk {
             return ask(everywhere, HostHook::NormalIngress, packet);
         }
         return action != EndpointToHost::Drop;
+    }
+
+    /// From a pool with natOutgoing to what is neither in a pool nor on this host, POLICY 2.7; nor a host of
+    /// the cluster, where those are spared.
+    bool leaves_pools(const acl::Packet<F>& packet) const {
+        if (!std::holds_alternative<Key>(from_) || !std::holds_alternative<Outside>(to_)) {
+            return false;
+        }
+        bool translated = false;
+        const bool spared = felix_settings(cluster_, node_).nat_outgoing.spares_hosts;
+        for (const auto& resource : cluster_) {
+            if (const auto* pool = std::get_if<IpPool>(&resource->spec)) {
+                if (contains(pool->cidr, IpAddr{packet.destination})) {
+                    return false;
+                }
+                translated |= pool->nat_outgoing && contains(pool->cidr, IpAddr{packet.source});
+            } else if (const auto* node = std::get_if<ClusterNode>(&resource->spec)) {
+                if (spared && has_address(*node, IpAddr{packet.destination})) {
+                    return false;
+                }
+            }
+        }
+        return translated;
+    }
+
+    static bool has_address(const ClusterNode& node, const IpAddr& address) {
+        return std::ranges::count(node.addresses, address) != 0 ||
+               (node.address4 && IpAddr{*node.address4} == address) ||
+               (node.address6 && IpAddr{*node.address6} == address);
+    }
+
+    /// By a port, or by the identifier of an echo request.
+    static bool can_be_told_apart(const acl::Packet<F>& packet) {
+        constexpr bool kIp4 = std::is_same_v<F, V4>;
+        const bool echo =
+            packet.protocol == (kIp4 ? 1 : 58) && packet.icmp_type == (kIp4 ? 8 : 128);
+        return packet.protocol == 6 || packet.protocol == 17 || packet.protocol == 136 || echo;
     }
 
     bool outgoing(const acl::Packet<F>& packet) {

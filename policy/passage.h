@@ -34,7 +34,8 @@ using Place = std::variant<HostItself, Outside, Key>;
 struct Passage {
     bool allow = false;
     bool tracked = true;  ///< false: allowed without a flow, so replies are judged for themselves
-    acl::Origin by;       ///< what decided last
+    bool in_hosts_name = false;  ///< natOutgoing: what begins a flow leaves with the host's address
+    acl::Origin by;              ///< what decided last
 };
 
 /// The HostEndpoint that guards an interface of `node`: of those that name it or expect one of its

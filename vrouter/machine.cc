@@ -23,6 +23,21 @@ std::string address_text(const std::array<std::uint8_t, 16>& wire, bool ip6) {
     return ip6 ? to_string(Ip6::load(wire.data())) : to_string(Ip4::load(wire.data()));
 }
 
+/// The addresses in whose name guests' flows leave by a port towards the fabric: the first of each family.
+void set_host_addresses(const PortRecord& record, PortEntry& entry) {
+    entry.host4 = {};
+    entry.host6 = {};
+    for (const IpAddr& address : record.addresses) {
+        const auto* ip4 = std::get_if<Ip4>(&address);
+        const auto* ip6 = std::get_if<Ip6>(&address);
+        if (ip4 != nullptr && entry.host4 == Ip4{}) {
+            entry.host4 = *ip4;
+        } else if (ip6 != nullptr && entry.host6 == Ip6{} && !ip6->is_link_local()) {
+            entry.host6 = *ip6;
+        }
+    }
+}
+
 /// Entries that one housekeeping round looks at: about a millisecond.
 constexpr std::size_t kAgeSlice = 16384;
 
@@ -107,6 +122,7 @@ Result<PortId> Machine::add_port(PortRecord record) {
     entry.mtu = record.mtu;
     entry.endpoint.reset();
     entry.guard.reset();
+    set_host_addresses(record, entry);
     baselines_[id->value()] = raw_totals(*id);
     routes_.next_hops().set_port(*id, {record.mac, record.mtu, record.kind});
     records_[id->value()] = std::move(record);
@@ -182,6 +198,7 @@ void Machine::set_any_interface(std::shared_ptr<const HostPolicy> guard) {
 void Machine::set_workload_rules(WorkloadRules rules) {
     rules.to_host = settings_.to_host.value_or(rules.to_host);
     rules.drop_invalid = settings_.drop_invalid.value_or(rules.drop_invalid);
+    master_.maps_ports = master_.maps_ports || rules.nat_outgoing;
     if (master_.rules != rules) {
         master_.rules = std::move(rules);
         bump_policy_generation();

@@ -7,6 +7,7 @@
 
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/link_local.h"
+#include "vrouter/dataplane/nat_outgoing.h"
 #include "vrouter/dataplane/parse.h"
 #include "vrouter/net/format.h"
 #include "vrouter/net/headers.h"
@@ -40,9 +41,9 @@ class Walk {
     }
 
     TraceResult run() {
-        if (check_route_ends() && check_source() && route() && untracked() &&
-            (track() ||
-             (arrive() && egress() && ingress() && to_host() && depart() && has_room())) &&
+        if (check_route_ends() && check_source() && route() && untracked() && come_back() &&
+            (track() || (arrive() && egress() && ingress() && to_host() && depart() && has_room() &&
+                         go_out())) &&
             result_.reason == DropReason::None) {
             leave();
         }
@@ -190,6 +191,75 @@ class Walk {
             fmt::format("the source {} becomes {}", translation.internal, translation.external));
     }
 
+    [[nodiscard]] FlowKey<F> flow_key() const {
+        return {
+            source_, destination_, facts_.source_port, facts_.destination_port, facts_.protocol};
+    }
+
+    /// natOutgoing: goes on to who began the flow that the packet answers.
+    bool come_back() {
+        if (!tables_.maps_ports || accepted_ || in().kind != PortKind::Fabric ||
+            hop_->kind != NextHopKind::Local || facts_.icmp_error) {
+            return true;
+        }
+        const FlowTable<F>& flows = machine_.shared().flows<F>();
+        const FlowKey<F> key = flow_key();
+        FlowHit<F> hit;
+        flows.lookup_mappings(&key, &hit, 1);
+        const FlowEntry<F>* flow =
+            hit.entry != nullptr && hit.reply && may_belong(facts_, hit.reply)
+                ? flows.twin(*hit.entry)
+                : nullptr;
+        if (flow == nullptr) {
+            return true;
+        }
+        hop_ = &tables_.next_hops[machine_.shared().routes<F>().lookup(flow->key.source)];
+        if (hop_->workload != flow->from || hop_->kind == NextHopKind::Floating) {
+            return drop("translation", DropReason::FlowMoved, "the flow's sender is elsewhere now");
+        }
+        returned_ = true;
+        destination_ = flow->key.source;
+        facts_.destination_port = flow->key.source_port;
+        return pass(
+            "translation",
+            fmt::format(
+                "answers a flow in the host's name: the destination becomes {} port {}, at {}",
+                destination_,
+                facts_.destination_port,
+                port_name(flow->from)));
+    }
+
+    /// natOutgoing: a new flow that leaves the pools goes out in the host's name.
+    bool go_out() {
+        const auto& nat = tables_.rules.nat_outgoing;
+        if (!nat || in().kind != PortKind::Workload || hop_->workload != PortId{} ||
+            hop_->kind == NextHopKind::Local ||
+            !leaves_pools<F>(*nat, machine_.shared().groups<F>(), source_, destination_)) {
+            return true;
+        }
+        if (!can_be_mapped(facts_.protocol) || is_stateless()) {
+            return drop(
+                "translation",
+                DropReason::NotTranslated,
+                "out in the host's name, but nothing would tell to whom an answer is");
+        }
+        const auto address =
+            outgoing_address<F>(tables_, machine_.shared().routes<F>(), hop_->port);
+        if (!address) {
+            return drop(
+                "translation",
+                DropReason::NatNoAddress,
+                std::string(meaning(DropReason::NatNoAddress)));
+        }
+        return pass(
+            "translation",
+            fmt::format(
+                "the source becomes {}, a port of {} to {}",
+                *address,
+                nat->first_port,
+                nat->last_port));
+    }
+
     /// What guards a port towards the fabric, or null.
     [[nodiscard]] const HostPolicy* guard_of(PortId port) const {
         const PortEntry& entry = tables_.ports[port.value()];
@@ -227,8 +297,7 @@ class Walk {
             note("flow", "none needed: nobody polices both sides");
             return true;
         }
-        FlowKey<F> key{
-            source_, destination_, query_.source_port, query_.destination_port, query_.protocol};
+        const FlowKey<F> key = flow_key();
         FlowHit<F> hit;
         machine_.shared().flows<F>().lookup_bulk(&key, &hit, 1);
         if (hit.entry == nullptr || facts_.icmp_error || !may_belong(facts_, hit.reply) ||
@@ -247,6 +316,10 @@ class Walk {
             receiver != side(out_kind(), hop_->port)) {
             drop("flow", DropReason::FlowMoved, "was allowed between other endpoints");
             return true;
+        }
+        if (const auto* mapping = machine_.shared().flows<F>().twin(flow);
+            mapping != nullptr || returned_) {
+            return follow_mapping(hit, mapping);
         }
         const bool to_itself = flow.key.source == flow.key.destination;
         const TranslationId came_by = translation_ != nullptr ? translation_->id : TranslationId{};
@@ -274,8 +347,34 @@ class Walk {
             "flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
     }
 
+    /// track() for a flow that goes out in the host's name.
+    bool follow_mapping(const FlowHit<F>& hit, const FlowEntry<F>* mapping) {
+        if (hit.reply != returned_) {
+            if (cannot_begin_flow(facts_)) {
+                drop("flow", DropReason::FlowInvalid, "the known one goes by the host's address");
+                return true;
+            }
+            note("flow", "one between the same ends goes by the host's address");
+            return begins_flow();
+        }
+        if (!returned_) {
+            note(
+                "translation",
+                fmt::format(
+                    "the source becomes {} port {}",
+                    mapping->key.source,
+                    mapping->key.source_port));
+        }
+        return pass(
+            "flow", hit.reply ? "reply of an allowed connection" : "of an allowed connection");
+    }
+
     /// False when policy must judge; true, and dropped, when the packet cannot begin a flow.
     bool begins_flow() {
+        if (returned_) {
+            drop("flow", DropReason::FlowMoved, "that has ended");
+            return true;
+        }
         if (tables_.rules.drop_invalid && cannot_begin_flow(facts_)) {
             drop("flow", DropReason::FlowInvalid, "not known, and such a packet begins none");
             return true;
@@ -536,6 +635,7 @@ class Walk {
     PacketFacts facts_;
     const Translation<F>* translation_ = nullptr;  ///< of `sent_to_`
     const NextHop* hop_ = nullptr;
+    bool returned_ = false;  ///< to the host's address, in answer to a flow in its name
     bool accepted_ = false;  ///< by untracked or preDNAT policy: not asked again on that side
     bool flowless_ = false;  ///< untracked policy allowed it
     TraceResult result_;

@@ -110,11 +110,15 @@ TEST(Table, WritesPortsBehindAddressesOfBothFamilies) {
                    floating: "10.9.9.9" }
             rows { protocol: "icmpv6" source: "fd00::1" destination: "fd00::2" }
             rows { protocol: "udp" source: "fd00::1" source_port: 5 destination: "fd00::2"
-                   destination_port: 53 } })")),
-        "PROTOCOL  SOURCE       DESTINATION   FLOATING  FROM  TO  STATE        IDLE-MS\n"
-        "tcp       10.0.0.1:1   10.0.0.2:80   10.9.9.9  vm    -   established      250\n"
-        "icmpv6    fd00::1      fd00::2       -         -     -   -                  0\n"
-        "udp       [fd00::1]:5  [fd00::2]:53  -         -     -   -                  0\n");
+                   destination_port: 53 mapping: "fd02::1" mapping_port: 61000 } })")),
+        "PROTOCOL  SOURCE       DESTINATION   FLOATING  MAPPING          FROM  TO  STATE        "
+        "IDLE-MS\n"
+        "tcp       10.0.0.1:1   10.0.0.2:80   10.9.9.9  -                vm    -   established     "
+        " 250\n"
+        "icmpv6    fd00::1      fd00::2       -         -                -     -   -               "
+        "   0\n"
+        "udp       [fd00::1]:5  [fd00::2]:53  -         [fd02::1]:61000  -     -   -               "
+        "   0\n");
 }
 
 TEST(Table, ShowsWideColumnsOnRequestOnly) {

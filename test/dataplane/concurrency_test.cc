@@ -171,6 +171,50 @@ TYPED_TEST(Concurrent, WorkersThatMeetTheSameNewFlowShareOneEntry) {
     EXPECT_EQ(table.size(), kFlows);
 }
 
+/// Many flows want few mappings.
+TYPED_TEST(Concurrent, AFlowAndItsMappingNameEachOtherWhileOthersComeAndGo) {
+    using F = TypeParam;
+    constexpr unsigned kMappings = 50;
+    FlowTable<F> table(this->reclaimer, 600, kWorkers);
+    FlowStart start;
+    start.state = FlowState::Udp;
+    std::atomic<unsigned> wrong{0};
+    const auto outside = [this](unsigned n) { return this->flow(2000 + n % kMappings); };
+    against_workers(
+        this->reclaimer,
+        [&](unsigned worker, unsigned round) {
+            std::mt19937 dice(worker * 1000 + round);
+            for (unsigned i = 0; i < 32; ++i) {
+                const auto n = static_cast<unsigned>(dice() % 1000);
+                const auto entered =
+                    table.insert_mapped(worker, this->flow(n), outside(n), start, round);
+                FlowEntry<F>* flow = entered.flow.entry;
+                if (const auto* mapping = flow == nullptr ? nullptr : table.twin(*flow)) {
+                    wrong += mapping->key == outside(n) ? 0 : 1;
+                }
+                if (flow != nullptr && dice() % 3 == 0) {
+                    flow->state.store(FlowState::Dead, std::memory_order_relaxed);
+                }
+                const FlowKey<F> known = outside(static_cast<unsigned>(dice()));
+                FlowHit<F> hit;
+                table.lookup_mappings(&known, &hit, 1);
+                if (const auto* of = hit.entry == nullptr ? nullptr : table.twin(*hit.entry)) {
+                    wrong += outside(of->key.source_port.value()) == known ? 0 : 1;
+                }
+            }
+        },
+        [&](unsigned step) {
+            table.age(step * 10, {}, 100);
+            table.remove_if([&](const FlowEntry<F>& entry) {
+                return entry.key.source_port.value() % 7 == step % 7;
+            });
+        });
+    EXPECT_EQ(wrong, 0U);
+    table.age(0, {}, table.capacity());
+    table.remove_if([](const auto&) { return true; });
+    EXPECT_EQ(table.size(), 0U);
+}
+
 TYPED_TEST(Concurrent, FoundFlowIsTheOneAskedForWhileOthersComeAndGo) {
     using F = TypeParam;
     FlowTable<F> table(this->reclaimer, 600, kWorkers);

@@ -232,5 +232,98 @@ INSTANTIATE_TEST_SUITE_P(
         Timeout{"Other", FlowState::Other, 600 * 4}),
     [](const auto& row) { return row.param.name; });
 
+/// A flow with a mapping, both made of numbers.
+template <typename F>
+typename FlowTable<F>::Mapped insert_mapped(
+    FlowTable<F>& table, std::uint32_t flow, std::uint32_t outside, FlowTick now = 0) {
+    return table.insert_mapped(
+        0, key<F>(flow), key<F>(outside), {.from = PortId{1}, .state = FlowState::Udp}, now);
+}
+
+template <typename F>
+FlowHit<F> find_mapping(const FlowTable<F>& table, std::uint32_t n) {
+    const FlowKey<F> k = key<F>(n);
+    FlowHit<F> hit;
+    table.lookup_mappings(&k, &hit, 1);
+    return hit;
+}
+
+TYPED_TEST(FlowsOf, AFlowAndItsMappingFindEachOther) {
+    const auto added = insert_mapped(this->table, 1, 2);
+    ASSERT_NE(added.flow.entry, nullptr);
+    EXPECT_EQ(this->find(key<TypeParam>(1)).entry, added.flow.entry);
+    EXPECT_EQ(this->find(key<TypeParam>(2)).entry, nullptr) << "no flow";
+    const auto mapping = find_mapping(this->table, 2);
+    ASSERT_NE(mapping.entry, nullptr);
+    EXPECT_EQ(find_mapping(this->table, 1).entry, nullptr);
+    EXPECT_EQ(this->table.twin(*mapping.entry), added.flow.entry);
+    EXPECT_EQ(this->table.twin(*added.flow.entry), mapping.entry);
+}
+
+TYPED_TEST(FlowsOf, AMappingsKeyIsTakenByFlowsToo) {
+    this->insert(key<TypeParam>(3));
+    EXPECT_TRUE(insert_mapped(this->table, 1, 3).taken);
+    EXPECT_EQ(this->find(key<TypeParam>(1)).entry, nullptr);
+    ASSERT_NE(insert_mapped(this->table, 1, 2).flow.entry, nullptr);
+    EXPECT_TRUE(insert_mapped(this->table, 4, 2).taken);
+    EXPECT_EQ(this->insert(key<TypeParam>(2)).entry, nullptr) << "nor is it a flow's";
+    EXPECT_EQ(this->table.size(), 3U);
+}
+
+TYPED_TEST(FlowsOf, AKnownFlowKeepsItsMapping) {
+    const auto first = insert_mapped(this->table, 1, 2);
+    const auto second = insert_mapped(this->table, 1, 3);
+    EXPECT_EQ(second.flow.entry, first.flow.entry);
+    EXPECT_FALSE(second.taken);
+    EXPECT_EQ(find_mapping(this->table, 3).entry, nullptr);
+    EXPECT_EQ(this->table.twin(*first.flow.entry), find_mapping(this->table, 2).entry);
+    this->table.age(0, {}, 1000);
+    EXPECT_EQ(this->table.size(), 2U) << "what was prepared in vain is gone";
+}
+
+TYPED_TEST(FlowsOf, AMappingGoesWithItsFlow) {
+    insert_mapped(this->table, 1, 2);
+    insert_mapped(this->table, 5, 6, 4 * 60);
+    this->table.age(4 * 60 + 1, {}, 1000);
+    EXPECT_EQ(find_mapping(this->table, 2).entry, nullptr);
+    EXPECT_NE(find_mapping(this->table, 6).entry, nullptr);
+    EXPECT_EQ(this->table.size(), 2U);
+    EXPECT_EQ(this->table.remove_if([](const auto& flow) { return flow.from == PortId{1}; }), 1U);
+    EXPECT_EQ(this->table.size(), 0U);
+}
+
+TYPED_TEST(FlowsOf, ADeadFlowsMappingLeadsNowhere) {
+    const auto added = insert_mapped(this->table, 1, 2);
+    added.flow.entry->state = FlowState::Dead;
+    const auto mapping = find_mapping(this->table, 2);
+    ASSERT_NE(mapping.entry, nullptr);
+    EXPECT_EQ(this->table.twin(*mapping.entry), nullptr);
+    EXPECT_TRUE(insert_mapped(this->table, 1, 2).taken) << "until it is removed";
+    this->table.age(0, {}, 1000);
+    EXPECT_FALSE(insert_mapped(this->table, 1, 2).taken);
+}
+
+TYPED_TEST(FlowsOf, AFlowWithAMappingCountsOnceAgainstItsSender) {
+    insert_mapped(this->table, 1, 2);
+    EXPECT_EQ(this->table.held_by(PortId{1}, 0), 1U);
+}
+
+TYPED_TEST(FlowsOf, OnlyFlowsAreVisited) {
+    insert_mapped(this->table, 1, 2);
+    std::vector<FlowKey<TypeParam>> seen;
+    this->table.for_each([&](const auto& flow) { seen.push_back(flow.key); });
+    EXPECT_EQ(seen, std::vector{key<TypeParam>(1)});
+}
+
+TYPED_TEST(FlowsOf, InAFullTableNoFlowIsEnteredByHalves) {
+    FlowTable<TypeParam> small{this->reclaimer, 3, 1};
+    EXPECT_NE(insert_mapped(small, 1, 2).flow.entry, nullptr);
+    const auto second = insert_mapped(small, 3, 4);
+    EXPECT_EQ(second.flow.entry, nullptr);
+    EXPECT_FALSE(second.taken);
+    EXPECT_EQ(small.size(), 2U);
+    EXPECT_NE(small.insert(0, key<TypeParam>(5), {}, 0).entry, nullptr) << "the third";
+}
+
 }  // namespace
 }  // namespace vr::flow_table_test

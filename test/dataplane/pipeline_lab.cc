@@ -139,8 +139,11 @@ template <Family F>
 PortId PipelineLab<F>::add(const std::string& name, PortKind kind, Mac mac) {
     auto port = std::make_unique<MemoryPort>(mac);
     MemoryPort* memory = port.get();
-    const auto id =
-        machine->add_port({.name = name, .kind = kind, .port = std::move(port), .mac = mac});
+    PortRecord record{.name = name, .kind = kind, .port = std::move(port), .mac = mac};
+    if (kind == PortKind::Fabric) {
+        record.addresses = {host<F>(kRouter)};
+    }
+    const auto id = machine->add_port(std::move(record));
     EXPECT_TRUE(id);
     ports[*id] = memory;
     return *id;

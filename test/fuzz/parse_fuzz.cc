@@ -32,14 +32,23 @@ void translate(Bytes bytes, std::size_t length, const ParsedPacket<F>& before) {
                         const typename F::Addr& internal,
                         bool inward,
                         bool outward) {
-        std::vector<std::uint8_t> packet(bytes.begin(), bytes.end());
         const TranslationWay way{inward, outward, before.facts.icmp_error};
-        check(translate_ip<F>(packet, {TranslationId{1}, external, internal}, way));
-        ParsedPacket<F> after;
-        check(parse_ip<F>(Bytes{packet}, length, after) == DropReason::None);
-        check(after.destination == (inward ? internal : before.destination));
-        check(after.source == (outward ? external : before.source));
-        check(after.facts.length == before.facts.length);
+        const PacketFacts& facts = before.facts;
+        // With and without ports.
+        const L4Port inside = inward ? L4Port{7} : facts.source_port;
+        const L4Port outside = inward ? facts.destination_port : L4Port{61000};
+        for (const Translation<F>& translation :
+             {Translation<F>{TranslationId{1}, external, internal},
+              Translation<F>{{}, external, internal, outside, inside}}) {
+            std::vector<std::uint8_t> packet(bytes.begin(), bytes.end());
+            check(translate_ip<F>(packet, translation, way));
+            ParsedPacket<F> after;
+            check(parse_ip<F>(Bytes{packet}, length, after) == DropReason::None);
+            check(after.destination == (inward ? internal : before.destination));
+            check(after.source == (outward ? external : before.source));
+            check(after.facts.length == facts.length);
+            check(facts.tcp_flags == after.facts.tcp_flags);
+        }
     };
     go(before.destination, other, true, false);
     go(other, before.source, false, true);

@@ -102,6 +102,14 @@ class Host {
         return lab_.machine->shared().template flows<F>().size() != 0;
     }
 
+    /// Whether the flow goes out in the host's name.
+    [[nodiscard]] bool has_mapping() const {
+        const auto& flows = lab_.machine->shared().template flows<F>();
+        bool found = false;
+        flows.for_each([&](const auto& flow) { found |= flows.twin(flow) != nullptr; });
+        return found;
+    }
+
   private:
     void add_port(const std::string& name, unsigned third) {
         const Mac mac{{2, 0, 0, 0, 7, static_cast<std::uint8_t>(third)}};
@@ -137,7 +145,8 @@ class Host {
             const auto slash = name.find('/');
             return policy::endpoint_key(name.substr(0, slash), name.substr(slash + 1));
         }
-        return policy::Outside{record == nullptr ? "" : record->name, {}};
+        return record == nullptr ? policy::Outside{}
+                                 : policy::Outside{record->name, record->addresses};
     }
 
     [[nodiscard]] std::uint64_t denied() const {
@@ -179,6 +188,7 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
     int judged = 0;
     int allowed = 0;
     int untracked = 0;
+    int translated = 0;
     for (unsigned seed = 1; seed <= test::rounds(96) && !this->HasFailure(); ++seed) {
         policy::ClusterWriter writer(seed);
         Host<TypeParam> router(writer.cluster());
@@ -209,7 +219,10 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
                 << "seed " << seed << " packet " << i << " by " << wanted.by.policy;
             EXPECT_FALSE(wanted.allow && !wanted.tracked && router.has_flow())
                 << "seed " << seed << " packet " << i;
+            EXPECT_EQ(router.has_mapping(), wanted.allow && wanted.in_hosts_name)
+                << "seed " << seed << " packet " << i;
             ++judged;
+            translated += wanted.allow && wanted.in_hosts_name ? 1 : 0;
             allowed += wanted.allow ? 1 : 0;
             untracked += wanted.allow && !wanted.tracked ? 1 : 0;
         }
@@ -217,6 +230,7 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
     EXPECT_GT(judged, static_cast<int>(test::rounds(1500)));
     EXPECT_GT(allowed, judged / 10);
     EXPECT_LT(allowed, judged * 9 / 10);
+    EXPECT_GT(translated, static_cast<int>(test::rounds(10)));
     // Rare: the few clusters that are tried under sanitizers may have none.
     EXPECT_GE(untracked, static_cast<int>(test::rounds(4)));
 }

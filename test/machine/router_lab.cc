@@ -65,12 +65,16 @@ RouterLab::RouterLab(MachineSettings settings) : machine(*Machine::make(settings
 }
 
 PortId RouterLab::add_port(const std::string& name, PortKind kind, Mac mac, std::uint16_t mtu) {
-    const auto id = machine->add_port(
-        {.name = name,
-         .kind = kind,
-         .port = std::make_unique<MemoryPort>(mac),
-         .mac = mac,
-         .mtu = mtu});
+    PortRecord record{
+        .name = name,
+        .kind = kind,
+        .port = std::make_unique<MemoryPort>(mac),
+        .mac = mac,
+        .mtu = mtu};
+    if (kind == PortKind::Fabric) {
+        record.addresses = {host<V4>(kFabricAddress), host<V6>(kFabricAddress)};
+    }
+    const auto id = machine->add_port(std::move(record));
     EXPECT_TRUE(id);
     return *id;
 }

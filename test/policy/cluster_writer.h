@@ -89,6 +89,31 @@ class ClusterWriter {
                                                  ", stagedAction: Ignore"});
                 });
         }
+        for (int i = 0; i < 3; ++i) {
+            yaml += object("IPPool", fmt::format("pool{}", i), "", below(3) > 0, [&] {
+                return fmt::format(
+                    "cidr: {}, natOutgoing: {}{}",
+                    one_of(
+                        {fmt::format("10.0.{}.0/24", below(3)),
+                         fmt::format("'fd00::{}:0/112'", below(3)),
+                         "10.0.0.0/23",
+                         "10.0.0.0/23",
+                         "'fd00::/111'",
+                         "'fd00::/111'",
+                         net()}),
+                    below(3) > 0,
+                    one_of({"", ", disabled: true"}));
+            });
+            yaml += object("Node", fmt::format("h{}", i + 1), "", below(3) == 0, [&] {
+                return fmt::format(
+                    "bgp: {{ipv4Address: 10.0.{}.{}/24}}, addresses: [{{address: "
+                    "'fd00::{}:{:x}'}}]",
+                    below(3),
+                    below(22),
+                    below(3),
+                    below(22));
+            });
+        }
         return yaml;
     }
 
@@ -318,12 +343,13 @@ class ClusterWriter {
 
     std::string felix() {
         return fmt::format(
-            "failsafeInboundHostPorts: {}, defaultEndpointToHostAction: {}{}{}{}{}",
+            "failsafeInboundHostPorts: {}, defaultEndpointToHostAction: {}{}{}{}{}{}",
             failsafes(),
             one_of({"Drop", "Return", "Accept"}),
             below(2) == 0 ? ", failsafeOutboundHostPorts: " + failsafes() : "",
             one_of({"", "", ", iptablesFilterDenyAction: Reject"}),
             one_of({"", ", floatingIPs: Enabled", ", floatingIPs: Disabled"}),
+            one_of({"", ", natOutgoingExclusions: IPPoolsAndHostIPs"}),
             below(3) == 0 ? fmt::format(
                                 ", metadataAddr: {}, metadataPort: {}",
                                 one_of({"10.0.0.1", "fd00::a00:1", "none"}),

@@ -46,6 +46,8 @@ struct Batch {
     PacketMask inward = 0;                              ///< sent to one
     PacketMask outward = 0;                             ///< to be sent in the name of one
     std::array<Translation<F>, kMaxBatch> translation;  ///< of the packets of both
+    /// Of natOutgoing, see return_mapped.cc: inward, and sent to the host's address.
+    PacketMask returned = 0;
 };
 
 /// Calls `visit(i)` for every packet of `mask`; the full batch runs as a plain loop.

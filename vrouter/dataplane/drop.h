@@ -33,6 +33,8 @@ enum class DropReason : std::uint8_t {
     FlowTableFull,
     FlowQuota,
     NotTranslated,
+    NatNoAddress,
+    NatPortsExhausted,
     EgressDenied,
     IngressDenied,
     HostDenied,
@@ -107,8 +109,15 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
      "a new flow of an endpoint that has as many as one may (flows.per_endpoint)"},
     {DropReason::NotTranslated,
      "not_translated",
-     "to a floating address, but no flow would translate the answer: neither a connection nor an "
-     "echo request, allowed untracked, or its guest's from another own address"},
+     "to a floating address, or out in the host's name (natOutgoing), but no flow would translate "
+     "the answer: neither a connection nor an echo request, allowed untracked, or to a guest's own "
+     "floating address from another of its addresses"},
+    {DropReason::NatNoAddress,
+     "nat_no_address",
+     "natOutgoing: the host has no address of the family, or natOutgoingAddress is not its own"},
+    {DropReason::NatPortsExhausted,
+     "nat_ports_exhausted",
+     "natOutgoing: other flows to the same destination have the ports (natPortRange)"},
     {DropReason::EgressDenied, "egress_denied", "policy of the sending endpoint"},
     {DropReason::IngressDenied, "ingress_denied", "policy of the receiving endpoint"},
     {DropReason::HostDenied,

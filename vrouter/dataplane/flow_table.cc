@@ -65,7 +65,8 @@ class NumberPool {
 
 /// What one worker changes without asking others.
 struct alignas(64) WorkerCache {
-    std::array<std::uint32_t, kRefill> entries{};
+    std::array<std::uint32_t, kRefill + 1>
+        entries{};  ///< one more: of two taken both may come back
     unsigned count = 0;
     std::atomic<std::size_t> inserted{0};
     /// Flows of `owner` that are not in Tables::held yet: the shared counter is touched once for many.
@@ -88,6 +89,7 @@ struct alignas(64) WorkerCache {
         case FlowState::Icmp:
             return timeouts.icmp;
         case FlowState::Other:
+        case FlowState::Mapping:
         case FlowState::Dead:
             break;
     }
@@ -127,13 +129,32 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
         overflow.open(overflow_capacity);
     }
 
+    /// What a lookup is for.
+    enum class Sought : std::uint8_t { Flows, Mappings, Both };
+
+    template <Sought sought>
+    [[nodiscard]] static bool is_passed_over(FlowState state) noexcept {
+        static_assert(FlowState::Other < FlowState::Mapping);
+        static_assert(FlowState::Mapping < FlowState::Dead);
+        switch (sought) {
+            case Sought::Flows:
+                return state >= FlowState::Mapping;
+            case Sought::Mappings:
+                return state != FlowState::Mapping;
+            case Sought::Both:
+                break;
+        }
+        return state == FlowState::Dead;
+    }
+
     /// The hit if `entry` belongs to `key` and may be used.
+    template <Sought sought>
     [[nodiscard]] static FlowHit<F> compare(Entry& entry, const FlowKey<F>& key) noexcept {
         const bool forward = entry.key == key;
         if (!forward && !(entry.key == key.reversed())) {
             return {};
         }
-        if (entry.state.load(kRelaxed) == FlowState::Dead) {
+        if (is_passed_over<sought>(entry.state.load(kRelaxed))) {
             return {};
         }
         return {&entry, !forward};
@@ -146,6 +167,7 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
         return next == 0 ? nullptr : &overflow[next - 1];
     }
 
+    template <Sought sought>
     [[nodiscard]] FlowHit<F> search(std::uint64_t h, const FlowKey<F>& key) const noexcept {
         const std::uint16_t tag = FlowBucket::tag_of(h);
         for (const FlowBucket* bucket = &home(h); bucket != nullptr; bucket = after(*bucket)) {
@@ -155,7 +177,7 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
                 if (number == 0) {
                     continue;
                 }
-                const FlowHit<F> hit = compare(entries[number - 1], key);
+                const FlowHit<F> hit = compare<sought>(entries[number - 1], key);
                 if (hit.entry != nullptr) {
                     return hit;
                 }
@@ -186,6 +208,12 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
 
     [[nodiscard]] std::optional<Place> vacancy(FlowBucket& first) noexcept;
     [[nodiscard]] std::optional<std::uint32_t> take_entry(unsigned worker) noexcept;
+    void give_back_entry(unsigned worker, std::uint32_t number) noexcept;
+    void fill(
+        std::uint32_t number, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept;
+    void note_inserted(unsigned worker, std::uint32_t number) noexcept;
+    [[nodiscard]] FlowHit<F> put(unsigned worker, std::uint32_t number, bool& done) noexcept;
+    template <Sought sought>
     void lookup_step(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;
 
     /// Things taken out, to rest until no worker can hold them.
@@ -251,8 +279,63 @@ std::optional<std::uint32_t> FlowTable<F>::Tables::take_entry(unsigned worker) n
     return cache.entries[--cache.count];
 }
 
+template <Family F>
+void FlowTable<F>::Tables::give_back_entry(unsigned worker, std::uint32_t number) noexcept {
+    WorkerCache& cache = caches[worker];
+    cache.entries[cache.count++] = number;
+}
+
+/// What nobody can find yet.
+template <Family F>
+void FlowTable<F>::Tables::fill(
+    std::uint32_t number, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept {
+    Entry& entry = entries[number];
+    entry.key = key;
+    entry.from = start.from;
+    entry.to = start.to;
+    entry.from_host = start.from_host;
+    entry.translation = start.translation;
+    entry.state.store(start.state, kRelaxed);
+    entry.last_seen.store(now, kRelaxed);
+    entry.generation.store(start.generation, kRelaxed);
+    entry.twin.store(0, kRelaxed);
+}
+
+/// From here on age() looks after it.
+template <Family F>
+void FlowTable<F>::Tables::note_inserted(unsigned worker, std::uint32_t number) noexcept {
+    live[number].store(true, std::memory_order_release);
+    WorkerCache& cache = caches[worker];
+    cache.inserted.store(cache.inserted.load(kRelaxed) + 1, kRelaxed);
+    const Entry& entry = entries[number];
+    count(cache, owner_of(entry.from, entry.to, entry.from_host));
+}
+
+/// Makes a filled entry be found, unless something of its key is there, which is returned then; nothing
+/// where there is no room.
+template <Family F>
+FlowHit<F> FlowTable<F>::Tables::put(unsigned worker, std::uint32_t number, bool& done) noexcept {
+    Entry& entry = entries[number];
+    const std::uint64_t h = hash(entry.key);
+    FlowBucket& first = home(h);
+    const std::scoped_lock guard(first.lock);
+    done = false;
+    if (const FlowHit<F> present = search<Sought::Both>(h, entry.key); present.entry != nullptr) {
+        return present;
+    }
+    const auto place = vacancy(first);
+    if (!place) {
+        return {};
+    }
+    place->bucket->put(place->slot, FlowBucket::tag_of(h), number);
+    note_inserted(worker, number);
+    done = true;
+    return {&entry, false};
+}
+
 /// At most 32 keys.  Three rounds, each of which starts the next one's memory accesses.
 template <Family F>
+template <typename FlowTable<F>::Tables::Sought sought>
 void FlowTable<F>::Tables::lookup_step(
     const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
     std::array<std::uint64_t, kRefill> hashes;
@@ -273,15 +356,15 @@ void FlowTable<F>::Tables::lookup_step(
         }
     }
     for (unsigned i = 0; i < count; ++i) {
-        hits[i] = likely[i] != nullptr ? compare(*likely[i], keys[i]) : FlowHit<F>{};
+        hits[i] = likely[i] != nullptr ? compare<sought>(*likely[i], keys[i]) : FlowHit<F>{};
         const bool more = likely[i] != nullptr || home(hashes[i]).next.load(kRelaxed) != 0;
         if (hits[i].entry == nullptr && more) {
-            hits[i] = search(hashes[i], keys[i]);
+            hits[i] = search<sought>(hashes[i], keys[i]);
         }
     }
 }
 
-/// Takes an entry out of the table.  An overflow bucket that became empty goes too.
+/// Takes an entry out of the table, and its twin.  An overflow bucket that became empty goes too.
 template <Family F>
 void FlowTable<F>::Tables::remove(std::uint32_t number, Removed& removed) {
     const std::uint64_t h = hash(entries[number].key);
@@ -308,6 +391,11 @@ void FlowTable<F>::Tables::remove(std::uint32_t number, Removed& removed) {
     const Entry& entry = entries[number];
     held_by(owner_of(entry.from, entry.to, entry.from_host)).fetch_sub(1, kRelaxed);
     removed.entries.push_back(number);
+    const std::uint32_t twin = entry.twin.load(kRelaxed);
+    if (twin != 0 && live[twin - 1].load(std::memory_order_acquire) &&
+        entries[twin - 1].twin.load(kRelaxed) == number + 1) {
+        remove(twin - 1, removed);
+    }
 }
 
 template <Family F>
@@ -335,8 +423,39 @@ template <Family F>
 void FlowTable<F>::lookup_bulk(
     const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
     for (unsigned done = 0; done < count; done += kRefill) {
-        tables_->lookup_step(keys + done, hits + done, std::min(count - done, kRefill));
+        tables_->template lookup_step<Tables::Sought::Flows>(
+            keys + done, hits + done, std::min(count - done, kRefill));
     }
+}
+
+template <Family F>
+void FlowTable<F>::lookup_mappings(
+    const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
+    for (unsigned done = 0; done < count; done += kRefill) {
+        tables_->template lookup_step<Tables::Sought::Mappings>(
+            keys + done, hits + done, std::min(count - done, kRefill));
+    }
+}
+
+template <Family F>
+FlowEntry<F>* FlowTable<F>::twin(const FlowEntry<F>& entry) const noexcept {
+    // Acquire: who sees the number sees the key of what it stands for.
+    const std::uint32_t number = entry.twin.load(std::memory_order_acquire);
+    if (number == 0) {
+        return nullptr;
+    }
+    FlowEntry<F>& other = tables_->entries[number - 1];
+    const auto own = static_cast<std::uint32_t>(&entry - tables_->entries.data()) + 1;
+    // Of an entry that was removed with `entry` and is used anew, the twin is another one.
+    return other.twin.load(std::memory_order_acquire) == own &&
+                   other.state.load(kRelaxed) != FlowState::Dead
+               ? &other
+               : nullptr;
+}
+
+template <Family F>
+std::uint64_t FlowTable<F>::hash(const FlowKey<F>& key) const noexcept {
+    return tables_->hash(key);
 }
 
 template <Family F>
@@ -347,9 +466,9 @@ FlowHit<F> FlowTable<F>::insert(
     const std::uint64_t h = t.hash(key);
     FlowBucket& first = t.home(h);
     const std::scoped_lock guard(first.lock);
-    const FlowHit<F> present = t.search(h, key);
+    const FlowHit<F> present = t.template search<Tables::Sought::Both>(h, key);
     if (present.entry != nullptr) {
-        return present;
+        return present.entry->state.load(kRelaxed) == FlowState::Mapping ? FlowHit<F>{} : present;
     }
     const auto number = t.take_entry(worker);
     if (!number) {
@@ -357,25 +476,53 @@ FlowHit<F> FlowTable<F>::insert(
     }
     const auto place = t.vacancy(first);
     if (!place) {
-        WorkerCache& cache = t.caches[worker];
-        cache.entries[cache.count++] = *number;
+        t.give_back_entry(worker, *number);
         return {};
     }
-    FlowEntry<F>& entry = t.entries[*number];
-    entry.key = key;
-    entry.from = start.from;
-    entry.to = start.to;
-    entry.from_host = start.from_host;
-    entry.translation = start.translation;
-    entry.state.store(start.state, kRelaxed);
-    entry.last_seen.store(now, kRelaxed);
-    entry.generation.store(start.generation, kRelaxed);
+    t.fill(*number, key, start, now);
     place->bucket->put(place->slot, FlowBucket::tag_of(h), *number);
-    t.live[*number].store(true, std::memory_order_release);
-    WorkerCache& cache = t.caches[worker];
-    cache.inserted.store(cache.inserted.load(kRelaxed) + 1, kRelaxed);
-    t.count(cache, owner_of(start.from, start.to, start.from_host));
-    return {&entry, false};
+    t.note_inserted(worker, *number);
+    return {&t.entries[*number], false};
+}
+
+template <Family F>
+auto FlowTable<F>::insert_mapped(
+    unsigned worker,
+    const FlowKey<F>& key,
+    const FlowKey<F>& outside,
+    const FlowStart& start,
+    FlowTick now) noexcept -> Mapped {
+    Tables& t = *tables_;
+    const auto flow = t.take_entry(worker);
+    const auto mapping = flow ? t.take_entry(worker) : std::nullopt;
+    if (!mapping) {
+        if (flow) {
+            t.give_back_entry(worker, *flow);
+        }
+        return {};
+    }
+    t.fill(*flow, key, start, now);
+    t.fill(*mapping, outside, {.state = FlowState::Mapping}, now);
+    t.entries[*flow].twin.store(*mapping + 1, kRelaxed);
+    t.entries[*mapping].twin.store(*flow + 1, kRelaxed);
+    bool done = false;
+    const FlowHit<F> taken = t.put(worker, *mapping, done);
+    if (!done) {
+        t.give_back_entry(worker, *flow);
+        t.give_back_entry(worker, *mapping);
+        return {{}, taken.entry != nullptr};
+    }
+    const FlowHit<F> entered = t.put(worker, *flow, done);
+    if (!done) {
+        // A worker may have found the mapping meanwhile, and the flow by it: both rest as others do.
+        t.entries[*mapping].state.store(FlowState::Dead, kRelaxed);
+        t.entries[*flow].state.store(FlowState::Dead, kRelaxed);
+        t.note_inserted(worker, *flow);
+        const bool is_mapping =
+            entered.entry != nullptr && entered.entry->state.load(kRelaxed) == FlowState::Mapping;
+        return {is_mapping ? FlowHit<F>{} : entered, false};
+    }
+    return {entered, false};
 }
 
 template <Family F>
@@ -403,6 +550,9 @@ std::size_t FlowTable<F>::age(FlowTick now, const FlowTimeouts& timeouts, std::s
         }
         const FlowEntry<F>& entry = t.entries[t.cursor];
         const FlowState state = entry.state.load(kRelaxed);
+        if (state == FlowState::Mapping) {
+            continue;  // goes with its flow
+        }
         // Signed: a worker's clock may be ahead of ours.
         const auto idle = static_cast<std::int32_t>(now - entry.last_seen.load(kRelaxed));
         const auto allowed = static_cast<std::int32_t>(timeout_of(state, timeouts));
@@ -418,12 +568,17 @@ std::size_t FlowTable<F>::remove_if(
     const std::function<bool(const FlowEntry<F>&)>& condemned, FlowRange where) {
     Tables& t = *tables_;
     typename Tables::Removed removed;
+    std::size_t flows = 0;
     for (std::size_t i = where.begin; i < std::min(where.end, extent()); ++i) {
-        if (t.live[i].load(std::memory_order_acquire) && condemned(t.entries[i])) {
+        const bool is_flow = t.live[i].load(std::memory_order_acquire) &&
+                             t.entries[i].state.load(kRelaxed) != FlowState::Mapping;
+        if (is_flow && condemned(t.entries[i])) {
             t.remove(static_cast<std::uint32_t>(i), removed);
+            ++flows;
         }
     }
-    return t.rest(std::move(removed));
+    t.rest(std::move(removed));
+    return flows;
 }
 
 template <Family F>
@@ -432,7 +587,7 @@ void FlowTable<F>::for_each(
     const Tables& t = *tables_;
     for (std::size_t i = where.begin; i < std::min(where.end, extent()); ++i) {
         const bool live = t.live[i].load(std::memory_order_acquire);
-        if (live && t.entries[i].state.load(kRelaxed) != FlowState::Dead) {
+        if (live && t.entries[i].state.load(kRelaxed) < FlowState::Mapping) {
             visit(t.entries[i]);
         }
     }

@@ -41,7 +41,17 @@ struct FlowKey {
 
 /// Where a connection stands; decides how long it may stay silent.  A worker marks a flow Dead when it
 /// must not be used again: lookups and insert() pass over it as if it were not there, age() removes it.
-enum class FlowState : std::uint8_t { New, Established, Closing, Reset, Udp, Icmp, Other, Dead };
+enum class FlowState : std::uint8_t {
+    New,
+    Established,
+    Closing,
+    Reset,
+    Udp,
+    Icmp,
+    Other,
+    Mapping,  ///< no flow: what the world sees of one that goes out in the host's name
+    Dead,
+};
 
 /// Coarse time: ticks of 2^-2 s (250 ms) since the table was made; wraps after 34 years.
 using FlowTick = std::uint32_t;
@@ -57,6 +67,9 @@ struct alignas(64) FlowEntry {
     std::atomic<std::uint32_t> generation;  ///< of policy, when the flow was last judged
     TranslationId
         translation;  ///< what the first packet was sent to; `key` names what is behind it
+    /// Number + 1 of a flow's mapping, and of a mapping's flow; 0: none.  To be followed by
+    /// FlowTable::twin().
+    std::atomic<std::uint32_t> twin;
 };
 
 static_assert(sizeof(FlowEntry<V4>) == 64);
@@ -125,8 +138,35 @@ class FlowTable {
 
     /// Adds a flow, or returns the one that another worker added first.  Empty when the table is
     /// full.  `worker` < the constructor's `workers`, one thread each.
+    /// The same where `key` is that of a mapping.
     [[nodiscard]] FlowHit<F> insert(
         unsigned worker, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept;
+
+    // A flow with a mapping goes out in the host's name: `key` is what its sender knows, the mapping's key
+    // what the world does, both in the orientation of the first packet.  The two come and go together: a
+    // mapping has no life of its own, and its key is not used again before both are removed.
+
+    struct Mapped {
+        FlowHit<F> flow;     ///< as of insert()
+        bool taken = false;  ///< there is a flow or a mapping of the mapping's key: no flow then
+    };
+
+    /// Adds a flow that the world knows as `outside`, or returns the one that another worker added first.
+    [[nodiscard]] Mapped insert_mapped(
+        unsigned worker,
+        const FlowKey<F>& key,
+        const FlowKey<F>& outside,
+        const FlowStart& start,
+        FlowTick now) noexcept;
+
+    /// lookup_bulk() among mappings, which it does not find itself.
+    void lookup_mappings(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;
+
+    /// The mapping of a flow, the flow of a mapping; null: it has none, or that is dead.
+    [[nodiscard]] FlowEntry<F>* twin(const FlowEntry<F>& entry) const noexcept;
+
+    /// Alike for both directions of a connection, and unlike from table to table.
+    [[nodiscard]] std::uint64_t hash(const FlowKey<F>& key) const noexcept;
 
     /// Flows that count against `owner`.  Exact where `worker` is the only one that inserts; others may have
     /// added up to 32 each that it does not know of yet.  Worker `worker`.
@@ -139,7 +179,8 @@ class FlowTable {
     /// where the last call ended.  Returns how many were removed.  Control thread.
     std::size_t age(FlowTick now, const FlowTimeouts& timeouts, std::size_t budget);
 
-    /// Removes every flow of `where` for which `condemned` is true.  Control thread.
+    /// Removes every flow of `where` for which `condemned` is true, with its mapping; returns how many
+    /// flows.  Control thread.
     std::size_t remove_if(
         const std::function<bool(const FlowEntry<F>&)>& condemned, FlowRange where = {});
 

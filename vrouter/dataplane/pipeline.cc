@@ -14,6 +14,9 @@ void forward(Batch<F>& batch, Worker& worker) noexcept {
     if (guarded) [[unlikely]] {
         untracked_policy(batch, worker);
     }
+    if (worker.tables().maps_ports) [[unlikely]] {
+        return_mapped(batch, worker);
+    }
     track(batch, worker);
     if (batch.fresh != 0) {
         if (guarded) [[unlikely]] {

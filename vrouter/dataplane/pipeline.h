@@ -6,16 +6,18 @@
 //   check_source     a workload may send only from its own addresses
 //   route            longest prefix -> next hop, ECMP member chosen; what is behind a floating address
 //   untracked_policy host endpoints: doNotTrack policy
+//   return_mapped    natOutgoing: what answers flows in the host's name goes to their senders
 //   track            known flow: verdict is already decided
 //   host_ingress     host endpoints: may it come in by this port, and reach the host?
 //   egress_policy    may the sender send this?
 //   ingress_policy   may the receiver receive it?
 //   host_egress      host endpoints: may it leave by this port?
-//   remember         newly allowed flows enter the flow table
-//   translate        floating addresses: into the headers what route and track found
+//   remember         newly allowed flows enter the flow table; natOutgoing: in whose name they go out
+//   translate        into the headers what route, return_mapped, track and remember found
 //   rewrite          TTL / hop limit, MTU, link header; resolved: sent, unresolved: held by the control
 //                    thread
-// The three of host endpoints are run only where a port has one.  Route comes before track, unlike in a
+// The three of host endpoints are run only where a port has one, return_mapped where a flow may have gone
+// out in the host's name.  Route comes before track, unlike in a
 // NAT box: transit between fabric ports then never touches the flow table, and a flow's verdict can be
 // tied to the endpoints on both of its sides.
 // SPDX-License-Identifier: Apache-2.0
@@ -44,6 +46,7 @@ inline void begin_batch(Batch<F>& batch, PortId in, const PortEntry& entry) noex
     batch.untracked = 0;
     batch.inward = 0;
     batch.outward = 0;
+    batch.returned = 0;
 }
 
 /// Writes the link header of `next_hop` on a packet that went through forward() before and was held
@@ -63,6 +66,8 @@ template <Family F>
 void route(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void untracked_policy(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void return_mapped(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void track(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>

@@ -2,11 +2,15 @@
 //
 // Needs: remember, and fresh packets that policy let live.  Does: ends the flow between the same ends that
 // came by another address of the receiver (see track): only now has the new one been allowed.
-// Drops: flow_moved (another worker begins such a flow at the same time), flow_table_full,
+// A flow that leaves the pools of natOutgoing is entered with its mapping, and what cannot have one does not
+// leave (nat_outgoing.h).
+// Drops: not_translated, nat_no_address, nat_ports_exhausted, flow_moved (another worker begins such a flow at the same time), flow_table_full,
 // flow_quota (the endpoint that the flow counts against has its share; the host's own flows and transit
 // count against none): without an entry the replies would be refused, so the sender had better know now.
+// Leaves: outward.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
+#include "vrouter/dataplane/nat_outgoing.h"
 #include "vrouter/dataplane/pipeline.h"
 #include "vrouter/dataplane/worker.h"
 #include "vrouter/net/headers.h"
@@ -54,7 +58,7 @@ FlowHit<F> enter(
 
 /// Of the floating address that the packet was sent to.
 template <Family F>
-TranslationId translation_of(const Batch<F>& batch, unsigned i) noexcept {
+TranslationId floating_of(const Batch<F>& batch, unsigned i) noexcept {
     return (batch.inward >> i & 1U) != 0 ? batch.translation[i].id : TranslationId{};
 }
 
@@ -65,6 +69,10 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
     const Tables& tables = worker.tables();
     const PortId from = batch.in_port->kind == PortKind::Workload ? batch.in : PortId{};
     FlowTable<F>& flows = worker.shared().flows<F>();
+    const PacketMask outgoing = outgoing_packets(batch, batch.live & batch.fresh, worker);
+    for_each(outgoing & ~batch.remember, batch.count, [&](unsigned i) {
+        drop(batch, i, DropReason::NotTranslated, worker);
+    });
     const PacketMask mask = batch.live & batch.fresh & batch.remember;
     for_each(mask, batch.count, [&](unsigned i) {
         const FlowStart start{
@@ -73,7 +81,7 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
             .state = first_state(batch.facts[i]),
             .from_host = batch.in_port->kind == PortKind::Host,
             .generation = tables.policy_generation,
-            .translation = translation_of(batch, i)};
+            .translation = floating_of(batch, i)};
         const FlowKey<F> key = flow_key(batch, i);
         const PortId owner = owner_of(start.from, start.to, start.from_host);
         if (owner != PortId{} &&
@@ -82,10 +90,19 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
             drop(batch, i, DropReason::FlowQuota, worker);
             return;
         }
+        if ((outgoing >> i & 1U) != 0) [[unlikely]] {
+            if (const DropReason reason = enter_mapped(batch, i, start, worker);
+                reason != DropReason::None) {
+                drop(batch, i, reason, worker);
+            }
+            return;
+        }
         const FlowHit<F> entered = enter(flows, key, start, worker);
         if (entered.entry == nullptr) {
             drop(batch, i, DropReason::FlowTableFull, worker);
-        } else if (entered.entry->translation != start.translation) [[unlikely]] {
+        } else if (
+            entered.entry->translation != start.translation ||
+            entered.entry->twin.load(std::memory_order_relaxed) != 0) [[unlikely]] {
             drop(batch, i, DropReason::FlowMoved, worker);
         }
     });

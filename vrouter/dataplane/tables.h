@@ -37,12 +37,15 @@ enum class PortKind : std::uint8_t {
     Host,      ///< the TAP into the host's kernel, and the router itself
 };
 
-/// A floating address: what is sent to `external` reaches `internal`, and is answered in its name.
+/// A floating address: what is sent to `external` reaches `internal`, and is answered in its name.  Or what
+/// the world and a guest know of a flow that goes out in the host's name, port included.
 template <Family F>
 struct Translation {
     TranslationId id;
     typename F::Addr external{};
     typename F::Addr internal{};
+    L4Port external_port{};  ///< 0: ports stay as they are
+    L4Port internal_port{};
 };
 
 /// One family's part of an endpoint.
@@ -128,6 +131,8 @@ struct PortEntry {
     std::uint16_t mtu = 1500;
     std::shared_ptr<const Endpoint> endpoint;  ///< Workload; null: closed
     std::shared_ptr<const HostPolicy> guard;   ///< Fabric; null: what uses it is not policed
+    Ip4 host4;  ///< Fabric: the host's address there; unspecified: none
+    Ip6 host6;
 };
 
 enum class NextHopKind : std::uint8_t {
@@ -185,6 +190,8 @@ struct Tables {
     /// Flows of one family that may count against one endpoint: none may fill the table.
     std::uint32_t flows_per_endpoint = UINT32_MAX;
     WorkloadRules rules;
+    /// Flows may go out in the host's name, or did; false: nobody looks for what comes back.
+    bool maps_ports = false;
     /// Some port is guarded; false: no stage of host endpoints is run.
     bool guarded = false;
     std::shared_ptr<const HostPolicy> any_interface;  ///< of the HostEndpoint "*"; null: none

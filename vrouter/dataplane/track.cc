@@ -3,13 +3,15 @@
 // Needs: source, destination, facts, quoted, hop.  Does: looks up the flow of every packet that comes
 // from or goes to a workload; follows TCP's state; ties a flow to the endpoints on both of its sides.
 // ICMP errors belong to the flow that they quote (POLICY 2.8).  A flow to a floating address is known by
-// what is behind it, and to end there on one way at a time; its replies go out in that address's name.
+// what is behind it, and to end there on one way at a time; its replies go out in that address's name.  A
+// flow of natOutgoing goes out in the host's, and what comes back has come by return_mapped.
 // Drops: fragment_orphan, spoofed_address, flow_invalid (POLICY 2.5 step 3), flow_moved, not_translated.
 // Leaves: fresh (policy must judge), remember (enter if allowed), outward.
 // Transit between fabric ports and traffic of the host with the fabric pass by where no host endpoint
 // polices them.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
+#include "vrouter/dataplane/nat_outgoing.h"
 #include "vrouter/dataplane/parse.h"
 #include "vrouter/dataplane/pipeline.h"
 #include "vrouter/dataplane/worker.h"
@@ -120,6 +122,10 @@ DropReason judge_flow_again(
 template <Family F>
 void on_miss(Batch<F>& batch, unsigned i, Worker& worker) noexcept {
     const PacketFacts& facts = batch.facts[i];
+    if ((batch.returned >> i & 1U) != 0) [[unlikely]] {
+        drop(batch, i, DropReason::FlowMoved, worker);  // its flow has ended meanwhile
+        return;
+    }
     if (worker.tables().rules.drop_invalid && cannot_begin_flow(facts)) [[unlikely]] {
         drop(batch, i, DropReason::FlowInvalid, worker);
         return;
@@ -174,6 +180,27 @@ bool follow_translation(
     return true;
 }
 
+/// The same of a flow that goes out in the host's name: does it come back to that?
+template <Family F>
+bool follow_mapping(Batch<F>& batch, unsigned i, const FlowHit<F>& hit, Worker& worker) noexcept {
+    const bool against = hit.reply != batch.facts[i].icmp_error;
+    const bool returned = (batch.returned >> i & 1U) != 0;
+    if (against != returned) {
+        if (cannot_begin_flow(batch.facts[i])) {
+            drop(batch, i, DropReason::FlowInvalid, worker);
+        } else {
+            on_miss(batch, i, worker);
+        }
+        return false;
+    }
+    if (against || send_mapped(batch, i, *hit.entry, worker)) {
+        return true;
+    }
+    hit.entry->state.store(FlowState::Dead, std::memory_order_relaxed);
+    drop(batch, i, DropReason::FlowMoved, worker);
+    return false;
+}
+
 template <Family F>
 void on_hit(
     Batch<F>& batch, unsigned i, const FlowHit<F>& hit, PortId out, Worker& worker) noexcept {
@@ -188,8 +215,10 @@ void on_hit(
         return;
     }
     const bool inward = (batch.inward >> i & 1U) != 0;
-    if ((inward || flow.translation != TranslationId{}) &&
-        !follow_translation(batch, i, hit, worker)) [[unlikely]] {
+    const bool mapped = flow.twin.load(std::memory_order_relaxed) != 0;
+    if ((inward || mapped || flow.translation != TranslationId{}) &&
+        !(mapped ? follow_mapping(batch, i, hit, worker)
+                 : follow_translation(batch, i, hit, worker))) [[unlikely]] {
         return;
     }
     // What is begun by the host, or ends there, is tied to no endpoint: on its side only the host speaks.

@@ -1,6 +1,7 @@
-// Stage translate: what the stages before found about floating addresses is written into the headers.
+// Stage translate: what the stages before found about floating addresses and natOutgoing is written into the
+// headers.
 //
-// Needs: facts, inward, outward, translation.  Does: the packets' addresses, those in packets that ICMP
+// Needs: facts, inward, outward, translation.  Does: the packets' addresses and ports, those in packets that ICMP
 // errors quote, and checksums (translate_ip.h).  Drops: malformed_ip.  What the
 // control thread is to quote in an ICMP error stays as its sender knows it.
 //

@@ -1,8 +1,9 @@
-// Rewriting the addresses of one packet, for floating addresses: bytes in, bytes out.  Pure.
+// Rewriting the addresses of one packet, for floating addresses, and its ports, for natOutgoing: bytes in,
+// bytes out.  Pure.
 //
 //   inward   sent to the address: the destination becomes what is behind it
 //   outward  sent in its name: the source becomes the address
-// An ICMP error's quoted packet went the other way, so there the other side is translated, and the error
+// Of ICMP echo the identifier is the requester's port.  An ICMP error's quoted packet went the other way, so there the other side is translated, and the error
 // speaks of what its receiver once sent.  Checksums follow by the difference alone (RFC 1624): a wrong
 // one stays wrong, and parts that are not here (fragments, what a quote leaves out) do not matter.  What
 // checksum a protocol has that covers addresses is known of TCP, UDP, UDP-Lite and ICMPv6; SCTP has none.

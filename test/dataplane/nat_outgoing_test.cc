@@ -1,0 +1,525 @@
+// natOutgoing on the packet path: what leaves the pools does so in the name of the host, what answers comes back
+// to the guest, and nothing of the host's own is taken for such an answer.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "test/dataplane/pipeline_lab.h"
+#include "test/dataplane/sealed_frame.h"
+#include "vrouter/net/headers.h"
+
+namespace vr::test::nat_outgoing_test {
+namespace {
+
+using enum HostHook;
+using tcpflag::kAck;
+using tcpflag::kFin;
+using tcpflag::kRst;
+using tcpflag::kSyn;
+
+constexpr std::uint16_t kFirst = 61000;
+constexpr std::uint16_t kLast = 61099;
+
+/// The port of a frame's source, or the identifier of an echo request.
+template <Family F>
+std::uint16_t source_port(const Frame& frame) {
+    const std::size_t at = protocol_of<F>(frame) == kIcmpOf<F> ? 4 : 0;
+    return load_be<std::uint16_t>(&frame[kL4<F> + at]);
+}
+
+/// That of its destination, or the identifier of an echo reply.
+template <Family F>
+std::uint16_t destination_port(const Frame& frame) {
+    const std::size_t at = protocol_of<F>(frame) == kIcmpOf<F> ? 4 : 2;
+    return load_be<std::uint16_t>(&frame[kL4<F> + at]);
+}
+
+/// Guests a and b are in a pool that is translated.
+template <typename F>
+class NatTest : public testing::Test {
+  protected:
+    NatTest() {
+        add(kNatPools, network<F>(kGuestA, 16));
+        add(kAllPools, network<F>(kGuestA, 16));
+        configure({.first_port = L4Port{kFirst}, .last_port = L4Port{kLast}});
+    }
+
+    void add(GroupId group, const Prefix<F>& net) {
+        lab_.machine->shared().template groups<F>().add(group, net);
+    }
+
+    void configure(const NatOutgoing& nat) {
+        lab_.machine->set_workload_rules({.nat_outgoing = nat});
+        lab_.machine->commit();
+    }
+
+    void have(std::uint32_t address) {
+        lab_.machine->routes().set(
+            Prefix<F>::host(host<F>(address)), RouteSource::Local, LocalDelivery{kFamilyOf<F>});
+        lab_.machine->commit();
+    }
+
+    Frame udp(
+        PortId in,
+        std::uint32_t source,
+        std::uint32_t destination,
+        std::uint16_t from = 1000,
+        std::uint16_t to = 2000) {
+        return sealed<F>(lab_.udp(in, source, destination, from, to));
+    }
+
+    Frame tcp(
+        PortId in,
+        std::uint32_t source,
+        std::uint32_t destination,
+        std::uint8_t flags,
+        std::uint16_t from = 1000,
+        std::uint16_t to = 80) {
+        return sealed<F>(lab_.tcp(in, source, destination, flags, from, to));
+    }
+
+    Frame echo(
+        PortId in,
+        std::uint32_t source,
+        std::uint32_t destination,
+        std::uint8_t type,
+        std::uint16_t id) {
+        return sealed<F>(lab_.echo(in, source, destination, type, id));
+    }
+
+    Frame error(PortId in, std::uint32_t source, std::uint32_t destination, const Frame& quoted) {
+        Envelope<F> e = lab_.envelope(in, source, destination);
+        e.protocol = kIcmpOf<F>;
+        return sealed<F>(frame_of(e, icmp_error<F>(quoted, quoted.size())));
+    }
+
+    /// Lets a packet in; what went out of `out`, or what became of it instead.
+    std::string pass(PortId in, const Frame& frame, PortId out) {
+        const std::string outcome = lab_.run(in, frame);
+        if (lab_.port(out).sent.empty()) {
+            return outcome;
+        }
+        last_ = lab_.port(out).sent.front();
+        EXPECT_TRUE(is_right<F>(last_)) << outcome;
+        return ends<F>(last_);
+    }
+
+    /// Lets a guest's packet out; the port that the world sees, 0 if it did not leave in the host's name.
+    std::uint16_t leave(PortId in, const Frame& frame) {
+        const std::string text = pass(in, frame, lab_.fabric);
+        return text.starts_with(to_string(host<F>(kRouter)) + " ->") ? source_port<F>(last_) : 0;
+    }
+
+    PipelineLab<F> lab_;
+    Frame last_;  ///< what pass() saw leave
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(NatTest, Families);
+
+TYPED_TEST(NatTest, AFlowGoesOutInTheHostsNameAndItsAnswersComeBack) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    const Frame requests[] = {
+        this->udp(lab.a, kGuestA, kOutside),
+        this->tcp(lab.a, kGuestA, kOutside, kSyn),
+        this->echo(lab.a, kGuestA, kOutside, kEchoRequest<F>, 7)};
+    for (const Frame& request : requests) {
+        const std::uint16_t port = this->leave(lab.a, request);
+        EXPECT_GE(port, kFirst);
+        EXPECT_LE(port, kLast);
+        const std::uint8_t protocol = protocol_of<F>(request);
+        const Frame answer = protocol == ipproto::kUdp
+                                 ? this->udp(lab.fabric, kOutside, kRouter, 2000, port)
+                             : protocol == ipproto::kTcp
+                                 ? this->tcp(lab.fabric, kOutside, kRouter, kSyn | kAck, 80, port)
+                                 : this->echo(lab.fabric, kOutside, kRouter, kEchoReply<F>, port);
+        EXPECT_EQ(this->pass(lab.fabric, answer, lab.a), ends<F>(kOutside, kGuestA));
+        EXPECT_EQ(destination_port<F>(this->last_), source_port<F>(request));
+        EXPECT_EQ(this->leave(lab.a, request), port) << "again";
+    }
+}
+
+TYPED_TEST(NatTest, AUdpPacketWithoutChecksumStaysSo) {
+    using F = TypeParam;
+    if (std::is_same_v<F, V6>) {
+        GTEST_SKIP() << "in IPv6 there is always one";
+    }
+    auto& lab = this->lab_;
+    const Frame frame = lab.udp(lab.a, kGuestA, kOutside);
+    EXPECT_EQ(lab.run(lab.a, frame), "sent fabric");
+    const Frame sent = lab.port(lab.fabric).sent.front();
+    EXPECT_EQ(ends<F>(sent), ends<F>(kRouter, kOutside));
+    EXPECT_EQ(load_be<std::uint16_t>(&sent[sum_at<F>(sent)]), 0);
+}
+
+TYPED_TEST(NatTest, WhatStaysInThePoolsIsLeftAlone) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    this->add(kAllPools, network<F>(kOutside, 0));
+    EXPECT_EQ(
+        this->pass(lab.a, this->udp(lab.a, kGuestA, kOutside), lab.fabric),
+        ends<F>(kGuestA, kOutside));
+    EXPECT_EQ(
+        this->pass(lab.a, this->udp(lab.a, kGuestA, kGuestB), lab.b), ends<F>(kGuestA, kGuestB));
+    EXPECT_GE(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside2)), kFirst);
+}
+
+TYPED_TEST(NatTest, HostsAreSparedWhereTheyShallBe) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    this->add(kClusterHosts, network<F>(kOutside, 0));
+    EXPECT_NE(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside)), 0);
+    this->configure({.spares_hosts = true});
+    EXPECT_EQ(
+        this->pass(lab.a, this->udp(lab.a, kGuestA, kOutside, 5), lab.fabric),
+        ends<F>(kGuestA, kOutside));
+}
+
+TYPED_TEST(NatTest, WhatWasBegunFromOutsideIsAnsweredByItsOwnName) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    ASSERT_EQ(lab.run(lab.fabric, this->udp(lab.fabric, kOutside, kGuestA)), "sent a");
+    EXPECT_EQ(
+        this->pass(lab.a, this->udp(lab.a, kGuestA, kOutside, 2000, 1000), lab.fabric),
+        ends<F>(kGuestA, kOutside));
+}
+
+TYPED_TEST(NatTest, PacketsOfABurstGoOutAlike) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    const Frame frame = this->udp(lab.a, kGuestA, kOutside);
+    lab.receive(lab.a, {frame, frame, frame});
+    lab.poll();
+    std::set<std::uint16_t> ports;
+    for (const Frame& sent : lab.port(lab.fabric).sent) {
+        EXPECT_EQ(ends<F>(sent), ends<F>(kRouter, kOutside));
+        ports.insert(source_port<F>(sent));
+    }
+    EXPECT_EQ(ports.size(), 1U);
+    EXPECT_EQ(lab.port(lab.fabric).sent.size(), 3U);
+}
+
+// Ports.
+
+TYPED_TEST(NatTest, TwoGuestsWithTheSamePortAreToldApart) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    const std::uint16_t a = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    const std::uint16_t b = this->leave(lab.b, this->udp(lab.b, kGuestB, kOutside));
+    ASSERT_NE(a, 0);
+    ASSERT_NE(b, 0);
+    EXPECT_NE(a, b);
+    EXPECT_EQ(
+        this->pass(lab.fabric, this->udp(lab.fabric, kOutside, kRouter, 2000, b), lab.b),
+        ends<F>(kOutside, kGuestB));
+    EXPECT_EQ(
+        this->pass(lab.fabric, this->udp(lab.fabric, kOutside, kRouter, 2000, a), lab.a),
+        ends<F>(kOutside, kGuestA));
+}
+
+TYPED_TEST(NatTest, APortServesOneFlowToEachDestination) {
+    auto& lab = this->lab_;
+    this->configure({.first_port = L4Port{kFirst}, .last_port = L4Port{kFirst}});
+    EXPECT_EQ(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside)), kFirst);
+    EXPECT_EQ(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside2)), kFirst);
+    EXPECT_EQ(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside, 1000, 2001)), kFirst);
+    EXPECT_EQ(this->leave(lab.a, this->tcp(lab.a, kGuestA, kOutside, kSyn, 1000, 2000)), kFirst);
+    EXPECT_EQ(lab.run(lab.b, this->udp(lab.b, kGuestB, kOutside)), "dropped nat_ports_exhausted");
+    lab.machine->shared().template flows<TypeParam>().remove_if(
+        [&](const auto& flow) { return flow.from == lab.a; });
+    EXPECT_EQ(this->leave(lab.b, this->udp(lab.b, kGuestB, kOutside)), kFirst);
+}
+
+TYPED_TEST(NatTest, EveryPortOfASmallRangeIsFound) {
+    auto& lab = this->lab_;
+    this->configure({.first_port = L4Port{kFirst}, .last_port = L4Port{kFirst + 7}});
+    std::set<std::uint16_t> ports;
+    for (std::uint16_t from = 1; from <= 8; ++from) {
+        ports.insert(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside, from)));
+    }
+    EXPECT_EQ(ports.size(), 8U);
+    EXPECT_FALSE(ports.contains(0));
+}
+
+TYPED_TEST(NatTest, AConnectionThatBeginsAnewHasAnotherPort) {
+    auto& lab = this->lab_;
+    this->configure({.first_port = L4Port{kFirst}, .last_port = L4Port{kFirst + 1}});
+    const std::uint16_t first = this->leave(lab.a, this->tcp(lab.a, kGuestA, kOutside, kSyn));
+    ASSERT_EQ(
+        lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, kRst, 80, first)), "sent a");
+    const std::uint16_t second = this->leave(lab.a, this->tcp(lab.a, kGuestA, kOutside, kSyn));
+    ASSERT_NE(second, 0);
+    EXPECT_NE(second, first);
+    EXPECT_EQ(
+        lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, kAck, 80, first)), "sent host")
+        << "of the flow that ended";
+}
+
+// In whose name.
+
+TYPED_TEST(NatTest, AnAddressMayBeNamed) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    constexpr std::uint32_t kSecond = kRouter + 16;
+    const NatOutgoing nat{.address = IpAddr{host<F>(kSecond)}};
+    this->configure(nat);
+    EXPECT_EQ(lab.run(lab.a, this->udp(lab.a, kGuestA, kOutside)), "dropped nat_no_address")
+        << "it is not the host's";
+    this->have(kSecond);
+    EXPECT_EQ(
+        this->pass(lab.a, this->udp(lab.a, kGuestA, kOutside), lab.fabric),
+        ends<F>(kSecond, kOutside));
+}
+
+TYPED_TEST(NatTest, AnAddressOfTheOtherFamilyIsNone) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    using Other = std::conditional_t<std::is_same_v<F, V4>, V6, V4>;
+    this->configure({.address = IpAddr{host<Other>(kRouter + 16)}});
+    EXPECT_NE(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside)), 0);
+}
+
+TYPED_TEST(NatTest, WithoutAnAddressNothingLeaves) {
+    auto& lab = this->lab_;
+    lab.machine->routes().remove(
+        Prefix<TypeParam>::host(host<TypeParam>(kRouter)), RouteSource::Local);
+    lab.machine->commit();
+    EXPECT_EQ(lab.run(lab.a, this->udp(lab.a, kGuestA, kOutside)), "dropped nat_no_address");
+}
+
+TYPED_TEST(NatTest, WhatCannotBeAnsweredDoesNotLeave) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    Envelope<F> e = lab.envelope(lab.a, kGuestA, kOutside);
+    for (const std::uint8_t protocol : {std::uint8_t{47}, std::uint8_t{50}, ipproto::kSctp}) {
+        e.protocol = protocol;
+        EXPECT_EQ(
+            lab.run(lab.a, frame_of(e, std::vector<std::uint8_t>(64))), "dropped not_translated")
+            << int{protocol};
+    }
+    EXPECT_EQ(
+        lab.run(lab.a, this->echo(lab.a, kGuestA, kOutside, kEchoReply<F>, 7)),
+        "dropped not_translated");
+}
+
+// ICMP errors speak of what their receiver sent.
+
+TYPED_TEST(NatTest, AnErrorComesBackToTheGuest) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    const Frame requests[] = {
+        this->udp(lab.a, kGuestA, kOutside),
+        this->tcp(lab.a, kGuestA, kOutside, kSyn),
+        this->echo(lab.a, kGuestA, kOutside, kEchoRequest<F>, 7)};
+    for (const Frame& request : requests) {
+        ASSERT_NE(this->leave(lab.a, request), 0);
+        // From a router on the way.
+        const Frame error = this->error(lab.fabric, kOutside2, kRouter, this->last_);
+        EXPECT_EQ(this->pass(lab.fabric, error, lab.a), ends<F>(kOutside2, kGuestA));
+        const Frame quoted = quoted_in<F>(this->last_);
+        EXPECT_EQ(ends<F>(quoted), ends<F>(kGuestA, kOutside));
+        EXPECT_EQ(source_port<F>(quoted), source_port<F>(request));
+        EXPECT_TRUE(is_right<F>(quoted));
+    }
+}
+
+TYPED_TEST(NatTest, AShortQuoteIsTranslatedAsFarAsItIsThere) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    ASSERT_NE(this->leave(lab.a, this->tcp(lab.a, kGuestA, kOutside, kSyn)), 0);
+    Envelope<F> e = lab.envelope(lab.fabric, kOutside, kRouter);
+    e.protocol = kIcmpOf<F>;
+    const Frame error = sealed<F>(frame_of(e, icmp_error<F>(this->last_)));
+    EXPECT_EQ(this->pass(lab.fabric, error, lab.a), ends<F>(kOutside, kGuestA));
+    const Frame quoted = quoted_in<F>(this->last_);
+    EXPECT_EQ(ends<F>(quoted), ends<F>(kGuestA, kOutside));
+    EXPECT_EQ(source_port<F>(quoted), 1000);
+}
+
+TYPED_TEST(NatTest, AGuestsErrorGoesOutInTheHostsName) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    ASSERT_EQ(
+        this->pass(lab.fabric, this->udp(lab.fabric, kOutside, kRouter, 2000, port), lab.a),
+        ends<F>(kOutside, kGuestA));
+    const Frame error = this->error(lab.a, kGuestA, kOutside, this->last_);
+    EXPECT_EQ(this->pass(lab.a, error, lab.fabric), ends<F>(kRouter, kOutside));
+    const Frame quoted = quoted_in<F>(this->last_);
+    EXPECT_EQ(ends<F>(quoted), ends<F>(kOutside, kRouter));
+    EXPECT_EQ(destination_port<F>(quoted), port);
+    EXPECT_TRUE(is_right<F>(quoted));
+}
+
+TYPED_TEST(NatTest, AnErrorThatQuotesAnotherFlowIsTheHosts) {
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    const Frame other =
+        this->udp(lab.fabric, kRouter, kOutside, static_cast<std::uint16_t>(port ^ 1U));
+    EXPECT_EQ(lab.run(lab.fabric, this->error(lab.fabric, kOutside, kRouter, other)), "sent host");
+    const Frame against = this->udp(lab.fabric, kOutside, kRouter, 2000, port);
+    EXPECT_EQ(lab.run(lab.fabric, this->error(lab.fabric, kOutside, kRouter, against)), "sent host")
+        << "nobody here sent that";
+}
+
+TYPED_TEST(NatTest, WhatCannotBeSentOnIsReportedAsTheGuestKnowsIt) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    Envelope<F> e = lab.envelope(lab.a, kGuestA, kOutside);
+    e.hop_limit = 1;
+    EXPECT_EQ(lab.run(lab.a, frame_of(e, udp_header(1000, 2000))), "punted hop_limit");
+    EXPECT_NE(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside)), 0);
+}
+
+// Fragments.
+
+TYPED_TEST(NatTest, LaterFragmentsHaveNoPortsToRewrite) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    Envelope<F> e = lab.envelope(lab.a, kGuestA, kOutside);
+    e.more_fragments = true;
+    e.fragment_id = 77;
+    ASSERT_EQ(lab.run(lab.a, frame_of(e, udp_header(1000, 2000, 24))), "sent fabric");
+    EXPECT_EQ(ends<F>(lab.port(lab.fabric).sent.front()), ends<F>(kRouter, kOutside));
+    e.more_fragments = false;
+    e.fragment_offset = 32;
+    const std::vector<std::uint8_t> data(16, 0x5a);
+    ASSERT_EQ(lab.run(lab.a, frame_of(e, data)), "sent fabric");
+    const Frame later = lab.port(lab.fabric).sent.front();
+    EXPECT_EQ(ends<F>(later), ends<F>(kRouter, kOutside));
+    EXPECT_TRUE(std::equal(data.rbegin(), data.rend(), later.rbegin()));
+}
+
+// The host's own.
+
+TYPED_TEST(NatTest, WhatNobodyAskedForIsTheHosts) {
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    const auto other = static_cast<std::uint16_t>(port == kFirst ? kFirst + 1 : kFirst);
+    for (const Frame& frame :
+         {this->udp(lab.fabric, kOutside2, kRouter, 2000, port),
+          this->udp(lab.fabric, kOutside, kRouter, 2001, port),
+          this->udp(lab.fabric, kOutside, kRouter, 2000, other),
+          this->tcp(lab.fabric, kOutside, kRouter, kSyn, 2000, port)}) {
+        EXPECT_EQ(lab.run(lab.fabric, frame), "sent host");
+    }
+}
+
+TYPED_TEST(NatTest, AConnectionOfTheHostIsNotAnsweredToAGuest) {
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    const Frame answer = this->udp(lab.fabric, kOutside, kRouter, 2000, port);
+    ASSERT_EQ(lab.run(lab.fabric, answer), "sent a");
+    ASSERT_EQ(lab.run(lab.tap, this->udp(lab.tap, kRouter, kOutside, port)), "sent fabric");
+    EXPECT_EQ(lab.run(lab.fabric, answer), "sent host");
+    const std::uint16_t another = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    EXPECT_NE(another, 0);
+    EXPECT_NE(another, port) << "the host has that";
+    EXPECT_EQ(lab.run(lab.fabric, answer), "sent host");
+}
+
+TYPED_TEST(NatTest, PolicyOfTheHostIsAskedOfItsConnectionStill) {
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    lab.guard({{NormalEgress, deny_all()}});
+    const Frame own = this->udp(lab.tap, kRouter, kOutside, port);
+    EXPECT_EQ(lab.run(lab.tap, own), "dropped host_egress_denied");
+    EXPECT_EQ(lab.run(lab.tap, own), "dropped host_egress_denied");
+}
+
+TYPED_TEST(NatTest, AGuestAnswersNobodyInAnothersName) {
+    auto& lab = this->lab_;
+    lab.machine->set_workload_rules(
+        {.to_host = EndpointToHost::Accept, .nat_outgoing = NatOutgoing{}});
+    lab.machine->commit();
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    ASSERT_NE(port, 0);
+    EXPECT_EQ(lab.run(lab.b, this->udp(lab.b, kGuestB, kRouter, 2000, port)), "sent host");
+}
+
+// Policy.
+
+/// Allows what comes from one address.
+template <Family F>
+acl::Program allow_source(std::uint32_t address) {
+    acl::Program program = allow_all();
+    auto& source = program.rules[0].match.source;
+    if constexpr (std::is_same_v<F, V4>) {
+        source.nets4 = {Prefix<F>::host(host<F>(address))};
+        program.rules[0].match.ip6 = false;
+    } else {
+        source.nets6 = {Prefix<F>::host(host<F>(address))};
+        program.rules[0].match.ip4 = false;
+    }
+    return program;
+}
+
+TYPED_TEST(NatTest, PolicySeesTheGuestsAddress) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    lab.set_policy(lab.a, deny_all(), allow_source<F>(kGuestA));
+    lab.guard({{ForwardEgress, allow_source<F>(kGuestA)}});
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    EXPECT_NE(port, 0);
+    EXPECT_EQ(lab.run(lab.fabric, this->udp(lab.fabric, kOutside, kRouter, 2000, port)), "sent a")
+        << "an answer";
+}
+
+TYPED_TEST(NatTest, WhatPolicyDeniesTakesNoPort) {
+    auto& lab = this->lab_;
+    lab.set_policy(lab.a, allow_all(), deny_all());
+    EXPECT_EQ(lab.run(lab.a, this->udp(lab.a, kGuestA, kOutside)), "dropped egress_denied");
+    EXPECT_EQ(lab.machine->shared().template flows<TypeParam>().size(), 0U);
+}
+
+TYPED_TEST(NatTest, WhatIsSentToTheGuestItselfAnswersNoFlowInTheHostsName) {
+    auto& lab = this->lab_;
+    lab.set_policy(lab.a, deny_all(), allow_all());
+    ASSERT_NE(this->leave(lab.a, this->tcp(lab.a, kGuestA, kOutside, kSyn)), 0);
+    EXPECT_EQ(
+        lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kGuestA, kSyn | kAck, 80, 1000)),
+        "dropped flow_invalid");
+    EXPECT_EQ(
+        lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kGuestA, kAck, 80, 1000)),
+        "dropped ingress_denied");
+}
+
+TYPED_TEST(NatTest, WhatUntrackedPolicyLetsInIsTheHosts) {
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    lab.guard({{UntrackedIngress, allow_port(port)}});
+    EXPECT_EQ(
+        lab.run(lab.fabric, this->udp(lab.fabric, kOutside, kRouter, 2000, port)), "sent host");
+}
+
+// Its life.
+
+TYPED_TEST(NatTest, AFlowWhoseAddressIsElsewhereNowHasEnded) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    lab.machine->routes().set(
+        Prefix<F>::host(host<F>(kGuestA)),
+        RouteSource::Workload,
+        Adjacency{lab.b, host<F>(kGuestA)});
+    lab.machine->commit();
+    const Frame answer = this->udp(lab.fabric, kOutside, kRouter, 2000, port);
+    EXPECT_EQ(lab.run(lab.fabric, answer), "dropped flow_moved");
+    EXPECT_EQ(lab.run(lab.fabric, answer), "sent host");
+}
+
+TYPED_TEST(NatTest, FlowsOutliveWhatMadeThem) {
+    auto& lab = this->lab_;
+    const Frame request = this->udp(lab.a, kGuestA, kOutside);
+    const std::uint16_t port = this->leave(lab.a, request);
+    lab.machine->set_workload_rules({});
+    lab.machine->commit();
+    EXPECT_EQ(this->leave(lab.a, request), port);
+    EXPECT_EQ(lab.run(lab.fabric, this->udp(lab.fabric, kOutside, kRouter, 2000, port)), "sent a");
+    EXPECT_EQ(this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside, 5)), 0) << "new ones are not";
+}
+
+}  // namespace
+}  // namespace vr::test::nat_outgoing_test

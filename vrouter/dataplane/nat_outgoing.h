@@ -1,0 +1,62 @@
+// What natOutgoing makes of a flow that a workload begins, POLICY 2.7: whether it goes out in the name of the
+// host, in whose address and port, and what its packets need.  For the stages and trace.
+//
+// The world sees the address that the host has on the port by which the flow begins to leave, and a port (of
+// ICMP echo: an identifier) out of a range.  The same port serves many flows, one to each destination: a
+// mapping is entered into the flow table under the whole key that the world sees, and whoever finds a key
+// taken tries another.  There is no other state.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+
+#include "vrouter/dataplane/batch.h"
+#include "vrouter/dataplane/drop.h"
+
+namespace vr {
+
+class Worker;
+
+/// Whether a packet between two addresses leaves the pools.
+template <Family F>
+[[nodiscard]] bool leaves_pools(
+    const NatOutgoing& nat,
+    const GroupTable<F>& groups,
+    typename F::Addr source,
+    typename F::Addr destination) noexcept;
+
+/// The host's address for what leaves by `out`; none that is its own: nothing.
+template <Family F>
+[[nodiscard]] std::optional<typename F::Addr> outgoing_address(
+    const Tables& tables, const Lpm<F>& routes, PortId out) noexcept;
+
+/// What has ports to be told apart by: others could not be told from the host's own.
+[[nodiscard]] constexpr bool can_be_mapped(std::uint8_t protocol) noexcept {
+    return protocol == ipproto::kTcp || protocol == ipproto::kUdp ||
+           protocol == ipproto::kUdpLite || protocol == ipproto::kIcmp ||
+           protocol == ipproto::kIcmp6;
+}
+
+/// The packets that begin flows of that kind.
+template <Family F>
+[[nodiscard]] PacketMask outgoing_packets(
+    const Batch<F>& batch, PacketMask mask, Worker& worker) noexcept;
+
+/// Enters the flow of packet `i` with a mapping, or finds it there; None, or why not.
+template <Family F>
+[[nodiscard]] DropReason enter_mapped(
+    Batch<F>& batch, unsigned i, const FlowStart& start, Worker& worker) noexcept;
+
+/// Lets packet `i`, on its way out, go in the name that its flow has; false: that is no more.
+template <Family F>
+[[nodiscard]] bool send_mapped(
+    Batch<F>& batch, unsigned i, const FlowEntry<F>& flow, Worker& worker) noexcept;
+
+/// The translation of a flow with this mapping.
+template <Family F>
+[[nodiscard]] inline Translation<F> translation_of(
+    const FlowEntry<F>& flow, const FlowEntry<F>& mapping) noexcept {
+    return {{}, mapping.key.source, flow.key.source, mapping.key.source_port, flow.key.source_port};
+}
+
+}  // namespace vr

@@ -1,0 +1,155 @@
+// Stage return_mapped: natOutgoing.  What the world answers to the host's address goes to whose flow it is.
+//
+// Needs: source, destination, facts, quoted, hop, untracked.  Does: of packets from the fabric to the host
+// itself, looks for the mapping of a flow that went out in the host's name (nat_outgoing.h); `destination`,
+// the port and the next hop are the flow's sender's from there on, and of an ICMP error `quoted` is what that
+// one sent.  What untracked policy let in is the host's own, as in Linux.
+// What the host itself sends takes a mapping away that stands in its place, and the flow behind it: its own
+// connections are not to be answered to a guest.  Drops: flow_moved (the sender is no longer where it was).
+// Leaves: inward, returned, translation.  Bytes change last, in translate.
+// SPDX-License-Identifier: Apache-2.0
+#include "vrouter/dataplane/judge.h"
+#include "vrouter/dataplane/nat_outgoing.h"
+#include "vrouter/dataplane/pipeline.h"
+#include "vrouter/dataplane/worker.h"
+
+namespace vr {
+
+namespace {
+
+/// Some packets of a batch, and what they belong to.
+template <Family F>
+struct Looked {
+    std::array<FlowKey<F>, kMaxBatch> keys;
+    std::array<FlowHit<F>, kMaxBatch> hits;
+    std::array<std::uint8_t, kMaxBatch> index;
+    unsigned count = 0;
+
+    void add(const FlowKey<F>& key, unsigned i) noexcept {
+        keys[count] = key;
+        index[count++] = static_cast<std::uint8_t>(i);
+    }
+};
+
+/// Sends packet `i` on to who began `flow`, which the world knows by `mapping`.
+template <Family F>
+void give_back(
+    Batch<F>& batch,
+    unsigned i,
+    FlowEntry<F>& flow,
+    const FlowEntry<F>& mapping,
+    Worker& worker) noexcept {
+    const std::uint32_t id = worker.shared().routes<F>().lookup(flow.key.source);
+    const NextHop& hop = worker.tables().next_hops[id];
+    if (hop.workload != flow.from || hop.kind == NextHopKind::Floating) {
+        flow.state.store(FlowState::Dead, std::memory_order_relaxed);
+        drop(batch, i, DropReason::FlowMoved, worker);
+        return;
+    }
+    const PacketMask bit = PacketMask{1} << i;
+    batch.inward |= bit;
+    batch.returned |= bit;
+    batch.translation[i] = translation_of(flow, mapping);
+    batch.destination[i] = flow.key.source;
+    if (batch.facts[i].icmp_error) {
+        batch.quoted[i] = flow.key;
+    } else {
+        batch.facts[i].destination_port = flow.key.source_port;
+    }
+    batch.next_hop[i] = id;
+    batch.hop[i] = &hop;
+}
+
+template <Family F>
+void give_back_answers(Batch<F>& batch, Worker& worker) noexcept {
+    Looked<F> looked;
+    for_each(batch.live & ~batch.untracked, batch.count, [&](unsigned i) {
+        const PacketFacts& facts = batch.facts[i];
+        if (batch.hop[i]->kind == NextHopKind::Local && !facts.orphan) {
+            looked.add(facts.icmp_error ? batch.quoted[i] : flow_key(batch, i), i);
+        }
+    });
+    const FlowTable<F>& flows = worker.shared().flows<F>();
+    flows.lookup_mappings(looked.keys.data(), looked.hits.data(), looked.count);
+    for (unsigned n = 0; n < looked.count; ++n) {
+        const unsigned i = looked.index[n];
+        const FlowHit<F>& hit = looked.hits[n];
+        const PacketFacts& facts = batch.facts[i];
+        // An answer goes against the mapping, an error quotes what went along it.
+        if (hit.entry == nullptr || hit.reply == facts.icmp_error ||
+            !may_belong(facts, hit.reply) ||
+            (facts.icmp_error && batch.destination[i] != hit.entry->key.source)) {
+            continue;
+        }
+        if (FlowEntry<F>* flow = flows.twin(*hit.entry)) {
+            give_back(batch, i, *flow, *hit.entry, worker);
+        }
+    }
+}
+
+/// Ends a mapping and its flow.  Where the host's flow is followed it is entered once policy allows it;
+/// otherwise a flow of the host takes the place at once, so that no other gets there.
+template <Family F>
+void claim(FlowEntry<F>& mapping, bool followed, Worker& worker) noexcept {
+    FlowTable<F>& flows = worker.shared().flows<F>();
+    if (FlowEntry<F>* flow = flows.twin(mapping)) {
+        flow->state.store(FlowState::Dead, std::memory_order_relaxed);
+    }
+    mapping.state.store(FlowState::Dead, std::memory_order_relaxed);
+    if (followed) {
+        return;
+    }
+    const FlowStart start{
+        .from = {},
+        .to = {},
+        .state = FlowState::Other,
+        .from_host = true,
+        .generation = worker.tables().policy_generation};
+    // Where there is no room, the next packet tries again.
+    static_cast<void>(flows.insert(worker.index(), mapping.key, start, worker.now()));
+}
+
+/// Refreshes the host's flows, too, which need not be followed otherwise.
+template <Family F>
+void claim_own(Batch<F>& batch, Worker& worker) noexcept {
+    Looked<F> looked;
+    for_each(batch.live, batch.count, [&](unsigned i) {
+        const PacketFacts& facts = batch.facts[i];
+        if (can_be_mapped(facts.protocol) && !facts.icmp_error && !facts.orphan) {
+            looked.add(flow_key(batch, i), i);
+        }
+    });
+    const Tables& tables = worker.tables();
+    const PacketMask followed = tables.guarded ? followed_by_guards(batch, tables) : 0;
+    const FlowTable<F>& flows = worker.shared().flows<F>();
+    flows.lookup_mappings(looked.keys.data(), looked.hits.data(), looked.count);
+    for (unsigned n = 0; n < looked.count; ++n) {
+        const FlowHit<F>& hit = looked.hits[n];
+        if (hit.entry != nullptr && !hit.reply) {
+            claim(*hit.entry, (followed >> looked.index[n] & 1U) != 0, worker);
+        }
+    }
+    flows.lookup_bulk(looked.keys.data(), looked.hits.data(), looked.count);
+    for (unsigned n = 0; n < looked.count; ++n) {
+        const FlowHit<F>& hit = looked.hits[n];
+        if (hit.entry != nullptr && !hit.reply && hit.entry->from_host) {
+            hit.entry->last_seen.store(worker.now(), std::memory_order_relaxed);
+        }
+    }
+}
+
+}  // namespace
+
+template <Family F>
+void return_mapped(Batch<F>& batch, Worker& worker) noexcept {
+    if (batch.in_port->kind == PortKind::Fabric) {
+        give_back_answers(batch, worker);
+    } else if (batch.in_port->kind == PortKind::Host) {
+        claim_own(batch, worker);
+    }
+}
+
+template void return_mapped(Batch<V4>&, Worker&) noexcept;
+template void return_mapped(Batch<V6>&, Worker&) noexcept;
+
+}  // namespace vr
