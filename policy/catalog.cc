@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "policy/document.h"
@@ -51,7 +52,7 @@ std::vector<Event> Catalog::set_file(const std::string& name, const std::string&
         return {};
     }
     File& file = files_[name];
-    file.text = text;
+    file.text = std::make_shared<const std::string>(text);
     file.readable = true;
     auto parsed = parse_file(name, text);
     if (!parsed) {
@@ -89,7 +90,7 @@ std::vector<Event> Catalog::set_stand_in(
                         ? stand_in(Field(name, object, only.warnings), key)
                         : stand_in(key);
     File& file = files_[name];
-    file.text = text;
+    file.text = std::make_shared<const std::string>(text);
     file.readable = true;
     for (auto& event : replace(file, name, std::move(parsed))) {
         events.push_back(std::move(event));
@@ -114,27 +115,37 @@ std::vector<Event> Catalog::remove_file(const std::string& name) {
 }
 
 std::vector<Event> Catalog::replace(File& file, const std::string& name, ParsedFile parsed) {
-    std::set<Key> touched;
-    for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
-        const Key& key = file.parsed.objects[i].key;
-        objects_[key].definitions.erase({name, i});
-        touched.insert(key);
+    std::map<Key, const ParsedObject*> touched;  // and what counted of it
+    for (const ParsedObject& written : file.parsed.objects) {
+        touched.emplace(written.key, first(written.key));
     }
-    file.parsed = std::move(parsed);
+    for (const ParsedObject& written : parsed.objects) {
+        touched.emplace(written.key, first(written.key));
+    }
     for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
-        const Key& key = file.parsed.objects[i].key;
-        objects_[key].definitions.insert({name, i});
-        touched.insert(key);
+        objects_[file.parsed.objects[i].key].definitions.erase({name, i});
+    }
+    const ParsedFile old = std::exchange(file.parsed, std::move(parsed));
+    for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
+        objects_[file.parsed.objects[i].key].definitions.insert({name, i});
     }
     std::vector<Event> events;
-    for (const auto& key : touched) {
-        settle(key, events);
+    for (const auto& [key, before] : touched) {
+        settle(key, before, events);
     }
     return events;
 }
 
-/// Decides what is in force for `key` now.
-void Catalog::settle(const Key& key, std::vector<Event>& events) {
+/// The definition that counts; null when there is none.
+const ParsedObject* Catalog::first(const Key& key) const {
+    const auto object = objects_.find(key);
+    return object == objects_.end() || object->second.definitions.empty()
+               ? nullptr
+               : &parsed(*object->second.definitions.begin());
+}
+
+/// Decides what is in force for `key` now, of which `counted` counted before.
+void Catalog::settle(const Key& key, const ParsedObject* counted, std::vector<Event>& events) {
     Object& object = objects_[key];
     const ResourcePtr before = object.in_force;
     if (object.definitions.empty()) {
@@ -148,8 +159,11 @@ void Catalog::settle(const Key& key, std::vector<Event>& events) {
     if (written.resource) {
         object.in_force = written.resource;
         object.was_valid = true;
+        object.kept.clear();
     } else if (!object.was_valid) {
         object.in_force = written.stand_in;
+    } else if (counted != nullptr && counted->resource) {
+        object.kept = counted->text;
     }
     if (object.in_force && (!before || *before != *object.in_force)) {
         events.emplace_back(
@@ -228,12 +242,41 @@ std::vector<ObjectStatus> Catalog::list_file(const std::string& name) const {
 
 bool Catalog::is_current(const std::string& name, const std::string& text) const {
     const auto file = files_.find(name);
-    return file != files_.end() && file->second.readable && file->second.text == text;
+    return file != files_.end() && file->second.readable && *file->second.text == text;
 }
 
 std::string_view Catalog::text(const std::string& name) const {
     const auto file = files_.find(name);
-    return file == files_.end() ? std::string_view{} : file->second.text;
+    return file == files_.end() || file->second.text == nullptr ? std::string_view{}
+                                                                : *file->second.text;
+}
+
+std::vector<Catalog::Good> Catalog::good() const {
+    std::vector<Good> all;
+    all.reserve(files_.size());
+    for (const auto& [name, file] : files_) {
+        const bool as_written =
+            file.error.empty() && std::ranges::none_of(file.parsed.objects, [](const auto& object) {
+                return object.resource == nullptr;
+            });
+        all.push_back(
+            {name,
+             as_written ? file.text : std::make_shared<const std::string>(good_text(name, file))});
+    }
+    return all;
+}
+
+/// The objects of a file that is not valid throughout: their last valid versions, or what never had one.
+std::string Catalog::good_text(const std::string& name, const File& file) const {
+    std::string text;
+    for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
+        const ParsedObject& written = file.parsed.objects[i];
+        const Object& object = objects_.at(written.key);
+        const bool counts = *object.definitions.begin() == Definition{name, i};
+        const bool kept = !written.resource && counts && object.was_valid;
+        text += "---\n" + (kept ? object.kept : written.text) + "\n";
+    }
+    return text;
 }
 
 std::map<Kind, KindCount> Catalog::counts() const {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -51,6 +52,15 @@ class Catalog {
 
     /// The definitions in one file, in their order there.
     [[nodiscard]] std::vector<ObjectStatus> list_file(const std::string& name) const;
+
+    /// What set_file() is to be told of a file before its text, for what is in force now to be so again.
+    struct Good {
+        std::string name;
+        std::shared_ptr<const std::string> text;
+    };
+
+    /// Of all files.
+    [[nodiscard]] std::vector<Good> good() const;
     /// True when `text` is what the file is known to hold.
     [[nodiscard]] bool is_current(const std::string& name, const std::string& text) const;
     /// What the file is known to hold; empty when it is not known.
@@ -67,7 +77,7 @@ class Catalog {
 
   private:
     struct File {
-        std::string text;
+        std::shared_ptr<const std::string> text;
         ParsedFile parsed;  ///< of the last text that could be understood
         std::string error;  ///< of the present text
         bool readable = false;
@@ -84,12 +94,15 @@ class Catalog {
         std::set<Definition> definitions;
         ResourcePtr in_force;    ///< null: missing
         bool was_valid = false;  ///< in_force is a valid version, not a stand-in
+        std::string kept;        ///< that version as it was written, when it no longer is
     };
 
     [[nodiscard]] const ParsedObject& parsed(const Definition& definition) const;
     [[nodiscard]] std::vector<Event> replace(
         File& file, const std::string& name, ParsedFile parsed);
-    void settle(const Key& key, std::vector<Event>& events);
+    [[nodiscard]] const ParsedObject* first(const Key& key) const;
+    void settle(const Key& key, const ParsedObject* counted, std::vector<Event>& events);
+    [[nodiscard]] std::string good_text(const std::string& name, const File& file) const;
     [[nodiscard]] ObjectStatus status(
         const Key& key, const Object& object, const Definition& definition) const;
 

@@ -65,17 +65,23 @@ FileStore::FileStore(
     boost::asio::any_io_executor executor,
     std::filesystem::path directory,
     Listener listener,
-    Beginning beginning,
-    std::chrono::milliseconds look_interval)
+    FileStoreOptions options)
     : inotify_(executor),
       look_timer_(executor),
       grace_timer_(executor),
       directory_(std::move(directory)),
       listener_(std::move(listener)),
-      beginning_(beginning),
-      look_interval_(look_interval) {
+      options_(std::move(options)) {
     health_.source = "file";
     health_.places = {directory_.string()};
+    health_.state_file = options_.state_file;
+    if (!options_.state_file.empty()) {
+        saver_.emplace(executor, options_.state_file, "policy", [this] {
+            return [directory = directory_.string(), files = catalog_.good()] {
+                return encode_files(directory, files);
+            };
+        });
+    }
 }
 
 Result<void> FileStore::start() {
@@ -83,9 +89,16 @@ Result<void> FileStore::start() {
         return watched;
     }
     watching_ = std::make_shared<const bool>(true);
+    if (saver_) {
+        if (auto good = read_good_texts(options_.state_file, directory_.string())) {
+            good_ = *std::move(good);
+        } else {
+            log::error("policy: last good state: {}", good.error().text);
+        }
+    }
     (void)stands_still();
     scan();
-    read_ = list_error_.empty() && beginning_ == Beginning::AsFound;
+    read_ = list_error_.empty() && options_.beginning == Beginning::AsFound;
     loaded_ = found_;
     deliver();
     read_events();
@@ -99,6 +112,9 @@ void FileStore::stop() {
     inotify_.close(ignored);
     look_timer_.cancel();
     grace_timer_.cancel();
+    if (saver_) {
+        saver_->stop();
+    }
 }
 
 // --- watching -------------------------------------------------------------------------------
@@ -201,7 +217,7 @@ void FileStore::doubt(const std::string& why) {
 
 /// Not everything is told: another directory may come to lie behind the path, rights may be given.
 void FileStore::look_again_later() {
-    look_timer_.expires_after(look_interval_);
+    look_timer_.expires_after(options_.look_interval);
     look_timer_.async_wait(
         [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
             if (!error && !alive.expired()) {
@@ -324,6 +340,7 @@ void FileStore::forget_vanished() {
             auto events = catalog_.remove_file(file);
             log::info("policy: {} removed", file);
             std::ranges::move(events, std::back_inserter(pending_));
+            save();
         }
     }
 }
@@ -361,6 +378,7 @@ void FileStore::scan() {
         vanished_.erase(file);
         load(file);
     }
+    good_.clear();  // what was removed meanwhile, and comes back, is new
     for (const auto& file : catalog_.files()) {
         if (!files->contains(file)) {
             vanished_.insert(file);
@@ -373,6 +391,9 @@ void FileStore::scan() {
 
 void FileStore::load(const std::string& file) {
     auto text = read_file(directory_ / file);
+    if (const auto good = good_.extract(file); good && (!text || *text != good.mapped())) {
+        set_text(file, good.mapped());
+    }
     const std::string error_before = catalog_.file_error(file);
     if (!text) {
         catalog_.set_unreadable(file, text.error().text);
@@ -384,9 +405,21 @@ void FileStore::load(const std::string& file) {
     if (catalog_.is_current(file, *text)) {
         return;
     }
-    auto events = catalog_.set_file(file, *text);
-    std::ranges::move(events, std::back_inserter(pending_));
+    set_text(file, *text);
+    save();
     report(file);
+}
+
+void FileStore::set_text(const std::string& file, const std::string& text) {
+    auto events = catalog_.set_file(file, text);
+    std::ranges::move(events, std::back_inserter(pending_));
+}
+
+/// What is in force now is to outlive the process; what was there before all is known is not.
+void FileStore::save() {
+    if (saver_ && in_sync_) {
+        saver_->changed();
+    }
 }
 
 void FileStore::report(const std::string& file) const {
@@ -412,7 +445,7 @@ std::string FileStore::missing() const {
     if (!doubt_.empty()) {
         return "it " + doubt_;
     }
-    if (beginning_ == Beginning::Whole) {
+    if (options_.beginning == Beginning::Whole) {
         if (const std::string error = not_understood(); !error.empty()) {
             return error;
         }
@@ -448,6 +481,7 @@ void FileStore::begin() {
     if (lack.empty()) {
         in_sync_ = true;
         pending_.emplace_back(InSync{});
+        save();
         return;
     }
     if (lack != waited_for_) {
@@ -483,6 +517,9 @@ std::vector<std::string> FileStore::problems() const {
     auto all = catalog_.problems();
     if (!doubt_.empty()) {
         all.push_back(directory_.string() + " " + doubt_ + "; the last state stays in force");
+    }
+    if (saver_ && !saver_->error().empty()) {
+        all.push_back("last good state: " + saver_->error());
     }
     return all;
 }
@@ -594,6 +631,7 @@ Result<void> FileStore::remove(const Key& key) {
     }
     auto events = catalog_.remove_file(place->file);
     std::ranges::move(events, std::back_inserter(pending_));
+    save();
     deliver();
     return {};
 }

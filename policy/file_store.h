@@ -10,6 +10,9 @@
 //     the same files and an object in them: it is being filled until then.
 // Files whose name begins with a dot are not looked at.
 //
+// With a state file, the last valid versions of its objects outlive the process, too: each file counts as it
+// did when it was last read, until it has been read again.
+//
 // Who answers for other hosts (vrouter-policyd) must not take for deleted what it merely cannot read at
 // its start: Beginning::Whole is in sync only when two looks have found the same, some object is there
 // and every file is understood.  A directory that cannot be listed is in sync with nothing.
@@ -35,6 +38,8 @@
 
 #include "policy/catalog.h"
 #include "policy/datastore.h"
+#include "policy/file_state.h"
+#include "policy/saver.h"
 
 namespace vr::policy {
 
@@ -44,17 +49,20 @@ enum class Beginning : std::uint8_t {
     Whole,    ///< once it stands still, with an object and no file that is not understood
 };
 
+struct FileStoreOptions {
+    Beginning beginning = Beginning::AsFound;
+    std::string state_file;  ///< empty: none
+    /// Between two looks at a directory that may be another, or is being filled; more than the grace.
+    std::chrono::milliseconds look_interval{1000};
+};
+
 class FileStore final : public Datastore {
   public:
-    /// Between two looks at a directory that may be another, or is being filled; more than the grace.
-    static constexpr std::chrono::milliseconds kLookInterval{1000};
-
     FileStore(
         boost::asio::any_io_executor executor,
         std::filesystem::path directory,
         Listener listener,
-        Beginning beginning = Beginning::AsFound,
-        std::chrono::milliseconds look_interval = kLookInterval);
+        FileStoreOptions options = {});
 
     /// Reads the directory, delivers it, with InSync at its time, and watches it from then on.
     [[nodiscard]] Result<void> start();
@@ -126,6 +134,8 @@ class FileStore final : public Datastore {
     void scan();
     [[nodiscard]] std::optional<std::set<std::string>> present();
     void load(const std::string& file);
+    void set_text(const std::string& file, const std::string& text);
+    void save();
     void report(const std::string& file) const;
     void deliver();
     /// Why this is not what `beginning_` asks for; empty: it is.
@@ -146,8 +156,9 @@ class FileStore final : public Datastore {
     Catalog catalog_;
     std::vector<Event> pending_;
     std::set<std::string> vanished_;
-    Beginning beginning_;
-    std::chrono::milliseconds look_interval_;
+    FileStoreOptions options_;
+    std::optional<Saver> saver_;
+    GoodTexts good_;  ///< as they were saved, of files that were not read since the start
     bool in_sync_ = false;
     bool understood_ = false;
     bool read_ = false;  ///< with the care that `beginning_` asks for

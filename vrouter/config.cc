@@ -222,12 +222,7 @@ void read_policyd(YamlSection& yaml, Config& config) {
     assign(source.ca, yaml.text("ca"));
     assign(source.certificate, yaml.text("certificate"));
     assign(source.key, yaml.text("key"));
-    assign(
-        source.state_file,
-        yaml.value("state_file", "the path of a file", [](const std::string& path) {
-            return path.starts_with('/') && !path.ends_with('/') ? std::optional{path}
-                                                                 : std::nullopt;
-        }));
+    assign(source.state_file, yaml.value("state_file", "the path of a file", absolute_path));
     if (yaml.ok() && source.servers.empty()) {
         yaml.refuse("servers", "at least one server is needed");
     }
@@ -238,6 +233,7 @@ void read_datastore(YamlSection& yaml, Config& config) {
     yaml.section("file", [&](YamlSection& f) {
         f.require("directory");
         assign(config.resource_directory, f.text("directory"));
+        assign(config.file_state, f.value("state_file", "the path of a file", absolute_path));
     });
     yaml.section("etcd", [&](YamlSection& e) { read_etcd(e, config); });
     yaml.section("policyd", [&](YamlSection& p) { read_policyd(p, config); });

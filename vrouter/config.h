@@ -114,6 +114,7 @@ struct Config {
     FlowConfig flows;
     acl::EngineChoice classifier = acl::EngineChoice::Auto;
     std::string resource_directory;  ///< datastore.file.directory; empty: no such datastore
+    std::string file_state;          ///< datastore.file.state_file; empty: none
     std::optional<EtcdConfig> etcd;  ///< datastore.etcd
     std::optional<PolicydSourceConfig> policyd;  ///< datastore.policyd; one of the three at most
     std::string control_socket = "/run/vrouter/vrouter.sock";

@@ -16,10 +16,6 @@ void assign(std::string& to, std::optional<std::string> from) {
     }
 }
 
-std::optional<std::string> absolute(const std::string& path) {
-    return path.starts_with('/') && !path.ends_with('/') ? std::optional{path} : std::nullopt;
-}
-
 }  // namespace
 
 EtcdConfig read_etcd(YamlSection& yaml, EtcdConfig config) {
@@ -36,8 +32,8 @@ EtcdConfig read_etcd(YamlSection& yaml, EtcdConfig config) {
     assign(config.key, yaml.text("key"));
     assign(config.username, yaml.text("username"));
     assign(config.password_file, yaml.text("password_file"));
-    assign(config.prefix, yaml.value("prefix", "a path like /calico", absolute));
-    assign(config.state_file, yaml.value("state_file", "the path of a file", absolute));
+    assign(config.prefix, yaml.value("prefix", "a path like /calico", absolute_path));
+    assign(config.state_file, yaml.value("state_file", "the path of a file", absolute_path));
     if (config.certificate.empty() != config.key.empty()) {
         yaml.refuse("certificate", "certificate and key belong together");
     }

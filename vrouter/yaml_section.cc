@@ -175,6 +175,10 @@ std::optional<log::Level> read_log_level(YamlSection& section) {
     });
 }
 
+std::optional<std::string> absolute_path(const std::string& text) {
+    return text.starts_with('/') && !text.ends_with('/') ? std::optional{text} : std::nullopt;
+}
+
 Result<std::string> read_config_file(const std::string& path) {
     const auto cannot = [&](const std::string& why) {
         return fail("cannot read config file '" + path + "': " + why);

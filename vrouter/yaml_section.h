@@ -112,6 +112,9 @@ class YamlSection {
 /// The key "level" of a section "log".
 [[nodiscard]] std::optional<log::Level> read_log_level(YamlSection& section);
 
+/// An absolute path that does not end with a slash; nothing when `text` is none.
+[[nodiscard]] std::optional<std::string> absolute_path(const std::string& text);
+
 /// The text of the config file at `path`.
 [[nodiscard]] Result<std::string> read_config_file(const std::string& path);
 

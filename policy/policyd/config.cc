@@ -50,6 +50,8 @@ void read_root(YamlSection& yaml, PolicydConfig& config) {
     yaml.section("datastore", [&](YamlSection& datastore) {
         datastore.section("file", [&](YamlSection& file) {
             read_required(file, "directory", config.resource_directory);
+            config.file_state =
+                file.value("state_file", "the path of a file", absolute_path).value_or("");
         });
         datastore.section("etcd", [&](YamlSection& etcd) {
             EtcdConfig defaults;

@@ -5,7 +5,7 @@
 //   certificate: /etc/vrouter/policyd.pem   # for the names by which hosts call this server
 //   key: /etc/vrouter/policyd.key
 //   connections: 4096                   # at most
-//   datastore: {file: {directory: /etc/vrouter/resources}}   # or {etcd: {endpoints: [...], ...}}
+//   datastore: {file: {directory: /etc/vrouter/resources}}   # and state_file; or {etcd: {endpoints: [...], ...}}
 //   control: {socket: /run/vrouter/policyd.sock}
 //   log: {level: info}                  # debug info warning error
 // SPDX-License-Identifier: Apache-2.0
@@ -25,6 +25,7 @@ namespace vr::policyd {
 struct PolicydConfig {
     ServerSettings server;
     std::string resource_directory;  ///< empty: etcd
+    std::string file_state;          ///< of the directory; empty: none
     std::optional<EtcdConfig> etcd;
     std::string control_socket = "/run/vrouter/policyd.sock";
     log::Level log_level = log::Level::Info;

@@ -70,7 +70,11 @@ class Program {
             return {};
         }
         auto files = std::make_unique<policy::FileStore>(
-            loop_.get_executor(), config_.resource_directory, listener, policy::Beginning::Whole);
+            loop_.get_executor(),
+            config_.resource_directory,
+            listener,
+            policy::FileStoreOptions{
+                .beginning = policy::Beginning::Whole, .state_file = config_.file_state});
         policy::FileStore& store = *files;
         store_ = std::move(files);
         return store.start();

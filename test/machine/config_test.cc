@@ -38,7 +38,7 @@ flows:
   reevaluate: true
   drop_invalid: false
   timeouts: {tcp_new: 1, tcp_established: 2, tcp_closing: 3, tcp_reset: 4, udp: 5, icmp: 6, other: 7}
-datastore: {file: {directory: /tmp/d}}
+datastore: {file: {directory: /tmp/d, state_file: /tmp/s}}
 control: {socket: /tmp/c}
 log: {level: debug}
 )";
@@ -63,6 +63,7 @@ TEST(Config, ReadsTheMachine) {
     EXPECT_TRUE(config.flows.reevaluate);
     EXPECT_EQ(config.flows.drop_invalid, std::optional(false));
     EXPECT_EQ(config.resource_directory, "/tmp/d");
+    EXPECT_EQ(config.file_state, "/tmp/s");
     EXPECT_EQ(config.control_socket, "/tmp/c");
     EXPECT_EQ(config.log_level, log::Level::Debug);
 }

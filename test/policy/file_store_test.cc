@@ -27,6 +27,11 @@ std::string tier(std::string_view name, int order) {
            std::string(name) + "}\nspec: {order: " + std::to_string(order) + "}\n";
 }
 
+std::string bad_tier(std::string_view name) {
+    return "---\napiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: " +
+           std::string(name) + "}\nspec: {order: many}\n";
+}
+
 Key tier_key(std::string name) {
     return {Kind::Tier, {}, std::move(name)};
 }
@@ -90,8 +95,7 @@ class FileStoreTest : public testing::Test {
             io_.get_executor(),
             directory_,
             [this](const Batch& batch) { take(batch); },
-            beginning,
-            kLook);
+            FileStoreOptions{.beginning = beginning, .state_file = {}, .look_interval = kLook});
         return *watching_;
     }
 
@@ -228,7 +232,10 @@ TEST_F(FileStoreTest, WholeWaitsForAnotherVolumeInThePlaceOfTheDirectory) {
     write("full/a.yaml", tier("a", 1));
     fs::create_directory_symlink("empty", link);
     FileStore store(
-        io_.get_executor(), link, [this](const Batch& b) { take(b); }, Beginning::Whole, kLook);
+        io_.get_executor(),
+        link,
+        [this](const Batch& b) { take(b); },
+        FileStoreOptions{.beginning = Beginning::Whole, .state_file = {}, .look_interval = kLook});
     ASSERT_TRUE(store.start());
     EXPECT_FALSE(in_sync_);
     fs::remove(link);
@@ -387,7 +394,11 @@ TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathIsReadThoughNothingIsTold
     const fs::path link = directory_ / "link";
     fs::create_directory_symlink("old", link);
     FileStore store(
-        io_.get_executor(), link, [this](const Batch& b) { take(b); }, Beginning::AsFound, kLook);
+        io_.get_executor(),
+        link,
+        [this](const Batch& b) { take(b); },
+        FileStoreOptions{
+            .beginning = Beginning::AsFound, .state_file = {}, .look_interval = kLook});
     ASSERT_TRUE(store.start());
     EXPECT_EQ(order("a"), 1);
     fs::create_directory_symlink("new", directory_ / "next");
@@ -449,6 +460,112 @@ TEST_F(FileStoreTest, RemoveDeletesTheObjectsFile) {
     EXPECT_TRUE(objects_.empty());
     EXPECT_TRUE(fs::is_empty(directory_));
     EXPECT_FALSE(store.remove(tier_key("a")));
+}
+
+/// A store that keeps its state on disk, and is started again and again.
+class FileStateTest : public FileStoreTest {
+  protected:
+    FileStateTest() : state_(directory_ / "state" / "files.state") {}
+
+    /// Ends the store that runs, and starts another one.
+    FileStore& restart(const std::string& state, const fs::path& directory) {
+        if (watching_) {
+            watching_->stop();
+        }
+        objects_.clear();
+        watching_ = std::make_unique<FileStore>(
+            io_.get_executor(),
+            directory,
+            [this](const Batch& batch) { take(batch); },
+            FileStoreOptions{.state_file = state, .look_interval = kLook});
+        EXPECT_TRUE(watching_->start());
+        return *watching_;
+    }
+
+    FileStore& restart() { return restart(state_.string(), directory_); }
+
+    [[nodiscard]] ObjectState state_of(const std::string& name) const {
+        for (const auto& status : watching_->list(Kind::Tier)) {
+            if (status.key == tier_key(name)) {
+                return status.state;
+            }
+        }
+        return ObjectState::Missing;
+    }
+
+    fs::path state_;
+};
+
+TEST_F(FileStateTest, WhatBecameInvalidWhileNobodyWatchedIsAsBefore) {
+    write("a.yaml", tier("a", 1));
+    write("b.yaml", tier("b", 2) + tier("c", 3));
+    restart();
+    watching_->stop();
+    write("a.yaml", tier("a", 4) + bad_tier("x"));
+    write("b.yaml", "{");
+    restart();
+    EXPECT_EQ(order("a"), 4);
+    EXPECT_EQ(state_of("x"), ObjectState::StandIn) << "it was never valid";
+    EXPECT_EQ(order("b"), 2);
+    EXPECT_EQ(order("c"), 3);
+    write("a.yaml", tier("x", 7) + bad_tier("a"));
+    restart();
+    EXPECT_EQ(order("a"), 4);
+    EXPECT_EQ(state_of("a"), ObjectState::Kept);
+    restart();
+    EXPECT_EQ(order("a"), 4) << "also when it was invalid all the while";
+    EXPECT_EQ(order("x"), 7);
+    EXPECT_EQ(order("b"), 2);
+}
+
+TEST_F(FileStateTest, WhatIsGoneIsGone) {
+    write("a.yaml", tier("a", 1) + tier("b", 2));
+    write("c.yaml", tier("c", 3));
+    restart();
+    watching_->stop();
+    write("a.yaml", tier("a", 1));
+    fs::remove(directory_ / "c.yaml");
+    restart();
+    EXPECT_EQ(objects_.size(), 1U);
+    write("c.yaml", "{");
+    wait_for([&] { return !watching_->problems().empty(); });
+    EXPECT_EQ(objects_.size(), 1U) << "another file of that name";
+}
+
+TEST_F(FileStateTest, AnUnreadableFileIsAsBefore) {
+    write("a.yaml", tier("a", 1));
+    restart();
+    watching_->stop();
+    fs::remove(directory_ / "a.yaml");
+    fs::create_directory(directory_ / "a.yaml");
+    restart();
+    EXPECT_EQ(order("a"), 1);
+}
+
+TEST_F(FileStateTest, AStateThatIsDamagedOrOfAnotherDirectoryIsNone) {
+    write("a.yaml", tier("a", 1));
+    restart();
+    watching_->stop();
+    const fs::path other = directory_ / "other";
+    fs::create_directory(other);
+    std::ofstream(other / "a.yaml") << "{";
+    restart(state_.string(), other);
+    EXPECT_TRUE(objects_.empty());
+    EXPECT_TRUE(in_sync_);
+    const fs::path damaged = directory_ / "state" / "damaged";
+    std::ofstream(damaged) << "vrouter files state 1\nrubbish";
+    write("a.yaml", "{");
+    restart(damaged.string(), directory_);
+    EXPECT_TRUE(objects_.empty());
+    EXPECT_TRUE(in_sync_);
+}
+
+TEST_F(FileStateTest, AStateThatCannotBeWrittenIsAProblem) {
+    std::ofstream(directory_ / "file") << "no directory";
+    write("a.yaml", tier("a", 1));
+    restart((directory_ / "file" / "state").string(), directory_);
+    wait_for([&] { return !watching_->problems().empty(); });
+    EXPECT_NE(watching_->problems().front().find("cannot be written"), std::string::npos);
 }
 
 }  // namespace

@@ -450,7 +450,10 @@ Result<void> Daemon::open_store() {
     const auto listener = [this](const policy::Batch& batch) { on_batch(batch); };
     if (!config_.policyd) {
         auto files = std::make_unique<policy::FileStore>(
-            loop_.get_executor(), config_.resource_directory, listener);
+            loop_.get_executor(),
+            config_.resource_directory,
+            listener,
+            policy::FileStoreOptions{.state_file = config_.file_state});
         policy::FileStore& store = *files;
         files_ = &store;
         store_ = std::move(files);
