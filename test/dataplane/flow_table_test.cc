@@ -303,9 +303,14 @@ TYPED_TEST(FlowsOf, ADeadFlowsMappingLeadsNowhere) {
     EXPECT_FALSE(insert_mapped(this->table, 1, 2).taken);
 }
 
-TYPED_TEST(FlowsOf, AFlowWithAMappingCountsOnceAgainstItsSender) {
+TYPED_TEST(FlowsOf, AFlowWithAMappingCountsForTheRoomThatItTakes) {
     insert_mapped(this->table, 1, 2);
-    EXPECT_EQ(this->table.held_by(PortId{1}, 0), 1U);
+    EXPECT_EQ(this->table.held_by(PortId{1}, 0), 2U);
+    insert_mapped(this->table, 1, 3);
+    this->table.age(0, {}, 1000);
+    EXPECT_EQ(this->table.held_by(PortId{1}, 0), 2U) << "what was prepared in vain is gone";
+    this->table.remove_if([](const auto&) { return true; });
+    EXPECT_EQ(this->table.held_by(PortId{1}, 0), 0U);
 }
 
 TYPED_TEST(FlowsOf, OnlyFlowsAreVisited) {

@@ -502,7 +502,9 @@ auto FlowTable<F>::insert_mapped(
         return {};
     }
     t.fill(*flow, key, start, now);
-    t.fill(*mapping, outside, {.state = FlowState::Mapping}, now);
+    FlowStart mapped = start;
+    mapped.state = FlowState::Mapping;
+    t.fill(*mapping, outside, mapped, now);
     t.entries[*flow].twin.store(*mapping + 1, kRelaxed);
     t.entries[*mapping].twin.store(*flow + 1, kRelaxed);
     bool done = false;

@@ -144,7 +144,7 @@ class FlowTable {
 
     // A flow with a mapping goes out in the host's name: `key` is what its sender knows, the mapping's key
     // what the world does, both in the orientation of the first packet.  The two come and go together: a
-    // mapping has no life of its own, and its key is not used again before both are removed.
+    // mapping has no life of its own, its key is free when both are removed, and both count against the owner.
 
     struct Mapped {
         FlowHit<F> flow;     ///< as of insert()
