@@ -511,5 +511,40 @@ TEST_F(Ebgp, WhyNotBestIsShown) {
     EXPECT_EQ(routes[0].paths[1].lost_at, Step::AsPath);
 }
 
+/// Our AS 65001 in what a peer tells (RFC 4271 9.1.2): `allow_own_as` times it may be there.
+struct OwnAs {
+    std::string name;
+    AsPath path;
+    unsigned allowed;
+    Refusal refusal;
+};
+
+class OwnAsRows : public ::testing::TestWithParam<OwnAs> {};
+
+TEST_P(OwnAsRows, InAReceivedPath) {
+    Attributes attributes;
+    attributes.as_path = GetParam().path;
+    attributes.next_hop = *parse_ip("192.0.2.2");
+    const Ends ends{
+        .kind = PeerKind::External,
+        .local_as = Asn{65001},
+        .peer_as = Asn{65002},
+        .local_address = *parse_ip("192.0.2.1"),
+        .allow_own_as = GetParam().allowed};
+    EXPECT_EQ(admit(attributes, ends, std::nullopt), GetParam().refusal);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Paths,
+    OwnAsRows,
+    ::testing::Values(
+        OwnAs{"not_there", AsPath::sequence({65002, 65003}), 0, Refusal::None},
+        OwnAs{"there", AsPath::sequence({65002, 65001}), 0, Refusal::AsLoop},
+        OwnAs{"there_as_allowed", AsPath::sequence({65002, 65001}), 1, Refusal::None},
+        OwnAs{"twice", AsPath::sequence({65002, 65001, 65001}), 1, Refusal::AsLoop},
+        OwnAs{"twice_apart", AsPath::sequence({65002, 65001, 65003, 65001}), 1, Refusal::AsLoop},
+        OwnAs{"twice_as_allowed", AsPath::sequence({65002, 65001, 65001}), 2, Refusal::None}),
+    [](const auto& row) { return row.param.name; });
+
 }  // namespace
 }  // namespace vr::bgp::instance_test

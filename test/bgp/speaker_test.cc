@@ -3,6 +3,11 @@
 #include "bgp/speaker.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <utility>
 
 #include "bgp/tcp_options.h"
 #include "test/bgp/simulation.h"
@@ -222,6 +227,62 @@ TEST_F(Loopback, GarbageEndsInANotification) {
     ASSERT_TRUE(wait_for([&] { return !a.peers().at(0).last_error.empty(); }));
     EXPECT_EQ(a.peers().at(0).last_error, "sent Message Header Error/Connection Not Synchronized");
 }
+
+/// What a socket to a peer gets, by the peer's config (RFC 5082).
+struct HopLimits {
+    std::string name;
+    PeerConfig config;
+    bool external;
+    int sent;
+    int least_accepted;  ///< 0: any
+};
+
+class HopLimitRows : public ::testing::TestWithParam<HopLimits> {
+  protected:
+    static void expect(const IpAddr& peer, int family, int level, int sent, int accepted) {
+        boost::asio::io_context io;
+        boost::asio::ip::tcp::socket socket{io};
+        boost::system::error_code error;
+        socket.open(
+            family == AF_INET6 ? boost::asio::ip::tcp::v6() : boost::asio::ip::tcp::v4(), error);
+        if (error) {
+            GTEST_SKIP() << "no socket of this family: " << error.message();
+        }
+        PeerConfig config = GetParam().config;
+        config.address = peer;
+        const auto set = set_hop_limits(socket.native_handle(), config, GetParam().external);
+        ASSERT_TRUE(set) << set.error().text;
+        for (const auto& [option, wanted] :
+             {std::pair{sent, GetParam().sent}, {accepted, GetParam().least_accepted}}) {
+            int value = -1;
+            socklen_t size = sizeof value;
+            ASSERT_EQ(getsockopt(socket.native_handle(), level, option, &value, &size), 0);
+            EXPECT_EQ(value, wanted);
+        }
+    }
+};
+
+TEST_P(HopLimitRows, OfIpv4) {
+    expect(*parse_ip("192.0.2.1"), AF_INET, IPPROTO_IP, IP_TTL, IP_MINTTL);
+}
+
+TEST_P(HopLimitRows, OfIpv6) {
+    expect(*parse_ip("2001:db8::1"), AF_INET6, IPPROTO_IPV6, IPV6_UNICAST_HOPS, IPV6_MINHOPCOUNT);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Peers,
+    HopLimitRows,
+    ::testing::Values(
+        HopLimits{"internal", {}, false, 255, 0},
+        HopLimits{"external", {}, true, 1, 0},
+        HopLimits{"external_some_hops_away", {.ttl = 5}, true, 5, 0},
+        HopLimits{"gtsm_next_to_us", {.ttl_security = 1}, true, 255, 255},
+        HopLimits{"gtsm_three_hops_away", {.ttl_security = 3}, true, 255, 253},
+        HopLimits{"gtsm_farthest", {.ttl_security = 254}, true, 255, 2},
+        HopLimits{"gtsm_wins_over_ttl", {.ttl = 5, .ttl_security = 1}, true, 255, 255},
+        HopLimits{"gtsm_internal", {.ttl_security = 1}, false, 255, 255}),
+    [](const auto& row) { return row.param.name; });
 
 class LoopbackMd5 : public Loopback {
   protected:
