@@ -6,8 +6,8 @@ of this run joined by a veth pair.  None of them has a data plane behind it: `da
 protocol, no zebra.  Imports: everything; exports: nothing to senders, sentinels or everything to the
 receivers.  Times are wall time, CPU that of the speaker's process.
 
-Then ours with its FIB behind it (perf/bgp, bgp_fib): a table until packets follow it, and the loss of one of
-four next hops; with how long the control thread was busy with one thing, by its own CPU time.
+Then ours with its FIB behind it (perf/bgp, bgp_fib): a table until packets follow it, the loss of one of
+four next hops, and another way to all next hops; with how long the control thread was busy with one thing, by its own CPU time.
 
     ./dev perf bgp [-- --quick] [-- --speakers vrouterd,bird --rows accept]
 SPDX-License-Identifier: Apache-2.0
@@ -298,6 +298,8 @@ def fib_rows(quick):
         FibRow(f"FIB: {share} routes of IPv6", ("table", "--ip6", share), table),
         FibRow(f"FIB: bgp restart, {million} routes", ("table", "--ip4", million, "--event", "restart"), table),
     ]
+    ways = "last packet the old way after {moved_ms:.0f} ms; longest turn {turn_max_ms:.1f} ms, 99.9 % {turn_p999_ms:.1f} ms"
+    rows.append(FibRow("FIB: route to 16384 next hops changes", ("ways", "--ip4", 16384), ways))
     for event in ("session", "station"):
         for routes in (1000, 100000):
             words = ("loss", "--ip4", routes, "--event", event)
@@ -319,8 +321,9 @@ def measure_fib(row, rounds):
                 print(f"bgp: {row.name}: {run.stderr.strip()}", file=sys.stderr)
                 return None
             figures = json.loads(run.stdout)
-            for key, value in figures.pop("gone", {}).items():
-                figures[f"gone_{key}"] = value
+            for part in ("gone", "load"):
+                for key, value in figures.pop(part, {}).items():
+                    figures[f"{part}_{key}"] = value
             runs.append(figures)
     finally:
         ip("netns", "del", space)

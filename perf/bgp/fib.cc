@@ -2,6 +2,7 @@
 //
 // usage: bgp_fib table --ip4 ROUTES --ip6 ROUTES [--event session|restart]
 //        bgp_fib loss --ip4 ROUTES --event session|station
+//        bgp_fib ways --ip4 ROUTES
 //
 // The parts of vrouterd that a route passes, joined as vrouter/daemon joins them, in one process: the speaker
 // with TCP sessions to peers of perf/bgp, route table, machine, and a worker on its own core that polls a
@@ -11,6 +12,8 @@
 //   loss:  four peers tell the same prefixes, so that each has four next hops; then the last peer resets
 //          its session, or its station goes silent.  When does the last packet go to it, how many FIB
 //          entries were written until then, and when is the last one written?
+//   ways:  one peer tells routes, each with a next hop of its own, that a static route leads to; then that route
+//          takes another gateway.  When does the last packet go to the old one, and how long are turns?
 // To be run in a namespace of its own that has 10.99.0.1 and 10.99.1.1-4 (perf/bgp.py).
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
@@ -58,6 +61,7 @@ constexpr Ip4 kFirstPeer{0x0a630101};   // 10.99.1.1
 constexpr Ip4 kFirstRoute{0x14000000};  // 20.0.0.0
 constexpr std::uint64_t kNetwork6 = 0xfd99'0000'0000'0000U;
 constexpr std::uint64_t kFirstRoute6High = 0x2001'0db8'0000'0000U;
+constexpr Ip4 kFirstFarHop{0x0a620000};  // 10.98.0.0: next hops that a static route leads to
 constexpr std::uint32_t kPeerAsn = 65001;
 constexpr unsigned kGroup = 20;  ///< prefixes of one attribute set
 constexpr unsigned kLossPeers = 4;
@@ -268,6 +272,15 @@ class Router {
                 slow_path_.remove_neighbor({port_, address}, time);
             }
         }
+    }
+
+    /// All far next hops are behind that peer's station from now on.
+    void lead_over(unsigned peer) {
+        machine_->routes().set(
+            *Prefix<V4>::make(kFirstFarHop, 16),
+            RouteSource::Static,
+            Gateways{{peer_address(peer)}, false});
+        machine_->commit();
     }
 
     [[nodiscard]] double control_cpu() {
@@ -657,6 +670,63 @@ bool measure_loss(Eal& eal, const Options& options) {
         turns_json(router)));
 }
 
+bool measure_ways(Eal& eal, const Options& options) {
+    Router router{eal, 2};
+    Peers peers{1, false};
+    Writer table;
+    std::vector<test::Frame> probes;
+    for (unsigned at = 0; at < options.ip4; ++at) {
+        encode_update(
+            Announcement{
+                .first = Ip4{kFirstRoute.value() + at},
+                .count = 1,
+                .next_hop = Ip4{kFirstFarHop.value() + at},
+                .as_path = {kPeerAsn},
+                .community = 0xfde90000U},
+            table);
+        probes.push_back(probe_to<V4>(Ip4{kFirstRoute.value() + at}, 0));
+    }
+    const std::vector<std::uint8_t> octets = table.release();
+    router.lead_over(0);
+    const std::size_t wanted = router.installed() + options.ip4;
+    if (!router.start()) {
+        return false;
+    }
+    peers.connect();
+    constexpr std::chrono::milliseconds kStep{5};
+    constexpr std::chrono::seconds kLimit{60};
+    if (!peers.until([&] { return peers.all_established(); }, kStep, kLimit)) {
+        return false;
+    }
+    forget_turns(router);
+    peers.send(0, octets);
+    const auto installed = [](Router& r) { return r.installed(); };
+    if (!peers.until([&] { return router.on_control(installed) == wanted; }, kStep, kLimit)) {
+        return false;
+    }
+    const std::string load_turns = turns_json(router);
+    router.fabric().send(probes, 8);
+    if (!peers.until([&] { return router.fabric().last_to(0) != 0; }, kStep, kLimit)) {
+        return false;
+    }
+    forget_turns(router);
+    const std::int64_t begin = now();
+    static_cast<void>(router.on_control([](Router& r) {
+        r.lead_over(1);
+        return true;
+    }));
+    constexpr std::int64_t kQuiet = 500'000'000;
+    const auto quiet = [&] { return now() - std::max(begin, router.fabric().last_to(0)) > kQuiet; };
+    if (!peers.until(quiet, kStep, kLimit) || router.fabric().last_to(1) == 0) {
+        return false;
+    }
+    return report(fmt::format(
+        R"("moved_ms": {:.3f}, {}, "load": {{{}}})",
+        std::max(0.0, since(begin, router.fabric().last_to(0)) * 1000),
+        turns_json(router),
+        load_turns));
+}
+
 int run_mode(const std::string& mode, const Options& options) {
     log::start(log::Level::Error);
     Config config;
@@ -668,8 +738,9 @@ int run_mode(const std::string& mode, const Options& options) {
         fmt::print(stderr, "bgp_fib: {}\n", eal.error().text);
         return 1;
     }
-    const bool good =
-        mode == "table" ? measure_table(**eal, options) : measure_loss(**eal, options);
+    const bool good = mode == "table"  ? measure_table(**eal, options)
+                      : mode == "loss" ? measure_loss(**eal, options)
+                                       : measure_ways(**eal, options);
     if (!good) {
         fmt::print(stderr, "bgp_fib: not all came in time\n");
     }
@@ -692,6 +763,14 @@ int main(int argc, char** argv) {
     loss->add_option("--ip4", options.ip4, "routes that share them")->required();
     loss->add_option("--event", options.event, "what is lost")
         ->check(CLI::IsMember({"session", "station"}));
+    auto* ways = app.add_subcommand("ways", "the route to all next hops changes");
+    ways->add_option("--ip4", options.ip4, "routes, each with a next hop of its own")
+        ->required()
+        ->check(CLI::Range(1, 16384));
     CLI11_PARSE(app, argc, argv);
-    return vr::perf::run_mode(table->parsed() ? "table" : "loss", options);
+    return vr::perf::run_mode(
+        table->parsed()  ? "table"
+        : loss->parsed() ? "loss"
+                         : "ways",
+        options);
 }
