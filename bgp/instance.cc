@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kDecisionsPerRound = 500;
 /// Routes that peers go through per round, and that are asked for their next hops.
 constexpr std::size_t kWalkSlice = 1024;
+/// Next hops that are asked for again per round.
+constexpr std::size_t kAskSlice = 64;
 
 /// Not foreseeable for peers.
 std::uint64_t seed_of(const Random& random) {
@@ -157,11 +159,11 @@ bool Instance::withdraw(const IpPrefix& prefix) {
 }
 
 void Instance::next_hops_changed() {
-    if (ribs_.next_hops.refresh()) {
-        ribs_.v4.resolve_again();
-        ribs_.v6.resolve_again();
-        resolving_ = true;
-    }
+    ribs_.next_hops.ask_all_again();
+}
+
+void Instance::next_hop_changed(const IpAddr& next_hop) {
+    ribs_.next_hops.ask_again(next_hop);
 }
 
 void Instance::avoid_lost_peers() {
@@ -218,6 +220,7 @@ bool Instance::work() {
         more = decide<V6>() || more;
         end_restart();
     }
+    more = ribs_.next_hops.ask_some(kAskSlice) || more;
     more = resolve() || more;
     more = work_peers() || more;
     more = ribs_.groups4.work() || more;
@@ -261,14 +264,16 @@ void Instance::publish(
 
 bool Instance::resolve() {
     if (!resolving_) {
-        return false;
+        if (!ribs_.next_hops.begin_walk()) {
+            return false;
+        }
+        ribs_.v4.resolve_again();
+        ribs_.v6.resolve_again();
     }
+    // What was found meanwhile is for the next walk: this one comes to its end, however often ways change.
     const bool more = ribs_.v4.resolve_some(kWalkSlice);
     resolving_ = ribs_.v6.resolve_some(kWalkSlice) || more;
-    if (!resolving_) {
-        ribs_.next_hops.settled();
-    }
-    return resolving_;
+    return true;
 }
 
 /// Peers that were lost together go through the table side by side: a prefix that all of them had is

@@ -57,8 +57,9 @@ class Instance {
     /// No longer ours; false when it was not.
     bool withdraw(const IpPrefix& prefix);
 
-    /// The oracle's answers may have changed.
+    /// The oracle's answers may have changed / that for this one may have.
     void next_hops_changed();
+    void next_hop_changed(const IpAddr& next_hop);
 
     /// Tells the machine at once which next hops to avoid, however long the routes of lost peers take to
     /// leave: groups that can do without them change, not prefixes.

@@ -49,22 +49,56 @@ bool NextHops::is_on_way(const IpPrefix& prefix, const Attributes& attributes) c
     return known != answers_.end() ? among(known->second.over) : among(oracle_.way_to(next_hop));
 }
 
-bool NextHops::refresh() {
-    // Whether a forgotten answer differs cannot be told.
-    bool differs = std::exchange(forgotten_, false);
-    all_changed_ = all_changed_ || differs;
-    for (auto& [next_hop, known] : answers_) {
-        Answer now = answer(next_hop);
-        if (now != known) {
-            known = std::move(now);
-            changed_.insert(next_hop);
-            differs = true;
-        }
+void NextHops::ask_again(const IpAddr& next_hop) {
+    if (waiting_.insert(next_hop).second) {
+        to_ask_.push_back(next_hop);
     }
-    if (differs && ++stamp_ == 0) {
+}
+
+void NextHops::ask_all_again() {
+    for (const auto& [next_hop, known] : answers_) {
+        ask_again(next_hop);
+    }
+    if (std::exchange(forgotten_, false)) {
+        next_all_changed_ = true;  // whether those differ cannot be told
+        note_difference();
+    }
+}
+
+bool NextHops::ask_some(std::size_t most) {
+    bool differs = false;
+    for (; most != 0 && !to_ask_.empty(); --most) {
+        const IpAddr next_hop = to_ask_.front();
+        to_ask_.pop_front();
+        waiting_.erase(next_hop);
+        const auto known = answers_.find(next_hop);
+        if (known != answers_.end()) {
+            Answer now = answer(next_hop);
+            if (now == known->second) {
+                continue;
+            }
+            known->second = std::move(now);
+        }  // else it is forgotten, and whether it differs cannot be told
+        next_changed_.insert(next_hop);
+        differs = true;
+    }
+    if (differs) {
+        note_difference();
+    }
+    return !to_ask_.empty();
+}
+
+/// What attribute sets have noted does not count any more.
+void NextHops::note_difference() {
+    if (++stamp_ == 0) {
         stamp_ = 1;
     }
-    return differs;
+}
+
+bool NextHops::begin_walk() {
+    changed_ = std::exchange(next_changed_, {});
+    all_changed_ = std::exchange(next_all_changed_, false);
+    return all_changed_ || !changed_.empty();
 }
 
 }  // namespace vr::bgp

@@ -1,12 +1,13 @@
 // NextHops: what the machine says about the next hops in use, asked once each.
 //
 // Paths share next hops by the thousand, and attribute sets keep the answer beside them, so ranking a
-// path costs no look-up.  When answers may have changed, refresh() asks again for all of them and tells
-// which did; only then a table needs to be walked.
+// path costs no look-up.  When answers may have changed they are asked for again, in slices; only where some
+// did change the tables are walked, and not once for each that did.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -37,19 +38,20 @@ class NextHops {
         return known.metric;
     }
 
-    /// Asks the machine again; true when an answer differs from before: changed() then tells whose.
-    bool refresh();
+    /// The machine's answer for this one / for any may have changed.
+    void ask_again(const IpAddr& next_hop);
+    void ask_all_again();
 
-    /// Whether the next hop of `attributes` was among those whose answer refresh() found changed since
-    /// the last settled().
+    /// Asks for up to `most` of them; true when more are left.
+    bool ask_some(std::size_t most);
+
+    /// Begins a walk of the tables if answers were found to differ since the last one began: changed() tells
+    /// whose.
+    [[nodiscard]] bool begin_walk();
+
+    /// Whether the next hop of `attributes` is among those that the walk is about.
     [[nodiscard]] bool changed(const Attributes& attributes) const {
         return all_changed_ || changed_.contains(forwarding_next_hop(attributes));
-    }
-
-    /// Every table has been walked.
-    void settled() {
-        changed_.clear();
-        all_changed_ = false;
     }
 
   private:
@@ -66,10 +68,18 @@ class NextHops {
 
     const NextHopOracle& oracle_;
     boost::unordered_flat_map<IpAddr, Answer, std::hash<IpAddr>> answers_;
-    boost::unordered_flat_set<IpAddr, std::hash<IpAddr>> changed_;
+    using Set = boost::unordered_flat_set<IpAddr, std::hash<IpAddr>>;
+
+    void note_difference();
+
+    std::deque<IpAddr> to_ask_;  ///< in their turn: what changes often keeps no other from its own
+    Set waiting_;                ///< the same
+    Set changed_;
+    Set next_changed_;  ///< since the present walk began
     std::uint32_t stamp_ = 1;
     bool forgotten_ = false;  ///< there were answers that are not in answers_ any more
     bool all_changed_ = false;
+    bool next_all_changed_ = false;
 };
 
 }  // namespace vr::bgp

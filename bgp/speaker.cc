@@ -363,6 +363,13 @@ void Speaker::next_hops_changed() {
     want_work();
 }
 
+void Speaker::next_hops_changed(const std::vector<IpAddr>& next_hops) {
+    for (const IpAddr& next_hop : next_hops) {
+        instance_->next_hop_changed(next_hop);
+    }
+    want_work();
+}
+
 SpeakerSummary Speaker::summary() const {
     SpeakerSummary summary = instance_->summary();
     summary.port = port();

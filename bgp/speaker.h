@@ -124,8 +124,9 @@ class Speaker {
 
     bool withdraw(const IpPrefix& prefix);
 
-    /// The oracle's answers may have changed.
+    /// The oracle's answers may have changed / those for these may have.
     void next_hops_changed();
+    void next_hops_changed(const std::vector<IpAddr>& next_hops);
 
     // --- what is shown ---------------------------------------------------------------------------
     /// Neighbors that are to be peers once their addresses are known; to be shown beside peers().

@@ -7,7 +7,8 @@ protocol, no zebra.  Imports: everything; exports: nothing to senders, sentinels
 receivers.  Times are wall time, CPU that of the speaker's process.
 
 Then ours with its FIB behind it (perf/bgp, bgp_fib): a table until packets follow it, the loss of one of
-four next hops, and another way to all next hops; with how long the control thread was busy with one thing, by its own CPU time.
+four next hops, and another way to all next hops; with how long the control thread was busy with one thing, by
+its own CPU time.
 
     ./dev perf bgp [-- --quick] [-- --speakers vrouterd,bird --rows accept]
 SPDX-License-Identifier: Apache-2.0

@@ -39,10 +39,8 @@ Control::Control(boost::asio::io_context& loop, Machine& machine, SlowPath& slow
       slow_path_(slow_path),
       punts_(loop, machine.punt_ring().fd()),
       neighbor_timer_(loop) {
-    every(kHousekeeping, [this] {
-        machine_.housekeeping();
-        finish_routes();
-    });
+    machine_.on_unfinished([this] { finish_soon(); });
+    every(kHousekeeping, [this] { machine_.housekeeping(); });
     every(kTouchGateways, [this] {
         slow_path_.touch_gateways(std::chrono::steady_clock::now());
         arm_neighbor_timer();
@@ -51,6 +49,7 @@ Control::Control(boost::asio::io_context& loop, Machine& machine, SlowPath& slow
 }
 
 Control::~Control() {
+    machine_.on_unfinished({});
     // The ring owns its descriptor.
     punts_.release();
 }
@@ -60,13 +59,12 @@ void Control::every(std::chrono::milliseconds period, std::function<void()> task
     repeat(*timers_.back(), period, std::make_shared<std::function<void()>>(std::move(task)));
 }
 
-/// What one commit() leaves of a large table is done turn by turn.
-void Control::finish_routes() {
-    if (machine_.routes().dirty() && !std::exchange(finishing_, true)) {
+/// What one turn leaves of a large table or of many flows is done turn by turn.
+void Control::finish_soon() {
+    if (!std::exchange(finishing_, true)) {
         boost::asio::post(loop_, [this] {
             finishing_ = false;
-            machine_.commit();
-            finish_routes();
+            machine_.finish();
         });
     }
 }

@@ -33,14 +33,14 @@ class Control {
     void wait_for_punts();
     void take_punts();
     void arm_neighbor_timer();
-    void finish_routes();
+    void finish_soon();
 
     boost::asio::io_context& loop_;
     Machine& machine_;
     SlowPath& slow_path_;
     boost::asio::posix::stream_descriptor punts_;
     boost::asio::steady_timer neighbor_timer_;
-    bool finishing_ = false;  ///< a commit() is posted
+    bool finishing_ = false;  ///< Machine::finish() is posted
     std::vector<std::unique_ptr<boost::asio::steady_timer>> timers_;
 };
 

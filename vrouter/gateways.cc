@@ -6,121 +6,186 @@
 
 namespace vr {
 
-std::set<IpAddr> GatewayWays::find(
-    const std::map<IpAddr, std::uint32_t>& gateways, const Step& step) {
-    std::set<IpAddr> moved;
-    std::set<IpAddr> open;
-    take_over(gateways);
-    look_at_routes(step, moved, open);
-    add_dependents(moved, open);
-    add_needed(open);
-    find_in_rounds(open, step, moved);
-    return moved;
+namespace {
+
+/// No address comes before it.
+constexpr IpAddr kLowest{Ip4{0}};
+
+const GatewayWay& no_way() {
+    static const GatewayWay kNone;
+    return kNone;
 }
 
-/// Forgets who is no gateway any more; new ones are to be found.
-void GatewayWays::take_over(const std::map<IpAddr, std::uint32_t>& gateways) {
-    auto at = ways_.begin();
-    for (const auto& [gateway, uses] : gateways) {
-        while (at != ways_.end() && at->first < gateway) {
-            behind_.erase(at->first);
-            touched_.erase(at->first);
-            at = ways_.erase(at);
-        }
-        if (at == ways_.end() || at->first != gateway) {
-            at = ways_.try_emplace(at, gateway);
-            touched_.insert(gateway);
-        }
-        ++at;
-    }
-    while (at != ways_.end()) {
-        behind_.erase(at->first);
-        touched_.erase(at->first);
-        at = ways_.erase(at);
-    }
-}
+}  // namespace
 
-/// The first round, of those whose routes changed: what needs no other gateway is found by it (`moved`, if
-/// it is not what it was), the rest is `open`.
-void GatewayWays::look_at_routes(
-    const Step& step, std::set<IpAddr>& moved, std::set<IpAddr>& open) {
-    const GatewayWays nothing;
-    for (const IpAddr& gateway : std::exchange(touched_, {})) {
-        GatewayWay next = step(gateway, nothing);
-        if (!next.asked.empty()) {
-            behind_[gateway] = std::move(next.asked);
-            open.insert(gateway);
-            continue;
-        }
-        behind_.erase(gateway);
-        GatewayWay& way = ways_.at(gateway);
-        if (next != way) {
-            way = std::move(next);
-            moved.insert(gateway);
-        }
-    }
-}
+/// The ways that one find() meets, each found once.
+class GatewayWays::Rounds {
+  public:
+    explicit Rounds(const Step& step) : step_(step) {}
 
-/// Those behind gateways that moved or are open themselves.
-void GatewayWays::add_dependents(const std::set<IpAddr>& moved, std::set<IpAddr>& open) const {
-    for (bool more = !moved.empty() || !open.empty(); std::exchange(more, false);) {
-        for (const auto& [gateway, asked] : behind_) {
-            if (!open.contains(gateway) && std::ranges::any_of(asked, [&](const IpAddr& each) {
-                    return moved.contains(each) || open.contains(each);
-                })) {
-                open.insert(gateway);
-                more = true;
-            }
+    /// By a route alone; `asked` are all gateways that others may lead over.
+    [[nodiscard]] const GatewayWay& first(const IpAddr& gateway) {
+        const auto [at, inserted] = first_.try_emplace(gateway);
+        if (inserted) {
+            at->second =
+                step_(gateway, [](const IpAddr&) -> const GatewayWay& { return no_way(); });
         }
+        return at->second;
+    }
+
+    /// Over as many others as there were rounds.
+    [[nodiscard]] const GatewayWay& after(unsigned rounds, const IpAddr& gateway) {
+        if (const GatewayWay& alone = first(gateway); alone.asked.empty()) {
+            return alone;
+        }
+        if (rounds == 0) {
+            return no_way();
+        }
+        const auto known = later_.find({gateway, rounds});
+        if (known != later_.end()) {
+            return known->second;
+        }
+        GatewayWay way = step_(gateway, [this, rounds](const IpAddr& other) -> const GatewayWay& {
+            return after(rounds - 1, other);
+        });
+        way.asked.clear();
+        return later_.emplace(std::pair{gateway, rounds}, std::move(way)).first->second;
+    }
+
+  private:
+    const Step& step_;
+    std::map<IpAddr, GatewayWay> first_;
+    std::map<std::pair<IpAddr, unsigned>, GatewayWay> later_;
+};
+
+void GatewayWays::add(const IpAddr& gateway) {
+    if (ways_.try_emplace(gateway).second) {
+        fresh_.push_back(gateway);
     }
 }
 
-/// Those that open ones are behind, unless they need no others: in each round the ways to all of them must
-/// be those of that round.
-void GatewayWays::add_needed(std::set<IpAddr>& open) const {
-    std::vector<IpAddr> waiting(open.begin(), open.end());
-    while (!waiting.empty()) {
-        const IpAddr gateway = waiting.back();
-        waiting.pop_back();
-        for (const IpAddr& each : behind_.at(gateway)) {
-            if (behind_.contains(each) && open.insert(each).second) {
-                waiting.push_back(each);
-            }
-        }
+void GatewayWays::remove(const IpAddr& gateway) {
+    const auto at = ways_.find(gateway);
+    if (at != ways_.end()) {
+        set_behind(gateway, at->second, {});
+        ways_.erase(at);
     }
 }
 
-void GatewayWays::find_in_rounds(
-    const std::set<IpAddr>& open, const Step& step, std::set<IpAddr>& moved) {
-    std::vector<GatewayWay> old;
-    for (const IpAddr& gateway : open) {
-        old.push_back(std::exchange(ways_.at(gateway), {}));
+bool GatewayWays::touch(const IpPrefix& prefix) {
+    const auto inside = ways_.lower_bound(first_address(prefix));
+    if (inside == ways_.end() || !contains(prefix, inside->first)) {
+        return false;
     }
-    bool changed = !open.empty();
-    for (unsigned round = 1; round < kMostRounds && changed; ++round) {
-        std::vector<GatewayWay> next;
-        for (const IpAddr& gateway : open) {
-            next.push_back(step(gateway, *this));
-            next.back().asked.clear();
-        }
-        changed = false;
-        for (auto found = next.begin(); const IpAddr& gateway : open) {
-            GatewayWay& way = ways_.at(gateway);
-            changed = changed || *found != way;
-            way = std::move(*found++);
-        }
+    touched_.start(prefix);
+    return true;
+}
+
+GatewayWays::Found GatewayWays::find(std::size_t most, const Step& step) {
+    Rounds rounds{step};
+    Found found;
+    Due fresh;
+    take_fresh(most, fresh);
+    for (const auto& [gateway, behind] : fresh) {
+        look_at(gateway, behind, rounds, found);
     }
-    for (auto before = old.begin(); const IpAddr& gateway : open) {
-        if (*before++ != ways_.at(gateway)) {
-            moved.insert(gateway);
+    for (std::size_t left = most; left != 0 && !(touched_.empty() && dependents_.empty());) {
+        Due due;
+        take_touched((left + 1) / 2, due);
+        take_dependents((left + 1) / 2, due);
+        for (const auto& [gateway, behind] : due) {
+            look_at(gateway, behind, rounds, found);
         }
+        left -= std::clamp<std::size_t>(due.size(), 1, left);
     }
+    return found;
+}
+
+/// Finds its way, and lets so many that are behind each other be looked at if it is another.
+void GatewayWays::look_at(const IpAddr& gateway, unsigned behind, Rounds& rounds, Found& found) {
+    Way& known = ways_.at(gateway);
+    const bool was_behind = !known.behind.empty();
+    set_behind(gateway, known, rounds.first(gateway).asked);
+    const GatewayWay& way = rounds.after(kMostBehind, gateway);
+    const bool differs = way != known.way;
+    if (differs) {
+        known.way = way;
+    }
+    // Over whom it leads may matter to those behind it even where it ends as before.
+    const auto user = users_.lower_bound({gateway, kLowest});
+    const bool has_users = user != users_.end() && user->first == gateway;
+    if (has_users && behind != 0 && (differs || was_behind || !known.behind.empty())) {
+        dependents_.start({gateway, behind - 1});
+    }
+    if (!std::exchange(known.found, true)) {
+        found.fresh.insert(gateway);
+    } else if (differs && !found.fresh.contains(gateway)) {
+        found.moved.insert(gateway);
+    }
+}
+
+/// Those that lead over a fresh one follow the routes, not its use.
+void GatewayWays::take_fresh(std::size_t most, Due& due) {
+    for (; most != 0 && !fresh_.empty(); --most) {
+        const auto at = ways_.find(fresh_.front());
+        if (at != ways_.end() && !at->second.found) {
+            due[at->first] = 0;
+        }
+        fresh_.pop_front();
+    }
+}
+
+void GatewayWays::take_touched(std::size_t most, Due& due) {
+    touched_.advance(most, [&](const IpPrefix& prefix, const auto& from, std::size_t share) {
+        auto at = ways_.lower_bound(from.value_or(first_address(prefix)));
+        std::size_t taken = 0;
+        for (; taken < share && at != ways_.end() && contains(prefix, at->first); ++taken, ++at) {
+            due[at->first] = kMostBehind;
+        }
+        const bool more = at != ways_.end() && contains(prefix, at->first);
+        return decltype(touched_)::Slice{taken, more ? std::optional{at->first} : std::nullopt};
+    });
+}
+
+void GatewayWays::take_dependents(std::size_t most, Due& due) {
+    dependents_.advance(most, [&](const auto& key, const auto& from, std::size_t share) {
+        const auto& [gateway, behind] = key;
+        std::pair<IpAddr, IpAddr> first{gateway, kLowest};
+        if (from) {
+            first.second = *from;
+        }
+        auto at = users_.lower_bound(first);
+        std::size_t taken = 0;
+        for (; taken < share && at != users_.end() && at->first == gateway; ++taken, ++at) {
+            unsigned& depth = due[at->second];
+            depth = std::max(depth, behind);
+        }
+        const bool more = at != users_.end() && at->first == gateway;
+        return decltype(dependents_)::Slice{taken, more ? std::optional{at->second} : std::nullopt};
+    });
+}
+
+void GatewayWays::set_behind(const IpAddr& gateway, Way& way, std::vector<IpAddr> behind) {
+    if (way.behind == behind) {
+        return;
+    }
+    for (const IpAddr& other : way.behind) {
+        users_.erase({other, gateway});
+    }
+    for (const IpAddr& other : behind) {
+        users_.emplace(other, gateway);
+    }
+    way.behind = std::move(behind);
+}
+
+bool GatewayWays::knows(const IpAddr& gateway) const {
+    const auto at = ways_.find(gateway);
+    return at != ways_.end() && at->second.found;
 }
 
 const GatewayWay& GatewayWays::operator[](const IpAddr& gateway) const {
-    static const GatewayWay kNone;
     const auto found = ways_.find(gateway);
-    return found == ways_.end() ? kNone : found->second;
+    return found == ways_.end() ? no_way() : found->second.way;
 }
 
 }  // namespace vr

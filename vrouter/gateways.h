@@ -1,14 +1,15 @@
 // GatewayWays: which stations gateways are reached by, over other gateways where need be.
 //
-// Ways are found in rounds: first what a route reaches without another gateway, then what leads over
-// those, and so on.  So they depend on the present routes alone, not on the order in which these came,
+// A gateway's way is found in rounds: first what a route reaches without another gateway, then what leads
+// over those, and so on.  So it depends on the present routes alone, not on the order in which these came,
 // and gateways that lead only to each other lead nowhere.  What a change does not touch is not looked at
-// again: a gateway's way needs the routes to it and the ways to the gateways that these name.  Pure.
-// Control thread.
+// again; what it does touch is looked at in slices, for one route may lead to all gateways that there are.
+// Each way is right for the routes at the time it was found, also between slices.  Pure.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -17,6 +18,7 @@
 
 #include "vrouter/net/prefix.h"
 #include "vrouter/next_hops.h"
+#include "vrouter/sweeps.h"
 
 namespace vr {
 
@@ -29,61 +31,74 @@ struct GatewayWay {
     friend bool operator==(const GatewayWay&, const GatewayWay&) = default;
 };
 
-/// Calls visit(address) for those in `addresses`, a set or map of them, that are in `prefix`; true when
-/// there were any.
-template <Family F>
-bool visit_inside(const Prefix<F>& prefix, const auto& addresses, auto visit) {
-    const auto address_of = [](const auto& element) -> const IpAddr& {
-        if constexpr (requires { element.second; }) {
-            return element.first;
-        } else {
-            return element;
-        }
-    };
-    bool any = false;
-    for (auto at = addresses.lower_bound(IpAddr{prefix.address()});
-         at != addresses.end() && contains(prefix, address_of(*at));
-         ++at) {
-        visit(address_of(*at));
-        any = true;
-    }
-    return any;
+/// The first address that may be in `prefix`, as elements of a map or set are ordered.
+[[nodiscard]] inline IpAddr first_address(const IpPrefix& prefix) {
+    return std::visit([](const auto& p) { return IpAddr{p.address()}; }, prefix);
 }
 
 class GatewayWays {
   public:
-    /// The way to `gateway` by the routes, where `known` tells the ways to other gateways so far.
-    using Step = std::function<GatewayWay(const IpAddr& gateway, const GatewayWays& known)>;
+    /// Ways to gateways as far as they are known.
+    using Known = std::function<const GatewayWay&(const IpAddr& gateway)>;
+
+    /// The way to `gateway` by the routes, over others by `known`.
+    using Step = std::function<GatewayWay(const IpAddr& gateway, const Known& known)>;
+
+    /// It is in use from now on; its way is to be found.
+    void add(const IpAddr& gateway);
+
+    /// It is in use no more.
+    void remove(const IpAddr& gateway);
 
     /// A route of this prefix has changed; true when the way to a gateway may be another.
-    template <Family F>
-    bool touch(const Prefix<F>& prefix) {
-        return visit_inside(
-            prefix, ways_, [this](const IpAddr& gateway) { touched_.insert(gateway); });
+    bool touch(const IpPrefix& prefix);
+
+    struct Found {
+        std::set<IpAddr> fresh;  ///< not known before
+        std::set<IpAddr> moved;  ///< known, and others now
+    };
+
+    /// Finds about `most` ways to gateways that are new, and as many of those that may be others than before.
+    [[nodiscard]] Found find(std::size_t most, const Step& step);
+
+    /// True while find() has not looked at all of them.
+    [[nodiscard]] bool pending() const {
+        return !fresh_.empty() || !touched_.empty() || !dependents_.empty();
     }
 
-    /// Finds the ways to `gateways` that may be others than before, and forgets those to all others;
-    /// answers to which they are.
-    [[nodiscard]] std::set<IpAddr> find(
-        const std::map<IpAddr, std::uint32_t>& gateways, const Step& step);
+    /// True when it is in use and its way was found, if only that there is none.
+    [[nodiscard]] bool knows(const IpAddr& gateway) const;
 
-    /// The way to `gateway` as found; to one that was not asked for there is none.
+    /// The way to `gateway` as found; to one that is not known there is none.
     [[nodiscard]] const GatewayWay& operator[](const IpAddr& gateway) const;
 
   private:
     /// So many gateways may be behind each other.
-    static constexpr unsigned kMostRounds = 5;
+    static constexpr unsigned kMostBehind = 4;
 
-    void take_over(const std::map<IpAddr, std::uint32_t>& gateways);
-    void look_at_routes(const Step& step, std::set<IpAddr>& moved, std::set<IpAddr>& open);
-    void add_dependents(const std::set<IpAddr>& moved, std::set<IpAddr>& open) const;
-    void add_needed(std::set<IpAddr>& open) const;
-    void find_in_rounds(const std::set<IpAddr>& open, const Step& step, std::set<IpAddr>& moved);
+    struct Way {
+        GatewayWay way;
+        std::vector<IpAddr> behind;  ///< gateways whose ways may matter to it
+        bool found = false;
+    };
 
-    std::map<IpAddr, GatewayWay> ways_;
-    /// Gateways behind others, and those whose ways may matter to theirs.
-    std::map<IpAddr, std::vector<IpAddr>> behind_;
-    std::set<IpAddr> touched_;  ///< to be found anew
+    /// Who is to be looked at, and how many that are behind each other are then to be.
+    using Due = std::map<IpAddr, unsigned>;
+
+    class Rounds;
+
+    void take_fresh(std::size_t most, Due& due);
+    void take_touched(std::size_t most, Due& due);
+    void take_dependents(std::size_t most, Due& due);
+    void look_at(const IpAddr& gateway, unsigned behind, Rounds& rounds, Found& found);
+    void set_behind(const IpAddr& gateway, Way& way, std::vector<IpAddr> behind);
+
+    std::map<IpAddr, Way> ways_;
+    std::set<std::pair<IpAddr, IpAddr>> users_;  ///< gateways, and those behind them
+    std::deque<IpAddr> fresh_;                   ///< to be found; some may be by now, or have left
+    Sweeps<IpPrefix, IpAddr> touched_;           ///< all gateways inside may have another way
+    /// All behind these may have; and so many that are behind each other.
+    Sweeps<std::pair<IpAddr, unsigned>, IpAddr> dependents_;
 };
 
 }  // namespace vr

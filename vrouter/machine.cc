@@ -38,6 +38,13 @@ void set_host_addresses(const PortRecord& record, PortEntry& entry) {
     }
 }
 
+/// Snapshots that may rest while a worker does not come to the end of its round: some 100 kB each, or more.
+constexpr std::size_t kMostResting = 64;
+
+/// Flows of each family that are looked at in one turn when ports or floating addresses have gone: all of
+/// them may be theirs.
+constexpr std::size_t kForgetSlice = 4096;
+
 /// Entries that one housekeeping round looks at: about a millisecond.
 constexpr std::size_t kAgeSlice = 16384;
 
@@ -78,7 +85,7 @@ Machine::Machine(
       policy_log_(std::move(policy_log)),
       rcu_(settings.workers),
       shared_(std::make_unique<SharedState>(rcu_, settings.flows, settings.workers)),
-      routes_(shared_->routes4, shared_->routes6),
+      routes_(shared_->routes4, shared_->routes6, rcu_),
       records_(kMaxPorts),
       leaving_(kMaxPorts),
       control_drops_(kMaxPorts),
@@ -92,7 +99,7 @@ Machine::Machine(
         workers_.push_back(
             std::make_unique<Worker>(i, *shared_, rcu_, *punt_, *policy_log_, settings.idle));
     }
-    publish(false);
+    publish();
 }
 
 Machine::~Machine() {
@@ -151,24 +158,41 @@ void Machine::remove_port(PortId id, std::function<void()> gone) {
 
 /// What flows remember of a port must go before its number may mean another one; those of a floating address
 /// end with it.  One walk over all flows for however many left together.
-void Machine::forget_flows_of_gone() {
-    if (gone_.empty() && gone_translations_.empty()) {
+void Machine::begin_forgetting() {
+    if (!forgetting_ && (!gone_.empty() || !gone_translations_.empty())) {
+        forgetting_.emplace();
+        forgetting_->ports = std::exchange(gone_, {});
+        forgetting_->translations = std::exchange(gone_translations_, {});
+    }
+}
+
+/// The next slice of that walk.  No worker makes such flows any more: what is behind stays without them.
+void Machine::forget_flows() {
+    if (!forgetting_) {
         return;
     }
-    const auto ports = std::exchange(gone_, {});
-    const auto translations = std::exchange(gone_translations_, {});
-    const auto names = [&](const auto& flow) {
-        return ports.contains(flow.from) || ports.contains(flow.to) ||
-               translations.contains(flow.translation);
+    const Forgetting& of = *forgetting_;
+    const auto names = [&of](const auto& flow) {
+        return of.ports.contains(flow.from) || of.ports.contains(flow.to) ||
+               of.translations.contains(flow.translation);
     };
-    shared_->flows4.remove_if(names);
-    shared_->flows6.remove_if(names);
+    const FlowRange slice{.begin = of.next, .end = of.next + kForgetSlice};
+    shared_->flows4.remove_if(names, slice);
+    shared_->flows6.remove_if(names, slice);
+    forgetting_->next = slice.end;
+    const std::size_t end = std::max(shared_->flows4.extent(), shared_->flows6.extent());
+    if (slice.end < end || routes_.is_settling()) {
+        return;  // or routes may still lead to a port that has left, not to its successor
+    }
+    const auto ports = std::move(forgetting_->ports);
+    forgetting_.reset();
     for (const auto& [id, gone] : ports) {
         leaving_[id.value()] = false;
         if (gone) {
             gone();
         }
     }
+    begin_forgetting();
 }
 
 void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) {
@@ -244,36 +268,72 @@ void Machine::assign_queues() {
 }
 
 void Machine::commit() {
-    routes_.commit([this](bool wait) { publish(wait); });
+    routes_.commit([this] { publish(); });
     if (dirty_) {
-        publish(false);
+        publish();
+    }
+    tell_unfinished();
+}
+
+void Machine::finish() {
+    forget_flows();
+    if (routes_.dirty()) {
+        commit();
+    } else {
+        tell_unfinished();
     }
 }
 
-void Machine::publish(bool wait) {
-    master_.next_hops = routes_.next_hops().entries();
-    master_.groups = routes_.next_hops().groups();
+void Machine::tell_unfinished() {
+    if (unfinished_ && is_unfinished()) {
+        unfinished_();
+    }
+}
+
+void Machine::when_seen(std::function<void()> then) {
+    rcu_.retire([this, then = std::move(then)]() mutable { seen_.push_back(std::move(then)); });
+    rcu_.reclaim();
+    call_seen();
+}
+
+void Machine::call_seen() {
+    for (const auto& then : std::exchange(seen_, {})) {
+        then();
+    }
+}
+
+void Machine::publish() {
+    if (rcu_.reclaim() != 0 && resting_ >= kMostResting) {
+        rcu_.wait();  // a worker that hangs must not cost all memory
+        rcu_.reclaim();
+    }
     auto* next = new Tables(master_);
+    next->next_hops = routes_.next_hops().entries();
+    next->groups = routes_.next_hops().groups();
     // Release: a worker that sees the pointer sees what it points to.
     const Tables* old = shared_->tables.exchange(next, std::memory_order_acq_rel);
     current_ = next;
     dirty_ = false;
     if (old != nullptr) {
-        rcu_.retire([old] { delete old; });
+        ++resting_;
+        rcu_.retire([this, old] {
+            delete old;
+            --resting_;
+        });
     }
     if (!leaving_translations_.empty()) {
         rcu_.retire([this, leaving = std::exchange(leaving_translations_, {})] {
             gone_translations_.insert(leaving.begin(), leaving.end());
         });
     }
-    if (wait) {
-        rcu_.wait();
-    }
 }
 
 void Machine::housekeeping() {
     rcu_.reclaim();
-    forget_flows_of_gone();
+    call_seen();
+    begin_forgetting();
+    forget_flows();
+    tell_unfinished();
     const FlowTick now = flow_now();
     shared_->flows4.age(now, settings_.timeouts, kAgeSlice);
     shared_->flows6.age(now, settings_.timeouts, kAgeSlice);

@@ -109,8 +109,20 @@ class Machine {
     /// Policy or membership changed: live flows were judged under an older one.
     void bump_policy_generation();
 
-    /// Makes everything that changed visible to the workers.
+    /// Makes everything that changed visible to the workers, and waits for none of them.
     void commit();
+
+    /// True while there is something that commit() or housekeeping() began and finish() goes on with.
+    [[nodiscard]] bool is_unfinished() const { return forgetting_ || routes_.dirty(); }
+
+    /// Goes on with it for a slice.
+    void finish();
+
+    /// Calls `unfinished` whenever a commit() or finish() leaves something.
+    void on_unfinished(std::function<void()> unfinished) { unfinished_ = std::move(unfinished); }
+
+    /// Calls `then` when every worker has seen the last commit(): at once, or in a later housekeeping().
+    void when_seen(std::function<void()> then);
 
     /// Regular work: frees what workers let go of, ages a slice of the flows.
     void housekeeping();
@@ -159,8 +171,11 @@ class Machine {
     [[nodiscard]] std::vector<std::pair<std::string, const acl::Program*>> programs_of(
         PortId port) const;
 
-    void publish(bool wait);
-    void forget_flows_of_gone();
+    void publish();
+    void begin_forgetting();
+    void forget_flows();
+    void tell_unfinished();
+    void call_seen();
     void assign_queues();
     [[nodiscard]] std::optional<PortId> free_id() const;
     [[nodiscard]] PortTotals raw_totals(PortId id) const;
@@ -177,12 +192,24 @@ class Machine {
     std::vector<bool> leaving_;  ///< removed, but workers or flows may still name it
     /// Leaving, and no worker uses it any more; what to call when its flows are gone too.
     std::map<PortId, std::function<void()>> gone_;
-    std::set<TranslationId> gone_translations_;        ///< the same, of floating addresses
+    std::set<TranslationId> gone_translations_;  ///< the same, of floating addresses
+
+    /// Of those that left together: their flows are removed slice by slice.
+    struct Forgetting {
+        std::map<PortId, std::function<void()>> ports;
+        std::set<TranslationId> translations;
+        std::size_t next = 0;
+    };
+
+    std::optional<Forgetting> forgetting_;
+    std::vector<std::function<void()>> seen_;          ///< to be called: all workers have seen it
     std::vector<TranslationId> leaving_translations_;  ///< until the next snapshot
     std::vector<std::array<std::uint64_t, kDropCount>> control_drops_;
     std::vector<PortTotals> baselines_;  ///< what the number's earlier port had counted
     Tables master_;
     const Tables* current_ = nullptr;
+    std::size_t resting_ = 0;  ///< snapshots that a worker may still read
+    std::function<void()> unfinished_;
     bool dirty_ = true;
     std::size_t next_worker_ = 0;
 };

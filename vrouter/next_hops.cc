@@ -78,9 +78,7 @@ NextHops::NextHops() : entries_(1), slots_(1) {
 }
 
 NextHopId NextHops::allocate() {
-    // A number that is used again is as new as one that never was: a worker's snapshot may still hold
-    // what it led to before.
-    fresh_ = changed_ = true;
+    changed_ = true;
     if (!free_.empty()) {
         const NextHopId id = free_.back();
         free_.pop_back();
@@ -101,10 +99,7 @@ NextHopId NextHops::acquire(const RouteTarget& target) {
     slots_[id.value()] = Slot{.target = target, .references = 1};
     by_target_.emplace(target, id);
     if (const auto* gateways = std::get_if<Gateways>(&target)) {
-        gateways_.insert(id);
-        for (const IpAddr& gateway : gateways->addresses) {
-            ++gateway_uses_[gateway];
-        }
+        add_gateways(id, *gateways);
     } else if (const auto* floating = std::get_if<Floating>(&target)) {
         const NextHopId station = acquire(floating->station);
         slots_[id.value()].members = {station};
@@ -120,8 +115,9 @@ void NextHops::release(NextHopId id) {
         return;
     }
     by_target_.erase(slot.target);
-    if (gateways_.erase(id) != 0) {
-        forget_gateways(std::get<Gateways>(slot.target));
+    const bool is_set = gateways_.erase(id) != 0;
+    if (is_set) {
+        forget_gateways(id, std::get<Gateways>(slot.target));
     }
     const std::vector<NextHopId> members = std::move(slot.members);
     if (slot.group) {
@@ -130,18 +126,36 @@ void NextHops::release(NextHopId id) {
     slot = Slot{.target = Discard{}};
     set_entry(id, NextHop{});
     free_.push_back(id);
-    for (const NextHopId member : members) {
-        release(member);
+    if (is_set) {
+        leave_stations(members);
+    } else {
+        std::ranges::for_each(members, [this](NextHopId member) { release(member); });
     }
 }
 
-void NextHops::forget_gateways(const Gateways& gateways) {
+void NextHops::add_gateways(NextHopId id, const Gateways& gateways) {
+    gateways_.insert(id);
+    unsettled_.push_back(id);
     for (const IpAddr& gateway : gateways.addresses) {
-        const auto uses = gateway_uses_.find(gateway);
-        if (--uses->second == 0) {
-            gateway_uses_.erase(uses);
+        if (!in_use(gateway)) {
+            gateway_changes_.push_back(gateway);
+        }
+        sets_of_.emplace(gateway, id);
+    }
+}
+
+void NextHops::forget_gateways(NextHopId id, const Gateways& gateways) {
+    for (const IpAddr& gateway : gateways.addresses) {
+        sets_of_.erase({gateway, id});
+        if (!in_use(gateway)) {
+            gateway_changes_.push_back(gateway);
         }
     }
+}
+
+bool NextHops::in_use(const IpAddr& gateway) const {
+    const auto at = sets_of_.lower_bound({gateway, NextHopId{}});
+    return at != sets_of_.end() && at->first == gateway;
 }
 
 void NextHops::set_port(PortId port, Link link) {
@@ -168,8 +182,10 @@ void NextHops::set_host(PortId port, Mac kernel) {
 }
 
 void NextHops::resolved(const Adjacency& neighbor, Mac mac) {
-    resolved_[station_of(neighbor)] = mac;
-    refresh_station(neighbor);
+    const auto [at, fresh] = resolved_.try_emplace(station_of(neighbor), mac);
+    if (fresh || std::exchange(at->second, mac) != mac) {
+        refresh_station(neighbor);
+    }
 }
 
 void NextHops::lost(const Adjacency& neighbor) {
@@ -190,58 +206,87 @@ void NextHops::avoid(const IpAddr& gateway, bool avoid) {
     if (avoid ? !avoided_.insert(gateway).second : avoided_.erase(gateway) == 0) {
         return;
     }
-    for (const NextHopId id : gateways_) {
-        const Slot& slot = slots_[id.value()];
-        const bool leads_there = std::ranges::any_of(
-            slot.members, [&](NextHopId member) { return address_of(member) == gateway; });
-        if (leads_there || std::ranges::find(slot.via, gateway) != slot.via.end()) {
-            refresh_gateways(id);
+    std::set<NextHopId> users;
+    for (auto at = sets_of_.lower_bound({gateway, NextHopId{}});
+         at != sets_of_.end() && at->first == gateway;
+         ++at) {
+        users.insert(at->second);
+    }
+    for (const auto& [station, uses] : stations_) {
+        if (address_of(station) == gateway) {
+            const auto sets = users_of(station);
+            users.insert(sets.begin(), sets.end());
         }
     }
+    std::ranges::for_each(users, [this](NextHopId id) { refresh_gateways(id); });
 }
 
 const IpAddr& NextHops::address_of(NextHopId station) const {
     return std::get<Adjacency>(slots_[station.value()].target).address;
 }
 
-std::vector<NextHopId> NextHops::resolve_gateways(
-    const Resolve& resolve, const std::set<IpAddr>* moved) {
-    std::vector<NextHopId> due;
-    for (const NextHopId id : gateways_) {
-        const Slot& slot = slots_[id.value()];
-        if (moved == nullptr || !slot.settled ||
-            std::ranges::any_of(
-                std::get<Gateways>(slot.target).addresses,
-                [&](const IpAddr& gateway) { return moved->contains(gateway); })) {
+/// In the order in which they came: none waits for long, nor for one that is waiting for its gateways.
+void NextHops::take_new_sets(
+    const Resolve& resolve, std::size_t most, std::vector<NextHopId>& due) {
+    for (; most != 0 && !unsettled_.empty(); --most) {
+        const NextHopId id = unsettled_.front();
+        if (gateways_.contains(id) && !slots_[id.value()].settled) {
+            const auto& gateways = std::get<Gateways>(slots_[id.value()].target).addresses;
+            if (!std::ranges::all_of(
+                    gateways, [&](const IpAddr& each) { return resolve(each).has_value(); })) {
+                return;
+            }
             due.push_back(id);
         }
+        unsettled_.pop_front();
     }
-    std::vector<NextHopId> flipped;
-    for (const NextHopId id : due) {
-        const bool before = usable(id);
-        std::vector<NextHopId> members;
-        std::vector<IpAddr> via;
-        const auto gateways = std::get<Gateways>(slots_[id.value()].target);
-        for (const IpAddr& gateway : gateways.addresses) {
-            for (Adjacency station : resolve(gateway)) {
-                station.carries_ip4 =
-                    gateways.for_ip4 && std::holds_alternative<Ip6>(station.address);
-                members.push_back(acquire(station));
-                via.push_back(gateway);
+}
+
+void NextHops::take_moved_sets(std::size_t most, std::vector<NextHopId>& due) {
+    moved_.advance(most, [&](const IpAddr& gateway, const auto& from, std::size_t share) {
+        auto at = sets_of_.lower_bound({gateway, from.value_or(NextHopId{})});
+        std::size_t taken = 0;
+        for (; taken < share && at != sets_of_.end() && at->first == gateway; ++taken, ++at) {
+            if (slots_[at->second.value()].settled) {
+                due.push_back(at->second);
             }
         }
-        Slot& slot = slots_[id.value()];
-        const std::vector<NextHopId> old = std::exchange(slot.members, std::move(members));
-        slot.via = std::move(via);
-        refresh(id);
-        for (const NextHopId member : old) {
-            release(member);
-        }
-        if (std::exchange(slot.settled, true) && usable(id) != before) {
-            flipped.push_back(id);
+        const bool more = at != sets_of_.end() && at->first == gateway;
+        return decltype(moved_)::Slice{taken, more ? std::optional{at->second} : std::nullopt};
+    });
+}
+
+std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve, std::size_t most) {
+    std::vector<NextHopId> due;
+    take_new_sets(resolve, most, due);
+    take_moved_sets(most, due);
+    std::ranges::sort(due);
+    const auto doubles = std::ranges::unique(due);
+    due.erase(doubles.begin(), doubles.end());
+    std::erase_if(due, [&](NextHopId id) { return !resolve_set(id, resolve); });
+    return due;
+}
+
+/// True when the set was known and has become usable or unusable.
+bool NextHops::resolve_set(NextHopId id, const Resolve& resolve) {
+    const bool before = usable(id);
+    std::vector<NextHopId> members;
+    std::vector<IpAddr> via;
+    const auto gateways = std::get<Gateways>(slots_[id.value()].target);
+    for (const IpAddr& gateway : gateways.addresses) {
+        for (Adjacency station : resolve(gateway).value_or(std::vector<Adjacency>{})) {
+            station.carries_ip4 = gateways.for_ip4 && std::holds_alternative<Ip6>(station.address);
+            members.push_back(acquire(station));
+            ++stations_[members.back()];
+            via.push_back(gateway);
         }
     }
-    return flipped;
+    Slot& slot = slots_[id.value()];
+    const std::vector<NextHopId> old = std::exchange(slot.members, std::move(members));
+    slot.via = std::move(via);
+    refresh(id);
+    leave_stations(old);
+    return std::exchange(slot.settled, true) && usable(id) != before;
 }
 
 bool NextHops::usable(NextHopId id) const {
@@ -274,22 +319,15 @@ std::optional<NextHopId> NextHops::find(const Adjacency& neighbor) const {
 }
 
 std::vector<Adjacency> NextHops::gateway_stations() const {
-    std::set<Adjacency> stations;
-    for (const NextHopId id : gateways_) {
-        for (const NextHopId member : slots_[id.value()].members) {
-            stations.insert(std::get<Adjacency>(slots_[member.value()].target));
-        }
+    std::vector<Adjacency> stations;
+    for (const auto& [station, uses] : stations_) {
+        stations.push_back(std::get<Adjacency>(slots_[station.value()].target));
     }
-    return {stations.begin(), stations.end()};
+    return stations;
 }
 
 std::vector<NextHopId> NextHops::members(NextHopId id) const {
     return slots_[id.value()].in_use;
-}
-
-bool NextHops::take_changes(bool& fresh) {
-    fresh = std::exchange(fresh_, false);
-    return std::exchange(changed_, false);
 }
 
 void NextHops::refresh(NextHopId id) {
@@ -415,11 +453,29 @@ void NextHops::set_entry(NextHopId id, const NextHop& entry) {
     }
 }
 
-void NextHops::refresh_users_of(NextHopId adjacency) {
-    for (const NextHopId id : gateways_) {
-        if (std::ranges::count(slots_[id.value()].members, adjacency) != 0) {
-            refresh_gateways(id);
+void NextHops::refresh_users_of(NextHopId station) {
+    if (stations_.contains(station)) {
+        std::ranges::for_each(users_of(station), [this](NextHopId id) { refresh_gateways(id); });
+    }
+}
+
+/// The sets that have this station.
+std::vector<NextHopId> NextHops::users_of(NextHopId station) const {
+    std::vector<NextHopId> users;
+    std::ranges::copy_if(gateways_, std::back_inserter(users), [&](NextHopId id) {
+        return std::ranges::count(slots_[id.value()].members, station) != 0;
+    });
+    return users;
+}
+
+/// Sets have them no more.
+void NextHops::leave_stations(const std::vector<NextHopId>& members) {
+    for (const NextHopId member : members) {
+        const auto uses = stations_.find(member);
+        if (--uses->second == 0) {
+            stations_.erase(uses);
         }
+        release(member);
     }
 }
 

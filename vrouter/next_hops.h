@@ -11,6 +11,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -23,6 +24,7 @@
 #include "vrouter/dataplane/tables.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
+#include "vrouter/sweeps.h"
 
 namespace vr {
 
@@ -94,13 +96,17 @@ class NextHops {
         PortKind kind = PortKind::Fabric;
     };
 
-    /// Finds the stations that a gateway is reached by, by the routes.  None: unreachable now.
-    using Resolve = std::function<std::vector<Adjacency>(const IpAddr& gateway)>;
+    /// The stations that a gateway is reached by, by the routes.  None: unreachable now; nothing: they are
+    /// not known yet.
+    using Resolve = std::function<std::optional<std::vector<Adjacency>>(const IpAddr& gateway)>;
 
     NextHops();
 
     /// The id of `target`, counted; a new one starts unresolved.
     [[nodiscard]] NextHopId acquire(const RouteTarget& target);
+
+    /// Counts it once more.
+    void hold(NextHopId id) { ++slots_[id.value()].references; }
 
     /// Gives one count back; the id is free again when none is left.
     void release(NextHopId id);
@@ -120,14 +126,29 @@ class NextHops {
     /// otherwise.
     void avoid(const IpAddr& gateway, bool avoid);
 
-    /// Finds the stations of gateways anew, of those that `moved` (null: of all) and of sets that are new;
-    /// to be called when a route that gateways are reached by has changed.  Returns the ids that became
-    /// usable or unusable since the last call.
-    [[nodiscard]] std::vector<NextHopId> resolve_gateways(
-        const Resolve& resolve, const std::set<IpAddr>* moved = nullptr);
+    /// The stations of this one are others now: the sets that it is in are to be resolved.
+    void moved(const IpAddr& gateway) { moved_.start(gateway); }
 
-    /// All gateways in use, with the number of sets that they are in.
-    [[nodiscard]] const std::map<IpAddr, std::uint32_t>& gateways() const { return gateway_uses_; }
+    /// Finds the stations of about `most` sets with gateways that moved, and of as many that are new.  Returns
+    /// the ids that became usable or unusable.
+    [[nodiscard]] std::vector<NextHopId> resolve_gateways(const Resolve& resolve, std::size_t most);
+
+    /// True while there are sets to be resolved.
+    [[nodiscard]] bool unresolved() const { return !unsettled_.empty() || !moved_.empty(); }
+
+    /// True when some set names it.
+    [[nodiscard]] bool in_use(const IpAddr& gateway) const;
+
+    /// Gateways of which that has changed since the last call, perhaps to and fro.
+    [[nodiscard]] std::vector<IpAddr> take_gateway_changes() {
+        return std::exchange(gateway_changes_, {});
+    }
+
+    /// False: it is a set whose stations were not found yet.
+    [[nodiscard]] bool is_settled(NextHopId id) const {
+        const Slot& slot = slots_[id.value()];
+        return slot.settled || !std::holds_alternative<Gateways>(slot.target);
+    }
 
     /// False: routes to it must not be installed (no gateway of it is reachable).
     [[nodiscard]] bool usable(NextHopId id) const;
@@ -151,9 +172,8 @@ class NextHops {
 
     [[nodiscard]] const std::vector<NextHopGroup>& groups() const { return groups_; }
 
-    /// True when the arrays changed since the last call; `fresh`: ids were given out since then, which
-    /// a snapshot made earlier does not know or knows as something else.
-    [[nodiscard]] bool take_changes(bool& fresh);
+    /// True when the arrays changed since the last call.
+    [[nodiscard]] bool take_changes() { return std::exchange(changed_, false); }
 
   private:
     struct Slot {
@@ -167,7 +187,11 @@ class NextHops {
     };
 
     [[nodiscard]] NextHopId allocate();
-    void forget_gateways(const Gateways& gateways);
+    void add_gateways(NextHopId id, const Gateways& gateways);
+    void forget_gateways(NextHopId id, const Gateways& gateways);
+    void take_new_sets(const Resolve& resolve, std::size_t most, std::vector<NextHopId>& due);
+    void take_moved_sets(std::size_t most, std::vector<NextHopId>& due);
+    [[nodiscard]] bool resolve_set(NextHopId id, const Resolve& resolve);
     void refresh(NextHopId id);
     void refresh_gateways(NextHopId id);
     [[nodiscard]] const IpAddr& address_of(NextHopId station) const;
@@ -176,7 +200,9 @@ class NextHops {
     [[nodiscard]] NextHop station_entry(const Adjacency& neighbor) const;
     void set_entry(NextHopId id, const NextHop& entry);
     void refresh_station(const Adjacency& neighbor);
-    void refresh_users_of(NextHopId adjacency);
+    void refresh_users_of(NextHopId station);
+    [[nodiscard]] std::vector<NextHopId> users_of(NextHopId station) const;
+    void leave_stations(const std::vector<NextHopId>& members);
 
     std::vector<NextHop> entries_;
     std::vector<NextHopGroup> groups_;
@@ -187,12 +213,15 @@ class NextHops {
     std::map<Adjacency, Mac> resolved_;
     std::map<PortId, Link> ports_;
     std::set<NextHopId> gateways_;
-    std::map<IpAddr, std::uint32_t> gateway_uses_;
+    std::set<std::pair<IpAddr, NextHopId>> sets_of_;  ///< gateways, and the sets that they are in
+    std::map<NextHopId, std::uint32_t> stations_;     ///< of sets, counted
+    std::vector<IpAddr> gateway_changes_;
+    std::deque<NextHopId> unsettled_;  ///< sets that are new
+    Sweeps<IpAddr, NextHopId> moved_;
     std::set<IpAddr> avoided_;
     PortId host_port_;
     Mac host_mac_;
     bool changed_ = true;
-    bool fresh_ = true;
 };
 
 }  // namespace vr

@@ -2,6 +2,7 @@
 #include "vrouter/routes.h"
 
 #include <algorithm>
+#include <deque>
 
 #include <boost/container/small_vector.hpp>
 
@@ -35,14 +36,14 @@ GatewayWay at(const Adjacency& station) {
 constexpr std::size_t kMostOnAWay = 64;
 
 /// The way over `gateways`, of which none may be the one that it leads to.
-GatewayWay over(const Gateways& gateways, const IpAddr& to, const GatewayWays& known) {
+GatewayWay over(const Gateways& gateways, const IpAddr& to, const GatewayWays::Known& known) {
     GatewayWay way;
     way.asked = gateways.addresses;
     if (std::ranges::find(gateways.addresses, to) != gateways.addresses.end()) {
         return way;
     }
     for (const IpAddr& each : gateways.addresses) {
-        const GatewayWay& next = known[each];
+        const GatewayWay& next = known(each);
         way.stations.insert(way.stations.end(), next.stations.begin(), next.stations.end());
         way.bgp.insert(way.bgp.end(), next.bgp.begin(), next.bgp.end());
     }
@@ -57,8 +58,33 @@ GatewayWay over(const Gateways& gateways, const IpAddr& to, const GatewayWays& k
     return way;
 }
 
+/// Whether one of `prefixes` leads to `address`.
+bool is_inside(const std::set<IpPrefix>& prefixes, const IpAddr& address) {
+    return std::visit(
+        [&]<typename Addr>(const Addr& of_family) {
+            using F = std::conditional_t<std::is_same_v<Addr, Ip4>, V4, V6>;
+            if (prefixes.size() <= F::kBits) {
+                return std::ranges::any_of(
+                    prefixes, [&](const IpPrefix& prefix) { return contains(prefix, address); });
+            }
+            for (unsigned length = 0; length <= F::kBits; ++length) {
+                if (prefixes.contains(*Prefix<F>::make(of_family, length))) {
+                    return true;
+                }
+            }
+            return false;
+        },
+        address);
+}
+
+/// Gateways, and gateway sets, looked at per commit(): of those that a changed route leads to, and of new ones.
+constexpr std::size_t kGatewaySlice = 128;
+
 /// Entries looked at per commit() when a gateway set becomes usable or unusable.
 constexpr std::size_t kWalkSlice = 8192;
+
+/// Routes that waited for their gateways put in force per commit().
+constexpr std::size_t kWaitSlice = 1024;
 
 /// IPv4 routes over IPv6 gateways, RFC 8950.
 template <Family F>
@@ -72,16 +98,18 @@ bool needs_other_family(const RouteTarget& target) {
 
 }  // namespace
 
-struct RouteTable::Entry {
-    struct Offer {
-        RouteSource source;
-        NextHopId hop;
-    };
+struct RouteTable::Offer {
+    RouteSource source;
+    NextHopId hop;
+};
 
+struct RouteTable::Entry {
     /// Most preferred first; rarely more than one.
     boost::container::small_vector<Offer, 1> offers;
-    NextHopId installed;  ///< what the FIB has; NextHopId{}: nothing
-    bool dirty = false;   ///< staged
+    NextHopId installed;           ///< what the FIB has, counted; NextHopId{}: nothing
+    RouteSource installed_from{};  ///< whose it is or was
+    bool dirty = false;            ///< staged
+    bool waits = false;  ///< for a set whose stations are to be found; the FIB is as it was
 };
 
 template <Family F>
@@ -91,17 +119,19 @@ struct RouteTable::FamilyRoutes {
     Lpm<F>& fib;
     PrefixMap<F, Entry> entries;
     std::vector<Prefix<F>> dirty;
-    std::size_t size = 0;                               ///< entries with offers
+    std::deque<Prefix<F>> waiting;  ///< in the order of their sets, roughly; some wait no more
+    std::size_t size = 0;           ///< entries with offers
     std::array<std::uint32_t, F::kBits + 1> lengths{};  ///< those by length of prefix
 };
 
 bool ChangedWays::concern(const IpAddr& address, const std::vector<IpAddr>& asked) const {
-    return watched.contains(address) || gateways.contains(address) ||
+    return gateways.contains(address) || is_inside(routes, address) ||
            std::ranges::any_of(asked, [&](const IpAddr& each) { return gateways.contains(each); });
 }
 
-RouteTable::RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6)
-    : v4_(std::make_unique<FamilyRoutes<V4>>(fib4)),
+RouteTable::RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6, Reclaimer& readers)
+    : readers_(readers),
+      v4_(std::make_unique<FamilyRoutes<V4>>(fib4)),
       v6_(std::make_unique<FamilyRoutes<V6>>(fib6)) {}
 
 RouteTable::~RouteTable() = default;
@@ -142,7 +172,7 @@ void RouteTable::set(const Prefix<F>& prefix, RouteSource source, const RouteTar
         needs_other_family<F>(target)
             ? next_hops_.acquire(Gateways{std::get<Gateways>(target).addresses, true})
             : next_hops_.acquire(target);
-    const auto at = std::ranges::lower_bound(entry.offers, source, {}, &Entry::Offer::source);
+    const auto at = std::ranges::lower_bound(entry.offers, source, {}, &Offer::source);
     if (at != entry.offers.end() && at->source == source) {
         leaving_.push_back(std::exchange(at->hop, hop));
     } else {
@@ -164,7 +194,7 @@ void RouteTable::remove(const Prefix<F>& prefix, RouteSource source) {
     if (entry == nullptr) {
         return;
     }
-    const auto at = std::ranges::find(entry->offers, source, &Entry::Offer::source);
+    const auto at = std::ranges::find(entry->offers, source, &Offer::source);
     if (at == entry->offers.end()) {
         return;
     }
@@ -189,51 +219,100 @@ void RouteTable::remove(const IpPrefix& prefix, RouteSource source) {
 template <Family F>
 void RouteTable::note_change(const Prefix<F>& prefix) {
     const bool in_use = ways_.touch(prefix);
-    const bool watched = visit_inside(
-        prefix, watched_, [this](const IpAddr& address) { changed_.watched.insert(address); });
+    const auto at = watched_.lower_bound(IpAddr{prefix.address()});
+    const bool watched = at != watched_.end() && contains(prefix, *at);
+    if (watched) {
+        changed_.routes.insert(prefix);
+    }
     ways_changed_ = ways_changed_ || watches_all_ || in_use || watched;
 }
 
 bool RouteTable::dirty() const {
-    return ways_changed_ || !flipped_.empty() || !v4_->dirty.empty() || !v6_->dirty.empty() ||
-           !leaving_.empty();
+    return ways_changed_ || is_settling() || !flipped_.empty() || !v4_->dirty.empty() ||
+           !v6_->dirty.empty() || !leaving_.empty() || !avoided_no_more_.empty();
 }
 
-void RouteTable::commit(const Publish& publish) {
-    const bool ways_changed = ways_changed_;
-    settle_gateways();
+bool RouteTable::is_settling() const {
+    return ways_.pending() || next_hops_.unresolved() || !v4_->waiting.empty() ||
+           !v6_->waiting.empty();
+}
+
+void RouteTable::avoid(const IpAddr& gateway, bool avoid) {
+    if (avoid) {
+        avoided_no_more_.erase(gateway);
+        next_hops_.avoid(gateway, true);
+    } else {
+        avoided_no_more_.insert(gateway);
+    }
+}
+
+void RouteTable::end_avoiding() {
+    if (v4_->waiting.empty() && v6_->waiting.empty()) {
+        for (const IpAddr& gateway : std::exchange(avoided_no_more_, {})) {
+            next_hops_.avoid(gateway, false);
+        }
+    }
+}
+
+void RouteTable::commit(const std::function<void()>& publish) {
+    const bool ways_changed = settle_gateways();
     look_for_users();
-    bool fresh = false;
-    if (next_hops_.take_changes(fresh)) {
-        publish(fresh);
+    if (next_hops_.take_changes()) {
+        publish();
     }
     apply<V4>();
     apply<V6>();
-    for (const NextHopId hop : std::exchange(leaving_, {})) {
-        next_hops_.release(hop);
+    end_avoiding();
+    if (next_hops_.take_changes()) {
+        publish();
     }
-    if (next_hops_.take_changes(fresh)) {
-        publish(false);
+    if (!leaving_.empty()) {
+        readers_.retire([this, hops = std::exchange(leaving_, {})] {
+            std::ranges::for_each(hops, [this](NextHopId hop) { next_hops_.release(hop); });
+        });
     }
-    const ChangedWays changed = std::exchange(changed_, {});
+    ChangedWays changed = std::exchange(changed_, {});
     if (ways_changed && on_ways_) {
-        on_ways_(changed);
+        on_ways_(std::move(changed));
     }
 }
 
-void RouteTable::settle_gateways() {
-    if (!std::exchange(ways_changed_, false)) {
-        return;
+/// Goes through the next slice of gateways that may be reached another way, and of the sets that they are
+/// in; what was found before is in force until then.  True when ways may have changed.
+bool RouteTable::settle_gateways() {
+    const bool changed = std::exchange(ways_changed_, false) || ways_.pending();
+    for (const IpAddr& gateway : next_hops_.take_gateway_changes()) {
+        if (next_hops_.in_use(gateway)) {
+            ways_.add(gateway);
+        } else {
+            ways_.remove(gateway);
+        }
     }
-    changed_.gateways = ways_.find(
-        next_hops_.gateways(),
-        [this](const IpAddr& gateway, const GatewayWays& known) { return step(gateway, known); });
-    const auto flipped = next_hops_.resolve_gateways(
-        [this](const IpAddr& gateway) { return ways_[gateway].stations; }, &changed_.gateways);
-    if (!flipped.empty()) {
-        flipped_.insert(flipped.begin(), flipped.end());
-        flipped_at_ = {};
+    if (ways_.pending()) {
+        auto found = ways_.find(
+            kGatewaySlice, [this](const IpAddr& gateway, const GatewayWays::Known& known) {
+                return step(gateway, known);
+            });
+        // Whoever names what is new is new as well.
+        for (const IpAddr& gateway : found.moved) {
+            next_hops_.moved(gateway);
+        }
+        changed_.gateways = std::move(found.moved);
+        changed_.gateways.merge(found.fresh);
     }
+    if (next_hops_.unresolved()) {
+        using Stations = std::optional<std::vector<Adjacency>>;
+        const auto flipped = next_hops_.resolve_gateways(
+            [this](const IpAddr& gateway) {
+                return ways_.knows(gateway) ? Stations{ways_[gateway].stations} : Stations{};
+            },
+            kGatewaySlice);
+        if (!flipped.empty()) {
+            flipped_.insert(flipped.begin(), flipped.end());
+            flipped_at_ = {};
+        }
+    }
+    return changed;
 }
 
 /// Calls visit(prefix, entry) for the entries of whole shards until there were about `most`; true when
@@ -282,13 +361,18 @@ bool RouteTable::mark_users() {
     return more;
 }
 
-NextHopId RouteTable::best(const Entry& entry) const {
-    for (const auto& offer : entry.offers) {
+auto RouteTable::best(const Entry& entry) const -> const Offer* {
+    for (const Offer& offer : entry.offers) {
         if (next_hops_.usable(offer.hop)) {
-            return offer.hop;
+            return &offer;
         }
     }
-    return NextHopId{};
+    return nullptr;
+}
+
+bool RouteTable::is_settled(const Entry& entry) const {
+    return std::ranges::all_of(
+        entry.offers, [this](const Offer& offer) { return next_hops_.is_settled(offer.hop); });
 }
 
 template <Family F>
@@ -297,27 +381,69 @@ void RouteTable::apply() {
     for (const Prefix<F>& prefix : routes.dirty) {
         Entry& entry = *routes.entries.find(prefix);
         entry.dirty = false;
-        const NextHopId hop = best(entry);
-        if (std::exchange(entry.installed, hop) != hop) {
-            if (hop == NextHopId{}) {
-                routes.fib.erase(prefix);
-            } else {
-                routes.fib.insert(prefix, hop.value());
-            }
-            ++fib_changes_;
+        const bool settled = is_settled(entry);
+        if (!settled && !std::exchange(entry.waits, true)) {
+            routes.waiting.push_back(prefix);
         }
-        if (entry.offers.empty()) {
-            routes.entries.erase(prefix);
+        // The old gateways are as good as the new ones until these are found; a station may have left.
+        const RouteTarget& old = next_hops_.target(entry.installed);
+        if (settled || !std::holds_alternative<Gateways>(old)) {
+            entry.waits = !settled;
+            put_in_force(prefix, entry);
         }
     }
     routes.dirty.clear();
+    apply_waiting<F>();
+}
+
+/// Those whose turn came: sets are settled in the order in which they came.
+template <Family F>
+void RouteTable::apply_waiting() {
+    FamilyRoutes<F>& routes = family<F>();
+    for (std::size_t left = kWaitSlice; left != 0 && !routes.waiting.empty(); --left) {
+        const Prefix<F> prefix = routes.waiting.front();
+        Entry* const entry = routes.entries.find(prefix);
+        if (entry != nullptr && entry->waits) {
+            if (!is_settled(*entry)) {
+                return;
+            }
+            entry->waits = false;
+            put_in_force(prefix, *entry);
+        }
+        routes.waiting.pop_front();
+    }
+}
+
+template <Family F>
+void RouteTable::put_in_force(const Prefix<F>& prefix, Entry& entry) {
+    FamilyRoutes<F>& routes = family<F>();
+    const Offer* const offer = best(entry);
+    const NextHopId hop = offer == nullptr ? NextHopId{} : offer->hop;
+    if (offer != nullptr) {
+        entry.installed_from = offer->source;
+    }
+    if (const NextHopId old = std::exchange(entry.installed, hop); old != hop) {
+        if (hop == NextHopId{}) {
+            routes.fib.erase(prefix);
+        } else {
+            next_hops_.hold(hop);
+            routes.fib.insert(prefix, hop.value());
+        }
+        if (old != NextHopId{}) {
+            leaving_.push_back(old);
+        }
+        ++fib_changes_;
+    }
+    if (entry.offers.empty()) {
+        routes.entries.erase(prefix);
+    }
 }
 
 /// By the longest prefix over `gateway` that leads to a station; found in the offers, not in the FIB,
 /// since what is staged must count.  A gateway in a connected network is there, whatever BGP says: nobody
 /// elsewhere may draw the routes of a neighbour.
 template <Family F>
-GatewayWay RouteTable::step(typename F::Addr gateway, const GatewayWays& known) const {
+GatewayWay RouteTable::step(typename F::Addr gateway, const GatewayWays::Known& known) const {
     const auto& table = family<F>();
     GatewayWay by_bgp;
     // A more specific route that leads nowhere now may lead elsewhere later.
@@ -365,7 +491,7 @@ GatewayWay RouteTable::step(typename F::Addr gateway, const GatewayWays& known) 
     return by_bgp;
 }
 
-GatewayWay RouteTable::step(const IpAddr& gateway, const GatewayWays& known) const {
+GatewayWay RouteTable::step(const IpAddr& gateway, const GatewayWays::Known& known) const {
     const auto* v6 = std::get_if<Ip6>(&gateway);
     if (const Zone zone = v6 != nullptr ? zone_of(*v6) : Zone{0}; zone != 0) {
         return at({PortId{zone}, without_zone(*v6)});
@@ -379,15 +505,13 @@ std::optional<RouteView> RouteTable::lookup(const IpAddr& destination) const {
         if (!match) {
             return std::nullopt;
         }
-        const auto& [prefix, value] = *match;
-        if (const Entry* found = family<F>().entries.find(prefix)) {
-            for (const auto& offer : found->offers) {
-                if (offer.hop.value() == value) {
-                    return RouteView{prefix, offer.source, next_hops_.target(offer.hop), true};
-                }
-            }
-        }
-        return std::nullopt;
+        const Entry* const entry = family<F>().entries.find(match->first);
+        return entry == nullptr ? std::nullopt
+                                : std::optional{RouteView{
+                                      match->first,
+                                      entry->installed_from,
+                                      next_hops_.target(entry->installed),
+                                      true}};
     };
     return std::holds_alternative<Ip4>(destination)
                ? in_family.template operator()<V4>(std::get<Ip4>(destination))

@@ -3,9 +3,12 @@
 // Sources have an order of preference; several may offer the same prefix.  A route over gateways is
 // installed only while a gateway is reachable, over other gateways where need be.  Routes that BGP brought
 // reach gateways, too, but none that is in a connected network.
-// Changes are staged and take effect with commit(), which keeps one promise: a next hop is visible to
-// every worker before any FIB entry names it.  Nothing here takes longer because the table is large: when
-// a gateway set becomes usable or unusable, the routes over it are looked for in slices.  Control thread.
+// Changes are staged and take effect with commit(), which keeps two promises: a next hop is published
+// before any FIB entry names it, so that whoever looks into the FIB first and at what is published then
+// (Worker::newest()) finds it; and its id means nothing else while a worker may have it from the FIB.
+// Nothing here waits, and nothing takes longer because the table is large: when a gateway set becomes usable
+// or unusable, the routes over it are looked for in slices, and so are the gateways that a changed route leads
+// to.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -55,7 +58,7 @@ struct RouteView {
 /// What a commit() may have changed of the ways to gateways.
 struct ChangedWays {
     std::set<IpAddr> gateways;  ///< in use: these lead elsewhere
-    std::set<IpAddr> watched;   ///< watched addresses to which routes changed
+    std::set<IpPrefix> routes;  ///< to watched addresses
 
     /// True when the way to `address` may be another; `asked`: those that it had to do with.
     [[nodiscard]] bool concern(const IpAddr& address, const std::vector<IpAddr>& asked) const;
@@ -63,10 +66,8 @@ struct ChangedWays {
 
 class RouteTable {
   public:
-    /// Hands the next hops to the workers; when it returns with `wait`, every worker has seen them.
-    using Publish = std::function<void(bool wait)>;
-
-    RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6);
+    /// `readers`: who looks next hops of the FIB up.
+    RouteTable(Lpm<V4>& fib4, Lpm<V6>& fib6, Reclaimer& readers);
     RouteTable(const RouteTable&) = delete;
     RouteTable& operator=(const RouteTable&) = delete;
     RouteTable(RouteTable&&) = delete;
@@ -84,34 +85,41 @@ class RouteTable {
     void remove(const IpPrefix& prefix, RouteSource source);
 
     /// Traffic that can do without this gateway takes another one, until told otherwise.  With the next
-    /// commit(); no route changes.
-    void avoid(const IpAddr& gateway, bool avoid) { next_hops_.avoid(gateway, avoid); }
+    /// commit(); no route changes.  Told otherwise, with the commit() after which no route waits any more:
+    /// what is in the FIB instead of one that waits may lead there.
+    void avoid(const IpAddr& gateway, bool avoid);
 
-    /// Makes everything staged visible: next hops first, by `publish`, then the FIB.
-    void commit(const Publish& publish);
+    /// Makes everything staged visible: next hops first, by `publish`, then the FIB.  Of gateways that lead
+    /// elsewhere because a route changed, it is a slice.
+    void commit(const std::function<void()>& publish);
 
-    /// True while something waits for commit(), perhaps again.
+    /// True while something is left for commit(), perhaps again.
     [[nodiscard]] bool dirty() const;
+
+    /// True while the FIB may lead where routes that were replaced led: what they name is still in use.
+    [[nodiscard]] bool is_settling() const;
 
     /// Calls `changed` at the end of every commit() that may have changed the way to a gateway in use or
     /// to a watched address; it must not change routes itself.
-    void watch_ways(std::function<void(const ChangedWays&)> changed) {
-        on_ways_ = std::move(changed);
-    }
+    void watch_ways(std::function<void(ChangedWays)> changed) { on_ways_ = std::move(changed); }
 
     /// How this one is reached matters to somebody from now on / all do / none does any more.
     void watch(const IpAddr& gateway) { watched_.insert(gateway); }
 
     void watch_all() { watches_all_ = true; }
 
-    void forget_watched() {
-        watched_.clear();
-        changed_.watched.clear();
+    /// Answers who mattered, which may take long to free.
+    [[nodiscard]] std::set<IpAddr> forget_watched() {
+        changed_.routes.clear();
         watches_all_ = false;
+        return std::exchange(watched_, {});
     }
 
-    /// How a gateway is reached now; over gateways behind it as of the last commit().
-    [[nodiscard]] GatewayWay way_to(const IpAddr& gateway) const { return step(gateway, ways_); }
+    /// How a gateway is reached now; over gateways behind it as commit() has found so far.
+    [[nodiscard]] GatewayWay way_to(const IpAddr& gateway) const {
+        return step(
+            gateway, [this](const IpAddr& other) -> const GatewayWay& { return ways_[other]; });
+    }
 
     [[nodiscard]] bool reachable(const IpAddr& gateway) const {
         return !way_to(gateway).stations.empty();
@@ -146,6 +154,7 @@ class RouteTable {
 
   private:
     /// All about one prefix, and about all prefixes of a family: in routes.cc.
+    struct Offer;
     struct Entry;
     template <Family F>
     struct FamilyRoutes;
@@ -155,11 +164,11 @@ class RouteTable {
     template <Family F>
     [[nodiscard]] const FamilyRoutes<F>& family() const;
     template <Family F>
-    [[nodiscard]] GatewayWay step(typename F::Addr gateway, const GatewayWays& known) const;
-    [[nodiscard]] GatewayWay step(const IpAddr& gateway, const GatewayWays& known) const;
+    [[nodiscard]] GatewayWay step(typename F::Addr gateway, const GatewayWays::Known& known) const;
+    [[nodiscard]] GatewayWay step(const IpAddr& gateway, const GatewayWays::Known& known) const;
     template <Family F>
     void stage(const Prefix<F>& prefix, Entry& entry);
-    [[nodiscard]] NextHopId best(const Entry& entry) const;
+    [[nodiscard]] const Offer* best(const Entry& entry) const;
     template <Family F, typename Visit>
     static bool walk(
         const FamilyRoutes<F>& routes, std::size_t& shard, std::size_t most, Visit visit);
@@ -171,26 +180,35 @@ class RouteTable {
     template <Family F>
     [[nodiscard]] bool mark_users();
     void look_for_users();
+    [[nodiscard]] bool is_settled(const Entry& entry) const;
     template <Family F>
     void apply();
     template <Family F>
+    void apply_waiting();
+    template <Family F>
+    void put_in_force(const Prefix<F>& prefix, Entry& entry);
+    void end_avoiding();
+    template <Family F>
     void note_change(const Prefix<F>& prefix);
-    void settle_gateways();
+    [[nodiscard]] bool settle_gateways();
 
+    Reclaimer& readers_;
     std::unique_ptr<FamilyRoutes<V4>> v4_;
     std::unique_ptr<FamilyRoutes<V6>> v6_;
     NextHops next_hops_;
     std::set<NextHopId>
         flipped_;        ///< became usable or not: routes over them are being looked for ...
     Cursor flipped_at_;  ///< ... and have been up to here
-    std::vector<NextHopId> leaving_;  ///< replaced offers: released once the FIB names them no more
+    /// Replaced offers, and what the FIB led to: released once nobody has them from the FIB.
+    std::vector<NextHopId> leaving_;
+    std::set<IpAddr> avoided_no_more_;
     std::uint64_t fib_changes_ = 0;
     GatewayWays ways_;
-    bool ways_changed_ = false;
+    bool ways_changed_ = false;  ///< or may have, and nobody was told
     std::set<IpAddr> watched_;
     bool watches_all_ = false;
     ChangedWays changed_;  ///< since the last commit()
-    std::function<void(const ChangedWays&)> on_ways_;
+    std::function<void(ChangedWays)> on_ways_;
 };
 
 }  // namespace vr

@@ -204,7 +204,10 @@ class Router {
               machine_->routes(),
               [](PortId) { return std::string{"fabric"}; },
               [this] { machine_->commit(); },
-              [this] { speaker_->next_hops_changed(); }),
+              [this](const std::vector<IpAddr>* some) {
+                  some != nullptr ? speaker_->next_hops_changed(*some)
+                                  : speaker_->next_hops_changed();
+              }),
           peers_(peers) {
         open_fabric();
         for (unsigned peer = 0; peer < peers; ++peer) {

@@ -180,7 +180,102 @@ TEST(NextHops, OfALargeFabricAreAllRemembered) {
         attributes.next_hop = Ip4{0x0a000000U + i};
         EXPECT_TRUE(next_hops.metric(pool.intern(attributes), Prefix<V4>{}));
     }
-    EXPECT_FALSE(next_hops.refresh()) << "nothing has changed";
+    next_hops.ask_all_again();
+    unsigned slices = 1;
+    for (; next_hops.ask_some(1000); ++slices) {
+    }
+    EXPECT_EQ(slices, 10U);
+    EXPECT_FALSE(next_hops.begin_walk()) << "nothing has changed";
+}
+
+/// Next hops 10.0.0.0 and on, each in the attributes of one path.
+class ChangedNextHops : public ::testing::Test {
+  protected:
+    static IpAddr address(std::uint32_t number) { return Ip4{0x0a000000U + number}; }
+
+    AttributesRef path_over(std::uint32_t number) {
+        Attributes attributes;
+        attributes.next_hop = address(number);
+        return pool.intern(attributes);
+    }
+
+    bool reaches(const AttributesRef& path) {
+        return next_hops.metric(path, Prefix<V4>{}).has_value();
+    }
+
+    testing::TestOracle oracle;
+    NextHops next_hops{oracle};
+    AttributePool pool;
+    AttributesRef first = path_over(1);
+    AttributesRef second = path_over(2);
+};
+
+TEST_F(ChangedNextHops, KeepTheirOldAnswersUntilTheyAreAskedFor) {
+    EXPECT_TRUE(reaches(first) && reaches(second));
+    oracle.metrics = {{address(1), std::nullopt}, {address(2), std::nullopt}};
+    next_hops.ask_again(address(1));
+    next_hops.ask_again(address(2));
+    EXPECT_TRUE(reaches(first));
+    EXPECT_TRUE(next_hops.ask_some(1));
+    EXPECT_FALSE(reaches(first));
+    EXPECT_TRUE(reaches(second));
+    EXPECT_FALSE(next_hops.ask_some(1));
+    EXPECT_FALSE(reaches(second));
+}
+
+TEST_F(ChangedNextHops, FoundWhileTablesAreWalkedAreForTheNextWalk) {
+    EXPECT_TRUE(reaches(first) && reaches(second));
+    oracle.metrics[address(1)] = std::nullopt;
+    next_hops.ask_again(address(1));
+    next_hops.ask_some(1);
+    ASSERT_TRUE(next_hops.begin_walk());
+    oracle.metrics[address(2)] = std::nullopt;
+    next_hops.ask_again(address(2));
+    next_hops.ask_some(1);
+    EXPECT_TRUE(next_hops.changed(*first));
+    EXPECT_FALSE(next_hops.changed(*second));
+    ASSERT_TRUE(next_hops.begin_walk());
+    EXPECT_FALSE(next_hops.changed(*first));
+    EXPECT_TRUE(next_hops.changed(*second));
+    EXPECT_FALSE(next_hops.begin_walk());
+}
+
+TEST_F(ChangedNextHops, ThatChangeOverAndOverKeepNoOtherFromItsTurn) {
+    EXPECT_TRUE(reaches(first) && reaches(second));
+    oracle.metrics[address(2)] = std::nullopt;
+    next_hops.ask_again(address(1));
+    next_hops.ask_again(address(2));
+    for (int i = 0; i < 2; ++i) {
+        next_hops.ask_some(1);
+        next_hops.ask_again(address(1));
+    }
+    EXPECT_FALSE(reaches(second));
+    EXPECT_TRUE(next_hops.begin_walk());
+}
+
+TEST_F(ChangedNextHops, AreTakenForOthersOnceTheirAnswersWereForgotten) {
+    EXPECT_TRUE(reaches(first));
+    oracle.metrics[address(1)] = std::nullopt;
+    next_hops.ask_again(address(1));
+    for (std::uint32_t i = 0; i <= kMostNextHops; ++i) {  // more than are remembered
+        EXPECT_TRUE(reaches(path_over(100 + i)));
+    }
+    next_hops.ask_some(1);
+    ASSERT_TRUE(next_hops.begin_walk());
+    EXPECT_TRUE(next_hops.changed(*first));
+    EXPECT_FALSE(reaches(first));
+}
+
+TEST_F(ChangedNextHops, AreAllThatWereForgottenWhenAnyMayBe) {
+    EXPECT_TRUE(reaches(first));
+    for (std::uint32_t i = 0; i <= kMostNextHops; ++i) {
+        EXPECT_TRUE(reaches(path_over(100 + i)));
+    }
+    oracle.metrics[address(1)] = std::nullopt;
+    next_hops.ask_all_again();
+    ASSERT_TRUE(next_hops.begin_walk());
+    EXPECT_TRUE(next_hops.changed(*first));
+    EXPECT_FALSE(reaches(first));
 }
 
 }  // namespace

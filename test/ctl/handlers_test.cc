@@ -127,7 +127,7 @@ class RouteHandler : public testing::Test {
             *Prefix<V6>::parse("fd00::1/128"),
             RouteSource::Workload,
             Adjacency{.port = PortId{2}, .address = *Ip6::parse("fd00::1")});
-        routes_.commit([](bool) {});
+        routes_.commit([] {});
         serve_routes(dispatch_, routes_, port_name);
     }
 
@@ -156,7 +156,7 @@ class RouteHandler : public testing::Test {
     NoReaders reclaimer_;
     Lpm<V4> fib4_{reclaimer_};
     Lpm<V6> fib6_{reclaimer_};
-    RouteTable routes_{fib4_, fib6_};
+    RouteTable routes_{fib4_, fib6_, reclaimer_};
     Dispatch dispatch_;
 };
 
@@ -191,7 +191,7 @@ TEST_F(RouteHandler, FindsALinkLocalNeighborBehindItsPort) {
         Prefix<V6>::host(neighbor),
         RouteSource::Neighbor,
         Adjacency{.port = PortId{2}, .address = without_zone(neighbor)});
-    routes_.commit([](bool) {});
+    routes_.commit([] {});
     const auto reply = ask_once(dispatch_, request("", "fe80::1%port2"));
     ASSERT_EQ(reply.routes().rows_size(), 1);
     EXPECT_EQ(reply.routes().rows(0).prefix(), "fe80::1/128");
@@ -218,7 +218,7 @@ TEST_F(RouteHandler, ListsALargeTableCompletelyInBoundedFrames) {
     for (std::uint32_t i = 0; i < kRoutes; ++i) {
         routes_.set(Prefix<V4>::host(Ip4{0x0a010000U + i}), RouteSource::Static, Discard{});
     }
-    routes_.commit([](bool) {});
+    routes_.commit([] {});
     std::size_t rows = 0;
     for (const auto& frame : ask(dispatch_, request("", ""))) {
         EXPECT_LT(frame.routes().rows_size(), 4 * static_cast<int>(kRowsPerFrame));

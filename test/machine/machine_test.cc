@@ -115,6 +115,175 @@ TEST_F(MachineTest, FlowsOfAPortGoWithIt) {
     EXPECT_EQ(machine().shared().flows4.size(), 1U);
 }
 
+/// Does something in the middle of a worker's round.
+class BusyPort final : public Port {
+  public:
+    explicit BusyPort(std::function<void()> task) : task_(std::move(task)) {}
+
+    [[nodiscard]] PortIo io() noexcept override {
+        const auto rx = [](void* self, std::uint16_t, rte_mbuf**, std::uint16_t) noexcept {
+            static_cast<BusyPort*>(self)->task_();
+            return std::uint16_t{0};
+        };
+        const auto tx = [](void*, std::uint16_t, rte_mbuf**, std::uint16_t) noexcept {
+            return std::uint16_t{0};
+        };
+        return {.self = this, .rx = rx, .tx = tx};
+    }
+
+    [[nodiscard]] PortStatus status() const override { return {}; }
+
+    [[nodiscard]] Mac mac() const override { return {}; }
+
+    [[nodiscard]] std::uint16_t mtu() const override { return 1500; }
+
+  private:
+    std::function<void()> task_;
+};
+
+/// A worker that has begun its round when the control thread changes things; a packet comes behind that.
+class MidRound : public testing::Test {
+  protected:
+    MidRound() {
+        const auto task = [this] {
+            if (const auto due = std::exchange(change, {})) {
+                due();
+            }
+        };
+        static_cast<void>(lab.machine->add_port(
+            {.name = "busy", .kind = PortKind::Fabric, .port = std::make_unique<BusyPort>(task)}));
+        from = lab.add_port("from", PortKind::Fabric, kGatewayMac);
+        lab.machine->commit();
+        lab.machine->routes().next_hops().resolved({lab.fabric, host<V4>(kGateway)}, kGuestMacB);
+        lab.machine->commit();
+    }
+
+    /// A round in which a packet to `destination` comes behind `changes`.
+    void packet_behind(std::uint32_t destination, std::function<void()> changes) {
+        change = std::move(changes);
+        Envelope<V4> envelope;
+        envelope.link_source = kGuestMacA;
+        envelope.link_destination = kGatewayMac;
+        envelope.source = host<V4>(kOutside2);
+        envelope.destination = host<V4>(destination);
+        lab.memory(from).arriving.push_back(
+            make_packet(lab.machine->pool(), frame_of(envelope, udp_header(1, 2))));
+        lab.poll();
+    }
+
+    static constexpr std::uint32_t kNew = 0x14000001;
+
+    RouterLab lab;
+    PortId from;
+    std::function<void()> change;
+};
+
+TEST_F(MidRound, RouteOverANextHopThatIsNewLeadsThere) {
+    packet_behind(kNew, [this] {
+        lab.machine->routes().next_hops().resolved({lab.fabric, host<V4>(kNew)}, kGuestMacB);
+        lab.machine->routes().set(
+            Prefix<V4>::host(host<V4>(kNew)),
+            RouteSource::Static,
+            Adjacency{lab.fabric, host<V4>(kNew)});
+        lab.machine->commit();
+    });
+    EXPECT_EQ(lab.take_sent(lab.fabric).size(), 1U);
+}
+
+TEST_F(MidRound, CommitWaitsForNoWorker) {
+    bool done = false;
+    packet_behind(kOutside, [&] {
+        lab.machine->routes().set(
+            Prefix<V4>::host(host<V4>(kNew)),
+            RouteSource::Static,
+            Adjacency{lab.fabric, host<V4>(kNew)});
+        lab.machine->commit();  // the worker is this thread: it would wait for ever
+        done = true;
+    });
+    EXPECT_TRUE(done);
+    EXPECT_EQ(lab.take_sent(lab.fabric).size(), 1U);
+}
+
+TEST_F(MidRound, PortThatIsNewIsSentTo) {
+    PortId to;
+    packet_behind(kNew, [&] {
+        to = lab.add_port("to", PortKind::Fabric, kGuestMacB);
+        lab.machine->routes().next_hops().resolved({to, host<V4>(kNew)}, kGuestMacB);
+        lab.machine->routes().set(
+            Prefix<V4>::host(host<V4>(kNew)), RouteSource::Static, Adjacency{to, host<V4>(kNew)});
+        lab.machine->commit();
+    });
+    EXPECT_EQ(lab.take_sent(to).size(), 1U);
+}
+
+/// What is published with a route counts for the packets that take it: they are judged by no older policy.
+TEST_F(MidRound, WorkloadThatIsClosedAsItGetsARouteGetsNothing) {
+    lab.workloads->update_workload(RouterLab::workload("a", kGuestA));
+    lab.finish_all();
+    const PortId to = lab.port_of("a");
+    packet_behind(kNew, [&] {
+        lab.machine->set_endpoint(to, nullptr);
+        lab.machine->routes().next_hops().resolved({to, host<V4>(kNew)}, kGuestMacB);
+        lab.machine->routes().set(
+            Prefix<V4>::host(host<V4>(kNew)), RouteSource::Workload, Adjacency{to, host<V4>(kNew)});
+        lab.machine->commit();
+    });
+    EXPECT_TRUE(lab.take_sent(to).empty());
+    EXPECT_EQ(lab.drops(from, DropReason::PortClosed), 1U);
+    EXPECT_EQ(lab.machine->shared().flows4.size(), 0U);
+}
+
+TEST_F(MidRound, PortThatIsRemovedIsPolledNoMore) {
+    packet_behind(kOutside, [this] {
+        lab.machine->routes().set(Prefix<V4>::host(host<V4>(kNew)), RouteSource::Static, Discard{});
+        lab.machine->remove_port(from);
+    });
+    EXPECT_TRUE(lab.take_sent(lab.fabric).empty());
+}
+
+TEST_F(MidRound, NumberOfANextHopIsKeptWhileTheWorkerMayHaveIt) {
+    const auto to = Prefix<V4>::host(host<V4>(kNew));
+    RouteTable& routes = lab.machine->routes();
+    routes.set(to, RouteSource::Static, Adjacency{lab.fabric, host<V4>(kNew)});
+    lab.machine->commit();
+    const Adjacency station{lab.fabric, host<V4>(kNew)};
+    packet_behind(kOutside, [&] {
+        routes.remove(to, RouteSource::Static);
+        lab.machine->commit();
+        lab.machine->housekeeping();
+        EXPECT_TRUE(routes.next_hops().find(station));
+    });
+    lab.machine->housekeeping();
+    EXPECT_FALSE(routes.next_hops().find(station));
+}
+
+TEST(MachineOfManyFlows, ForgetsThoseOfAPortInSlices) {
+    constexpr std::uint32_t kFlows = 10000;
+    MachineSettings settings = RouterLab::defaults();
+    settings.flows = 2 * kFlows;
+    RouterLab lab{settings};
+    Machine& machine = *lab.machine;
+    const PortId id = lab.add_port("a", PortKind::Fabric, kGuestMacA);
+    for (std::uint32_t i = 0; i < kFlows; ++i) {
+        const FlowKey<V4> key{Ip4{i}, Ip4{2}, L4Port{1}, L4Port{80}, 6};
+        static_cast<void>(machine.shared().flows4.insert(0, key, {.from = id}, flow_now()));
+    }
+    int told = 0;
+    int unfinished = 0;
+    machine.on_unfinished([&] { ++unfinished; });
+    machine.remove_port(id, [&] { ++told; });
+    machine.housekeeping();
+    EXPECT_TRUE(machine.is_unfinished());
+    EXPECT_GT(unfinished, 0);
+    EXPECT_GT(machine.shared().flows4.size(), kFlows / 4);
+    EXPECT_EQ(told, 0);
+    while (machine.is_unfinished()) {
+        machine.finish();
+    }
+    EXPECT_EQ(machine.shared().flows4.size(), 0U);
+    EXPECT_EQ(told, 1);
+}
+
 TEST_F(MachineTest, NextPortOfANumberCountsFromZero) {
     const PortId id = lab.add_port("a", PortKind::Fabric, kGuestMacA);
     machine().commit();

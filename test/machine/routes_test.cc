@@ -19,6 +19,29 @@ namespace {
 constexpr PortId kEast{1};
 constexpr PortId kWest{2};
 
+/// Workers that may be in the middle of a batch for as long as a test says.
+class Workers final : public Reclaimer {
+  public:
+    void retire(std::function<void()> free) override {
+        resting_.push_back(std::move(free));
+        if (!busy) {
+            pass();
+        }
+    }
+
+    /// All have come to the end of their batch.
+    void pass() {
+        for (const auto& free : std::exchange(resting_, {})) {
+            free();
+        }
+    }
+
+    bool busy = false;
+
+  private:
+    std::vector<std::function<void()>> resting_;
+};
+
 template <typename F>
 class Routes : public testing::Test {
   protected:
@@ -28,6 +51,8 @@ class Routes : public testing::Test {
         table.next_hops().set_port(kEast, {});
         table.next_hops().set_port(kWest, {});
     }
+
+    ~Routes() override { workers.pass(); }
 
     /// 10.0.<net>.<host>, or fd00:0:0:<net>::<host>.
     static Addr address(std::uint32_t net, std::uint32_t host) {
@@ -53,12 +78,8 @@ class Routes : public testing::Test {
     }
 
     void commit() {
-        table.commit([this](bool wait) {
+        table.commit([this] {
             published = table.next_hops().entries();
-            if (wait) {
-                seen_by_slowest = published;
-                ++waits;
-            }
             ++publishes;
         });
     }
@@ -81,14 +102,12 @@ class Routes : public testing::Test {
         return view ? std::string{to_string(view->source)} + " " + to_string(view->target) : "none";
     }
 
-    ImmediateReclaimer reclaimer;
-    Lpm<V4> fib4{reclaimer};
-    Lpm<V6> fib6{reclaimer};
-    RouteTable table{fib4, fib6};
-    std::vector<NextHop> published;        ///< the newest snapshot
-    std::vector<NextHop> seen_by_slowest;  ///< what a worker in the middle of a batch may have
+    Workers workers;
+    Lpm<V4> fib4{workers};
+    Lpm<V6> fib6{workers};
+    RouteTable table{fib4, fib6, workers};
+    std::vector<NextHop> published;  ///< the newest snapshot
     int publishes = 0;
-    int waits = 0;
 };
 
 using Families = testing::Types<V4, V6>;
@@ -429,29 +448,67 @@ TYPED_TEST(Routes, NeighborTakesItsPacketsOffTheConnectedRoute) {
     EXPECT_NE(this->hop(this->address(1, 7)), this->hop(this->address(1, 8)));
 }
 
-TYPED_TEST(Routes, WorkersSeeANextHopBeforeAnyRouteNamesIt) {
+TYPED_TEST(Routes, NextHopIsPublishedBeforeAnyRouteNamesIt) {
     this->connect(1, kEast);
-    int waited_with_route = -1;
-    this->table.commit([&](bool wait) {
-        if (wait) {
-            waited_with_route = this->hop(this->address(1, 1)) != NextHopId{} ? 1 : 0;
-        }
+    int named = -1;
+    this->table.commit([&] {
+        this->published = this->table.next_hops().entries();
+        named = this->hop(this->address(1, 1)) != NextHopId{} ? 1 : 0;
     });
-    EXPECT_EQ(waited_with_route, 0);
+    EXPECT_EQ(named, 0);
+    EXPECT_EQ(this->published[this->hop(this->address(1, 1)).value()].port, kEast);
 }
 
-TYPED_TEST(Routes, WorkersSeeAReusedNextHopBeforeAnyRouteNamesIt) {
+TYPED_TEST(Routes, NextHopMeansTheSameWhileAWorkerMayHaveItFromARoute) {
+    const auto lead_to = [&](PortId port, std::uint32_t host) {
+        this->table.set(
+            this->network(1), RouteSource::Static, Adjacency{port, this->address(9, host)});
+        this->commit();
+        return this->hop(this->address(1, 1));
+    };
+    const NextHopId first = lead_to(kEast, 1);
+    this->workers.busy = true;
+    for (std::uint32_t host = 2; host < 5; ++host) {
+        EXPECT_NE(lead_to(kWest, host), first);
+        EXPECT_EQ(this->published[first.value()].port, kEast);
+        EXPECT_EQ(this->table.next_hops().find({kEast, this->address(9, 1)}), first);
+    }
+    this->workers.pass();
+    EXPECT_FALSE(this->table.next_hops().find({kEast, this->address(9, 1)}));
+    static_cast<void>(lead_to(kWest, 5));
+    EXPECT_EQ(this->table.next_hops().entries().size(), 5U) << "its number is used again";
+}
+
+TYPED_TEST(Routes, NewestRouteIsInForceWhateverWorkersDo) {
     this->table.set(this->network(1), RouteSource::Static, Adjacency{kEast, this->address(9, 1)});
     this->commit();
-    const NextHopId id = this->hop(this->address(1, 1));
-    this->table.remove(this->network(1), RouteSource::Static);
+    this->workers.busy = true;
+    this->table.set(this->network(1), RouteSource::Static, Adjacency{kEast, this->address(9, 2)});
     this->commit();
-    const int before = this->waits;
-    this->table.set(this->network(2), RouteSource::Static, Adjacency{kWest, this->address(9, 2)});
+    EXPECT_EQ(
+        this->in_force(this->address(1, 1)), "static " + to_string(IpAddr{this->address(9, 2)}));
+}
+
+/// A peer is lost: its address is avoided until its routes are gone, and they are before it no longer is.
+TYPED_TEST(Routes, LostGatewayGetsNothingBackWhileAWorkerIsInABatch) {
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    this->table.set(
+        this->network(5), RouteSource::EBgp, this->via({this->address(1, 1), this->address(2, 1)}));
     this->commit();
-    ASSERT_EQ(this->hop(this->address(2, 1)), id);
-    EXPECT_EQ(this->waits, before + 1);
-    EXPECT_EQ(this->seen_by_slowest[id.value()].port, kWest);
+    this->workers.busy = true;
+    const auto leads_to = [&] {
+        return this->published[this->hop(this->address(5, 1)).value()].port;
+    };
+    this->table.avoid(this->address(1, 1), true);
+    this->commit();
+    EXPECT_EQ(leads_to(), kWest);
+    this->table.set(this->network(5), RouteSource::EBgp, this->via({this->address(2, 1)}));
+    this->commit();
+    EXPECT_EQ(leads_to(), kWest);
+    this->table.avoid(this->address(1, 1), false);
+    this->commit();
+    EXPECT_EQ(leads_to(), kWest);
 }
 
 TYPED_TEST(Routes, RouteOverAKnownNextHopWaitsForNobody) {
@@ -539,6 +596,148 @@ TYPED_TEST(Routes, LargeTableFollowsItsGatewayInSlices) {
     EXPECT_EQ(this->fib().size(), kRoutes + 1);
 }
 
+/// Thousands of gateways over one route, which moves: to be done in slices, but for what is new.
+TYPED_TEST(Routes, ManyGatewaysFollowTheirRouteInSlices) {
+    constexpr std::uint32_t kGateways = 2000;
+    const auto gateway = [&](std::uint32_t i) { return this->address(200 + i / 250, 1 + i % 250); };
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    this->table.set(this->everything(), RouteSource::Static, this->via({this->address(1, 1)}));
+    for (std::uint32_t i = 0; i < kGateways; ++i) {
+        this->table.set(
+            Prefix<TypeParam>::host(this->address(100 + i / 200, i % 200)),
+            RouteSource::IBgp,
+            this->via({gateway(i)}));
+    }
+    do {
+        this->commit();
+    } while (this->table.dirty());
+    const auto port_of = [&](std::uint32_t i) {
+        return this->published[this->hop(this->address(100 + i / 200, i % 200)).value()].port;
+    };
+    const auto moved = [&] {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < kGateways; ++i) {
+            EXPECT_NE(port_of(i), PortId{});
+            count += port_of(i) == kWest ? 1 : 0;
+        }
+        return count;
+    };
+    const std::uint64_t written = this->table.fib_changes();
+    this->table.set(this->everything(), RouteSource::Static, this->via({this->address(2, 1)}));
+    this->commit();
+    EXPECT_GT(moved(), 0U);
+    EXPECT_LT(moved(), kGateways / 2);  // one commit is one slice
+    // What is new meanwhile waits for none of them.
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(250, 7)}));
+    this->commit();
+    EXPECT_EQ(this->published[this->hop(this->address(5, 1)).value()].port, kWest);
+    EXPECT_LT(moved(), kGateways);
+    while (this->table.dirty()) {
+        this->commit();
+    }
+    EXPECT_EQ(moved(), kGateways);
+    EXPECT_EQ(this->table.fib_changes(), written + 2);
+}
+
+/// Thousands of routes, each over a gateway of its own, that come together: found in slices, too.
+template <typename F>
+class ManyNewGateways : public Routes<F> {
+  protected:
+    static constexpr std::uint32_t kMany = 2000;
+
+    void SetUp() override {
+        this->connect(1, kEast);
+        this->connect(2, kWest);
+        this->table.set(this->everything(), RouteSource::Static, this->via({this->address(1, 1)}));
+        this->table.set(
+            last(), RouteSource::IBgp, this->via({this->address(1, 1), this->address(2, 1)}));
+        this->commit();
+        for (std::uint32_t i = 0; i < kMany; ++i) {
+            this->table.set(
+                Prefix<F>::host(this->address(100 + i / 200, i % 200)),
+                RouteSource::IBgp,
+                this->via({this->address(200 + i / 250, 1 + i % 250)}));
+        }
+        this->table.set(last(), RouteSource::IBgp, this->via({this->address(2, 1)}));
+        this->table.set(last(), RouteSource::IBgp, this->via({this->address(2, 9)}));
+        this->commit();
+    }
+
+    static Prefix<F> last() { return Routes<F>::network(50); }
+
+    [[nodiscard]] NextHopKind kind_of_last() const {
+        return this->published[this->hop(this->address(50, 1)).value()].kind;
+    }
+};
+
+TYPED_TEST_SUITE(ManyNewGateways, Families);
+
+TYPED_TEST(ManyNewGateways, GetTheirRoutesInSlices) {
+    const std::size_t few = this->fib().size();
+    EXPECT_LT(few, this->kMany / 2);
+    EXPECT_TRUE(this->table.dirty());
+    while (this->table.dirty()) {
+        this->commit();
+    }
+    EXPECT_EQ(this->fib().size(), this->kMany + 4);
+}
+
+TYPED_TEST(ManyNewGateways, OldRouteIsInForceAndToldUntilThen) {
+    EXPECT_EQ(this->kind_of_last(), NextHopKind::Group);
+    EXPECT_EQ(
+        this->in_force(this->address(50, 1)),
+        "ibgp via " + to_string(IpAddr{this->address(1, 1)}) + " " +
+            to_string(IpAddr{this->address(2, 1)}));
+}
+
+TYPED_TEST(ManyNewGateways, GatewayIsAvoidedAsLongAsARouteThatWaitsLeadsThere) {
+    this->table.avoid(this->address(1, 1), true);
+    this->commit();
+    EXPECT_EQ(this->published[this->hop(this->address(50, 1)).value()].port, kWest);
+    this->table.avoid(this->address(1, 1), false);
+    while (this->table.dirty()) {
+        this->commit();
+        EXPECT_EQ(this->published[this->hop(this->address(50, 1)).value()].port, kWest);
+    }
+    this->table.set(this->last(), RouteSource::IBgp, this->via({this->address(1, 1)}));
+    this->commit();
+    EXPECT_EQ(this->published[this->hop(this->address(50, 1)).value()].port, kEast);
+}
+
+TYPED_TEST(ManyNewGateways, RouteThatIsWithdrawnWaitsForNone) {
+    this->table.remove(this->last(), RouteSource::IBgp);
+    this->commit();
+    EXPECT_EQ(
+        this->in_force(this->address(50, 1)),
+        "static via " + to_string(IpAddr{this->address(1, 1)}));
+}
+
+TYPED_TEST(ManyNewGateways, StationThatLeavesIsNotKeptForThem) {
+    const auto host = Prefix<TypeParam>::host(this->address(60, 1));
+    this->table.set(host, RouteSource::Workload, Adjacency{kWest, this->address(60, 1)});
+    this->commit();
+    this->table.remove(host, RouteSource::Workload);
+    this->table.set(host, RouteSource::IBgp, this->via({this->address(2, 77)}));
+    this->commit();
+    EXPECT_EQ(
+        this->in_force(this->address(60, 1)),
+        "static via " + to_string(IpAddr{this->address(1, 1)}));
+    EXPECT_TRUE(this->table.is_settling());
+}
+
+TYPED_TEST(ManyNewGateways, SetsThatAreReplacedWhileTheyWaitAreForgotten) {
+    for (std::uint32_t i = 0; i < 300; ++i) {
+        this->table.set(this->last(), RouteSource::IBgp, this->via({this->address(90, i % 250)}));
+        this->commit();
+    }
+    while (this->table.dirty()) {
+        this->commit();
+    }
+    EXPECT_FALSE(this->table.next_hops().in_use(this->address(90, 1)));
+    EXPECT_TRUE(this->table.next_hops().in_use(this->address(90, 299 % 250)));
+}
+
 TYPED_TEST(Routes, LosingOneOfSeveralGatewaysWritesNoPrefix) {
     this->connect(1, kEast);
     for (std::uint32_t i = 0; i < 100; ++i) {
@@ -576,6 +775,28 @@ TYPED_TEST(Routes, MoreSpecificRouteToAGatewayCountsOnceItLeadsSomewhere) {
     EXPECT_EQ(this->published[this->hop(this->address(9, 1)).value()].port, kEast);
 }
 
+TEST(Sweeps, WalkThatIsStartedAgainGoesOnceMoreAndLetsOthersTakeTurns) {
+    Sweeps<char, int> sweeps;
+    std::map<char, std::vector<int>> seen;
+    const auto take = [&](char key, const std::optional<int>& from, std::size_t) {
+        const int at = from.value_or(0);
+        seen[key].push_back(at);
+        return Sweeps<char, int>::Slice{1, at < 2 ? std::optional{at + 1} : std::nullopt};
+    };
+    sweeps.start('a');
+    sweeps.start('b');
+    for (int i = 0; i < 4; ++i) {
+        sweeps.start('a');  // from its second place on: once more, however often
+        sweeps.advance(1, take);
+    }
+    EXPECT_EQ(seen['a'], (std::vector{0, 1}));
+    EXPECT_EQ(seen['b'], (std::vector{0, 1}));
+    sweeps.advance(100, take);
+    EXPECT_EQ(seen['a'], (std::vector{0, 1, 2, 0, 1, 2}));
+    EXPECT_EQ(seen['b'], (std::vector{0, 1, 2}));
+    EXPECT_TRUE(sweeps.empty());
+}
+
 /// The stations that packets by the installed route to `destination` go to; nothing: no gateways.
 std::set<std::string> followed(const RouteTable& table, NextHopId hop, const IpAddr& destination) {
     std::set<std::string> stations;
@@ -594,9 +815,14 @@ TYPED_TEST(Routes, PathDoesNotMatter) {
         std::mt19937 random{seed};
         const auto below = [&](unsigned n) { return static_cast<std::uint32_t>(random() % n); };
         ImmediateReclaimer immediate;
+        const auto come_to_rest = [](RouteTable& routes) {
+            do {
+                routes.commit([] {});
+            } while (routes.dirty());
+        };
         Lpm<V4> walked4{immediate};
         Lpm<V6> walked6{immediate};
-        RouteTable walked{walked4, walked6};
+        RouteTable walked{walked4, walked6, immediate};
         walked.next_hops().set_port(kEast, {});
         walked.next_hops().set_port(kWest, {});
         const auto ip4_twin = [](std::uint32_t net) -> IpPrefix {
@@ -631,19 +857,19 @@ TYPED_TEST(Routes, PathDoesNotMatter) {
                 model[{prefix, source}] = target;
             }
             if (below(4) == 0) {
-                walked.commit([](bool) {});
+                walked.commit([] {});
             }
         }
-        walked.commit([](bool) {});
+        come_to_rest(walked);
         Lpm<V4> straight4{immediate};
         Lpm<V6> straight6{immediate};
-        RouteTable straight{straight4, straight6};
+        RouteTable straight{straight4, straight6, immediate};
         straight.next_hops().set_port(kEast, {});
         straight.next_hops().set_port(kWest, {});
         for (const auto& [key, target] : model) {
             straight.set(key.first, key.second, target);
         }
-        straight.commit([](bool) {});
+        come_to_rest(straight);
         const auto hop_of = [](const Lpm<V4>& ip4, const Lpm<V6>& ip6, const IpAddr& to) {
             const auto* v4 = std::get_if<Ip4>(&to);
             return NextHopId{v4 != nullptr ? ip4.lookup(*v4) : ip6.lookup(std::get<Ip6>(to))};

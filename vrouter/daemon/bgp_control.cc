@@ -70,7 +70,10 @@ Result<void> BgpControl::start() {
             machine_->routes(),
             port_name,
             [this] { machine_->commit(); },
-            [this] { speaker_->next_hops_changed(); });
+            [this](const std::vector<IpAddr>* some) {
+                some != nullptr ? speaker_->next_hops_changed(*some)
+                                : speaker_->next_hops_changed();
+            });
     }
     if (auto started = start_links(); !started) {
         return started;

@@ -17,6 +17,26 @@ constexpr unsigned kMostGateways = 4;
 /// Routes looked at in one turn when those that are stale go.
 constexpr std::size_t kSweepSlice = 2048;
 
+/// Answers looked at in one turn when ways have changed, and those of them that are found anew.
+constexpr std::size_t kCompareSlice = 1024;
+constexpr std::size_t kAnswerSlice = 128;
+
+/// Elements of a map or set that are freed in one turn.
+constexpr std::size_t kFreeSlice = 2048;
+
+/// Thousands of elements take milliseconds to free.
+template <typename Elements>
+void free_slowly(boost::asio::io_context& loop, std::unique_ptr<Elements> elements) {
+    const std::size_t count = std::min(kFreeSlice, elements->size());
+    elements->erase(
+        elements->begin(), std::next(elements->begin(), static_cast<std::ptrdiff_t>(count)));
+    if (!elements->empty()) {
+        boost::asio::post(loop, [&loop, elements = std::move(elements)]() mutable {
+            free_slowly(loop, std::move(elements));
+        });
+    }
+}
+
 /// How long answers that could not be kept may be old, where ways change.
 constexpr std::chrono::seconds kPause{1};
 
@@ -27,14 +47,14 @@ BgpRoutes::BgpRoutes(
     RouteTable& routes,
     std::function<std::string(PortId)> port_name,
     std::function<void()> commit,
-    std::function<void()> moved)
+    Moved moved)
     : loop_(loop),
       routes_(routes),
       port_name_(std::move(port_name)),
       commit_(std::move(commit)),
       moved_(std::move(moved)),
       timer_(loop) {
-    routes_.watch_ways([this](const ChangedWays& changed) { compare_answers(changed); });
+    routes_.watch_ways([this](ChangedWays changed) { note_changed_ways(std::move(changed)); });
 }
 
 BgpRoutes::~BgpRoutes() {
@@ -98,13 +118,20 @@ void BgpRoutes::begin_restart() {
     told_again_ = std::make_unique<ToldAgain>();
     swept_ = {};
     sweeps_ = false;
-    answers_.clear();
-    forgot_answers_ = false;
-    routes_.forget_watched();
+    forget_answers();
     for (const IpAddr& next_hop : std::exchange(avoided_, {})) {
         routes_.avoid(next_hop, false);
     }
     commit_soon();
+}
+
+void BgpRoutes::forget_answers() {
+    free_slowly(loop_, std::make_unique<decltype(answers_)>(std::exchange(answers_, {})));
+    free_slowly(loop_, std::make_unique<std::set<IpAddr>>(routes_.forget_watched()));
+    forgot_answers_ = false;
+    asks_slowly_ = false;
+    to_compare_.reset();
+    comparing_.reset();
 }
 
 void BgpRoutes::restart_done() {
@@ -209,27 +236,75 @@ std::string BgpRoutes::interface_to(const IpAddr& destination) const {
     return {};
 }
 
-void BgpRoutes::compare_answers(const ChangedWays& changed) {
+void BgpRoutes::note_changed_ways(ChangedWays changed) {
     if (moved_posted_ || asks_slowly_) {
+        return;  // all will be asked for again
+    }
+    if (to_compare_) {
+        to_compare_->gateways.merge(changed.gateways);
+        to_compare_->routes.merge(changed.routes);
+    } else {
+        to_compare_ = std::move(changed);
+    }
+    compare_soon();
+}
+
+void BgpRoutes::compare_soon() {
+    if (std::exchange(compare_posted_, true)) {
         return;
     }
+    boost::asio::post(loop_, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) {
+            compare_posted_ = false;
+            compare_some();
+        }
+    });
+}
+
+/// Compares the next slice of answers, and tells of those that differ.
+void BgpRoutes::compare_some() {
+    if (!comparing_) {
+        if (!to_compare_) {
+            return;  // they were forgotten
+        }
+        comparing_ = Comparison{.changed = std::move(*to_compare_), .next = std::nullopt};
+        to_compare_.reset();
+    }
     const auto now = std::chrono::steady_clock::now();
-    bool same = true;
-    for (auto& [next_hop, answer] : answers_) {
-        if (!changed.concern(next_hop, answer.asked)) {
+    std::vector<IpAddr> moved;
+    std::size_t found = 0;
+    auto at = comparing_->next ? answers_.lower_bound(*comparing_->next) : answers_.begin();
+    for (std::size_t seen = 0; at != answers_.end() && seen < kCompareSlice && found < kAnswerSlice;
+         ++at, ++seen) {
+        auto& [next_hop, answer] = *at;
+        if (!comparing_->changed.concern(next_hop, answer.asked)) {
             continue;
         }
+        ++found;
         Answer present = answer_for(next_hop);
-        if (present.says_the_same(answer)) {
-            answer.asked = std::move(present.asked);
-        } else {
-            same = false;
+        if (!present.says_the_same(answer)) {
+            moved.push_back(next_hop);
             asks_slowly_ = !note_flips(next_hop, answer, present, now) || asks_slowly_;
         }
+        answer = std::move(present);
     }
-    if (!same && !asks_slowly_) {
-        ask_again();
+    if (at == answers_.end()) {
+        end_comparison();
+    } else {
+        comparing_->next = at->first;
+        compare_soon();
     }
+    if (!moved.empty() && !asks_slowly_) {
+        moved_(&moved);
+    }
+}
+
+void BgpRoutes::end_comparison() {
+    comparing_.reset();
+    if (to_compare_) {
+        compare_soon();
+    }
+    const auto now = std::chrono::steady_clock::now();
     if (forgot_answers_ || asks_slowly_) {
         ask_again_at(now + kPause);  // whether those differ, or how often, cannot be told
     }
@@ -264,12 +339,9 @@ void BgpRoutes::ask_again() {
     boost::asio::post(loop_, [this, alive = std::weak_ptr<bool>(alive_)] {
         if (!alive.expired()) {
             moved_posted_ = false;
-            asks_slowly_ = false;
             // Those that are still wanted are asked for again.
-            answers_.clear();
-            forgot_answers_ = false;
-            routes_.forget_watched();
-            moved_();
+            forget_answers();
+            moved_(nullptr);
         }
     });
 }

@@ -24,15 +24,17 @@ namespace vr::daemon {
 
 class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
   public:
-    /// Both functions are called at most once per turn of `loop`: `commit` to make staged routes
-    /// visible, `moved` when a next hop that metric() was asked for can be reached now and could not
-    /// before, or the other way round.  `routes` must outlive this object.
+    /// Of these next hops, for which metric() was asked, the answers are others; null: of any may be.
+    using Moved = std::function<void(const std::vector<IpAddr>* next_hops)>;
+
+    /// Both functions are called at most once per turn of `loop`: `commit` to make staged routes visible,
+    /// `moved` with no more next hops than are found in one.  `routes` must outlive this object.
     BgpRoutes(
         boost::asio::io_context& loop,
         RouteTable& routes,
         std::function<std::string(PortId)> port_name,
         std::function<void()> commit,
-        std::function<void()> moved);
+        Moved moved);
     BgpRoutes(const BgpRoutes&) = delete;
     BgpRoutes& operator=(const BgpRoutes&) = delete;
     BgpRoutes(BgpRoutes&&) = delete;
@@ -56,7 +58,11 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
 
   private:
     void commit_soon();
-    void compare_answers(const ChangedWays& changed);
+    void note_changed_ways(ChangedWays changed);
+    void compare_soon();
+    void compare_some();
+    void end_comparison();
+    void forget_answers();
     void ask_again();
     void ask_again_at(std::chrono::steady_clock::time_point time);
     void sweep();
@@ -81,6 +87,12 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
         }
     };
 
+    /// A walk over the answers, to find those that these ways make others.
+    struct Comparison {
+        ChangedWays changed;
+        std::optional<IpAddr> next;  ///< nothing: at the beginning
+    };
+
     [[nodiscard]] Answer answer_for(const IpAddr& next_hop) const;
     [[nodiscard]] bool note_flips(
         const IpAddr& next_hop,
@@ -92,9 +104,12 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     RouteTable& routes_;
     std::function<std::string(PortId)> port_name_;
     std::function<void()> commit_;
-    std::function<void()> moved_;
+    Moved moved_;
     mutable std::map<IpAddr, Answer> answers_;
-    mutable bool forgot_answers_ = false;  ///< there were more
+    mutable bool forgot_answers_ = false;    ///< there were more
+    std::optional<ChangedWays> to_compare_;  ///< since the present walk began
+    std::optional<Comparison> comparing_;
+    bool compare_posted_ = false;
     std::set<IpAddr> avoided_;
     FlapGuard guard_;
     boost::asio::steady_timer timer_;

@@ -29,6 +29,11 @@ bool sent_by(const rte_mbuf* packet, const Mac& mac) noexcept {
 
 template <Family F>
 void check_source(Batch<F>& batch, Worker& worker) noexcept {
+    if (batch.in_port->kind == PortKind::None) [[unlikely]] {
+        drop_all(
+            batch, DropReason::PortClosed, worker);  // removed while its packets were on their way
+        return;
+    }
     if (batch.in_port->kind != PortKind::Workload) {
         return;
     }

@@ -37,6 +37,11 @@ typename F::Addr wanted_address(const Tables& tables, PortId out) noexcept {
     }
 }
 
+/// By the next hop of a route: what is answered elsewhere would be lost.
+bool is_answered_here(const Tables& tables, std::uint32_t next_hop) noexcept {
+    return tables.next_hops[next_hop].kind == NextHopKind::Local;
+}
+
 }  // namespace
 
 template <Family F>
@@ -59,8 +64,7 @@ std::optional<typename F::Addr> outgoing_address(
     if (address == typename F::Addr{}) {
         return std::nullopt;
     }
-    // What is answered elsewhere would be lost.
-    const bool own = tables.next_hops[routes.lookup(address)].kind == NextHopKind::Local;
+    const bool own = is_answered_here(tables, routes.lookup(address));
     return own ? std::optional{address} : std::nullopt;
 }
 
@@ -97,15 +101,15 @@ DropReason enter_mapped(
         return !known.reply && send_mapped(batch, i, *known.entry, worker) ? DropReason::None
                                                                            : DropReason::FlowMoved;
     }
-    const auto address =
-        outgoing_address<F>(tables, worker.shared().routes<F>(), batch.hop[i]->port);
-    if (!address) {
+    const auto address = wanted_address<F>(tables, batch.hop[i]->port);
+    const std::uint32_t back = worker.shared().routes<F>().lookup(address);
+    if (!is_answered_here(worker.newest(), back) || address == typename F::Addr{}) {
         return DropReason::NatNoAddress;
     }
     const NatOutgoing& nat = *tables.rules.nat_outgoing;
     const std::uint64_t hash = flows.hash(key);
     FlowKey<F> outside = key;
-    outside.source = *address;
+    outside.source = address;
     for (std::uint32_t n = 0; n < kTries; ++n) {
         outside.source_port = port_of_try(nat, hash, n);
         const auto entered = flows.insert_mapped(worker.index(), key, outside, start, worker.now());

@@ -40,7 +40,7 @@ void give_back(
     const FlowEntry<F>& mapping,
     Worker& worker) noexcept {
     const std::uint32_t id = worker.shared().routes<F>().lookup(flow.key.source);
-    const NextHop& hop = worker.tables().next_hops[id];
+    const NextHop& hop = worker.newest().next_hops[id];
     if (hop.workload != flow.from || hop.kind == NextHopKind::Floating) {
         flow.state.store(FlowState::Dead, std::memory_order_relaxed);
         drop(batch, i, DropReason::FlowMoved, worker);

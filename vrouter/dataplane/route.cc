@@ -1,8 +1,9 @@
 // Stage route: longest prefix -> next hop.
 //
-// Needs: source, destination, facts.  Does: one bulk lookup; picks the member of an ECMP group by a
-// hash of the flow (fragments: of the addresses, so that one datagram keeps one path); goes on with what
-// is behind a floating address, which is in `destination` from here on.  Drops: port_closed, discarded,
+// Needs: source, destination, facts.  Does: one bulk lookup; goes on with the newest tables, which a changed
+// route may need (sources are checked again when they are others); picks the member of an ECMP group by a hash
+// of the flow (fragments: of the addresses, so that one datagram keeps one path); goes on with what is behind a
+// floating address, which is in `destination` from here on.  Drops: those of check_source, discarded,
 // not_translated, martian_address (link-local traffic that is neither to nor from the router: RFC 3927 2.7,
 // RFC 4291 2.5.6).  Punts: packets without route, to be answered with ICMP.  Leaves: next_hop, hop,
 // inward, outward.
@@ -15,11 +16,10 @@ namespace vr {
 
 namespace {
 
-/// Finds link-local destinations on their link; nothing else that is link-local passes through.
+/// Finds link-local destinations on their link.
 template <Family F>
-void route_link_local(Batch<F>& batch, Worker& worker) noexcept {
+void look_up_link_local(Batch<F>& batch, Worker& worker) noexcept {
     const Tables& tables = worker.tables();
-    const bool from_host = batch.in_port->kind == PortKind::Host;
     for_each(batch.link_local & batch.live, batch.count, [&](unsigned i) {
         if (is_forged_link_local(batch.source[i]) || is_forged_link_local(batch.destination[i])) {
             drop(batch, i, DropReason::MartianAddress, worker);
@@ -29,7 +29,17 @@ void route_link_local(Batch<F>& batch, Worker& worker) noexcept {
         if (to != batch.destination[i]) {
             batch.next_hop[i] = worker.shared().routes<F>().lookup(to);
         }
-        if (!from_host && tables.next_hops[batch.next_hop[i]].kind != NextHopKind::Local) {
+    });
+}
+
+/// Nothing that is link-local passes through.
+template <Family F>
+void keep_link_local(Batch<F>& batch, Worker& worker) noexcept {
+    if (batch.in_port->kind == PortKind::Host) {
+        return;
+    }
+    for_each(batch.link_local & batch.live, batch.count, [&](unsigned i) {
+        if (worker.tables().next_hops[batch.next_hop[i]].kind != NextHopKind::Local) {
             drop(batch, i, DropReason::MartianAddress, worker);
         }
     });
@@ -76,6 +86,24 @@ bool enter(Batch<F>& batch, unsigned i, const NextHop& floating, Worker& worker)
     return true;
 }
 
+/// Finds the ids of next hops, then goes on with tables that know them all: with policy that is no older than
+/// the routes, too.
+template <Family F>
+void look_up(Batch<F>& batch, Worker& worker) noexcept {
+    worker.shared().routes<F>().lookup_bulk(
+        batch.destination.data(), batch.next_hop.data(), batch.count);
+    if (batch.link_local != 0) [[unlikely]] {
+        look_up_link_local(batch, worker);
+    }
+    if (worker.catch_up()) [[unlikely]] {
+        batch.in_port = &worker.tables().ports[batch.in.value()];
+        check_source(batch, worker);
+    }
+    if (batch.link_local != 0) [[unlikely]] {
+        keep_link_local(batch, worker);
+    }
+}
+
 }  // namespace
 
 template <Family F>
@@ -83,12 +111,8 @@ void route(Batch<F>& batch, Worker& worker) noexcept {
     if (batch.live == 0) {
         return;
     }
+    look_up(batch, worker);
     const Tables& tables = worker.tables();
-    worker.shared().routes<F>().lookup_bulk(
-        batch.destination.data(), batch.next_hop.data(), batch.count);
-    if (batch.link_local != 0) [[unlikely]] {
-        route_link_local(batch, worker);
-    }
     for_each(batch.live, batch.count, [&](unsigned i) {
         const NextHop* hop = &tables.next_hops[batch.next_hop[i]];
         if (hop->kind >= NextHopKind::Group) {

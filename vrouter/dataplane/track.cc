@@ -82,7 +82,7 @@ Fit fit(
         return Fit::Foreign;
     }
     const std::uint32_t back = worker.shared().routes<F>().lookup(batch.source[i]);
-    const bool sender_moved = sender != in && tables.next_hops[back].workload == in;
+    const bool sender_moved = sender != in && worker.newest().next_hops[back].workload == in;
     return receiver != out || sender_moved ? Fit::Moved : Fit::Foreign;
 }
 
@@ -90,7 +90,7 @@ Fit fit(
 template <Family F>
 bool is_own_address(typename F::Addr address, Worker& worker) noexcept {
     const std::uint32_t back = worker.shared().routes<F>().lookup(address);
-    const NextHop& hop = worker.tables().next_hops[back];
+    const NextHop& hop = worker.newest().next_hops[back];
     return hop.kind == NextHopKind::Local || hop.workload != PortId{};
 }
 

@@ -139,6 +139,9 @@ void Worker::end_round() noexcept {
 
 unsigned Worker::poll(PollTarget target) noexcept {
     const PortEntry& entry = tables_->ports[target.port.value()];
+    if (entry.kind == PortKind::None) [[unlikely]] {
+        return 0;  // removed since the round began
+    }
     std::array<rte_mbuf*, kMaxBatch> packets;
     const unsigned count = entry.io.rx(entry.io.self, target.queue, packets.data(), kMaxBatch);
     if (count == 0) {
@@ -157,6 +160,7 @@ unsigned Worker::poll(PollTarget target) noexcept {
         forward(batch4_, *this);
     }
     if (batch6_.count != 0) {
+        batch6_.in_port = &tables_->ports[target.port.value()];  // which may be newer ones by now
         forward(batch6_, *this);
     }
     return count;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "vrouter/dataplane/batch.h"
@@ -73,6 +74,19 @@ class Worker {
     // What the stages use.
 
     [[nodiscard]] const Tables& tables() const noexcept { return *tables_; }
+
+    /// For ids of next hops that were just looked up in the routes, which may be younger than tables().
+    [[nodiscard]] const Tables& newest() const noexcept {
+        // Acquire: who has found an id in a route finds what was published before it was written there.
+        std::atomic_thread_fence(std::memory_order_acquire);
+        return *shared_.tables.load(std::memory_order_acquire);
+    }
+
+    /// Makes these tables(); true when they were others.
+    [[nodiscard]] bool catch_up() noexcept {
+        const Tables* const present = &newest();
+        return std::exchange(tables_, present) != present;
+    }
 
     [[nodiscard]] SharedState& shared() noexcept { return shared_; }
 
