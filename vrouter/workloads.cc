@@ -93,7 +93,7 @@ void Workloads::set_workload_rules(const WorkloadRules& rules) {
 }
 
 void Workloads::add_member(GroupId group, const IpPrefix& member) {
-    if (removals_.erase({group, member}) != 0) {
+    if (removals_.erase({group, member}) != 0 || leaving_members_.erase({group, member}) != 0) {
         return;  // its removal still waited
     }
     std::visit(
@@ -106,13 +106,13 @@ void Workloads::add_member(GroupId group, const IpPrefix& member) {
 
 void Workloads::remove_member(GroupId group, const IpPrefix& member) {
     removals_.insert({group, member});
-    if (!busy()) {
-        apply_removals();
+    if (!busy() && !removals_wait_) {
+        apply_removals(std::exchange(removals_, {}));
     }
 }
 
-void Workloads::apply_removals() {
-    for (const auto& [group, member] : std::exchange(removals_, {})) {
+void Workloads::apply_removals(const Members& members) {
+    for (const auto& [group, member] : members) {
         std::visit(
             [&]<Family F>(const Prefix<F>& prefix) {
                 machine_.shared().groups<F>().remove(group, prefix);
@@ -120,6 +120,26 @@ void Workloads::apply_removals() {
             member);
     }
     machine_.bump_policy_generation();
+}
+
+/// The programs that do without these members are in force: the members go once every worker runs them,
+/// whatever is compiled by then.
+void Workloads::remove_when_seen() {
+    if (removals_.empty() || std::exchange(removals_wait_, true)) {
+        return;
+    }
+    leaving_members_ = std::exchange(removals_, {});
+    machine_.when_seen([this, alive = std::weak_ptr<bool>(alive_)] {
+        if (alive.expired()) {
+            return;
+        }
+        removals_wait_ = false;
+        apply_removals(std::exchange(leaving_members_, {}));
+        machine_.commit();
+        if (!busy()) {
+            remove_when_seen();  // those that came meanwhile
+        }
+    });
 }
 
 void Workloads::update_workload(const Workload& workload) {
@@ -457,8 +477,8 @@ void Workloads::settle() {
     commit_in_time();
 }
 
-/// Makes what was activated visible.  A commit may wait for the slowest worker, so endpoints that become
-/// ready in a burst share one; but none waits for a program that takes long.
+/// Makes what was activated visible.  A commit copies what workers see, so endpoints that become ready in a
+/// burst share one; but none waits for a program that takes long.
 void Workloads::commit_in_time() {
     constexpr unsigned kTogether = 32;
     constexpr std::size_t kSoon = 1000;
@@ -468,11 +488,8 @@ void Workloads::commit_in_time() {
     }
     activated_ = 0;
     machine_.commit();
-    if (idle && !removals_.empty()) {
-        // Only now does every worker run the new programs.
-        machine_.rcu().wait();
-        apply_removals();
-        machine_.commit();
+    if (idle) {
+        remove_when_seen();
     }
 }
 

@@ -147,6 +147,8 @@ class Workloads final : public WorkloadSink {
     void open(Entry& entry);
     void close(Entry& entry);
     void compile(const std::string& name, Entry& entry);
+    using Members = std::set<std::pair<GroupId, IpPrefix>>;
+
     static void keep(Job& job, Job::Kind kind, const Compiled& in_use);
     void compile_next(const std::shared_ptr<Job>& job, std::size_t kind);
     [[nodiscard]] bool is_current(const Job& job) const;
@@ -169,7 +171,8 @@ class Workloads final : public WorkloadSink {
     [[nodiscard]] std::string reserved_floating(const IpPrefix& prefix) const;
     [[nodiscard]] std::string shared_addresses(const Entry& entry) const;
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
-    void apply_removals();
+    void apply_removals(const Members& members);
+    void remove_when_seen();
 
     Machine& machine_;
     SlowPath& slow_path_;
@@ -180,7 +183,9 @@ class Workloads final : public WorkloadSink {
     Reserved reserved_;
     HostGuards hosts_;
     std::map<std::string, Entry> entries_;
-    std::set<std::pair<GroupId, IpPrefix>> removals_;
+    Members removals_;         ///< from groups that programs may still need as they are
+    Members leaving_members_;  ///< workers may still run such programs
+    bool removals_wait_ = false;
     /// Which endpoints in force have an address: one as a rule, two while a workload is replaced by its
     /// successor.  The first gets the packets.
     std::map<IpPrefix, Servers> servers_;
@@ -190,6 +195,7 @@ class Workloads final : public WorkloadSink {
     std::uint64_t versions_ = 0;
     unsigned activated_ = 0;     ///< endpoints since the last commit
     std::size_t enforcing_ = 0;  ///< jobs on their way that are not in force
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace vr
