@@ -120,6 +120,7 @@ struct RouteTable::FamilyRoutes {
     PrefixMap<F, Entry> entries;
     std::vector<Prefix<F>> dirty;
     std::deque<Prefix<F>> waiting;  ///< in the order of their sets, roughly; some wait no more
+    std::set<NextHopId> missed;     ///< sets that flipped when the walk for such had begun
     std::size_t size = 0;           ///< entries with offers
     std::array<std::uint32_t, F::kBits + 1> lengths{};  ///< those by length of prefix
 };
@@ -247,7 +248,7 @@ void RouteTable::avoid(const IpAddr& gateway, bool avoid) {
 }
 
 void RouteTable::end_avoiding() {
-    if (v4_->waiting.empty() && v6_->waiting.empty()) {
+    if (!is_settling()) {
         for (const IpAddr& gateway : std::exchange(avoided_no_more_, {})) {
             next_hops_.avoid(gateway, false);
         }
@@ -308,8 +309,11 @@ bool RouteTable::settle_gateways() {
             },
             kGatewaySlice);
         if (!flipped.empty()) {
+            if (!flipped_.empty()) {
+                v4_->missed.insert(flipped.begin(), flipped.end());
+                v6_->missed.insert(flipped.begin(), flipped.end());
+            }
             flipped_.insert(flipped.begin(), flipped.end());
-            flipped_at_ = {};
         }
     }
     return changed;
@@ -328,7 +332,8 @@ bool RouteTable::walk(
     return shard < routes.entries.kShards;
 }
 
-/// Stages the next slice of routes over gateway sets that became usable or unusable.
+/// Stages the next slice of routes over gateway sets that became usable or unusable.  The walk comes to its
+/// end however many flip meanwhile: what is behind it is gone through once more for those.
 void RouteTable::look_for_users() {
     if (flipped_.empty()) {
         return;
@@ -338,7 +343,9 @@ void RouteTable::look_for_users() {
     }
     flipped_at_ = {.shard = flipped_at_.ip6 ? flipped_at_.shard : 0, .ip6 = true};
     if (!mark_users<V6>()) {
-        flipped_.clear();
+        flipped_ = std::exchange(v4_->missed, {});
+        flipped_.merge(std::exchange(v6_->missed, {}));
+        flipped_at_ = {};
     }
 }
 
@@ -350,7 +357,8 @@ bool RouteTable::mark_users() {
         flipped_at_.shard,
         kWalkSlice,
         [&](const Prefix<F>& prefix, const Entry& entry) {
-            if (std::ranges::any_of(
+            if (flipped_.contains(entry.installed) ||
+                std::ranges::any_of(
                     entry.offers, [&](const auto& o) { return flipped_.contains(o.hop); })) {
                 users.push_back(prefix);
             }
@@ -370,9 +378,17 @@ auto RouteTable::best(const Entry& entry) const -> const Offer* {
     return nullptr;
 }
 
+/// True when all is found that best() depends on: offers behind the first usable one are nothing to it.
 bool RouteTable::is_settled(const Entry& entry) const {
-    return std::ranges::all_of(
-        entry.offers, [this](const Offer& offer) { return next_hops_.is_settled(offer.hop); });
+    for (const Offer& offer : entry.offers) {
+        if (!next_hops_.is_settled(offer.hop)) {
+            return false;
+        }
+        if (next_hops_.usable(offer.hop)) {
+            return true;
+        }
+    }
+    return true;
 }
 
 template <Family F>
@@ -385,9 +401,11 @@ void RouteTable::apply() {
         if (!settled && !std::exchange(entry.waits, true)) {
             routes.waiting.push_back(prefix);
         }
-        // The old gateways are as good as the new ones until these are found; a station may have left.
+        // The old gateways are as good as the new ones until these are found, if they are any; a station
+        // may have left.
         const RouteTarget& old = next_hops_.target(entry.installed);
-        if (settled || !std::holds_alternative<Gateways>(old)) {
+        if (settled || !std::holds_alternative<Gateways>(old) ||
+            !next_hops_.usable(entry.installed)) {
             entry.waits = !settled;
             put_in_force(prefix, entry);
         }
@@ -396,21 +414,22 @@ void RouteTable::apply() {
     apply_waiting<F>();
 }
 
-/// Those whose turn came: sets are settled in the order in which they came.
+/// Those whose turn came.  One that still waits goes behind the others: its set may be replaced all the time.
 template <Family F>
 void RouteTable::apply_waiting() {
     FamilyRoutes<F>& routes = family<F>();
-    for (std::size_t left = kWaitSlice; left != 0 && !routes.waiting.empty(); --left) {
+    for (std::size_t left = std::min(kWaitSlice, routes.waiting.size()); left != 0; --left) {
         const Prefix<F> prefix = routes.waiting.front();
+        routes.waiting.pop_front();
         Entry* const entry = routes.entries.find(prefix);
         if (entry != nullptr && entry->waits) {
             if (!is_settled(*entry)) {
-                return;
+                routes.waiting.push_back(prefix);
+                continue;
             }
             entry->waits = false;
             put_in_force(prefix, *entry);
         }
-        routes.waiting.pop_front();
     }
 }
 

@@ -596,6 +596,77 @@ TYPED_TEST(Routes, LargeTableFollowsItsGatewayInSlices) {
     EXPECT_EQ(this->fib().size(), kRoutes + 1);
 }
 
+/// One gateway comes and goes with every commit; routes over another one, which is gone, are found all the same.
+TYPED_TEST(Routes, GatewayThatFlapsKeepsNoOtherFromItsRoutes) {
+    this->connect(1, kEast);
+    this->table.set(this->network(2), RouteSource::Static, this->via({this->address(1, 1)}));
+    this->table.set(this->network(77), RouteSource::IBgp, this->via({this->address(3, 9)}));
+    for (std::uint32_t i = 0; i < 20000; ++i) {
+        this->table.set(
+            Prefix<TypeParam>::host(this->address(100 + i / 200, i % 200)),
+            RouteSource::IBgp,
+            this->via({this->address(2, 9)}));
+    }
+    this->commit();
+    this->table.remove(this->network(2), RouteSource::Static);
+    for (int commits = 0; commits < 20; ++commits) {
+        if (commits % 2 == 0) {
+            this->table.set(
+                this->network(3), RouteSource::Static, this->via({this->address(1, 1)}));
+        } else {
+            this->table.remove(this->network(3), RouteSource::Static);
+        }
+        this->commit();
+    }
+    EXPECT_EQ(this->hop(this->address(199, 199)), NextHopId{});
+    EXPECT_LT(this->fib().size(), 10U);
+}
+
+/// The way of hundreds of gateways over a peer that is lost is withdrawn, and the peer is said to be back
+/// before all of them are found elsewhere.
+TYPED_TEST(Routes, GatewayIsAvoidedAsLongAsOthersMayLeadOverIt) {
+    constexpr std::uint32_t kRoutes = 600;
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    this->table.set(this->everything(), RouteSource::Static, this->via({this->address(2, 1)}));
+    for (std::uint32_t net = 200; net < 203; ++net) {
+        this->table.set(this->network(net), RouteSource::IBgp, this->via({this->address(1, 1)}));
+    }
+    const auto destination = [&](std::uint32_t i) { return this->address(100 + i / 200, i % 200); };
+    for (std::uint32_t i = 0; i < kRoutes; ++i) {
+        this->table.set(
+            Prefix<TypeParam>::host(destination(i)),
+            RouteSource::IBgp,
+            this->via({this->address(2, 9), this->address(200 + i / 250, 1 + i % 250)}));
+    }
+    const auto over_east = [&] {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < kRoutes; ++i) {
+            for (const NextHopId member :
+                 this->table.next_hops().members(this->hop(destination(i)))) {
+                count += this->published[member.value()].port == kEast ? 1 : 0;
+            }
+        }
+        return count;
+    };
+    do {
+        this->commit();
+    } while (this->table.dirty());
+    EXPECT_EQ(over_east(), kRoutes);
+    this->table.avoid(this->address(1, 1), true);
+    for (std::uint32_t net = 200; net < 203; ++net) {
+        this->table.remove(this->network(net), RouteSource::IBgp);
+    }
+    this->commit();
+    EXPECT_TRUE(this->table.is_settling());
+    this->table.avoid(this->address(1, 1), false);
+    while (this->table.dirty()) {
+        EXPECT_EQ(over_east(), 0U);
+        this->commit();
+    }
+    EXPECT_EQ(over_east(), 0U);
+}
+
 /// Thousands of gateways over one route, which moves: to be done in slices, but for what is new.
 TYPED_TEST(Routes, ManyGatewaysFollowTheirRouteInSlices) {
     constexpr std::uint32_t kGateways = 2000;
@@ -724,6 +795,47 @@ TYPED_TEST(ManyNewGateways, StationThatLeavesIsNotKeptForThem) {
         this->in_force(this->address(60, 1)),
         "static via " + to_string(IpAddr{this->address(1, 1)}));
     EXPECT_TRUE(this->table.is_settling());
+}
+
+TYPED_TEST(ManyNewGateways, MorePreferredRouteDoesNotWaitForALessPreferredOne) {
+    this->table.set(this->last(), RouteSource::Workload, Adjacency{kWest, this->address(50, 1)});
+    this->commit();
+    EXPECT_TRUE(this->table.is_settling());
+    EXPECT_TRUE(this->in_force(this->address(50, 1)).starts_with("workload"));
+}
+
+TYPED_TEST(ManyNewGateways, OldRouteIsNotKeptForThemOnceItsGatewaysAreGone) {
+    this->table.set(this->everything(), RouteSource::Static, Discard{});
+    this->table.remove(this->network(1), RouteSource::Connected);
+    this->table.remove(this->network(2), RouteSource::Connected);
+    this->commit();
+    this->commit();
+    EXPECT_TRUE(this->table.is_settling());
+    EXPECT_EQ(this->in_force(this->address(50, 1)), "static discard");
+}
+
+TYPED_TEST(ManyNewGateways, DoNotWaitForOneRouteThatAlwaysTakesANewGateway) {
+    this->table.remove(this->last(), RouteSource::IBgp);
+    while (this->table.dirty()) {
+        this->commit();
+    }
+    const auto before = this->fib().size();
+    const auto change = [&](std::uint32_t host) {
+        this->table.set(this->network(49), RouteSource::IBgp, this->via({this->address(90, host)}));
+    };
+    change(1);  // the first of those that wait
+    for (std::uint32_t i = 0; i < this->kMany; ++i) {
+        this->table.set(
+            Prefix<TypeParam>::host(this->address(300 + i / 200, i % 200)),
+            RouteSource::IBgp,
+            this->via({this->address(400 + i / 250, 1 + i % 250)}));
+    }
+    for (std::uint32_t host = 2; host < 10; ++host) {
+        change(host);
+        this->commit();
+    }
+    EXPECT_TRUE(this->table.is_settling());
+    EXPECT_GT(this->fib().size(), before + this->kMany / 4);
 }
 
 TYPED_TEST(ManyNewGateways, SetsThatAreReplacedWhileTheyWaitAreForgotten) {
