@@ -23,6 +23,9 @@ IpFamily family_of(const IpAddr& address) {
     return address.index() == 0 ? IpFamily::Ip4 : IpFamily::Ip6;
 }
 
+/// So many members that are found take about as long as all the rest about their set.
+constexpr std::size_t kMembersPerSet = 16;
+
 NextHop towards(PortId port, const NextHops::Link& link) {
     return {
         .port = port,
@@ -225,20 +228,30 @@ const IpAddr& NextHops::address_of(NextHopId station) const {
     return std::get<Adjacency>(slots_[station.value()].target).address;
 }
 
-/// In the order in which they came: none waits for long, nor for one that is waiting for its gateways.
+/// In the order in which they came; one that waits for its gateways goes behind the others.
 void NextHops::take_new_sets(
     const Resolve& resolve, std::size_t most, std::vector<NextHopId>& due) {
-    for (; most != 0 && !unsettled_.empty(); --most) {
+    std::size_t left = unsettled_.size();
+    for (std::size_t taken = 0; taken < most && left != 0; --left) {
         const NextHopId id = unsettled_.front();
-        if (gateways_.contains(id) && !slots_[id.value()].settled) {
-            const auto& gateways = std::get<Gateways>(slots_[id.value()].target).addresses;
-            if (!std::ranges::all_of(
-                    gateways, [&](const IpAddr& each) { return resolve(each).has_value(); })) {
-                return;
-            }
-            due.push_back(id);
-        }
         unsettled_.pop_front();
+        ++taken;
+        if (!gateways_.contains(id) || slots_[id.value()].settled) {
+            continue;
+        }
+        std::size_t members = 0;
+        bool known = true;
+        for (const IpAddr& gateway : std::get<Gateways>(slots_[id.value()].target).addresses) {
+            const auto stations = resolve(gateway);
+            known = known && stations.has_value();
+            members += stations ? stations->size() : 1;
+        }
+        taken += members / kMembersPerSet;
+        if (known) {
+            due.push_back(id);
+        } else {
+            unsettled_.push_back(id);
+        }
     }
 }
 
@@ -247,8 +260,9 @@ void NextHops::take_moved_sets(std::size_t most, std::vector<NextHopId>& due) {
         auto at = sets_of_.lower_bound({gateway, from.value_or(NextHopId{})});
         std::size_t taken = 0;
         for (; taken < share && at != sets_of_.end() && at->first == gateway; ++taken, ++at) {
-            if (slots_[at->second.value()].settled) {
+            if (const Slot& slot = slots_[at->second.value()]; slot.settled) {
                 due.push_back(at->second);
+                taken += slot.members.size() / kMembersPerSet;
             }
         }
         const bool more = at != sets_of_.end() && at->first == gateway;

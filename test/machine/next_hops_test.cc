@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "vrouter/net/zone.h"
@@ -341,6 +342,44 @@ std::uint16_t ether_type_towards(bool for_ip4) {
 TEST(Ipv4OverIpv6, LinkHeaderSaysWhatIsInside) {
     EXPECT_EQ(ether_type_towards(true), 0x0800);
     EXPECT_EQ(ether_type_towards(false), 0x86dd);
+}
+
+TEST(Gateways, SetWhoseGatewayIsNotFoundYetHoldsNoOtherUp) {
+    NextHops hops;
+    hops.set_port(kPort, {kRouterMac, 9000});
+    const IpAddr unknown = Ip4{0x0a000009};
+    const NextHopId waits = hops.acquire(Gateways{{unknown}});
+    const NextHopId other = hops.acquire(Gateways{{kGateway}});
+    using Stations = std::optional<std::vector<Adjacency>>;
+    const NextHops::Resolve to = [&](const IpAddr& gateway) {
+        return gateway == unknown ? Stations{} : Stations{{{kPort, gateway}}};
+    };
+    static_cast<void>(hops.resolve_gateways(to, 2));
+    EXPECT_FALSE(hops.is_settled(waits));
+    EXPECT_TRUE(hops.is_settled(other));
+}
+
+/// Sets of many members are dear: fewer of them are found at once.
+TEST(Gateways, FewerSetsAreFoundAtOnceTheMoreMembersTheyHave) {
+    NextHops hops;
+    hops.set_port(kPort, {kRouterMac, 9000});
+    std::vector<Adjacency> stations;
+    for (std::uint32_t host = 1; host <= 64; ++host) {
+        stations.push_back({kPort, Ip4{0x0a000000 + host}});
+    }
+    std::vector<NextHopId> sets;
+    for (std::uint32_t host = 1; host <= 10; ++host) {
+        sets.push_back(hops.acquire(Gateways{{Ip4{0x0a010000 + host}}}));
+    }
+    const auto settled = [&] {
+        return std::ranges::count_if(sets, [&](NextHopId id) { return hops.is_settled(id); });
+    };
+    static_cast<void>(hops.resolve_gateways([&](const IpAddr&) { return stations; }, 10));
+    EXPECT_EQ(settled(), 2);  // one takes as long as five without members
+    while (hops.unresolved()) {
+        static_cast<void>(hops.resolve_gateways([&](const IpAddr&) { return stations; }, 10));
+    }
+    EXPECT_EQ(settled(), 10);
 }
 
 TEST(Gateways, LinkLocalOneIsShownWithoutItsPort) {
