@@ -137,6 +137,34 @@ TEST_F(BgpRoutesTest, ThousandsOfNextHopsAreWatchedOneByOne) {
     EXPECT_TRUE(loop.stopped()) << "nothing is asked again";
 }
 
+/// Hundreds of gateways are to be found before the one that a next hop is behind from now on.
+TEST_F(BgpRoutesTest, NextHopIsReachableWhileItsNewGatewayIsToBeFound) {
+    const IpAddr next_hop = "10.0.0.1"_ip4;
+    tell("10.0.0.0/24");
+    after_all();
+    EXPECT_TRUE(routes.metric(next_hop));
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+        table.set(
+            Prefix<V4>::host(Ip4{0xac100000U + i}),
+            RouteSource::IBgp,
+            Gateways{{Ip4{0xac110000U + i}}, false});
+    }
+    tell("10.0.0.0/24", "192.0.2.77");
+    after_all();
+    EXPECT_TRUE(table.is_settling());
+    while (table.dirty()) {
+        table.commit([] {});
+        after_all();
+    }
+    EXPECT_EQ(moved, 0);
+    EXPECT_TRUE(routes.metric(next_hop));
+    table.remove(*parse_prefix("10.0.0.0/24"), RouteSource::IBgp);
+    table.remove(*parse_prefix("10.0.0.0/24"), RouteSource::EBgp);
+    table.commit([] {});
+    after_all();
+    EXPECT_EQ(moved, 1);
+}
+
 /// One route leads to thousands of next hops, and is gone; one after the other is told, and none twice.
 TEST_F(BgpRoutesTest, NextHopsThatMoveTogetherAreToldInSlices) {
     constexpr std::uint32_t kNextHops = 3000;

@@ -37,7 +37,7 @@ void free_slowly(boost::asio::io_context& loop, std::unique_ptr<Elements> elemen
     }
 }
 
-/// How long answers that could not be kept may be old, where ways change.
+/// How long answers that could not be kept, or found anew, may be old where ways change.
 constexpr std::chrono::seconds kPause{1};
 
 }  // namespace
@@ -282,6 +282,13 @@ void BgpRoutes::compare_some() {
         }
         ++found;
         Answer present = answer_for(next_hop);
+        if (answer.reachable && !present.reachable && !present.asked.empty() &&
+            routes_.is_settling()) {
+            // It leads over a gateway that may not be found yet: as before until that is told.
+            answer.asked = std::move(present.asked);
+            ask_again_at(now + kPause);
+            continue;
+        }
         if (!present.says_the_same(answer)) {
             moved.push_back(next_hop);
             asks_slowly_ = !note_flips(next_hop, answer, present, now) || asks_slowly_;
