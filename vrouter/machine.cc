@@ -268,9 +268,16 @@ void Machine::assign_queues() {
 }
 
 void Machine::commit() {
-    routes_.commit([this] { publish(); });
+    // Endpoints first: who goes by a new route is judged by a policy that is as new.
     if (dirty_) {
         publish();
+    }
+    routes_.commit([this] { publish(); });
+    if (!leaving_translations_.empty()) {
+        // No route leads to them any more, so no flow names them that begins after this grace period.
+        rcu_.retire([this, leaving = std::exchange(leaving_translations_, {})] {
+            gone_translations_.insert(leaving.begin(), leaving.end());
+        });
     }
     tell_unfinished();
 }
@@ -319,11 +326,6 @@ void Machine::publish() {
         rcu_.retire([this, old] {
             delete old;
             --resting_;
-        });
-    }
-    if (!leaving_translations_.empty()) {
-        rcu_.retire([this, leaving = std::exchange(leaving_translations_, {})] {
-            gone_translations_.insert(leaving.begin(), leaving.end());
         });
     }
 }
