@@ -420,7 +420,8 @@ std::optional<IpPool> closed_ip_pool(const Field& object) {
         spec && spec->node().type == Node::Type::Map ? spec->child("cidr") : std::nullopt;
     IpPool closed{.disabled = true, .disable_bgp_export = true};
     if (const auto nat = spec ? spec->child("natOutgoing") : std::nullopt) {
-        static_cast<void>(store(nat->boolean(), closed.nat_outgoing));
+        // What cannot be read may have been meant to keep the addresses inside.
+        closed.nat_outgoing = nat->boolean().value_or(true);
     }
     if (!cidr || !store(parse_net(*cidr), closed.cidr)) {
         closed.cidr = Prefix<V4>::host(Ip4{});  // no route is in it, but there are pools

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/publisher.h"
 
+#include <ranges>
 #include <tuple>
 
 namespace vr::policy {
@@ -99,7 +100,9 @@ void Publisher::flush() {
         sink_->remove_host(name);
         published_hosts_.erase(name);
     }
-    for (const auto& [group, member] : leaving_) {
+    // Pools with natOutgoing have the highest number: what is no pool any more is no such pool before, or
+    // flows that begin in between went out in the host's name to what was one just now.
+    for (const auto& [group, member] : leaving_ | std::views::reverse) {
         sink_->remove_member(group, member);
     }
     arriving_.clear();

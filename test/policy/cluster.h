@@ -24,11 +24,14 @@ class RememberingSink : public WorkloadSink {
   public:
     void add_member(GroupId group, const IpPrefix& member) override {
         EXPECT_TRUE(members[group].insert(member).second) << "added twice: " << to_string(member);
+        EXPECT_TRUE(group != kNatPools || members[kAllPools].contains(member));
         ++calls;
     }
 
     void remove_member(GroupId group, const IpPrefix& member) override {
         EXPECT_EQ(members[group].erase(member), 1U) << "was not there: " << to_string(member);
+        EXPECT_FALSE(group == kAllPools && members[kNatPools].contains(member))
+            << "its guests would go out in the host's name to one another";
         ++calls;
     }
 

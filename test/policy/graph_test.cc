@@ -657,6 +657,12 @@ TEST(Graph, WherePoolsAndHostsAreIsToldWhileAPoolHasNatOutgoing) {
     }
 }
 
+TEST(Graph, APoolWhoseNatOutgoingCannotBeReadHasIt) {
+    const Cluster cluster(
+        object("IPPool", "name: broken", "cidr: 10.1.0.0/16, natOutgoing: perhaps"));
+    EXPECT_EQ(members(cluster, kNatPools), "10.1.0.0/16 ");
+}
+
 TEST(Graph, APoolThatCannotBeReadIsOneAsFarAsItCan) {
     const Cluster cluster(
         object("IPPool", "name: broken", "cidr: 10.1.0.0/16, natOutgoing: true, blockSize: many"));
