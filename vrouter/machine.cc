@@ -23,14 +23,15 @@ std::string address_text(const std::array<std::uint8_t, 16>& wire, bool ip6) {
     return ip6 ? to_string(Ip6::load(wire.data())) : to_string(Ip4::load(wire.data()));
 }
 
-/// The addresses in whose name guests' flows leave by a port towards the fabric: the first of each family.
+/// The addresses in whose name guests' flows leave by a port towards the fabric: the first of each family that
+/// means something beyond the link.
 void set_host_addresses(const PortRecord& record, PortEntry& entry) {
     entry.host4 = {};
     entry.host6 = {};
     for (const IpAddr& address : record.addresses) {
         const auto* ip4 = std::get_if<Ip4>(&address);
         const auto* ip6 = std::get_if<Ip6>(&address);
-        if (ip4 != nullptr && entry.host4 == Ip4{}) {
+        if (ip4 != nullptr && entry.host4 == Ip4{} && !ip4->is_link_local()) {
             entry.host4 = *ip4;
         } else if (ip6 != nullptr && entry.host6 == Ip6{} && !ip6->is_link_local()) {
             entry.host6 = *ip6;

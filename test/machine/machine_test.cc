@@ -319,6 +319,18 @@ TEST_F(MachineTest, NumbersRunOut) {
     EXPECT_TRUE(machine().ports().empty());
 }
 
+TEST_F(MachineTest, NoAddressOfALinkAloneIsTheHostsBeyondIt) {
+    const Ip4 own{0xc0000201};
+    const auto id = machine().add_port(
+        {.name = "p",
+         .kind = PortKind::Fabric,
+         .port = std::make_unique<MortalPort>(std::make_shared<bool>(false)),
+         .addresses = {Ip4{0xa9fe0101}, own}});
+    ASSERT_TRUE(id);
+    machine().commit();
+    EXPECT_EQ(machine().tables().ports[id->value()].host4, own);
+}
+
 TEST_F(MachineTest, ChangesAreVisibleAfterCommit) {
     const auto alive = std::make_shared<bool>(false);
     const PortId id = add(alive);
