@@ -206,6 +206,22 @@ TYPED_TEST(FloatingTest, AGuestsErrorComesFromItAndQuotesIt) {
     }
 }
 
+TYPED_TEST(FloatingTest, AnErrorFromAnotherOfTheGuestsAddressesComesFromItToo) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    constexpr std::uint32_t kSecond = kGuestA + 16;
+    auto endpoint =
+        std::make_shared<Endpoint>(*lab.machine->tables().ports[lab.a.value()].endpoint);
+    endpoint->v4.addresses.push_back(Prefix<V4>::host(host<V4>(kSecond)));
+    endpoint->v6.addresses.push_back(Prefix<V6>::host(host<V6>(kSecond)));
+    lab.machine->set_endpoint(lab.a, endpoint);
+    lab.machine->commit();
+    this->pass(lab.fabric, this->udp(lab.fabric, kOutside, kFloatA), lab.a);
+    const Frame error = this->error(lab.a, kSecond, kOutside, this->last_);
+    EXPECT_EQ(this->pass(lab.a, error, lab.fabric), ends<F>(kFloatA, kOutside));
+    EXPECT_EQ(ends<F>(quoted_in<F>(this->last_)), ends<F>(kOutside, kFloatA));
+}
+
 TYPED_TEST(FloatingTest, AShortQuoteIsTranslatedAsFarAsItIsThere) {
     using F = TypeParam;
     auto& lab = this->lab_;

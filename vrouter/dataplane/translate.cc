@@ -39,7 +39,8 @@ void translate(Batch<F>& batch, Worker& worker) noexcept {
         const TranslationWay way{
             .inward = (batch.inward >> i & 1U) != 0,
             .outward = (batch.outward >> i & 1U) != 0,
-            .icmp_error = batch.facts[i].icmp_error};
+            .icmp_error = batch.facts[i].icmp_error,
+            .any_source = batch.facts[i].icmp_error && batch.in_port->kind == PortKind::Workload};
         rte_mbuf* packet = batch.packets[i];
         const std::span<std::uint8_t> bytes{
             rte_pktmbuf_mtod_offset(packet, std::uint8_t*, sizeof(EthernetHeader)),

@@ -135,10 +135,11 @@ struct Replacement {
     typename F::Addr to;
     L4Port from_port;
     L4Port to_port;
+    bool any = false;  ///< not only `from`
 
     /// True where it was there.
     [[nodiscard]] bool apply(Words bytes, std::size_t at, SumChange& change) const noexcept {
-        const bool found = wanted && F::Addr::load(&bytes[at]) == from;
+        const bool found = wanted && (any || F::Addr::load(&bytes[at]) == from);
         if (found) {
             put(bytes, at, to, change);
         }
@@ -226,11 +227,9 @@ bool translate_ip(
     if (!transport) {
         return false;
     }
-    replace<F>(
-        bytes,
-        *transport,
-        to_external(way.outward, translation),
-        to_internal(way.inward, translation));
+    Replacement<F> source = to_external(way.outward, translation);
+    source.any = way.any_source;
+    replace<F>(bytes, *transport, source, to_internal(way.inward, translation));
     if (way.icmp_error && transport->first && transport->size > sizeof(IcmpHeader)) {
         const SumChange quoted = replace_quoted(
             bytes.subspan(
