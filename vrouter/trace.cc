@@ -199,7 +199,7 @@ class Walk {
     /// natOutgoing: goes on to who began the flow that the packet answers.
     bool come_back() {
         if (!tables_.maps_ports || accepted_ || in().kind != PortKind::Fabric ||
-            hop_->kind != NextHopKind::Local || facts_.icmp_error) {
+            hop_->kind != NextHopKind::Local || facts_.icmp_error || opens_connection(facts_)) {
             return true;
         }
         const FlowTable<F>& flows = machine_.shared().flows<F>();

@@ -266,8 +266,19 @@ TYPED_TEST(FlowsOf, AMappingsKeyIsTakenByFlowsToo) {
     EXPECT_EQ(this->find(key<TypeParam>(1)).entry, nullptr);
     ASSERT_NE(insert_mapped(this->table, 1, 2).flow.entry, nullptr);
     EXPECT_TRUE(insert_mapped(this->table, 4, 2).taken);
-    EXPECT_EQ(this->insert(key<TypeParam>(2)).entry, nullptr) << "nor is it a flow's";
+    const auto met = this->insert(key<TypeParam>(2));
+    EXPECT_EQ(met.entry, find_mapping(this->table, 2).entry) << "nor is it a flow's";
     EXPECT_EQ(this->table.size(), 3U);
+}
+
+TYPED_TEST(FlowsOf, BothAreFoundByWhoAsksForAny) {
+    ASSERT_NE(insert_mapped(this->table, 1, 2).flow.entry, nullptr);
+    const std::array keys{key<TypeParam>(1), key<TypeParam>(2), key<TypeParam>(3)};
+    std::array<FlowHit<TypeParam>, 3> hits;
+    this->table.lookup_any(keys.data(), hits.data(), 3);
+    EXPECT_EQ(hits[0].entry, this->find(keys[0]).entry);
+    EXPECT_EQ(hits[1].entry, find_mapping(this->table, 2).entry);
+    EXPECT_EQ(hits[2].entry, nullptr);
 }
 
 TYPED_TEST(FlowsOf, AKnownFlowKeepsItsMapping) {

@@ -3,7 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
 #include <set>
+#include <vector>
 
 #include "test/dataplane/pipeline_lab.h"
 #include "test/dataplane/sealed_frame.h"
@@ -58,6 +61,14 @@ class NatTest : public testing::Test {
         lab_.machine->routes().set(
             Prefix<F>::host(host<F>(address)), RouteSource::Local, LocalDelivery{kFamilyOf<F>});
         lab_.machine->commit();
+    }
+
+    /// Lets so many seconds of silence go by.
+    void age(FlowTick seconds) {
+        auto& flows = lab_.machine->shared().template flows<F>();
+        FlowTick last = 0;
+        flows.for_each([&](const auto& flow) { last = std::max(last, flow.last_seen.load()); });
+        flows.age(last + seconds * 4, {}, flows.capacity());
     }
 
     Frame udp(
@@ -257,6 +268,25 @@ TYPED_TEST(NatTest, AConnectionThatBeginsAnewHasAnotherPort) {
         << "of the flow that ended";
 }
 
+TYPED_TEST(NatTest, WhoFindsNoPortLeavesThoseBehindTheirs) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    for (std::uint16_t from = 1; from <= 300; ++from) {
+        lab.run(lab.a, this->udp(lab.a, kGuestA, kOutside, from));
+    }
+    EXPECT_LE(lab.machine->shared().template flows<F>().size(), 2U * (kLast - kFirst + 1U));
+    std::vector<Frame> burst;
+    for (std::uint16_t from = 301; from <= 331; ++from) {
+        burst.push_back(this->udp(lab.a, kGuestA, kOutside, from));
+    }
+    burst.push_back(this->udp(lab.a, kGuestA, kOutside2));
+    lab.port(lab.fabric).sent.clear();
+    lab.receive(lab.a, burst);
+    lab.poll();
+    ASSERT_FALSE(lab.port(lab.fabric).sent.empty());
+    EXPECT_EQ(ends<F>(lab.port(lab.fabric).sent.back()), ends<F>(kRouter, kOutside2));
+}
+
 // In whose name.
 
 TYPED_TEST(NatTest, AnAddressMayBeNamed) {
@@ -353,6 +383,23 @@ TYPED_TEST(NatTest, AGuestsErrorGoesOutInTheHostsName) {
     EXPECT_TRUE(is_right<F>(quoted));
 }
 
+TYPED_TEST(NatTest, AnErrorFromAnotherOfTheGuestsAddressesGoesOutInTheHostsName) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    constexpr std::uint32_t kSecond = kGuestA + 16;
+    auto endpoint =
+        std::make_shared<Endpoint>(*lab.machine->tables().ports[lab.a.value()].endpoint);
+    endpoint->v4.addresses.push_back(Prefix<V4>::host(host<V4>(kSecond)));
+    endpoint->v6.addresses.push_back(Prefix<V6>::host(host<V6>(kSecond)));
+    lab.machine->set_endpoint(lab.a, endpoint);
+    lab.machine->commit();
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    this->pass(lab.fabric, this->udp(lab.fabric, kOutside, kRouter, 2000, port), lab.a);
+    const Frame error = this->error(lab.a, kSecond, kOutside, this->last_);
+    EXPECT_EQ(this->pass(lab.a, error, lab.fabric), ends<F>(kRouter, kOutside));
+    EXPECT_EQ(ends<F>(quoted_in<F>(this->last_)), ends<F>(kOutside, kRouter));
+}
+
 TYPED_TEST(NatTest, AnErrorThatQuotesAnotherFlowIsTheHosts) {
     auto& lab = this->lab_;
     const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
@@ -418,6 +465,86 @@ TYPED_TEST(NatTest, AConnectionOfTheHostIsNotAnsweredToAGuest) {
     EXPECT_NE(another, 0);
     EXPECT_NE(another, port) << "the host has that";
     EXPECT_EQ(lab.run(lab.fabric, answer), "sent host");
+}
+
+TYPED_TEST(NatTest, AConnectionOfTheHostKeepsItsPort) {
+    auto& lab = this->lab_;
+    this->configure({.first_port = L4Port{kFirst}, .last_port = L4Port{kFirst}});
+    ASSERT_EQ(lab.run(lab.tap, this->tcp(lab.tap, kRouter, kOutside, kAck, kFirst)), "sent fabric");
+    EXPECT_EQ(
+        lab.run(lab.a, this->tcp(lab.a, kGuestA, kOutside, kSyn)), "dropped nat_ports_exhausted");
+    EXPECT_EQ(
+        lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, kAck, 80, kFirst)),
+        "sent host");
+}
+
+TYPED_TEST(NatTest, AConnectionOfTheHostOutlivesItsHandshake) {
+    auto& lab = this->lab_;
+    auto& flows = lab.machine->shared().template flows<TypeParam>();
+    for (const std::uint8_t flags : {kSyn, kAck}) {
+        lab.run(lab.tap, this->tcp(lab.tap, kRouter, kOutside, flags, kFirst));
+    }
+    this->age(3000);
+    EXPECT_EQ(flows.size(), 1U);
+    lab.run(lab.tap, this->tcp(lab.tap, kRouter, kOutside, kRst, kFirst));
+    this->age(3000);
+    EXPECT_EQ(flows.size(), 0U);
+}
+
+TYPED_TEST(NatTest, WhatTheHostSendsFromBelowTheRangeLeavesNothing) {
+    auto& lab = this->lab_;
+    lab.run(lab.tap, this->tcp(lab.tap, kRouter, kOutside, kSyn, kFirst - 1));
+    lab.run(lab.tap, this->udp(lab.tap, kRouter, kOutside, kFirst));
+    EXPECT_EQ(lab.machine->shared().template flows<TypeParam>().size(), 0U);
+}
+
+TYPED_TEST(NatTest, TheHostReachesGuestsFromWithinTheRangeToo) {
+    auto& lab = this->lab_;
+    for (const std::uint8_t flags : {kSyn, kAck}) {
+        EXPECT_EQ(lab.run(lab.tap, this->tcp(lab.tap, kRouter, kGuestA, flags, kFirst)), "sent a");
+    }
+}
+
+TYPED_TEST(NatTest, WhoCallsTheHostReachesIt) {
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->tcp(lab.a, kGuestA, kOutside, kAck));
+    ASSERT_NE(port, 0);
+    EXPECT_EQ(
+        lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, kSyn, 80, port)), "sent host");
+    EXPECT_EQ(
+        lab.run(lab.tap, this->tcp(lab.tap, kRouter, kOutside, kSyn | kAck, port)), "sent fabric");
+    EXPECT_EQ(
+        lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, kAck, 80, port)), "sent host");
+}
+
+TYPED_TEST(NatTest, WhoCallsAGuardedHostReachesIt) {
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->tcp(lab.a, kGuestA, kOutside, kAck));
+    ASSERT_NE(port, 0);
+    lab.guard({{NormalIngress, allow_port(port)}});
+    for (const std::uint8_t flags : {kSyn, kAck}) {
+        EXPECT_EQ(
+            lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, flags, 80, port)),
+            "sent host");
+    }
+}
+
+TYPED_TEST(NatTest, AResetOfTheHostTakesNoPlace) {
+    auto& lab = this->lab_;
+    const std::uint16_t port = this->leave(lab.a, this->tcp(lab.a, kGuestA, kOutside, kSyn));
+    ASSERT_EQ(lab.run(lab.tap, this->tcp(lab.tap, kRouter, kOutside, kRst, port)), "sent fabric");
+    EXPECT_EQ(
+        lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, kSyn | kAck, 80, port)),
+        "sent a");
+}
+
+TYPED_TEST(NatTest, APlaceThatTheHostTookIsFreeAsSoonAsItsFlowWouldBe) {
+    auto& lab = this->lab_;
+    auto& flows = lab.machine->shared().template flows<TypeParam>();
+    const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
+    lab.run(lab.tap, this->udp(lab.tap, kRouter, kOutside, port));
+    this->age(100);
+    EXPECT_EQ(flows.size(), 0U);
 }
 
 TYPED_TEST(NatTest, PolicyOfTheHostIsAskedOfItsConnectionStill) {
@@ -508,6 +635,8 @@ TYPED_TEST(NatTest, AFlowWhoseAddressIsElsewhereNowHasEnded) {
     const Frame answer = this->udp(lab.fabric, kOutside, kRouter, 2000, port);
     EXPECT_EQ(lab.run(lab.fabric, answer), "dropped flow_moved");
     EXPECT_EQ(lab.run(lab.fabric, answer), "sent host");
+    lab.guard({{NormalIngress, allow_port(port)}});
+    EXPECT_EQ(lab.run(lab.fabric, answer), "sent host") << "the mapping is nobody's";
 }
 
 TYPED_TEST(NatTest, FlowsOutliveWhatMadeThem) {

@@ -438,6 +438,15 @@ void FlowTable<F>::lookup_mappings(
 }
 
 template <Family F>
+void FlowTable<F>::lookup_any(
+    const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
+    for (unsigned done = 0; done < count; done += kRefill) {
+        tables_->template lookup_step<Tables::Sought::Both>(
+            keys + done, hits + done, std::min(count - done, kRefill));
+    }
+}
+
+template <Family F>
 FlowEntry<F>* FlowTable<F>::twin(const FlowEntry<F>& entry) const noexcept {
     // Acquire: who sees the number sees the key of what it stands for.
     const std::uint32_t number = entry.twin.load(std::memory_order_acquire);
@@ -468,7 +477,7 @@ FlowHit<F> FlowTable<F>::insert(
     const std::scoped_lock guard(first.lock);
     const FlowHit<F> present = t.template search<Tables::Sought::Both>(h, key);
     if (present.entry != nullptr) {
-        return present.entry->state.load(kRelaxed) == FlowState::Mapping ? FlowHit<F>{} : present;
+        return present;
     }
     const auto number = t.take_entry(worker);
     if (!number) {

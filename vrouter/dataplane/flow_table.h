@@ -138,7 +138,7 @@ class FlowTable {
 
     /// Adds a flow, or returns the one that another worker added first.  Empty when the table is
     /// full.  `worker` < the constructor's `workers`, one thread each.
-    /// The same where `key` is that of a mapping.
+    /// Where `key` is that of a mapping, that is returned.
     [[nodiscard]] FlowHit<F> insert(
         unsigned worker, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept;
 
@@ -161,6 +161,9 @@ class FlowTable {
 
     /// lookup_bulk() among mappings, which it does not find itself.
     void lookup_mappings(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;
+
+    /// lookup_bulk() among flows and mappings.
+    void lookup_any(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;
 
     /// The mapping of a flow, the flow of a mapping; null: it has none, or that is dead.
     [[nodiscard]] FlowEntry<F>* twin(const FlowEntry<F>& entry) const noexcept;

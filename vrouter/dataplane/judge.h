@@ -114,6 +114,50 @@ template <Family F>
            (flags & (tcpflag::kSyn | tcpflag::kAck)) == (tcpflag::kSyn | tcpflag::kAck);
 }
 
+/// Of the flow that a packet begins.
+[[nodiscard]] inline FlowState first_state(const PacketFacts& facts) noexcept {
+    switch (facts.protocol) {
+        case ipproto::kTcp:
+            // A bare ACK picks up a connection that is older than this table (POLICY 2.5 step 3).
+            return (facts.tcp_flags & tcpflag::kSyn) != 0 ? FlowState::New : FlowState::Established;
+        case ipproto::kUdp:
+        case ipproto::kUdpLite:
+            return FlowState::Udp;
+        case ipproto::kIcmp:
+        case ipproto::kIcmp6:
+            return FlowState::Icmp;
+        default:
+            return FlowState::Other;
+    }
+}
+
+/// Notes that the flow is alive, and what TCP says about it; `answered`: the packet shows that the other side
+/// has spoken.  Writes only what changes, so that an established flow costs no cache line transfer between
+/// workers.
+template <Family F>
+inline void advance(
+    FlowEntry<F>& flow, const PacketFacts& facts, bool answered, FlowTick now) noexcept {
+    // Relaxed throughout: state and time steer ageing only; a lost update is made good by the next packet.
+    if (flow.last_seen.load(std::memory_order_relaxed) != now) {
+        flow.last_seen.store(now, std::memory_order_relaxed);
+    }
+    if (facts.protocol != ipproto::kTcp) {
+        return;
+    }
+    const FlowState state = flow.state.load(std::memory_order_relaxed);
+    FlowState next = state;
+    if ((facts.tcp_flags & tcpflag::kRst) != 0) {
+        next = FlowState::Reset;
+    } else if ((facts.tcp_flags & tcpflag::kFin) != 0 && state != FlowState::Reset) {
+        next = FlowState::Closing;
+    } else if (state == FlowState::New && answered) {
+        next = FlowState::Established;
+    }
+    if (next != state) {
+        flow.state.store(next, std::memory_order_relaxed);
+    }
+}
+
 /// A TCP connection that ended and begins again on the same ports.
 template <Family F>
 [[nodiscard]] inline bool begins_anew(const FlowEntry<F>& flow, const PacketFacts& facts) noexcept {

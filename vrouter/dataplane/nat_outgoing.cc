@@ -2,6 +2,7 @@
 #include "vrouter/dataplane/nat_outgoing.h"
 
 #include <algorithm>
+#include <array>
 #include <variant>
 
 #include "vrouter/dataplane/judge.h"
@@ -11,16 +12,80 @@ namespace vr {
 
 namespace {
 
-/// Ports tried for a flow: where nine of ten are taken, one flow in 850 finds none.
+/// Ports tried for a flow, no two alike: where nine of ten are taken at random, one flow in 850 finds none.
 constexpr std::uint32_t kTries = 64;
+constexpr std::uint32_t kFewTries = 4;
 
-/// Which port the n-th try is for: all of a small range, in an order of the flow's own.
+/// Keys looked up together.
+constexpr std::uint32_t kTogether = 16;
+
+/// From one port to the next.  Primes beyond any number of ports: each leads through all of every range.
+constexpr std::array<std::uint32_t, 16> kSteps{
+    1170209,
+    1957997,
+    1172539,
+    1695509,
+    1264699,
+    1829551,
+    1252903,
+    1945303,
+    1806869,
+    1220239,
+    1697869,
+    1645417,
+    2016821,
+    1506191,
+    1883027,
+    1632467};
+
+constexpr bool leads_through_every_range(std::uint32_t step) noexcept {
+    for (std::uint32_t divisor = 2; divisor * divisor <= step; ++divisor) {
+        if (step % divisor == 0) {
+            return false;
+        }
+    }
+    return step > UINT16_MAX + 1U;
+}
+
+static_assert(std::ranges::all_of(kSteps, leads_through_every_range));
+
+std::uint32_t ports_of(const NatOutgoing& nat) noexcept {
+    return nat.last_port.value() - nat.first_port.value() + 1U;
+}
+
+/// Which port the n-th try is for, in an order of the flow's own.
 L4Port port_of_try(const NatOutgoing& nat, std::uint64_t hash, std::uint32_t n) noexcept {
-    const std::uint32_t ports = nat.last_port.value() - nat.first_port.value() + 1U;
     const auto start = static_cast<std::uint32_t>(hash);
-    const auto step = ports <= kTries ? 1U : static_cast<std::uint32_t>(hash >> 40U) | 1U;
-    const std::uint64_t at = (start + std::uint64_t{step} * n) % ports;
+    const std::uint64_t at = (start + std::uint64_t{kSteps[hash >> 60U]} * n) % ports_of(nat);
     return L4Port{static_cast<std::uint16_t>(nat.first_port.value() + at)};
+}
+
+/// The next try, from `n` on, whose port is free; `tries`: none.  Others may be quicker to take it.
+template <Family F>
+std::uint32_t next_free(
+    const FlowTable<F>& flows,
+    const NatOutgoing& nat,
+    std::uint64_t hash,
+    FlowKey<F> outside,
+    std::uint32_t n,
+    std::uint32_t tries) noexcept {
+    std::array<FlowKey<F>, kTogether> keys;
+    std::array<FlowHit<F>, kTogether> hits;
+    while (n < tries) {
+        const std::uint32_t some = std::min(kTogether, tries - n);
+        for (std::uint32_t k = 0; k < some; ++k) {
+            outside.source_port = port_of_try(nat, hash, n + k);
+            keys[k] = outside;
+        }
+        flows.lookup_any(keys.data(), hits.data(), some);
+        for (std::uint32_t k = 0; k < some; ++k) {
+            if (hits[k].entry == nullptr) {
+                return n + k;
+            }
+        }
+        n += some;
+    }
+    return tries;
 }
 
 template <Family F>
@@ -87,7 +152,11 @@ PacketMask outgoing_packets(const Batch<F>& batch, PacketMask mask, Worker& work
 
 template <Family F>
 DropReason enter_mapped(
-    Batch<F>& batch, unsigned i, const FlowStart& start, Worker& worker) noexcept {
+    Batch<F>& batch,
+    unsigned i,
+    const FlowStart& start,
+    std::uint32_t& budget,
+    Worker& worker) noexcept {
     const Tables& tables = worker.tables();
     FlowTable<F>& flows = worker.shared().flows<F>();
     const FlowKey<F> key = flow_key(batch, i);
@@ -110,10 +179,14 @@ DropReason enter_mapped(
     const std::uint64_t hash = flows.hash(key);
     FlowKey<F> outside = key;
     outside.source = address;
-    for (std::uint32_t n = 0; n < kTries; ++n) {
+    const std::uint32_t tries = std::min({ports_of(nat), kTries, std::max(budget, kFewTries)});
+    for (std::uint32_t n = 0; n < tries;) {
         outside.source_port = port_of_try(nat, hash, n);
         const auto entered = flows.insert_mapped(worker.index(), key, outside, start, worker.now());
         if (entered.taken) {
+            const std::uint32_t next = next_free(flows, nat, hash, outside, n + 1, tries);
+            budget -= std::min(budget, next - n);
+            n = next;
             continue;
         }
         if (entered.flow.entry == nullptr) {
@@ -143,8 +216,10 @@ template std::optional<Ip4> outgoing_address(const Tables&, const Lpm<V4>&, Port
 template std::optional<Ip6> outgoing_address(const Tables&, const Lpm<V6>&, PortId) noexcept;
 template PacketMask outgoing_packets(const Batch<V4>&, PacketMask, Worker&) noexcept;
 template PacketMask outgoing_packets(const Batch<V6>&, PacketMask, Worker&) noexcept;
-template DropReason enter_mapped(Batch<V4>&, unsigned, const FlowStart&, Worker&) noexcept;
-template DropReason enter_mapped(Batch<V6>&, unsigned, const FlowStart&, Worker&) noexcept;
+template DropReason enter_mapped(
+    Batch<V4>&, unsigned, const FlowStart&, std::uint32_t&, Worker&) noexcept;
+template DropReason enter_mapped(
+    Batch<V6>&, unsigned, const FlowStart&, std::uint32_t&, Worker&) noexcept;
 template bool send_mapped(Batch<V4>&, unsigned, const FlowEntry<V4>&, Worker&) noexcept;
 template bool send_mapped(Batch<V6>&, unsigned, const FlowEntry<V6>&, Worker&) noexcept;
 

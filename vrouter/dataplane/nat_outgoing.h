@@ -12,6 +12,7 @@
 
 #include "vrouter/dataplane/batch.h"
 #include "vrouter/dataplane/drop.h"
+#include "vrouter/net/headers.h"
 
 namespace vr {
 
@@ -42,10 +43,34 @@ template <Family F>
 [[nodiscard]] PacketMask outgoing_packets(
     const Batch<F>& batch, PacketMask mask, Worker& worker) noexcept;
 
-/// Enters the flow of packet `i` with a mapping, or finds it there; None, or why not.
+/// A SYN alone answers nothing: it is for who listens, and that is the host.
+[[nodiscard]] inline bool opens_connection(const PacketFacts& facts) noexcept {
+    return facts.protocol == ipproto::kTcp &&
+           (facts.tcp_flags & (tcpflag::kSyn | tcpflag::kAck)) == tcpflag::kSyn;
+}
+
+/// Ends a mapping and its flow, for who has its place by right.
+template <Family F>
+inline void end_mapping(FlowTable<F>& flows, FlowEntry<F>& mapping) noexcept {
+    if (FlowEntry<F>* flow = flows.twin(mapping)) {
+        flow->state.store(FlowState::Dead, std::memory_order_relaxed);
+    }
+    mapping.state.store(FlowState::Dead, std::memory_order_relaxed);
+}
+
+/// Further ports that the flows of one batch may be tried under.  Who has none left gets few: a guest that
+/// asks for more than there are takes little of the others' time.
+inline constexpr std::uint32_t kTriesOfBatch = 512;
+
+/// Enters the flow of packet `i` with a mapping, or finds it there; None, or why not.  Takes from `budget`
+/// what it tries.
 template <Family F>
 [[nodiscard]] DropReason enter_mapped(
-    Batch<F>& batch, unsigned i, const FlowStart& start, Worker& worker) noexcept;
+    Batch<F>& batch,
+    unsigned i,
+    const FlowStart& start,
+    std::uint32_t& budget,
+    Worker& worker) noexcept;
 
 /// Lets packet `i`, on its way out, go in the name that its flow has; false: that is no more.
 template <Family F>

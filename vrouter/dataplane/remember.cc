@@ -19,22 +19,6 @@ namespace vr {
 
 namespace {
 
-FlowState first_state(const PacketFacts& facts) noexcept {
-    switch (facts.protocol) {
-        case ipproto::kTcp:
-            // A bare ACK picks up a connection that is older than this table (POLICY 2.5 step 3).
-            return (facts.tcp_flags & tcpflag::kSyn) != 0 ? FlowState::New : FlowState::Established;
-        case ipproto::kUdp:
-        case ipproto::kUdpLite:
-            return FlowState::Udp;
-        case ipproto::kIcmp:
-        case ipproto::kIcmp6:
-            return FlowState::Icmp;
-        default:
-            return FlowState::Other;
-    }
-}
-
 /// True when a packet before this one, of the same batch or of another worker's, entered the flow.
 template <Family F>
 bool is_known(
@@ -44,15 +28,23 @@ bool is_known(
     return hit.entry != nullptr && hit.entry->translation == translation;
 }
 
-/// Enters a flow in the place of one that came by another address.
+/// Enters a flow in the place of one that came by another address, or of a mapping: who has policy's leave to
+/// speak with the host itself wins over what goes in its name.
 template <Family F>
 FlowHit<F> enter(
     FlowTable<F>& flows, const FlowKey<F>& key, const FlowStart& start, Worker& worker) noexcept {
     const FlowHit<F> entered = flows.insert(worker.index(), key, start, worker.now());
-    if (entered.entry == nullptr || entered.entry->translation == start.translation) [[likely]] {
+    const bool meets_mapping =
+        entered.entry != nullptr &&
+        entered.entry->state.load(std::memory_order_relaxed) == FlowState::Mapping;
+    if (meets_mapping) [[unlikely]] {
+        end_mapping(flows, *entered.entry);
+    } else if (entered.entry == nullptr || entered.entry->translation == start.translation)
+        [[likely]] {
         return entered;
+    } else {
+        entered.entry->state.store(FlowState::Dead, std::memory_order_relaxed);
     }
-    entered.entry->state.store(FlowState::Dead, std::memory_order_relaxed);
     return flows.insert(worker.index(), key, start, worker.now());
 }
 
@@ -74,6 +66,7 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
         drop(batch, i, DropReason::NotTranslated, worker);
     });
     const PacketMask mask = batch.live & batch.fresh & batch.remember;
+    std::uint32_t tries = kTriesOfBatch;
     for_each(mask, batch.count, [&](unsigned i) {
         const FlowStart start{
             .from = from,
@@ -91,7 +84,7 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
             return;
         }
         if ((outgoing >> i & 1U) != 0) [[unlikely]] {
-            if (const DropReason reason = enter_mapped(batch, i, start, worker);
+            if (const DropReason reason = enter_mapped(batch, i, start, tries, worker);
                 reason != DropReason::None) {
                 drop(batch, i, reason, worker);
             }

@@ -5,7 +5,8 @@
 // the port and the next hop are the flow's sender's from there on, and of an ICMP error `quoted` is what that
 // one sent.  What untracked policy let in is the host's own, as in Linux.
 // What the host itself sends takes a mapping away that stands in its place, and the flow behind it: its own
-// connections are not to be answered to a guest.  Drops: flow_moved (the sender is no longer where it was).
+// connections are not to be answered to a guest.  Those of TCP keep their place even before that: once seen, no
+// mapping gets there, and what opens one with the host is never an answer.  Drops: flow_moved (the sender is no longer where it was).
 // Leaves: inward, returned, translation.  Bytes change last, in translate.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
@@ -65,7 +66,7 @@ void give_back_answers(Batch<F>& batch, Worker& worker) noexcept {
     Looked<F> looked;
     for_each(batch.live & ~batch.untracked, batch.count, [&](unsigned i) {
         const PacketFacts& facts = batch.facts[i];
-        if (batch.hop[i]->kind == NextHopKind::Local && !facts.orphan) {
+        if (batch.hop[i]->kind == NextHopKind::Local && !facts.orphan && !opens_connection(facts)) {
             looked.add(facts.icmp_error ? batch.quoted[i] : flow_key(batch, i), i);
         }
     });
@@ -87,29 +88,64 @@ void give_back_answers(Batch<F>& batch, Worker& worker) noexcept {
     }
 }
 
-/// Ends a mapping and its flow.  Where the host's flow is followed it is entered once policy allows it;
-/// otherwise a flow of the host takes the place at once, so that no other gets there.
+/// A TCP packet of the host that shows a connection of its own whose place a mapping could take.
 template <Family F>
-void claim(FlowEntry<F>& mapping, bool followed, Worker& worker) noexcept {
-    FlowTable<F>& flows = worker.shared().flows<F>();
-    if (FlowEntry<F>* flow = flows.twin(mapping)) {
-        flow->state.store(FlowState::Dead, std::memory_order_relaxed);
+bool keeps_place(const FlowKey<F>& key, const PacketFacts& facts, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
+    const auto& nat = tables.rules.nat_outgoing;
+    if (!nat || key.protocol != ipproto::kTcp || key.source_port < nat->first_port ||
+        key.source_port > nat->last_port || cannot_begin_flow(facts)) [[likely]] {
+        return false;
     }
-    mapping.state.store(FlowState::Dead, std::memory_order_relaxed);
-    if (followed) {
-        return;
-    }
+    const std::uint32_t back = worker.shared().routes<F>().lookup(key.source);
+    return worker.newest().next_hops[back].kind == NextHopKind::Local;
+}
+
+/// Whose flows are entered once policy allows them.
+template <Family F>
+PacketMask followed_packets(const Batch<F>& batch, const Tables& tables) noexcept {
+    PacketMask followed = tables.guarded ? followed_by_guards(batch, tables) : 0;
+    for_each(batch.live, batch.count, [&](unsigned i) {
+        followed |= PacketMask{batch.hop[i]->workload != PortId{}} << i;
+    });
+    return followed;
+}
+
+/// Enters a flow of the host that is not followed otherwise.
+template <Family F>
+void enter_own(const FlowKey<F>& key, const PacketFacts& facts, Worker& worker) noexcept {
     const FlowStart start{
         .from = {},
         .to = {},
-        .state = FlowState::Other,
+        .state = first_state(facts),
         .from_host = true,
         .generation = worker.tables().policy_generation};
     // Where there is no room, the next packet tries again.
-    static_cast<void>(flows.insert(worker.index(), mapping.key, start, worker.now()));
+    static_cast<void>(worker.shared().flows<F>().insert(worker.index(), key, start, worker.now()));
 }
 
-/// Refreshes the host's flows, too, which need not be followed otherwise.
+/// Ends the mappings in whose place the host sends.  A reset speaks for no connection: it is the kernel's answer
+/// to what it knows nothing of.  Returns which packets have their place from one.
+template <Family F>
+PacketMask end_mappings(const Batch<F>& batch, Looked<F>& looked, Worker& worker) noexcept {
+    FlowTable<F>& flows = worker.shared().flows<F>();
+    flows.lookup_mappings(looked.keys.data(), looked.hits.data(), looked.count);
+    PacketMask ended = 0;
+    for (unsigned n = 0; n < looked.count; ++n) {
+        const FlowHit<F>& hit = looked.hits[n];
+        const PacketFacts& facts = batch.facts[looked.index[n]];
+        const bool resets =
+            facts.protocol == ipproto::kTcp && (facts.tcp_flags & tcpflag::kRst) != 0;
+        if (hit.entry != nullptr && !hit.reply && !resets) {
+            end_mapping(flows, *hit.entry);
+            ended |= PacketMask{1} << looked.index[n];
+        }
+    }
+    return ended;
+}
+
+/// Track looks after the flows of the host that are followed, this after others, so that nobody gets to their
+/// place.
 template <Family F>
 void claim_own(Batch<F>& batch, Worker& worker) noexcept {
     Looked<F> looked;
@@ -119,21 +155,26 @@ void claim_own(Batch<F>& batch, Worker& worker) noexcept {
             looked.add(flow_key(batch, i), i);
         }
     });
-    const Tables& tables = worker.tables();
-    const PacketMask followed = tables.guarded ? followed_by_guards(batch, tables) : 0;
-    const FlowTable<F>& flows = worker.shared().flows<F>();
-    flows.lookup_mappings(looked.keys.data(), looked.hits.data(), looked.count);
+    const PacketMask ended = end_mappings(batch, looked, worker);
+    const PacketMask followed = followed_packets(batch, worker.tables());
+    worker.shared().flows<F>().lookup_bulk(looked.keys.data(), looked.hits.data(), looked.count);
     for (unsigned n = 0; n < looked.count; ++n) {
+        const unsigned i = looked.index[n];
         const FlowHit<F>& hit = looked.hits[n];
-        if (hit.entry != nullptr && !hit.reply) {
-            claim(*hit.entry, (followed >> looked.index[n] & 1U) != 0, worker);
+        const PacketFacts& facts = batch.facts[i];
+        if ((followed >> i & 1U) != 0) {
+            continue;
         }
-    }
-    flows.lookup_bulk(looked.keys.data(), looked.hits.data(), looked.count);
-    for (unsigned n = 0; n < looked.count; ++n) {
-        const FlowHit<F>& hit = looked.hits[n];
-        if (hit.entry != nullptr && !hit.reply && hit.entry->from_host) {
-            hit.entry->last_seen.store(worker.now(), std::memory_order_relaxed);
+        if (hit.entry == nullptr) {
+            if ((ended >> i & 1U) != 0 || keeps_place(looked.keys[n], facts, worker)) {
+                enter_own(looked.keys[n], facts, worker);
+            }
+        } else if (!hit.reply && hit.entry->from_host) {
+            if (begins_anew(*hit.entry, facts)) {
+                hit.entry->state.store(FlowState::New, std::memory_order_relaxed);
+            }
+            // Who goes on after its SYN has been answered.
+            advance(*hit.entry, facts, (facts.tcp_flags & tcpflag::kSyn) == 0, worker.now());
         }
     }
 }

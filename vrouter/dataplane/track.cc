@@ -26,32 +26,6 @@ PortId side(const Tables& tables, PortId port) noexcept {
     return tables.ports[port.value()].kind == PortKind::Workload ? port : PortId{};
 }
 
-/// Notes that the flow is alive, and what TCP says about it.  Writes only what changes, so that an
-/// established flow costs no cache line transfer between workers.
-template <Family F>
-void advance(FlowEntry<F>& flow, const PacketFacts& facts, bool reply, FlowTick now) noexcept {
-    // Relaxed throughout: state and time steer ageing only; a lost update is made good by the next
-    // packet.
-    if (flow.last_seen.load(std::memory_order_relaxed) != now) {
-        flow.last_seen.store(now, std::memory_order_relaxed);
-    }
-    if (facts.protocol != ipproto::kTcp) {
-        return;
-    }
-    const FlowState state = flow.state.load(std::memory_order_relaxed);
-    FlowState next = state;
-    if ((facts.tcp_flags & tcpflag::kRst) != 0) {
-        next = FlowState::Reset;
-    } else if ((facts.tcp_flags & tcpflag::kFin) != 0 && state != FlowState::Reset) {
-        next = FlowState::Closing;
-    } else if (state == FlowState::New && reply) {
-        next = FlowState::Established;
-    }
-    if (next != state) {
-        flow.state.store(next, std::memory_order_relaxed);
-    }
-}
-
 /// How a packet stands to the flow that it claims to belong to.
 enum class Fit : std::uint8_t {
     Belongs,
