@@ -5,7 +5,7 @@
 // Reports TSC cycles a packet by CPU time of the thread (the machine is shared), source and sink
 // included, and beside each figure the floor of the same rounds: the same source and sink without the
 // router in between.  A run in which one packet is lost or wrong fails.  With BENCHMARK_OUT set, JSON
-// goes there too.
+// goes there too.  Rows of limits tell what percentage of a rate passes, in three runs of a second each.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 #include <rte_cycles.h>
@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <random>
@@ -23,6 +24,7 @@
 
 #include "perf/cpu_time.h"
 #include "perf/traffic.h"
+#include "vrouter/dataplane/clock.h"
 #include "vrouter/machine.h"
 
 namespace vr::perf {
@@ -48,9 +50,12 @@ struct Scenario {
     std::size_t routes = 1;
     std::size_t flows = 1;
     std::size_t rules = 0;
-    bool fresh = false;  ///< every packet begins a flow
-    bool nat = false;    ///< it goes out in the host's name
+    bool fresh = false;   ///< every packet begins a flow
+    bool nat = false;     ///< it goes out in the host's name
+    RateLimits limits{};  ///< of the workload
 };
+
+constexpr RateLimits kNeverReached{.bandwidth = 1'000'000'000'000, .packet_rate = 1'000'000'000};
 
 const std::vector<Scenario> kScenarios{
     {"routing, 1 route, 1 flow", Way::Transit, 1, 1, 0},
@@ -59,6 +64,22 @@ const std::vector<Scenario> kScenarios{
     {"egress policy, 10k routes, 65k flows, 1000 rules", Way::FromWorkload, 10000, 65536, 1000},
     {"ingress policy, 1 rule, 1 flow", Way::ToWorkload, 1, 1, 1},
     {"ingress policy, 10k routes, 65k flows, 1000 rules", Way::ToWorkload, 10000, 65536, 1000},
+    {"egress policy and rates, 1 rule, 1 flow",
+     Way::FromWorkload,
+     1,
+     1,
+     1,
+     false,
+     false,
+     kNeverReached},
+    {"ingress policy and rates, 1 rule, 1 flow",
+     Way::ToWorkload,
+     1,
+     1,
+     1,
+     false,
+     false,
+     kNeverReached},
     {"egress policy, 1000 rules, new flows", Way::FromWorkload, 10000, 65536, 1000, true},
     {"ingress policy, 1000 rules, new flows", Way::ToWorkload, 10000, 65536, 1000, true},
     {"natOutgoing, 1 rule, 1 flow", Way::FromWorkload, 1, 1, 1, false, true},
@@ -70,6 +91,23 @@ const std::vector<Scenario> kScenarios{
      false,
      true},
     {"natOutgoing, 1000 rules, new flows", Way::FromWorkload, 10000, 65536, 1000, true, true},
+};
+
+/// Rates that much more is offered to, and the packets a second that they are.
+struct RateScenario {
+    std::string name;
+    RateLimits limits;
+    double packets = 0;
+};
+
+const std::vector<RateScenario> kRates{
+    {"1,000 packets/s", {.packet_rate = 1000, .packet_burst = 5}, 1e3},
+    {"100,000 packets/s", {.packet_rate = 100'000, .packet_burst = 5}, 1e5},
+    {"1,000,000 packets/s", {.packet_rate = 1'000'000, .packet_burst = 5}, 1e6},
+    {"100 Mbit/s", {.bandwidth = 100'000'000, .burst = 1'000'000}, 1e8 / (kFrameSize * 8)},
+    {"peak rate 500 Mbit/s",
+     {.bandwidth = 100'000'000, .burst = 34'359'738'360, .peak_rate = 500'000'000},
+     5e8 / (kFrameSize * 8)},
 };
 
 struct Options {
@@ -90,6 +128,7 @@ struct Result {
     Scenario scenario;
     Figure cycles;
     Figure floor;
+    std::string unit = "TSC cycles/packet";
 };
 
 /// TSC cycles of this thread's CPU time that `work` took.
@@ -217,6 +256,27 @@ class Bench {
         return cycles / static_cast<double>(packets);
     }
 
+    /// Packets a second that a limit lets through in that time, once its burst is used up.
+    double rate(double seconds) {
+        const auto offer = [&](double time) {
+            const std::uint64_t begin = rte_rdtsc();
+            const std::uint64_t taken = sink_->taken();
+            const auto hz = static_cast<double>(rte_get_tsc_hz());
+            const auto end = begin + static_cast<std::uint64_t>(time * hz);
+            while (rte_rdtsc() < end) {
+                machine_->workers()[0]->poll_once();
+            }
+            return static_cast<double>(sink_->taken() - taken) * hz /
+                   static_cast<double>(rte_rdtsc() - begin);
+        };
+        source_->allow(std::numeric_limits<std::uint64_t>::max());
+        machine_->rcu().online(0);
+        offer(0.1);
+        const double packets = offer(seconds);
+        machine_->rcu().offline(0);
+        return packets;
+    }
+
     /// The same without the router.
     double run_floor(std::uint64_t count) {
         floor_->allow(count);
@@ -318,7 +378,20 @@ class Bench {
         } else {
             endpoint->v6 = part;
         }
+        if (scenario_.limits.any()) {
+            endpoint->limits = limits(scenario_.limits);
+        }
         machine_->set_endpoint(guest, std::move(endpoint));
+    }
+
+    /// Of both directions, buckets full.
+    static std::shared_ptr<const EndpointLimits> limits(const RateLimits& rates) {
+        constexpr std::size_t kFrame = 1514;
+        const auto policer = [&] {
+            return Policer(rates, kFrame, bucket_hz(), std::make_shared<PolicerState>());
+        };
+        return std::make_shared<const EndpointLimits>(
+            EndpointLimits{.ingress = policer(), .egress = policer()});
     }
 
     Scenario scenario_;
@@ -348,15 +421,33 @@ std::optional<Result> measure(const Scenario& scenario, const Options& options) 
     return Result{std::string(F::kName), scenario, figure_of(cycles), figure_of(floor)};
 }
 
+/// What passes of each limit, in percent of it: should be from 95 to 105.
+template <Family F>
+Result measure_rate(const RateScenario& scenario) {
+    constexpr double kSeconds = 1;
+    std::vector<double> percents;
+    Bench<F> bench{{"", Way::FromWorkload, 1, 1, 1, false, false, scenario.limits}};
+    for (int round = 0; round < 3; ++round) {
+        percents.push_back(bench.rate(kSeconds) / scenario.packets * 100);
+    }
+    return {
+        std::string(F::kName),
+        {.name = "egress limit, " + scenario.name},
+        figure_of(percents),
+        {},
+        "% of the limit"};
+}
+
 std::string json_of(const std::vector<Result>& results) {
     std::string text = "{\"benchmarks\": [";
     for (const Result& result : results) {
         text += fmt::format(
-            "{}\n  {{\"name\": \"{}, {}\", \"unit\": \"TSC cycles/packet\", \"best\": {:.1f}, "
+            "{}\n  {{\"name\": \"{}, {}\", \"unit\": \"{}\", \"best\": {:.1f}, "
             "\"median\": {:.1f}, \"max\": {:.1f}, \"floor\": {:.1f}}}",
             &result == results.data() ? "" : ",",
             result.family,
             result.scenario.name,
+            result.unit,
             result.cycles.best,
             result.cycles.median,
             result.cycles.max,
@@ -440,6 +531,12 @@ int run(const Options& options) {
         if (scenario.name.find(options.only) != std::string::npos) {
             one(measure<V4>(scenario, options));
             one(measure<V6>(scenario, options));
+        }
+    }
+    for (const RateScenario& scenario : kRates) {
+        if (("egress limit, " + scenario.name).find(options.only) != std::string::npos) {
+            one(measure_rate<V4>(scenario));
+            one(measure_rate<V6>(scenario));
         }
     }
     if (options.json) {

@@ -39,6 +39,10 @@ void set_host_addresses(const PortRecord& record, PortEntry& entry) {
     }
 }
 
+bool has_qos(const Endpoint* endpoint) {
+    return endpoint != nullptr && (endpoint->limits || endpoint->dscp);
+}
+
 /// Snapshots that may rest while a worker does not come to the end of its round: some 100 kB each, or more.
 constexpr std::size_t kMostResting = 64;
 
@@ -197,8 +201,23 @@ void Machine::forget_flows() {
 }
 
 void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) {
-    master_.ports[id.value()].endpoint = std::move(endpoint);
+    auto& known = master_.ports[id.value()].endpoint;
+    const bool matters = has_qos(known.get()) || has_qos(endpoint.get());
+    known = std::move(endpoint);
+    if (matters) {
+        note_limits();
+    }
     dirty_ = true;
+}
+
+/// Workers need not look for limits and marks where no endpoint has any.
+void Machine::note_limits() {
+    master_.limited = false;
+    master_.marks = false;
+    for (const PortEntry& entry : master_.ports) {
+        master_.limited |= entry.endpoint != nullptr && entry.endpoint->limits != nullptr;
+        master_.marks |= entry.endpoint != nullptr && entry.endpoint->dscp.has_value();
+    }
 }
 
 void Machine::forget_translation(TranslationId id) {

@@ -171,6 +171,7 @@ class Machine {
     [[nodiscard]] std::vector<std::pair<std::string, const acl::Program*>> programs_of(
         PortId port) const;
 
+    void note_limits();
     void publish();
     void begin_forgetting();
     void forget_flows();

@@ -166,6 +166,9 @@ void SlowPath::handle(Packet packet, TimePoint now) {
         case Punt::HostIngressRejected:
             reject(port, packet, DropReason::HostIngressDenied, now);
             break;
+        case Punt::ConnectionRefused:
+            reject(port, packet, DropReason::ConnectionLimit, now);
+            break;
         case Punt::Resolve:
             break;
     }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "vrouter/dataplane/dscp.h"
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/link_local.h"
 #include "vrouter/dataplane/nat_outgoing.h"
@@ -41,7 +42,8 @@ class Walk {
     }
 
     TraceResult run() {
-        if (check_route_ends() && check_source() && route() && untracked() && come_back() &&
+        if (check_route_ends() && check_source() && limit_sender() && route() && untracked() &&
+            come_back() && limit_receiver() &&
             (track() || (arrive() && egress() && ingress() && to_host() && depart() && has_room() &&
                          go_out())) &&
             result_.reason == DropReason::None) {
@@ -113,6 +115,12 @@ class Walk {
         const auto& own = endpoint->family<F>().addresses;
         const auto match =
             std::ranges::find_if(own, [&](const auto& p) { return p.contains(source_); });
+        if (match == own.end() && may_spoof(endpoint->family<F>())) {
+            spoofed_ = true;
+            return pass(
+                "source check",
+                fmt::format("{} may send from {}, of others", endpoint->name, source_));
+        }
         if (match == own.end()) {
             return drop(
                 "source check",
@@ -120,6 +128,40 @@ class Walk {
                 fmt::format("{} is not an address of {}", source_, endpoint->name));
         }
         return pass("source check", fmt::format("{} belongs to {}", source_, endpoint->name));
+    }
+
+    /// As stage check_source says.
+    [[nodiscard]] bool may_spoof(const EndpointFamily<F>& endpoint) const {
+        const std::uint32_t back = machine_.shared().routes<F>().lookup(source_);
+        return !source_.is_link_local() &&
+               std::ranges::any_of(
+                   endpoint.spoofable, [&](const auto& p) { return p.contains(source_); }) &&
+               tables_.next_hops[back].kind != NextHopKind::Local;
+    }
+
+    /// The limits of the endpoint behind a port; null: none.
+    [[nodiscard]] const EndpointLimits* limits_of(PortId port) const {
+        const Endpoint* endpoint = tables_.ports[port.value()].endpoint.get();
+        return endpoint == nullptr ? nullptr : endpoint->limits.get();
+    }
+
+    /// Rates depend on what else comes: where they are asked is told, not what they say.
+    bool limit_sender() {
+        if (const EndpointLimits* limits = limits_of(query_.in);
+            limits != nullptr && limits->egress.limits_rates()) {
+            note("rate limit", "egress of " + port_name(query_.in) + ": what is over it ends here");
+        }
+        return true;
+    }
+
+    bool limit_receiver() {
+        if (const EndpointLimits* limits = limits_of(hop_->workload);
+            limits != nullptr && limits->ingress.limits_rates()) {
+            note(
+                "rate limit",
+                "ingress of " + port_name(hop_->workload) + ": what is over it ends here");
+        }
+        return true;
     }
 
     bool route() {
@@ -237,7 +279,7 @@ class Walk {
             !leaves_pools<F>(*nat, machine_.shared().groups<F>(), source_, destination_)) {
             return true;
         }
-        if (!can_be_mapped(facts_.protocol) || is_stateless()) {
+        if (!can_be_mapped(facts_.protocol) || is_stateless() || spoofed_) {
             return drop(
                 "translation",
                 DropReason::NotTranslated,
@@ -290,6 +332,11 @@ class Walk {
             flowless_ = true;
             note("flow", "none: allowed without one");
             return borrows_address() || cannot_be_answered();
+        }
+        if (spoofed_) {
+            flowless_ = true;
+            note("flow", "none: of a spoofed source, policy judges each packet");
+            return cannot_be_answered();
         }
         const bool policed =
             in().kind == PortKind::Workload || out_kind() == PortKind::Workload || followed();
@@ -579,13 +626,41 @@ class Walk {
         const PortId owner =
             owner_of(workload(in().kind, query_.in), workload(out_kind(), hop_->port), from_host());
         const std::size_t held = machine_.shared().flows<F>().held_by(owner);
-        if (flowless_ || owner == PortId{} || is_stateless() || held < tables_.flows_per_endpoint) {
+        if (flowless_ || is_stateless()) {
+            return true;
+        }
+        if (owner != PortId{} && held >= tables_.flows_per_endpoint) {
+            return drop(
+                "flow",
+                DropReason::FlowQuota,
+                fmt::format(
+                    "{} has {} flows already (flows.per_endpoint)", port_name(owner), held));
+        }
+        return facts_.protocol != ipproto::kTcp || from_host() ||
+               (may_connect(query_.in, FlowSide::Sender) &&
+                may_connect(hop_->workload, FlowSide::Receiver));
+    }
+
+    /// Whether the endpoint behind a port, if any, may have one connection more.
+    bool may_connect(PortId port, FlowSide side) {
+        const EndpointLimits* limits = limits_of(port);
+        if (limits == nullptr) {
+            return true;
+        }
+        const bool sends = side == FlowSide::Sender;
+        const std::uint64_t most = (sends ? limits->egress : limits->ingress).connections;
+        const std::size_t held = machine_.shared().flows<F>().connections(port, side);
+        if (most == 0 || held < most) {
             return true;
         }
         return drop(
             "flow",
-            DropReason::FlowQuota,
-            fmt::format("{} has {} flows already (flows.per_endpoint)", port_name(owner), held));
+            DropReason::ConnectionLimit,
+            fmt::format(
+                "{} has {} connections already ({}MaxConnections)",
+                port_name(port),
+                held,
+                sends ? "egress" : "ingress"));
     }
 
     void leave() {
@@ -600,6 +675,7 @@ class Walk {
                 fmt::format("{} bytes do not fit {}", facts_.length, hop_->mtu));
             return;
         }
+        note_mark();
         result_.out = hop_->port;
         if (hop_->kind == NextHopKind::Forward) {
             pass(
@@ -613,6 +689,19 @@ class Walk {
                 "next hop",
                 "held until its link address is resolved on port " + port_name(hop_->port));
         }
+    }
+
+    /// As stage mark does.
+    void note_mark() {
+        const Endpoint* endpoint = in().endpoint.get();
+        if (endpoint == nullptr || !endpoint->dscp || hop_->workload != PortId{}) {
+            return;
+        }
+        const bool stays = is_in_cluster(*machine_.shared().groups<F>().lookup(destination_));
+        note(
+            "DSCP",
+            stays ? fmt::format("{} is in the cluster: stays as it is", destination_)
+                  : fmt::format("becomes {}: leaves the cluster", *endpoint->dscp));
     }
 
     void deliver_local() {
@@ -637,7 +726,8 @@ class Walk {
     const NextHop* hop_ = nullptr;
     bool returned_ = false;  ///< to the host's address, in answer to a flow in its name
     bool accepted_ = false;  ///< by untracked or preDNAT policy: not asked again on that side
-    bool flowless_ = false;  ///< untracked policy allowed it
+    bool flowless_ = false;  ///< untracked policy allowed it, or it is spoofed
+    bool spoofed_ = false;   ///< from an address of others that the sender may use
     TraceResult result_;
 };
 

@@ -116,6 +116,36 @@ TYPED_TEST(FlowsOf, CountsByDifferentWorkersAddUp) {
     EXPECT_EQ(this->table.held_by(PortId{1}), 2U);
 }
 
+TYPED_TEST(FlowsOf, CountsTcpConnectionsOfBothSides) {
+    this->insert(key<TypeParam>(1));
+    this->insert(key<TypeParam>(1));
+    this->insert(key<TypeParam>(2));
+    auto udp = key<TypeParam>(3);
+    udp.protocol = 17;
+    this->insert(udp, FlowState::Udp);
+    EXPECT_EQ(this->table.connections(PortId{1}, FlowSide::Sender), 2U);
+    EXPECT_EQ(this->table.connections(PortId{2}, FlowSide::Receiver), 2U);
+    EXPECT_EQ(this->table.connections(PortId{1}, FlowSide::Receiver), 0U);
+    EXPECT_EQ(this->table.connections(PortId{2}, FlowSide::Sender), 0U);
+}
+
+TYPED_TEST(FlowsOf, CountsNoConnectionOfTheHost) {
+    const FlowStart of_host{.from = PortId{}, .to = PortId{2}, .from_host = true};
+    static_cast<void>(this->table.insert(0, key<TypeParam>(1), of_host, 0));
+    EXPECT_EQ(this->table.connections(PortId{2}, FlowSide::Receiver), 0U);
+}
+
+TYPED_TEST(FlowsOf, AConnectionThatIsClosedStopsCountingOnce) {
+    auto* closing = this->insert(key<TypeParam>(1)).entry;
+    this->insert(key<TypeParam>(2));
+    this->table.uncount(1, *closing);
+    this->table.uncount(0, *closing);
+    EXPECT_EQ(this->table.connections(PortId{1}, FlowSide::Sender), 1U);
+    this->table.remove_if([](const auto&) { return true; });
+    EXPECT_EQ(this->table.connections(PortId{1}, FlowSide::Sender), 0U);
+    EXPECT_EQ(this->table.connections(PortId{2}, FlowSide::Receiver), 0U);
+}
+
 TYPED_TEST(FlowsOf, SecondInsertReturnsTheFirstFlow) {
     const auto k = key<TypeParam>(1);
     const auto first = this->insert(k);

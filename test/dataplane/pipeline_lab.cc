@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "test/dataplane/eal_environment.h"
+#include "vrouter/dataplane/clock.h"
 
 namespace vr::test {
 
@@ -33,6 +34,8 @@ std::string_view to_string(Punt why) {
             return "host_egress_rejected";
         case Punt::HostIngressRejected:
             return "host_ingress_rejected";
+        case Punt::ConnectionRefused:
+            return "connection_refused";
         case Punt::Resolve:
             return "resolve";
     }
@@ -190,14 +193,46 @@ void PipelineLab<F>::remove_floating(PortId guest, std::uint32_t external) {
 
 template <Family F>
 void PipelineLab<F>::set_floating(PortId guest) {
+    change(
+        guest, [&](Endpoint&, EndpointFamily<F>& part) { part.translations = floating_[guest]; });
+}
+
+template <Family F>
+void PipelineLab<F>::change(
+    PortId guest, const std::function<void(Endpoint&, EndpointFamily<F>&)>& edit) {
     auto endpoint = std::make_shared<Endpoint>(*machine->tables().ports[guest.value()].endpoint);
     if constexpr (std::is_same_v<F, V4>) {
-        endpoint->v4.translations = floating_[guest];
+        edit(*endpoint, endpoint->v4);
     } else {
-        endpoint->v6.translations = floating_[guest];
+        edit(*endpoint, endpoint->v6);
     }
     machine->set_endpoint(guest, std::move(endpoint));
     machine->commit();
+}
+
+template <Family F>
+void PipelineLab<F>::let_spoof(PortId guest, std::uint32_t network_of, unsigned host_bits) {
+    change(guest, [&](Endpoint&, EndpointFamily<F>& part) {
+        part.spoofable.push_back(network<F>(network_of, host_bits));
+    });
+}
+
+template <Family F>
+void PipelineLab<F>::mark(PortId guest, std::uint8_t dscp) {
+    change(guest, [&](Endpoint& endpoint, EndpointFamily<F>&) { endpoint.dscp = dscp; });
+}
+
+template <Family F>
+std::shared_ptr<const EndpointLimits> PipelineLab<F>::limit(
+    PortId guest, const RateLimits& ingress, const RateLimits& egress) {
+    constexpr std::size_t kFrame = 1514;
+    const auto policer = [&](const RateLimits& limits) {
+        return Policer(limits, kFrame, bucket_hz(), std::make_shared<PolicerState>());
+    };
+    const auto limits = std::make_shared<const EndpointLimits>(
+        EndpointLimits{.ingress = policer(ingress), .egress = policer(egress)});
+    change(guest, [&](Endpoint& endpoint, EndpointFamily<F>&) { endpoint.limits = limits; });
+    return limits;
 }
 
 template <Family F>

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -92,6 +93,16 @@ class PipelineLab {
     void add_floating(PortId guest, std::uint32_t external);
     void remove_floating(PortId guest, std::uint32_t external);
 
+    /// Lets a guest send from addresses of others, too.
+    void let_spoof(PortId guest, std::uint32_t network_of, unsigned host_bits);
+
+    /// Limits a guest, its buckets full; what packets then meet.
+    std::shared_ptr<const EndpointLimits> limit(
+        PortId guest, const RateLimits& ingress, const RateLimits& egress);
+
+    /// Gives what a guest sends out of the cluster a DSCP.
+    void mark(PortId guest, std::uint8_t dscp);
+
     /// Guards the fabric port; hooks that are not named have no policy.
     void guard(
         const std::map<HostHook, acl::Program>& programs,
@@ -167,6 +178,7 @@ class PipelineLab {
   private:
     PortId add(const std::string& name, PortKind kind, Mac mac);
     void set_floating(PortId guest);
+    void change(PortId guest, const std::function<void(Endpoint&, EndpointFamily<F>&)>& edit);
     [[nodiscard]] std::shared_ptr<HostPolicy> host_policy(
         const std::map<HostHook, acl::Program>& programs) const;
 

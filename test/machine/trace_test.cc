@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "test/dataplane/pipeline_lab.h"
@@ -99,6 +100,9 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
         router.set_policy(router.b, one_of(programs), one_of(programs));
         router.add_floating(router.a, kFloatA);
         router.add_floating(router.b, kFloatB);
+        if (seed % 3 == 1) {
+            router.let_spoof(router.a, kGuestB, 8);
+        }
         if (random() % 4 == 0) {
             router.close(router.b);
         }
@@ -224,6 +228,32 @@ TYPED_TEST(TraceTest, WhatMakesNoFlowNeedsNoShareOfThem) {
     router.guard({{HostHook::UntrackedIngress, allow_all()}});
     EXPECT_EQ(this->foretold(next), "sent b");
     EXPECT_EQ(router.run(router.fabric, this->frame(next)), "sent b");
+}
+
+TYPED_TEST(TraceTest, TellsThatTheEndpointHasItsShareOfConnections) {
+    auto& router = *this->lab;
+    router.limit(router.a, {.connections = 1}, {.connections = 1});
+    const typename TestFixture::Trial from{router.a, kGuestA, kOutside, ipproto::kTcp, 1, 80};
+    const typename TestFixture::Trial to{router.fabric, kOutside, kGuestA, ipproto::kTcp, 1, 81};
+    EXPECT_EQ(this->foretold(from), "sent fabric");
+    ASSERT_EQ(router.run(router.a, this->frame(from)), "sent fabric");
+    ASSERT_EQ(router.run(router.fabric, this->frame(to)), "sent a");
+    EXPECT_EQ(this->foretold(from), "sent fabric") << "known";
+    auto another = from;
+    another.source_port = 2;
+    EXPECT_EQ(this->traced(another).reason, DropReason::ConnectionLimit);
+    another = to;
+    another.source_port = 2;
+    EXPECT_EQ(this->traced(another).reason, DropReason::ConnectionLimit);
+}
+
+TYPED_TEST(TraceTest, TellsWhereRatesAreAsked) {
+    auto& router = *this->lab;
+    router.limit(router.a, {}, {.packet_rate = 1, .packet_burst = 1});
+    router.limit(router.b, {.bandwidth = 1000}, {});
+    const TraceResult result = this->traced({router.a, kGuestA, kGuestB});
+    EXPECT_EQ(result.reason, DropReason::None);
+    EXPECT_EQ(std::ranges::count(result.steps, "rate limit", &TraceStep::stage), 2);
 }
 
 TYPED_TEST(TraceTest, NamesTheDecidingRule) {

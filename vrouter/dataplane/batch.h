@@ -42,6 +42,7 @@ struct Batch {
     PacketMask fresh = 0;                      ///< belong to no known flow: policy must judge them
     PacketMask remember = 0;   ///< fresh, and to be entered into the flow table if allowed
     PacketMask untracked = 0;  ///< allowed by a host endpoint without a flow
+    PacketMask spoofed = 0;    ///< from an address of others that the sender may use: has no flow
     // Of floating addresses, see translate.cc: `destination` is what is behind one.
     PacketMask inward = 0;                              ///< sent to one
     PacketMask outward = 0;                             ///< to be sent in the name of one

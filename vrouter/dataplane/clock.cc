@@ -9,4 +9,8 @@ FlowTick flow_now() noexcept {
     return static_cast<FlowTick>(rte_rdtsc() / (rte_get_tsc_hz() / 4));
 }
 
+std::uint64_t bucket_hz() noexcept {
+    return bucket_time(rte_get_tsc_hz());
+}
+
 }  // namespace vr

@@ -14,6 +14,7 @@
 #include "vrouter/dataplane/flow_hash.h"
 #include "vrouter/dataplane/orders.h"
 #include "vrouter/dataplane/reserved_array.h"
+#include "vrouter/net/headers.h"
 
 namespace vr {
 namespace {
@@ -63,6 +64,41 @@ class NumberPool {
     std::vector<std::uint32_t> free_;  // capacity reserved: give() does not allocate under the lock
 };
 
+/// TCP connections by endpoint and side: what one thread has added and taken away, below zero where it is
+/// others that had added them.
+class ConnectionCounts {
+  public:
+    /// Of the thread that owns these.
+    template <Family F>
+    void add(const FlowEntry<F>& flow, std::int32_t amount) noexcept {
+        add(flow.to, FlowSide::Receiver, amount);
+        add(flow.from, FlowSide::Sender, amount);
+    }
+
+    [[nodiscard]] std::int32_t get(PortId endpoint, FlowSide side) const noexcept {
+        return counts_[index(endpoint, side)].load(kRelaxed);
+    }
+
+  private:
+    [[nodiscard]] static std::size_t index(PortId endpoint, FlowSide side) noexcept {
+        return endpoint.value() % kFlowOwners * 2 + static_cast<std::size_t>(side);
+    }
+
+    void add(PortId endpoint, FlowSide side, std::int32_t amount) noexcept {
+        std::atomic<std::int32_t>& count = counts_[index(endpoint, side)];
+        count.store(count.load(kRelaxed) + amount, kRelaxed);
+    }
+
+    std::vector<std::atomic<std::int32_t>> counts_ =
+        std::vector<std::atomic<std::int32_t>>(kFlowOwners * 2);
+};
+
+/// Whether it counts among the connections of its endpoints: those of the host are nobody's.
+[[nodiscard]] bool is_connection(std::uint8_t protocol, const FlowStart& start) noexcept {
+    return protocol == ipproto::kTcp && !start.from_host &&
+           (start.state == FlowState::New || start.state == FlowState::Established);
+}
+
 /// What one worker changes without asking others.
 struct alignas(64) WorkerCache {
     std::array<std::uint32_t, kRefill + 1>
@@ -72,6 +108,7 @@ struct alignas(64) WorkerCache {
     /// Flows of `owner` that are not in Tables::held yet: the shared counter is touched once for many.
     PortId owner;
     std::int32_t uncounted = 0;
+    ConnectionCounts connections;
 };
 
 [[nodiscard]] FlowTick timeout_of(FlowState state, const FlowTimeouts& timeouts) noexcept {
@@ -239,7 +276,8 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
     NumberPool free_entries;
     NumberPool free_overflow;
     std::vector<WorkerCache> caches;
-    std::size_t cursor = 0;  ///< where age() goes on
+    ConnectionCounts aged_connections;  ///< the control thread's
+    std::size_t cursor = 0;             ///< where age() goes on
     std::atomic<std::size_t> removed_count{0};
 };
 
@@ -299,6 +337,7 @@ void FlowTable<F>::Tables::fill(
     entry.last_seen.store(now, kRelaxed);
     entry.generation.store(start.generation, kRelaxed);
     entry.twin.store(0, kRelaxed);
+    entry.counted.store(is_connection(key.protocol, start), kRelaxed);
 }
 
 /// From here on age() looks after it.
@@ -309,6 +348,9 @@ void FlowTable<F>::Tables::note_inserted(unsigned worker, std::uint32_t number) 
     cache.inserted.store(cache.inserted.load(kRelaxed) + 1, kRelaxed);
     const Entry& entry = entries[number];
     count(cache, owner_of(entry.from, entry.to, entry.from_host));
+    if (entry.counted.load(kRelaxed)) {
+        cache.connections.add(entry, 1);
+    }
 }
 
 /// Makes a filled entry be found, unless something of its key is there, which is returned then; nothing
@@ -388,7 +430,10 @@ void FlowTable<F>::Tables::remove(std::uint32_t number, Removed& removed) {
         }
     }
     live[number].store(false, kRelaxed);
-    const Entry& entry = entries[number];
+    Entry& entry = entries[number];
+    if (entry.counted.exchange(false, kRelaxed)) {
+        aged_connections.add(entry, -1);
+    }
     held_by(owner_of(entry.from, entry.to, entry.from_host)).fetch_sub(1, kRelaxed);
     removed.entries.push_back(number);
     const std::uint32_t twin = entry.twin.load(kRelaxed);
@@ -547,6 +592,22 @@ std::size_t FlowTable<F>::held_by(PortId owner, unsigned worker) const noexcept 
 template <Family F>
 std::size_t FlowTable<F>::held_by(PortId owner) const noexcept {
     return static_cast<std::size_t>(std::max(0, tables_->held_by(owner).load(kRelaxed)));
+}
+
+template <Family F>
+std::size_t FlowTable<F>::connections(PortId endpoint, FlowSide side) const noexcept {
+    std::int32_t sum = tables_->aged_connections.get(endpoint, side);
+    for (const WorkerCache& cache : tables_->caches) {
+        sum += cache.connections.get(endpoint, side);
+    }
+    return static_cast<std::size_t>(std::max(0, sum));
+}
+
+template <Family F>
+void FlowTable<F>::uncount(unsigned worker, FlowEntry<F>& flow) noexcept {
+    if (flow.counted.exchange(false, kRelaxed)) {
+        tables_->caches[worker].connections.add(flow, -1);
+    }
 }
 
 template <Family F>

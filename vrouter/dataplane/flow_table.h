@@ -62,7 +62,8 @@ struct alignas(64) FlowEntry {
     PortId from;     ///< endpoint that sends the first packet; PortId{} is "outside" or the host
     PortId to;       ///< endpoint that receives it
     std::atomic<FlowState> state;
-    bool from_host;  ///< begun by the host itself, which is not policed
+    bool from_host;             ///< begun by the host itself, which is not policed
+    std::atomic<bool> counted;  ///< among the TCP connections of its endpoints
     std::atomic<FlowTick> last_seen;
     std::atomic<std::uint32_t> generation;  ///< of policy, when the flow was last judged
     TranslationId
@@ -103,6 +104,9 @@ inline constexpr std::size_t kFlowOwners = 1024;
     }
     return from == PortId{} ? to : from;
 }
+
+/// Who a connection belongs to, of the endpoints on its two sides.
+enum class FlowSide : std::uint8_t { Receiver, Sender };
 
 /// Idle times after which a flow in each state is removed, POLICY 2.8.  In ticks.
 struct FlowTimeouts {
@@ -177,6 +181,13 @@ class FlowTable {
 
     /// The same without the flows that workers added last.  Any thread.
     [[nodiscard]] std::size_t held_by(PortId owner) const noexcept;
+
+    /// TCP connections that `endpoint` has begun, or that others, not the host, have begun to it, and that
+    /// nobody has begun to close.  Any thread; exact but for what other threads are about to add or take away.
+    [[nodiscard]] std::size_t connections(PortId endpoint, FlowSide side) const noexcept;
+
+    /// The connection is being closed: it counts no more.  Worker `worker`.
+    void uncount(unsigned worker, FlowEntry<F>& flow) noexcept;
 
     /// Removes flows idle beyond their timeout, in a slice of at most `budget` entries that goes on
     /// where the last call ended.  Returns how many were removed.  Control thread.

@@ -25,9 +25,10 @@ enum class Punt : std::uint8_t {
     IngressRejected,
     HostEgressRejected,
     HostIngressRejected,
+    ConnectionRefused,  ///< an endpoint has as many as it may: answer with a reset
 };
 
-inline constexpr std::size_t kPuntKinds = 10;
+inline constexpr std::size_t kPuntKinds = 11;
 
 /// What a worker is to do with a packet of the control thread.
 enum class Inject : std::uint8_t {

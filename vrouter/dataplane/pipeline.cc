@@ -9,6 +9,10 @@ template <Family F>
 void forward(Batch<F>& batch, Worker& worker) noexcept {
     parse(batch, worker);
     check_source(batch, worker);
+    const bool limited = worker.tables().limited;
+    if (limited) [[unlikely]] {
+        limit_egress(batch, worker);
+    }
     route(batch, worker);
     const bool guarded = worker.tables().guarded;
     if (guarded) [[unlikely]] {
@@ -16,6 +20,9 @@ void forward(Batch<F>& batch, Worker& worker) noexcept {
     }
     if (worker.tables().maps_ports) [[unlikely]] {
         return_mapped(batch, worker);
+    }
+    if (limited) [[unlikely]] {
+        limit_ingress(batch, worker);
     }
     track(batch, worker);
     if (batch.fresh != 0) {
@@ -31,6 +38,9 @@ void forward(Batch<F>& batch, Worker& worker) noexcept {
     }
     if ((batch.inward | batch.outward) != 0) [[unlikely]] {
         translate(batch, worker);
+    }
+    if (worker.tables().marks) [[unlikely]] {
+        mark(batch, worker);
     }
     rewrite(batch, worker);
 }

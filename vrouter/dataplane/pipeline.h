@@ -4,9 +4,11 @@
 // punted, consumed, dropped with a reason).  Stages in their order, with what each relies on:
 //   parse            sane headers -> addresses and facts
 //   check_source     a workload may send only from its own addresses
+//   limit_egress     rates of the sender
 //   route            longest prefix -> next hop, ECMP member chosen; what is behind a floating address
 //   untracked_policy host endpoints: doNotTrack policy
 //   return_mapped    natOutgoing: what answers flows in the host's name goes to their senders
+//   limit_ingress    rates of the receiver
 //   track            known flow: verdict is already decided
 //   host_ingress     host endpoints: may it come in by this port, and reach the host?
 //   egress_policy    may the sender send this?
@@ -14,10 +16,12 @@
 //   host_egress      host endpoints: may it leave by this port?
 //   remember         newly allowed flows enter the flow table; natOutgoing: in whose name they go out
 //   translate        into the headers what route, return_mapped, track and remember found
+//   mark             DSCP of what leaves the cluster
 //   rewrite          TTL / hop limit, MTU, link header; resolved: sent, unresolved: held by the control
 //                    thread
 // The three of host endpoints are run only where a port has one, return_mapped where a flow may have gone
-// out in the host's name.  Route comes before track, unlike in a
+// out in the host's name, those of rates, and mark, only where an endpoint has limits or a DSCP.  Route comes
+// before track, unlike in a
 // NAT box: transit between fabric ports then never touches the flow table, and a flow's verdict can be
 // tied to the endpoints on both of its sides.
 // SPDX-License-Identifier: Apache-2.0
@@ -44,6 +48,7 @@ inline void begin_batch(Batch<F>& batch, PortId in, const PortEntry& entry) noex
     batch.fresh = 0;
     batch.remember = 0;
     batch.untracked = 0;
+    batch.spoofed = 0;
     batch.inward = 0;
     batch.outward = 0;
     batch.returned = 0;
@@ -63,7 +68,11 @@ void parse(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void check_source(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
+void limit_egress(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
 void route(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void limit_ingress(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void untracked_policy(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
@@ -82,6 +91,8 @@ template <Family F>
 void remember(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void translate(Batch<F>& batch, Worker& worker) noexcept;
+template <Family F>
+void mark(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void rewrite(Batch<F>& batch, Worker& worker) noexcept;
 

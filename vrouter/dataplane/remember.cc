@@ -4,7 +4,9 @@
 // came by another address of the receiver (see track): only now has the new one been allowed.
 // A flow that leaves the pools of natOutgoing is entered with its mapping, and what cannot have one does not
 // leave (nat_outgoing.h).
-// Drops: not_translated, nat_no_address, nat_ports_exhausted, flow_moved (another worker begins such a flow at the same time), flow_table_full,
+// Drops: not_translated, nat_no_address, nat_ports_exhausted, flow_moved (another worker begins such a flow at
+// the same time), connection_limit (POLICY 2.5 step 4, once policy has allowed it: who is denied learns nothing;
+// the control thread answers with a reset), flow_table_full,
 // flow_quota (the endpoint that the flow counts against has its share; the host's own flows and transit
 // count against none): without an entry the replies would be refused, so the sender had better know now.
 // Leaves: outward.
@@ -54,6 +56,47 @@ TranslationId floating_of(const Batch<F>& batch, unsigned i) noexcept {
     return (batch.inward >> i & 1U) != 0 ? batch.translation[i].id : TranslationId{};
 }
 
+/// The endpoint whose maxConnections a new flow is beyond; null: none.
+template <Family F>
+const Policer* full_endpoint(
+    const Tables& tables, const FlowTable<F>& flows, const FlowStart& start) noexcept {
+    const auto is_full = [&](const Policer& policer, PortId port, FlowSide side) {
+        return policer.connections != 0 && flows.connections(port, side) >= policer.connections;
+    };
+    const auto limits_of = [&](PortId port) {
+        const Endpoint* endpoint = tables.ports[port.value()].endpoint.get();
+        return endpoint == nullptr ? nullptr : endpoint->limits.get();
+    };
+    const EndpointLimits* sender = limits_of(start.from);
+    if (sender != nullptr && is_full(sender->egress, start.from, FlowSide::Sender)) {
+        return &sender->egress;
+    }
+    const EndpointLimits* receiver = start.from_host ? nullptr : limits_of(start.to);
+    if (receiver != nullptr && is_full(receiver->ingress, start.to, FlowSide::Receiver)) {
+        return &receiver->ingress;
+    }
+    return nullptr;
+}
+
+/// Refuses packet `i` if it begins a TCP connection too many; true: its way ended.
+template <Family F>
+bool refuse_connection(
+    Batch<F>& batch,
+    unsigned i,
+    const FlowKey<F>& key,
+    const FlowStart& start,
+    Worker& worker) noexcept {
+    const FlowTable<F>& flows = worker.shared().flows<F>();
+    const Policer* full =
+        key.protocol == ipproto::kTcp ? full_endpoint(worker.tables(), flows, start) : nullptr;
+    if (full == nullptr || is_known(flows, key, start.translation)) {
+        return false;
+    }
+    full->state->over_connections.fetch_add(1, std::memory_order_relaxed);
+    punt(batch, i, Punt::ConnectionRefused, worker);
+    return true;
+}
+
 }  // namespace
 
 template <Family F>
@@ -81,6 +124,9 @@ void remember(Batch<F>& batch, Worker& worker) noexcept {
             flows.held_by(owner, worker.index()) >= tables.flows_per_endpoint &&
             !is_known(flows, key, start.translation)) [[unlikely]] {
             drop(batch, i, DropReason::FlowQuota, worker);
+            return;
+        }
+        if (tables.limited && refuse_connection(batch, i, key, start, worker)) [[unlikely]] {
             return;
         }
         if ((outgoing >> i & 1U) != 0) [[unlikely]] {

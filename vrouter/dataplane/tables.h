@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "vrouter/dataplane/groups.h"
 #include "vrouter/dataplane/host_hook.h"
 #include "vrouter/dataplane/lpm.h"
+#include "vrouter/dataplane/policer.h"
 #include "vrouter/dataplane/port.h"
 #include "vrouter/dataplane/workload_rules.h"
 #include "vrouter/net/ids.h"
@@ -51,7 +53,7 @@ struct Translation {
 /// One family's part of an endpoint.
 template <Family F>
 struct EndpointFamily {
-    std::vector<Prefix<F>> addresses;  ///< the only sources that it may use
+    std::vector<Prefix<F>> addresses;  ///< the only sources that it may use, but for `spoofable`
     std::shared_ptr<const acl::Classifier<F>> ingress;
     std::shared_ptr<const acl::Classifier<F>> egress;
     /// What would be in force with the staged policies: asked to be counted, never obeyed.  Null where
@@ -59,6 +61,7 @@ struct EndpointFamily {
     std::shared_ptr<const acl::Classifier<F>> staged_ingress;
     std::shared_ptr<const acl::Classifier<F>> staged_egress;
     std::vector<Translation<F>> translations;  ///< its floating addresses
+    std::vector<Prefix<F>> spoofable;          ///< others' addresses that it may send from
 
     /// Null when it is no longer in force.
     [[nodiscard]] const Translation<F>* translation(TranslationId id) const noexcept {
@@ -78,6 +81,8 @@ struct Endpoint {
     Mac mac;  ///< zero: source MAC is not checked
     EndpointFamily<V4> v4;
     EndpointFamily<V6> v6;
+    std::shared_ptr<const EndpointLimits> limits;  ///< null: none
+    std::optional<std::uint8_t> dscp;              ///< of its packets that leave the cluster
 
     template <Family F>
     [[nodiscard]] const EndpointFamily<F>& family() const noexcept {
@@ -194,6 +199,10 @@ struct Tables {
     bool maps_ports = false;
     /// Some port is guarded; false: no stage of host endpoints is run.
     bool guarded = false;
+    /// Some endpoint has limits; false: no stage of theirs is run.
+    bool limited = false;
+    /// The same of a DSCP.
+    bool marks = false;
     std::shared_ptr<const HostPolicy> any_interface;  ///< of the HostEndpoint "*"; null: none
 };
 

@@ -8,7 +8,8 @@
 // Drops: fragment_orphan, spoofed_address, flow_invalid (POLICY 2.5 step 3), flow_moved, not_translated.
 // Leaves: fresh (policy must judge), remember (enter if allowed), outward.
 // Transit between fabric ports and traffic of the host with the fabric pass by where no host endpoint
-// polices them.
+// polices them.  So do packets from addresses of others that a workload may spoof: they have no flow (POLICY
+// 2.8), belong to none, whatever they are, and policy judges each of them.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/nat_outgoing.h"
@@ -212,7 +213,7 @@ void on_hit(
         }
     }
     if (!facts.icmp_error) {
-        advance(flow, facts, hit.reply, worker.now());
+        advance(flow, facts, hit.reply, worker);
     }
 }
 
@@ -260,6 +261,20 @@ void admit_untracked(Batch<F>& batch, Worker& worker) noexcept {
     });
 }
 
+/// Nothing of a spoofed packet is remembered, so nothing is known of it either.
+template <Family F>
+void admit_spoofed(Batch<F>& batch, Worker& worker) noexcept {
+    for_each(batch.live & batch.spoofed, batch.count, [&](unsigned i) {
+        if (batch.facts[i].orphan) {
+            drop(batch, i, DropReason::FragmentOrphan, worker);
+        } else if ((batch.inward >> i & 1U) != 0) {
+            drop(batch, i, DropReason::NotTranslated, worker);
+        } else {
+            batch.fresh |= PacketMask{1} << i;
+        }
+    });
+}
+
 }  // namespace
 
 template <Family F>
@@ -276,6 +291,10 @@ void track(Batch<F>& batch, Worker& worker) noexcept {
         tracked |= followed_by_guards(batch, tables);
         tracked &= ~batch.untracked;
         admit_untracked(batch, worker);
+    }
+    if (batch.spoofed != 0) [[unlikely]] {
+        tracked &= ~batch.spoofed;
+        admit_spoofed(batch, worker);
     }
     if (tracked != 0) {
         track_packets(batch, tracked, worker);

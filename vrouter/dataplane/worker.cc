@@ -11,6 +11,7 @@
 #include <new>
 #include <string>
 
+#include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/pipeline.h"
 #include "vrouter/net/headers.h"
 
@@ -43,6 +44,7 @@ constexpr std::uint16_t share(Punt why) noexcept {
         case Punt::IngressRejected:
         case Punt::HostEgressRejected:
         case Punt::HostIngressRejected:
+        case Punt::ConnectionRefused:
             return 64;
         default:
             return 512;
@@ -129,7 +131,9 @@ unsigned Worker::poll_once() noexcept {
 void Worker::begin_round() noexcept {
     // Acquire: pairs with the control thread's release when it publishes a snapshot.
     tables_ = shared_.tables.load(std::memory_order_acquire);
-    now_ = static_cast<FlowTick>(rte_rdtsc() / tsc_per_tick_);
+    const std::uint64_t tsc = rte_rdtsc();
+    now_ = static_cast<FlowTick>(tsc / tsc_per_tick_);
+    bucket_now_ = bucket_time(tsc);
 }
 
 void Worker::end_round() noexcept {

@@ -96,6 +96,9 @@ class Worker {
 
     [[nodiscard]] FlowTick now() const noexcept { return now_; }
 
+    /// The clock of token buckets (clock.h), read once per round.
+    [[nodiscard]] std::uint64_t bucket_now() const noexcept { return bucket_now_; }
+
     template <Family F>
     [[nodiscard]] FragmentTable<F>& fragments() noexcept {
         if constexpr (std::is_same_v<F, V4>) {
@@ -154,6 +157,7 @@ class Worker {
     std::atomic<bool> stop_{false};
     const Tables* tables_ = nullptr;
     FlowTick now_ = 0;
+    std::uint64_t bucket_now_ = 0;
     std::uint64_t tsc_per_tick_;
     std::unique_ptr<WorkerCounters> counters_;
     rte_ring* injected_;

@@ -1,0 +1,203 @@
+// Rates and connections of endpoints in the packet path: POLICY 2.5 steps 2 and 4, 2.7.
+//
+// A batch is judged at one moment, so what passes of it is exact.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "test/dataplane/pipeline_lab.h"
+
+namespace vr::test::limits_test {
+namespace {
+
+using namespace tcpflag;
+
+constexpr RateLimits kNone{};
+constexpr RateLimits kThreePackets{.packet_rate = 1, .packet_burst = 3};
+constexpr RateLimits kTwoConnections{.connections = 2};
+
+template <typename F>
+class Limits : public testing::Test {
+  protected:
+    /// Lets as many alike packets in as fit a batch; how many were sent.
+    std::size_t burst(PortId in, const Frame& frame, std::size_t count = 8) {
+        for (auto& [id, memory] : lab_.ports) {
+            memory->sent.clear();
+        }
+        lab_.receive(in, std::vector<Frame>(count, frame));
+        lab_.poll();
+        std::size_t sent = 0;
+        for (auto& [id, memory] : lab_.ports) {
+            sent += memory->sent.size();
+        }
+        return sent;
+    }
+
+    [[nodiscard]] std::uint64_t dropped(PortId in, DropReason reason) const {
+        return lab_.totals(in).drops[static_cast<std::size_t>(reason)];
+    }
+
+    std::string syn(std::uint16_t port) {
+        return lab_.run(lab_.a, lab_.tcp(lab_.a, kGuestA, kOutside, kSyn, port));
+    }
+
+    std::string syn_to_a(std::uint16_t port) {
+        return lab_.run(lab_.fabric, lab_.tcp(lab_.fabric, kOutside, kGuestA, kSyn, port));
+    }
+
+    PipelineLab<F> lab_;
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(Limits, Families);
+
+TYPED_TEST(Limits, PacketRateOfTheSender) {
+    auto& lab = this->lab_;
+    const auto limits = lab.limit(lab.a, kNone, kThreePackets);
+    EXPECT_EQ(this->burst(lab.a, lab.udp(lab.a, kGuestA, kOutside)), 3U);
+    EXPECT_EQ(this->dropped(lab.a, DropReason::PacketRate), 5U);
+    EXPECT_EQ(limits->egress.state->over_packet_rate, 5U);
+    EXPECT_EQ(limits->ingress.state->over_packet_rate, 0U);
+    EXPECT_EQ(this->burst(lab.b, lab.udp(lab.b, kGuestB, kOutside)), 8U);
+    EXPECT_EQ(this->burst(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA)), 8U);
+}
+
+TYPED_TEST(Limits, PacketRateOfTheReceiver) {
+    auto& lab = this->lab_;
+    const auto limits = lab.limit(lab.a, kThreePackets, kNone);
+    EXPECT_EQ(this->burst(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA)), 3U);
+    EXPECT_EQ(this->dropped(lab.fabric, DropReason::PacketRate), 5U);
+    EXPECT_EQ(limits->ingress.state->over_packet_rate, 5U);
+    EXPECT_EQ(this->burst(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestB)), 8U);
+    EXPECT_EQ(this->burst(lab.a, lab.udp(lab.a, kGuestA, kOutside)), 8U);
+}
+
+/// POLICY 2.5: the rate comes before the flow lookup.
+TYPED_TEST(Limits, EstablishedFlowsCountAsWell) {
+    auto& lab = this->lab_;
+    ASSERT_EQ(this->burst(lab.a, lab.udp(lab.a, kGuestA, kOutside)), 8U);
+    lab.limit(lab.a, kNone, kThreePackets);
+    EXPECT_EQ(this->burst(lab.a, lab.udp(lab.a, kGuestA, kOutside)), 3U);
+}
+
+TYPED_TEST(Limits, WhatIsSpoofedCountsForNobody) {
+    auto& lab = this->lab_;
+    lab.limit(lab.a, kNone, kThreePackets);
+    EXPECT_EQ(this->burst(lab.a, lab.udp(lab.a, kGuestB, kOutside)), 0U);
+    EXPECT_EQ(this->burst(lab.a, lab.udp(lab.a, kGuestA, kOutside)), 3U);
+}
+
+TYPED_TEST(Limits, BothEndsOfOneHostCount) {
+    auto& lab = this->lab_;
+    lab.limit(lab.a, kNone, kThreePackets);
+    lab.limit(lab.b, {.packet_rate = 1, .packet_burst = 2}, kNone);
+    EXPECT_EQ(this->burst(lab.a, lab.udp(lab.a, kGuestA, kGuestB)), 2U);
+    EXPECT_EQ(this->dropped(lab.a, DropReason::PacketRate), 6U);
+}
+
+TYPED_TEST(Limits, ABatchToSeveralReceiversIsLimitedByEachOfThem) {
+    auto& lab = this->lab_;
+    lab.limit(lab.a, kThreePackets, kNone);
+    lab.limit(lab.b, {.packet_rate = 1, .packet_burst = 1}, kNone);
+    std::vector<Frame> mixed;
+    for (int i = 0; i < 4; ++i) {
+        mixed.push_back(lab.udp(lab.fabric, kOutside, kGuestA));
+        mixed.push_back(lab.udp(lab.fabric, kOutside, kGuestB));
+    }
+    lab.receive(lab.fabric, mixed);
+    lab.poll();
+    EXPECT_EQ(lab.port(lab.a).sent.size(), 3U);
+    EXPECT_EQ(lab.port(lab.b).sent.size(), 1U);
+}
+
+/// Whole frames count, as in tc.
+TYPED_TEST(Limits, BandwidthCountsTheBitsOfFrames) {
+    auto& lab = this->lab_;
+    auto envelope = lab.envelope(lab.a, kGuestA, kOutside);
+    const Frame frame = frame_of(envelope, udp_header(1000, 2000, 1000));
+    const auto limits =
+        lab.limit(lab.a, kNone, {.bandwidth = 1000, .burst = 3 * frame.size() * 8 + 7});
+    EXPECT_EQ(this->burst(lab.a, frame), 3U);
+    EXPECT_EQ(this->dropped(lab.a, DropReason::Bandwidth), 5U);
+    EXPECT_EQ(limits->egress.state->over_bandwidth, 5U);
+}
+
+TYPED_TEST(Limits, PeakRateLimitsWhatComesAtOnceWithinTheBurst) {
+    auto& lab = this->lab_;
+    auto envelope = lab.envelope(lab.a, kGuestA, kOutside);
+    const Frame frame = frame_of(envelope, udp_header(1000, 2000, 1000));
+    lab.limit(
+        lab.a,
+        kNone,
+        {.bandwidth = 1000, .burst = 1000000, .peak_rate = 2000, .min_burst = 2 * frame.size()});
+    EXPECT_EQ(this->burst(lab.a, frame), 2U);
+}
+
+TYPED_TEST(Limits, WhatEndpointsWithoutLimitsSendIsNotCounted) {
+    auto& lab = this->lab_;
+    EXPECT_FALSE(lab.machine->tables().limited);
+    lab.limit(lab.a, kThreePackets, kNone);
+    EXPECT_TRUE(lab.machine->tables().limited);
+    EXPECT_EQ(this->burst(lab.b, lab.udp(lab.b, kGuestB, kOutside)), 8U);
+    lab.close(lab.a);
+    EXPECT_FALSE(lab.machine->tables().limited);
+}
+
+// Connections.
+
+TYPED_TEST(Limits, ConnectionsThatAWorkloadBegins) {
+    auto& lab = this->lab_;
+    const auto limits = lab.limit(lab.a, kNone, kTwoConnections);
+    EXPECT_EQ(this->syn(1), "sent fabric");
+    EXPECT_EQ(this->syn(2), "sent fabric");
+    EXPECT_EQ(this->syn(3), "punted connection_refused");
+    EXPECT_EQ(limits->egress.state->over_connections, 1U);
+    EXPECT_EQ(this->syn(2), "sent fabric") << "sent once more";
+    EXPECT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside)), "sent fabric");
+    EXPECT_EQ(this->syn_to_a(4), "sent a") << "the other direction";
+}
+
+TYPED_TEST(Limits, ConnectionsThatAreBegunToAWorkload) {
+    auto& lab = this->lab_;
+    const auto limits = lab.limit(lab.a, kTwoConnections, kNone);
+    EXPECT_EQ(this->syn_to_a(1), "sent a");
+    EXPECT_EQ(lab.run(lab.b, lab.tcp(lab.b, kGuestB, kGuestA, kSyn)), "sent a");
+    EXPECT_EQ(this->syn_to_a(2), "punted connection_refused");
+    EXPECT_EQ(limits->ingress.state->over_connections, 1U);
+    EXPECT_EQ(lab.run(lab.tap, lab.tcp(lab.tap, kRouter, kGuestA, kSyn)), "sent a")
+        << "the host is not policed";
+}
+
+TYPED_TEST(Limits, AConnectionThatIsClosedMakesRoom) {
+    auto& lab = this->lab_;
+    lab.limit(lab.a, kNone, kTwoConnections);
+    for (const std::uint8_t end : {kFin, kRst}) {
+        ASSERT_EQ(this->syn(1), "sent fabric");
+        ASSERT_EQ(this->syn(2), "sent fabric");
+        ASSERT_EQ(this->syn(3), "punted connection_refused");
+        ASSERT_EQ(lab.run(lab.a, lab.tcp(lab.a, kGuestA, kOutside, end, 1)), "sent fabric");
+        EXPECT_EQ(this->syn(3), "sent fabric");
+        lab.machine->shared().template flows<TypeParam>().remove_if(
+            [](const auto&) { return true; });
+    }
+}
+
+/// Those that were begun before there was a limit count from the start.
+TYPED_TEST(Limits, OlderConnectionsCount) {
+    auto& lab = this->lab_;
+    ASSERT_EQ(this->syn(1), "sent fabric");
+    ASSERT_EQ(this->syn(2), "sent fabric");
+    lab.limit(lab.a, kNone, kTwoConnections);
+    EXPECT_EQ(this->syn(3), "punted connection_refused");
+    EXPECT_EQ(this->syn(1), "sent fabric");
+}
+
+/// Who is denied does not learn that there are too many.
+TYPED_TEST(Limits, PolicyDeniesBeforeConnectionsAreCounted) {
+    auto& lab = this->lab_;
+    lab.set_policy(lab.a, deny_all(), allow_all());
+    lab.limit(lab.a, {.connections = 1}, kNone);
+    EXPECT_EQ(this->syn_to_a(1), "dropped ingress_denied");
+}
+
+}  // namespace
+}  // namespace vr::test::limits_test

@@ -1,0 +1,106 @@
+// DSCP of packets that leave the cluster: POLICY 2.7.
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "test/dataplane/pipeline_lab.h"
+#include "vrouter/dataplane/dscp.h"
+
+namespace vr::test::marks_test {
+namespace {
+
+constexpr std::uint8_t kExpedited = 46;
+
+template <typename F>
+class Marks : public testing::Test {
+  protected:
+    Marks() { lab_.mark(lab_.a, kExpedited); }
+
+    /// The DSCP of what was sent last by a port.
+    [[nodiscard]] unsigned dscp(PortId out) const {
+        return traffic_class(lab_.port(out).sent.back()) >> 2U;
+    }
+
+    static unsigned traffic_class(const Frame& frame) {
+        const unsigned word = load_be<std::uint16_t>(&frame[kIp]);
+        return std::is_same_v<F, V4> ? word & 0xffU : word >> 4U & 0xffU;
+    }
+
+    /// The same frame with these bits.
+    static Frame with_class(Frame frame, std::uint8_t bits) {
+        if constexpr (std::is_same_v<F, V4>) {
+            frame[kIp + 1] = bits;
+            seal(frame);
+        } else {
+            frame[kIp] = static_cast<std::uint8_t>(0x60U | bits >> 4U);
+            frame[kIp + 1] = static_cast<std::uint8_t>((frame[kIp + 1] & 0xfU) | bits << 4U);
+        }
+        return frame;
+    }
+
+    /// Of which group an address becomes a member.
+    void add(GroupId group, std::uint32_t address) {
+        lab_.machine->shared().template groups<F>().add(group, Prefix<F>::host(host<F>(address)));
+    }
+
+    PipelineLab<F> lab_;
+};
+
+using Families = testing::Types<V4, V6>;
+TYPED_TEST_SUITE(Marks, Families);
+
+TYPED_TEST(Marks, PacketsThatLeaveTheClusterHaveIt) {
+    auto& lab = this->lab_;
+    ASSERT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), kExpedited);
+    ASSERT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside)), "sent fabric") << "established";
+    EXPECT_EQ(this->dscp(lab.fabric), kExpedited);
+}
+
+TYPED_TEST(Marks, AnswersToOutsideHaveIt) {
+    auto& lab = this->lab_;
+    ASSERT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kOutside, kGuestA, 1, 2)), "sent a");
+    EXPECT_EQ(this->dscp(lab.a), 0U);
+    ASSERT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside, 2, 1)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), kExpedited);
+}
+
+TYPED_TEST(Marks, OthersPacketsHaveNone) {
+    auto& lab = this->lab_;
+    ASSERT_EQ(lab.run(lab.b, lab.udp(lab.b, kGuestB, kOutside)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), 0U);
+}
+
+TYPED_TEST(Marks, WhatStaysInTheClusterHasNone) {
+    auto& lab = this->lab_;
+    ASSERT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kGuestB)), "sent b");
+    EXPECT_EQ(this->dscp(lab.b), 0U);
+    this->add(kAllPools, kOutside);
+    ASSERT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), 0U);
+    this->add(kClusterHosts, kOutside2);
+    ASSERT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside2)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), 0U);
+}
+
+/// The IPv4 checksum is right: of the whole header that leaves.
+TYPED_TEST(Marks, OnlyTheFieldItselfChanges) {
+    auto& lab = this->lab_;
+    for (unsigned bits = 0; bits < 256; bits += 7) {
+        const Frame frame =
+            this->with_class(lab.udp(lab.a, kGuestA, kOutside), static_cast<std::uint8_t>(bits));
+        ASSERT_EQ(lab.run(lab.a, frame), "sent fabric");
+        const Frame& sent = lab.port(lab.fabric).sent.back();
+        EXPECT_EQ(this->traffic_class(sent), kExpedited << 2U | (bits & 3U));
+        EXPECT_EQ(
+            std::vector<std::uint8_t>(sent.begin() + kL4<TypeParam>, sent.end()),
+            std::vector<std::uint8_t>(frame.begin() + kL4<TypeParam>, frame.end()));
+        if constexpr (std::is_same_v<TypeParam, V4>) {
+            EXPECT_EQ(checksum(Bytes{&sent[kIp], 20}), 0);
+        } else {
+            EXPECT_EQ(sent[kIp] >> 4U, 6);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace vr::test::marks_test

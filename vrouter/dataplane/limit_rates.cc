@@ -1,0 +1,87 @@
+// Stages limit_egress and limit_ingress: an endpoint's rates, POLICY 2.5 step 2.  Run only where some
+// endpoint has limits.
+//
+// Needs: facts; limit_ingress: hop.  Does: takes the packets of a batch out of the token buckets of the
+// endpoint that sent them, or to which they go, before anything is known of their flows: packets of
+// established ones count as well, and what policy denies behind has been counted.  Packet rate first, then
+// peak rate, then bandwidth; the latter count whole frames, as tc does.  What the host sends to its workloads
+// counts, what the router itself answers does not.  Drops: packet_rate, bandwidth.
+// SPDX-License-Identifier: Apache-2.0
+#include <bit>
+
+#include "vrouter/dataplane/pipeline.h"
+#include "vrouter/dataplane/worker.h"
+#include "vrouter/net/headers.h"
+
+namespace vr {
+
+namespace {
+
+template <Family F>
+void drop_over(
+    Batch<F>& batch,
+    PacketMask over,
+    DropReason reason,
+    std::atomic<std::uint64_t>& count,
+    Worker& worker) noexcept {
+    if (over == 0) {
+        return;
+    }
+    count.fetch_add(static_cast<std::uint64_t>(std::popcount(over)), std::memory_order_relaxed);
+    for_each(over, batch.count, [&](unsigned i) { drop(batch, i, reason, worker); });
+}
+
+/// Drops those packets of `mask`, all of one direction of an endpoint, that are over its limits.
+template <Family F>
+void limit(Batch<F>& batch, PacketMask mask, const Policer& policer, Worker& worker) noexcept {
+    PolicerState& state = *policer.state;
+    const std::uint64_t now = worker.bucket_now();
+    const auto take = [&](SharedBucket& bucket, const BucketRate& rate, const auto& units) {
+        const PacketMask before = mask;
+        mask = rate.limits() ? bucket.admit(rate, now, mask, units) : mask;
+        return before & ~mask;
+    };
+    const auto bits = [&](unsigned i) {
+        return (batch.facts[i].length + sizeof(EthernetHeader)) * 8;
+    };
+    const PacketMask fast = take(state.packets, policer.packets, [](unsigned) { return 1U; });
+    PacketMask large = take(state.peak, policer.peak, bits);
+    large |= take(state.bits, policer.bits, bits);
+    drop_over(batch, fast, DropReason::PacketRate, state.over_packet_rate, worker);
+    drop_over(batch, large, DropReason::Bandwidth, state.over_bandwidth, worker);
+}
+
+}  // namespace
+
+template <Family F>
+void limit_egress(Batch<F>& batch, Worker& worker) noexcept {
+    const Endpoint* endpoint = batch.in_port->endpoint.get();
+    if (endpoint != nullptr && endpoint->limits && endpoint->limits->egress.limits_rates()) {
+        limit(batch, batch.live, endpoint->limits->egress, worker);
+    }
+}
+
+template <Family F>
+void limit_ingress(Batch<F>& batch, Worker& worker) noexcept {
+    const Tables& tables = worker.tables();
+    PacketMask mask = batch.live;
+    while (mask != 0) {
+        const PortId to = batch.hop[static_cast<unsigned>(std::countr_zero(mask))]->workload;
+        PacketMask same = 0;
+        for_each(mask, batch.count, [&](unsigned i) {
+            same |= PacketMask{batch.hop[i]->workload == to} << i;
+        });
+        mask &= ~same;
+        const Endpoint* endpoint = tables.ports[to.value()].endpoint.get();
+        if (endpoint != nullptr && endpoint->limits && endpoint->limits->ingress.limits_rates()) {
+            limit(batch, same, endpoint->limits->ingress, worker);
+        }
+    }
+}
+
+template void limit_egress(Batch<V4>&, Worker&) noexcept;
+template void limit_egress(Batch<V6>&, Worker&) noexcept;
+template void limit_ingress(Batch<V4>&, Worker&) noexcept;
+template void limit_ingress(Batch<V6>&, Worker&) noexcept;
+
+}  // namespace vr

@@ -1,0 +1,38 @@
+// Stage mark: DSCP on packets that leave the cluster, POLICY 2.7.  Run only where some endpoint has one.
+//
+// Needs: destination, hop.  Does: packets of a workload with a DSCP, of whatever flow or none, that go to
+// neither a pool, a host of the cluster, a workload of this host nor the host itself get it; ECN stays.  Which
+// addresses are in pools is asked for each packet: flows need not know, and a changed pool counts at once.
+// SPDX-License-Identifier: Apache-2.0
+#include <rte_mbuf.h>
+
+#include "vrouter/dataplane/dscp.h"
+#include "vrouter/dataplane/pipeline.h"
+#include "vrouter/dataplane/worker.h"
+#include "vrouter/net/headers.h"
+
+namespace vr {
+
+template <Family F>
+void mark(Batch<F>& batch, Worker& worker) noexcept {
+    const Endpoint* endpoint = batch.in_port->endpoint.get();
+    if (batch.live == 0 || endpoint == nullptr || !endpoint->dscp) {
+        return;
+    }
+    std::array<const GroupSet*, kMaxBatch> groups;
+    worker.shared().groups<F>().lookup_bulk(batch.destination.data(), groups.data(), batch.count);
+    for_each(batch.live, batch.count, [&](unsigned i) {
+        const NextHop& hop = *batch.hop[i];
+        if (hop.kind != NextHopKind::Local && hop.workload == PortId{} &&
+            !is_in_cluster(*groups[i])) {
+            set_dscp<F>(
+                rte_pktmbuf_mtod_offset(batch.packets[i], std::uint8_t*, sizeof(EthernetHeader)),
+                *endpoint->dscp);
+        }
+    });
+}
+
+template void mark(Batch<V4>&, Worker&) noexcept;
+template void mark(Batch<V6>&, Worker&) noexcept;
+
+}  // namespace vr
