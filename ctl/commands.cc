@@ -41,6 +41,7 @@ constexpr Column kEndpointColumns[] = {
     field("MAC", "mac"),
     field("ADDRESSES", "addresses"),
     field("FLOATING", "floating"),
+    made("LIMITS", limits_text),
     field("INGRESS-RULES", "ingress_rules"),
     field("EGRESS-RULES", "egress_rules"),
     field("PROBLEM", "problem"),

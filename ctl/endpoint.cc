@@ -29,6 +29,25 @@ std::uint32_t rules_of(const std::shared_ptr<const acl::Program>& program) {
     return program ? static_cast<std::uint32_t>(program->rules.size()) : 0;
 }
 
+/// What is written, and what the policer that obeys it has dropped; null: not in force yet.
+pb::EndpointLimits limits_of(const RateLimits& limits, const Policer* policer) {
+    pb::EndpointLimits row;
+    row.set_bandwidth(limits.bandwidth);
+    row.set_burst(limits.burst);
+    row.set_peak_rate(limits.peak_rate);
+    row.set_min_burst(limits.min_burst);
+    row.set_packet_rate(limits.packet_rate);
+    row.set_packet_burst(limits.packet_burst);
+    row.set_max_connections(limits.connections);
+    if (policer != nullptr && policer->state) {
+        const PolicerState& state = *policer->state;
+        row.set_over_packet_rate(state.over_packet_rate.load(std::memory_order_relaxed));
+        row.set_over_bandwidth(state.over_bandwidth.load(std::memory_order_relaxed));
+        row.set_over_max_connections(state.over_connections.load(std::memory_order_relaxed));
+    }
+    return row;
+}
+
 pb::Endpoint row_of(const WorkloadView& view, const std::string& port) {
     const Workload& workload = view.workload;
     pb::Endpoint row;
@@ -45,6 +64,24 @@ pb::Endpoint row_of(const WorkloadView& view, const std::string& port) {
     }
     for (const FloatingAddress& one : workload.floating) {
         row.add_floating(to_string(one.external) + " to " + to_string(one.internal));
+    }
+    for (const auto& prefix : workload.spoofable4) {
+        row.add_spoofable(to_string(prefix));
+    }
+    for (const auto& prefix : workload.spoofable6) {
+        row.add_spoofable(to_string(prefix));
+    }
+    const EndpointLimits* in_force = view.endpoint ? view.endpoint->limits.get() : nullptr;
+    if (workload.qos.dscp) {
+        row.set_dscp(std::to_string(*workload.qos.dscp));
+    }
+    if (workload.qos.ingress.any()) {
+        *row.mutable_ingress_limits() =
+            limits_of(workload.qos.ingress, in_force == nullptr ? nullptr : &in_force->ingress);
+    }
+    if (workload.qos.egress.any()) {
+        *row.mutable_egress_limits() =
+            limits_of(workload.qos.egress, in_force == nullptr ? nullptr : &in_force->egress);
     }
     row.set_ingress_rules(rules_of(workload.ingress));
     row.set_egress_rules(rules_of(workload.egress));

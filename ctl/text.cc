@@ -36,6 +36,23 @@ std::string prefixes(const pb::BgpFamily& family) {
     return fmt::format("{}/{}/{}", family.received(), family.accepted(), family.advertised());
 }
 
+/// "ingress 1000 packets/s, 1000000 bit/s (17 dropped)"
+std::string limits(const std::string& direction, const pb::EndpointLimits& limits) {
+    std::string text;
+    const auto add = [&](std::uint64_t limit, std::string_view unit) {
+        if (limit != 0) {
+            text += fmt::format("{} {} {}", text.empty() ? "" : ",", limit, unit);
+        }
+    };
+    add(limits.packet_rate(), "packets/s");
+    add(limits.bandwidth(), "bit/s");
+    add(limits.peak_rate(), "bit/s at most");
+    add(limits.max_connections(), "connections");
+    const std::uint64_t dropped =
+        limits.over_packet_rate() + limits.over_bandwidth() + limits.over_max_connections();
+    return direction + text + (dropped == 0 ? "" : fmt::format(" ({} dropped)", dropped));
+}
+
 std::string qualified(const std::string& space, const std::string& name) {
     return space.empty() ? name : space + "/" + name;
 }
@@ -44,6 +61,21 @@ std::string qualified(const std::string& space, const std::string& name) {
 
 std::string link_text(const Message& port) {
     return as<pb::Port>(port).link_up() ? "up" : "down";
+}
+
+std::string limits_text(const Message& endpoint) {
+    const auto& row = as<pb::Endpoint>(endpoint);
+    std::string text;
+    if (row.has_ingress_limits()) {
+        text = limits("ingress", row.ingress_limits());
+    }
+    if (row.has_egress_limits()) {
+        text += (text.empty() ? "" : "; ") + limits("egress", row.egress_limits());
+    }
+    if (!row.dscp().empty()) {
+        text += (text.empty() ? "DSCP " : "; DSCP ") + row.dscp();
+    }
+    return text;
 }
 
 std::string next_hops_text(const Message& route) {

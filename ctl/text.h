@@ -12,6 +12,7 @@ namespace vr::ctl {
 
 // Columns made from several fields of a row.
 [[nodiscard]] std::string link_text(const google::protobuf::Message& port);
+[[nodiscard]] std::string limits_text(const google::protobuf::Message& endpoint);
 [[nodiscard]] std::string next_hops_text(const google::protobuf::Message& route);
 [[nodiscard]] std::string ipv4_prefixes_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string ipv6_prefixes_text(const google::protobuf::Message& bgp_neighbor);

@@ -69,6 +69,7 @@ void override_with(const FelixConfiguration& other, FelixConfiguration& felix) {
     take(&FelixConfiguration::nat_ports);
     take(&FelixConfiguration::nat_address);
     take(&FelixConfiguration::nat_spares_hosts);
+    take(&FelixConfiguration::spoofing);
 }
 
 /// Only where somebody says that this is OpenStack: guests of other clouds get nothing for free.
@@ -118,7 +119,12 @@ FelixSettings felix_settings(const FelixConfiguration* everywhere, const FelixCo
              .reject = both.reject.value_or(false),
              .openstack = openstack_services(both)},
         .nat_outgoing = nat_outgoing(both),
-        .floating = both.floating.value_or(false)};
+        .floating = both.floating.value_or(false),
+        .spoofing = both.spoofing.value_or(false)};
+}
+
+bool is_permitted(const WorkloadEndpoint& endpoint, const FelixSettings& felix) {
+    return felix.spoofing || endpoint.spoofable.empty();
 }
 
 FelixSettings felix_settings(std::span<const ResourcePtr> cluster, const std::string& node) {

@@ -18,6 +18,7 @@ struct FelixSettings {
     WorkloadRules workloads;   ///< without what pools say
     NatOutgoing nat_outgoing;  ///< for where a pool has it
     bool floating = false;     ///< ipNATs count for all; false: for OpenStack's endpoints alone
+    bool spoofing = false;     ///< endpoints with allowSpoofedSourcePrefixes are valid
 
     friend bool operator==(const FelixSettings&, const FelixSettings&) = default;
 };
@@ -30,6 +31,10 @@ inline constexpr std::string_view kFelixDefault = "default";
 /// Either may be null: it does not exist.
 [[nodiscard]] FelixSettings felix_settings(
     const FelixConfiguration* everywhere, const FelixConfiguration* here);
+
+/// Whether the endpoint counts on its node: with allowSpoofedSourcePrefixes only where
+/// workloadSourceSpoofing is Any, POLICY 2.7.  Members of sets its addresses are all the same.
+[[nodiscard]] bool is_permitted(const WorkloadEndpoint& endpoint, const FelixSettings& felix);
 
 /// By what `cluster` holds; slow.
 [[nodiscard]] FelixSettings felix_settings(

@@ -97,7 +97,8 @@ std::optional<IpAddr> behind_floating(
     std::optional<IpAddr> internal;
     for (const auto& resource : cluster) {
         const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource->spec);
-        if (endpoint == nullptr || endpoint->node != node || !endpoint->active) {
+        if (endpoint == nullptr || endpoint->node != node || !endpoint->active ||
+            !is_permitted(*endpoint, felix)) {
             continue;
         }
         if (std::ranges::count(endpoint->networks, host_prefix(address)) != 0) {

@@ -15,18 +15,32 @@ std::string workload_name(const Key& endpoint) {
     return endpoint.ns + "/" + endpoint.name;
 }
 
+void split(
+    const std::vector<IpPrefix>& all, std::vector<Prefix<V4>>& ip4, std::vector<Prefix<V6>>& ip6) {
+    for (const auto& one : all) {
+        if (const auto* net4 = std::get_if<Prefix<V4>>(&one)) {
+            ip4.push_back(*net4);
+        } else {
+            ip6.push_back(std::get<Prefix<V6>>(one));
+        }
+    }
+}
+
 bool is_policy(Kind kind) {
     return enforced_key({kind, {}, {}}).kind == Kind::NetworkPolicy ||
            enforced_key({kind, {}, {}}).kind == Kind::GlobalNetworkPolicy;
 }
 
 /// Groups of addresses that packets are asked about beside policy.
-std::set<GroupId> groups_asked(const WorkloadRules& rules) {
-    if (!rules.nat_outgoing) {
-        return {};
+std::set<GroupId> groups_asked(const WorkloadRules& rules, bool marks) {
+    std::set<GroupId> groups;
+    if (rules.nat_outgoing) {
+        groups = {kNatPools, kAllPools};
     }
-    std::set<GroupId> groups{kNatPools, kAllPools};
-    if (rules.nat_outgoing->spares_hosts) {
+    if (marks) {
+        groups.insert({kAllPools, kClusterHosts});
+    }
+    if (rules.nat_outgoing && rules.nat_outgoing->spares_hosts) {
         groups.insert(kClusterHosts);
     }
     return groups;
@@ -130,14 +144,21 @@ void Graph::place_item(const Resource& resource) {
             sets_.set_item(key, labels, {}, {});
         }
     } else {
-        const auto& endpoint = resource.as<WorkloadEndpoint>();
-        if (endpoint.networks.empty()) {
+        const auto& workload = resource.as<WorkloadEndpoint>();
+        if (workload.networks.empty()) {
             remove_item(key);  // ignored completely, POLICY 2.2
             return;
         }
-        sets_.set_item(key, labels, endpoint.networks, endpoint.ports);
+        sets_.set_item(key, labels, workload.networks, workload.ports);
     }
-    if (is_local(resource)) {
+    const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource.spec);
+    const bool counts = is_local(resource) && !is_refused(resource);
+    if (counts && endpoint != nullptr && endpoint->qos.dscp) {
+        marking_.insert(key);
+    } else {
+        marking_.erase(key);
+    }
+    if (counts) {
         resolver_.set_endpoint(key, labels);
         changed_local_.insert(key);
         removed_local_.erase(key);
@@ -152,6 +173,7 @@ void Graph::remove_item(const Key& key) {
     sets_.remove_item(key);
     resolver_.remove_endpoint(key);
     changed_local_.erase(key);
+    marking_.erase(key);
     removed_local_.insert(key);
 }
 
@@ -160,6 +182,25 @@ bool Graph::is_local(const Resource& resource) const {
         return host->node == node_;
     }
     return resource.as<WorkloadEndpoint>().node == node_;
+}
+
+/// An endpoint that FelixConfiguration does not permit.
+bool Graph::is_refused(const Resource& resource) const {
+    const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource.spec);
+    return endpoint != nullptr && !is_permitted(*endpoint, felix_);
+}
+
+std::map<std::string, std::string> Graph::refused() const {
+    std::map<std::string, std::string> reasons;
+    for (const auto& endpoint : resources(Kind::WorkloadEndpoint)) {
+        if (is_local(*endpoint) && is_refused(*endpoint)) {
+            reasons.emplace(
+                workload_name(endpoint->key),
+                "spec.allowSpoofedSourcePrefixes: no FelixConfiguration says "
+                "workloadSourceSpoofing: Any");
+        }
+    }
+    return reasons;
 }
 
 /// Takes over what FelixConfiguration says now.
@@ -175,8 +216,9 @@ void Graph::configure() {
         }
     }
     for (const auto& endpoint : resources(Kind::WorkloadEndpoint)) {
-        if (is_local(*endpoint) && !endpoint->as<WorkloadEndpoint>().floating.empty()) {
-            changed_local_.insert(endpoint->key);
+        const auto& spec = endpoint->as<WorkloadEndpoint>();
+        if (is_local(*endpoint) && (!spec.floating.empty() || !spec.spoofable.empty())) {
+            place_item(*endpoint);
         }
     }
 }
@@ -212,7 +254,7 @@ void Graph::flush() {
         publish(endpoint);
     }
     const WorkloadRules rules = workload_rules();
-    nets_.want(groups_asked(rules));
+    nets_.want(groups_asked(rules, !marking_.empty()));
     publisher_.set_workload_rules(rules);
     publisher_.change_members(sets_.take_changes());
     publisher_.change_members(nets_.take_changes());
@@ -309,13 +351,9 @@ Workload Graph::workload(const Key& key) const {
     workload.interface_name = endpoint.interface_name;
     workload.active = endpoint.active;
     workload.mac = endpoint.mac;
-    for (const auto& network : endpoint.networks) {
-        if (const auto* net4 = std::get_if<Prefix<V4>>(&network)) {
-            workload.addresses4.push_back(*net4);
-        } else {
-            workload.addresses6.push_back(std::get<Prefix<V6>>(network));
-        }
-    }
+    split(endpoint.networks, workload.addresses4, workload.addresses6);
+    split(endpoint.spoofable, workload.spoofable4, workload.spoofable6);
+    workload.qos = endpoint.qos;
     if (may_float(endpoint, felix_)) {
         workload.floating = endpoint.floating;
     }

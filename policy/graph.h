@@ -83,6 +83,9 @@ class Graph {
         return publisher_.published();
     }
 
+    /// Why local endpoints that are valid are not published, by "namespace/name".
+    [[nodiscard]] std::map<std::string, std::string> refused() const;
+
     /// Local host endpoints as published, by name.
     [[nodiscard]] const std::map<std::string, HostGuard>& published_hosts() const {
         return publisher_.published_hosts();
@@ -104,6 +107,7 @@ class Graph {
     void remove_item(const Key& key);
     void bestow(const std::string& profile, const Labels& labels);
     [[nodiscard]] bool is_local(const Resource& resource) const;
+    [[nodiscard]] bool is_refused(const Resource& resource) const;
     void resolve(const Key& endpoint);
     [[nodiscard]] std::vector<PolicyList> lists_of(const Key& endpoint) const;
     [[nodiscard]] std::vector<PolicyList> host_lists(const Key& endpoint) const;
@@ -129,6 +133,7 @@ class Graph {
     std::map<Key, Lists> local_;   ///< as of the last flush
     std::set<Key> changed_local_;  ///< to be published anew
     std::set<Key> removed_local_;
+    std::set<Key> marking_;  ///< local endpoints with a DSCP
     std::set<Kind> changed_kinds_;
     std::function<void(const std::set<Kind>&)> kinds_changed_;
     bool in_sync_ = false;

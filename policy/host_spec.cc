@@ -203,6 +203,15 @@ Result<void> parse_nat_exclusions(const Field& field, FelixConfiguration& into) 
     return {};
 }
 
+Result<void> parse_source_spoofing(const Field& field, FelixConfiguration& into) {
+    const bool any = equal_ignoring_case(field.node().text, "Any");
+    if (!any && !equal_ignoring_case(field.node().text, "Disabled")) {
+        return field.error("unknown word '" + field.node().text + "', expected Disabled or Any");
+    }
+    into.spoofing = any;
+    return {};
+}
+
 Result<void> parse_metadata_port(const Field& field, FelixConfiguration& into) {
     return store_port(field, into.metadata_port.emplace());
 }
@@ -286,7 +295,7 @@ std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& la
 Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
     // Its other fields, a hundred and more, steer Calico's own data planes or are not acted upon yet.
     FelixConfiguration felix;
-    static constexpr std::array<FieldRow<FelixConfiguration>, 14> kRows{{
+    static constexpr std::array<FieldRow<FelixConfiguration>, 15> kRows{{
         {"failsafeInboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_inbound>},
         {"failsafeOutboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_outbound>},
         {"defaultEndpointToHostAction", parse_endpoint_to_host},
@@ -301,6 +310,7 @@ Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spe
         {"natPortRange", parse_nat_ports},
         {"natOutgoingAddress", parse_nat_address},
         {"natOutgoingExclusions", parse_nat_exclusions},
+        {"workloadSourceSpoofing", parse_source_spoofing},
     }};
     if (auto parsed = parse_fields<FelixConfiguration>(spec, kRows, felix, Unknown::RefuseSimilar);
         !parsed) {

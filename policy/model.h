@@ -157,6 +157,8 @@ struct WorkloadEndpoint {
     std::optional<Mac> mac;
     std::vector<IpPrefix> networks;         ///< empty: the endpoint is ignored, POLICY 2.2
     std::vector<FloatingAddress> floating;  ///< ipNATs; no selector finds an endpoint by them
+    std::vector<IpPrefix> spoofable;  ///< allowSpoofedSourcePrefixes; no selector finds it by them
+    QosControls qos;                  ///< as written and as annotated, with defaults
     std::vector<std::string> profiles;
     std::vector<NamedPort> ports;
     std::string service_account;
@@ -210,6 +212,7 @@ struct FelixConfiguration {
         nat_ports;                                     ///< natPortRange; the inner one absent: "0"
     std::optional<std::optional<IpAddr>> nat_address;  ///< natOutgoingAddress; the same: ""
     std::optional<bool> nat_spares_hosts;              ///< natOutgoingExclusions
+    std::optional<bool> spoofing;  ///< workloadSourceSpoofing
 
     friend bool operator==(const FelixConfiguration&, const FelixConfiguration&) = default;
 };

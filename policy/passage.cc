@@ -75,6 +75,17 @@ bool is_forbidden_tunnel(const acl::Packet<F>& packet, const WorkloadRules& rule
     return (packet.protocol == 4 && !rules.allow_ipip) || (vxlan && !rules.allow_vxlan);
 }
 
+/// Whether `address` is in this pool, or of this node.
+bool is_part_of_cluster(const Spec& spec, const IpAddr& address) {
+    if (const auto* pool = std::get_if<IpPool>(&spec)) {
+        return contains(pool->cidr, address);
+    }
+    const auto* node = std::get_if<ClusterNode>(&spec);
+    return node != nullptr && ((node->address4 && IpAddr{*node->address4} == address) ||
+                               (node->address6 && IpAddr{*node->address6} == address) ||
+                               std::ranges::count(node->addresses, address) != 0);
+}
+
 /// One packet on its way; each step returns false when the way ends there.
 template <Family F>
 class Walk {
@@ -99,12 +110,15 @@ class Walk {
         passage_.allow =
             has_own_source(arriving) && (!behind || !meets_itself(packet)) && untracked(arriving) &&
             (passage_.tracked || !behind) &&
-            (flow == FlowState::Established ||
+            ((flow == FlowState::Established && !spoofed_) ||
              (pre_dnat(arriving) && incoming(packet) && workloads(packet) && outgoing(packet)));
-        if (passage_.allow && flow == FlowState::New && leaves_pools(packet)) {
+        if (passage_.allow && (flow == FlowState::New || spoofed_) && leaves_pools(packet)) {
             passage_.in_hosts_name = true;
-            passage_.allow = can_be_told_apart(packet);
+            passage_.allow = !spoofed_ && can_be_told_apart(packet);
             passage_.by.policy = passage_.allow ? passage_.by.policy : "natOutgoing";
+        }
+        if (passage_.allow) {
+            passage_.dscp = mark(packet);
         }
         return std::move(passage_);
     }
@@ -114,7 +128,7 @@ class Walk {
 
     [[nodiscard]] bool to_host() const { return std::holds_alternative<HostItself>(to_); }
 
-    /// A workload sends from its own addresses, POLICY 2.7.
+    /// A workload sends from its own addresses, or from those that it may spoof, POLICY 2.7.
     bool has_own_source(const acl::Packet<F>& packet) {
         const auto* sender = std::get_if<Key>(&from_);
         if (sender == nullptr) {
@@ -122,11 +136,35 @@ class Walk {
         }
         passage_.by.policy = "source check";
         return std::ranges::any_of(cluster_, [&](const ResourcePtr& resource) {
-            return resource->key == *sender &&
-                   std::ranges::any_of(
-                       resource->as<WorkloadEndpoint>().networks,
-                       [&](const IpPrefix& own) { return contains(own, IpAddr{packet.source}); });
+            if (resource->key != *sender) {
+                return false;
+            }
+            const auto& endpoint = resource->as<WorkloadEndpoint>();
+            const auto is_source = [&](const IpPrefix& one) {
+                return contains(one, IpAddr{packet.source});
+            };
+            const bool own = std::ranges::any_of(endpoint.networks, is_source);
+            spoofed_ = !own && std::ranges::any_of(endpoint.spoofable, is_source);
+            return own || spoofed_;
         });
+    }
+
+    /// What a workload sends out of the cluster: to no pool, and to no host of it.
+    [[nodiscard]] std::optional<std::uint8_t> mark(const acl::Packet<F>& packet) const {
+        const auto* sender = std::get_if<Key>(&from_);
+        if (sender == nullptr || !std::holds_alternative<Outside>(to_)) {
+            return std::nullopt;
+        }
+        std::optional<std::uint8_t> dscp;
+        for (const auto& resource : cluster_) {
+            if (is_part_of_cluster(resource->spec, IpAddr{packet.destination})) {
+                return std::nullopt;
+            }
+            if (resource->key == *sender) {
+                dscp = resource->as<WorkloadEndpoint>().qos.dscp;
+            }
+        }
+        return dscp;
     }
 
     /// Sent by an endpoint with several addresses to itself, from another than it is to reach.
@@ -155,7 +193,7 @@ class Walk {
         } else if (from_host() && out_) {
             goes_on = early(out_, HostHook::UntrackedEgress, packet);
         }
-        passage_.tracked = !accepted_;
+        passage_.tracked = !accepted_ && !spoofed_;
         return goes_on;
     }
 
@@ -255,6 +293,7 @@ class Walk {
     std::optional<Key> in_;   ///< guards the interface that it came in by
     std::optional<Key> out_;  ///< guards the one that it leaves by
     bool accepted_ = false;
+    bool spoofed_ = false;  ///< from an address of others: nothing is remembered of it
     Passage passage_;
 };
 

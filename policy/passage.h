@@ -2,11 +2,12 @@
 // reference: slow, plain, on the objects themselves.
 //
 // Nothing is remembered from one call to the next: whoever asks says whether the packet belongs to a flow
-// that was allowed before, as a later fragment belongs to that of the first.  Tunnels, limits and what
-// cannot begin a flow are the packet path's.
+// that was allowed before, as a later fragment belongs to that of the first.  Limits, what cannot begin a
+// flow, and that nobody may spoof an address of the host or of one link, are the packet path's.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,6 +37,8 @@ struct Passage {
     bool tracked = true;  ///< false: allowed without a flow, so replies are judged for themselves
     bool in_hosts_name = false;  ///< natOutgoing: what begins a flow leaves with the host's address
     acl::Origin by;              ///< what decided last
+    /// Allowed: the DSCP with which it leaves the cluster; absent: as it came.  POLICY 2.7.
+    std::optional<std::uint8_t> dscp;
 };
 
 /// The HostEndpoint that guards an interface of `node`: of those that name it or expect one of its

@@ -333,6 +333,12 @@ Sample sample_of(const acl::Packet<F>& packet) {
         packet.has_ports};
 }
 
+/// By what FelixConfiguration says on its node.
+bool counts_on_its_node(Cluster cluster, const WorkloadEndpoint& endpoint) {
+    return endpoint.spoofable.empty() ||
+           policy::is_permitted(endpoint, felix_settings(cluster, endpoint.node));
+}
+
 }  // namespace
 
 template <Family F>
@@ -345,7 +351,8 @@ Decision judge(
     View view) {
     const auto resource = find(cluster, endpoint);
     if (!resource || !resource->as<WorkloadEndpoint>().active ||
-        resource->as<WorkloadEndpoint>().networks.empty()) {
+        resource->as<WorkloadEndpoint>().networks.empty() ||
+        !counts_on_its_node(cluster, resource->as<WorkloadEndpoint>())) {
         return {.by = inactive_endpoint()};
     }
     if (flow == FlowState::Established) {

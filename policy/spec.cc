@@ -14,6 +14,7 @@
 #include "policy/host_spec.h"
 #include "policy/kubernetes_policy.h"
 #include "policy/match.h"
+#include "policy/qos_spec.h"
 
 namespace vr::policy {
 
@@ -97,11 +98,12 @@ Result<void> parse_ip_networks(const Field& field, WorkloadEndpoint& into) {
     return read;
 }
 
-Result<void> refuse_spoofing(const Field& field, WorkloadEndpoint& /*into*/) {
-    if (field.node().items.empty()) {
-        return field.each([](const Field& /*item*/) { return Result<void>{}; });
-    }
-    return field.error("not allowed: no FelixConfiguration says workloadSourceSpoofing: Any");
+/// Whether they count is what FelixConfiguration says, see is_permitted().
+Result<void> parse_spoofable(const Field& field, WorkloadEndpoint& into) {
+    auto read = field.each(
+        [&](const Field& item) { return store(parse_net(item), into.spoofable.emplace_back()); });
+    drop_doubles(into.spoofable);
+    return read;
 }
 
 constexpr std::array<FieldRow<WorkloadEndpoint>, 19> kEndpointRows{{
@@ -120,18 +122,14 @@ constexpr std::array<FieldRow<WorkloadEndpoint>, 19> kEndpointRows{{
      [](const Field& f, WorkloadEndpoint& e) {
          return f.each([&](const Field& item) { return parse_floating(item, e.floating); });
      }},
-    {"allowSpoofedSourcePrefixes", refuse_spoofing},
+    {"allowSpoofedSourcePrefixes", parse_spoofable},
     {"profiles", [](const Field& f, WorkloadEndpoint& e) { return store(f.texts(), e.profiles); }},
     {"ports",
      [](const Field& f, WorkloadEndpoint& e) {
          return f.each([&](const Field& item) { return parse_named_port(item, e.ports); });
      }},
     {"serviceAccountName", text_into<&WorkloadEndpoint::service_account>},
-    {"qosControls",
-     [](const Field& f, WorkloadEndpoint& /*e*/) -> Result<void> {
-         f.warn("rates and marks are not enforced yet");
-         return {};
-     }},
+    {"qosControls", [](const Field& f, WorkloadEndpoint& e) { return parse_qos(f, e.qos); }},
     {"logPrefix", nullptr},
     {"awsElasticIPs", nullptr},
 }};
@@ -212,6 +210,9 @@ Result<void> parse_endpoint(const Field& object, const Field& spec, Resource& in
         if (auto parsed = parse_attachment(*metadata, endpoint); !parsed) {
             return parsed;
         }
+    }
+    if (auto completed = complete_qos(spec, object.child("metadata"), endpoint.qos); !completed) {
+        return completed;
     }
     into.spec = std::move(endpoint);
     return {};

@@ -50,7 +50,7 @@ DATA_PATH = ("vrouter/dataplane/", "vrouter/services/", "vhost/")
 # No packets, no ports, no DPDK: tables.  `offline` judges by them.
 JUDGES = tuple(
     f"vrouter/dataplane/{name}.h"
-    for name in ("acl", "classifier", "groups", "host_hook", "reclaim", "workload_rules")
+    for name in ("acl", "classifier", "groups", "host_hook", "qos", "reclaim", "workload_rules")
 )
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.MULTILINE)

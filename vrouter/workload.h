@@ -15,6 +15,7 @@
 
 #include "vrouter/dataplane/acl.h"
 #include "vrouter/dataplane/host_hook.h"
+#include "vrouter/dataplane/qos.h"
 #include "vrouter/dataplane/workload_rules.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
@@ -55,10 +56,14 @@ struct Workload {
     std::string interface_name;  ///< spec.interfaceName
     bool active = true;          ///< false: administratively down, every packet is dropped
     std::optional<Mac> mac;      ///< spec.mac; absent: learnt by ARP/ND, source MAC not checked
-    std::vector<Prefix<V4>> addresses4;  ///< spec.ipNetworks, the only sources it may use
+    std::vector<Prefix<V4>> addresses4;  ///< spec.ipNetworks: it may send from these
     std::vector<Prefix<V6>> addresses6;
+    /// spec.allowSpoofedSourcePrefixes: from these, too, without a flow; nothing is sent to them.
+    std::vector<Prefix<V4>> spoofable4;
+    std::vector<Prefix<V6>> spoofable6;
     std::vector<FloatingAddress> floating;  ///< spec.ipNATs
     Attachment attachment;
+    QosControls qos;
     /// How much its addresses are wanted here, where other hosts have them too: lower is more.  Absent:
     /// as all addresses of this host.
     std::optional<std::uint32_t> route_priority;

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cassert>
 
+#include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/ethdev_port.h"
+#include "vrouter/net/headers.h"
 #include "vrouter/net/log.h"
 
 namespace vr {
@@ -516,6 +518,10 @@ void Workloads::activate(const Job& job) {
         entry.workload.addresses4, ingress.v4, egress.v4, staged_ingress.v4, staged_egress.v4};
     endpoint->v6 = {
         entry.workload.addresses6, ingress.v6, egress.v6, staged_ingress.v6, staged_egress.v6};
+    endpoint->v4.spoofable = entry.workload.spoofable4;
+    endpoint->v6.spoofable = entry.workload.spoofable6;
+    endpoint->limits = limits(entry);
+    endpoint->dscp = entry.workload.qos.dscp;
     if (!entry.endpoint || !judge_flows_alike(*entry.endpoint, *endpoint)) {
         machine_.bump_policy_generation();
     }
@@ -526,6 +532,19 @@ void Workloads::activate(const Job& job) {
     if (first) {
         log::info("endpoint {}: policy in place, port {} forwards", name, entry.port);
     }
+}
+
+/// Null where it has none.
+std::shared_ptr<const EndpointLimits> Workloads::limits(const Entry& entry) const {
+    const QosControls& qos = entry.workload.qos;
+    if (!qos.ingress.any() && !qos.egress.any()) {
+        return nullptr;
+    }
+    const std::size_t frame = config_.mtu + sizeof(EthernetHeader);
+    const std::uint64_t hz = bucket_hz();
+    return std::make_shared<const EndpointLimits>(EndpointLimits{
+        .ingress = {qos.ingress, frame, hz, entry.ingress_limits},
+        .egress = {qos.egress, frame, hz, entry.egress_limits}});
 }
 
 /// Host routes and neighbors for the addresses, as far as they changed.

@@ -122,6 +122,9 @@ class Workloads final : public WorkloadSink {
         std::shared_ptr<const Endpoint> endpoint;
         bool away = false;                     ///< the guest that was there
         std::vector<Translated> translations;  ///< the floating addresses that are its
+        /// What its limits have left: a change of the endpoint fills no bucket.
+        std::shared_ptr<PolicerState> ingress_limits = std::make_shared<PolicerState>();
+        std::shared_ptr<PolicerState> egress_limits = std::make_shared<PolicerState>();
     };
 
     /// Those that have one address, and what was said of it.
@@ -153,6 +156,7 @@ class Workloads final : public WorkloadSink {
     void compile_next(const std::shared_ptr<Job>& job, std::size_t kind);
     [[nodiscard]] bool is_current(const Job& job) const;
     void activate(const Job& job);
+    [[nodiscard]] std::shared_ptr<const EndpointLimits> limits(const Entry& entry) const;
     void settle();
     void commit_in_time();
 

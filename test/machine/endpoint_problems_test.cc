@@ -105,6 +105,15 @@ TEST_F(EndpointProblems, ListEndpointsThatWereNeverValid) {
     EXPECT_EQ(all[0].error, "e.yaml:3: spec.mac: expected a MAC address");
 }
 
+TEST_F(EndpointProblems, ListEndpointsThatAreNotPermitted) {
+    const auto all = with_problems(
+        views, objects, [this](const Key& key) { return find(key); }, {{"prod/db", "may not"}});
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0].workload.name, "prod/db");
+    EXPECT_EQ(all[0].state, WorkloadView::State::Invalid);
+    EXPECT_EQ(all[0].error, "may not");
+}
+
 TEST_F(EndpointProblems, LeaveOtherNodesEndpointsOut) {
     objects = {object("elsewhere", ObjectState::Kept), object("web", ObjectState::Shadowed)};
     EXPECT_EQ(shown().size(), 1U);

@@ -468,6 +468,44 @@ TEST_F(WorkloadsTest, InactiveEndpointServesNothing) {
     EXPECT_TRUE(lab.announced.empty());
 }
 
+TEST_F(WorkloadsTest, LimitsAreThoseOfTheEndpoint) {
+    Workload workload = RouterLab::workload("a", kAddress);
+    const auto limits = [&] { return lab.workloads->find("a")->endpoint->limits; };
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    EXPECT_EQ(limits(), nullptr);
+    workload.qos.egress.bandwidth = 1000;
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    ASSERT_NE(limits(), nullptr);
+    EXPECT_TRUE(limits()->egress.bits.limits());
+    EXPECT_FALSE(limits()->ingress.limits_rates());
+}
+
+TEST_F(WorkloadsTest, NoChangeFillsABucket) {
+    Workload workload = RouterLab::workload("a", kAddress);
+    workload.qos.ingress = {.packet_rate = 1, .packet_burst = 2};
+    const auto state = [&] { return lab.workloads->find("a")->endpoint->limits->ingress.state; };
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    const auto before = state();
+    workload.ingress = std::make_shared<const acl::Program>(deny_rule());
+    workload.qos.ingress.packet_burst = 3;
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    EXPECT_EQ(state(), before);
+}
+
+TEST_F(WorkloadsTest, WhatItMaySpoofIsNeitherRoutedNorAnnounced) {
+    Workload workload = RouterLab::workload("a", kAddress);
+    workload.spoofable4 = {*Prefix<V4>::parse("198.51.100.0/24")};
+    lab.workloads->update_workload(workload);
+    lab.finish_all();
+    EXPECT_EQ(lab.announced.size(), 2U);
+    EXPECT_EQ(route(0xc6336401), "none");
+    EXPECT_EQ(lab.workloads->find("a")->endpoint->v4.spoofable, workload.spoofable4);
+}
+
 TEST_F(WorkloadsTest, EndpointTakenDownWithdrawsItsAddresses) {
     Workload w = RouterLab::workload("a", kAddress);
     lab.workloads->update_workload(w);

@@ -247,6 +247,9 @@ class ClusterWriter {
                     below(3),
                     other);
             }
+            if (spoofing_() % 5 == 0) {
+                spec += ", allowSpoofedSourcePrefixes: [10.0.2.0/24, 'fd00::2:0/112']";
+            }
             spec += fmt::format(
                 ", profiles: [{}]",
                 one_of(
@@ -350,6 +353,7 @@ class ClusterWriter {
             one_of({"", "", ", iptablesFilterDenyAction: Reject"}),
             one_of({"", ", floatingIPs: Enabled", ", floatingIPs: Disabled"}),
             one_of({"", ", natOutgoingExclusions: IPPoolsAndHostIPs"}),
+            spoofing_() % 3 == 0 ? "" : ", workloadSourceSpoofing: Any",
             below(3) == 0 ? fmt::format(
                                 ", metadataAddr: {}, metadataPort: {}",
                                 one_of({"10.0.0.1", "fd00::a00:1", "none"}),
@@ -491,6 +495,8 @@ class ClusterWriter {
         ", applyOnForward: true, preDNAT: true"};
 
     std::mt19937 random_;
+    std::mt19937 spoofing_ =
+        random_;  ///< so that what spoofs is all that differs from clusters without
 };
 
 }  // namespace vr::policy

@@ -51,6 +51,11 @@ const std::string kFloating = endpoint(
     "orchestrator: k8s, node: h1, ipNetworks: [10.0.0.1], ipNATs: [{internalIP: 10.0.0.1, "
     "externalIP: 203.0.113.9}]");
 
+const std::string kSpoofing = endpoint(
+    "vm",
+    "role: web",
+    "node: h1, ipNetworks: [10.0.0.1], allowSpoofedSourcePrefixes: [192.0.2.0/28, 'fd00:2::/64']");
+
 std::string felix(std::string_view name, std::string_view spec) {
     return object("FelixConfiguration", fmt::format("name: {}", name), spec);
 }
@@ -184,6 +189,11 @@ const std::map<std::string, std::string>& states() {
              felix("node.h1", "natPortRange: '20000:29999'")},
         {"floating address that is not allowed", kFloating},
         {"floating address", kFloating + felix("node.h1", "floatingIPs: Enabled")},
+        {"spoofing that is not allowed", kSpoofing + kToDb + kRemote},
+        {"spoofing", kSpoofing + kToDb + kRemote + felix("default", "workloadSourceSpoofing: Any")},
+        {"spoofing that one node does not allow",
+         kSpoofing + kTwin + kToDb + felix("default", "workloadSourceSpoofing: Any") +
+             felix("node.h1", "workloadSourceSpoofing: Disabled")},
         {"a rule that names hosts",
          kEth0 + kLocal +
              object(
@@ -264,11 +274,12 @@ std::string summary(const RememberingSink& sink) {
     };
     for (const auto& [name, workload] : sink.workloads) {
         text += fmt::format(
-            "{} {} active={} floating={}\n",
+            "{} {} active={} floating={} spoofable={}\n",
             name,
             workload.interface_name,
             workload.active,
-            workload.floating.size());
+            workload.floating.size(),
+            workload.spoofable4.size() + workload.spoofable6.size());
         add(*workload.ingress);
         add(*workload.egress);
         for (const auto& staged : {workload.staged_ingress, workload.staged_egress}) {
@@ -668,6 +679,56 @@ TEST(Graph, APoolThatCannotBeReadIsOneAsFarAsItCan) {
         object("IPPool", "name: broken", "cidr: 10.1.0.0/16, natOutgoing: true, blockSize: many"));
     EXPECT_TRUE(cluster.sink.rules.nat_outgoing);
     EXPECT_EQ(members(cluster, kAllPools), "10.1.0.0/16 ");
+}
+
+/// POLICY 2.7: such an endpoint is valid only where FelixConfiguration says so.
+TEST(Graph, EndpointsThatMaySpoofNeedFelixConfiguration) {
+    Cluster cluster(kSpoofing);
+    const auto is_there = [&] { return cluster.sink.workloads.contains("a/vm"); };
+    EXPECT_FALSE(is_there());
+    EXPECT_TRUE(cluster.graph.refused().contains("a/vm"));
+    cluster.set(felix("default", "workloadSourceSpoofing: Any"));
+    ASSERT_TRUE(is_there());
+    EXPECT_EQ(cluster.sink.workloads.at("a/vm").spoofable4.size(), 1U);
+    EXPECT_EQ(cluster.sink.workloads.at("a/vm").spoofable6.size(), 1U);
+    EXPECT_TRUE(cluster.graph.refused().empty());
+    cluster.set(felix("node.h1", "workloadSourceSpoofing: disabled"));
+    EXPECT_FALSE(is_there());
+    cluster.remove({Kind::FelixConfiguration, {}, "node.h1"});
+    EXPECT_TRUE(is_there());
+}
+
+/// Who is marked when leaving the cluster must know where that is.
+TEST(Graph, WherePoolsAndHostsAreIsToldWhileALocalEndpointHasADscp) {
+    const auto marked = [](std::string_view node, std::string_view more) {
+        return endpoint("vm", "", fmt::format("node: {}, ipNetworks: [10.0.0.1]{}", node, more));
+    };
+    const std::string pools = kNodes + object("IPPool", "name: private", "cidr: 10.1.0.0/16");
+    Cluster cluster(pools + marked("h2", ", qosControls: {dscp: EF}"));
+    EXPECT_EQ(members(cluster, kAllPools), "");
+    cluster.set(marked("h1", ", qosControls: {dscp: EF}"));
+    EXPECT_EQ(cluster.sink.workloads.at("a/vm").qos.dscp, 46);
+    EXPECT_EQ(members(cluster, kAllPools), "10.1.0.0/16 ");
+    EXPECT_NE(members(cluster, kClusterHosts), "");
+    EXPECT_EQ(members(cluster, kNatPools), "");
+    cluster.set(marked("h1", ""));
+    EXPECT_EQ(members(cluster, kAllPools), "");
+    EXPECT_EQ(members(cluster, kClusterHosts), "");
+}
+
+TEST(Graph, ChangedLimitsArePublished) {
+    const auto limited = [](int rate) {
+        return endpoint(
+            "vm",
+            "",
+            fmt::format(
+                "node: h1, ipNetworks: [10.0.0.1], qosControls: {{egressPacketRate: {}}}", rate));
+    };
+    Cluster cluster(limited(100));
+    const auto& vm = [&]() -> const Workload& { return cluster.sink.workloads.at("a/vm"); };
+    EXPECT_EQ(vm().qos.egress.packet_rate, 100U);
+    cluster.set(limited(200));
+    EXPECT_EQ(vm().qos.egress.packet_rate, 200U);
 }
 
 TEST(Graph, RoutePriorityThatIsNoneLeavesTheEndpointAsItIs) {

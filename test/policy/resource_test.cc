@@ -208,8 +208,11 @@ INSTANTIATE_TEST_SUITE_P(
         {"spoofing",
          yaml(
              "WorkloadEndpoint",
-             "  node: h\n  interfaceName: t\n  allowSpoofedSourcePrefixes: [10.0.0.0/8]"),
-         "f.yaml:7: spec.allowSpoofedSourcePrefixes: not allowed"},
+             "  node: h\n  interfaceName: t\n  allowSpoofedSourcePrefixes: [10.0.0.0/33]"),
+         "f.yaml:7: spec.allowSpoofedSourcePrefixes[0]: "},
+        {"spoofing_everywhere",
+         yaml("FelixConfiguration", "  workloadSourceSpoofing: All"),
+         "f.yaml:5: spec.workloadSourceSpoofing: unknown word 'All', expected Disabled or Any"},
         {"mac",
          yaml("WorkloadEndpoint", "  node: h\n  interfaceName: t\n  mac: 02-00"),
          "f.yaml:7: spec.mac: expected a MAC"},

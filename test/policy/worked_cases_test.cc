@@ -348,7 +348,9 @@ const std::vector<Case> kBroken{
       {kIn, "10.0.0.8", ipproto::kTcp, 80, 80, true}}},
     {"an endpoint that may not spoof does not, and counts",
      kAllow,
-     broken_endpoint("ipNetworks: [10.0.0.9], allowSpoofedSourcePrefixes: [10.1.0.0/16]") +
+     head("WorkloadEndpoint", "name: other, namespace: b, labels: {x: y}") +
+         "spec: {node: h1, interfaceName: tapb, ipNetworks: [10.0.0.9], "
+         "allowSpoofedSourcePrefixes: [10.1.0.0/16]}\n" +
          ingress(kDenyY),
      {{kIn, "10.0.0.9", ipproto::kTcp, 1000, 80, false, "GlobalNetworkPolicy p"},
       {kIn, "10.1.0.9", ipproto::kTcp, 1000, 80, true}}},

@@ -55,7 +55,8 @@ void Daemon::serve_commands() {
                        ? with_problems(
                              workloads_->view(),
                              store_->list(policy::Kind::WorkloadEndpoint),
-                             [this](const policy::Key& key) { return graph_->resource(key); })
+                             [this](const policy::Key& key) { return graph_->resource(key); },
+                             graph_->refused())
                        : workloads_->view();
         };
         const auto group_text = [this](GroupId group) {

@@ -46,6 +46,15 @@ void add_ignored_floating(WorkloadView& view, const policy::Resource& endpoint) 
     }
 }
 
+/// One that the machine does not have.
+WorkloadView invalid(const std::string& name, const std::string& reason) {
+    WorkloadView view;
+    view.workload.name = name;
+    view.state = WorkloadView::State::Invalid;
+    view.error = reason;
+    return view;
+}
+
 /// The first by name is meant by what names the interface.
 void add_shared_interfaces(std::vector<WorkloadView>& views) {
     std::map<std::string, std::string> owners;
@@ -95,7 +104,8 @@ std::string reserved_address(const Config& config, const IpPrefix& prefix) {
 std::vector<WorkloadView> with_problems(
     std::vector<WorkloadView> views,
     const std::vector<policy::ObjectStatus>& objects,
-    const FindResource& find) {
+    const FindResource& find,
+    const std::map<std::string, std::string>& refused) {
     for (WorkloadView& view : views) {
         const std::string& name = view.workload.name;
         const auto slash = name.find('/');
@@ -118,12 +128,11 @@ std::vector<WorkloadView> with_problems(
         if (known != views.end()) {
             add(known->error, "its last valid version is in force: " + object.reason);
         } else if (object.state != ObjectState::Kept) {
-            WorkloadView view;
-            view.workload.name = name;
-            view.state = WorkloadView::State::Invalid;
-            view.error = object.reason;
-            views.push_back(std::move(view));
+            views.push_back(invalid(name, object.reason));
         }
+    }
+    for (const auto& [name, reason] : refused) {
+        views.push_back(invalid(name, reason));
     }
     std::ranges::sort(views, {}, [](const WorkloadView& view) { return view.workload.name; });
     add_shared_interfaces(views);

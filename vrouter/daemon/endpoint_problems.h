@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,13 @@ namespace vr::daemon {
 /// The object in force with that key, null if there is none.
 using FindResource = std::function<policy::ResourcePtr(const policy::Key&)>;
 
-/// `views` with their problems, and those of `objects` (WorkloadEndpoints as written, of any node: what is
-/// not valid has none) that never were valid.  Sorted by name.
+/// `views` with their problems, those of `objects` (WorkloadEndpoints as written, of any node: what is
+/// not valid has none) that never were valid, and the `refused` (policy::Graph).  Sorted by name.
 [[nodiscard]] std::vector<WorkloadView> with_problems(
     std::vector<WorkloadView> views,
     const std::vector<policy::ObjectStatus>& objects,
-    const FindResource& find);
+    const FindResource& find,
+    const std::map<std::string, std::string>& refused = {});
 
 /// Why no workload may have addresses of `prefix`: they are the host's, those of a neighbor that the config
 /// names, whom it would cut off, or link-local.  Empty: it may.  Peers that resources name do not count: they may be

@@ -1,0 +1,22 @@
+// qosControls of a WorkloadEndpoint: limits and marks, POLICY 2.7, and the annotations qos.projectcalico.org/...
+// that say the same.  What a limit is meant to be and cannot be read is an error, never "no limit".
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+
+#include "policy/field.h"
+#include "vrouter/dataplane/qos.h"
+#include "vrouter/net/result.h"
+
+namespace vr::policy {
+
+/// Reads spec.qosControls.
+[[nodiscard]] Result<void> parse_qos(const Field& field, QosControls& into);
+
+/// Takes what `spec` does not say from annotations in `metadata`, checks what belongs together, and fills in
+/// defaults.  To be called when the spec has been read.
+[[nodiscard]] Result<void> complete_qos(
+    const Field& spec, const std::optional<Field>& metadata, QosControls& into);
+
+}  // namespace vr::policy
