@@ -334,6 +334,10 @@ class Walk {
             return borrows_address() || cannot_be_answered();
         }
         if (spoofed_) {
+            if (facts_.icmp_error && tables_.rules.drop_invalid) {
+                return drop(
+                    "flow", DropReason::FlowInvalid, "no flow is known that it could be about");
+            }
             flowless_ = true;
             note("flow", "none: of a spoofed source, policy judges each packet");
             return cannot_be_answered();
@@ -649,7 +653,7 @@ class Walk {
         }
         const bool sends = side == FlowSide::Sender;
         const std::uint64_t most = (sends ? limits->egress : limits->ingress).connections;
-        const std::size_t held = machine_.shared().flows<F>().connections(port, side);
+        const std::size_t held = machine_.shared().connections(port, side);
         if (most == 0 || held < most) {
             return true;
         }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/workloads.h"
 
+#include <rte_cycles.h>
+
 #include <algorithm>
 #include <cassert>
 
@@ -542,9 +544,15 @@ std::shared_ptr<const EndpointLimits> Workloads::limits(const Entry& entry) cons
     }
     const std::size_t frame = config_.mtu + sizeof(EthernetHeader);
     const std::uint64_t hz = bucket_hz();
-    return std::make_shared<const EndpointLimits>(EndpointLimits{
+    auto limits = std::make_shared<const EndpointLimits>(EndpointLimits{
         .ingress = {qos.ingress, frame, hz, entry.ingress_limits},
         .egress = {qos.egress, frame, hz, entry.egress_limits}});
+    if (entry.endpoint && entry.endpoint->limits) {
+        const std::uint64_t now = bucket_time(rte_rdtsc());
+        limits->ingress.take_over(entry.endpoint->limits->ingress, now);
+        limits->egress.take_over(entry.endpoint->limits->egress, now);
+    }
+    return limits;
 }
 
 /// Host routes and neighbors for the addresses, as far as they changed.

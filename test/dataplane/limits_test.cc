@@ -4,6 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <type_traits>
+
 #include "test/dataplane/pipeline_lab.h"
 
 namespace vr::test::limits_test {
@@ -42,6 +44,14 @@ class Limits : public testing::Test {
 
     std::string syn_to_a(std::uint16_t port) {
         return lab_.run(lab_.fabric, lab_.tcp(lab_.fabric, kOutside, kGuestA, kSyn, port));
+    }
+
+    std::string from_a(std::uint8_t flags, std::uint16_t port) {
+        return lab_.run(lab_.a, lab_.tcp(lab_.a, kGuestA, kOutside, flags, port));
+    }
+
+    std::string to_a(std::uint8_t flags, std::uint16_t port) {
+        return lab_.run(lab_.fabric, lab_.tcp(lab_.fabric, kOutside, kGuestA, flags, 80, port));
     }
 
     PipelineLab<F> lab_;
@@ -167,18 +177,53 @@ TYPED_TEST(Limits, ConnectionsThatAreBegunToAWorkload) {
         << "the host is not policed";
 }
 
-TYPED_TEST(Limits, AConnectionThatIsClosedMakesRoom) {
+TYPED_TEST(Limits, AConnectionThatBothSidesHaveClosedMakesRoom) {
     auto& lab = this->lab_;
     lab.limit(lab.a, kNone, kTwoConnections);
-    for (const std::uint8_t end : {kFin, kRst}) {
-        ASSERT_EQ(this->syn(1), "sent fabric");
-        ASSERT_EQ(this->syn(2), "sent fabric");
-        ASSERT_EQ(this->syn(3), "punted connection_refused");
-        ASSERT_EQ(lab.run(lab.a, lab.tcp(lab.a, kGuestA, kOutside, end, 1)), "sent fabric");
-        EXPECT_EQ(this->syn(3), "sent fabric");
-        lab.machine->shared().template flows<TypeParam>().remove_if(
-            [](const auto&) { return true; });
-    }
+    ASSERT_EQ(this->syn(1), "sent fabric");
+    ASSERT_EQ(this->syn(2), "sent fabric");
+    ASSERT_EQ(this->from_a(kFin | kAck, 1), "sent fabric");
+    EXPECT_EQ(this->syn(3), "punted connection_refused") << "the other side may still send";
+    ASSERT_EQ(this->to_a(kFin | kAck, 1), "sent a");
+    EXPECT_EQ(this->syn(3), "sent fabric");
+}
+
+TYPED_TEST(Limits, AConnectionThatGoesOnAfterAResetCountsAgain) {
+    auto& lab = this->lab_;
+    lab.limit(lab.a, kNone, kTwoConnections);
+    ASSERT_EQ(this->syn(1), "sent fabric");
+    ASSERT_EQ(this->syn(2), "sent fabric");
+    ASSERT_EQ(this->to_a(kRst, 1), "sent a");
+    ASSERT_EQ(this->from_a(kAck, 1), "sent fabric");
+    EXPECT_EQ(this->syn(3), "punted connection_refused");
+    ASSERT_EQ(this->to_a(kRst, 2), "sent a");
+    EXPECT_EQ(this->syn(3), "sent fabric");
+}
+
+/// What counts no more does not live on.
+TYPED_TEST(Limits, AClosedConnectionIsNotKeptAlive) {
+    auto& lab = this->lab_;
+    ASSERT_EQ(this->syn(1), "sent fabric");
+    ASSERT_EQ(this->from_a(kFin | kAck, 1), "sent fabric");
+    ASSERT_EQ(this->to_a(kFin | kAck, 1), "sent a");
+    FlowEntry<TypeParam>* flow = nullptr;
+    auto& flows = lab.machine->shared().template flows<TypeParam>();
+    flows.for_each([&](const auto& entry) { flow = const_cast<FlowEntry<TypeParam>*>(&entry); });
+    ASSERT_NE(flow, nullptr);
+    flow->last_seen = 0;
+    ASSERT_EQ(this->from_a(kAck, 1), "sent fabric");
+    EXPECT_EQ(flow->last_seen, 0U);
+}
+
+TYPED_TEST(Limits, BothFamiliesCountTogether) {
+    auto& lab = this->lab_;
+    lab.limit(lab.a, kNone, {.connections = 1});
+    using Other = std::conditional_t<std::is_same_v<TypeParam, V4>, V6, V4>;
+    FlowKey<Other> key;
+    key.protocol = ipproto::kTcp;
+    auto& others = lab.machine->shared().template flows<Other>();
+    ASSERT_NE(others.insert(0, key, {.from = lab.a, .to = {}}, 1).entry, nullptr);
+    EXPECT_EQ(this->syn(1), "punted connection_refused");
 }
 
 /// Those that were begun before there was a limit count from the start.

@@ -154,6 +154,20 @@ TEST(Policer, HasTheBucketsThatAreLimited) {
 }
 
 /// Else no frame that is larger would ever pass.
+/// The rate of a guest that floods is lowered: what the old one had left is no burst of the new one.
+TEST(Policer, AChangedRateBeginsEmpty) {
+    const auto state = std::make_shared<PolicerState>();
+    const Policer before({.packet_rate = 1'000'000, .packet_burst = 1000}, 1514, kHz, state);
+    ASSERT_EQ(pass(state->packets, before.packets, kStart, 4), 4U);
+    const Policer same({.packet_rate = 1'000'000, .packet_burst = 1000}, 1514, kHz, state);
+    same.take_over(before, kStart);
+    EXPECT_EQ(pass(state->packets, same.packets, kStart, 4), 4U);
+    const Policer after({.packet_rate = 10, .packet_burst = 1000}, 1514, kHz, state);
+    after.take_over(same, kStart);
+    EXPECT_EQ(pass(state->packets, after.packets, kStart, 4), 0U);
+    EXPECT_EQ(pass(state->packets, after.packets, kStart + kHz / 10, 4), 1U);
+}
+
 TEST(Policer, ASmallBurstHoldsAWholeFrame) {
     const Policer policer(
         {.bandwidth = 1000, .burst = 1000}, 1514, kHz, std::make_shared<PolicerState>());

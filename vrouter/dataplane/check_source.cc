@@ -43,7 +43,8 @@ bool may_spoof(
         return false;
     }
     const std::uint32_t back = worker.shared().routes<F>().lookup(source);
-    return worker.tables().next_hops[back].kind != NextHopKind::Local;
+    // The route may be newer than this round's tables.
+    return worker.newest().next_hops[back].kind != NextHopKind::Local;
 }
 
 }  // namespace

@@ -64,18 +64,18 @@ class NumberPool {
     std::vector<std::uint32_t> free_;  // capacity reserved: give() does not allocate under the lock
 };
 
-/// TCP connections by endpoint and side: what one thread has added and taken away, below zero where it is
-/// others that had added them.
+/// TCP connections by endpoint and side: what one thread has added and taken away, modulo 2^32: only the sum
+/// of all threads means something.
 class ConnectionCounts {
   public:
     /// Of the thread that owns these.
     template <Family F>
-    void add(const FlowEntry<F>& flow, std::int32_t amount) noexcept {
+    void add(const FlowEntry<F>& flow, std::uint32_t amount) noexcept {
         add(flow.to, FlowSide::Receiver, amount);
         add(flow.from, FlowSide::Sender, amount);
     }
 
-    [[nodiscard]] std::int32_t get(PortId endpoint, FlowSide side) const noexcept {
+    [[nodiscard]] std::uint32_t get(PortId endpoint, FlowSide side) const noexcept {
         return counts_[index(endpoint, side)].load(kRelaxed);
     }
 
@@ -84,14 +84,16 @@ class ConnectionCounts {
         return endpoint.value() % kFlowOwners * 2 + static_cast<std::size_t>(side);
     }
 
-    void add(PortId endpoint, FlowSide side, std::int32_t amount) noexcept {
-        std::atomic<std::int32_t>& count = counts_[index(endpoint, side)];
+    void add(PortId endpoint, FlowSide side, std::uint32_t amount) noexcept {
+        std::atomic<std::uint32_t>& count = counts_[index(endpoint, side)];
         count.store(count.load(kRelaxed) + amount, kRelaxed);
     }
 
-    std::vector<std::atomic<std::int32_t>> counts_ =
-        std::vector<std::atomic<std::int32_t>>(kFlowOwners * 2);
+    std::vector<std::atomic<std::uint32_t>> counts_ =
+        std::vector<std::atomic<std::uint32_t>>(kFlowOwners * 2);
 };
+
+constexpr std::uint32_t kOneLess = ~std::uint32_t{0};
 
 /// Whether it counts among the connections of its endpoints: those of the host are nobody's.
 [[nodiscard]] bool is_connection(std::uint8_t protocol, const FlowStart& start) noexcept {
@@ -247,7 +249,11 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
     [[nodiscard]] std::optional<std::uint32_t> take_entry(unsigned worker) noexcept;
     void give_back_entry(unsigned worker, std::uint32_t number) noexcept;
     void fill(
-        std::uint32_t number, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept;
+        unsigned worker,
+        std::uint32_t number,
+        const FlowKey<F>& key,
+        const FlowStart& start,
+        FlowTick now) noexcept;
     void note_inserted(unsigned worker, std::uint32_t number) noexcept;
     [[nodiscard]] FlowHit<F> put(unsigned worker, std::uint32_t number, bool& done) noexcept;
     template <Sought sought>
@@ -320,13 +326,20 @@ std::optional<std::uint32_t> FlowTable<F>::Tables::take_entry(unsigned worker) n
 template <Family F>
 void FlowTable<F>::Tables::give_back_entry(unsigned worker, std::uint32_t number) noexcept {
     WorkerCache& cache = caches[worker];
+    if (entries[number].counted.exchange(false, kRelaxed)) {
+        cache.connections.add(entries[number], kOneLess);
+    }
     cache.entries[cache.count++] = number;
 }
 
 /// What nobody can find yet.
 template <Family F>
 void FlowTable<F>::Tables::fill(
-    std::uint32_t number, const FlowKey<F>& key, const FlowStart& start, FlowTick now) noexcept {
+    unsigned worker,
+    std::uint32_t number,
+    const FlowKey<F>& key,
+    const FlowStart& start,
+    FlowTick now) noexcept {
     Entry& entry = entries[number];
     entry.key = key;
     entry.from = start.from;
@@ -337,7 +350,13 @@ void FlowTable<F>::Tables::fill(
     entry.last_seen.store(now, kRelaxed);
     entry.generation.store(start.generation, kRelaxed);
     entry.twin.store(0, kRelaxed);
-    entry.counted.store(is_connection(key.protocol, start), kRelaxed);
+    entry.closed_by.store(0, kRelaxed);
+    // Before anybody may find it, and uncount it.
+    const bool counts = is_connection(key.protocol, start);
+    entry.counted.store(counts, kRelaxed);
+    if (counts) {
+        caches[worker].connections.add(entry, 1);
+    }
 }
 
 /// From here on age() looks after it.
@@ -348,9 +367,6 @@ void FlowTable<F>::Tables::note_inserted(unsigned worker, std::uint32_t number) 
     cache.inserted.store(cache.inserted.load(kRelaxed) + 1, kRelaxed);
     const Entry& entry = entries[number];
     count(cache, owner_of(entry.from, entry.to, entry.from_host));
-    if (entry.counted.load(kRelaxed)) {
-        cache.connections.add(entry, 1);
-    }
 }
 
 /// Makes a filled entry be found, unless something of its key is there, which is returned then; nothing
@@ -432,7 +448,7 @@ void FlowTable<F>::Tables::remove(std::uint32_t number, Removed& removed) {
     live[number].store(false, kRelaxed);
     Entry& entry = entries[number];
     if (entry.counted.exchange(false, kRelaxed)) {
-        aged_connections.add(entry, -1);
+        aged_connections.add(entry, kOneLess);
     }
     held_by(owner_of(entry.from, entry.to, entry.from_host)).fetch_sub(1, kRelaxed);
     removed.entries.push_back(number);
@@ -533,7 +549,7 @@ FlowHit<F> FlowTable<F>::insert(
         t.give_back_entry(worker, *number);
         return {};
     }
-    t.fill(*number, key, start, now);
+    t.fill(worker, *number, key, start, now);
     place->bucket->put(place->slot, FlowBucket::tag_of(h), *number);
     t.note_inserted(worker, *number);
     return {&t.entries[*number], false};
@@ -555,10 +571,10 @@ auto FlowTable<F>::insert_mapped(
         }
         return {};
     }
-    t.fill(*flow, key, start, now);
+    t.fill(worker, *flow, key, start, now);
     FlowStart mapped = start;
     mapped.state = FlowState::Mapping;
-    t.fill(*mapping, outside, mapped, now);
+    t.fill(worker, *mapping, outside, mapped, now);
     t.entries[*flow].twin.store(*mapping + 1, kRelaxed);
     t.entries[*mapping].twin.store(*flow + 1, kRelaxed);
     bool done = false;
@@ -596,17 +612,24 @@ std::size_t FlowTable<F>::held_by(PortId owner) const noexcept {
 
 template <Family F>
 std::size_t FlowTable<F>::connections(PortId endpoint, FlowSide side) const noexcept {
-    std::int32_t sum = tables_->aged_connections.get(endpoint, side);
+    std::uint32_t sum = tables_->aged_connections.get(endpoint, side);
     for (const WorkerCache& cache : tables_->caches) {
         sum += cache.connections.get(endpoint, side);
     }
-    return static_cast<std::size_t>(std::max(0, sum));
+    return static_cast<std::size_t>(std::max(0, static_cast<std::int32_t>(sum)));
+}
+
+template <Family F>
+void FlowTable<F>::recount(unsigned worker, FlowEntry<F>& flow) noexcept {
+    if (!flow.from_host && !flow.counted.exchange(true, kRelaxed)) {
+        tables_->caches[worker].connections.add(flow, 1);
+    }
 }
 
 template <Family F>
 void FlowTable<F>::uncount(unsigned worker, FlowEntry<F>& flow) noexcept {
     if (flow.counted.exchange(false, kRelaxed)) {
-        tables_->caches[worker].connections.add(flow, -1);
+        tables_->caches[worker].connections.add(flow, kOneLess);
     }
 }
 

@@ -64,6 +64,8 @@ struct alignas(64) FlowEntry {
     std::atomic<FlowState> state;
     bool from_host;             ///< begun by the host itself, which is not policed
     std::atomic<bool> counted;  ///< among the TCP connections of its endpoints
+    std::atomic<std::uint8_t>
+        closed_by;  ///< TCP: sides that have sent a FIN, 1: that of the first packet, 2: the other
     std::atomic<FlowTick> last_seen;
     std::atomic<std::uint32_t> generation;  ///< of policy, when the flow was last judged
     TranslationId
@@ -183,11 +185,14 @@ class FlowTable {
     [[nodiscard]] std::size_t held_by(PortId owner) const noexcept;
 
     /// TCP connections that `endpoint` has begun, or that others, not the host, have begun to it, and that
-    /// nobody has begun to close.  Any thread; exact but for what other threads are about to add or take away.
+    /// are not closed.  Any thread; exact but for what other threads are about to add or take away.
     [[nodiscard]] std::size_t connections(PortId endpoint, FlowSide side) const noexcept;
 
-    /// The connection is being closed: it counts no more.  Worker `worker`.
+    /// The connection is closed: it counts no more.  Worker `worker`.
     void uncount(unsigned worker, FlowEntry<F>& flow) noexcept;
+
+    /// It is not: a connection of TCP counts again.  Worker `worker`.
+    void recount(unsigned worker, FlowEntry<F>& flow) noexcept;
 
     /// Removes flows idle beyond their timeout, in a slice of at most `budget` entries that goes on
     /// where the last call ended.  Returns how many were removed.  Control thread.

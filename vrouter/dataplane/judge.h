@@ -119,7 +119,10 @@ template <Family F>
     switch (facts.protocol) {
         case ipproto::kTcp:
             // A bare ACK picks up a connection that is older than this table (POLICY 2.5 step 3).
-            return (facts.tcp_flags & tcpflag::kSyn) != 0 ? FlowState::New : FlowState::Established;
+            return (facts.tcp_flags & tcpflag::kRst) != 0   ? FlowState::Reset
+                   : (facts.tcp_flags & tcpflag::kFin) != 0 ? FlowState::Closing
+                   : (facts.tcp_flags & tcpflag::kSyn) != 0 ? FlowState::New
+                                                            : FlowState::Established;
         case ipproto::kUdp:
         case ipproto::kUdpLite:
             return FlowState::Udp;
@@ -131,25 +134,53 @@ template <Family F>
     }
 }
 
+inline constexpr std::uint8_t kBothSides = 3;
+
+/// Both sides have sent a FIN.
+template <Family F>
+[[nodiscard]] inline bool is_closed(const FlowEntry<F>& flow) noexcept {
+    return flow.closed_by.load(std::memory_order_relaxed) == kBothSides;
+}
+
 /// Notes that the flow is alive, and what TCP says about it; `answered`: the packet shows that the other side
 /// has spoken.  Writes only what changes, so that an established flow costs no cache line transfer between
-/// workers.
+/// workers.  Worker `worker`.
 template <Family F>
 inline void advance(
-    FlowEntry<F>& flow, const PacketFacts& facts, bool answered, FlowTick now) noexcept {
+    FlowTable<F>& flows,
+    unsigned worker,
+    const FlowHit<F>& hit,
+    const PacketFacts& facts,
+    bool answered,
+    FlowTick now) noexcept {
+    FlowEntry<F>& flow = *hit.entry;
+    const bool is_tcp = facts.protocol == ipproto::kTcp;
+    if (is_tcp && is_closed(flow)) [[unlikely]] {
+        return;  // it counts no more, so it does not live on either, whatever is sent
+    }
     // Relaxed throughout: state and time steer ageing only; a lost update is made good by the next packet.
     if (flow.last_seen.load(std::memory_order_relaxed) != now) {
         flow.last_seen.store(now, std::memory_order_relaxed);
     }
-    if (facts.protocol != ipproto::kTcp) {
+    if (!is_tcp) {
         return;
     }
     const FlowState state = flow.state.load(std::memory_order_relaxed);
     FlowState next = state;
     if ((facts.tcp_flags & tcpflag::kRst) != 0) {
         next = FlowState::Reset;
-    } else if ((facts.tcp_flags & tcpflag::kFin) != 0 && state != FlowState::Reset) {
+        flows.uncount(worker, flow);
+    } else if ((facts.tcp_flags & tcpflag::kFin) != 0) {
         next = FlowState::Closing;
+        // A connection that only one side has closed still counts.
+        const auto side = static_cast<std::uint8_t>(hit.reply ? 2 : 1);
+        if ((flow.closed_by.fetch_or(side, std::memory_order_relaxed) | side) == kBothSides) {
+            flows.uncount(worker, flow);
+        }
+    } else if (state == FlowState::Reset) {
+        // The reset was not believed, as none is that is outside of its window.
+        next = FlowState::Closing;
+        flows.recount(worker, flow);
     } else if (state == FlowState::New && answered) {
         next = FlowState::Established;
     }

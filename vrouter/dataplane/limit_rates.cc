@@ -31,9 +31,15 @@ void drop_over(
     for_each(over, batch.count, [&](unsigned i) { drop(batch, i, reason, worker); });
 }
 
-/// Drops those packets of `mask`, all of one direction of an endpoint, that are over its limits.
+/// Drops those packets of `mask`, all of one direction of an endpoint, that are over its limits.  Those of
+/// `oversize` count as packets only.
 template <Family F>
-void limit(Batch<F>& batch, PacketMask mask, const Policer& policer, Worker& worker) noexcept {
+void limit(
+    Batch<F>& batch,
+    PacketMask mask,
+    PacketMask oversize,
+    const Policer& policer,
+    Worker& worker) noexcept {
     PolicerState& state = *policer.state;
     const std::uint64_t now = worker.bucket_now();
     const auto take = [&](SharedBucket& bucket, const BucketRate& rate, const auto& units) {
@@ -45,6 +51,7 @@ void limit(Batch<F>& batch, PacketMask mask, const Policer& policer, Worker& wor
         return (batch.facts[i].length + sizeof(EthernetHeader)) * 8;
     };
     const PacketMask fast = take(state.packets, policer.packets, [](unsigned) { return 1U; });
+    mask &= ~oversize;
     PacketMask large = take(state.peak, policer.peak, bits);
     large |= take(state.bits, policer.bits, bits);
     drop_over(batch, fast, DropReason::PacketRate, state.over_packet_rate, worker);
@@ -57,7 +64,7 @@ template <Family F>
 void limit_egress(Batch<F>& batch, Worker& worker) noexcept {
     const Endpoint* endpoint = batch.in_port->endpoint.get();
     if (endpoint != nullptr && endpoint->limits && endpoint->limits->egress.limits_rates()) {
-        limit(batch, batch.live, endpoint->limits->egress, worker);
+        limit(batch, batch.live, 0, endpoint->limits->egress, worker);
     }
 }
 
@@ -74,7 +81,12 @@ void limit_ingress(Batch<F>& batch, Worker& worker) noexcept {
         mask &= ~same;
         const Endpoint* endpoint = tables.ports[to.value()].endpoint.get();
         if (endpoint != nullptr && endpoint->limits && endpoint->limits->ingress.limits_rates()) {
-            limit(batch, same, endpoint->limits->ingress, worker);
+            // What does not fit the port may be more than a bucket holds, and its sender is to be told why.
+            PacketMask oversize = 0;
+            for_each(same, batch.count, [&](unsigned i) {
+                oversize |= PacketMask{batch.facts[i].length > batch.hop[i]->mtu} << i;
+            });
+            limit(batch, same, oversize, endpoint->limits->ingress, worker);
         }
     }
 }

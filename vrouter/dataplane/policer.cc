@@ -52,4 +52,15 @@ Policer::Policer(
     }
 }
 
+void Policer::take_over(const Policer& before, std::uint64_t now) const noexcept {
+    const auto take = [now](SharedBucket& bucket, const BucketRate& was, const BucketRate& is) {
+        if (was.limits() && is.limits() && was != is) {
+            bucket.empty(is, now);
+        }
+    };
+    take(state->packets, before.packets, packets);
+    take(state->peak, before.peak, peak);
+    take(state->bits, before.bits, bits);
+}
+
 }  // namespace vr

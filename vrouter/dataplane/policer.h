@@ -39,6 +39,8 @@ class BucketRate {
 
     [[nodiscard]] std::uint64_t depth() const noexcept { return depth_; }
 
+    friend bool operator==(const BucketRate&, const BucketRate&) = default;
+
   private:
     __extension__ using Wide = unsigned __int128;
     static constexpr unsigned kFraction = 24;
@@ -72,6 +74,11 @@ class SharedBucket {
                 return admitted;
             }
         }
+    }
+
+    /// Takes everything out: what is left over of another rate is nothing that this one has allowed.
+    void empty(const BucketRate& rate, std::uint64_t now) noexcept {
+        full_at_.store(now + rate.depth(), std::memory_order_relaxed);
     }
 
   private:
@@ -121,6 +128,9 @@ struct Policer {
     BucketRate bits;
     std::uint64_t connections = 0;  ///< TCP connections at a time; 0: no limit
     std::shared_ptr<PolicerState> state;
+
+    /// Comes in the place of `before`, with the same state: a bucket whose rate has changed begins empty.
+    void take_over(const Policer& before, std::uint64_t now) const noexcept;
 
     [[nodiscard]] bool limits_rates() const noexcept {
         return packets.limits() || peak.limits() || bits.limits();

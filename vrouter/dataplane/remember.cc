@@ -57,11 +57,10 @@ TranslationId floating_of(const Batch<F>& batch, unsigned i) noexcept {
 }
 
 /// The endpoint whose maxConnections a new flow is beyond; null: none.
-template <Family F>
 const Policer* full_endpoint(
-    const Tables& tables, const FlowTable<F>& flows, const FlowStart& start) noexcept {
+    const Tables& tables, const SharedState& shared, const FlowStart& start) noexcept {
     const auto is_full = [&](const Policer& policer, PortId port, FlowSide side) {
-        return policer.connections != 0 && flows.connections(port, side) >= policer.connections;
+        return policer.connections != 0 && shared.connections(port, side) >= policer.connections;
     };
     const auto limits_of = [&](PortId port) {
         const Endpoint* endpoint = tables.ports[port.value()].endpoint.get();
@@ -87,8 +86,9 @@ bool refuse_connection(
     const FlowStart& start,
     Worker& worker) noexcept {
     const FlowTable<F>& flows = worker.shared().flows<F>();
-    const Policer* full =
-        key.protocol == ipproto::kTcp ? full_endpoint(worker.tables(), flows, start) : nullptr;
+    const Policer* full = key.protocol == ipproto::kTcp
+                              ? full_endpoint(worker.tables(), worker.shared(), start)
+                              : nullptr;
     if (full == nullptr || is_known(flows, key, start.translation)) {
         return false;
     }

@@ -174,7 +174,13 @@ void claim_own(Batch<F>& batch, Worker& worker) noexcept {
                 hit.entry->state.store(FlowState::New, std::memory_order_relaxed);
             }
             // Who goes on after its SYN has been answered.
-            advance(*hit.entry, facts, (facts.tcp_flags & tcpflag::kSyn) == 0, worker.now());
+            advance(
+                worker.shared().flows<F>(),
+                worker.index(),
+                hit,
+                facts,
+                (facts.tcp_flags & tcpflag::kSyn) == 0,
+                worker.now());
         }
     }
 }

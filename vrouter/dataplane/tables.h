@@ -231,6 +231,11 @@ struct SharedState {
     FlowTable<V6> flows6;
     std::atomic<const Tables*> tables{nullptr};
 
+    /// FlowTable::connections() of both families.
+    [[nodiscard]] std::size_t connections(PortId endpoint, FlowSide side) const noexcept {
+        return flows4.connections(endpoint, side) + flows6.connections(endpoint, side);
+    }
+
     template <Family F>
     [[nodiscard]] Lpm<F>& routes() noexcept {
         if constexpr (std::is_same_v<F, V4>) {

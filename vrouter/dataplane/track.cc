@@ -213,7 +213,7 @@ void on_hit(
         }
     }
     if (!facts.icmp_error) {
-        advance(flow, facts, hit.reply, worker);
+        advance(worker.shared().flows<F>(), worker.index(), hit, facts, hit.reply, worker.now());
     }
 }
 
@@ -261,12 +261,15 @@ void admit_untracked(Batch<F>& batch, Worker& worker) noexcept {
     });
 }
 
-/// Nothing of a spoofed packet is remembered, so nothing is known of it either.
+/// Nothing of a spoofed packet is remembered, so nothing is known of it either, nor is there a flow that its
+/// ICMP errors could be about.
 template <Family F>
 void admit_spoofed(Batch<F>& batch, Worker& worker) noexcept {
     for_each(batch.live & batch.spoofed, batch.count, [&](unsigned i) {
         if (batch.facts[i].orphan) {
             drop(batch, i, DropReason::FragmentOrphan, worker);
+        } else if (batch.facts[i].icmp_error && worker.tables().rules.drop_invalid) {
+            drop(batch, i, DropReason::FlowInvalid, worker);
         } else if ((batch.inward >> i & 1U) != 0) {
             drop(batch, i, DropReason::NotTranslated, worker);
         } else {
