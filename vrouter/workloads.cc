@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/workloads.h"
 
-#include <rte_cycles.h>
-
 #include <algorithm>
 #include <cassert>
 
@@ -548,7 +546,7 @@ std::shared_ptr<const EndpointLimits> Workloads::limits(const Entry& entry) cons
         .ingress = {qos.ingress, frame, hz, entry.ingress_limits},
         .egress = {qos.egress, frame, hz, entry.egress_limits}});
     if (entry.endpoint && entry.endpoint->limits) {
-        const std::uint64_t now = bucket_time(rte_rdtsc());
+        const std::uint64_t now = bucket_now();
         limits->ingress.take_over(entry.endpoint->limits->ingress, now);
         limits->egress.take_over(entry.endpoint->limits->egress, now);
     }

@@ -17,6 +17,8 @@ namespace vr {
     return tsc << 4U;
 }
 
+[[nodiscard]] std::uint64_t bucket_now() noexcept;
+
 /// How many of them a second has.
 [[nodiscard]] std::uint64_t bucket_hz() noexcept;
 
