@@ -165,9 +165,8 @@ void Machine::remove_port(PortId id, std::function<void()> gone) {
 /// end with it.  One walk over all flows for however many left together.
 void Machine::begin_forgetting() {
     if (!forgetting_ && (!gone_.empty() || !gone_translations_.empty())) {
-        forgetting_.emplace();
-        forgetting_->ports = std::exchange(gone_, {});
-        forgetting_->translations = std::exchange(gone_translations_, {});
+        forgetting_ =
+            Forgetting{std::exchange(gone_, {}), std::exchange(gone_translations_, {}), 0};
     }
 }
 

@@ -199,7 +199,7 @@ class Machine {
     struct Forgetting {
         std::map<PortId, std::function<void()>> ports;
         std::set<TranslationId> translations;
-        std::size_t next = 0;
+        std::size_t next;
     };
 
     std::optional<Forgetting> forgetting_;

@@ -152,11 +152,11 @@ TYPED_TEST(NatTest, AFlowGoesOutInTheHostsNameAndItsAnswersComeBack) {
     }
 }
 
-TYPED_TEST(NatTest, AUdpPacketWithoutChecksumStaysSo) {
-    using F = TypeParam;
-    if (std::is_same_v<F, V6>) {
-        GTEST_SKIP() << "in IPv6 there is always one";
-    }
+using NatTest4 = NatTest<V4>;
+
+/// In IPv6 there is always one.
+TEST_F(NatTest4, AUdpPacketWithoutChecksumStaysSo) {
+    using F = V4;
     auto& lab = this->lab_;
     const Frame frame = lab.udp(lab.a, kGuestA, kOutside);
     EXPECT_EQ(lab.run(lab.a, frame), "sent fabric");
