@@ -6,8 +6,7 @@
 #include <cstring>
 #include <span>
 
-#include "test/dataplane/pipeline_lab.h"
-#include "test/dataplane/sealed_frame.h"
+#include "test/dataplane/sealed_lab.h"
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/translate_ip.h"
 #include "vrouter/net/headers.h"
@@ -21,48 +20,14 @@ using tcpflag::kRst;
 using tcpflag::kSyn;
 
 template <typename F>
-class FloatingTest : public testing::Test {
+class FloatingTest : public SealedLab<F> {
   protected:
-    explicit FloatingTest(MachineSettings settings = PipelineLab<F>::defaults()) : lab_(settings) {
+    using SealedLab<F>::lab_;
+
+    explicit FloatingTest(const MachineSettings& settings = PipelineLab<F>::defaults())
+        : SealedLab<F>(settings) {
         lab_.add_floating(lab_.a, kFloatA);
         lab_.add_floating(lab_.b, kFloatB);
-    }
-
-    Frame udp(
-        PortId in,
-        std::uint32_t source,
-        std::uint32_t destination,
-        std::uint16_t from = 1000,
-        std::uint16_t to = 2000) {
-        return sealed<F>(lab_.udp(in, source, destination, from, to));
-    }
-
-    Frame tcp(
-        PortId in,
-        std::uint32_t source,
-        std::uint32_t destination,
-        std::uint8_t flags,
-        std::uint16_t from = 1000,
-        std::uint16_t to = 80) {
-        return sealed<F>(lab_.tcp(in, source, destination, flags, from, to));
-    }
-
-    /// An ICMP error that quotes all of `quoted`.
-    Frame error(PortId in, std::uint32_t source, std::uint32_t destination, const Frame& quoted) {
-        Envelope<F> e = lab_.envelope(in, source, destination);
-        e.protocol = kIcmpOf<F>;
-        return sealed<F>(frame_of(e, icmp_error<F>(quoted, quoted.size())));
-    }
-
-    /// Lets a packet in; what went out of `out`, or what became of it instead.
-    std::string pass(PortId in, const Frame& frame, PortId out) {
-        const std::string outcome = lab_.run(in, frame);
-        if (lab_.port(out).sent.empty()) {
-            return outcome;
-        }
-        last_ = lab_.port(out).sent.front();
-        EXPECT_TRUE(is_right<F>(last_)) << outcome;
-        return ends<F>(last_);
     }
 
     static acl::Program deny_destination(std::uint32_t address) {
@@ -78,9 +43,6 @@ class FloatingTest : public testing::Test {
         program.origins.resize(1);
         return program;
     }
-
-    PipelineLab<F> lab_;
-    Frame last_;  ///< what pass() saw leave
 };
 
 using Families = testing::Types<V4, V6>;
@@ -161,12 +123,7 @@ TYPED_TEST(FloatingTest, FromAnotherOwnAddressAGuestDoesNotReachItself) {
     using F = TypeParam;
     auto& lab = this->lab_;
     constexpr std::uint32_t kSecond = kGuestA + 16;
-    auto endpoint =
-        std::make_shared<Endpoint>(*lab.machine->tables().ports[lab.a.value()].endpoint);
-    endpoint->v4.addresses.push_back(Prefix<V4>::host(host<V4>(kSecond)));
-    endpoint->v6.addresses.push_back(Prefix<V6>::host(host<V6>(kSecond)));
-    lab.machine->set_endpoint(lab.a, endpoint);
-    lab.machine->commit();
+    this->add_address(lab.a, kSecond);
     EXPECT_EQ(lab.run(lab.a, this->udp(lab.a, kSecond, kFloatA)), "dropped not_translated");
     EXPECT_EQ(
         this->pass(lab.a, this->udp(lab.a, kSecond, kFloatB), lab.b), ends<F>(kSecond, kGuestB));
@@ -210,12 +167,7 @@ TYPED_TEST(FloatingTest, AnErrorFromAnotherOfTheGuestsAddressesComesFromItToo) {
     using F = TypeParam;
     auto& lab = this->lab_;
     constexpr std::uint32_t kSecond = kGuestA + 16;
-    auto endpoint =
-        std::make_shared<Endpoint>(*lab.machine->tables().ports[lab.a.value()].endpoint);
-    endpoint->v4.addresses.push_back(Prefix<V4>::host(host<V4>(kSecond)));
-    endpoint->v6.addresses.push_back(Prefix<V6>::host(host<V6>(kSecond)));
-    lab.machine->set_endpoint(lab.a, endpoint);
-    lab.machine->commit();
+    this->add_address(lab.a, kSecond);
     this->pass(lab.fabric, this->udp(lab.fabric, kOutside, kFloatA), lab.a);
     const Frame error = this->error(lab.a, kSecond, kOutside, this->last_);
     EXPECT_EQ(this->pass(lab.a, error, lab.fabric), ends<F>(kFloatA, kOutside));

@@ -8,8 +8,7 @@
 #include <set>
 #include <vector>
 
-#include "test/dataplane/pipeline_lab.h"
-#include "test/dataplane/sealed_frame.h"
+#include "test/dataplane/sealed_lab.h"
 #include "vrouter/net/headers.h"
 
 namespace vr::test::nat_outgoing_test {
@@ -40,8 +39,11 @@ std::uint16_t destination_port(const Frame& frame) {
 
 /// Guests a and b are in a pool that is translated.
 template <typename F>
-class NatTest : public testing::Test {
+class NatTest : public SealedLab<F> {
   protected:
+    using SealedLab<F>::lab_;
+    using SealedLab<F>::last_;
+
     NatTest() {
         add(kNatPools, network<F>(kGuestA, 16));
         add(kAllPools, network<F>(kGuestA, 16));
@@ -71,59 +73,11 @@ class NatTest : public testing::Test {
         flows.age(last + seconds * 4, {}, flows.capacity());
     }
 
-    Frame udp(
-        PortId in,
-        std::uint32_t source,
-        std::uint32_t destination,
-        std::uint16_t from = 1000,
-        std::uint16_t to = 2000) {
-        return sealed<F>(lab_.udp(in, source, destination, from, to));
-    }
-
-    Frame tcp(
-        PortId in,
-        std::uint32_t source,
-        std::uint32_t destination,
-        std::uint8_t flags,
-        std::uint16_t from = 1000,
-        std::uint16_t to = 80) {
-        return sealed<F>(lab_.tcp(in, source, destination, flags, from, to));
-    }
-
-    Frame echo(
-        PortId in,
-        std::uint32_t source,
-        std::uint32_t destination,
-        std::uint8_t type,
-        std::uint16_t id) {
-        return sealed<F>(lab_.echo(in, source, destination, type, id));
-    }
-
-    Frame error(PortId in, std::uint32_t source, std::uint32_t destination, const Frame& quoted) {
-        Envelope<F> e = lab_.envelope(in, source, destination);
-        e.protocol = kIcmpOf<F>;
-        return sealed<F>(frame_of(e, icmp_error<F>(quoted, quoted.size())));
-    }
-
-    /// Lets a packet in; what went out of `out`, or what became of it instead.
-    std::string pass(PortId in, const Frame& frame, PortId out) {
-        const std::string outcome = lab_.run(in, frame);
-        if (lab_.port(out).sent.empty()) {
-            return outcome;
-        }
-        last_ = lab_.port(out).sent.front();
-        EXPECT_TRUE(is_right<F>(last_)) << outcome;
-        return ends<F>(last_);
-    }
-
     /// Lets a guest's packet out; the port that the world sees, 0 if it did not leave in the host's name.
     std::uint16_t leave(PortId in, const Frame& frame) {
-        const std::string text = pass(in, frame, lab_.fabric);
+        const std::string text = this->pass(in, frame, lab_.fabric);
         return text.starts_with(to_string(host<F>(kRouter)) + " ->") ? source_port<F>(last_) : 0;
     }
-
-    PipelineLab<F> lab_;
-    Frame last_;  ///< what pass() saw leave
 };
 
 using Families = testing::Types<V4, V6>;
@@ -387,12 +341,7 @@ TYPED_TEST(NatTest, AnErrorFromAnotherOfTheGuestsAddressesGoesOutInTheHostsName)
     using F = TypeParam;
     auto& lab = this->lab_;
     constexpr std::uint32_t kSecond = kGuestA + 16;
-    auto endpoint =
-        std::make_shared<Endpoint>(*lab.machine->tables().ports[lab.a.value()].endpoint);
-    endpoint->v4.addresses.push_back(Prefix<V4>::host(host<V4>(kSecond)));
-    endpoint->v6.addresses.push_back(Prefix<V6>::host(host<V6>(kSecond)));
-    lab.machine->set_endpoint(lab.a, endpoint);
-    lab.machine->commit();
+    this->add_address(lab.a, kSecond);
     const std::uint16_t port = this->leave(lab.a, this->udp(lab.a, kGuestA, kOutside));
     this->pass(lab.fabric, this->udp(lab.fabric, kOutside, kRouter, 2000, port), lab.a);
     const Frame error = this->error(lab.a, kSecond, kOutside, this->last_);

@@ -259,6 +259,13 @@ struct FlowTable<F>::Tables : std::enable_shared_from_this<Tables> {
     template <Sought sought>
     void lookup_step(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;
 
+    template <Sought sought>
+    void lookup(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
+        for (unsigned done = 0; done < count; done += kRefill) {
+            lookup_step<sought>(keys + done, hits + done, std::min(count - done, kRefill));
+        }
+    }
+
     /// Things taken out, to rest until no worker can hold them.
     struct Removed {
         std::vector<std::uint32_t> entries;
@@ -483,28 +490,19 @@ FlowTable<F>::~FlowTable() = default;
 template <Family F>
 void FlowTable<F>::lookup_bulk(
     const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
-    for (unsigned done = 0; done < count; done += kRefill) {
-        tables_->template lookup_step<Tables::Sought::Flows>(
-            keys + done, hits + done, std::min(count - done, kRefill));
-    }
+    tables_->template lookup<Tables::Sought::Flows>(keys, hits, count);
 }
 
 template <Family F>
 void FlowTable<F>::lookup_mappings(
     const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
-    for (unsigned done = 0; done < count; done += kRefill) {
-        tables_->template lookup_step<Tables::Sought::Mappings>(
-            keys + done, hits + done, std::min(count - done, kRefill));
-    }
+    tables_->template lookup<Tables::Sought::Mappings>(keys, hits, count);
 }
 
 template <Family F>
 void FlowTable<F>::lookup_any(
     const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
-    for (unsigned done = 0; done < count; done += kRefill) {
-        tables_->template lookup_step<Tables::Sought::Both>(
-            keys + done, hits + done, std::min(count - done, kRefill));
-    }
+    tables_->template lookup<Tables::Sought::Both>(keys, hits, count);
 }
 
 template <Family F>
