@@ -48,7 +48,7 @@ class Row:
     seconds: float = 0  # that GoBGP, the slowest, took: such rows are left out unless asked for
 
 
-def rows(quick):
+def rows(quick, churn):
     def size(number):
         return number // 10 if quick else number
 
@@ -68,6 +68,9 @@ def rows(quick):
             ("done_s", "cpu_s", "gone_s", "messages", "rss_mb"), (*loss, "--same"), 108),
         Row(f"{sessions} sessions", sessions, 0, EVERYTHING, ("up_s", "idle_rss_mb", "idle_cpu_percent"), ("--idle", str(idle))),
         Row(f"{sessions} x 64 routes", sessions, 64, EVERYTHING, ("done_s", "cpu_s", "gone_s", "rss_mb"), loss, 22),
+        Row(f"churn, {size(200)} x 250 routes", size(200), 250, EVERYTHING,
+            ("changes_rate", "lag_p50_ms", "lag_p99_ms", "lag_max_ms", "churn_cpu_percent", "churn_rss_mb"),
+            ("--churn", str(churn)), churn + 10),
         Row(f"{size(200)} x 250 routes", size(200), 250, EVERYTHING, ("up_s", "done_s", "cpu_s", "gone_s", "rss_mb"), loss, 30),
     ]
 
@@ -266,14 +269,15 @@ def measure(kind, row, speaker_space, tester_space, limit):
 def text_of(row, figures):
     if figures is None:
         return "failed"
-    units = {"s": " s", "mb": " MB", "ms": " ms", "percent": " %", "messages": " messages"}
+    units = {"rate": " changes/s", "s": " s", "mb": " MB", "ms": " ms", "percent": " %", "messages": " messages"}
     names = {"done": "", "cpu": "cpu ", "gone": "gone ", "first_update": "first UPDATE ", "whole_table": "new peer's table ",
-             "rss": "", "idle_rss": "", "up": "", "idle_cpu": "cpu ", "messages": ""}
+             "rss": "", "idle_rss": "", "up": "", "idle_cpu": "cpu ", "messages": "",
+             "changes": "", "lag_p50": "heard after ", "lag_p99": "99 % ", "lag_max": "all ", "churn_cpu": "cpu ", "churn_rss": ""}
     words = []
     for key in row.figures:
         name, _, unit = key.rpartition("_")
         name, unit = (name, unit) if name else (unit, unit)
-        digits = 0 if unit in ("mb", "messages") else 2
+        digits = 0 if unit in ("mb", "messages", "rate") else 2
         if key in figures:
             words.append(f"{names[name]}{figures[key]:.{digits}f}{units[unit]}")
     return ", ".join(words)
@@ -338,6 +342,7 @@ def main():
     parser.add_argument("--speakers", default=",".join(SPEAKERS), help="which of them, with commas")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
     parser.add_argument("--rounds", type=int, default=3, help="runs of which the rows about the FIB show the median")
+    parser.add_argument("--churn", type=int, default=20, help="seconds in which 1,000 routes a second come or go")
     parser.add_argument("--limit", type=float, default=200, help="seconds that a phase may take")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
@@ -352,7 +357,7 @@ def main():
             print(f"bgp: {kind} is not installed: left out")
     results = []
     with namespaces() as (speaker_space, tester_space):
-        for row in rows(arguments.quick):
+        for row in rows(arguments.quick, arguments.churn):
             if arguments.rows not in row.name:
                 continue
             print(f"{row.name}", flush=True)

@@ -14,10 +14,12 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <random>
 #include <sstream>
 
 #include <CLI/CLI.hpp>
 
+#include "perf/bgp/churn.h"
 #include "perf/bgp/session.h"
 
 namespace vr::perf {
@@ -41,6 +43,8 @@ struct Options {
     unsigned group = 20;        ///< prefixes per UPDATE
     bool same = false;          ///< all senders announce the same prefixes
     bool sentinels_only = false;
+    double churn = 0;    ///< seconds in which single routes come and go
+    double rate = 1000;  ///< such changes a second
     bool withdraw = false;
     double idle = 0;
     double limit = 120;
@@ -92,6 +96,7 @@ struct Heard {
     std::size_t sentinels = 0;
     std::size_t messages = 0;
     std::optional<Clock::time_point> first;
+    std::function<void(std::size_t route, bool announced)> on_change;
 
     void update(Bytes body) {
         ++messages;
@@ -110,6 +115,9 @@ struct Heard {
         if (index < known.size() && known[index] != announced) {
             known[index] = announced;
             routes += announced ? 1 : -1UL;
+            if (on_change) {
+                on_change(index, announced);
+            }
         }
     }
 };
@@ -144,6 +152,9 @@ class Load {
     }
 
     Line& add(Ip4 local, std::uint32_t asn, std::shared_ptr<Heard> heard);
+    /// Routes of a sender with attributes that the tag makes.
+    static void announce(
+        unsigned sender, Ip4 first, unsigned count, std::uint32_t tag, Writer& out);
     [[nodiscard]] std::vector<std::uint8_t> encode(unsigned sender) const;
     void call(Line& line);
     void turn(Clock::duration wait);
@@ -154,6 +165,8 @@ class Load {
     void wait(double seconds);
     bool load();
     void meet_late_peer();
+    bool churn();
+    void tell_change(std::size_t route, Churn& churn);
     bool withdraw();
 
     void report(const char* key, double value) {
@@ -180,23 +193,25 @@ Load::Line& Load::add(Ip4 local, std::uint32_t asn, std::shared_ptr<Heard> heard
     return *lines_.emplace_back(std::move(line));
 }
 
+void Load::announce(unsigned sender, Ip4 first, unsigned count, std::uint32_t tag, Writer& out) {
+    encode_update(
+        Announcement{
+            .first = first,
+            .count = count,
+            .next_hop = sender_address(sender),
+            .as_path = {kSenderAsn, 100000 + tag, 200000 + sender},
+            .community = 0xfde90000U | (tag & 0xffffU)},
+        out);
+}
+
 std::vector<std::uint8_t> Load::encode(unsigned sender) const {
     Writer out;
     const std::uint32_t first = kFirstRoute + (options_.same ? 0 : sender * options_.prefixes);
-    const auto announce = [&](std::uint32_t from, unsigned count, std::uint32_t tag) {
-        encode_update(
-            Announcement{
-                .first = Ip4{from},
-                .count = count,
-                .next_hop = sender_address(sender),
-                .as_path = {kSenderAsn, 100000 + tag, 200000 + sender},
-                .community = 0xfde90000U | (tag & 0xffffU)},
-            out);
-    };
     for (unsigned at = 0; at < options_.prefixes; at += options_.group) {
-        announce(first + at, std::min(options_.group, options_.prefixes - at), at / options_.group);
+        const unsigned count = std::min(options_.group, options_.prefixes - at);
+        announce(sender, Ip4{first + at}, count, at / options_.group, out);
     }
-    announce(kFirstSentinel + sender, 1, 0);
+    announce(sender, Ip4{kFirstSentinel + sender}, 1, 0, out);
     return out.release();
 }
 
@@ -341,6 +356,68 @@ void Load::meet_late_peer() {
     wait(0.5);
 }
 
+/// Single routes of random peers come and go; in the end the receiver knows those that are there.
+bool Load::churn() {
+    Churn churn{expected_};
+    heard_->on_change = [&churn](std::size_t route, bool announced) {
+        churn.heard(route, announced, Clock::now());
+    };
+    std::minstd_rand random{1};  // the same changes for every speaker
+    const Usage before = usage_of(options_.pid);
+    const auto begin = Clock::now();
+    for (std::size_t told = 0;;) {
+        const Seconds passed = Clock::now() - begin;
+        if (passed.count() >= options_.churn) {
+            break;
+        }
+        for (; static_cast<double>(told) < passed.count() * options_.rate; ++told) {
+            tell_change(random() % expected_, churn);
+        }
+        turn(std::chrono::milliseconds(1));
+    }
+    const bool done = until([&] { return churn.all_heard(); });
+    const Seconds passed = Clock::now() - begin;
+    heard_->on_change = nullptr;
+    if (!done || churn.changes() == 0) {
+        fmt::print(stderr, "bgp_load: changes were not heard in time\n");
+        return false;
+    }
+    const Usage after = usage_of(options_.pid);
+    const auto milliseconds = [&churn](double share) {
+        return 1000 * Seconds(churn.lag(share)).count();
+    };
+    report("changes_rate", static_cast<double>(churn.changes()) / passed.count());
+    report("lag_p50_ms", milliseconds(0.5));
+    report("lag_p99_ms", milliseconds(0.99));
+    report("lag_max_ms", milliseconds(1));
+    report("churn_cpu_percent", 100 * (after.cpu - before.cpu) / passed.count());
+    report("churn_rss_mb", after.resident);
+    return true;
+}
+
+/// A sender whose last change is not sent yet, or a route of which nobody has heard, sits one out.
+void Load::tell_change(std::size_t route, Churn& churn) {
+    const auto sender = static_cast<unsigned>(route / options_.prefixes);
+    Line& line = *lines_[1 + sender];  // the first is the receiver's
+    if (!line.session->all_sent()) {
+        return;
+    }
+    const auto present = churn.flip(route, Clock::now());
+    if (!present) {
+        return;
+    }
+    const Ip4 address{kFirstRoute + static_cast<std::uint32_t>(route)};
+    Writer out;
+    if (*present) {
+        announce(sender, address, 1, static_cast<std::uint32_t>(churn.changes()), out);
+    } else {
+        encode_withdrawal(address, out);
+    }
+    line.updates = out.release();
+    line.session->send(line.updates);
+    watch(line, EPOLL_CTL_MOD);
+}
+
 bool Load::withdraw() {
     const auto begin = Clock::now();
     for (const auto& line : lines_) {
@@ -378,6 +455,9 @@ int Load::run() {
         if (good && !options_.late_receiver.empty()) {
             meet_late_peer();
         }
+        if (good && options_.churn > 0) {
+            good = churn();
+        }
         if (good && options_.withdraw) {
             good = withdraw();
         }
@@ -408,8 +488,13 @@ int main(int argc, char** argv) {
     app.add_option("--senders", options.senders, "peers that announce");
     app.add_option("--prefixes", options.prefixes, "that each announces");
     app.add_option("--group", options.group, "prefixes per UPDATE")->check(CLI::Range(1, 700));
-    app.add_flag("--same", options.same, "all announce the same prefixes");
-    app.add_flag("--sentinels-only", options.sentinels_only, "the receiver is told no more");
+    auto* same = app.add_flag("--same", options.same, "all announce the same prefixes");
+    auto* few =
+        app.add_flag("--sentinels-only", options.sentinels_only, "the receiver is told no more");
+    auto* churn = app.add_option(
+        "--churn", options.churn, "seconds in which single routes come and go afterwards");
+    churn->excludes(same)->excludes(few);
+    app.add_option("--rate", options.rate, "such changes a second")->needs(churn);
     app.add_flag("--withdraw", options.withdraw, "reset the senders at the end");
     app.add_option("--idle", options.idle, "seconds of idleness to measure first");
     app.add_option("--limit", options.limit, "seconds that a phase may take");

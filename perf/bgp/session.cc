@@ -268,6 +268,15 @@ void encode_update(const Announcement& announcement, Writer& out) {
     }
 }
 
+void encode_withdrawal(Ip4 address, Writer& out) {
+    constexpr std::size_t kRoute = 5;
+    write_header(type::kUpdate, 4 + kRoute, out);
+    out.u16(kRoute);
+    out.u8(32);
+    out.u32(address.value());
+    out.u16(0);
+}
+
 void encode_update(const Announcement6& announcement, Writer& out) {
     Writer reach;
     reach.u32(0x00020110);  // IPv6, unicast, a next hop of 16 octets

@@ -105,7 +105,10 @@ struct Announcement {
 
 void encode_update(const Announcement& announcement, Writer& out);
 
-/// The same for /64 networks of IPv6.
+/// One UPDATE that withdraws a host route.
+void encode_withdrawal(Ip4 address, Writer& out);
+
+/// An announcement of /64 networks of IPv6.
 struct Announcement6 {
     Ip6 first;
     unsigned count = 0;
