@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "ctl/argument.h"
+#include "ctl/commands.h"
 #include "ctl/table.h"
 
 namespace vr::ctl {
@@ -51,6 +52,10 @@ constexpr Argument required(Argument argument) {
 constexpr Argument several(Argument argument) {
     argument.several = true;
     return argument;
+}
+
+inline Layout always_details(const Values& /*values*/) {
+    return Layout::Details;
 }
 
 }  // namespace vr::ctl
