@@ -70,9 +70,12 @@ bool Instance::may_decide() {
 }
 
 /// Selected and told for the first time since the restart: peers may have their End-of-RIB.  What the
-/// machine has from before stays for those, too, whom selection did not wait for.
+/// machine has from before stays for those, too, whom selection did not wait for, and while it may still find
+/// a next hop: what leads there would be told too late.
 void Instance::end_restart() {
-    if (!keeps_stale_ || ribs_.v4.has_dirty() || ribs_.v6.has_dirty()) {
+    const bool undecided = deferred_until_ || ribs_.v4.has_dirty() || ribs_.v6.has_dirty();
+    const bool asks = resolving_ || !ribs_.next_hops.is_settled();
+    if (!keeps_stale_ || undecided || (asks && stale_until_)) {
         return;
     }
     ribs_.selection_deferred = false;
@@ -218,10 +221,10 @@ bool Instance::work() {
     if (may_decide()) {
         more = decide<V4>();
         more = decide<V6>() || more;
-        end_restart();
     }
     more = ribs_.next_hops.ask_some(kAskSlice) || more;
     more = resolve() || more;
+    end_restart();
     more = work_peers() || more;
     more = ribs_.groups4.work() || more;
     more = ribs_.groups6.work() || more;

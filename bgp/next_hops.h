@@ -45,6 +45,12 @@ class NextHops {
     /// Asks for up to `most` of them; true when more are left.
     bool ask_some(std::size_t most);
 
+    /// True when the machine has said all, was asked for all of it, and the tables were told what differed.
+    [[nodiscard]] bool is_settled() const {
+        return to_ask_.empty() && next_changed_.empty() && !next_all_changed_ &&
+               oracle_.is_settled();
+    }
+
     /// Begins a walk of the tables if answers were found to differ since the last one began: changed() tells
     /// whose.
     [[nodiscard]] bool begin_walk();

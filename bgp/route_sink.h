@@ -72,6 +72,10 @@ class NextHopOracle {
         return {};
     }
 
+    /// False while the machine is still finding what the present routes come to: a next hop that is asked for
+    /// may be reachable only later.  When that is over, tell Speaker::next_hops_changed(), if of none.
+    [[nodiscard]] virtual bool is_settled() const { return true; }
+
     /// The link that we share with `peer`: link-local next hops that it names are on that one, and are
     /// asked for with it (zone.h).  Asked for a next hop that is on the same one: the peer reaches it itself.
     /// 0: none, or the peer's address is link-local itself: its other addresses are not known.

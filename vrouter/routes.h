@@ -125,6 +125,9 @@ class RouteTable {
         return !way_to(gateway).stations.empty();
     }
 
+    /// True while commit() has ways to find or to tell: way_to() may not say yet what the present routes come to.
+    [[nodiscard]] bool is_finding_ways() const { return ways_changed_ || ways_.pending(); }
+
     /// The route that decides for `destination`.
     [[nodiscard]] std::optional<RouteView> lookup(const IpAddr& destination) const;
 

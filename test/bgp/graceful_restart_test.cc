@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 using testing::begin;
 using testing::HandPeer;
 using testing::kept;
+using testing::kHandAddress;
 using testing::kOther;
 using testing::kRoute;
 using testing::kRoute6;
@@ -475,6 +476,50 @@ TEST(Restarter, DoesNotWaitForWhoIsShutDown) {
     HandPeer hand{full, back()};
     hand.peer->shut_down({}, hand.now);
     hand.pass(0s);
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+/// The peer has said all again, while the machine has still to find the way to its next hop.
+class RestartedMachine : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        hand.oracle.settled = false;
+        hand.oracle.metrics[kHandAddress] = std::nullopt;
+        begin(hand, HandPeer::graceful());
+    }
+
+    HandPeer hand{full, back()};
+};
+
+TEST_F(RestartedMachine, IsWaitedForBeforeAnythingEnds) {
+    EXPECT_EQ(kept(hand), "c");
+    EXPECT_EQ(hand.sink.restarts_done, 0U);
+    EXPECT_TRUE(hand.instance.ribs().selection_deferred) << "peers have no End-of-RIB";
+}
+
+TEST_F(RestartedMachine, ThatHasFoundNoOtherWayIsDone) {
+    hand.oracle.settled = true;
+    hand.settle();
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+    EXPECT_FALSE(hand.instance.ribs().selection_deferred);
+}
+
+TEST_F(RestartedMachine, IsToldOfWhatItHasFoundBeforeTheEnd) {
+    hand.oracle.settled = true;
+    hand.oracle.metrics.clear();
+    for (std::uint32_t i = 0; i < 200; ++i) {  // more than are asked for at once, and before it
+        hand.instance.next_hop_changed(Ip4{0x0a000000U + i});
+    }
+    hand.instance.next_hop_changed(kHandAddress);
+    hand.settle();
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+    EXPECT_EQ(hand.sink.routes_when_done.size(), 3U);
+}
+
+TEST_F(RestartedMachine, IsWaitedForNoLongerThanPeersAre) {
+    hand.pass(59s);
+    EXPECT_EQ(hand.sink.restarts_done, 0U);
+    hand.pass(1s);
     EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
 

@@ -27,11 +27,15 @@ class RecordingSink final : public RouteSink {
         avoided.push_back((avoid ? "avoid " : "use ") + to_string(next_hop));
     }
 
-    void restart_done() override { ++restarts_done; }
+    void restart_done() override {
+        ++restarts_done;
+        routes_when_done = routes;
+    }
 
     std::map<std::string, LearntRoute> routes;
     unsigned updates = 0;
     unsigned restarts_done = 0;
+    std::map<std::string, LearntRoute> routes_when_done;
     std::vector<std::string> avoided;
 };
 
@@ -53,6 +57,9 @@ class TestOracle final : public NextHopOracle {
         return at == ways.end() ? std::vector<IpPrefix>{} : at->second;
     }
 
+    [[nodiscard]] bool is_settled() const override { return settled; }
+
+    bool settled = true;
     std::map<IpAddr, std::optional<std::uint32_t>> metrics;
     std::map<IpAddr, std::vector<IpPrefix>> ways;
     std::map<IpAddr, Zone> zones;

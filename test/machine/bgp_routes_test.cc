@@ -32,6 +32,16 @@ class BgpRoutesTest : public testing::Test {
         routes.update(*parse_prefix(prefix), {.next_hops = {*parse_ip(next_hop)}});
     }
 
+    /// Routes over so many new gateways that others wait for their turn to be found.
+    void crowd_gateways() {
+        for (std::uint32_t i = 0; i < 1000; ++i) {
+            table.set(
+                Prefix<V4>::host(Ip4{0xac100000U + i}),
+                RouteSource::IBgp,
+                Gateways{{Ip4{0xac110000U + i}}, false});
+        }
+    }
+
     /// Lets the loop run empty; what BGP has in the table then.
     std::set<std::string> after_all() {
         loop.restart();
@@ -143,12 +153,7 @@ TEST_F(BgpRoutesTest, NextHopIsReachableWhileItsNewGatewayIsToBeFound) {
     tell("10.0.0.0/24");
     after_all();
     EXPECT_TRUE(routes.metric(next_hop));
-    for (std::uint32_t i = 0; i < 1000; ++i) {
-        table.set(
-            Prefix<V4>::host(Ip4{0xac100000U + i}),
-            RouteSource::IBgp,
-            Gateways{{Ip4{0xac110000U + i}}, false});
-    }
+    crowd_gateways();
     tell("10.0.0.0/24", "192.0.2.77");
     after_all();
     EXPECT_TRUE(table.is_settling());
@@ -163,6 +168,41 @@ TEST_F(BgpRoutesTest, NextHopIsReachableWhileItsNewGatewayIsToBeFound) {
     table.commit([] {});
     after_all();
     EXPECT_EQ(moved, 1);
+}
+
+/// The speaker that takes another's place asks for a next hop while hundreds of gateways are to be found before
+/// the one that it is behind.
+TEST_F(BgpRoutesTest, NothingIsSettledBeforeItsGatewayIsFoundAndTold) {
+    const IpAddr next_hop = "10.0.0.1"_ip4;
+    tell("10.0.0.0/24");
+    after_all();
+    routes.begin_restart();
+    after_all();
+    EXPECT_TRUE(routes.is_settled());
+    crowd_gateways();
+    tell("10.0.0.0/24", "192.0.2.77");
+    EXPECT_FALSE(routes.metric(next_hop));
+    EXPECT_FALSE(routes.is_settled());
+    while (!routes.is_settled()) {
+        EXPECT_EQ(moved, 0);
+        table.commit([] {});
+        after_all();
+    }
+    EXPECT_EQ(told, std::vector<IpAddr>{next_hop});
+    EXPECT_TRUE(routes.metric(next_hop));
+}
+
+TEST_F(BgpRoutesTest, RestartIsToldWhenAllIsSettledThoughNoAnswerIsAnother) {
+    tell("10.0.0.0/24");
+    after_all();
+    EXPECT_EQ(moved, 0);
+    routes.begin_restart();
+    tell("10.0.0.0/24", "192.0.2.77");
+    EXPECT_FALSE(routes.is_settled());
+    after_all();
+    EXPECT_TRUE(routes.is_settled());
+    EXPECT_EQ(moved, 1);
+    EXPECT_TRUE(told.empty());
 }
 
 /// One route leads to thousands of next hops, and is gone; one after the other is told, and none twice.

@@ -181,6 +181,10 @@ std::vector<IpPrefix> BgpRoutes::way_to(const IpAddr& next_hop) const {
     return known != answers_.end() ? known->second.over : answer_for(next_hop).over;
 }
 
+bool BgpRoutes::is_settled() const {
+    return !routes_.is_finding_ways() && !to_compare_ && !comparing_ && !moved_posted_;
+}
+
 auto BgpRoutes::answer_for(const IpAddr& next_hop) const -> Answer {
     GatewayWay way = routes_.way_to(next_hop);
     const auto now = std::chrono::steady_clock::now();
@@ -301,7 +305,8 @@ void BgpRoutes::compare_some() {
         comparing_->next = at->first;
         compare_soon();
     }
-    if (!moved.empty() && !asks_slowly_) {
+    const bool awaited = told_again_ && is_settled();
+    if ((!moved.empty() || awaited) && !asks_slowly_) {
         moved_(&moved);
     }
 }

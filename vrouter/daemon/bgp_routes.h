@@ -24,7 +24,8 @@ namespace vr::daemon {
 
 class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
   public:
-    /// Of these next hops, for which metric() was asked, the answers are others; null: of any may be.
+    /// Of these next hops, for which metric() was asked, the answers are others; null: of any may be; none: is_settled()
+    /// again, which a restart may wait for.
     using Moved = std::function<void(const std::vector<IpAddr>* next_hops)>;
 
     /// Both functions are called at most once per turn of `loop`: `commit` to make staged routes visible,
@@ -52,6 +53,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
 
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& next_hop) const override;
     [[nodiscard]] std::vector<IpPrefix> way_to(const IpAddr& next_hop) const override;
+    [[nodiscard]] bool is_settled() const override;
     /// The port that the peer's network is on.
     [[nodiscard]] Zone zone_to(const IpAddr& peer) const override;
     [[nodiscard]] std::string interface_to(const IpAddr& destination) const override;
