@@ -36,6 +36,7 @@ class Neighbor:
     restart_time: int = 0  # seconds; graceful restart when not 0
     long_lived: int = 0  # seconds after that, RFC 9494; BIRD only
     bfd: bool = False  # every 100 ms, three lost are too many; BIRD only
+    local: str = ""  # the peer's own address: BIRD wants it for BFD over several hops
 
     def __post_init__(self):
         self.families = self.families or (family_of(self.address),)
@@ -131,7 +132,7 @@ class Bird(Peer):
     def session(self, neighbor):
         yield f"protocol bgp {neighbor.word} {{"
         address, _, interface = neighbor.address.partition("%")
-        yield f"  local as {self.asn}; neighbor {address} as {neighbor.asn};"
+        yield f"  local {neighbor.local} as {self.asn}; neighbor {address} as {neighbor.asn};"
         if interface:
             yield f'  interface "{interface}";'
         yield f"  hold time {neighbor.hold_time}; connect retry time 1; connect delay time 0; error wait time 1, 2;"
@@ -236,7 +237,7 @@ class ZebraDaemon:
 
 
 class Bfdd(ZebraDaemon):
-    """FRR's BFD daemon; `peers` are addresses."""
+    """FRR's BFD daemon; `peers` are addresses, or with what else its configuration says of whose session it is."""
 
     program = "bfdd"
 

@@ -66,6 +66,51 @@ def test_bfd_ends_the_session_of_a_dead_peer(rack, directory, cleanup, make_peer
     rack.router.wait_route(OUTSIDE, FABRIC[4], 30)
 
 
+FAR, MIDDLE = {4: "198.51.100.9", 6: "fd00:51::9"}, {4: "198.51.100.254", 6: "fd00:51::fe"}
+FAR_NETWORKS = ["198.51.100.0/24", "fd00:51::/64"]
+
+
+@pytest.fixture
+def far(rack, network):
+    """A host behind the fabric, two hops from the router: what happens on its link no interface of ours tells."""
+    far = network.namespace("far")
+    network.link(rack.fabric, "middle", far, "eth0")
+    rack.fabric.write_sysctl("net/ipv6/conf/middle/keep_addr_on_down", 1)
+    rack.router.config["host"]["routes"] = FAR_NETWORKS
+    for family, prefix in zip((4, 6), FAR_NETWORKS):
+        length = prefix.partition("/")[2]
+        rack.fabric.add_address("middle", f"{MIDDLE[family]}/{length}")
+        far.add_address("eth0", f"{FAR[family]}/{length}")
+        far.add_route("default", MIDDLE[family])
+        rack.router.add_route(prefix, FABRIC[family])
+    return far
+
+
+@pytest.mark.parametrize("over", [4, 6], ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("speaker", ["bird", "bfdd"])
+def test_bfd_follows_a_path_of_several_hops(rack, far, directory, cleanup, make_peer, speaker, over):
+    """RFC 5883: a link behind the fabric is cut; the session ends long before the hold time, and comes back."""
+    neighbor = {"address": FAR[over], "as": OTHER_AS, "ttl": 64, "hold_time": 90, "bfd": {**BFD, "multihop": True}}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], [neighbor])
+    session = Neighbor(ROUTER[over], OWN_AS, families=(4,), hold_time=90, multihop=True)
+    session.bfd, session.local = speaker == "bird", FAR[over]
+    make_peer(Bird, far, OTHER_AS, FAR[4], [session], [OUTSIDE], next_hops=FAR).start()
+    if speaker == "bfdd":
+        bfdd = Bfdd(far, directory, [f"{ROUTER[over]} multihop local-address {FAR[over]}"])
+        cleanup.callback(bfdd.stop)
+        bfdd.start()
+    rack.start()
+    rack.router.wait_route(OUTSIDE, FAR[4], 30)
+    rack.router.wait_log(f"bgp {FAR[over]}: BFD up", 30)
+    rack.fabric.sh("ip", "link", "set", "middle", "down")
+    rack.router.wait_log("BFD down: nothing heard for the detection time", 20)
+    rack.router.wait_log("BFD session down", 20)
+    rack.router.wait_no_route(OUTSIDE)
+    rack.fabric.sh("ip", "link", "set", "middle", "up")
+    rack.router.wait_route(OUTSIDE, FAR[4], 30)
+    rack.router.wait(lambda: rack.router.show("bgp", FAR[over])[0]["bfd"]["ups"] == 2, 30, "BFD is up again")
+
+
 TORS, REFLECTOR, LOOPBACK = ("192.0.2.253", "192.0.2.252"), "192.0.2.251", "10.255.0.9"
 
 
