@@ -543,12 +543,18 @@ TEST(Restarter, KeepsNothingOfWhoForwardsNothing) {  // RFC 5882 4.3.2
     EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
 
-TEST(Restarter, WhoForwardsNothingIsForgottenWhenAllOthersAreDone) {
-    HandPeer hand{full, back()};
+/// Another peer, which BFD says forwards nothing.
+Peer& add_dead_peer(HandPeer& hand) {
     PeerConfig other = hand.peer->config();
     other.address = Ip4{0xc0000203};
     Peer* dead = *hand.instance.add_peer(other, hand.now);
     dead->bfd_down(true, hand.now);
+    return *dead;
+}
+
+TEST(Restarter, WhoForwardsNothingIsForgottenWhenAllOthersAreDone) {
+    HandPeer hand{full, back()};
+    add_dead_peer(hand);
     hand.come_up(HandPeer::graceful());
     EXPECT_EQ(hand.sink.restarts_done, 0U);
     hand.end_of_rib<V4>();
@@ -558,11 +564,7 @@ TEST(Restarter, WhoForwardsNothingIsForgottenWhenAllOthersAreDone) {
 
 TEST(Restarter, WhoForwardsAgainIsNotForgottenThen) {
     HandPeer hand{full, back()};
-    PeerConfig other = hand.peer->config();
-    other.address = Ip4{0xc0000203};
-    Peer* dead = *hand.instance.add_peer(other, hand.now);
-    dead->bfd_down(true, hand.now);
-    dead->bfd_up();
+    add_dead_peer(hand).bfd_up();
     hand.come_up(HandPeer::graceful());
     hand.end_of_rib<V4>();
     hand.end_of_rib<V6>();

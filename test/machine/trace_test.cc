@@ -45,6 +45,15 @@ class TraceTest : public testing::Test {
         return frame_of(e, std::vector<std::uint8_t>(20));
     }
 
+    /// Another lab, in which each endpoint may have so many flows.
+    PipelineLab<F>& with_shares_of(std::uint32_t flows) {
+        auto settings = PipelineLab<F>::defaults();
+        settings.flows_per_endpoint = flows;
+        lab.reset();
+        lab = std::make_unique<PipelineLab<F>>(settings);
+        return *lab;
+    }
+
     TraceResult traced(const Trial& t) {
         TraceQuery query;
         query.in = t.in;
@@ -202,11 +211,7 @@ TYPED_TEST(TraceTest, KnownFlowDecidesBeforePolicy) {
 }
 
 TYPED_TEST(TraceTest, TellsThatTheEndpointHasItsShareOfTheFlows) {
-    auto settings = PipelineLab<TypeParam>::defaults();
-    settings.flows_per_endpoint = 32;
-    this->lab.reset();
-    this->lab = std::make_unique<PipelineLab<TypeParam>>(settings);
-    auto& router = *this->lab;
+    auto& router = this->with_shares_of(32);
     for (std::uint16_t flow = 1; flow <= 32; ++flow) {
         router.run(router.a, router.udp(router.a, kGuestA, kOutside, flow));
     }
@@ -215,11 +220,7 @@ TYPED_TEST(TraceTest, TellsThatTheEndpointHasItsShareOfTheFlows) {
 }
 
 TYPED_TEST(TraceTest, WhatMakesNoFlowNeedsNoShareOfThem) {
-    auto settings = PipelineLab<TypeParam>::defaults();
-    settings.flows_per_endpoint = 32;
-    this->lab.reset();
-    this->lab = std::make_unique<PipelineLab<TypeParam>>(settings);
-    auto& router = *this->lab;
+    auto& router = this->with_shares_of(32);
     for (std::uint16_t flow = 1; flow <= 32; ++flow) {
         router.run(router.fabric, router.udp(router.fabric, kOutside, kGuestB, flow));
     }

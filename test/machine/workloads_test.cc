@@ -393,45 +393,49 @@ TEST_F(WorkloadsTest, RemovedMembersStayWhileTheirProgramIsReplaced) {
     EXPECT_EQ(lab.machine->shared().groups4.size(), 0U);
 }
 
-TEST_F(WorkloadsTest, RemovedMembersStayWhileAWorkerMayRunTheOldProgram) {
-    const GroupId group{7};
-    const Prefix<V4> member = Prefix<V4>::host(host<V4>(kOutside));
-    const auto members = [&] { return lab.machine->shared().groups4.size(); };
-    lab.workloads->add_member(group, member);
-    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_from(group)));
-    lab.finish_all();
-    lab.machine->rcu().online(0);
-    lab.machine->workers()[0]->poll_once();
-    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
-    lab.workloads->remove_member(group, member);
-    lab.finish_all();
-    lab.machine->housekeeping();
+/// A member leaves its group, and a program that does not name the group takes the old one's place, while a
+/// worker may still run that.
+class MemberThatLeaves : public WorkloadsTest {
+  protected:
+    void SetUp() override {
+        lab.workloads->add_member(group, member);
+        lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_from(group)));
+        lab.finish_all();
+        lab.machine->rcu().online(0);
+        poll();
+        lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+        lab.workloads->remove_member(group, member);
+        lab.finish_all();
+    }
+
+    void TearDown() override {
+        lab.machine->rcu().offline(0);
+        lab.finish_all();
+    }
+
+    void poll() { lab.machine->workers()[0]->poll_once(); }
+
+    std::size_t members() {
+        lab.machine->housekeeping();
+        return lab.machine->shared().groups4.size();
+    }
+
+    GroupId group{7};
+    Prefix<V4> member = Prefix<V4>::host(host<V4>(kOutside));
+};
+
+TEST_F(MemberThatLeaves, StaysWhileAWorkerMayRunTheOldProgram) {
     EXPECT_EQ(members(), 1U);
     // Neither what is compiled by now nor other removals keep it longer.
     lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_all()));
-    lab.machine->workers()[0]->poll_once();
-    lab.machine->housekeeping();
+    poll();
     EXPECT_EQ(members(), 0U);
-    lab.machine->rcu().offline(0);
-    lab.finish_all();
 }
 
-TEST_F(WorkloadsTest, MemberThatComesBackWhileAWorkerMayRunTheOldProgramStays) {
-    const GroupId group{7};
-    const Prefix<V4> member = Prefix<V4>::host(host<V4>(kOutside));
+TEST_F(MemberThatLeaves, StaysWhenItComesBackWhileAWorkerMayRunTheOldProgram) {
     lab.workloads->add_member(group, member);
-    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_from(group)));
-    lab.finish_all();
-    lab.machine->rcu().online(0);
-    lab.machine->workers()[0]->poll_once();
-    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
-    lab.workloads->remove_member(group, member);
-    lab.finish_all();
-    lab.workloads->add_member(group, member);
-    lab.machine->workers()[0]->poll_once();
-    lab.machine->housekeeping();
-    EXPECT_EQ(lab.machine->shared().groups4.size(), 1U);
-    lab.machine->rcu().offline(0);
+    poll();
+    EXPECT_EQ(members(), 1U);
 }
 
 TEST_F(WorkloadsTest, MemberThatComesBackMeanwhileStays) {

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 #include <string>
 
@@ -339,18 +340,24 @@ struct Exchange {
     int writes;  ///< before the router looks again
 };
 
-class ExchangedStore : public testing::TestWithParam<Exchange> {};
+class ExchangedStore : public testing::TestWithParam<Exchange> {
+  protected:
+    void SetUp() override {
+        follower.connect(etcd);
+        before = follower.state;
+        for (int i = 0; i < GetParam().writes; ++i) {
+            other.put("/c/new", std::to_string(i));
+        }
+        follower.connect(other);
+    }
+
+    Etcd etcd = small();
+    Etcd other{GetParam().cluster};
+    Follower follower;
+    std::map<std::string, std::string> before;
+};
 
 TEST_P(ExchangedStore, FreezesUntilItSaysThatItIsReady) {
-    Etcd etcd = small();
-    Follower follower;
-    follower.connect(etcd);
-    const auto before = follower.state;
-    Etcd other(GetParam().cluster);
-    for (int i = 0; i < GetParam().writes; ++i) {
-        other.put("/c/new", std::to_string(i));
-    }
-    follower.connect(other);
     EXPECT_EQ(follower.state, before);
     EXPECT_FALSE(follower.sync.frozen().empty());
     other.put(kReady, kIsReady);
@@ -359,14 +366,6 @@ TEST_P(ExchangedStore, FreezesUntilItSaysThatItIsReady) {
 }
 
 TEST_P(ExchangedStore, IsTakenWhenAnOperatorSaysSo) {
-    Etcd etcd = small();
-    Follower follower;
-    follower.connect(etcd);
-    Etcd other(GetParam().cluster);
-    for (int i = 0; i < GetParam().writes; ++i) {
-        other.put("/c/new", std::to_string(i));
-    }
-    follower.connect(other);
     follower.take(follower.sync.accept());
     EXPECT_EQ(follower.state, below_prefix(other));
     other.put("/c/more", "1");
@@ -375,14 +374,6 @@ TEST_P(ExchangedStore, IsTakenWhenAnOperatorSaysSo) {
 }
 
 TEST_P(ExchangedStore, IsForgottenWhenTheOldOneIsBack) {
-    Etcd etcd = small();
-    Follower follower;
-    follower.connect(etcd);
-    Etcd other(GetParam().cluster);
-    for (int i = 0; i < GetParam().writes; ++i) {
-        other.put("/c/new", std::to_string(i));
-    }
-    follower.connect(other);
     etcd.put("/c/a", "9");
     follower.connect(etcd);
     EXPECT_EQ(follower.state, below_prefix(etcd));
