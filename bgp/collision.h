@@ -15,6 +15,10 @@ namespace vr::bgp {
 /// A connection, named by who opened it.
 enum class Direction : std::uint8_t { Outgoing = 0, Incoming = 1 };
 
+constexpr Direction other(Direction direction) {
+    return direction == Direction::Outgoing ? Direction::Incoming : Direction::Outgoing;
+}
+
 /// One end of a session, as it ranks in a collision.
 struct Contender {
     Ip4 identifier;

@@ -11,14 +11,7 @@ namespace {
 constexpr std::size_t kBytesPerSlice = 4 * 1024;
 /// A peer that asks for everything again gets it this often at most.
 constexpr std::chrono::seconds kRefreshPause{1};
-/// A session that lived this long was no collision of two calls at the start.
-constexpr std::chrono::seconds kSettled{10};
-
 constexpr std::array kDirections{Direction::Outgoing, Direction::Incoming};
-
-constexpr Direction other(Direction direction) {
-    return direction == Direction::Outgoing ? Direction::Incoming : Direction::Outgoing;
-}
 
 std::uint64_t& counter_of(MessageCounters& counters, MessageType type) {
     switch (type) {
@@ -47,15 +40,6 @@ PeerKind kind_of(const SpeakerConfig& speaker, const PeerConfig& peer) {
 /// Parked: idle, and nothing will wake it.
 bool is_parked(const Fsm& fsm) {
     return fsm.state() == State::Idle && fsm.next_deadline() == Time::max();
-}
-
-/// RFC 4486 4: family and limit.
-Notification too_many_prefixes(AfiSafi family, std::uint32_t limit) {
-    Writer data;
-    data.u16(family.afi);
-    data.u8(family.safi);
-    data.u32(limit);
-    return notification(ErrorCode::Cease, cease::kMaximumPrefixes, data.view());
 }
 
 }  // namespace
@@ -384,156 +368,6 @@ void Peer::on_message(Direction direction, const Framer::Message& message, Time 
             return feed(direction, event::KeepaliveReceived{}, now);
         case MessageType::RouteRefresh:
             return on_route_refresh(direction, message, now);
-    }
-}
-
-void Peer::on_open(Direction direction, Bytes body, Time now) {
-    Link& from = link(direction);
-    if (from.fsm.state() != State::OpenSent) {
-        return feed(direction, event::OpenReceived{}, now);  // an error in every other state
-    }
-    auto decoded = decode_open(body);
-    if (auto* bad = std::get_if<Notification>(&decoded)) {
-        return feed(direction, event::MessageRefused{std::move(*bad)}, now);
-    }
-    const Open& open = std::get<Open>(decoded);
-    auto terms = negotiate(local_side(), config_, open);
-    if (auto* bad = std::get_if<Notification>(&terms)) {
-        return feed(direction, event::MessageRefused{std::move(*bad)}, now);
-    }
-    if (is_fresh_start(direction, open, now)) {
-        feed(other(direction), event::TcpFailed{"the peer has restarted"}, now);
-    } else if (!survives_collision(direction, open, now)) {
-        return feed(direction, event::CollisionLost{}, now);
-    }
-    from.terms = std::get<Terms>(std::move(terms));
-    from.framer.set_most(from.terms->extended_message ? kMaxExtendedMessage : kMaxMessage);
-    feed(direction, event::OpenReceived{from.terms->hold_time}, now);
-}
-
-/// RFC 4724 5: a peer that says OPEN although a session stands has lost that session.  A call of the
-/// peer that merely crossed ours at the start is a collision instead.
-bool Peer::is_fresh_start(Direction direction, const Open& open, Time now) const {
-    const bool stands = link(other(direction)).fsm.state() == State::Established;
-    const auto& said = open.capabilities.graceful_restart;
-    return stands && restart_ && direction == Direction::Incoming &&
-           ((said && said->restarting) || now - established_since_ >= kSettled);
-}
-
-bool Peer::survives_collision(Direction direction, const Open& open, Time now) {
-    const State opposite = link(other(direction)).fsm.state();
-    if (opposite == State::Established) {
-        return false;
-    }
-    if (opposite != State::OpenConfirm) {
-        return true;
-    }
-    const LocalSide local = local_side();
-    const Direction survivor = collision_survivor(
-        {.identifier = local.identifier, .asn = local.asn},
-        {.identifier = open.identifier, .asn = open.asn()});
-    if (survivor != direction) {
-        return false;
-    }
-    perform(other(direction), link(other(direction)).fsm.on(event::CollisionLost{}, now), now);
-    return true;
-}
-
-void Peer::on_update(Direction direction, Bytes body, Time now) {
-    feed(direction, event::UpdateReceived{}, now);
-    Link& from = link(direction);
-    if (from.fsm.state() != State::Established) {
-        return;
-    }
-    AttributeContext reading = context(*from.terms);
-    reading.path_ids4 = from.terms->paths4.receive;
-    reading.path_ids6 = from.terms->paths6.receive;
-    auto decoded = decode_update(body, reading);
-    if (auto* bad = std::get_if<Notification>(&decoded)) {
-        return feed(direction, event::MessageRefused{std::move(*bad)}, now);
-    }
-    Update& update = std::get<Update>(decoded);
-    if (!update.faults.empty()) {
-        ++malformed_updates_;
-        last_malformed_ = update.faults.front();
-        if (faults_.size() < 8) {
-            faults_.push_back(std::move(update.faults.front()));
-        }
-    }
-    receive_routes<V4>(direction, std::move(update.of<V4>()), now);
-    receive_routes<V6>(direction, std::move(update.of<V6>()), now);
-    forget_done();
-}
-
-/// What was stale is confirmed or gone: nothing to wait for.
-void Peer::forget_done() {
-    if (rib<V4>().end_of_rib_received()) {
-        long_life<V4>() = {};
-    }
-    if (rib<V6>().end_of_rib_received()) {
-        long_life<V6>() = {};
-    }
-    if (done_until_ && !rib<V4>().has_stale() && !rib<V6>().has_stale()) {
-        done_until_.reset();
-    }
-}
-
-template <Family F>
-void Peer::receive_routes(Direction direction, Reach<F>&& reach, Time now) {
-    if (rib<F>().up() && !rib<F>().receive(std::move(reach))) {
-        const std::uint32_t limit =
-            std::is_same_v<F, V4> ? config_.ipv4.maximum_prefixes : config_.ipv6.maximum_prefixes;
-        const AfiSafi family{.afi = F::kAfi, .safi = kSafiUnicast};
-        link(direction).fsm.set_next_pause(
-            std::is_same_v<F, V4> ? config_.ipv4.maximum_prefixes_restart
-                                  : config_.ipv6.maximum_prefixes_restart);
-        feed(direction, event::MessageRefused{too_many_prefixes(family, limit)}, now);
-    }
-}
-
-void Peer::on_route_refresh(Direction direction, const Framer::Message& message, Time now) {
-    feed(direction, event::RouteRefreshReceived{}, now);
-    if (link(direction).fsm.state() != State::Established) {
-        return;
-    }
-    const Terms& terms = *link(direction).terms;
-    const auto said = decode_route_refresh(message.body());
-    if (!said) {
-        constexpr std::size_t kLengthAt = 16;
-        const Notification answer =
-            terms.enhanced_refresh
-                ? notification(ErrorCode::RouteRefresh, refresh_error::kBadLength, message.whole)
-                : notification(
-                      ErrorCode::Header,
-                      header_error::kBadLength,
-                      message.whole.subspan(kLengthAt, 2));
-        return feed(direction, event::MessageRefused{answer}, now);
-    }
-    // RFC 2918 4: families that were not agreed on are ignored.
-    if (said->family == kIpv4Unicast && rib<V4>().up()) {
-        on_refresh_of<V4>(said->subtype, terms, now);
-    } else if (said->family == kIpv6Unicast && rib<V6>().up()) {
-        on_refresh_of<V6>(said->subtype, terms, now);
-    }
-}
-
-template <Family F>
-void Peer::on_refresh_of(std::uint8_t subtype, const Terms& terms, Time now) {
-    if (subtype == 0) {
-        RefreshPace& pace = refresh_paces_[std::is_same_v<F, V4> ? 0 : 1];
-        pace.markers = terms.enhanced_refresh;
-        if (!pace.due) {
-            pace.due = std::max(now, pace.not_before);
-            tick_refreshes(now);
-        }
-    } else if (!terms.enhanced_refresh) {
-        return;  // RFC 7313 5: unknown subtypes are ignored
-    } else if (subtype == refresh_marker::kBegin) {
-        rib<F>().begin_refresh();
-        done_until_ = now + config_.graceful_restart.stale_time;
-    } else if (subtype == refresh_marker::kEnd) {
-        rib<F>().end_refresh();
-        forget_done();
     }
 }
 
