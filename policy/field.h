@@ -139,4 +139,10 @@ template <typename From, typename To>
     return {};
 }
 
+/// Stores the text of `field` in a member of `into`.
+template <auto Member, typename T>
+[[nodiscard]] Result<void> text_into(const Field& field, T& into) {
+    return store(field.text(), into.*Member);
+}
+
 }  // namespace vr::policy

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "policy/field.h"
 #include "policy/model.h"
 #include "vrouter/net/result.h"
@@ -27,6 +30,9 @@ void drop_doubles(std::vector<IpPrefix>& nets);
 
 /// Whether a field of `map` is called almost like `key`.
 [[nodiscard]] bool is_misspelt(const Field& map, std::string_view key);
+
+/// One of an object's annotations, absent where it is.
+[[nodiscard]] std::optional<Field> annotation(const Field& metadata, std::string_view name);
 
 /// One named port of an endpoint.
 [[nodiscard]] Result<void> parse_named_port(const Field& field, std::vector<NamedPort>& into);
