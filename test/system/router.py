@@ -93,6 +93,19 @@ class Router:
 
     def wait_ready(self, seconds=15):
         self.process.wait_for(self.answers, seconds, f"{self} answers on its control socket")
+        self.favour_workers()
+
+    def favour_workers(self):
+        """Lets them run whenever there is a packet, as on a host where each has a CPU of its own.
+
+        Beside compilers, the kernel has let one that could run wait for four seconds; what falls off the rings of its
+        ports meanwhile, after half a second of a stream, nobody counts.
+        """
+        if self.config.get("workers", {}).get("idle") != "adaptive":
+            return  # there are none, or they never sleep: others would not get the CPU at all
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            if "worker" in (task / "comm").read_text():
+                os.sched_setscheduler(int(task.name), os.SCHED_RR, os.sched_param(1))
 
     def answers(self):
         return self.control_socket.exists() and self.ctl_status("show", "version")[0] == 0
