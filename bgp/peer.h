@@ -125,6 +125,9 @@ class Peer {
     /// True when the session is lost and none of its routes is kept, but not all of them are gone yet.
     [[nodiscard]] bool is_leaving() const;
 
+    /// Before our restart it had no session, and the machine nothing of it: while that is so, nobody waits for it.
+    void set_was_away() noexcept { was_away_ = true; }
+
     /// True when the peer has said all, or is not going to: nothing to wait for after our restart
     /// (RFC 4724 4.1).
     [[nodiscard]] bool has_said_all() const;
@@ -257,6 +260,7 @@ class Peer {
     PeerRib<V4> v4_;
     PeerRib<V6> v6_;
     bool wanted_ = false;
+    bool was_away_ = false;
     std::optional<std::string> shut_down_;
     std::optional<Direction> established_;
     Time established_since_{};

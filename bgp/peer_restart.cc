@@ -192,7 +192,7 @@ bool Peer::has_said_all() const {
     // RFC 5882 4.3.2: where forwarding failed, a restart of ours is over as far as the peer's routes go:
     // those that nobody else offers leave with the rest that is stale.  When it may be only its control
     // part, they are avoided and kept, or BFD and graceful restart could not live together.
-    return shut_down_ || path_ == Path::Dead ||
+    return shut_down_ || path_ == Path::Dead || (was_away_ && !established_) ||
            (established_ && done(routes<V4>()) && done(routes<V6>()));
 }
 

@@ -347,6 +347,10 @@ bool Speaker::bring_up(const IpAddr& address) {
     return change(address, [](Peer& peer) { peer.bring_up(Clock::now()); });
 }
 
+void Speaker::set_was_away(const IpAddr& address) {
+    change(address, [](Peer& peer) { peer.set_was_away(); });
+}
+
 void Speaker::originate(const IpPrefix& prefix, const Attributes& attributes) {
     instance_->originate(prefix, attributes);
     want_work();

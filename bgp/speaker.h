@@ -108,6 +108,9 @@ class Speaker {
     bool shut_down(const IpAddr& address, const std::string& text);
     bool bring_up(const IpAddr& address);
 
+    /// Of a speaker that takes another's place: Peer::set_was_away().
+    void set_was_away(const IpAddr& address);
+
     /// Who becomes a peer without being named.  Sessions of ranges that are no longer there end.
     [[nodiscard]] Result<void> set_ranges(std::vector<RangeConfig> ranges);
 

@@ -479,6 +479,26 @@ TEST(Restarter, DoesNotWaitForWhoIsShutDown) {
     EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
 
+TEST(Restarter, DoesNotWaitForWhoWasAwayBefore) {
+    HandPeer hand{full, back()};
+    hand.peer->set_was_away();
+    hand.pass(0s);
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, WaitsForWhoWasAwayBeforeOnceItIsThere) {
+    HandPeer hand{full, back()};
+    hand.instance.expect_peers(true);
+    hand.peer->set_was_away();
+    hand.come_up(HandPeer::graceful());
+    hand.instance.expect_peers(false);
+    hand.settle();
+    EXPECT_EQ(hand.sink.restarts_done, 0U);
+    hand.end_of_rib<V4>();
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
 /// The peer has said all again, while the machine has still to find the way to its next hop.
 class RestartedMachine : public ::testing::Test {
   protected:

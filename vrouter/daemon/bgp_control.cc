@@ -166,6 +166,10 @@ Result<void> BgpControl::restart() {
         if (peer.shut_down) {
             speaker_->shut_down(peer.address, *peer.shut_down);
         }
+        const bool is_there = peer.state == bgp::State::Established;
+        if (!is_there && peer.ipv4.received + peer.ipv6.received == 0) {
+            speaker_->set_was_away(peer.address);
+        }
     }
     if (!opened) {
         return fail(std::move(opened).error(), "restarted, but not all is well");
