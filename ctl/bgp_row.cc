@@ -1,13 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/bgp_row.h"
 
+#include <variant>
+
 #include "bgp/community.h"
 #include "vrouter/net/zone.h"
 
 namespace vr::ctl {
 
+namespace {
+
+/// The link-local one where there is no other; empty where it is our own, and each peer is told another.
+std::string next_hop_text(const bgp::Attributes& set) {
+    const bool named =
+        std::visit([](const auto& each) { return !each.is_unspecified(); }, set.next_hop);
+    return named                     ? to_string(without_zone(set.next_hop))
+           : set.next_hop_link_local ? to_string(without_zone(*set.next_hop_link_local))
+                                     : std::string{};
+}
+
+}  // namespace
+
 void fill_attributes(const bgp::Attributes& set, pb::BgpRoute& row) {
-    row.set_next_hop(to_string(without_zone(set.next_hop)));
+    row.set_next_hop(next_hop_text(set));
     row.set_as_path(set.as_path.text());
     row.set_origin(
         set.origin == bgp::Origin::Igp   ? "igp"

@@ -117,6 +117,13 @@ std::string bgp_state_text(const Message& bgp_neighbor) {
     return shut_down ? "shut down" : field_text(bgp_neighbor, "state");
 }
 
+/// Of a session that is up.
+std::string bgp_uptime_text(const Message& bgp_neighbor) {
+    const auto& row = as<pb::BgpNeighbor>(bgp_neighbor);
+    const bool up = row.state() == pb::BgpNeighbor::STATE_ESTABLISHED;
+    return up ? std::to_string(row.uptime_seconds()) : std::string{};
+}
+
 /// The text of a shutdown that lasts; else what happened last and when, as long as nothing is well again.
 std::string bgp_error_text(const Message& bgp_neighbor) {
     const auto& row = as<pb::BgpNeighbor>(bgp_neighbor);

@@ -19,6 +19,7 @@ namespace vr::ctl {
 [[nodiscard]] std::string messages_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string bgp_neighbor_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string bgp_state_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string bgp_uptime_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string bgp_error_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string restart_agreed_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string restart_time_text(const google::protobuf::Message& bgp_neighbor);

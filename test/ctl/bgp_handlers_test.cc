@@ -215,6 +215,7 @@ TEST_F(BgpHandler, ShowsPathsWithTheirAttributes) {
     const auto rows = routes("");
     ASSERT_EQ(rows.size(), 1U);
     EXPECT_EQ(rows[0].prefix(), "10.0.0.0/24");
+    EXPECT_EQ(rows[0].next_hop(), "") << "ours";
     EXPECT_EQ(rows[0].state(), pb::BgpRoute::STATE_BEST);
     EXPECT_EQ(rows[0].neighbor(), "");
     EXPECT_EQ(rows[0].kind(), "local");

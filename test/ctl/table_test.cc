@@ -91,7 +91,7 @@ TEST(Table, CountsPrefixesOfNegotiatedFamiliesOnly) {
             address: "192.0.2.1" remote_asn: 64512 state: STATE_ESTABLISHED uptime_seconds: 5
             ipv4 { negotiated: true received: 3 accepted: 2 advertised: 1 } ipv6 { } } })")),
         "NEIGHBOR     ASN  STATE        UPTIME-S  IPV4-IN/USED/OUT  IPV6-IN/USED/OUT  LAST-ERROR\n"
-        "192.0.2.1  64512  established         5  3/2/1             -                 -\n");
+        "192.0.2.1  64512  established  5         3/2/1             -                 -\n");
 }
 
 TEST(Table, AwaitedNeighborIsCalledByItsInterface) {
@@ -99,7 +99,7 @@ TEST(Table, AwaitedNeighborIsCalledByItsInterface) {
         as_table("show bgp", response(R"(bgp { rows {
             interface: "up0" state: STATE_IDLE last_error: "nobody there" ipv4 {} ipv6 {} } })")),
         "NEIGHBOR  ASN  STATE  UPTIME-S  IPV4-IN/USED/OUT  IPV6-IN/USED/OUT  LAST-ERROR\n"
-        "%up0        0  idle          0  -                 -                 nobody there\n");
+        "%up0        0  idle   -         -                 -                 nobody there\n");
 }
 
 TEST(Table, WritesPortsBehindAddressesOfBothFamilies) {
