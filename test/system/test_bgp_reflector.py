@@ -130,11 +130,11 @@ class Host(Bird):
     def __init__(self, namespace, directory, own, reflectors, networks):
         home = directory / own
         home.mkdir()
-        sessions = [Neighbor(reflector, AS, multihop=True) for reflector in reflectors]
+        sessions = [Neighbor(reflector, AS, multihop=True, local=own) for reflector in reflectors]
         super().__init__(namespace, home, AS, own, sessions, networks)
 
     def configuration(self):
-        return super().configuration().replace("local as", f"strict bind; local {self.router_id} as")
+        return super().configuration().replace("  local ", "  strict bind; local ")
 
     def prefixes(self):
         """Of its table; the others' addresses are this kernel's own, so their routes are not usable here."""
