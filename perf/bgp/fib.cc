@@ -13,7 +13,8 @@
 //          its session, or its station goes silent.  When does the last packet go to it, how many FIB
 //          entries were written until then, and when is the last one written?
 //   ways:  one peer tells routes, each with a next hop of its own, that a static route leads to; then that route
-//          takes another gateway.  When does the last packet go to the old one, and how long are turns?
+//          takes another gateway.  When does the last packet go to the old one, and how long are turns?  Then the
+//          peer resets its session.
 // To be run in a namespace of its own that has 10.99.0.1 and 10.99.1.1-4 (perf/bgp.py).
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
@@ -723,11 +724,21 @@ bool measure_ways(Eal& eal, const Options& options) {
     if (!peers.until(quiet, kStep, kLimit) || router.fabric().last_to(1) == 0) {
         return false;
     }
+    const std::string move_turns = turns_json(router);
+    forget_turns(router);
+    const std::int64_t lost = now();
+    peers[0].reset();
+    const auto gone = [&] { return router.on_control(installed) == wanted - options.ip4; };
+    if (!peers.until(gone, kStep, kLimit)) {
+        return false;
+    }
     return report(fmt::format(
-        R"("moved_ms": {:.3f}, {}, "load": {{{}}})",
+        R"("moved_ms": {:.3f}, {}, "load": {{{}}}, "gone_s": {:.3f}, "gone": {{{}}})",
         std::max(0.0, since(begin, router.fabric().last_to(0)) * 1000),
-        turns_json(router),
-        load_turns));
+        move_turns,
+        load_turns,
+        since(lost, now()),
+        turns_json(router)));
 }
 
 int run_mode(const std::string& mode, const Options& options) {
