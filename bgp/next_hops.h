@@ -24,7 +24,10 @@ namespace vr::bgp {
 
 class NextHops {
   public:
-    explicit NextHops(const NextHopOracle& oracle) : oracle_(oracle) {}
+    /// The table of answers never moves as a whole: it has room for all, though not memory yet.
+    explicit NextHops(const NextHopOracle& oracle) : oracle_(oracle) {
+        answers_.reserve(kMostNextHops);
+    }
 
     /// Cost of reaching the next hop of a path to `prefix`; nothing: unreachable, or reached over the
     /// route to `prefix` itself.
