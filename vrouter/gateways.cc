@@ -11,6 +11,12 @@ namespace {
 /// No address comes before it.
 constexpr IpAddr kLowest{Ip4{0}};
 
+/// So many stations at the end of a way take about as long as all the rest about it.
+constexpr std::size_t kStationsPerWay = 16;
+
+/// Gateways of a kind that are looked at before their number is seen to be enough.
+constexpr std::size_t kShare = 32;
+
 const GatewayWay& no_way() {
     static const GatewayWay kNone;
     return kNone;
@@ -84,25 +90,25 @@ bool GatewayWays::touch(const IpPrefix& prefix) {
 GatewayWays::Found GatewayWays::find(std::size_t most, const Step& step) {
     Rounds rounds{step};
     Found found;
-    Due fresh;
-    take_fresh(most, fresh);
-    for (const auto& [gateway, behind] : fresh) {
-        look_at(gateway, behind, rounds, found);
-    }
+    find_fresh(most, rounds, found);
     for (std::size_t left = most; left != 0 && !(touched_.empty() && dependents_.empty());) {
+        const std::size_t share = std::min((left + 1) / 2, kShare);
         Due due;
-        take_touched((left + 1) / 2, due);
-        take_dependents((left + 1) / 2, due);
+        take_touched(share, due);
+        take_dependents(share, due);
+        std::size_t spent = 1;
         for (const auto& [gateway, behind] : due) {
-            look_at(gateway, behind, rounds, found);
+            spent += look_at(gateway, behind, rounds, found);
         }
-        left -= std::clamp<std::size_t>(due.size(), 1, left);
+        left -= std::min(left, spent);
     }
     return found;
 }
 
-/// Finds its way, and lets so many that are behind each other be looked at if it is another.
-void GatewayWays::look_at(const IpAddr& gateway, unsigned behind, Rounds& rounds, Found& found) {
+/// Finds its way, and lets so many that are behind each other be looked at if it is another.  Returns as how many
+/// that counts.
+std::size_t GatewayWays::look_at(
+    const IpAddr& gateway, unsigned behind, Rounds& rounds, Found& found) {
     Way& known = ways_.at(gateway);
     const bool was_behind = !known.behind.empty();
     set_behind(gateway, known, rounds.first(gateway).asked);
@@ -122,16 +128,17 @@ void GatewayWays::look_at(const IpAddr& gateway, unsigned behind, Rounds& rounds
     } else if (differs && !found.fresh.contains(gateway)) {
         found.moved.insert(gateway);
     }
+    return 1 + way.stations.size() / kStationsPerWay;
 }
 
 /// Those that lead over a fresh one follow the routes, not its use.
-void GatewayWays::take_fresh(std::size_t most, Due& due) {
-    for (; most != 0 && !fresh_.empty(); --most) {
-        const auto at = ways_.find(fresh_.front());
-        if (at != ways_.end() && !at->second.found) {
-            due[at->first] = 0;
-        }
+void GatewayWays::find_fresh(std::size_t most, Rounds& rounds, Found& found) {
+    while (most != 0 && !fresh_.empty()) {
+        const IpAddr gateway = fresh_.front();
         fresh_.pop_front();
+        const auto at = ways_.find(gateway);
+        const bool due = at != ways_.end() && !at->second.found;
+        most -= std::min<std::size_t>(most, due ? look_at(gateway, 0, rounds, found) : 1);
     }
 }
 
@@ -176,11 +183,6 @@ void GatewayWays::set_behind(const IpAddr& gateway, Way& way, std::vector<IpAddr
         users_.emplace(other, gateway);
     }
     way.behind = std::move(behind);
-}
-
-bool GatewayWays::knows(const IpAddr& gateway) const {
-    const auto at = ways_.find(gateway);
-    return at != ways_.end() && at->second.found;
 }
 
 const GatewayWay& GatewayWays::operator[](const IpAddr& gateway) const {

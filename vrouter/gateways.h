@@ -58,16 +58,14 @@ class GatewayWays {
         std::set<IpAddr> moved;  ///< known, and others now
     };
 
-    /// Finds about `most` ways to gateways that are new, and as many of those that may be others than before.
+    /// Finds about `most` ways to gateways that are new, and as many of those that may be others than before;
+    /// fewer where they end at many stations.
     [[nodiscard]] Found find(std::size_t most, const Step& step);
 
     /// True while find() has not looked at all of them.
     [[nodiscard]] bool pending() const {
         return !fresh_.empty() || !touched_.empty() || !dependents_.empty();
     }
-
-    /// True when it is in use and its way was found, if only that there is none.
-    [[nodiscard]] bool knows(const IpAddr& gateway) const;
 
     /// The way to `gateway` as found; to one that is not known there is none.
     [[nodiscard]] const GatewayWay& operator[](const IpAddr& gateway) const;
@@ -87,10 +85,10 @@ class GatewayWays {
 
     class Rounds;
 
-    void take_fresh(std::size_t most, Due& due);
+    void find_fresh(std::size_t most, Rounds& rounds, Found& found);
     void take_touched(std::size_t most, Due& due);
     void take_dependents(std::size_t most, Due& due);
-    void look_at(const IpAddr& gateway, unsigned behind, Rounds& rounds, Found& found);
+    std::size_t look_at(const IpAddr& gateway, unsigned behind, Rounds& rounds, Found& found);
     void set_behind(const IpAddr& gateway, Way& way, std::vector<IpAddr> behind);
 
     std::map<IpAddr, Way> ways_;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <iterator>
+#include <numeric>
 
 #include "vrouter/net/headers.h"
 #include "vrouter/net/zone.h"
@@ -23,8 +23,15 @@ IpFamily family_of(const IpAddr& address) {
     return address.index() == 0 ? IpFamily::Ip4 : IpFamily::Ip6;
 }
 
-/// So many members that are found take about as long as all the rest about their set.
+/// So many gateways' stations that are gone through take about as long as all the rest about their set; and so
+/// many sets that are only found to be due.
 constexpr std::size_t kMembersPerSet = 16;
+
+/// So many stations of a set get traffic, by gateways that are not to be avoided first.
+constexpr std::size_t kMostStations = kGroupSlots;
+
+/// So many sets take another way at once when one of their gateways is to be avoided; others follow with settle().
+constexpr std::size_t kAtOnce = 512;
 
 NextHop towards(PortId port, const NextHops::Link& link) {
     return {
@@ -41,6 +48,18 @@ Adjacency station_of(const Adjacency& adjacency) {
 bool same(const NextHop& a, const NextHop& b) {
     return a.link == b.link && a.port == b.port && a.mtu == b.mtu && a.kind == b.kind &&
            a.group == b.group && a.workload == b.workload && a.translation == b.translation;
+}
+
+/// PortId{}: to none.
+PortId port_of(const RouteTarget& target) {
+    if (const auto* station = std::get_if<Adjacency>(&target)) {
+        return station->port;
+    }
+    if (const auto* network = std::get_if<Connected>(&target)) {
+        return network->port;
+    }
+    const auto* floating = std::get_if<Floating>(&target);
+    return floating != nullptr ? floating->station.port : PortId{};
 }
 
 }  // namespace
@@ -80,16 +99,19 @@ NextHops::NextHops() : entries_(1), slots_(1) {
     slots_[0].target = Discard{};
 }
 
-NextHopId NextHops::allocate() {
+NextHopId NextHops::allocate(const RouteTarget& target) {
     changed_ = true;
+    NextHopId id{static_cast<std::uint32_t>(entries_.size())};
     if (!free_.empty()) {
-        const NextHopId id = free_.back();
+        id = free_.back();
         free_.pop_back();
-        return id;
+    } else {
+        entries_.emplace_back();
+        slots_.emplace_back();
     }
-    entries_.emplace_back();
-    slots_.emplace_back();
-    return NextHopId{static_cast<std::uint32_t>(entries_.size() - 1)};
+    slots_[id.value()] = Slot{.target = target, .references = 1};
+    by_target_.emplace(target, id);
+    return id;
 }
 
 NextHopId NextHops::acquire(const RouteTarget& target) {
@@ -98,14 +120,14 @@ NextHopId NextHops::acquire(const RouteTarget& target) {
         ++slots_[found->second.value()].references;
         return found->second;
     }
-    const NextHopId id = allocate();
-    slots_[id.value()] = Slot{.target = target, .references = 1};
-    by_target_.emplace(target, id);
+    const NextHopId id = allocate(target);
     if (const auto* gateways = std::get_if<Gateways>(&target)) {
         add_gateways(id, *gateways);
-    } else if (const auto* floating = std::get_if<Floating>(&target)) {
+        return id;
+    }
+    if (const auto* floating = std::get_if<Floating>(&target)) {
         const NextHopId station = acquire(floating->station);
-        slots_[id.value()].members = {station};
+        slots_[id.value()].behind = station;
     }
     refresh(id);
     return id;
@@ -118,70 +140,257 @@ void NextHops::release(NextHopId id) {
         return;
     }
     by_target_.erase(slot.target);
-    const bool is_set = gateways_.erase(id) != 0;
-    if (is_set) {
-        forget_gateways(id, std::get<Gateways>(slot.target));
+    if (const auto* gateways = std::get_if<Gateways>(&slot.target)) {
+        forget_gateways(id, *gateways);
+        leave(id);
     }
-    const std::vector<NextHopId> members = std::move(slot.members);
-    if (slot.group) {
-        free_groups_.push_back(*slot.group);
-    }
+    const NextHopId behind = slot.behind;
     slot = Slot{.target = Discard{}};
     set_entry(id, NextHop{});
     free_.push_back(id);
-    if (is_set) {
-        leave_stations(members);
-    } else {
-        std::ranges::for_each(members, [this](NextHopId member) { release(member); });
+    if (behind != NextHopId{}) {
+        release(behind);
     }
 }
 
 void NextHops::add_gateways(NextHopId id, const Gateways& gateways) {
-    gateways_.insert(id);
-    unsettled_.push_back(id);
+    ++unsettled_sets_;
+    bool all_led = true;
     for (const IpAddr& gateway : gateways.addresses) {
-        if (!in_use(gateway)) {
+        const auto [at, inserted] = vias_.try_emplace(gateway);
+        if (inserted) {
             gateway_changes_.push_back(gateway);
         }
-        sets_of_.emplace(gateway, id);
+        at->second.sets.insert(id);
+        all_led = all_led && at->second.is_led;
+    }
+    if (all_led) {
+        make_due(id);
     }
 }
 
 void NextHops::forget_gateways(NextHopId id, const Gateways& gateways) {
     for (const IpAddr& gateway : gateways.addresses) {
-        sets_of_.erase({gateway, id});
-        if (!in_use(gateway)) {
+        const auto at = vias_.find(gateway);
+        if (at != vias_.end() && at->second.sets.erase(id) != 0 && at->second.sets.empty()) {
+            vias_.erase(at);
             gateway_changes_.push_back(gateway);
         }
     }
 }
 
-bool NextHops::in_use(const IpAddr& gateway) const {
-    const auto at = sets_of_.lower_bound({gateway, NextHopId{}});
-    return at != sets_of_.end() && at->first == gateway;
+bool NextHops::is_led(const IpAddr& gateway) const {
+    const auto via = vias_.find(gateway);
+    return via != vias_.end() && via->second.is_led;
+}
+
+void NextHops::lead(const IpAddr& gateway, std::vector<Adjacency> stations) {
+    const auto via = vias_.find(gateway);
+    if (via == vias_.end() || (via->second.is_led && via->second.stations == stations)) {
+        return;
+    }
+    via->second.stations = std::move(stations);
+    via->second.is_led = true;
+    moved_.start(gateway);
+}
+
+std::vector<NextHopId> NextHops::settle(std::size_t most) {
+    std::vector<NextHopId> flipped;
+    make_sets_due(most * kMembersPerSet);
+    take_due(fresh_, most * kMembersPerSet, flipped);
+    take_due(due_, most * kMembersPerSet, flipped);
+    return flipped;
+}
+
+void NextHops::make_due(NextHopId id) {
+    Slot& slot = slots_[id.value()];
+    if (!std::exchange(slot.is_due, true)) {
+        (slot.paths == nullptr ? fresh_ : due_).push_back(id);
+    }
+}
+
+/// However many of its gateways move, a set is to be found once.
+void NextHops::make_sets_due(std::size_t most) {
+    moved_.advance(most, [&](const IpAddr& gateway, const auto& from, std::size_t share) {
+        const auto via = vias_.find(gateway);
+        if (via == vias_.end()) {
+            return decltype(moved_)::Slice{};
+        }
+        const std::set<NextHopId>& sets = via->second.sets;
+        auto at = sets.lower_bound(from.value_or(NextHopId{}));
+        std::size_t taken = 0;
+        for (; taken < share && at != sets.end(); ++taken, ++at) {
+            make_due(*at);
+        }
+        return decltype(moved_)::Slice{taken, at != sets.end() ? std::optional{*at} : std::nullopt};
+    });
+}
+
+/// In the order in which they came; those that wait for a gateway come again when it is led.
+void NextHops::take_due(
+    std::deque<NextHopId>& due, std::size_t cost, std::vector<NextHopId>& flipped) {
+    while (cost != 0 && !due.empty()) {
+        const NextHopId id = due.front();
+        due.pop_front();
+        std::size_t spent = 1;
+        Slot& slot = slots_[id.value()];
+        if (std::exchange(slot.is_due, false)) {
+            const auto& gateways = std::get<Gateways>(slot.target);
+            if (const auto members = members_of(gateways)) {
+                spent = kMembersPerSet + *members;
+                const bool is_new = slot.paths == nullptr;
+                const bool before = usable(id);
+                join(id, paths_of(gateways));
+                if (!is_new && usable(id) != before) {
+                    flipped.push_back(id);
+                }
+            }
+        }
+        cost -= std::min(cost, spent);
+    }
+}
+
+std::optional<std::size_t> NextHops::members_of(const Gateways& gateways) const {
+    std::size_t members = 0;
+    for (const IpAddr& gateway : gateways.addresses) {
+        const Via& via = vias_.at(gateway);
+        if (!via.is_led) {
+            return std::nullopt;
+        }
+        members += via.stations.size();
+    }
+    return members;
+}
+
+NextHops::Paths NextHops::paths_of(const Gateways& gateways) const {
+    Paths paths;
+    for (const bool avoided : {false, true}) {
+        for (const IpAddr& gateway : gateways.addresses) {
+            if (avoided_.contains(gateway) != avoided) {
+                continue;
+            }
+            for (Adjacency station : vias_.at(gateway).stations) {
+                station.carries_ip4 =
+                    gateways.for_ip4 && std::holds_alternative<Ip6>(station.address);
+                add_path(paths, {.station = station, .avoided = avoided});
+            }
+        }
+    }
+    return paths;
+}
+
+/// Those that are to be avoided come last.
+void NextHops::add_path(Paths& paths, const Path& path) {
+    const auto at = std::ranges::lower_bound(paths, path.station, {}, &Path::station);
+    if (at != paths.end() && at->station == path.station) {
+        at->weight += at->avoided == path.avoided ? 1 : 0;
+    } else if (paths.size() < kMostStations) {
+        paths.insert(at, path);
+    }
+}
+
+/// The set has these paths from now on.
+void NextHops::join(NextHopId id, Paths paths) {
+    const auto [at, inserted] = path_lists_.try_emplace(std::move(paths));
+    if (inserted) {
+        open(*at);
+    }
+    if (slots_[id.value()].paths == &*at) {
+        return;
+    }
+    leave(id);  // not before the other is open: they may share stations
+    Slot& slot = slots_[id.value()];
+    slot.paths = &*at;
+    slot.place = at->second.sets.size();
+    at->second.sets.push_back(id);
+    set_entry(id, at->second.entry);
+}
+
+/// Takes the set out of its path list, or of those that wait for one.
+void NextHops::leave(NextHopId id) {
+    Slot& slot = slots_[id.value()];
+    if (slot.paths == nullptr) {
+        --unsettled_sets_;
+        return;
+    }
+    PathLists::value_type& paths = *std::exchange(slot.paths, nullptr);
+    std::vector<NextHopId>& sets = paths.second.sets;
+    sets[slot.place] = sets.back();
+    slots_[sets.back().value()].place = slot.place;
+    sets.pop_back();
+    if (sets.empty()) {
+        close(paths);
+    }
+}
+
+void NextHops::open(PathLists::value_type& paths) {
+    for (const Path& path : paths.first) {
+        const NextHopId station = acquire(path.station);
+        paths.second.stations.push_back(station);
+        stations_[station].insert(&paths);
+    }
+    refresh_paths(paths);
+}
+
+void NextHops::close(PathLists::value_type& paths) {
+    if (paths.second.group) {
+        free_groups_.push_back(*paths.second.group);
+    }
+    const std::vector<NextHopId> stations = std::move(paths.second.stations);
+    for (const NextHopId station : stations) {
+        const auto lists = stations_.find(station);
+        lists->second.erase(&paths);
+        if (lists->second.empty()) {
+            stations_.erase(lists);
+        }
+    }
+    path_lists_.erase(path_lists_.find(paths.first));
+    std::ranges::for_each(stations, [this](NextHopId station) { release(station); });
 }
 
 void NextHops::set_port(PortId port, Link link) {
     ports_[port] = link;
-    for (const auto& [target, id] : by_target_) {
-        refresh(id);
-    }
+    refresh_port(port);
 }
 
 void NextHops::remove_port(PortId port) {
     ports_.erase(port);
-    std::erase_if(resolved_, [&](const auto& entry) { return entry.first.port == port; });
-    for (const auto& [target, id] : by_target_) {
-        refresh(id);
+    const auto first = resolved_.lower_bound({.port = port, .address = {}});
+    resolved_.erase(first, std::find_if(first, resolved_.end(), [port](const auto& entry) {
+                        return entry.first.port != port;
+                    }));
+    refresh_port(port);
+}
+
+/// Targets of one kind stand by port.
+void NextHops::refresh_port(PortId port) {
+    const Adjacency station{.port = port, .address = {}};
+    for (const RouteTarget& first :
+         {RouteTarget{station}, RouteTarget{Connected{port}}, RouteTarget{Floating{station, {}}}}) {
+        for (auto at = by_target_.lower_bound(first);
+             at != by_target_.end() && at->first.index() == first.index() &&
+             port_of(at->first) == port;
+             ++at) {
+            refresh(at->second);
+        }
+    }
+    if (port == host_port_) {
+        refresh_local();
+    }
+}
+
+void NextHops::refresh_local() {
+    for (const IpFamily family : {IpFamily::Ip4, IpFamily::Ip6}) {
+        if (const auto at = by_target_.find(LocalDelivery{family}); at != by_target_.end()) {
+            refresh(at->second);
+        }
     }
 }
 
 void NextHops::set_host(PortId port, Mac kernel) {
     host_port_ = port;
     host_mac_ = kernel;
-    for (const auto& [target, id] : by_target_) {
-        refresh(id);
-    }
+    refresh_local();
 }
 
 void NextHops::resolved(const Adjacency& neighbor, Mac mac) {
@@ -200,7 +409,6 @@ void NextHops::refresh_station(const Adjacency& neighbor) {
     for (const bool carries_ip4 : {false, true}) {
         if (const auto id = find({neighbor.port, neighbor.address, carries_ip4})) {
             refresh(*id);
-            refresh_users_of(*id);
         }
     }
 }
@@ -209,103 +417,37 @@ void NextHops::avoid(const IpAddr& gateway, bool avoid) {
     if (avoid ? !avoided_.insert(gateway).second : avoided_.erase(gateway) == 0) {
         return;
     }
-    std::set<NextHopId> users;
-    for (auto at = sets_of_.lower_bound({gateway, NextHopId{}});
-         at != sets_of_.end() && at->first == gateway;
-         ++at) {
-        users.insert(at->second);
-    }
-    for (const auto& [station, uses] : stations_) {
-        if (address_of(station) == gateway) {
-            const auto sets = users_of(station);
-            users.insert(sets.begin(), sets.end());
+    if (const auto via = vias_.find(gateway); via != vias_.end()) {
+        std::size_t left = kAtOnce * kMembersPerSet;
+        for (const NextHopId id : via->second.sets) {
+            if (left == 0) {
+                moved_.start(gateway);
+                break;
+            }
+            std::size_t spent = 1;
+            const auto& gateways = std::get<Gateways>(slots_[id.value()].target);
+            if (const auto members = members_of(gateways); members && is_settled(id)) {
+                spent = kMembersPerSet + *members;
+                join(id, paths_of(gateways));
+            }
+            left -= std::min(left, spent);
         }
     }
-    std::ranges::for_each(users, [this](NextHopId id) { refresh_gateways(id); });
+    for (const auto& [station, lists] : stations_) {
+        if (address_of(station) == gateway) {
+            std::ranges::for_each(lists, [this](auto* paths) { refresh_paths(*paths); });
+        }
+    }
 }
 
 const IpAddr& NextHops::address_of(NextHopId station) const {
     return std::get<Adjacency>(slots_[station.value()].target).address;
 }
 
-/// In the order in which they came; one that waits for its gateways goes behind the others.
-void NextHops::take_new_sets(
-    const Resolve& resolve, std::size_t most, std::vector<NextHopId>& due) {
-    std::size_t left = unsettled_.size();
-    for (std::size_t taken = 0; taken < most && left != 0; --left) {
-        const NextHopId id = unsettled_.front();
-        unsettled_.pop_front();
-        ++taken;
-        if (!gateways_.contains(id) || slots_[id.value()].settled) {
-            continue;
-        }
-        std::size_t members = 0;
-        bool known = true;
-        for (const IpAddr& gateway : std::get<Gateways>(slots_[id.value()].target).addresses) {
-            const auto stations = resolve(gateway);
-            known = known && stations.has_value();
-            members += stations ? stations->size() : 1;
-        }
-        taken += members / kMembersPerSet;
-        if (known) {
-            due.push_back(id);
-        } else {
-            unsettled_.push_back(id);
-        }
-    }
-}
-
-void NextHops::take_moved_sets(std::size_t most, std::vector<NextHopId>& due) {
-    moved_.advance(most, [&](const IpAddr& gateway, const auto& from, std::size_t share) {
-        auto at = sets_of_.lower_bound({gateway, from.value_or(NextHopId{})});
-        std::size_t taken = 0;
-        for (; taken < share && at != sets_of_.end() && at->first == gateway; ++taken, ++at) {
-            if (const Slot& slot = slots_[at->second.value()]; slot.settled) {
-                due.push_back(at->second);
-                taken += slot.members.size() / kMembersPerSet;
-            }
-        }
-        const bool more = at != sets_of_.end() && at->first == gateway;
-        return decltype(moved_)::Slice{taken, more ? std::optional{at->second} : std::nullopt};
-    });
-}
-
-std::vector<NextHopId> NextHops::resolve_gateways(const Resolve& resolve, std::size_t most) {
-    std::vector<NextHopId> due;
-    take_new_sets(resolve, most, due);
-    take_moved_sets(most, due);
-    std::ranges::sort(due);
-    const auto doubles = std::ranges::unique(due);
-    due.erase(doubles.begin(), doubles.end());
-    std::erase_if(due, [&](NextHopId id) { return !resolve_set(id, resolve); });
-    return due;
-}
-
-/// True when the set was known and has become usable or unusable.
-bool NextHops::resolve_set(NextHopId id, const Resolve& resolve) {
-    const bool before = usable(id);
-    std::vector<NextHopId> members;
-    std::vector<IpAddr> via;
-    const auto gateways = std::get<Gateways>(slots_[id.value()].target);
-    for (const IpAddr& gateway : gateways.addresses) {
-        for (Adjacency station : resolve(gateway).value_or(std::vector<Adjacency>{})) {
-            station.carries_ip4 = gateways.for_ip4 && std::holds_alternative<Ip6>(station.address);
-            members.push_back(acquire(station));
-            ++stations_[members.back()];
-            via.push_back(gateway);
-        }
-    }
-    Slot& slot = slots_[id.value()];
-    const std::vector<NextHopId> old = std::exchange(slot.members, std::move(members));
-    slot.via = std::move(via);
-    refresh(id);
-    leave_stations(old);
-    return std::exchange(slot.settled, true) && usable(id) != before;
-}
-
 bool NextHops::usable(NextHopId id) const {
     const Slot& slot = slots_[id.value()];
-    return !std::holds_alternative<Gateways>(slot.target) || !slot.members.empty();
+    return !std::holds_alternative<Gateways>(slot.target) ||
+           (slot.paths != nullptr && !slot.paths->first.empty());
 }
 
 const RouteTarget& NextHops::target(NextHopId id) const {
@@ -316,15 +458,16 @@ std::optional<Adjacency> NextHops::station(NextHopId id, const IpAddr& destinati
     if (id.value() >= slots_.size()) {
         return std::nullopt;
     }
-    const Slot& slot = slots_[id.value()];
-    if (const auto* adjacency = std::get_if<Adjacency>(&slot.target)) {
+    const RouteTarget& target = slots_[id.value()].target;
+    if (const auto* adjacency = std::get_if<Adjacency>(&target)) {
         return *adjacency;
     }
-    if (const auto* connected = std::get_if<Connected>(&slot.target)) {
+    if (const auto* connected = std::get_if<Connected>(&target)) {
         return Adjacency{connected->port, destination};
     }
     // A single gateway is one station; of several the worker has picked a member, which is one too.
-    return slot.in_use.empty() ? std::nullopt : station(slot.in_use.front(), destination);
+    const std::vector<NextHopId> stations = members(id);
+    return stations.empty() ? std::nullopt : station(stations.front(), destination);
 }
 
 std::optional<NextHopId> NextHops::find(const Adjacency& neighbor) const {
@@ -334,16 +477,18 @@ std::optional<NextHopId> NextHops::find(const Adjacency& neighbor) const {
 
 std::vector<Adjacency> NextHops::gateway_stations() const {
     std::vector<Adjacency> stations;
-    for (const auto& [station, uses] : stations_) {
+    for (const auto& [station, lists] : stations_) {
         stations.push_back(std::get<Adjacency>(slots_[station.value()].target));
     }
     return stations;
 }
 
 std::vector<NextHopId> NextHops::members(NextHopId id) const {
-    return slots_[id.value()].in_use;
+    const auto* paths = slots_[id.value()].paths;
+    return paths == nullptr ? std::vector<NextHopId>{} : paths->second.in_use;
 }
 
+/// Writes what the id leads to anew; of a station, also what sets over it lead to.
 void NextHops::refresh(NextHopId id) {
     struct Entry {
         const NextHops& self;
@@ -367,7 +512,9 @@ void NextHops::refresh(NextHopId id) {
             return NextHop{.kind = NextHopKind::Discard};
         }
 
-        NextHop operator()(const Gateways& /*g*/) const { return NextHop{}; }
+        NextHop operator()(const Gateways& /*g*/) const {
+            return self.entries_[id.value()];
+        }  // its paths'
 
         NextHop operator()(const Floating& f) const {
             const auto port = self.ports_.find(f.station.port);
@@ -376,63 +523,75 @@ void NextHops::refresh(NextHopId id) {
             }
             NextHop hop = towards(f.station.port, port->second);
             hop.kind = NextHopKind::Floating;
-            hop.group = self.slots_[id.value()].members.front().value();
+            hop.group = self.slots_[id.value()].behind.value();
             hop.translation = f.translation;
             return hop;
         }
     };
 
-    if (std::holds_alternative<Gateways>(slots_[id.value()].target)) {
-        refresh_gateways(id);
-    } else {
-        set_entry(id, std::visit(Entry{*this, id}, slots_[id.value()].target));
+    set_entry(id, std::visit(Entry{*this, id}, slots_[id.value()].target));
+    if (const auto lists = stations_.find(id); lists != stations_.end()) {
+        std::ranges::for_each(lists->second, [this](auto* paths) { refresh_paths(*paths); });
     }
 }
 
-/// The members that get traffic.
-std::vector<NextHopId> NextHops::choose(const Slot& slot) const {
-    std::vector<NextHopId> wanted;
-    for (std::size_t i = 0; i < slot.members.size(); ++i) {
-        if (!avoided_.contains(slot.via[i]) && !avoided_.contains(address_of(slot.members[i]))) {
-            wanted.push_back(slot.members[i]);
+/// The stations that get traffic, each as often as its weight says, by turns.
+std::vector<NextHopId> NextHops::choose(const PathLists::value_type& paths) const {
+    const auto& [all, list] = paths;
+    std::vector<std::size_t> chosen;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (!all[i].avoided && !avoided_.contains(all[i].station.address)) {
+            chosen.push_back(i);
         }
     }
-    if (wanted.empty()) {
-        wanted = slot.members;
+    if (chosen.empty()) {
+        chosen.resize(all.size());
+        std::iota(chosen.begin(), chosen.end(), std::size_t{0});
     }
-    std::vector<NextHopId> there;
-    std::ranges::copy_if(wanted, std::back_inserter(there), [this](NextHopId member) {
-        return entries_[member.value()].kind == NextHopKind::Forward;
-    });
-    return there.empty() ? wanted : there;
+    const auto is_there = [&](std::size_t i) {
+        return entries_[list.stations[i].value()].kind == NextHopKind::Forward;
+    };
+    if (std::ranges::any_of(chosen, is_there)) {
+        std::erase_if(chosen, [&](std::size_t i) { return !is_there(i); });
+    }
+    std::vector<NextHopId> stations;
+    for (std::uint32_t round = 1; !chosen.empty() && stations.size() + chosen.size() <= kGroupSlots;
+         ++round) {
+        for (const std::size_t i : chosen) {
+            stations.push_back(list.stations[i]);
+        }
+        std::erase_if(chosen, [&](std::size_t i) { return all[i].weight <= round; });
+    }
+    return stations;
 }
 
-void NextHops::refresh_gateways(NextHopId id) {
-    Slot& slot = slots_[id.value()];
-    slot.in_use = choose(slot);
-    if (slot.in_use.size() < 2) {
-        if (slot.group) {
-            free_groups_.push_back(*std::exchange(slot.group, std::nullopt));
-        }
-        // A copy of the only member: one lookup less per packet.
-        set_entry(id, slot.in_use.empty() ? NextHop{} : entries_[slot.in_use.front().value()]);
-        return;
-    }
-    if (!slot.group) {
-        if (free_groups_.empty()) {
+void NextHops::refresh_paths(PathLists::value_type& paths) {
+    PathList& list = paths.second;
+    list.in_use = choose(paths);
+    const bool shared =
+        std::ranges::adjacent_find(list.in_use, std::ranges::not_equal_to{}) != list.in_use.end();
+    if (shared) {
+        if (!list.group && free_groups_.empty()) {
+            list.group = static_cast<std::uint32_t>(groups_.size());
             groups_.emplace_back();
-            slot.group = static_cast<std::uint32_t>(groups_.size() - 1);
-        } else {
-            slot.group = free_groups_.back();
+        } else if (!list.group) {
+            list.group = free_groups_.back();
             free_groups_.pop_back();
         }
+        NextHopGroup& group = groups_[*list.group];
+        for (std::size_t i = 0; i < kGroupSlots; ++i) {
+            group[i] = list.in_use[i % list.in_use.size()];
+        }
+        changed_ = true;
+        list.entry = NextHop{.kind = NextHopKind::Group, .group = *list.group};
+    } else {
+        if (list.group) {
+            free_groups_.push_back(*std::exchange(list.group, std::nullopt));
+        }
+        // A copy of the only station: one lookup less per packet.
+        list.entry = list.in_use.empty() ? NextHop{} : entries_[list.in_use.front().value()];
     }
-    NextHopGroup& group = groups_[*slot.group];
-    for (std::size_t i = 0; i < kGroupSlots; ++i) {
-        group[i] = slot.in_use[i % slot.in_use.size()];
-    }
-    changed_ = true;
-    set_entry(id, NextHop{.kind = NextHopKind::Group, .group = *slot.group});
+    std::ranges::for_each(list.sets, [&](NextHopId set) { set_entry(set, list.entry); });
 }
 
 NextHop NextHops::local(IpFamily family) const {
@@ -460,36 +619,9 @@ NextHop NextHops::station_entry(const Adjacency& neighbor) const {
 }
 
 void NextHops::set_entry(NextHopId id, const NextHop& entry) {
-    NextHop& current = entries_[id.value()];
-    if (!same(current, entry)) {
-        current = entry;
+    if (!same(entries_[id.value()], entry)) {
+        entries_[id.value()] = entry;
         changed_ = true;
-    }
-}
-
-void NextHops::refresh_users_of(NextHopId station) {
-    if (stations_.contains(station)) {
-        std::ranges::for_each(users_of(station), [this](NextHopId id) { refresh_gateways(id); });
-    }
-}
-
-/// The sets that have this station.
-std::vector<NextHopId> NextHops::users_of(NextHopId station) const {
-    std::vector<NextHopId> users;
-    std::ranges::copy_if(gateways_, std::back_inserter(users), [&](NextHopId id) {
-        return std::ranges::count(slots_[id.value()].members, station) != 0;
-    });
-    return users;
-}
-
-/// Sets have them no more.
-void NextHops::leave_stations(const std::vector<NextHopId>& members) {
-    for (const NextHopId member : members) {
-        const auto uses = stations_.find(member);
-        if (--uses->second == 0) {
-            stations_.erase(uses);
-        }
-        release(member);
     }
 }
 

@@ -3,20 +3,19 @@
 //
 // A route names a next hop by id; what that id leads to may change (a neighbor resolves, a gateway moves
 // to another port) without touching the routes that name it: losing one member of a group rewrites the
-// group, not its prefixes.  Of several stations those get the traffic that are there and not to be
-// avoided; when there are none, all.  Pure: told of ports and neighbors, asked for the arrays.  Control
-// thread.
+// group, not its prefixes.  Gateway sets that lead to the same stations share one path list: what happens to a
+// station costs one visit of each list that has it, and a written entry per set.  Of several stations those get
+// the traffic that are there and not to be avoided; when there are none, all.  Pure: told of ports, neighbors
+// and ways, asked for the arrays.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <compare>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
-#include <span>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -96,10 +95,6 @@ class NextHops {
         PortKind kind = PortKind::Fabric;
     };
 
-    /// The stations that a gateway is reached by, by the routes.  None: unreachable now; nothing: they are
-    /// not known yet.
-    using Resolve = std::function<std::optional<std::vector<Adjacency>>(const IpAddr& gateway)>;
-
     NextHops();
 
     /// The id of `target`, counted; a new one starts unresolved.
@@ -126,18 +121,24 @@ class NextHops {
     /// otherwise.
     void avoid(const IpAddr& gateway, bool avoid);
 
-    /// The stations of this one are others now: the sets that it is in are to be resolved.
-    void moved(const IpAddr& gateway) { moved_.start(gateway); }
+    /// A gateway in use is reached by these stations from now on, ascending; by none: not at all.  The sets
+    /// that it is in follow with settle().
+    void lead(const IpAddr& gateway, std::vector<Adjacency> stations);
 
-    /// Finds the stations of about `most` sets with gateways that moved, and of as many that are new.  Returns
-    /// the ids that became usable or unusable.
-    [[nodiscard]] std::vector<NextHopId> resolve_gateways(const Resolve& resolve, std::size_t most);
+    /// Lets about `most` sets follow their gateways, and as many that are new.  Those of which all gateways are
+    /// known, that is; others wait.  Returns the ids that became usable or unusable.
+    [[nodiscard]] std::vector<NextHopId> settle(std::size_t most);
 
-    /// True while there are sets to be resolved.
-    [[nodiscard]] bool unresolved() const { return !unsettled_.empty() || !moved_.empty(); }
+    /// True while the stations of a set are to be found, or are other ones by now.
+    [[nodiscard]] bool unsettled() const {
+        return unsettled_sets_ != 0 || !due_.empty() || !moved_.empty();
+    }
 
     /// True when some set names it.
-    [[nodiscard]] bool in_use(const IpAddr& gateway) const;
+    [[nodiscard]] bool in_use(const IpAddr& gateway) const { return vias_.contains(gateway); }
+
+    /// True when lead() was called since then.
+    [[nodiscard]] bool is_led(const IpAddr& gateway) const;
 
     /// Gateways of which that has changed since the last call, perhaps to and fro.
     [[nodiscard]] std::vector<IpAddr> take_gateway_changes() {
@@ -147,7 +148,7 @@ class NextHops {
     /// False: it is a set whose stations were not found yet.
     [[nodiscard]] bool is_settled(NextHopId id) const {
         const Slot& slot = slots_[id.value()];
-        return slot.settled || !std::holds_alternative<Gateways>(slot.target);
+        return slot.paths != nullptr || !std::holds_alternative<Gateways>(slot.target);
     }
 
     /// False: routes to it must not be installed (no gateway of it is reachable).
@@ -164,7 +165,7 @@ class NextHops {
     /// The stations that gateways lead to now.
     [[nodiscard]] std::vector<Adjacency> gateway_stations() const;
 
-    /// The stations of a gateway set that get traffic now.
+    /// The stations of a gateway set that get traffic now, as often as gateways lead to them.
     [[nodiscard]] std::vector<NextHopId> members(NextHopId id) const;
 
     /// The arrays as workers should see them.
@@ -176,48 +177,88 @@ class NextHops {
     [[nodiscard]] bool take_changes() { return std::exchange(changed_, false); }
 
   private:
+    /// A station of a path list.
+    struct Path {
+        Adjacency station;
+        bool avoided = false;      ///< all gateways that lead to it are
+        std::uint32_t weight = 1;  ///< how many do
+
+        friend auto operator<=>(const Path&, const Path&) = default;
+    };
+
+    /// By station, each once: sets that lead to the same ones have equal paths.
+    using Paths = std::vector<Path>;
+
+    /// What sets with equal paths share; the entries of these sets are copies of `entry`.
+    struct PathList {
+        std::vector<NextHopId> stations;  ///< of the paths, counted
+        std::vector<NextHopId> in_use;    ///< those that get traffic, as often as their weights say
+        std::optional<std::uint32_t> group;
+        NextHop entry;
+        std::vector<NextHopId> sets;
+    };
+
+    using PathLists = std::map<Paths, PathList>;
+
     struct Slot {
         RouteTarget target;
         std::uint32_t references = 0;
-        std::vector<NextHopId> members;  ///< Gateways, Floating: adjacencies, counted
-        std::vector<IpAddr> via;         ///< the gateway that each of them is
-        std::vector<NextHopId> in_use;   ///< those of them that get traffic
-        std::optional<std::uint32_t> group;
-        bool settled = false;  ///< Gateways: resolved once
+        NextHopId behind;  ///< Floating: its station, counted
+        // Gateways:
+        PathLists::value_type* paths = nullptr;  ///< null: not settled
+        std::size_t place = 0;                   ///< in PathList::sets
+        bool is_due = false;                     ///< stands in fresh_ or due_
     };
 
-    [[nodiscard]] NextHopId allocate();
+    /// A gateway that sets name.
+    struct Via {
+        std::vector<Adjacency> stations;
+        bool is_led = false;  ///< they are known
+        std::set<NextHopId> sets;
+    };
+
+    [[nodiscard]] NextHopId allocate(const RouteTarget& target);
     void add_gateways(NextHopId id, const Gateways& gateways);
     void forget_gateways(NextHopId id, const Gateways& gateways);
-    void take_new_sets(const Resolve& resolve, std::size_t most, std::vector<NextHopId>& due);
-    void take_moved_sets(std::size_t most, std::vector<NextHopId>& due);
-    [[nodiscard]] bool resolve_set(NextHopId id, const Resolve& resolve);
+    void make_due(NextHopId id);
+    void make_sets_due(std::size_t most);
+    void take_due(std::deque<NextHopId>& due, std::size_t cost, std::vector<NextHopId>& flipped);
+    /// Nothing: a gateway is not led yet.
+    [[nodiscard]] std::optional<std::size_t> members_of(const Gateways& gateways) const;
+    [[nodiscard]] Paths paths_of(const Gateways& gateways) const;
+    static void add_path(Paths& paths, const Path& path);
+    void join(NextHopId id, Paths paths);
+    void leave(NextHopId id);
+    void open(PathLists::value_type& paths);
+    void close(PathLists::value_type& paths);
+    [[nodiscard]] std::vector<NextHopId> choose(const PathLists::value_type& paths) const;
+    void refresh_paths(PathLists::value_type& paths);
     void refresh(NextHopId id);
-    void refresh_gateways(NextHopId id);
+    void refresh_port(PortId port);
+    void refresh_local();
+    void refresh_station(const Adjacency& neighbor);
     [[nodiscard]] const IpAddr& address_of(NextHopId station) const;
-    [[nodiscard]] std::vector<NextHopId> choose(const Slot& slot) const;
     [[nodiscard]] NextHop local(IpFamily family) const;
     [[nodiscard]] NextHop station_entry(const Adjacency& neighbor) const;
     void set_entry(NextHopId id, const NextHop& entry);
-    void refresh_station(const Adjacency& neighbor);
-    void refresh_users_of(NextHopId station);
-    [[nodiscard]] std::vector<NextHopId> users_of(NextHopId station) const;
-    void leave_stations(const std::vector<NextHopId>& members);
 
     std::vector<NextHop> entries_;
     std::vector<NextHopGroup> groups_;
-    std::vector<Slot> slots_;
+    std::deque<Slot> slots_;  ///< does not move when it grows
     std::vector<NextHopId> free_;
     std::vector<std::uint32_t> free_groups_;
     std::map<RouteTarget, NextHopId> by_target_;
     std::map<Adjacency, Mac> resolved_;
     std::map<PortId, Link> ports_;
-    std::set<NextHopId> gateways_;
-    std::set<std::pair<IpAddr, NextHopId>> sets_of_;  ///< gateways, and the sets that they are in
-    std::map<NextHopId, std::uint32_t> stations_;     ///< of sets, counted
+    std::map<IpAddr, Via> vias_;
+    PathLists path_lists_;
+    std::map<NextHopId, std::set<PathLists::value_type*>> stations_;  ///< of path lists
     std::vector<IpAddr> gateway_changes_;
-    std::deque<NextHopId> unsettled_;  ///< sets that are new
-    Sweeps<IpAddr, NextHopId> moved_;
+    std::size_t unsettled_sets_ = 0;
+    // Sets whose paths are to be found; some may have left since, and their ids be used again.
+    std::deque<NextHopId> fresh_;  ///< that are new
+    std::deque<NextHopId> due_;
+    Sweeps<IpAddr, NextHopId> moved_;  ///< gateways whose sets are to get there
     std::set<IpAddr> avoided_;
     PortId host_port_;
     Mac host_mac_;

@@ -234,7 +234,7 @@ bool RouteTable::dirty() const {
 }
 
 bool RouteTable::is_settling() const {
-    return ways_.pending() || next_hops_.unresolved() || !v4_->waiting.empty() ||
+    return ways_.pending() || next_hops_.unsettled() || !v4_->waiting.empty() ||
            !v6_->waiting.empty();
 }
 
@@ -283,10 +283,11 @@ void RouteTable::commit(const std::function<void()>& publish) {
 bool RouteTable::settle_gateways() {
     const bool changed = std::exchange(ways_changed_, false) || ways_.pending();
     for (const IpAddr& gateway : next_hops_.take_gateway_changes()) {
+        if (!next_hops_.is_led(gateway)) {
+            ways_.remove(gateway);  // and if it is in use again, its way is found anew
+        }
         if (next_hops_.in_use(gateway)) {
             ways_.add(gateway);
-        } else {
-            ways_.remove(gateway);
         }
     }
     if (ways_.pending()) {
@@ -294,20 +295,14 @@ bool RouteTable::settle_gateways() {
             kGatewaySlice, [this](const IpAddr& gateway, const GatewayWays::Known& known) {
                 return step(gateway, known);
             });
-        // Whoever names what is new is new as well.
-        for (const IpAddr& gateway : found.moved) {
-            next_hops_.moved(gateway);
-        }
         changed_.gateways = std::move(found.moved);
         changed_.gateways.merge(found.fresh);
+        for (const IpAddr& gateway : changed_.gateways) {
+            next_hops_.lead(gateway, ways_[gateway].stations);
+        }
     }
-    if (next_hops_.unresolved()) {
-        using Stations = std::optional<std::vector<Adjacency>>;
-        const auto flipped = next_hops_.resolve_gateways(
-            [this](const IpAddr& gateway) {
-                return ways_.knows(gateway) ? Stations{ways_[gateway].stations} : Stations{};
-            },
-            kGatewaySlice);
+    if (next_hops_.unsettled()) {
+        const auto flipped = next_hops_.settle(kGatewaySlice);
         if (!flipped.empty()) {
             if (!flipped_.empty()) {
                 v4_->missed.insert(flipped.begin(), flipped.end());

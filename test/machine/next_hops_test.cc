@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
 
 #include "vrouter/net/zone.h"
@@ -41,7 +43,7 @@ class NextHopsOf : public testing::Test {
 
     /// Every gateway is a station of its own on kPort, but those of `unreachable`.
     std::vector<NextHopId> resolve(const std::set<IpAddr>& unreachable = {}) {
-        return resolve_all([&](const IpAddr& gateway) -> std::vector<Adjacency> {
+        return lead_all([&](const IpAddr& gateway) -> std::vector<Adjacency> {
             if (unreachable.contains(gateway)) {
                 return {};
             }
@@ -49,13 +51,17 @@ class NextHopsOf : public testing::Test {
         });
     }
 
-    std::vector<NextHopId> resolve_all(const NextHops::Resolve& to) {
-        for (std::uint32_t number = 0; number < 200; ++number) {
-            hops.moved(address(number));
+    using Ways = std::function<std::vector<Adjacency>(const IpAddr& gateway)>;
+
+    std::vector<NextHopId> lead_all(const Ways& to) {
+        for (std::uint32_t number = 0; number < 2000; ++number) {
+            if (hops.in_use(address(number))) {
+                hops.lead(address(number), to(address(number)));
+            }
         }
         std::vector<NextHopId> flipped;
-        while (hops.unresolved()) {
-            for (const NextHopId id : hops.resolve_gateways(to, 1)) {
+        while (hops.unsettled()) {
+            for (const NextHopId id : hops.settle(1)) {
                 flipped.push_back(id);
             }
         }
@@ -225,7 +231,7 @@ TYPED_TEST(NextHopsOf, WhatIsBehindAnAvoidedStationTakesAnotherWay) {
     const auto both = [&](const IpAddr& /*gateway*/) {
         return std::vector<Adjacency>{this->station(1), this->station(2)};
     };
-    static_cast<void>(this->resolve_all(both));
+    static_cast<void>(this->lead_all(both));
     this->hops.avoid(this->address(1), true);
     EXPECT_EQ(this->hops.station(behind, this->address(99)), this->station(2));
     this->hops.avoid(this->address(1), false);
@@ -276,11 +282,127 @@ TYPED_TEST(NextHopsOf, GroupNumbersAreUsedAgain) {
     EXPECT_EQ(this->hops.groups().size(), 1U);
 }
 
+TYPED_TEST(NextHopsOf, SetsOverTheSameStationsShareAGroup) {
+    const NextHopId one = this->hops.acquire(this->gateways({9}));
+    const NextHopId other = this->hops.acquire(this->gateways({10, 11}));
+    const auto both = [&](const IpAddr& gateway) -> std::vector<Adjacency> {
+        if (gateway == this->address(10)) {
+            return {this->station(1)};
+        }
+        return gateway == this->address(11) ? std::vector{this->station(2)}
+                                            : std::vector{this->station(1), this->station(2)};
+    };
+    static_cast<void>(this->lead_all(both));
+    EXPECT_EQ(this->entry(one).group, this->entry(other).group);
+    EXPECT_EQ(this->hops.groups().size(), 1U);
+    this->hops.release(one);
+    EXPECT_EQ(this->shares(other).size(), 2U);
+    this->hops.avoid(this->address(10), true);
+    EXPECT_EQ(this->hops.station(other, this->address(99)), this->station(2));
+}
+
+TYPED_TEST(NextHopsOf, StationThatMoreGatewaysLeadToGetsMoreTraffic) {
+    const NextHopId id = this->hops.acquire(this->gateways({9, 10, 11}));
+    static_cast<void>(this->lead_all([&](const IpAddr& gateway) {
+        return std::vector{this->station(gateway == this->address(11) ? 2 : 1)};
+    }));
+    const auto shares = this->shares(id);
+    EXPECT_EQ(shares.at(*this->hops.find(this->station(1))), 43);
+    EXPECT_EQ(shares.at(*this->hops.find(this->station(2))), 21);
+    this->hops.avoid(this->address(9), true);
+    EXPECT_EQ(this->shares(id).at(*this->hops.find(this->station(1))), 32);
+}
+
+TYPED_TEST(NextHopsOf, AllSetsFollowAStationAtOnce) {
+    std::vector<NextHopId> sets;
+    for (std::uint32_t number = 100; number < 1100; ++number) {
+        sets.push_back(this->hops.acquire(this->gateways({number})));
+    }
+    const auto both = [&](const IpAddr& /*gateway*/) {
+        return std::vector{this->station(1), this->station(2)};
+    };
+    static_cast<void>(this->lead_all(both));
+    const auto all_lead_to = [&](std::uint32_t number) {
+        return std::ranges::all_of(sets, [&](NextHopId id) {
+            return this->entry(id).kind == NextHopKind::Forward &&
+                   this->hops.station(id, this->address(99)) == this->station(number);
+        });
+    };
+    this->hops.resolved(this->station(1), kPeerMac);
+    EXPECT_TRUE(all_lead_to(1));
+    this->hops.resolved(this->station(2), kPeerMac);
+    this->hops.avoid(this->address(1), true);
+    EXPECT_TRUE(all_lead_to(2));
+    EXPECT_FALSE(this->hops.unsettled());
+}
+
+/// Every other set has left by the time: whoever stands where it stood follows.
+TYPED_TEST(NextHopsOf, SetsFollowAfterOthersHaveLeft) {
+    std::vector<NextHopId> sets;
+    for (std::uint32_t number = 100; number < 110; ++number) {
+        sets.push_back(this->hops.acquire(this->gateways({number})));
+    }
+    static_cast<void>(this->lead_all([&](const IpAddr&) { return std::vector{this->station(1)}; }));
+    for (std::size_t i = 0; i < sets.size(); i += 2) {
+        this->hops.release(sets[i]);
+    }
+    this->hops.resolved(this->station(1), kPeerMac);
+    for (std::size_t i = 0; i < sets.size(); ++i) {
+        EXPECT_EQ(this->entry(sets[i]).kind, i % 2 == 0 ? NextHopKind::None : NextHopKind::Forward);
+    }
+}
+
+/// More sets than follow at once.
+TYPED_TEST(NextHopsOf, GatewayOfManySetsIsAvoidedInSlices) {
+    constexpr std::uint32_t kSets = 1000;
+    std::vector<NextHopId> sets;
+    for (std::uint32_t number = 100; number < 100 + kSets; ++number) {
+        sets.push_back(this->hops.acquire(this->gateways({1, number})));
+    }
+    static_cast<void>(this->lead_all([&](const IpAddr& gateway) {
+        return std::vector{gateway == this->address(1) ? this->station(1) : this->station(2)};
+    }));
+    const auto over_the_other = [&] {
+        return std::ranges::count_if(sets, [&](NextHopId id) {
+            return this->hops.members(id) == std::vector{*this->hops.find(this->station(2))};
+        });
+    };
+    this->hops.avoid(this->address(1), true);
+    EXPECT_TRUE(this->hops.unsettled() || over_the_other() == kSets);
+    while (this->hops.unsettled()) {
+        static_cast<void>(this->hops.settle(1));
+    }
+    EXPECT_EQ(over_the_other(), kSets);
+}
+
+TYPED_TEST(NextHopsOf, SetFollowsOnceHoweverManyOfItsGatewaysMove) {
+    constexpr std::uint32_t kSets = 20;
+    constexpr std::uint32_t kGateways = 32;
+    for (std::uint32_t set = 0; set < kSets; ++set) {
+        Gateways gateways;
+        for (std::uint32_t i = 0; i < kGateways; ++i) {
+            gateways.addresses.push_back(this->address(100 + i));
+        }
+        gateways.addresses.push_back(this->address(150 + set));
+        static_cast<void>(this->hops.acquire(gateways));
+    }
+    static_cast<void>(this->lead_all([&](const IpAddr&) { return std::vector{this->station(1)}; }));
+    for (std::uint32_t number = 100; number < 150 + kSets; ++number) {
+        this->hops.lead(this->address(number), {this->station(2)});
+    }
+    unsigned slices = 0;
+    for (; this->hops.unsettled(); ++slices) {
+        static_cast<void>(this->hops.settle(2));
+    }
+    EXPECT_LT(slices, 4 * kSets);
+    EXPECT_FALSE(this->hops.find(this->station(1)));
+}
+
 TYPED_TEST(NextHopsOf, GatewayThatMovesTakesItsUsersAlong) {
     this->hops.set_port(PortId{2}, {kRouterMac, 1500});
     const NextHopId id = this->hops.acquire(this->gateways({1}));
     static_cast<void>(this->resolve());
-    static_cast<void>(this->resolve_all(
+    static_cast<void>(this->lead_all(
         [](const IpAddr& gateway) { return std::vector{Adjacency{PortId{2}, gateway}}; }));
     EXPECT_EQ(this->entry(id).port, PortId{2});
     EXPECT_FALSE(this->hops.find(this->station(1)));
@@ -328,8 +450,8 @@ std::uint16_t ether_type_towards(bool for_ip4) {
     NextHops hops;
     hops.set_port(kPort, {kRouterMac, 9000});
     const NextHopId id = hops.acquire(Gateways{{kGateway}, for_ip4});
-    static_cast<void>(hops.resolve_gateways(
-        [](const IpAddr& gateway) { return std::vector{Adjacency{kPort, gateway}}; }, 1));
+    hops.lead(kGateway, {{kPort, kGateway}});
+    static_cast<void>(hops.settle(1));
     EXPECT_EQ(hops.entries()[id.value()].kind, NextHopKind::Unresolved);
     hops.resolved({kPort, kGateway}, kPeerMac);
     EXPECT_EQ(hops.entries()[id.value()].kind, NextHopKind::Forward);
@@ -350,13 +472,15 @@ TEST(Gateways, SetWhoseGatewayIsNotFoundYetHoldsNoOtherUp) {
     const IpAddr unknown = Ip4{0x0a000009};
     const NextHopId waits = hops.acquire(Gateways{{unknown}});
     const NextHopId other = hops.acquire(Gateways{{kGateway}});
-    using Stations = std::optional<std::vector<Adjacency>>;
-    const NextHops::Resolve to = [&](const IpAddr& gateway) {
-        return gateway == unknown ? Stations{} : Stations{{{kPort, gateway}}};
-    };
-    static_cast<void>(hops.resolve_gateways(to, 2));
+    hops.lead(kGateway, {{kPort, kGateway}});
+    static_cast<void>(hops.settle(2));
     EXPECT_FALSE(hops.is_settled(waits));
     EXPECT_TRUE(hops.is_settled(other));
+    EXPECT_TRUE(hops.unsettled());
+    hops.lead(unknown, {});
+    static_cast<void>(hops.settle(2));
+    EXPECT_TRUE(hops.is_settled(waits));
+    EXPECT_FALSE(hops.unsettled());
 }
 
 /// Sets of many members are dear: fewer of them are found at once.
@@ -370,14 +494,15 @@ TEST(Gateways, FewerSetsAreFoundAtOnceTheMoreMembersTheyHave) {
     std::vector<NextHopId> sets;
     for (std::uint32_t host = 1; host <= 10; ++host) {
         sets.push_back(hops.acquire(Gateways{{Ip4{0x0a010000 + host}}}));
+        hops.lead(Ip4{0x0a010000 + host}, stations);
     }
     const auto settled = [&] {
         return std::ranges::count_if(sets, [&](NextHopId id) { return hops.is_settled(id); });
     };
-    static_cast<void>(hops.resolve_gateways([&](const IpAddr&) { return stations; }, 10));
+    static_cast<void>(hops.settle(10));
     EXPECT_EQ(settled(), 2);  // one takes as long as five without members
-    while (hops.unresolved()) {
-        static_cast<void>(hops.resolve_gateways([&](const IpAddr&) { return stations; }, 10));
+    while (hops.unsettled()) {
+        static_cast<void>(hops.settle(10));
     }
     EXPECT_EQ(settled(), 10);
 }

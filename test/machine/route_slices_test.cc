@@ -277,6 +277,30 @@ TYPED_TEST(ManyNewGateways, OldRouteIsNotKeptForThemOnceItsGatewaysAreGone) {
     EXPECT_EQ(this->in_force(this->address(50, 1)), "static discard");
 }
 
+/// It is out of use between two commits: by the time, what was known of its way may be no more true.
+TYPED_TEST(Routes, GatewayThatIsInUseAgainIsFoundAnew) {
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    const auto lead_over = [&](std::uint32_t net) {
+        this->table.set(this->network(9), RouteSource::Static, this->via({this->address(net, 1)}));
+    };
+    const auto use_again = [&](std::uint32_t net) {
+        this->table.remove(this->network(5), RouteSource::IBgp);
+        this->commit();
+        EXPECT_FALSE(this->table.next_hops().in_use(this->address(9, 1)));
+        lead_over(net);
+        this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(9, 1)}));
+        this->commit();
+        EXPECT_FALSE(this->table.is_settling());
+        return this->published[this->hop(this->address(5, 1)).value()].port;
+    };
+    lead_over(1);
+    this->table.set(this->network(5), RouteSource::IBgp, this->via({this->address(9, 1)}));
+    this->commit();
+    EXPECT_EQ(use_again(1), kEast);
+    EXPECT_EQ(use_again(2), kWest);
+}
+
 TYPED_TEST(ManyNewGateways, DoNotWaitForOneRouteThatAlwaysTakesANewGateway) {
     this->table.remove(this->last(), RouteSource::IBgp);
     while (this->table.dirty()) {
