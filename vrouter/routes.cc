@@ -80,6 +80,9 @@ bool is_inside(const std::set<IpPrefix>& prefixes, const IpAddr& address) {
 /// Gateways, and gateway sets, looked at per commit(): of those that a changed route leads to, and of new ones.
 constexpr std::size_t kGatewaySlice = 128;
 
+/// Next hops that no route names any more released per commit(): more than one turn of BGP can leave behind.
+constexpr std::size_t kReleaseSlice = 1024;
+
 /// Entries looked at per commit() when a gateway set becomes usable or unusable.
 constexpr std::size_t kWalkSlice = 8192;
 
@@ -230,7 +233,8 @@ void RouteTable::note_change(const Prefix<F>& prefix) {
 
 bool RouteTable::dirty() const {
     return ways_changed_ || is_settling() || !flipped_.empty() || !v4_->dirty.empty() ||
-           !v6_->dirty.empty() || !leaving_.empty() || !avoided_no_more_.empty();
+           !v6_->dirty.empty() || !leaving_.empty() || !released_.empty() ||
+           !avoided_no_more_.empty();
 }
 
 bool RouteTable::is_settling() const {
@@ -256,6 +260,8 @@ void RouteTable::end_avoiding() {
 }
 
 void RouteTable::commit(const std::function<void()>& publish) {
+    to_release_ = kReleaseSlice;
+    release_some();
     const bool ways_changed = settle_gateways();
     look_for_users();
     if (next_hops_.take_changes()) {
@@ -269,12 +275,22 @@ void RouteTable::commit(const std::function<void()>& publish) {
     }
     if (!leaving_.empty()) {
         readers_.retire([this, hops = std::exchange(leaving_, {})] {
-            std::ranges::for_each(hops, [this](NextHopId hop) { next_hops_.release(hop); });
+            released_.insert(released_.end(), hops.begin(), hops.end());
+            release_some();
         });
     }
     ChangedWays changed = std::exchange(changed_, {});
     if (ways_changed && on_ways_) {
         on_ways_(std::move(changed));
+    }
+}
+
+/// What is in no worker's hands any more; what is more than a slice waits for the next commit().
+void RouteTable::release_some() {
+    for (; to_release_ != 0 && !released_.empty(); --to_release_) {
+        const NextHopId hop = released_.front();
+        released_.pop_front();
+        next_hops_.release(hop);
     }
 }
 

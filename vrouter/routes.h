@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -191,6 +192,7 @@ class RouteTable {
     template <Family F>
     void put_in_force(const Prefix<F>& prefix, Entry& entry);
     void end_avoiding();
+    void release_some();
     template <Family F>
     void note_change(const Prefix<F>& prefix);
     [[nodiscard]] bool settle_gateways();
@@ -204,6 +206,8 @@ class RouteTable {
     Cursor flipped_at_;  ///< ... and have been up to here
     /// Replaced offers, and what the FIB led to: released once nobody has them from the FIB.
     std::vector<NextHopId> leaving_;
+    std::deque<NextHopId> released_;  ///< those that nobody has any more
+    std::size_t to_release_ = 0;      ///< so many of them until the next commit()
     std::set<IpAddr> avoided_no_more_;
     std::uint64_t fib_changes_ = 0;
     GatewayWays ways_;

@@ -277,6 +277,30 @@ TYPED_TEST(ManyNewGateways, OldRouteIsNotKeptForThemOnceItsGatewaysAreGone) {
     EXPECT_EQ(this->in_force(this->address(50, 1)), "static discard");
 }
 
+TYPED_TEST(ManyNewGateways, AreReleasedInSlices) {
+    while (this->table.dirty()) {
+        this->commit();
+    }
+    for (std::uint32_t i = 0; i < this->kMany; ++i) {
+        this->table.remove(
+            Prefix<TypeParam>::host(this->address(100 + i / 200, i % 200)), RouteSource::IBgp);
+    }
+    const auto in_use = [&] {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < this->kMany; ++i) {
+            count += this->table.next_hops().in_use(this->address(200 + i / 250, 1 + i % 250));
+        }
+        return count;
+    };
+    this->commit();
+    EXPECT_GT(in_use(), this->kMany / 4);
+    EXPECT_TRUE(this->table.dirty());
+    while (this->table.dirty()) {
+        this->commit();
+    }
+    EXPECT_EQ(in_use(), 0U);
+}
+
 /// It is out of use between two commits: by the time, what was known of its way may be no more true.
 TYPED_TEST(Routes, GatewayThatIsInUseAgainIsFoundAnew) {
     this->connect(1, kEast);
