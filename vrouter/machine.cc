@@ -184,19 +184,30 @@ void Machine::forget_flows() {
     shared_->flows4.remove_if(names, slice);
     shared_->flows6.remove_if(names, slice);
     forgetting_->next = slice.end;
-    const std::size_t end = std::max(shared_->flows4.extent(), shared_->flows6.extent());
-    if (slice.end < end || routes_.is_settling()) {
-        return;  // or routes may still lead to a port that has left, not to its successor
+    if (slice.end >= std::max(shared_->flows4.extent(), shared_->flows6.extent())) {
+        flowless_.merge(forgetting_->ports);
+        forgetting_.reset();
+        begin_forgetting();
     }
-    const auto ports = std::move(forgetting_->ports);
-    forgetting_.reset();
-    for (const auto& [id, gone] : ports) {
-        leaving_[id.value()] = false;
+}
+
+/// What still leads to a port that has left must not lead to the next one of its number.
+void Machine::free_numbers() {
+    std::vector<std::function<void()>> all_gone;
+    for (auto at = flowless_.begin(); at != flowless_.end();) {
+        if (routes_.names(at->first)) {
+            ++at;
+            continue;
+        }
+        leaving_[at->first.value()] = false;
+        all_gone.push_back(std::move(at->second));
+        at = flowless_.erase(at);
+    }
+    for (const auto& gone : all_gone) {
         if (gone) {
             gone();
         }
     }
-    begin_forgetting();
 }
 
 void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) {
@@ -303,6 +314,7 @@ void Machine::commit() {
 
 void Machine::finish() {
     forget_flows();
+    free_numbers();
     if (routes_.dirty()) {
         commit();
     } else {
@@ -354,6 +366,7 @@ void Machine::housekeeping() {
     call_seen();
     begin_forgetting();
     forget_flows();
+    free_numbers();
     tell_unfinished();
     const FlowTick now = flow_now();
     shared_->flows4.age(now, settings_.timeouts, kAgeSlice);

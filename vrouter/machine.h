@@ -175,6 +175,7 @@ class Machine {
     void publish();
     void begin_forgetting();
     void forget_flows();
+    void free_numbers();
     void tell_unfinished();
     void call_seen();
     void assign_queues();
@@ -190,7 +191,7 @@ class Machine {
     RouteTable routes_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<PortRecord> records_;
-    std::vector<bool> leaving_;  ///< removed, but workers or flows may still name it
+    std::vector<bool> leaving_;  ///< removed, but workers, flows or routes may still name it
     /// Leaving, and no worker uses it any more; what to call when its flows are gone too.
     std::map<PortId, std::function<void()>> gone_;
     std::set<TranslationId> gone_translations_;  ///< the same, of floating addresses
@@ -203,8 +204,9 @@ class Machine {
     };
 
     std::optional<Forgetting> forgetting_;
-    std::vector<std::function<void()>> seen_;          ///< to be called: all workers have seen it
-    std::vector<TranslationId> leaving_translations_;  ///< until the next snapshot
+    std::map<PortId, std::function<void()>> flowless_;  ///< leaving, and their flows are gone
+    std::vector<std::function<void()>> seen_;           ///< to be called: all workers have seen it
+    std::vector<TranslationId> leaving_translations_;   ///< until the next snapshot
     std::vector<std::array<std::uint64_t, kDropCount>> control_drops_;
     std::vector<PortTotals> baselines_;  ///< what the number's earlier port had counted
     Tables master_;

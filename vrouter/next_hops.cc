@@ -111,6 +111,7 @@ NextHopId NextHops::allocate(const RouteTarget& target) {
     }
     slots_[id.value()] = Slot{.target = target, .references = 1};
     by_target_.emplace(target, id);
+    count_name(port_of(target), 1);
     return id;
 }
 
@@ -140,6 +141,7 @@ void NextHops::release(NextHopId id) {
         return;
     }
     by_target_.erase(slot.target);
+    count_name(port_of(slot.target), -1);
     if (const auto* gateways = std::get_if<Gateways>(&slot.target)) {
         forget_gateways(id, *gateways);
         leave(id);
@@ -150,6 +152,17 @@ void NextHops::release(NextHopId id) {
     free_.push_back(id);
     if (behind != NextHopId{}) {
         release(behind);
+    }
+}
+
+void NextHops::count_name(PortId port, int difference) {
+    if (port == PortId{}) {
+        return;
+    }
+    const auto at = named_.try_emplace(port, 0).first;
+    at->second += static_cast<std::uint32_t>(difference);
+    if (at->second == 0) {
+        named_.erase(at);
     }
 }
 
@@ -173,6 +186,9 @@ void NextHops::forget_gateways(NextHopId id, const Gateways& gateways) {
     for (const IpAddr& gateway : gateways.addresses) {
         const auto at = vias_.find(gateway);
         if (at != vias_.end() && at->second.sets.erase(id) != 0 && at->second.sets.empty()) {
+            for (const Adjacency& station : at->second.stations) {
+                count_name(station.port, -1);
+            }
             vias_.erase(at);
             gateway_changes_.push_back(gateway);
         }
@@ -189,7 +205,12 @@ void NextHops::lead(const IpAddr& gateway, std::vector<Adjacency> stations) {
     if (via == vias_.end() || (via->second.is_led && via->second.stations == stations)) {
         return;
     }
-    via->second.stations = std::move(stations);
+    for (const Adjacency& station : stations) {
+        count_name(station.port, 1);
+    }
+    for (const Adjacency& station : std::exchange(via->second.stations, std::move(stations))) {
+        count_name(station.port, -1);
+    }
     via->second.is_led = true;
     moved_.start(gateway);
 }

@@ -156,6 +156,9 @@ class NextHops {
 
     [[nodiscard]] const RouteTarget& target(NextHopId id) const;
 
+    /// True when something leads to this port, or may be found to: an id, or the way to a gateway in use.
+    [[nodiscard]] bool names(PortId port) const { return named_.contains(port); }
+
     /// The station to resolve for a packet to `destination` that found `id` unresolved.
     [[nodiscard]] std::optional<Adjacency> station(NextHopId id, const IpAddr& destination) const;
 
@@ -237,6 +240,7 @@ class NextHops {
     void refresh_port(PortId port);
     void refresh_local();
     void refresh_station(const Adjacency& neighbor);
+    void count_name(PortId port, int difference);
     [[nodiscard]] const IpAddr& address_of(NextHopId station) const;
     [[nodiscard]] NextHop local(IpFamily family) const;
     [[nodiscard]] NextHop station_entry(const Adjacency& neighbor) const;
@@ -250,6 +254,7 @@ class NextHops {
     std::map<RouteTarget, NextHopId> by_target_;
     std::map<Adjacency, Mac> resolved_;
     std::map<PortId, Link> ports_;
+    std::map<PortId, std::uint32_t> named_;  ///< how often
     std::map<IpAddr, Via> vias_;
     PathLists path_lists_;
     std::map<NextHopId, std::set<PathLists::value_type*>> stations_;  ///< of path lists

@@ -100,6 +100,9 @@ class RouteTable {
     /// True while the FIB may lead where routes that were replaced led: what they name is still in use.
     [[nodiscard]] bool is_settling() const;
 
+    /// True while packets may be led to the port by what is known of routes, now or when more of it is found.
+    [[nodiscard]] bool names(PortId port) const { return next_hops_.names(port); }
+
     /// Calls `changed` at the end of every commit() that may have changed the way to a gateway in use or
     /// to a watched address; it must not change routes itself.
     void watch_ways(std::function<void(ChangedWays)> changed) { on_ways_ = std::move(changed); }

@@ -257,6 +257,57 @@ TEST_F(MidRound, NumberOfANextHopIsKeptWhileTheWorkerMayHaveIt) {
     EXPECT_FALSE(routes.next_hops().find(station));
 }
 
+TEST_F(MachineTest, NumberRestsWhileARouteLeadsThere) {
+    const auto alive = std::make_shared<bool>(false);
+    const PortId id = add(alive);
+    const auto to = Prefix<V4>::host(host<V4>(kGuestA));
+    machine().routes().set(to, RouteSource::Static, Adjacency{id, host<V4>(kGuestA)});
+    machine().commit();
+    int told = 0;
+    machine().remove_port(id, [&] { ++told; });
+    machine().housekeeping();
+    EXPECT_FALSE(*alive);
+    EXPECT_EQ(told, 0);
+    EXPECT_NE(add(alive), id);
+    machine().routes().remove(to, RouteSource::Static);
+    machine().commit();
+    machine().housekeeping();
+    EXPECT_EQ(told, 1);
+    EXPECT_EQ(add(alive), id);
+}
+
+TEST_F(MachineTest, NumberIsUsedAgainWhileWaysKeepChanging) {
+    const auto alive = std::make_shared<bool>(false);
+    const PortId id = add(alive);
+    RouteTable& routes = machine().routes();
+    const auto lead_over = [&](std::uint32_t station) {
+        routes.set(Prefix<V4>{}, RouteSource::Static, Gateways{{host<V4>(station)}});
+        machine().commit();
+    };
+    lead_over(kGateway);
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+        routes.set(
+            Prefix<V4>::host(Ip4{0x14000000 + i}),
+            RouteSource::IBgp,
+            Gateways{{Ip4{0x15000000 + i}}});
+    }
+    const auto guest = Prefix<V4>::host(host<V4>(kGuestA));
+    routes.set(guest, RouteSource::Workload, Adjacency{id, host<V4>(kGuestA)});
+    machine().commit();
+    while (machine().is_unfinished()) {
+        machine().finish();
+    }
+    int told = 0;
+    routes.remove(guest, RouteSource::Workload);
+    machine().remove_port(id, [&] { ++told; });
+    for (int i = 0; i < 20; ++i) {
+        lead_over(i % 2 == 0 ? kGateway + 1 : kGateway);
+        EXPECT_TRUE(routes.is_settling());
+        machine().housekeeping();
+    }
+    EXPECT_EQ(told, 1);
+}
+
 TEST(MachineOfManyFlows, ForgetsThoseOfAPortInSlices) {
     constexpr std::uint32_t kFlows = 10000;
     MachineSettings settings = RouterLab::defaults();

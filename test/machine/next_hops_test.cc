@@ -398,6 +398,24 @@ TYPED_TEST(NextHopsOf, SetFollowsOnceHoweverManyOfItsGatewaysMove) {
     EXPECT_FALSE(this->hops.find(this->station(1)));
 }
 
+TYPED_TEST(NextHopsOf, PortIsNamedAsLongAsAnythingMayLeadToIt) {
+    EXPECT_FALSE(this->hops.names(kPort));
+    const NextHopId network = this->hops.acquire(Connected{kPort, kFamilyOf<TypeParam>});
+    const NextHopId set = this->hops.acquire(this->gateways({1}));
+    this->hops.release(network);
+    EXPECT_FALSE(this->hops.names(kPort));
+    this->hops.lead(this->address(1), {this->station(1)});
+    EXPECT_TRUE(this->hops.names(kPort));  // no set has followed yet
+    static_cast<void>(this->hops.settle(1));
+    this->hops.lead(this->address(1), {});
+    EXPECT_TRUE(this->hops.names(kPort));  // the set leads there
+    static_cast<void>(this->hops.settle(1));
+    EXPECT_FALSE(this->hops.names(kPort));
+    this->hops.lead(this->address(1), {this->station(1)});
+    this->hops.release(set);
+    EXPECT_FALSE(this->hops.names(kPort));
+}
+
 TYPED_TEST(NextHopsOf, GatewayThatMovesTakesItsUsersAlong) {
     this->hops.set_port(PortId{2}, {kRouterMac, 1500});
     const NextHopId id = this->hops.acquire(this->gateways({1}));
