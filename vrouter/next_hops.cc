@@ -47,7 +47,8 @@ Adjacency station_of(const Adjacency& adjacency) {
 
 bool same(const NextHop& a, const NextHop& b) {
     return a.link == b.link && a.port == b.port && a.mtu == b.mtu && a.kind == b.kind &&
-           a.group == b.group && a.workload == b.workload && a.translation == b.translation;
+           a.group == b.group && a.workload == b.workload && a.use == b.use &&
+           a.translation == b.translation;
 }
 
 /// PortId{}: to none.
@@ -109,7 +110,8 @@ NextHopId NextHops::allocate(const RouteTarget& target) {
         entries_.emplace_back();
         slots_.emplace_back();
     }
-    slots_[id.value()] = Slot{.target = target, .references = 1};
+    Slot& slot = slots_[id.value()];
+    slot = Slot{.target = target, .references = 1, .use = slot.use};
     by_target_.emplace(target, id);
     count_name(port_of(target), 1);
     return id;
@@ -147,7 +149,7 @@ void NextHops::release(NextHopId id) {
         leave(id);
     }
     const NextHopId behind = slot.behind;
-    slot = Slot{.target = Discard{}};
+    slot = Slot{.target = Discard{}, .use = static_cast<std::uint16_t>(slot.use + 1)};
     set_entry(id, NextHop{});
     free_.push_back(id);
     if (behind != NextHopId{}) {
@@ -639,7 +641,9 @@ NextHop NextHops::station_entry(const Adjacency& neighbor) const {
     return hop;
 }
 
-void NextHops::set_entry(NextHopId id, const NextHop& entry) {
+void NextHops::set_entry(NextHopId id, const NextHop& meaning) {
+    NextHop entry = meaning;
+    entry.use = slots_[id.value()].use;
     if (!same(entries_[id.value()], entry)) {
         entries_[id.value()] = entry;
         changed_ = true;

@@ -159,6 +159,11 @@ class NextHops {
     /// True when something leads to this port, or may be found to: an id, or the way to a gateway in use.
     [[nodiscard]] bool names(PortId port) const { return named_.contains(port); }
 
+    /// True while the id means what it meant when its entry had that NextHop::use.
+    [[nodiscard]] bool is_same(NextHopId id, std::uint16_t use) const {
+        return id.value() < entries_.size() && entries_[id.value()].use == use;
+    }
+
     /// The station to resolve for a packet to `destination` that found `id` unresolved.
     [[nodiscard]] std::optional<Adjacency> station(NextHopId id, const IpAddr& destination) const;
 
@@ -211,6 +216,7 @@ class NextHops {
         PathLists::value_type* paths = nullptr;  ///< null: not settled
         std::size_t place = 0;                   ///< in PathList::sets
         bool is_due = false;                     ///< stands in fresh_ or due_
+        std::uint16_t use = 0;                   ///< NextHop::use
     };
 
     /// A gateway that sets name.
@@ -244,7 +250,7 @@ class NextHops {
     [[nodiscard]] const IpAddr& address_of(NextHopId station) const;
     [[nodiscard]] NextHop local(IpFamily family) const;
     [[nodiscard]] NextHop station_entry(const Adjacency& neighbor) const;
-    void set_entry(NextHopId id, const NextHop& entry);
+    void set_entry(NextHopId id, const NextHop& meaning);
 
     std::vector<NextHop> entries_;
     std::vector<NextHopGroup> groups_;

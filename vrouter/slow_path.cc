@@ -263,9 +263,13 @@ void SlowPath::reject(
 
 /// RFC 1812 4.2.2.7 and RFC 1191: IPv4 without DF is fragmented here, everything else is reported.
 void SlowPath::too_big(const PortFacts& port, Packet packet, TimePoint now) {
-    const NextHopId hop = packet.note().next_hop;
-    const auto& hops = machine_.routes().next_hops().entries();
-    const std::uint16_t mtu = hop.value() < hops.size() ? hops[hop.value()].mtu : 1500;
+    const PacketNote note = packet.note();
+    const NextHops& hops = machine_.routes().next_hops();
+    if (!hops.is_same(note.next_hop, note.use)) {
+        machine_.count_drop(port.id, DropReason::Unresolved);
+        return;
+    }
+    const std::uint16_t mtu = hops.entries()[note.next_hop.value()].mtu;
     constexpr std::size_t kFlags = sizeof(EthernetHeader) + offsetof(Ip4Header, flags_fragment);
     constexpr std::uint8_t kDontFragment = 0x40;
     if (is_ip4(packet) && (packet.frame()[kFlags] & kDontFragment) == 0) {
@@ -274,7 +278,12 @@ void SlowPath::too_big(const PortFacts& port, Packet packet, TimePoint now) {
             machine_.count_drop(port.id, DropReason::NoBuffer);
         }
         for (Packet& piece : pieces) {
-            piece.note() = {.port = {}, .punt = {}, .inject = Inject::Fragment, .next_hop = hop};
+            piece.note() = {
+                .port = {},
+                .punt = {},
+                .inject = Inject::Fragment,
+                .next_hop = note.next_hop,
+                .use = note.use};
             machine_.inject(piece.release(), port.id);
         }
         return;
@@ -287,7 +296,10 @@ template <Family F>
 void SlowPath::resolve(Packet packet, TimePoint now) {
     const PacketNote note = packet.note();
     const auto destination = destination_of<F>(packet);
-    const auto station = machine_.routes().next_hops().station(note.next_hop, destination);
+    const NextHops& hops = machine_.routes().next_hops();
+    const auto station = hops.is_same(note.next_hop, note.use)
+                             ? hops.station(note.next_hop, destination)
+                             : std::nullopt;
     if (station && std::holds_alternative<typename F::Addr>(station->address)) {
         hold<F>(*station, std::move(packet), now);
     } else if (std::is_same_v<F, V4> && station && station->carries_ip4) {
@@ -398,8 +410,8 @@ void SlowPath::perform(const Release<F>& action) {
     for (const HeldPacket handle : action.packets) {
         Packet packet = from_handle(handle);
         const bool carries_ip4 = std::is_same_v<F, V6> && is_ip4(packet);
-        const auto hop = machine_.routes().next_hops().find(
-            Adjacency{action.key.port, action.key.address, carries_ip4});
+        const NextHops& hops = machine_.routes().next_hops();
+        const auto hop = hops.find(Adjacency{action.key.port, action.key.address, carries_ip4});
         const PortId in = packet.note().port;
         if (!hop) {
             machine_.count_drop(in, DropReason::Unresolved);
@@ -407,6 +419,7 @@ void SlowPath::perform(const Release<F>& action) {
         }
         packet.note().inject = Inject::Adjacent;
         packet.note().next_hop = *hop;
+        packet.note().use = hops.entries()[hop->value()].use;
         machine_.inject(packet.release(), in);
     }
 }

@@ -416,6 +416,18 @@ TYPED_TEST(NextHopsOf, PortIsNamedAsLongAsAnythingMayLeadToIt) {
     EXPECT_FALSE(this->hops.names(kPort));
 }
 
+TYPED_TEST(NextHopsOf, IdThatIsUsedAgainIsNotTheSame) {
+    const NextHopId id = this->hops.acquire(this->station(1));
+    const std::uint16_t use = this->entry(id).use;
+    this->hops.resolved(this->station(1), kPeerMac);
+    EXPECT_TRUE(this->hops.is_same(id, use));
+    this->hops.release(id);
+    EXPECT_FALSE(this->hops.is_same(id, use));
+    EXPECT_EQ(this->hops.acquire(this->station(2)), id);
+    EXPECT_FALSE(this->hops.is_same(id, use));
+    EXPECT_FALSE(this->hops.is_same(NextHopId{77}, 0));
+}
+
 TYPED_TEST(NextHopsOf, GatewayThatMovesTakesItsUsersAlong) {
     this->hops.set_port(PortId{2}, {kRouterMac, 1500});
     const NextHopId id = this->hops.acquire(this->gateways({1}));

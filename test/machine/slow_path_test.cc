@@ -199,6 +199,64 @@ TYPED_TEST(SlowPathTest, ResolvedNeighborNeedsNoSlowPath) {
     EXPECT_EQ(this->lab.machine->totals(this->guest).punted, punted);
 }
 
+/// A packet for a station that is gone by the time the packet is handled, its id another station's.
+template <typename F>
+class ReusedNextHop : public SlowPathTest<F> {
+  protected:
+    ReusedNextHop() { lead_to(Adjacency{this->lab.fabric, IpAddr{host<F>(kNeighbor)}}); }
+
+    /// Takes the id from the station, and gives it to the next one, which answers.
+    void pass_on() {
+        NextHops& hops = this->lab.machine->routes().next_hops();
+        const auto id = hops.find({this->lab.fabric, IpAddr{host<F>(kNeighbor)}});
+        lead_to(Discard{});
+        this->lab.slow_path->remove_neighbor(
+            {this->lab.fabric, IpAddr{host<F>(kNeighbor)}}, this->lab.now);
+        this->lab.machine->commit();
+        this->lab.machine->housekeeping();
+        const Adjacency next{this->lab.fabric, IpAddr{host<F>(kNeighbor + 1)}};
+        this->lab.slow_path->add_permanent(next, kNeighborMac, this->lab.now);
+        this->lab.machine->commit();
+        ASSERT_EQ(hops.find(next), id);
+    }
+
+    void arrive(PortId port, const Frame& frame) {
+        this->lab.memory(port).arriving.push_back(make_packet(this->lab.machine->pool(), frame));
+        this->lab.poll();
+    }
+
+    static constexpr std::uint32_t kFar = 0x14000001;
+
+  private:
+    void lead_to(const RouteTarget& target) {
+        this->lab.machine->routes().set(
+            Prefix<F>::host(host<F>(kFar)), RouteSource::Static, target);
+        this->lab.machine->commit();
+    }
+};
+
+TYPED_TEST_SUITE(ReusedNextHop, Families);
+
+TYPED_TEST(ReusedNextHop, DoesNotGetThePacketThatWasPuntedForTheOther) {
+    this->arrive(this->guest, this->from_guest(TestFixture::kFar));
+    this->pass_on();
+    this->lab.settle();
+    EXPECT_TRUE(this->lab.take_sent(this->lab.fabric).empty());
+    EXPECT_EQ(this->lab.drops(this->guest, DropReason::Unresolved), 1U);
+}
+
+TYPED_TEST(ReusedNextHop, DoesNotGetThePacketThatWasReleasedForTheOther) {
+    this->lab.receive(this->guest, this->from_guest(TestFixture::kFar));
+    this->lab.take_sent(this->lab.fabric);
+    this->arrive(this->lab.fabric, this->neighbor_speaks());
+    while (this->lab.slow_path->handle_burst(this->lab.now) != 0) {
+    }
+    this->pass_on();
+    this->lab.settle();
+    EXPECT_TRUE(this->lab.take_sent(this->lab.fabric).empty());
+    EXPECT_EQ(this->lab.drops(this->guest, DropReason::Unresolved), 1U);
+}
+
 TYPED_TEST(SlowPathTest, PacketsToAGatewayWaitForTheGateway) {
     this->lab.receive(this->guest, this->from_guest(kOutside));
     EXPECT_EQ(this->sent(this->lab.fabric), (typename TestFixture::Kinds{this->solicitation}));

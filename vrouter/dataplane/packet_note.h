@@ -41,7 +41,9 @@ struct PacketNote {
     PortId port;  ///< punt: where it came in; Transmit: where it goes out
     Punt punt{};
     Inject inject{};
-    NextHopId next_hop;  ///< Resolve, Adjacent, TooBig
+    NextHopId next_hop;  ///< Resolve, Adjacent, TooBig, Fragment
+    /// NextHop::use of it then: while the packet is on its way, the id may get another meaning.
+    std::uint16_t use = 0;
     /// Resolve: by a floating address; the sender would not recognize it, and must not learn what is behind.
     bool translated = false;
 };

@@ -55,12 +55,14 @@ template <Family F>
 void punt(Batch<F>& batch, unsigned i, Punt why, Worker& worker) noexcept {
     batch.live &= ~(PacketMask{1} << i);
     const bool floating = ((batch.inward | batch.outward) >> i & 1U) != 0;
+    const bool goes_on = why == Punt::Resolve || why == Punt::TooBig;
     worker.punt(
         batch.packets[i],
         {.port = batch.in,
          .punt = why,
          .inject = {},
          .next_hop = NextHopId{batch.next_hop[i]},
+         .use = goes_on ? batch.hop[i]->use : std::uint16_t{0},
          .translated = why == Punt::Resolve && floating});
 }
 

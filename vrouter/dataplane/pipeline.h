@@ -54,9 +54,9 @@ inline void begin_batch(Batch<F>& batch, PortId in, const PortEntry& entry) noex
     batch.returned = 0;
 }
 
-/// Writes the link header of `next_hop` on a packet that went through forward() before and was held
-/// until its next hop was resolved.
-void send_adjacent(rte_mbuf* packet, NextHopId next_hop, Worker& worker) noexcept;
+/// Writes the link header of the next hop in its note on a packet that went through forward() before and was
+/// held until its next hop was resolved.
+void send_adjacent(rte_mbuf* packet, Worker& worker) noexcept;
 
 /// One hop less for an IPv4 packet, its checksum kept right.
 void decrement_ttl(rte_mbuf* packet) noexcept;

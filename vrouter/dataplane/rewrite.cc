@@ -94,17 +94,17 @@ void rewrite(Batch<F>& batch, Worker& worker) noexcept {
     batch.live = 0;
 }
 
-void send_adjacent(rte_mbuf* packet, NextHopId next_hop, Worker& worker) noexcept {
-    const NextHop& hop = worker.tables().next_hops[next_hop.value()];
-    if (hop.kind == NextHopKind::Unresolved || hop.kind == NextHopKind::Glean) {
-        PacketNote note = note_of(packet);
+void send_adjacent(rte_mbuf* packet, Worker& worker) noexcept {
+    PacketNote note = note_of(packet);
+    const NextHop& hop = worker.tables().next_hops[note.next_hop.value()];
+    const bool same = hop.use == note.use;
+    if (same && (hop.kind == NextHopKind::Unresolved || hop.kind == NextHopKind::Glean)) {
         note.punt = Punt::Resolve;
-        note.next_hop = next_hop;
         worker.punt(packet, note);
         return;
     }
-    if (hop.kind != NextHopKind::Forward) {
-        worker.drop(packet, note_of(packet).port, DropReason::Unresolved);
+    if (!same || hop.kind != NextHopKind::Forward) {
+        worker.drop(packet, note.port, DropReason::Unresolved);
         return;
     }
     write_link(frame_of(packet), hop);

@@ -161,6 +161,8 @@ struct alignas(32) NextHop {
     std::uint32_t group =
         0;            ///< Group: index into Tables::groups; Floating: the NextHopId behind it
     PortId workload;  ///< the port, if it is a workload's; PortId{}: outside, or the host
+    /// Of the id, counted: one that is used again means another next hop (PacketNote).
+    std::uint16_t use = 0;
     TranslationId translation;  ///< Floating: of the workload's endpoint
 };
 

@@ -255,7 +255,7 @@ unsigned Worker::take_injected() noexcept {
                 decrement_ttl(packet);
                 [[fallthrough]];
             case Inject::Adjacent:
-                send_adjacent(packet, note.next_hop, *this);
+                send_adjacent(packet, *this);
                 break;
         }
     }
