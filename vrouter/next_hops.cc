@@ -27,8 +27,9 @@ IpFamily family_of(const IpAddr& address) {
 /// many sets that are only found to be due.
 constexpr std::size_t kMembersPerSet = 16;
 
-/// So many stations of a set get traffic, by gateways that are not to be avoided first.
-constexpr std::size_t kMostStations = kGroupSlots;
+/// So many stations of a set are known, by gateways that are not to be avoided first: more than get traffic, for
+/// some may not answer.
+constexpr std::size_t kMostStations = 4 * kGroupSlots;
 
 /// So many sets take another way at once when one of their gateways is to be avoided; others follow with settle().
 constexpr std::size_t kAtOnce = 512;
@@ -175,6 +176,7 @@ void NextHops::add_gateways(NextHopId id, const Gateways& gateways) {
         const auto [at, inserted] = vias_.try_emplace(gateway);
         if (inserted) {
             gateway_changes_.push_back(gateway);
+            count_name(PortId{zone_of(gateway)}, 1);
         }
         at->second.sets.insert(id);
         all_led = all_led && at->second.is_led;
@@ -193,6 +195,7 @@ void NextHops::forget_gateways(NextHopId id, const Gateways& gateways) {
             }
             vias_.erase(at);
             gateway_changes_.push_back(gateway);
+            count_name(PortId{zone_of(gateway)}, -1);
         }
     }
 }
@@ -451,7 +454,10 @@ void NextHops::avoid(const IpAddr& gateway, bool avoid) {
             const auto& gateways = std::get<Gateways>(slots_[id.value()].target);
             if (const auto members = members_of(gateways); members && is_settled(id)) {
                 spent = kMembersPerSet + *members;
-                join(id, paths_of(gateways));
+                // One that becomes usable or unusable is due anyway, and told then.
+                if (Paths paths = paths_of(gateways); paths.empty() != usable(id)) {
+                    join(id, std::move(paths));
+                }
             }
             left -= std::min(left, spent);
         }
@@ -577,6 +583,7 @@ std::vector<NextHopId> NextHops::choose(const PathLists::value_type& paths) cons
     if (std::ranges::any_of(chosen, is_there)) {
         std::erase_if(chosen, [&](std::size_t i) { return !is_there(i); });
     }
+    chosen.resize(std::min(chosen.size(), kGroupSlots));
     std::vector<NextHopId> stations;
     for (std::uint32_t round = 1; !chosen.empty() && stations.size() + chosen.size() <= kGroupSlots;
          ++round) {

@@ -96,6 +96,8 @@ class NextHops {
     };
 
     NextHops();
+    NextHops(const NextHops&) = delete;  // path lists are named by their place
+    NextHops& operator=(const NextHops&) = delete;
 
     /// The id of `target`, counted; a new one starts unresolved.
     [[nodiscard]] NextHopId acquire(const RouteTarget& target);

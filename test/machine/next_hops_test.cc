@@ -375,6 +375,35 @@ TYPED_TEST(NextHopsOf, GatewayOfManySetsIsAvoidedInSlices) {
     EXPECT_EQ(over_the_other(), kSets);
 }
 
+/// Its way is gone, but no set has followed: what then changes must be told all the same.
+TYPED_TEST(NextHopsOf, SetOfALostGatewayThatIsAvoidedIsToldOf) {
+    const NextHopId id = this->hops.acquire(this->gateways({1}));
+    static_cast<void>(this->resolve());
+    this->hops.lead(this->address(1), {});
+    this->hops.avoid(this->address(1), true);
+    EXPECT_EQ(this->resolve({this->address(1)}), std::vector{id});
+    EXPECT_FALSE(this->hops.usable(id));
+}
+
+TYPED_TEST(NextHopsOf, StationBeyondAGroupsSlotsIsTakenWhenOthersDoNotAnswer) {
+    const auto stations = [this](std::uint32_t first) {
+        std::vector<Adjacency> all;
+        for (std::uint32_t host = first; host < first + kGroupSlots; ++host) {
+            all.push_back(this->station(host));
+        }
+        return all;
+    };
+    const NextHopId id = this->hops.acquire(this->gateways({1, 2}));
+    this->hops.lead(this->address(1), stations(50));
+    this->hops.lead(this->address(2), stations(150));
+    while (this->hops.unsettled()) {
+        static_cast<void>(this->hops.settle(1));
+    }
+    EXPECT_EQ(this->hops.members(id).size(), kGroupSlots);
+    this->hops.resolved(this->station(200), kPeerMac);
+    EXPECT_EQ(this->hops.members(id), std::vector{*this->hops.find(this->station(200))});
+}
+
 TYPED_TEST(NextHopsOf, SetFollowsOnceHoweverManyOfItsGatewaysMove) {
     constexpr std::uint32_t kSets = 20;
     constexpr std::uint32_t kGateways = 32;

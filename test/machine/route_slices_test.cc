@@ -277,6 +277,46 @@ TYPED_TEST(ManyNewGateways, OldRouteIsNotKeptForThemOnceItsGatewaysAreGone) {
     EXPECT_EQ(this->in_force(this->address(50, 1)), "static discard");
 }
 
+/// Their way is gone and they are to be avoided before all sets over them have followed: all fall back.
+TYPED_TEST(Routes, SetsOverALostGatewayThatIsAvoidedFallBack) {
+    constexpr std::uint32_t kMany = 600;
+    this->connect(1, kEast);
+    this->connect(2, kWest);
+    const auto hub = this->network(9);
+    this->table.set(hub, RouteSource::Static, this->via({this->address(1, 1)}));
+    this->table.set(this->everything(), RouteSource::Static, this->via({this->address(2, 1)}));
+    for (const std::uint32_t net : {77, 78, 79}) {
+        this->table.set(this->network(net), RouteSource::Static, Discard{});
+    }
+    const auto leaf = [this](std::uint32_t i) { return this->address(100 + i / 200, i % 200); };
+    for (std::uint32_t i = 0; i < kMany; ++i) {
+        const auto nowhere = this->address(77 + i / 200, 1 + i % 200);
+        this->table.set(
+            Prefix<TypeParam>::host(leaf(i)),
+            RouteSource::IBgp,
+            this->via({this->address(9, 1), nowhere}));
+    }
+    const auto commit_all = [this] {
+        while (this->table.dirty()) {
+            this->commit();
+        }
+    };
+    const auto by = [&](PortId port) {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < kMany; ++i) {
+            count += this->published[this->hop(leaf(i)).value()].port == port ? 1 : 0;
+        }
+        return count;
+    };
+    commit_all();
+    EXPECT_EQ(by(kEast), kMany);
+    this->table.set(hub, RouteSource::Static, Discard{});
+    this->commit();
+    this->table.avoid(this->address(9, 1), true);
+    commit_all();
+    EXPECT_EQ(by(kWest), kMany);
+}
+
 TYPED_TEST(ManyNewGateways, AreReleasedInSlices) {
     while (this->table.dirty()) {
         this->commit();
