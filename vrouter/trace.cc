@@ -279,7 +279,7 @@ class Walk {
             !leaves_pools<F>(*nat, machine_.shared().groups<F>(), source_, destination_)) {
             return true;
         }
-        if (!can_be_mapped(facts_.protocol) || is_stateless() || spoofed_) {
+        if (is_stateless() || spoofed_) {
             return drop(
                 "translation",
                 DropReason::NotTranslated,
@@ -293,6 +293,10 @@ class Walk {
                 DropReason::NatNoAddress,
                 std::string(meaning(DropReason::NatNoAddress)));
         }
+        if (!changes_ports(facts_.protocol)) {
+            return has_outside(*address) &&
+                   pass("translation", fmt::format("the source becomes {}", *address));
+        }
         return pass(
             "translation",
             fmt::format(
@@ -300,6 +304,19 @@ class Walk {
                 *address,
                 nat->first_port,
                 nat->last_port));
+    }
+
+    /// Whether the one place that a flow with its own ports may have for the world is free.
+    bool has_outside(const typename F::Addr& address) {
+        FlowKey<F> outside = flow_key();
+        outside.source = address;
+        FlowHit<F> hit;
+        machine_.shared().flows<F>().lookup_any(&outside, &hit, 1);
+        return hit.entry == nullptr ||
+               drop(
+                   "translation",
+                   DropReason::NatPortsExhausted,
+                   fmt::format("another flow goes out as {} to {}", address, destination_));
     }
 
     /// What guards a port towards the fabric, or null.
@@ -435,7 +452,9 @@ class Walk {
     }
 
     [[nodiscard]] bool is_stateless() const {
-        return facts_.protocol == kIcmp && !is_echo_request(facts_.protocol, facts_.icmp_type);
+        const bool icmp = facts_.protocol == ipproto::kIcmp || facts_.protocol == ipproto::kIcmp6;
+        return icmp && (facts_.protocol != kIcmp ||
+                        !is_echo_request(facts_.protocol, facts_.icmp_type));
     }
 
     /// True, and dropped, when it was sent to a floating address and leaves no flow.

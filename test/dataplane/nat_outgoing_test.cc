@@ -20,6 +20,8 @@ using tcpflag::kFin;
 using tcpflag::kRst;
 using tcpflag::kSyn;
 
+constexpr std::uint8_t kGre = 47;
+constexpr std::uint8_t kEsp = 50;
 constexpr std::uint16_t kFirst = 61000;
 constexpr std::uint16_t kLast = 61099;
 
@@ -44,7 +46,8 @@ class NatTest : public SealedLab<F> {
     using SealedLab<F>::lab_;
     using SealedLab<F>::last_;
 
-    NatTest() {
+    explicit NatTest(const MachineSettings& settings = PipelineLab<F>::defaults())
+        : SealedLab<F>(settings) {
         add(kNatPools, network<F>(kGuestA, 16));
         add(kAllPools, network<F>(kGuestA, 16));
         configure({.first_port = L4Port{kFirst}, .last_port = L4Port{kLast}});
@@ -73,6 +76,27 @@ class NatTest : public SealedLab<F> {
         flows.age(last + seconds * 4, {}, flows.capacity());
     }
 
+    /// A packet of a protocol whose ports stay, or that has none.
+    Frame other(
+        PortId in,
+        std::uint32_t source,
+        std::uint32_t destination,
+        std::uint8_t protocol,
+        std::uint16_t from = 1000,
+        std::uint16_t to = 2000) {
+        Envelope<F> e = lab_.envelope(in, source, destination);
+        e.protocol = protocol;
+        return frame_of(
+            e,
+            protocol == ipproto::kSctp ? sctp_header(from, to)
+                                       : std::vector<std::uint8_t>(32, 0x5a));
+    }
+
+    /// What lies behind the IP header.
+    static std::vector<std::uint8_t> payload(const Frame& frame) {
+        return {frame.begin() + kL4<F>, frame.end()};
+    }
+
     /// Lets a guest's packet out; the port that the world sees, 0 if it did not leave in the host's name.
     std::uint16_t leave(PortId in, const Frame& frame) {
         const std::string text = this->pass(in, frame, lab_.fabric);
@@ -82,6 +106,21 @@ class NatTest : public SealedLab<F> {
 
 using Families = testing::Types<V4, V6>;
 TYPED_TEST_SUITE(NatTest, Families);
+
+/// Where one owner may have 64 flows.
+template <typename F>
+class NatQuotaTest : public NatTest<F> {
+  protected:
+    NatQuotaTest() : NatTest<F>(settings()) {}
+
+    static MachineSettings settings() {
+        auto settings = PipelineLab<F>::defaults();
+        settings.flows_per_endpoint = 64;
+        return settings;
+    }
+};
+
+TYPED_TEST_SUITE(NatQuotaTest, Families);
 
 TYPED_TEST(NatTest, AFlowGoesOutInTheHostsNameAndItsAnswersComeBack) {
     using F = TypeParam;
@@ -276,16 +315,94 @@ TYPED_TEST(NatTest, WithoutAnAddressNothingLeaves) {
 TYPED_TEST(NatTest, WhatCannotBeAnsweredDoesNotLeave) {
     using F = TypeParam;
     auto& lab = this->lab_;
-    Envelope<F> e = lab.envelope(lab.a, kGuestA, kOutside);
-    for (const std::uint8_t protocol : {std::uint8_t{47}, std::uint8_t{50}, ipproto::kSctp}) {
-        e.protocol = protocol;
-        EXPECT_EQ(
-            lab.run(lab.a, frame_of(e, std::vector<std::uint8_t>(64))), "dropped not_translated")
-            << int{protocol};
-    }
     EXPECT_EQ(
         lab.run(lab.a, this->echo(lab.a, kGuestA, kOutside, kEchoReply<F>, 7)),
         "dropped not_translated");
+    constexpr std::uint8_t kOtherIcmp = kIcmpOf<F> == 1 ? 58 : 1;
+    EXPECT_EQ(
+        lab.run(lab.a, this->other(lab.a, kGuestA, kOutside, kOtherIcmp)),
+        "dropped not_translated");
+}
+
+// Protocols of which the address alone changes.
+
+TYPED_TEST(NatTest, OtherProtocolsGoOutWithAnotherAddressAlone) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    for (const std::uint8_t protocol : {ipproto::kSctp, kGre, kEsp}) {
+        const Frame request = this->other(lab.a, kGuestA, kOutside, protocol);
+        ASSERT_EQ(this->pass(lab.a, request, lab.fabric), ends<F>(kRouter, kOutside))
+            << int{protocol};
+        EXPECT_EQ(this->payload(this->last_), this->payload(request));
+        const Frame answer = this->other(lab.fabric, kOutside, kRouter, protocol, 2000, 1000);
+        ASSERT_EQ(this->pass(lab.fabric, answer, lab.a), ends<F>(kOutside, kGuestA));
+        EXPECT_EQ(this->payload(this->last_), this->payload(answer));
+        EXPECT_EQ(this->pass(lab.a, request, lab.fabric), ends<F>(kRouter, kOutside)) << "again";
+        EXPECT_EQ(
+            lab.run(lab.fabric, this->other(lab.fabric, kOutside2, kRouter, protocol, 2000, 1000)),
+            "sent host")
+            << "nobody asked for that";
+    }
+}
+
+TYPED_TEST(NatTest, OfAProtocolWithoutPortsOneFlowGoesToEachDestination) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    ASSERT_EQ(lab.run(lab.a, this->other(lab.a, kGuestA, kOutside, kGre)), "sent fabric");
+    EXPECT_EQ(
+        lab.run(lab.b, this->other(lab.b, kGuestB, kOutside, kGre)), "dropped nat_ports_exhausted");
+    EXPECT_EQ(lab.run(lab.b, this->other(lab.b, kGuestB, kOutside, kEsp)), "sent fabric");
+    EXPECT_EQ(lab.run(lab.b, this->other(lab.b, kGuestB, kOutside2, kGre)), "sent fabric");
+    lab.machine->shared().template flows<F>().remove_if(
+        [&](const auto& flow) { return flow.from == lab.a; });
+    EXPECT_EQ(lab.run(lab.b, this->other(lab.b, kGuestB, kOutside, kGre)), "sent fabric");
+    EXPECT_EQ(
+        this->pass(lab.fabric, this->other(lab.fabric, kOutside, kRouter, kGre), lab.b),
+        ends<F>(kOutside, kGuestB));
+}
+
+TYPED_TEST(NatTest, AssociationsWithTheSamePortsMeet) {
+    auto& lab = this->lab_;
+    const auto sctp = [&](PortId in, std::uint32_t guest, std::uint16_t from) {
+        return lab.run(in, this->other(in, guest, kOutside, ipproto::kSctp, from));
+    };
+    EXPECT_EQ(sctp(lab.a, kGuestA, 1), "sent fabric");
+    EXPECT_EQ(sctp(lab.b, kGuestB, 1), "dropped nat_ports_exhausted");
+    EXPECT_EQ(sctp(lab.b, kGuestB, 2), "sent fabric");
+}
+
+TYPED_TEST(NatTest, ErrorsAboutOtherProtocolsComeBack) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    for (const std::uint8_t protocol : {ipproto::kSctp, kGre}) {
+        const Frame request = this->other(lab.a, kGuestA, kOutside, protocol);
+        ASSERT_EQ(this->pass(lab.a, request, lab.fabric), ends<F>(kRouter, kOutside));
+        const Frame error = this->error(lab.fabric, kOutside2, kRouter, this->last_);
+        ASSERT_EQ(this->pass(lab.fabric, error, lab.a), ends<F>(kOutside2, kGuestA));
+        const Frame quoted = quoted_in<F>(this->last_);
+        EXPECT_EQ(ends<F>(quoted), ends<F>(kGuestA, kOutside));
+        EXPECT_EQ(this->payload(quoted), this->payload(request));
+        EXPECT_TRUE(is_right<F>(quoted));
+    }
+}
+
+TYPED_TEST(NatTest, FragmentsOfOtherProtocolsGoOutAlike) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    for (const std::uint8_t protocol : {ipproto::kSctp, kGre}) {
+        Envelope<F> e = lab.envelope(lab.a, kGuestA, kOutside);
+        e.protocol = protocol;
+        e.more_fragments = true;
+        e.fragment_id = protocol;
+        ASSERT_EQ(lab.run(lab.a, frame_of(e, sctp_header(1000, 2000, 20))), "sent fabric");
+        EXPECT_EQ(ends<F>(lab.port(lab.fabric).sent.front()), ends<F>(kRouter, kOutside));
+        e.more_fragments = false;
+        e.fragment_offset = 32;
+        ASSERT_EQ(lab.run(lab.a, frame_of(e, std::vector<std::uint8_t>(16))), "sent fabric");
+        EXPECT_EQ(ends<F>(lab.port(lab.fabric).sent.front()), ends<F>(kRouter, kOutside));
+        EXPECT_EQ(lab.machine->shared().template flows<F>().size(), 2U);
+        lab.machine->shared().template flows<F>().remove_if([](const auto&) { return true; });
+    }
 }
 
 // ICMP errors speak of what their receiver sent.
@@ -438,6 +555,34 @@ TYPED_TEST(NatTest, AConnectionOfTheHostOutlivesItsHandshake) {
     lab.run(lab.tap, this->tcp(lab.tap, kRouter, kOutside, kRst, kFirst));
     this->age(3000);
     EXPECT_EQ(flows.size(), 0U);
+}
+
+TYPED_TEST(NatTest, TheHostKeepsItsPlaceAmongOtherProtocols) {
+    auto& lab = this->lab_;
+    for (const std::uint8_t protocol : {ipproto::kSctp, kGre, kEsp}) {
+        const Frame own = this->other(lab.tap, kRouter, kOutside, protocol);
+        const Frame guests = this->other(lab.a, kGuestA, kOutside, protocol);
+        const Frame answer = this->other(lab.fabric, kOutside, kRouter, protocol, 2000, 1000);
+        ASSERT_EQ(lab.run(lab.tap, own), "sent fabric");
+        EXPECT_EQ(lab.run(lab.a, guests), "dropped nat_ports_exhausted") << int{protocol};
+        EXPECT_EQ(lab.run(lab.fabric, answer), "sent host");
+        this->age(700);
+        ASSERT_EQ(lab.run(lab.a, guests), "sent fabric") << "the host has said nothing for long";
+        ASSERT_EQ(lab.run(lab.fabric, answer), "sent a");
+        ASSERT_EQ(lab.run(lab.tap, own), "sent fabric");
+        EXPECT_EQ(lab.run(lab.fabric, answer), "sent host") << "it has the place again";
+        EXPECT_EQ(lab.run(lab.a, guests), "dropped nat_ports_exhausted");
+    }
+}
+
+/// Anybody may make the host send an ABORT from and to any port.
+TYPED_TEST(NatQuotaTest, WhatTheHostAnswersByOtherProtocolsDoesNotFillTheTable) {
+    auto& lab = this->lab_;
+    for (std::uint16_t port = 1; port <= 200; ++port) {
+        const Frame abort = this->other(lab.tap, kRouter, kOutside, ipproto::kSctp, port);
+        ASSERT_EQ(lab.run(lab.tap, abort), "sent fabric");
+    }
+    EXPECT_EQ(lab.machine->shared().template flows<TypeParam>().size(), 64U);
 }
 
 TYPED_TEST(NatTest, WhatTheHostSendsFromBelowTheRangeLeavesNothing) {

@@ -156,6 +156,15 @@ template <Family F>
     return bytes;
 }
 
+/// Its checksum says nothing.
+[[nodiscard]] inline std::vector<std::uint8_t> sctp_header(
+    std::uint16_t source, std::uint16_t destination, std::size_t data = 20) {
+    std::vector<std::uint8_t> bytes(12 + data, 0xa5);
+    store_be(&bytes[0], source);
+    store_be(&bytes[2], destination);
+    return bytes;
+}
+
 [[nodiscard]] inline std::vector<std::uint8_t> icmp_header(
     std::uint8_t type, std::uint8_t code = 0, std::uint16_t id = 0, std::size_t data = 8) {
     std::vector<std::uint8_t> bytes(sizeof(IcmpHeader) + data);

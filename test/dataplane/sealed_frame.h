@@ -40,7 +40,15 @@ template <Family F>
     return frame[kIp + (std::is_same_v<F, V4> ? 9 : 6)];
 }
 
-/// Where the checksum of the transport header stands.
+/// Whether the transport's checksum is one of RFC 1071.
+template <Family F>
+[[nodiscard]] bool has_sum(const Frame& frame) {
+    const std::uint8_t protocol = protocol_of<F>(frame);
+    return protocol == ipproto::kTcp || is_udp(protocol) || protocol == ipproto::kIcmp ||
+           protocol == ipproto::kIcmp6;
+}
+
+/// Where it stands.
 template <Family F>
 [[nodiscard]] std::size_t sum_at(const Frame& frame) {
     const std::uint8_t protocol = protocol_of<F>(frame);
@@ -79,7 +87,7 @@ template <Family F>
     if (std::is_same_v<F, V4> && checksum(Bytes{&frame[kIp], sizeof(Ip4Header)}) != 0) {
         return false;
     }
-    return transport_sum<F>(frame) == 0;
+    return !has_sum<F>(frame) || transport_sum<F>(frame) == 0;
 }
 
 /// The packet that an ICMP error quotes, behind a link header that says nothing.

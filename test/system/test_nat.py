@@ -42,6 +42,29 @@ with socket.socket(family, kind) as knocker:
         print(error)
 """
 
+# The same by a protocol without ports, one of those for experiments (RFC 3692).
+ECHO = """
+import select, socket
+sockets = [socket.socket(family, socket.SOCK_RAW, 253) for family in (socket.AF_INET, socket.AF_INET6)]
+while True:
+    for ready in select.select(sockets, [], [])[0]:
+        _, name = ready.recvfrom(100)
+        ready.sendto(name[0].encode(), name)
+"""
+ASK_RAW = """
+import socket, sys
+family, _, _, _, address = socket.getaddrinfo(sys.argv[1], 0)[0]
+with socket.socket(family, socket.SOCK_RAW, 253) as asker:
+    asker.settimeout(2)
+    asker.connect(address)
+    try:
+        asker.send(b"who am I?")
+        answer = asker.recv(100)
+        print((answer[20:] if family == socket.AF_INET else answer).decode())
+    except OSError as error:
+        print(error)
+"""
+
 
 def pool(name, cidr, nat):
     return resource("IPPool", name, {"cidr": cidr, "natOutgoing": nat})
@@ -90,6 +113,20 @@ def test_guest_of_a_private_pool_speaks_to_the_world_in_the_hosts_name(rack, far
         assert {row.get("mapping") for row in rows} == {ROUTER[family]}
         trace = rack.router.trace(workload.endpoint_name, FAR[family], "tcp", 7000)
         assert any(f"becomes {ROUTER[family]}" in step["detail"] for step in trace["steps"])
+
+
+def test_protocols_without_ports_go_out_in_the_hosts_name(rack, far, directory):
+    guest = rack.veth_guest(rack.workload(1))
+    rack.router.put(pool("private4", "10.65.0.0/16", True), pool("private6", "fd00:65::/32", True))
+    rack.start()
+    Process(["/usr/bin/python3", "-c", ECHO], directory / "echo.log", far)
+    for family in (4, 6):
+        guest.wait_reaches(FAR[family])
+
+        def name(address=FAR[family]):
+            return guest.run("/usr/bin/python3", "-c", ASK_RAW, address).strip()
+
+        wait_for(lambda f=family: name() == ROUTER[f], 15, "the far machine knows the host alone")
 
 
 def test_errors_about_what_went_out_in_the_hosts_name_reach_the_guest(rack, far):

@@ -124,14 +124,15 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
     {DropReason::NotTranslated,
      "not_translated",
      "to a floating address, or out in the host's name (natOutgoing), but no flow would translate "
-     "the answer: neither a connection nor an echo request, allowed untracked, or to a guest's own "
-     "floating address from another of its addresses"},
+     "the answer: ICMP that is no echo request, allowed untracked, from an address of others, or "
+     "to a guest's own floating address from another of its addresses"},
     {DropReason::NatNoAddress,
      "nat_no_address",
      "natOutgoing: the host has no address of the family, or natOutgoingAddress is not its own"},
     {DropReason::NatPortsExhausted,
      "nat_ports_exhausted",
-     "natOutgoing: other flows to the same destination have the ports (natPortRange)"},
+     "natOutgoing: other flows to the same destination have the ports (natPortRange), or the one "
+     "place of a protocol whose ports stay (SCTP) or that has none"},
     {DropReason::EgressDenied, "egress_denied", "policy of the sending endpoint"},
     {DropReason::IngressDenied, "ingress_denied", "policy of the receiving endpoint"},
     {DropReason::HostDenied,

@@ -49,22 +49,22 @@ constexpr bool leads_through_every_range(std::uint32_t step) noexcept {
 
 static_assert(std::ranges::all_of(kSteps, leads_through_every_range));
 
-std::uint32_t ports_of(const NatOutgoing& nat) noexcept {
-    return nat.last_port.value() - nat.first_port.value() + 1U;
+std::uint32_t count_of(const acl::PortRange& ports) noexcept {
+    return ports.last.value() - ports.first.value() + 1U;
 }
 
 /// Which port the n-th try is for, in an order of the flow's own.
-L4Port port_of_try(const NatOutgoing& nat, std::uint64_t hash, std::uint32_t n) noexcept {
+L4Port port_of_try(const acl::PortRange& ports, std::uint64_t hash, std::uint32_t n) noexcept {
     const auto start = static_cast<std::uint32_t>(hash);
-    const std::uint64_t at = (start + std::uint64_t{kSteps[hash >> 60U]} * n) % ports_of(nat);
-    return L4Port{static_cast<std::uint16_t>(nat.first_port.value() + at)};
+    const std::uint64_t at = (start + std::uint64_t{kSteps[hash >> 60U]} * n) % count_of(ports);
+    return L4Port{static_cast<std::uint16_t>(ports.first.value() + at)};
 }
 
 /// The next try, from `n` on, whose port is free; `tries`: none.  Others may be quicker to take it.
 template <Family F>
 std::uint32_t next_free(
     const FlowTable<F>& flows,
-    const NatOutgoing& nat,
+    const acl::PortRange& ports,
     std::uint64_t hash,
     FlowKey<F> outside,
     std::uint32_t n,
@@ -74,7 +74,7 @@ std::uint32_t next_free(
     while (n < tries) {
         const std::uint32_t some = std::min(kTogether, tries - n);
         for (std::uint32_t k = 0; k < some; ++k) {
-            outside.source_port = port_of_try(nat, hash, n + k);
+            outside.source_port = port_of_try(ports, hash, n + k);
             keys[k] = outside;
         }
         flows.lookup_any(keys.data(), hits.data(), some);
@@ -160,9 +160,6 @@ DropReason enter_mapped(
     const Tables& tables = worker.tables();
     FlowTable<F>& flows = worker.shared().flows<F>();
     const FlowKey<F> key = flow_key(batch, i);
-    if (!can_be_mapped(key.protocol)) {
-        return DropReason::NotTranslated;
-    }
     FlowHit<F> known;
     flows.lookup_bulk(&key, &known, 1);
     if (known.entry != nullptr) {
@@ -175,16 +172,16 @@ DropReason enter_mapped(
     if (!is_answered_here(worker.newest(), back) || address == typename F::Addr{}) {
         return DropReason::NatNoAddress;
     }
-    const NatOutgoing& nat = *tables.rules.nat_outgoing;
+    const acl::PortRange ports = outside_ports(*tables.rules.nat_outgoing, key);
     const std::uint64_t hash = flows.hash(key);
     FlowKey<F> outside = key;
     outside.source = address;
-    const std::uint32_t tries = std::min({ports_of(nat), kTries, std::max(budget, kFewTries)});
+    const std::uint32_t tries = std::min({count_of(ports), kTries, std::max(budget, kFewTries)});
     for (std::uint32_t n = 0; n < tries;) {
-        outside.source_port = port_of_try(nat, hash, n);
+        outside.source_port = port_of_try(ports, hash, n);
         const auto entered = flows.insert_mapped(worker.index(), key, outside, start, worker.now());
         if (entered.taken) {
-            const std::uint32_t next = next_free(flows, nat, hash, outside, n + 1, tries);
+            const std::uint32_t next = next_free(flows, ports, hash, outside, n + 1, tries);
             budget -= std::min(budget, next - n);
             n = next;
             continue;

@@ -4,7 +4,8 @@
 // The world sees the address that the host has on the port by which the flow begins to leave, and a port (of
 // ICMP echo: an identifier) out of a range.  The same port serves many flows, one to each destination: a
 // mapping is entered into the flow table under the whole key that the world sees, and whoever finds a key
-// taken tries another.  There is no other state.
+// taken tries another.  There is no other state.  Of other protocols the address alone changes, so there is
+// one key to try.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -31,11 +32,20 @@ template <Family F>
 [[nodiscard]] std::optional<typename F::Addr> outgoing_address(
     const Tables& tables, const Lpm<F>& routes, PortId out) noexcept;
 
-/// What has ports to be told apart by: others could not be told from the host's own.
-[[nodiscard]] constexpr bool can_be_mapped(std::uint8_t protocol) noexcept {
+/// Whether flows get ports of the range.  SCTP keeps its own, because its checksum would have to be made anew
+/// over the whole packet; the others that do not have none.
+[[nodiscard]] constexpr bool changes_ports(std::uint8_t protocol) noexcept {
     return protocol == ipproto::kTcp || protocol == ipproto::kUdp ||
            protocol == ipproto::kUdpLite || protocol == ipproto::kIcmp ||
            protocol == ipproto::kIcmp6;
+}
+
+/// The ports that the world may see in place of that of `key`.
+template <Family F>
+[[nodiscard]] constexpr acl::PortRange outside_ports(
+    const NatOutgoing& nat, const FlowKey<F>& key) noexcept {
+    return changes_ports(key.protocol) ? acl::PortRange{nat.first_port, nat.last_port}
+                                       : acl::PortRange{key.source_port, key.source_port};
 }
 
 /// The packets that begin flows of that kind.

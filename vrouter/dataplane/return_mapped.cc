@@ -5,8 +5,9 @@
 // the port and the next hop are the flow's sender's from there on, and of an ICMP error `quoted` is what that
 // one sent.  What untracked policy let in is the host's own, as in Linux.
 // What the host itself sends takes a mapping away that stands in its place, and the flow behind it: its own
-// connections are not to be answered to a guest.  Those of TCP keep their place even before that: once seen, no
-// mapping gets there, and what opens one with the host is never an answer.  Drops: flow_moved (the sender is no longer where it was).
+// connections are not to be answered to a guest.  Those of TCP, and those of protocols whose ports mappings
+// keep, have their place even before that: once seen, no mapping gets there.  What opens a TCP connection with
+// the host is never an answer.  Drops: flow_moved (the sender is no longer where it was).
 // Leaves: inward, returned, translation.  Bytes change last, in translate.
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/judge.h"
@@ -88,13 +89,21 @@ void give_back_answers(Batch<F>& batch, Worker& worker) noexcept {
     }
 }
 
-/// A TCP packet of the host that shows a connection of its own whose place a mapping could take.
+/// A packet of the host that shows a connection of its own whose place a mapping could take.  Not of UDP: who asks a
+/// service would fill the table.  So might others that make the host send what shows no handshake: that has as
+/// much room as a workload.
 template <Family F>
 bool keeps_place(const FlowKey<F>& key, const PacketFacts& facts, Worker& worker) noexcept {
     const Tables& tables = worker.tables();
     const auto& nat = tables.rules.nat_outgoing;
-    if (!nat || key.protocol != ipproto::kTcp || key.source_port < nat->first_port ||
-        key.source_port > nat->last_port || cannot_begin_flow(facts)) [[likely]] {
+    const bool tcp = key.protocol == ipproto::kTcp;
+    if (!nat || (!tcp && changes_ports(key.protocol)) || cannot_begin_flow(facts)) [[likely]] {
+        return false;
+    }
+    const acl::PortRange ports = outside_ports(*nat, key);
+    const bool has_room = tcp || worker.shared().flows<F>().held_by(PortId{}, worker.index()) <
+                                     tables.flows_per_endpoint;
+    if (key.source_port < ports.first || key.source_port > ports.last || !has_room) {
         return false;
     }
     const std::uint32_t back = worker.shared().routes<F>().lookup(key.source);
@@ -151,7 +160,7 @@ void claim_own(Batch<F>& batch, Worker& worker) noexcept {
     Looked<F> looked;
     for_each(batch.live, batch.count, [&](unsigned i) {
         const PacketFacts& facts = batch.facts[i];
-        if (can_be_mapped(facts.protocol) && !facts.icmp_error && !facts.orphan) {
+        if (!facts.icmp_error && !facts.orphan) {
             looked.add(flow_key(batch, i), i);
         }
     });

@@ -6,7 +6,8 @@
 // Of ICMP echo the identifier is the requester's port.  An ICMP error's quoted packet went the other way, so there the other side is translated, and the error
 // speaks of what its receiver once sent.  Checksums follow by the difference alone (RFC 1624): a wrong
 // one stays wrong, and parts that are not here (fragments, what a quote leaves out) do not matter.  What
-// checksum a protocol has that covers addresses is known of TCP, UDP, UDP-Lite and ICMPv6; SCTP has none.
+// checksum a protocol has that covers addresses is known of TCP, UDP, UDP-Lite and ICMPv6; that of SCTP does not,
+// and its ports are never replaced.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
