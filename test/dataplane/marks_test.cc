@@ -1,6 +1,10 @@
 // DSCP of packets that leave the cluster: POLICY 2.7.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
+#include <rte_mbuf.h>
+
+#include <array>
+#include <vector>
 
 #include "test/dataplane/pipeline_lab.h"
 #include "vrouter/dataplane/dscp.h"
@@ -80,6 +84,23 @@ TYPED_TEST(Marks, WhatStaysInTheClusterHasNone) {
     this->add(kClusterHosts, kOutside2);
     ASSERT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside2)), "sent fabric");
     EXPECT_EQ(this->dscp(lab.fabric), 0U);
+}
+
+TYPED_TEST(Marks, WhatAnErrorWillQuoteStaysAsItCame) {
+    auto& lab = this->lab_;
+    Envelope<TypeParam> e = lab.envelope(lab.a, kGuestA, kOutside);
+    e.may_fragment = false;
+    const Frame large = frame_of(e, udp_header(1000, 2000, 1500));
+    e.hop_limit = 1;
+    const Frame last = frame_of(e, udp_header(1000, 2000));
+    lab.receive(lab.a, {large, last});
+    lab.poll();
+    std::array<rte_mbuf*, 4> punted{};
+    ASSERT_EQ(lab.machine->punt_ring().pop(punted), 2U);
+    EXPECT_EQ(bytes_of(punted[0]), large);
+    EXPECT_EQ(bytes_of(punted[1]), last);
+    rte_pktmbuf_free(punted[0]);
+    rte_pktmbuf_free(punted[1]);
 }
 
 /// The IPv4 checksum is right: of the whole header that leaves.

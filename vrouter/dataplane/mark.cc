@@ -3,6 +3,7 @@
 // Needs: destination, hop.  Does: packets of a workload with a DSCP, of whatever flow or none, that go to
 // neither a pool, a host of the cluster, a workload of this host nor the host itself get it; ECN stays.  Which
 // addresses are in pools is asked for each packet: flows need not know, and a changed pool counts at once.
+// What the control thread is to quote in an ICMP error stays as it came.
 // SPDX-License-Identifier: Apache-2.0
 #include <rte_mbuf.h>
 
@@ -24,7 +25,7 @@ void mark(Batch<F>& batch, Worker& worker) noexcept {
     for_each(batch.live, batch.count, [&](unsigned i) {
         const NextHop& hop = *batch.hop[i];
         if (hop.kind != NextHopKind::Local && hop.workload == PortId{} &&
-            !is_in_cluster(*groups[i])) {
+            !is_in_cluster(*groups[i]) && !will_be_quoted(batch, i)) {
             set_dscp<F>(
                 rte_pktmbuf_mtod_offset(batch.packets[i], std::uint8_t*, sizeof(EthernetHeader)),
                 *endpoint->dscp);

@@ -96,6 +96,16 @@ void mark(Batch<F>& batch, Worker& worker) noexcept;
 template <Family F>
 void rewrite(Batch<F>& batch, Worker& worker) noexcept;
 
+/// Whether rewrite() has the control thread report packet `i` to its sender, who must recognize it.
+template <Family F>
+[[nodiscard]] inline bool will_be_quoted(const Batch<F>& batch, unsigned i) noexcept {
+    const PacketFacts& facts = batch.facts[i];
+    const NextHop& hop = *batch.hop[i];
+    const bool last_hop = facts.hop_limit <= 1 && batch.in_port->kind != PortKind::Host;
+    return hop.kind != NextHopKind::Local &&
+           (last_hop || (facts.length > hop.mtu && !facts.may_fragment));
+}
+
 /// Ends the way of packet `i` with a reason.
 template <Family F>
 void drop(Batch<F>& batch, unsigned i, DropReason reason, Worker& worker) noexcept;

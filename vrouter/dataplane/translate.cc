@@ -16,20 +16,6 @@
 
 namespace vr {
 
-namespace {
-
-/// rewrite() has the control thread report it to the sender, who must recognize it.
-template <Family F>
-bool will_be_quoted(const Batch<F>& batch, unsigned i) noexcept {
-    const PacketFacts& facts = batch.facts[i];
-    const NextHop& hop = *batch.hop[i];
-    const bool last_hop = facts.hop_limit <= 1 && batch.in_port->kind != PortKind::Host;
-    return hop.kind != NextHopKind::Local &&
-           (last_hop || (facts.length > hop.mtu && !facts.may_fragment));
-}
-
-}  // namespace
-
 template <Family F>
 void translate(Batch<F>& batch, Worker& worker) noexcept {
     for_each(batch.live & (batch.inward | batch.outward), batch.count, [&](unsigned i) {
