@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "test/dataplane/pipeline_lab.h"
+#include "vrouter/dataplane/clock.h"
 
 namespace vr::test::limits_test {
 namespace {
@@ -140,6 +141,41 @@ TYPED_TEST(Limits, PeakRateLimitsWhatComesAtOnceWithinTheBurst) {
         kNone,
         {.bandwidth = 1000, .burst = 1000000, .peak_rate = 2000, .min_burst = 2 * frame.size()});
     EXPECT_EQ(this->burst(lab.a, frame), 2U);
+}
+
+/// What bandwidth refuses leaves its place among the packets to others, and in the peak rate.
+TYPED_TEST(Limits, APacketCountsForAllLimitsOrForNone) {
+    auto& lab = this->lab_;
+    const Frame large =
+        frame_of(lab.envelope(lab.a, kGuestA, kOutside), udp_header(1000, 2000, 1400));
+    const Frame small = lab.udp(lab.a, kGuestA, kOutside);
+    lab.limit(
+        lab.a,
+        kNone,
+        {.bandwidth = 1000,
+         .burst = (3 * 1514 + 500) * 8,
+         .peak_rate = 1010,
+         .min_burst = 4 * 1514,
+         .packet_rate = 1,
+         .packet_burst = 5});
+    EXPECT_EQ(this->burst(lab.a, large, 5), 3U);
+    EXPECT_EQ(this->burst(lab.a, small, 5), 2U) << "of five";
+    EXPECT_EQ(this->dropped(lab.a, DropReason::PacketRate), 3U);
+}
+
+TYPED_TEST(Limits, WhatBandwidthRefusesDoesNotCountInThePeakRate) {
+    auto& lab = this->lab_;
+    const Frame large =
+        frame_of(lab.envelope(lab.a, kGuestA, kOutside), udp_header(1000, 2000, 1400));
+    const auto limits = lab.limit(
+        lab.a,
+        kNone,
+        {.bandwidth = 1000, .burst = 1514 * 8, .peak_rate = 1010, .min_burst = 2 * 1514});
+    EXPECT_EQ(this->burst(lab.a, large, 8), 1U);
+    const Policer& egress = limits->egress;
+    const auto frame = [&](unsigned) { return large.size() * 8; };
+    EXPECT_EQ(egress.state->peak.admit(egress.peak, bucket_now(), 3, frame), 1U)
+        << "one of two frames";
 }
 
 TYPED_TEST(Limits, WhatEndpointsWithoutLimitsSendIsNotCounted) {

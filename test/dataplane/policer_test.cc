@@ -76,6 +76,25 @@ TEST(SharedBucket, AnEmptyBucketOfAnotherRateIsStillEmpty) {
     EXPECT_EQ(pass(bucket, faster, kStart + kHz / 10, 8), 1U);
 }
 
+TEST(SharedBucket, WhatIsPutBackPassesAgain) {
+    SharedBucket bucket;
+    const BucketRate rate(10, 5, kHz);
+    ASSERT_EQ(bucket.admit(rate, kStart, 0b11111111, kOne), 0b11111U);
+    bucket.put_back(rate, 0b10010, kOne);
+    EXPECT_EQ(pass(bucket, rate, kStart, 8), 2U);
+}
+
+TEST(SharedBucket, WhatIsPutBackLateMakesItNoFuller) {
+    SharedBucket bucket;
+    const BucketRate rate(10, 5, kHz);
+    ASSERT_EQ(pass(bucket, rate, kStart, 5), 5U);
+    bucket.put_back(rate, 0b11111, kOne);
+    EXPECT_EQ(pass(bucket, rate, kStart + kHz * 60, 8), 5U);
+    bucket.put_back(rate, 0b11111, kOne);
+    bucket.put_back(rate, 0b11111, kOne);
+    EXPECT_EQ(pass(bucket, rate, kStart + kHz * 60, 8), 5U);
+}
+
 /// Batches come late: what a rate brings in 4 ms passes at once.
 TEST(SharedBucket, HoldsWhatItsRateBringsInFourMilliseconds) {
     SharedBucket bucket;

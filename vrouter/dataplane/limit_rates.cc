@@ -4,7 +4,8 @@
 // Needs: facts; limit_ingress: hop.  Does: takes the packets of a batch out of the token buckets of the
 // endpoint that sent them, or to which they go, before anything is known of their flows: packets of
 // established ones count as well, and what policy denies behind has been counted.  Packet rate first, then
-// peak rate, then bandwidth; the latter count whole frames, as tc does.  What the host sends to its workloads
+// peak rate, then bandwidth; the latter count whole frames, as tc does.  What one of them refuses gets back
+// what it has taken from those before.  What the host sends to its workloads
 // counts, what the router itself answers does not.  Drops: packet_rate, bandwidth.
 // SPDX-License-Identifier: Apache-2.0
 #include <bit>
@@ -47,15 +48,24 @@ void limit(
         mask = rate.limits() ? bucket.admit(rate, now, mask, units) : mask;
         return before & ~mask;
     };
+    const auto put_back =
+        [](SharedBucket& bucket, const BucketRate& rate, PacketMask refused, const auto& units) {
+            if (refused != 0 && rate.limits()) {
+                bucket.put_back(rate, refused, units);
+            }
+        };
+    const auto one = [](unsigned) { return 1U; };
     const auto bits = [&](unsigned i) {
         return (batch.facts[i].length + sizeof(EthernetHeader)) * 8;
     };
-    const PacketMask fast = take(state.packets, policer.packets, [](unsigned) { return 1U; });
+    const PacketMask fast = take(state.packets, policer.packets, one);
     mask &= ~oversize;
-    PacketMask large = take(state.peak, policer.peak, bits);
-    large |= take(state.bits, policer.bits, bits);
+    const PacketMask steep = take(state.peak, policer.peak, bits);
+    const PacketMask large = take(state.bits, policer.bits, bits);
+    put_back(state.packets, policer.packets, steep | large, one);
+    put_back(state.peak, policer.peak, large, bits);
     drop_over(batch, fast, DropReason::PacketRate, state.over_packet_rate, worker);
-    drop_over(batch, large, DropReason::Bandwidth, state.over_bandwidth, worker);
+    drop_over(batch, steep | large, DropReason::Bandwidth, state.over_bandwidth, worker);
 }
 
 }  // namespace

@@ -76,6 +76,17 @@ class SharedBucket {
         }
     }
 
+    /// Puts back what the packets of `mask`, all of them just admitted, took out: another bucket refuses them.
+    /// What time has filled meanwhile is too much then, but a bucket never holds more than it may.
+    template <typename Units>
+    void put_back(const BucketRate& rate, std::uint32_t mask, Units units) noexcept {
+        std::uint64_t cost = 0;
+        for (std::uint32_t left = mask; left != 0; left &= left - 1) {
+            cost += rate.time_of(units(static_cast<unsigned>(std::countr_zero(left))));
+        }
+        full_at_.fetch_sub(cost, std::memory_order_relaxed);
+    }
+
     /// Takes everything out: what is left over of another rate is nothing that this one has allowed.
     void empty(const BucketRate& rate, std::uint64_t now) noexcept {
         full_at_.store(now + rate.depth(), std::memory_order_relaxed);
