@@ -138,6 +138,10 @@ void SlowPath::handle(Packet packet, TimePoint now) {
         return;  // the port went away meanwhile, or an error about the router's own packet
     }
     const PortFacts& port = found->second;
+    if (const DropReason denied = refusal(note.punt); denied != DropReason::None) {
+        reject(port, packet, denied, now);
+        return;
+    }
     switch (note.punt) {
         case Punt::LinkLocal:
         case Punt::Echo:
@@ -154,22 +158,7 @@ void SlowPath::handle(Packet packet, TimePoint now) {
         case Punt::TooBig:
             too_big(port, std::move(packet), now);
             break;
-        case Punt::EgressRejected:
-            reject(port, packet, DropReason::EgressDenied, now);
-            break;
-        case Punt::IngressRejected:
-            reject(port, packet, DropReason::IngressDenied, now);
-            break;
-        case Punt::HostEgressRejected:
-            reject(port, packet, DropReason::HostEgressDenied, now);
-            break;
-        case Punt::HostIngressRejected:
-            reject(port, packet, DropReason::HostIngressDenied, now);
-            break;
-        case Punt::ConnectionRefused:
-            reject(port, packet, DropReason::ConnectionLimit, now);
-            break;
-        case Punt::Resolve:
+        default:
             break;
     }
 }

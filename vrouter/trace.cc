@@ -453,8 +453,8 @@ class Walk {
 
     [[nodiscard]] bool is_stateless() const {
         const bool icmp = facts_.protocol == ipproto::kIcmp || facts_.protocol == ipproto::kIcmp6;
-        return icmp && (facts_.protocol != kIcmp ||
-                        !is_echo_request(facts_.protocol, facts_.icmp_type));
+        return icmp &&
+               (facts_.protocol != kIcmp || !is_echo_request(facts_.protocol, facts_.icmp_type));
     }
 
     /// True, and dropped, when it was sent to a floating address and leaves no flow.

@@ -272,6 +272,22 @@ TYPED_TEST(Limits, OlderConnectionsCount) {
     EXPECT_EQ(this->syn(1), "sent fabric");
 }
 
+/// Also where so many are refused that not everyone is told.
+TYPED_TEST(Limits, EveryRefusedConnectionIsCounted) {
+    auto& lab = this->lab_;
+    lab.limit(lab.a, kNone, {.connections = 1});
+    ASSERT_EQ(this->syn(1), "sent fabric");
+    constexpr std::size_t kRefused = 640;  // more than are told of within a second
+    for (std::size_t done = 0; done < kRefused; done += 32) {
+        lab.receive(lab.a, std::vector<Frame>(32, lab.tcp(lab.a, kGuestA, kOutside, kSyn, 2)));
+        lab.poll();
+    }
+    const std::size_t told = lab.take_punted().size();
+    EXPECT_GT(this->dropped(lab.a, DropReason::ConnectionLimit), 0U);
+    EXPECT_EQ(this->dropped(lab.a, DropReason::ConnectionLimit) + told, kRefused);
+    EXPECT_EQ(this->dropped(lab.a, DropReason::PuntFull), 0U);
+}
+
 /// Who is denied does not learn that there are too many.
 TYPED_TEST(Limits, PolicyDeniesBeforeConnectionsAreCounted) {
     auto& lab = this->lab_;

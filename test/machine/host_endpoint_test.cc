@@ -166,7 +166,6 @@ class Host {
                   DropReason::HostIngressDenied,
                   DropReason::HostEgressDenied,
                   DropReason::PortClosed,
-                  DropReason::PuntFull,  // rejected, and nobody told: such answers are few
                   DropReason::NotTranslated,
                   DropReason::SpoofedAddress,
                   DropReason::FlowInvalid}) {

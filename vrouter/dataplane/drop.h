@@ -120,7 +120,7 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
     {DropReason::ConnectionLimit,
      "connection_limit",
      "begins a TCP connection beyond the maxConnections of an endpoint (qosControls); answered by "
-     "a reset"},
+     "a reset within its rate limit"},
     {DropReason::NotTranslated,
      "not_translated",
      "to a floating address, or out in the host's name (natOutgoing), but no flow would translate "

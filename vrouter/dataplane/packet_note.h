@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "vrouter/dataplane/drop.h"
 #include "vrouter/net/ids.h"
 
 namespace vr {
@@ -29,6 +30,24 @@ enum class Punt : std::uint8_t {
 };
 
 inline constexpr std::size_t kPuntKinds = 11;
+
+/// Why a packet is dropped of which the control thread is only to tell the sender; None: it decides itself.
+[[nodiscard]] constexpr DropReason refusal(Punt why) noexcept {
+    switch (why) {
+        case Punt::EgressRejected:
+            return DropReason::EgressDenied;
+        case Punt::IngressRejected:
+            return DropReason::IngressDenied;
+        case Punt::HostEgressRejected:
+            return DropReason::HostEgressDenied;
+        case Punt::HostIngressRejected:
+            return DropReason::HostIngressDenied;
+        case Punt::ConnectionRefused:
+            return DropReason::ConnectionLimit;
+        default:
+            return DropReason::None;
+    }
+}
 
 /// What a worker is to do with a packet of the control thread.
 enum class Inject : std::uint8_t {

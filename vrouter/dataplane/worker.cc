@@ -37,18 +37,9 @@ std::uint64_t mac_number(const Mac& mac) noexcept {
 /// How many packets of one in-port the control thread may get per tick.  Errors are few: icmp.h limits
 /// their rate further.
 constexpr std::uint16_t share(Punt why) noexcept {
-    switch (why) {
-        case Punt::HopLimit:
-        case Punt::NoRoute:
-        case Punt::EgressRejected:
-        case Punt::IngressRejected:
-        case Punt::HostEgressRejected:
-        case Punt::HostIngressRejected:
-        case Punt::ConnectionRefused:
-            return 64;
-        default:
-            return 512;
-    }
+    const bool only_told =
+        why == Punt::HopLimit || why == Punt::NoRoute || refusal(why) != DropReason::None;
+    return only_told ? 64 : 512;
 }
 
 /// Room in the punt ring that only link-local control packets may use.
@@ -284,14 +275,17 @@ void Worker::punt(rte_mbuf* packet, const PacketNote& note) noexcept {
         budget = {now_, {}};
     }
     std::uint16_t& used = budget.used[static_cast<std::size_t>(why)];
+    // What is refused anyway is refused without a word.
+    const DropReason untold =
+        refusal(why) == DropReason::None ? DropReason::PuntFull : refusal(why);
     if (used == share(why)) {
-        drop(packet, in, DropReason::PuntFull);
+        drop(packet, in, untold);
         return;
     }
     ++used;
     note_of(packet) = note;
     if (!punt_.push(packet, why == Punt::LinkLocal ? 0 : kControlReserve)) {
-        drop(packet, in, DropReason::PuntFull);
+        drop(packet, in, untold);
         return;
     }
     counters_->ports[in.value()].punted.add(1);
