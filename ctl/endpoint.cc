@@ -115,6 +115,9 @@ pb::Endpoint row_of(const HostGuardView& view, const PortName& port_name) {
     for (const auto& address : view.guard.addresses) {
         row.add_addresses(to_string(address));
     }
+    if (view.guard.dscp) {
+        row.set_dscp(std::to_string(*view.guard.dscp));
+    }
     row.set_ingress_rules(rules_of(view.guard.program(HostHook::NormalIngress)));
     row.set_egress_rules(rules_of(view.guard.program(HostHook::NormalEgress)));
     row.set_problem(view.problem);

@@ -31,6 +31,12 @@ bool is_policy(Kind kind) {
            enforced_key({kind, {}, {}}).kind == Kind::GlobalNetworkPolicy;
 }
 
+bool has_dscp(const Spec& spec) {
+    const auto* host = std::get_if<HostEndpoint>(&spec);
+    const auto* workload = std::get_if<WorkloadEndpoint>(&spec);
+    return (host != nullptr && host->dscp) || (workload != nullptr && workload->qos.dscp);
+}
+
 /// Groups of addresses that packets are asked about beside policy.
 std::set<GroupId> groups_asked(const WorkloadRules& rules, bool marks) {
     std::set<GroupId> groups;
@@ -151,9 +157,8 @@ void Graph::place_item(const Resource& resource) {
         }
         sets_.set_item(key, labels, workload.networks, workload.ports);
     }
-    const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource.spec);
     const bool counts = is_local(resource) && !is_refused(resource);
-    if (counts && endpoint != nullptr && endpoint->qos.dscp) {
+    if (counts && has_dscp(resource.spec)) {
         marking_.insert(key);
     } else {
         marking_.erase(key);
@@ -389,6 +394,7 @@ HostGuard Graph::host_guard(const Key& key) const {
     guard.name = key.name;
     guard.interface_name = host.interface_name;
     guard.closed = host.closed;
+    guard.dscp = host.dscp;
     for (const auto& expected : host.expected_ips) {
         guard.addresses.push_back(
             std::visit([](const auto& prefix) { return IpAddr{prefix.address()}; }, expected));

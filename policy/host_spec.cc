@@ -11,6 +11,7 @@
 
 #include "policy/bgp_spec.h"
 #include "policy/match.h"
+#include "policy/qos_spec.h"
 #include "policy/spec.h"
 
 namespace vr::policy {
@@ -218,7 +219,7 @@ Result<void> parse_metadata_port(const Field& field, FelixConfiguration& into) {
 
 }  // namespace
 
-Result<void> parse_host_endpoint(const Field& /*object*/, const Field& spec, Resource& into) {
+Result<void> parse_host_endpoint(const Field& object, const Field& spec, Resource& into) {
     HostEndpoint host;
     // A misspelt interface or profile would leave the host open, or close it.
     if (auto parsed =
@@ -231,6 +232,9 @@ Result<void> parse_host_endpoint(const Field& /*object*/, const Field& spec, Res
     }
     if (host.interface_name.empty() && host.expected_ips.empty()) {
         return spec.error("a host endpoint needs interfaceName or expectedIPs");
+    }
+    if (auto parsed = parse_host_dscp(object.child("metadata"), host.dscp); !parsed) {
+        return parsed;
     }
     into.spec = std::move(host);
     return {};

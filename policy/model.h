@@ -178,6 +178,7 @@ struct HostEndpoint {
     std::vector<IpPrefix> expected_ips;  ///< single addresses
     std::vector<std::string> profiles;
     std::vector<NamedPort> ports;
+    std::optional<std::uint8_t> dscp;  ///< of what the host itself sends out of the cluster there
     /// Stands in for an invalid one: no normal policy counts and no profile, failsafe ports alone.
     bool closed = false;
     /// False: no set has its addresses and ports, because not all of its labels could be read.
@@ -212,7 +213,7 @@ struct FelixConfiguration {
         nat_ports;                                     ///< natPortRange; the inner one absent: "0"
     std::optional<std::optional<IpAddr>> nat_address;  ///< natOutgoingAddress; the same: ""
     std::optional<bool> nat_spares_hosts;              ///< natOutgoingExclusions
-    std::optional<bool> spoofing;  ///< workloadSourceSpoofing
+    std::optional<bool> spoofing;                      ///< workloadSourceSpoofing
 
     friend bool operator==(const FelixConfiguration&, const FelixConfiguration&) = default;
 };

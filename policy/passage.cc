@@ -149,10 +149,11 @@ class Walk {
         });
     }
 
-    /// What a workload sends out of the cluster: to no pool, and to no host of it.
+    /// What a workload sends out of the cluster, or the host by a guarded interface: to no pool, and to no
+    /// host of it.
     [[nodiscard]] std::optional<std::uint8_t> mark(const acl::Packet<F>& packet) const {
         const auto* sender = std::get_if<Key>(&from_);
-        if (sender == nullptr || !std::holds_alternative<Outside>(to_)) {
+        if (!std::holds_alternative<Outside>(to_)) {
             return std::nullopt;
         }
         std::optional<std::uint8_t> dscp;
@@ -160,8 +161,10 @@ class Walk {
             if (is_part_of_cluster(resource->spec, IpAddr{packet.destination})) {
                 return std::nullopt;
             }
-            if (resource->key == *sender) {
+            if (sender != nullptr && resource->key == *sender) {
                 dscp = resource->as<WorkloadEndpoint>().qos.dscp;
+            } else if (from_host() && resource->key == out_) {
+                dscp = resource->as<HostEndpoint>().dscp;
             }
         }
         return dscp;

@@ -285,6 +285,27 @@ Result<void> parse_qos(const Field& field, QosControls& into) {
     return {};
 }
 
+Result<void> parse_host_dscp(
+    const std::optional<Field>& metadata, std::optional<std::uint8_t>& into) {
+    const auto annotations = metadata ? metadata->child("annotations") : std::nullopt;
+    if (!annotations) {
+        return {};
+    }
+    for (const auto& [key, value] : annotations->node().fields) {
+        const std::string_view name = key;
+        if (!name.starts_with(kAnnotations)) {
+            continue;
+        }
+        const Field annotation = annotations->child(key, value);
+        if (name.substr(kAnnotations.size()) != kDscp) {
+            annotation.warn("host endpoints have no limits, ignored");
+        } else if (auto done = read_dscp(annotation, into); !done) {
+            return done;
+        }
+    }
+    return {};
+}
+
 Result<void> complete_qos(
     const Field& spec, const std::optional<Field>& metadata, QosControls& into) {
     const auto annotations = metadata ? metadata->child("annotations") : std::nullopt;

@@ -1,5 +1,5 @@
 // qosControls of a WorkloadEndpoint: limits and marks, POLICY 2.7, and the annotations qos.projectcalico.org/...
-// that say the same.  What a limit is meant to be and cannot be read is an error, never "no limit".
+// that say the same; of a HostEndpoint the annotation of its mark.  What a limit is meant to be and cannot be read is an error, never "no limit".
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -18,5 +18,9 @@ namespace vr::policy {
 /// defaults.  To be called when the spec has been read.
 [[nodiscard]] Result<void> complete_qos(
     const Field& spec, const std::optional<Field>& metadata, QosControls& into);
+
+/// Reads the DSCP of a HostEndpoint from annotations in its `metadata`; limits are a warning.
+[[nodiscard]] Result<void> parse_host_dscp(
+    const std::optional<Field>& metadata, std::optional<std::uint8_t>& into);
 
 }  // namespace vr::policy

@@ -173,6 +173,7 @@ void HostGuards::activate(const Job& job) {
         log::info("host endpoint {}: policy in place", job.guard.name);
     }
     job.policy->name = job.guard.name;
+    job.policy->dscp = job.guard.dscp;
     for (const HostHook hook : kAllHostHooks) {
         const bool acts = job.guard.program(hook) != nullptr;
         job.policy->follows_transit |=

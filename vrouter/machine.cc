@@ -43,6 +43,10 @@ bool has_qos(const Endpoint* endpoint) {
     return endpoint != nullptr && (endpoint->limits || endpoint->dscp);
 }
 
+bool has_dscp(const HostPolicy* guard) {
+    return guard != nullptr && guard->dscp;
+}
+
 /// Snapshots that may rest while a worker does not come to the end of its round: some 100 kB each, or more.
 constexpr std::size_t kMostResting = 64;
 
@@ -220,13 +224,14 @@ void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) 
     dirty_ = true;
 }
 
-/// Workers need not look for limits and marks where no endpoint has any.
+/// Workers need not look for limits and marks where there are none.
 void Machine::note_limits() {
     master_.limited = false;
     master_.marks = false;
     for (const PortEntry& entry : master_.ports) {
         master_.limited |= entry.endpoint != nullptr && entry.endpoint->limits != nullptr;
         master_.marks |= entry.endpoint != nullptr && entry.endpoint->dscp.has_value();
+        master_.marks |= has_dscp(entry.guard.get());
     }
 }
 
@@ -236,7 +241,12 @@ void Machine::forget_translation(TranslationId id) {
 }
 
 void Machine::set_guard(PortId id, std::shared_ptr<const HostPolicy> guard) {
-    master_.ports[id.value()].guard = std::move(guard);
+    auto& known = master_.ports[id.value()].guard;
+    const bool matters = has_dscp(known.get()) || has_dscp(guard.get());
+    known = std::move(guard);
+    if (matters) {
+        note_limits();
+    }
     master_.guarded = std::ranges::any_of(
         master_.ports, [](const PortEntry& entry) { return entry.guard != nullptr; });
     // Workloads to the host may have to ask it where no port does.

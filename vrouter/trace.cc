@@ -717,14 +717,18 @@ class Walk {
     /// As stage mark does.
     void note_mark() {
         const Endpoint* endpoint = in().endpoint.get();
-        if (endpoint == nullptr || !endpoint->dscp || hop_->workload != PortId{}) {
+        const HostPolicy* guard = from_host() ? exit_guard() : nullptr;
+        const auto dscp = guard != nullptr      ? guard->dscp
+                          : endpoint != nullptr ? endpoint->dscp
+                                                : std::nullopt;
+        if (!dscp || hop_->workload != PortId{}) {
             return;
         }
         const bool stays = is_in_cluster(*machine_.shared().groups<F>().lookup(destination_));
         note(
             "DSCP",
             stays ? fmt::format("{} is in the cluster: stays as it is", destination_)
-                  : fmt::format("becomes {}: leaves the cluster", *endpoint->dscp));
+                  : fmt::format("becomes {}: leaves the cluster", *dscp));
     }
 
     void deliver_local() {

@@ -83,6 +83,7 @@ struct HostGuard {
     std::string interface_name;  ///< of a port, or kAnyInterface; empty: that with an expected IP
     std::vector<IpAddr> addresses;  ///< spec.expectedIPs
     bool closed = false;  ///< of an endpoint that could not be read: before others for all
+    std::optional<std::uint8_t> dscp;  ///< of what the host itself sends out of the cluster there
     /// By HostHook.  Null: no policy acts there, what comes by passes on; those of the normal hooks are
     /// never null.
     std::array<std::shared_ptr<const acl::Program>, kHostHooks> programs;

@@ -86,6 +86,42 @@ TYPED_TEST(Marks, WhatStaysInTheClusterHasNone) {
     EXPECT_EQ(this->dscp(lab.fabric), 0U);
 }
 
+constexpr std::uint8_t kOfHost = 10;
+
+TYPED_TEST(Marks, WhatTheHostSendsOutOfTheClusterHasThatOfThePort) {
+    auto& lab = this->lab_;
+    lab.mark_host(kOfHost);
+    ASSERT_EQ(lab.run(lab.tap, lab.udp(lab.tap, kRouter, kOutside)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), kOfHost);
+    ASSERT_EQ(lab.run(lab.tap, lab.udp(lab.tap, kRouter, kGuestB)), "sent b");
+    EXPECT_EQ(this->dscp(lab.b), 0U);
+    this->add(kClusterHosts, kOutside2);
+    ASSERT_EQ(lab.run(lab.tap, lab.udp(lab.tap, kRouter, kOutside2)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), 0U);
+}
+
+TYPED_TEST(Marks, WhatOthersSendDoesNotHaveThatOfThePort) {
+    auto& lab = this->lab_;
+    lab.mark_host(kOfHost);
+    ASSERT_EQ(lab.run(lab.b, lab.udp(lab.b, kGuestB, kOutside)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), 0U);
+    ASSERT_EQ(lab.run(lab.a, lab.udp(lab.a, kGuestA, kOutside)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), kExpedited) << "its own";
+    ASSERT_EQ(lab.run(lab.fabric, lab.udp(lab.fabric, kOutside, kOutside2)), "sent fabric");
+    EXPECT_EQ(this->dscp(lab.fabric), 0U) << "transit";
+}
+
+TYPED_TEST(Marks, NobodyLooksForMarksWhereThereAreNone) {
+    auto& lab = this->lab_;
+    EXPECT_TRUE(lab.machine->tables().marks);
+    lab.close(lab.a);
+    EXPECT_FALSE(lab.machine->tables().marks);
+    lab.mark_host(kOfHost);
+    EXPECT_TRUE(lab.machine->tables().marks);
+    lab.guard({});
+    EXPECT_FALSE(lab.machine->tables().marks);
+}
+
 TYPED_TEST(Marks, WhatAnErrorWillQuoteStaysAsItCame) {
     auto& lab = this->lab_;
     Envelope<TypeParam> e = lab.envelope(lab.a, kGuestA, kOutside);

@@ -223,6 +223,14 @@ void PipelineLab<F>::mark(PortId guest, std::uint8_t dscp) {
 }
 
 template <Family F>
+void PipelineLab<F>::mark_host(std::uint8_t dscp) {
+    const auto policy = host_policy({});
+    policy->dscp = dscp;
+    machine->set_guard(fabric, policy);
+    machine->commit();
+}
+
+template <Family F>
 std::shared_ptr<const EndpointLimits> PipelineLab<F>::limit(
     PortId guest, const RateLimits& ingress, const RateLimits& egress) {
     constexpr std::size_t kFrame = 1514;

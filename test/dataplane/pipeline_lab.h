@@ -102,6 +102,8 @@ class PipelineLab {
 
     /// Gives what a guest sends out of the cluster a DSCP.
     void mark(PortId guest, std::uint8_t dscp);
+    /// The same for what the host itself sends by the fabric port, which is guarded then.
+    void mark_host(std::uint8_t dscp);
 
     /// Guards the fabric port; hooks that are not named have no policy.
     void guard(

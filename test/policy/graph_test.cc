@@ -716,6 +716,26 @@ TEST(Graph, WherePoolsAndHostsAreIsToldWhileALocalEndpointHasADscp) {
     EXPECT_EQ(members(cluster, kClusterHosts), "");
 }
 
+TEST(Graph, SoItIsWhileALocalHostEndpointHasOne) {
+    const auto marked = [](std::string_view node, std::string_view more) {
+        return object(
+            "HostEndpoint",
+            fmt::format("name: uplink, annotations: {{{}}}", more),
+            fmt::format("node: {}, interfaceName: eth0", node));
+    };
+    constexpr std::string_view kMark = "qos.projectcalico.org/dscp: AF21";
+    const std::string pools = kNodes + object("IPPool", "name: private", "cidr: 10.1.0.0/16");
+    Cluster cluster(pools + marked("h2", kMark));
+    EXPECT_EQ(members(cluster, kAllPools), "");
+    cluster.set(marked("h1", kMark));
+    EXPECT_EQ(cluster.sink.hosts.at("uplink").dscp, 18);
+    EXPECT_EQ(members(cluster, kAllPools), "10.1.0.0/16 ");
+    EXPECT_NE(members(cluster, kClusterHosts), "");
+    cluster.set(marked("h1", ""));
+    EXPECT_EQ(cluster.sink.hosts.at("uplink").dscp, std::nullopt);
+    EXPECT_EQ(members(cluster, kAllPools), "");
+}
+
 TEST(Graph, ChangedLimitsArePublished) {
     const auto limited = [](int rate) {
         return endpoint(

@@ -180,8 +180,39 @@ INSTANTIATE_TEST_SUITE_P(
     }),
     [](const auto& row) { return row.param.name; });
 
+ParsedObject read_host(const std::string& annotations) {
+    auto file = parse_file(
+        "f.yaml",
+        "apiVersion: projectcalico.org/v3\nkind: HostEndpoint\nmetadata: {name: uplink, "
+        "annotations: {" +
+            annotations + "}}\nspec: {node: h1, interfaceName: eth0}\n");
+    return file->objects.at(0);
+}
+
+TEST(HostEndpoint, HasADscpByItsAnnotation) {
+    const auto object = read_host("qos.projectcalico.org/dscp: EF, other: 1");
+    ASSERT_TRUE(object.resource) << object.error;
+    EXPECT_EQ(object.resource->as<HostEndpoint>().dscp, 46);
+    EXPECT_TRUE(object.warnings.empty());
+    EXPECT_EQ(read_host("other: 1").resource->as<HostEndpoint>().dscp, std::nullopt);
+}
+
+TEST(HostEndpoint, ADscpThatIsNoneMakesItInvalid) {
+    const auto object = read_host("qos.projectcalico.org/dscp: '64'");
+    EXPECT_FALSE(object.resource);
+    EXPECT_NE(object.error.find("'64' is no DSCP"), std::string::npos) << object.error;
+}
+
+TEST(HostEndpoint, LimitsOfOneAreAWarning) {
+    const auto object = read_host("qos.projectcalico.org/egressBandwidth: 1M");
+    ASSERT_TRUE(object.resource) << object.error;
+    ASSERT_EQ(object.warnings.size(), 1U);
+    EXPECT_NE(object.warnings[0].find("no limits, ignored"), std::string::npos);
+}
+
 struct Leaving {
     std::string name;
+    Place from;
     Place to;
     std::string destination;
     std::optional<std::uint8_t> wanted;
@@ -196,27 +227,40 @@ TEST_P(Dscp, IsOfWhatLeavesTheCluster) {
         "WorkloadEndpoint\nmetadata: {name: vm, namespace: a}\nspec: {node: h1, "
         "interfaceName: tapvm, ipNetworks: [10.0.0.1], profiles: "
         "[projectcalico-default-allow], qosControls: {dscp: EF}}\n" +
+        head +
+        "HostEndpoint\nmetadata: {name: uplink, annotations: {qos.projectcalico.org/dscp: CS1}}\n"
+        "spec: {node: h1, interfaceName: eth0, profiles: [projectcalico-default-allow]}\n" +
         head + "IPPool\nmetadata: {name: pool}\nspec: {cidr: 10.1.0.0/16}\n" + head +
         "Node\nmetadata: {name: h2}\nspec: {bgp: {ipv4Address: 192.0.2.2/24}, "
         "addresses: [{address: 192.0.2.3}]}\n");
-    const Key vm{Kind::WorkloadEndpoint, "a", "vm"};
     const auto passage = judge_passage<V4>(
-        cluster, "h1", vm, GetParam().to, packet<V4>("10.0.0.1", GetParam().destination, 17, 1, 2));
+        cluster,
+        "h1",
+        GetParam().from,
+        GetParam().to,
+        packet<V4>("10.0.0.1", GetParam().destination, 17, 1, 2));
     EXPECT_TRUE(passage.allow || !GetParam().wanted);
     EXPECT_EQ(passage.dscp, GetParam().wanted);
 }
 
+const Place kVm = Key{Kind::WorkloadEndpoint, "a", "vm"};
 const Place kUplink = Outside{"eth0", {}};
+const Place kOtherPort = Outside{"eth1", {}};
+const Place kHost = HostItself{};
 
 INSTANTIATE_TEST_SUITE_P(
     Qos,
     Dscp,
     testing::ValuesIn(std::vector<Leaving>{
-        {"outside", kUplink, "203.0.113.1", std::uint8_t{46}},
-        {"pool", kUplink, "10.1.0.1", std::nullopt},
-        {"host", kUplink, "192.0.2.2", std::nullopt},
-        {"host_by_another_address", kUplink, "192.0.2.3", std::nullopt},
-        {"this_host", HostItself{}, "192.0.2.1", std::nullopt},
+        {"outside", kVm, kUplink, "203.0.113.1", std::uint8_t{46}},
+        {"pool", kVm, kUplink, "10.1.0.1", std::nullopt},
+        {"host", kVm, kUplink, "192.0.2.2", std::nullopt},
+        {"host_by_another_address", kVm, kUplink, "192.0.2.3", std::nullopt},
+        {"this_host", kVm, kHost, "192.0.2.1", std::nullopt},
+        {"of_the_host", kHost, kUplink, "203.0.113.1", std::uint8_t{8}},
+        {"of_the_host_by_another_port", kHost, kOtherPort, "203.0.113.1", std::nullopt},
+        {"of_the_host_to_a_host", kHost, kUplink, "192.0.2.2", std::nullopt},
+        {"transit", kOtherPort, kUplink, "203.0.113.1", std::nullopt},
     }),
     [](const auto& row) { return row.param.name; });
 

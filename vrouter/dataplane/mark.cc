@@ -1,7 +1,8 @@
 // Stage mark: DSCP on packets that leave the cluster, POLICY 2.7.  Run only where some endpoint has one.
 //
 // Needs: destination, hop.  Does: packets of a workload with a DSCP, of whatever flow or none, that go to
-// neither a pool, a host of the cluster, a workload of this host nor the host itself get it; ECN stays.  Which
+// neither a pool, a host of the cluster, a workload of this host nor the host itself get it; so does what the
+// host itself sends by a port whose guard has one.  ECN stays.  Which
 // addresses are in pools is asked for each packet: flows need not know, and a changed pool counts at once.
 // What the control thread is to quote in an ICMP error stays as it came.
 // SPDX-License-Identifier: Apache-2.0
@@ -14,21 +15,34 @@
 
 namespace vr {
 
+namespace {
+
+/// What packets from `in` that leave by `out` get.
+std::optional<std::uint8_t> dscp_of(const PortEntry& in, const PortEntry& out) noexcept {
+    if (in.kind == PortKind::Host) {
+        return out.guard ? out.guard->dscp : std::nullopt;
+    }
+    return in.endpoint ? in.endpoint->dscp : std::nullopt;
+}
+
+}  // namespace
+
 template <Family F>
 void mark(Batch<F>& batch, Worker& worker) noexcept {
-    const Endpoint* endpoint = batch.in_port->endpoint.get();
-    if (batch.live == 0 || endpoint == nullptr || !endpoint->dscp) {
+    const PortEntry& in = *batch.in_port;
+    if (batch.live == 0 || (in.kind != PortKind::Host && !dscp_of(in, in))) {
         return;
     }
     std::array<const GroupSet*, kMaxBatch> groups;
     worker.shared().groups<F>().lookup_bulk(batch.destination.data(), groups.data(), batch.count);
     for_each(batch.live, batch.count, [&](unsigned i) {
         const NextHop& hop = *batch.hop[i];
-        if (hop.kind != NextHopKind::Local && hop.workload == PortId{} &&
+        const auto dscp = dscp_of(in, worker.tables().ports[hop.port.value()]);
+        if (dscp && hop.kind != NextHopKind::Local && hop.workload == PortId{} &&
             !is_in_cluster(*groups[i]) && !will_be_quoted(batch, i)) {
             set_dscp<F>(
                 rte_pktmbuf_mtod_offset(batch.packets[i], std::uint8_t*, sizeof(EthernetHeader)),
-                *endpoint->dscp);
+                *dscp);
         }
     });
 }

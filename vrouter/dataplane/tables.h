@@ -106,6 +106,7 @@ struct HostPolicy {
     std::array<std::shared_ptr<const acl::Classifier<V6>>, kHostHooks> staged6;
     /// New flows that only pass through are judged: their packets must be told from replies.
     bool follows_transit = false;
+    std::optional<std::uint8_t> dscp;  ///< of what the host itself sends out of the cluster there
 
     template <Family F>
     [[nodiscard]] const acl::Classifier<F>* at(HostHook hook) const noexcept {
@@ -203,7 +204,7 @@ struct Tables {
     bool guarded = false;
     /// Some endpoint has limits; false: no stage of theirs is run.
     bool limited = false;
-    /// The same of a DSCP.
+    /// The same of a DSCP, of an endpoint or a guard.
     bool marks = false;
     std::shared_ptr<const HostPolicy> any_interface;  ///< of the HostEndpoint "*"; null: none
 };
