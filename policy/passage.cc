@@ -102,7 +102,10 @@ class Walk {
 
     Passage run(const acl::Packet<F>& arriving, FlowState flow) {
         acl::Packet<F> packet = arriving;
-        const auto behind = behind_floating(cluster_, node_, IpAddr{arriving.destination});
+        // What is the host's own is nobody's floating address.
+        const auto behind = to_host()
+                                ? std::nullopt
+                                : behind_floating(cluster_, node_, IpAddr{arriving.destination});
         if (behind) {
             packet.destination = std::get<typename F::Addr>(*behind);
         }
@@ -112,9 +115,14 @@ class Walk {
             (passage_.tracked || !behind) &&
             ((flow == FlowState::Established && !spoofed_) ||
              (pre_dnat(arriving) && incoming(packet) && workloads(packet) && outgoing(packet)));
+        // Who sends to a floating address of its own is answered in that name.
+        passage_.source =
+            behind && packet.source == packet.destination ? arriving.destination : packet.source;
+        passage_.destination = packet.destination;
+        passage_.source_ports = {packet.source_port, packet.source_port};
         if (passage_.allow && (flow == FlowState::New || spoofed_) && leaves_pools(packet)) {
             passage_.in_hosts_name = true;
-            passage_.allow = !spoofed_ && can_be_told_apart(packet);
+            passage_.allow = !spoofed_ && can_be_answered(packet) && take_hosts_name(packet);
             passage_.by.policy = passage_.allow ? passage_.by.policy : "natOutgoing";
         }
         if (passage_.allow) {
@@ -274,12 +282,46 @@ class Walk {
                (node.address6 && IpAddr{*node.address6} == address);
     }
 
-    /// By a port, or by the identifier of an echo request.
-    static bool can_be_told_apart(const acl::Packet<F>& packet) {
+    /// Of ICMP only an echo request is.
+    static bool can_be_answered(const acl::Packet<F>& packet) {
         constexpr bool kIp4 = std::is_same_v<F, V4>;
+        const bool icmp = packet.protocol == 1 || packet.protocol == 58;
         const bool echo =
             packet.protocol == (kIp4 ? 1 : 58) && packet.icmp_type == (kIp4 ? 8 : 128);
-        return packet.protocol == 6 || packet.protocol == 17 || packet.protocol == 136 || echo;
+        return !icmp || echo;
+    }
+
+    /// The address that is configured, else that of the interface, else the Node's; false: there is none.  A
+    /// port of the range where the protocol has ports, but SCTP.
+    bool take_hosts_name(const acl::Packet<F>& packet) {
+        const NatOutgoing nat = felix_settings(cluster_, node_).nat_outgoing;
+        std::vector<IpAddr> names;
+        if (nat.address) {
+            names.push_back(*nat.address);
+        }
+        const auto& own = std::get<Outside>(to_).addresses;
+        names.insert(names.end(), own.begin(), own.end());
+        for (const auto& resource : cluster_) {
+            const auto* node = std::get_if<ClusterNode>(&resource->spec);
+            if (node != nullptr && resource->key.name == node_ && node->address4) {
+                names.emplace_back(*node->address4);
+            }
+            if (node != nullptr && resource->key.name == node_ && node->address6) {
+                names.emplace_back(*node->address6);
+            }
+        }
+        const auto name = std::ranges::find_if(names, [](const IpAddr& one) {
+            const auto* of_family = std::get_if<typename F::Addr>(&one);
+            return of_family != nullptr && !of_family->is_link_local();
+        });
+        if (name == names.end()) {
+            return false;
+        }
+        passage_.source = *name;
+        if (packet.protocol == 6 || packet.protocol == 17 || packet.protocol == 136) {
+            passage_.source_ports = {nat.first_port, nat.last_port};
+        }
+        return true;
     }
 
     bool outgoing(const acl::Packet<F>& packet) {

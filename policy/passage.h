@@ -3,7 +3,8 @@
 //
 // Nothing is remembered from one call to the next: whoever asks says whether the packet belongs to a flow
 // that was allowed before, as a later fragment belongs to that of the first.  Limits, what cannot begin a
-// flow, and that nobody may spoof an address of the host or of one link, are the packet path's.
+// flow, whether natOutgoingAddress is the host's, and that nobody may spoof an address of the host or of one
+// link, are the packet path's.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -37,8 +38,11 @@ struct Passage {
     bool tracked = true;  ///< false: allowed without a flow, so replies are judged for themselves
     bool in_hosts_name = false;  ///< natOutgoing: what begins a flow leaves with the host's address
     acl::Origin by;              ///< what decided last
-    /// Allowed: the DSCP with which it leaves the cluster; absent: as it came.  POLICY 2.7.
-    std::optional<std::uint8_t> dscp;
+    // Of what is allowed, and begins a flow or needs none, as it leaves; POLICY 2.7:
+    IpAddr source;
+    IpAddr destination;
+    acl::PortRange source_ports;       ///< its source port is one of these
+    std::optional<std::uint8_t> dscp;  ///< absent: as it came
 };
 
 /// The HostEndpoint that guards an interface of `node`: of those that name it or expect one of its

@@ -39,6 +39,8 @@ class Walk {
         facts_.icmp_error = query.protocol == kIcmp &&
                             is_icmp_error<F>(query.icmp_type);  // what it quotes is unknown
         facts_.length = query.length;
+        result_.source = source_;
+        result_.source_ports = {query.source_port, query.source_port};
     }
 
     TraceResult run() {
@@ -49,6 +51,7 @@ class Walk {
             result_.reason == DropReason::None) {
             leave();
         }
+        result_.destination = destination_;
         return std::move(result_);
     }
 
@@ -228,6 +231,7 @@ class Walk {
     }
 
     void translate_source(const Translation<F>& translation) {
+        result_.source = translation.external;
         note(
             "translation",
             fmt::format("the source {} becomes {}", translation.internal, translation.external));
@@ -273,6 +277,10 @@ class Walk {
 
     /// natOutgoing: a new flow that leaves the pools goes out in the host's name.
     bool go_out() {
+        if (meets_mapped_) {
+            return drop(
+                "flow", DropReason::FlowMoved, "the guest could not tell it from the known one");
+        }
         const auto& nat = tables_.rules.nat_outgoing;
         if (!nat || in().kind != PortKind::Workload || hop_->workload != PortId{} ||
             hop_->kind == NextHopKind::Local ||
@@ -293,6 +301,8 @@ class Walk {
                 DropReason::NatNoAddress,
                 std::string(meaning(DropReason::NatNoAddress)));
         }
+        result_.source = *address;
+        result_.source_ports = outside_ports(*nat, flow_key());
         if (!changes_ports(facts_.protocol)) {
             return has_outside(*address) &&
                    pass("translation", fmt::format("the source becomes {}", *address));
@@ -423,9 +433,12 @@ class Walk {
                 return true;
             }
             note("flow", "one between the same ends goes by the host's address");
+            meets_mapped_ = translation_ == nullptr;
             return begins_flow();
         }
         if (!returned_) {
+            result_.source = mapping->key.source;
+            result_.source_ports = {mapping->key.source_port, mapping->key.source_port};
             note(
                 "translation",
                 fmt::format(
@@ -725,6 +738,7 @@ class Walk {
             return;
         }
         const bool stays = is_in_cluster(*machine_.shared().groups<F>().lookup(destination_));
+        result_.dscp = stays ? std::nullopt : dscp;
         note(
             "DSCP",
             stays ? fmt::format("{} is in the cluster: stays as it is", destination_)
@@ -751,10 +765,11 @@ class Walk {
     PacketFacts facts_;
     const Translation<F>* translation_ = nullptr;  ///< of `sent_to_`
     const NextHop* hop_ = nullptr;
-    bool returned_ = false;  ///< to the host's address, in answer to a flow in its name
-    bool accepted_ = false;  ///< by untracked or preDNAT policy: not asked again on that side
-    bool flowless_ = false;  ///< untracked policy allowed it, or it is spoofed
-    bool spoofed_ = false;   ///< from an address of others that the sender may use
+    bool returned_ = false;      ///< to the host's address, in answer to a flow in its name
+    bool meets_mapped_ = false;  ///< its flow would be that of one in the host's name
+    bool accepted_ = false;      ///< by untracked or preDNAT policy: not asked again on that side
+    bool flowless_ = false;      ///< untracked policy allowed it, or it is spoofed
+    bool spoofed_ = false;       ///< from an address of others that the sender may use
     TraceResult result_;
 };
 

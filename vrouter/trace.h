@@ -46,6 +46,12 @@ struct TraceResult {
     std::vector<TraceStep> steps;
     DropReason reason = DropReason::None;  ///< None: delivered
     PortId out;                            ///< where it leaves; PortId{}: answered by the router
+    // As it leaves:
+    IpAddr source;
+    IpAddr destination;
+    acl::PortRange
+        source_ports;  ///< its source port, or the identifier of ICMP echo, is among these
+    std::optional<std::uint8_t> dscp;  ///< absent: as it came
 };
 
 [[nodiscard]] TraceResult trace(Machine& machine, const TraceQuery& query);

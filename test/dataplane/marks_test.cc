@@ -21,24 +21,7 @@ class Marks : public testing::Test {
 
     /// The DSCP of what was sent last by a port.
     [[nodiscard]] unsigned dscp(PortId out) const {
-        return traffic_class(lab_.port(out).sent.back()) >> 2U;
-    }
-
-    static unsigned traffic_class(const Frame& frame) {
-        const unsigned word = load_be<std::uint16_t>(&frame[kIp]);
-        return std::is_same_v<F, V4> ? word & 0xffU : word >> 4U & 0xffU;
-    }
-
-    /// The same frame with these bits.
-    static Frame with_class(Frame frame, std::uint8_t bits) {
-        if constexpr (std::is_same_v<F, V4>) {
-            frame[kIp + 1] = bits;
-            seal(frame);
-        } else {
-            frame[kIp] = static_cast<std::uint8_t>(0x60U | bits >> 4U);
-            frame[kIp + 1] = static_cast<std::uint8_t>((frame[kIp + 1] & 0xfU) | bits << 4U);
-        }
-        return frame;
+        return traffic_class<F>(lab_.port(out).sent.back()) >> 2U;
     }
 
     /// Of which group an address becomes a member.
@@ -143,11 +126,11 @@ TYPED_TEST(Marks, WhatAnErrorWillQuoteStaysAsItCame) {
 TYPED_TEST(Marks, OnlyTheFieldItselfChanges) {
     auto& lab = this->lab_;
     for (unsigned bits = 0; bits < 256; bits += 7) {
-        const Frame frame =
-            this->with_class(lab.udp(lab.a, kGuestA, kOutside), static_cast<std::uint8_t>(bits));
+        const Frame frame = with_traffic_class<TypeParam>(
+            lab.udp(lab.a, kGuestA, kOutside), static_cast<std::uint8_t>(bits));
         ASSERT_EQ(lab.run(lab.a, frame), "sent fabric");
         const Frame& sent = lab.port(lab.fabric).sent.back();
-        EXPECT_EQ(this->traffic_class(sent), kExpedited << 2U | (bits & 3U));
+        EXPECT_EQ(traffic_class<TypeParam>(sent), kExpedited << 2U | (bits & 3U));
         EXPECT_EQ(
             std::vector<std::uint8_t>(sent.begin() + kL4<TypeParam>, sent.end()),
             std::vector<std::uint8_t>(frame.begin() + kL4<TypeParam>, frame.end()));

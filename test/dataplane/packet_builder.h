@@ -136,6 +136,26 @@ template <Family F>
     return frame;
 }
 
+/// DSCP and ECN.
+template <Family F>
+[[nodiscard]] std::uint8_t traffic_class(const Frame& frame) {
+    const unsigned word = load_be<std::uint16_t>(&frame[kIp]);
+    return static_cast<std::uint8_t>(std::is_same_v<F, V4> ? word : word >> 4U);
+}
+
+/// The same frame with these bits.
+template <Family F>
+[[nodiscard]] Frame with_traffic_class(Frame frame, std::uint8_t bits) {
+    if constexpr (std::is_same_v<F, V4>) {
+        frame[kIp + 1] = bits;
+        seal(frame);
+    } else {
+        frame[kIp] = static_cast<std::uint8_t>(0x60U | bits >> 4U);
+        frame[kIp + 1] = static_cast<std::uint8_t>((frame[kIp + 1] & 0xfU) | bits << 4U);
+    }
+    return frame;
+}
+
 /// Transport headers, each with `data` bytes behind it.
 [[nodiscard]] inline std::vector<std::uint8_t> udp_header(
     std::uint16_t source, std::uint16_t destination, std::size_t data = 18) {

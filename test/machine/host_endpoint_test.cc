@@ -1,5 +1,6 @@
-// Random clusters x random packets through ports: what the packet path lets through is what the
-// reference says of the packet's whole way, host endpoints included.  POLICY 2.6, 2.10 (b).
+// Random clusters x random packets through ports: what the packet path lets through, and what it makes of
+// that, is what the reference says of the packet's whole way, host endpoints, translation and marks included;
+// and what trace foretells.  POLICY 2.6, 2.7, 2.10 (b).
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
@@ -7,13 +8,17 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "policy/graph.h"
 #include "policy/passage.h"
+#include "test/dataplane/sealed_frame.h"
 #include "test/machine/router_lab.h"
 #include "test/policy/cluster_writer.h"
 #include "test/rounds.h"
+#include "vrouter/dataplane/parse.h"
+#include "vrouter/trace.h"
 
 namespace vr::host_endpoint_test {
 namespace {
@@ -41,6 +46,7 @@ class Host {
         batch.events.emplace_back(policy::InSync{});
         graph_.on(batch);
         lab_.finish_all();
+        resolve(host<F>(kOutside));
     }
 
     /// Where packets may come from: the ports of the lab.
@@ -88,8 +94,27 @@ class Host {
         return policy::judge_passage<F>(all, "h1", from, to, packet);
     }
 
-    /// Whether policy lets the packet through; every packet begins a flow of its own.
-    bool passes(PortId in, const acl::Packet<F>& packet) {
+    /// Whether natOutgoing may use an address.
+    [[nodiscard]] bool is_own(const IpAddr& address) const {
+        const auto place = place_of(std::get<typename F::Addr>(address));
+        return std::holds_alternative<policy::HostItself>(place);
+    }
+
+    /// What trace says of the packet, which begins a flow.
+    [[nodiscard]] TraceResult foretold(PortId in, const acl::Packet<F>& packet) {
+        forget_flows();
+        return trace(
+            *lab_.machine,
+            {.in = in,
+             .source = packet.source,
+             .destination = packet.destination,
+             .protocol = packet.protocol,
+             .source_port = packet.source_port,
+             .destination_port = packet.destination_port});
+    }
+
+    /// The packet as it leaves, if policy lets it through; it begins a flow of its own.
+    std::optional<Frame> pass(PortId in, const acl::Packet<F>& packet) {
         const std::uint64_t before = denied();
         Envelope<F> envelope;
         envelope.link_destination = lab_.machine->port(in)->mac;
@@ -99,11 +124,21 @@ class Host {
         const std::uint16_t from = packet.source_port.value();
         const std::uint16_t to = packet.destination_port.value();
         const auto payload = packet.protocol == ipproto::kTcp ? tcp_header(from, to, tcpflag::kSyn)
-                                                              : udp_header(from, to);
+                             : packet.protocol == ipproto::kUdp ? udp_header(from, to)
+                                                                : sctp_header(from, to);
+        resolve(packet.destination);
         forget_flows();
-        lab_.receive(in, frame_of(envelope, payload));
-        return denied() == before;
+        take_sent();
+        lab_.receive(in, with_traffic_class<F>(frame_of(envelope, payload), kArrivingDscp << 2U));
+        if (denied() != before) {
+            return std::nullopt;
+        }
+        const std::vector<Frame> sent = take_sent();
+        EXPECT_EQ(sent.size(), 1U);
+        return sent.size() == 1 ? sent.front() : Frame{};
     }
+
+    static constexpr std::uint8_t kArrivingDscp = 21;
 
     [[nodiscard]] bool has_flow() const {
         return lab_.machine->shared().template flows<F>().size() != 0;
@@ -132,6 +167,30 @@ class Host {
         facts.role = role;
         facts.mac = mac;
         lab_.slow_path->set_port(facts);
+    }
+
+    /// So that nothing waits for the station that a packet goes to.
+    void resolve(typename F::Addr destination) {
+        const Tables& tables = lab_.machine->tables();
+        NextHopId id{lab_.machine->shared().routes<F>().lookup(destination)};
+        if (const NextHop& hop = tables.next_hops[id.value()]; hop.kind == NextHopKind::Floating) {
+            id = NextHopId{hop.group};
+        }
+        const auto& hops = lab_.machine->routes().next_hops();
+        if (const auto station = hops.station(id, destination)) {
+            lab_.slow_path->add_permanent(*station, kGatewayMac, lab_.now);
+            lab_.machine->commit();
+        }
+    }
+
+    std::vector<Frame> take_sent() {
+        std::vector<Frame> all;
+        for (const PortId port : ports()) {
+            for (Frame& frame : lab_.take_sent(port)) {
+                all.push_back(std::move(frame));
+            }
+        }
+        return all;
     }
 
     /// One of the three networks that a cluster's addresses are in.
@@ -167,6 +226,7 @@ class Host {
                   DropReason::HostEgressDenied,
                   DropReason::PortClosed,
                   DropReason::NotTranslated,
+                  DropReason::NatNoAddress,
                   DropReason::SpoofedAddress,
                   DropReason::FlowInvalid}) {
                 sum += lab_.drops(port, reason);
@@ -190,8 +250,34 @@ class RandomPassage : public testing::Test {};
 using Families = testing::Types<V4, V6>;
 TYPED_TEST_SUITE(RandomPassage, Families);
 
+/// Of what is delivered, that it is what the reference says.
+template <Family F>
+void expect_leaves(const Frame& sent, const policy::Passage& wanted, const acl::Packet<F>& packet) {
+    ASSERT_GE(sent.size(), kL4<F> + 4);
+    EXPECT_EQ(IpAddr{F::Addr::load(&sent[kSourceAt<F>])}, wanted.source);
+    EXPECT_EQ(IpAddr{F::Addr::load(&sent[kDestinationAt<F>])}, wanted.destination);
+    EXPECT_EQ(traffic_class<F>(sent) >> 2U, wanted.dscp.value_or(Host<F>::kArrivingDscp));
+    if (packet.has_ports) {
+        const L4Port source{load_be<std::uint16_t>(&sent[kL4<F>])};
+        EXPECT_GE(source, wanted.source_ports.first);
+        EXPECT_LE(source, wanted.source_ports.last);
+        EXPECT_EQ(load_be<std::uint16_t>(&sent[kL4<F> + 2]), packet.destination_port.value());
+    }
+}
+
+void expect_foretold(const TraceResult& foretold, const policy::Passage& wanted) {
+    EXPECT_EQ(foretold.source, wanted.source);
+    EXPECT_EQ(foretold.destination, wanted.destination);
+    EXPECT_EQ(foretold.source_ports, wanted.source_ports);
+    EXPECT_EQ(foretold.dscp, wanted.dscp);
+}
+
 TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
+    constexpr std::array<std::uint8_t, 6> kProtocols{
+        ipproto::kTcp, ipproto::kTcp, ipproto::kUdp, ipproto::kUdp, ipproto::kSctp, 47};
     int judged = 0;
+    int marked = 0;
+    int marked_of_host = 0;
     int allowed = 0;
     int untracked = 0;
     int translated = 0;
@@ -202,8 +288,11 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
         const std::vector<PortId> ports = router.ports();
         for (int i = 0; i < 100 && !this->HasFailure(); ++i) {
             auto packet = writer.template packet<TypeParam>();
-            packet.protocol = writer.below(2) == 0 ? ipproto::kTcp : ipproto::kUdp;
-            packet.has_ports = true;
+            packet.protocol = kProtocols[static_cast<std::size_t>(writer.below(kProtocols.size()))];
+            packet.has_ports = has_l4_ports(packet.protocol);
+            if (!packet.has_ports) {
+                packet.source_port = packet.destination_port = {};
+            }
             const PortId in =
                 ports[static_cast<std::size_t>(writer.below(static_cast<int>(ports.size())))];
             const auto source = router.source(in, packet.source);
@@ -221,14 +310,25 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
                 std::holds_alternative<policy::HostItself>(to)) {
                 continue;
             }
-            const auto wanted = router.wanted(from, to, packet);
-            EXPECT_EQ(router.passes(in, packet), wanted.allow)
-                << "seed " << seed << " packet " << i << " by " << wanted.by.policy;
-            EXPECT_FALSE(wanted.allow && !wanted.tracked && router.has_flow())
-                << "seed " << seed << " packet " << i;
-            EXPECT_EQ(router.has_mapping(), wanted.allow && wanted.in_hosts_name)
-                << "seed " << seed << " packet " << i;
+            SCOPED_TRACE(fmt::format("seed {} packet {}", seed, i));
+            auto wanted = router.wanted(from, to, packet);
+            if (wanted.in_hosts_name && !router.is_own(wanted.source)) {
+                wanted.allow = false;
+            }
+            const TraceResult foretold = router.foretold(in, packet);
+            const auto sent = router.pass(in, packet);
+            EXPECT_EQ(sent.has_value(), wanted.allow) << wanted.by.policy;
+            EXPECT_EQ(foretold.reason == DropReason::None, wanted.allow) << name(foretold.reason);
+            if (sent && wanted.allow) {
+                expect_leaves<TypeParam>(*sent, wanted, packet);
+                expect_foretold(foretold, wanted);
+            }
+            EXPECT_FALSE(wanted.allow && !wanted.tracked && router.has_flow());
+            EXPECT_EQ(router.has_mapping(), wanted.allow && wanted.in_hosts_name);
             ++judged;
+            const bool of_host = std::holds_alternative<policy::HostItself>(from);
+            marked += wanted.allow && wanted.dscp && !of_host ? 1 : 0;
+            marked_of_host += wanted.allow && wanted.dscp && of_host ? 1 : 0;
             translated += wanted.allow && wanted.in_hosts_name ? 1 : 0;
             allowed += wanted.allow ? 1 : 0;
             const bool of_a_guest = std::holds_alternative<policy::Key>(from);
@@ -240,9 +340,11 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
     EXPECT_GT(allowed, judged / 10);
     EXPECT_LT(allowed, judged * 9 / 10);
     EXPECT_GT(translated, static_cast<int>(test::rounds(10)));
+    EXPECT_GT(marked, static_cast<int>(test::rounds(10)));
     // Rare: the few clusters that are tried under sanitizers may have none.
     EXPECT_GE(untracked, static_cast<int>(test::rounds(4)));
     EXPECT_GE(spoofed, static_cast<int>(test::rounds(4)));
+    EXPECT_GE(marked_of_host, static_cast<int>(test::rounds(4)));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "test/dataplane/pipeline_lab.h"
+#include "test/dataplane/sealed_frame.h"
 
 namespace vr::trace_test {
 namespace {
@@ -72,8 +73,9 @@ class TraceTest : public testing::Test {
     }
 
     /// What trace says, in the words in which the lab tells what the worker did.
-    std::string foretold(const Trial& t) {
-        const TraceResult result = traced(t);
+    std::string foretold(const Trial& t) { return in_words(traced(t)); }
+
+    std::string in_words(const TraceResult& result) {
         if (result.reason == DropReason::NoRoute) {
             return "punted no_route";
         }
@@ -86,6 +88,21 @@ class TraceTest : public testing::Test {
         const std::string& last = result.steps.back().detail;
         return last.starts_with("held") ? "punted resolve"
                                         : "sent " + lab->machine->port(result.out)->name;
+    }
+
+    /// That a packet left as trace says.
+    void expect_leaves(const TraceResult& foretold, const Frame& sent, const Frame& arrived) {
+        EXPECT_EQ(IpAddr{F::Addr::load(&sent[kSourceAt<F>])}, foretold.source);
+        EXPECT_EQ(IpAddr{F::Addr::load(&sent[kDestinationAt<F>])}, foretold.destination);
+        EXPECT_EQ(
+            traffic_class<F>(sent) >> 2U, foretold.dscp.value_or(traffic_class<F>(arrived) >> 2U));
+        const std::uint8_t protocol = protocol_of<F>(sent);
+        if (has_sum<F>(sent)) {
+            const std::size_t at = protocol == kIcmpOf<F> ? 4 : 0;
+            const L4Port source{load_be<std::uint16_t>(&sent[kL4<F> + at])};
+            EXPECT_GE(source, foretold.source_ports.first);
+            EXPECT_LE(source, foretold.source_ports.last);
+        }
     }
 
     std::unique_ptr<PipelineLab<F>> lab = std::make_unique<PipelineLab<F>>();
@@ -114,7 +131,10 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
         }
         if (random() % 4 == 0) {
             router.close(router.b);
+        } else {
+            router.mark(router.b, 10);
         }
+        router.mark(router.a, 46);
         std::map<HostHook, acl::Program> guard;
         for (const HostHook hook : kAllHostHooks) {
             if (random() % 3 == 0) {
@@ -122,12 +142,19 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
             }
         }
         router.machine->set_workload_rules(
-            {.to_host = one_of(std::array{
-                 EndpointToHost::Drop, EndpointToHost::Return, EndpointToHost::Accept})});
+            {.to_host = one_of(
+                 std::array{EndpointToHost::Drop, EndpointToHost::Return, EndpointToHost::Accept}),
+             .nat_outgoing = seed % 2 == 1 ? std::optional{NatOutgoing{}} : std::nullopt});
+        auto& groups = router.machine->shared().template groups<TypeParam>();
+        groups.add(kNatPools, network<TypeParam>(kGuestA, 16));
+        groups.add(kAllPools, network<TypeParam>(kGuestA, 16));
+        groups.add(kClusterHosts, Prefix<TypeParam>::host(host<TypeParam>(kOutside2)));
         if (seed % 4 == 1) {
             router.guard(guard);
         } else if (seed % 4 == 2) {
             router.guard_all(guard);
+        } else if (seed % 4 == 3) {
+            router.mark_host(12);
         }
         const std::uint32_t stations[] = {
             kRouter,
@@ -163,13 +190,19 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
             if (random() % 16 == 0 && t.in != router.tap) {
                 t.source_mac = Mac{{2, 0, 0, 0, 9, 9}};
             }
-            const std::string wanted = this->foretold(t);
-            ASSERT_EQ(router.run(t.in, this->frame(t)), wanted)
+            const TraceResult foretold = this->traced(t);
+            ASSERT_EQ(router.run(t.in, this->frame(t)), this->in_words(foretold))
                 << "seed " << seed << " packet " << i << ": port "
                 << router.machine->port(t.in)->name << " " << to_string(host<TypeParam>(t.source))
                 << " -> " << to_string(host<TypeParam>(t.destination)) << " protocol "
                 << static_cast<unsigned>(t.protocol) << " ports " << t.source_port << " "
                 << t.destination_port;
+            if (foretold.reason == DropReason::None && foretold.out != PortId{}) {
+                const auto& sent = router.port(foretold.out).sent;
+                if (!sent.empty()) {
+                    this->expect_leaves(foretold, sent.front(), this->frame(t));
+                }
+            }
         }
     }
 }

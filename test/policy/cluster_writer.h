@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <random>
 #include <string>
 #include <string_view>
@@ -17,7 +18,7 @@ namespace vr::policy {
 /// Writes YAML for clusters of up to 20 endpoints, 3 tiers and 10 policies.
 class ClusterWriter {
   public:
-    explicit ClusterWriter(unsigned seed) : random_(seed) {}
+    explicit ClusterWriter(unsigned seed) : random_(seed), leaving_(seed + 1000) {}
 
     std::string cluster() {
         std::string yaml;
@@ -54,9 +55,13 @@ class ClusterWriter {
             yaml += broken();
         }
         for (int i = 0; i < 3; ++i) {
-            yaml += object("HostEndpoint", fmt::format("h{}", i), labels(), below(3) > 0, [&] {
-                return host(i);
-            });
+            yaml += object(
+                "HostEndpoint",
+                fmt::format("h{}", i),
+                labels(),
+                below(3) > 0,
+                [&] { return host(i); },
+                leaving_() % 2 == 0 ? fmt::format("qos.projectcalico.org/dscp: {}", dscp()) : "");
         }
         for (const auto* name : {"default", "node.h1", "node.h2"}) {
             yaml += object("FelixConfiguration", name, "", below(3) == 0, [&] { return felix(); });
@@ -151,16 +156,19 @@ class ClusterWriter {
         const std::string& name,
         const std::string& object_labels,
         bool present,
-        Spec spec) {
-        return present ? fmt::format(
-                             "---\napiVersion: projectcalico.org/v3\nkind: {}\nmetadata: {{name: "
-                             "{}, namespace: {}, labels: {{{}}}}}\nspec: {{{}}}\n",
-                             kind,
-                             name,
-                             ns(below(3)),
-                             object_labels,
-                             spec())
-                       : std::string();
+        Spec spec,
+        const std::string& annotations = "") {
+        return present
+                   ? fmt::format(
+                         "---\napiVersion: projectcalico.org/v3\nkind: {}\nmetadata: {{name: "
+                         "{}, namespace: {}, labels: {{{}}}, annotations: {{{}}}}}\nspec: {{{}}}\n",
+                         kind,
+                         name,
+                         ns(below(3)),
+                         object_labels,
+                         annotations,
+                         spec())
+                   : std::string();
     }
 
     std::string value() { return one_of({"u", "v", "w"}); }
@@ -246,6 +254,9 @@ class ClusterWriter {
                     own6,
                     below(3),
                     other);
+            }
+            if (leaving_() % 3 == 0) {
+                spec += fmt::format(", qosControls: {{dscp: {}}}", dscp());
             }
             if (spoofing_() % 5 == 0) {
                 spec += ", allowSpoofedSourcePrefixes: [10.0.2.0/24, 'fd00::2:0/112']";
@@ -353,13 +364,28 @@ class ClusterWriter {
             one_of({"", "", ", iptablesFilterDenyAction: Reject"}),
             one_of({"", ", floatingIPs: Enabled", ", floatingIPs: Disabled"}),
             one_of({"", ", natOutgoingExclusions: IPPoolsAndHostIPs"}),
-            spoofing_() % 3 == 0 ? "" : ", workloadSourceSpoofing: Any",
+            (spoofing_() % 3 == 0 ? "" : ", workloadSourceSpoofing: Any") + hosts_name(),
             below(3) == 0 ? fmt::format(
                                 ", metadataAddr: {}, metadataPort: {}",
                                 one_of({"10.0.0.1", "fd00::a00:1", "none"}),
                                 80 + below(6))
                           : "");
     }
+
+    /// How natOutgoing is to be done.
+    std::string hosts_name() {
+        const std::array addresses{
+            "",
+            "",
+            ", natOutgoingAddress: 10.0.0.1",
+            ", natOutgoingAddress: 'fd00::a00:1'",
+            ", natOutgoingAddress: 10.0.0.99"};
+        const std::array ports{"", ", natPortRange: '20000:20003'"};
+        return std::string(addresses[leaving_() % addresses.size()]) +
+               ports[leaving_() % ports.size()];
+    }
+
+    unsigned dscp() { return static_cast<unsigned>(leaving_() % 64); }
 
     std::string service() {
         return fmt::format("services: {{name: svc{}, namespace: {}}}", below(2), ns(below(2)));
@@ -495,8 +521,9 @@ class ClusterWriter {
         ", applyOnForward: true, preDNAT: true"};
 
     std::mt19937 random_;
-    std::mt19937 spoofing_ =
-        random_;  ///< so that what spoofs is all that differs from clusters without
+    // Of their own, so that nothing else differs from clusters without.
+    std::mt19937 spoofing_ = random_;
+    std::mt19937 leaving_;  ///< what packets that leave the cluster look like
 };
 
 }  // namespace vr::policy
