@@ -242,7 +242,8 @@ class Walk {
             source_, destination_, facts_.source_port, facts_.destination_port, facts_.protocol};
     }
 
-    /// natOutgoing: goes on to who began the flow that the packet answers.
+    /// natOutgoing: goes on to who began the flow that the packet answers.  Of SCTP it tells of what does not
+    /// open an association.
     bool come_back() {
         if (!tables_.maps_ports || accepted_ || in().kind != PortKind::Fabric ||
             hop_->kind != NextHopKind::Local || facts_.icmp_error || opens_connection(facts_)) {

@@ -92,6 +92,19 @@ class NatTest : public SealedLab<F> {
                                        : std::vector<std::uint8_t>(32, 0x5a));
     }
 
+    /// An SCTP packet whose first chunk is of this type.
+    Frame chunk(
+        PortId in,
+        std::uint32_t source,
+        std::uint32_t destination,
+        std::uint8_t type,
+        std::uint16_t from = 1000,
+        std::uint16_t to = 2000) {
+        Envelope<F> e = lab_.envelope(in, source, destination);
+        e.protocol = ipproto::kSctp;
+        return frame_of(e, sctp_header(from, to, 20, type));
+    }
+
     /// What lies behind the IP header.
     static std::vector<std::uint8_t> payload(const Frame& frame) {
         return {frame.begin() + kL4<F>, frame.end()};
@@ -621,6 +634,44 @@ TYPED_TEST(NatTest, WhoCallsAGuardedHostReachesIt) {
             lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, flags, 80, port)),
             "sent host");
     }
+}
+
+TYPED_TEST(NatTest, WhoOpensAnAssociationWithTheHostReachesIt) {
+    auto& lab = this->lab_;
+    constexpr std::uint16_t kPort = 36412;
+    constexpr std::uint8_t kInitAck = 2;
+    const auto from_guest = [&] {
+        return lab.run(lab.a, this->other(lab.a, kGuestA, kOutside, ipproto::kSctp, kPort, kPort));
+    };
+    const auto to_host = [&](std::uint8_t type) {
+        return lab.run(lab.fabric, this->chunk(lab.fabric, kOutside, kRouter, type, kPort, kPort));
+    };
+    ASSERT_EQ(from_guest(), "sent fabric");
+    EXPECT_EQ(to_host(kInitAck), "sent a");
+    EXPECT_EQ(to_host(sctp::kInit), "sent host");
+    EXPECT_EQ(to_host(kInitAck), "sent a") << "the host has not answered";
+    ASSERT_EQ(
+        lab.run(lab.tap, this->chunk(lab.tap, kRouter, kOutside, kInitAck, kPort, kPort)),
+        "sent fabric");
+    EXPECT_EQ(to_host(kInitAck), "sent host");
+    EXPECT_EQ(from_guest(), "dropped nat_ports_exhausted");
+}
+
+/// Nothing is read that is not there.
+TYPED_TEST(NatTest, AnSctpPacketWithoutAChunkOpensNoAssociation) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    ASSERT_EQ(lab.run(lab.a, this->other(lab.a, kGuestA, kOutside, ipproto::kSctp)), "sent fabric");
+    Envelope<F> e = lab.envelope(lab.fabric, kOutside, kRouter);
+    e.protocol = ipproto::kSctp;
+    EXPECT_EQ(lab.run(lab.fabric, frame_of(e, sctp_header(2000, 1000, 0))), "sent a");
+    e.fragment_id = 9;
+    e.more_fragments = true;
+    EXPECT_EQ(lab.run(lab.fabric, frame_of(e, sctp_header(2000, 1000, 20))), "sent a");
+    e.more_fragments = false;
+    e.fragment_offset = 32;
+    const std::vector<std::uint8_t> inits(32, sctp::kInit);
+    EXPECT_EQ(lab.run(lab.fabric, frame_of(e, inits)), "sent a") << "no chunk of its own";
 }
 
 TYPED_TEST(NatTest, AResetOfTheHostTakesNoPlace) {

@@ -176,10 +176,14 @@ template <Family F>
     return bytes;
 }
 
-/// Its checksum says nothing.
+/// With one chunk, of a `type` that is no real one unless said.  Its checksum says nothing.
 [[nodiscard]] inline std::vector<std::uint8_t> sctp_header(
-    std::uint16_t source, std::uint16_t destination, std::size_t data = 20) {
-    std::vector<std::uint8_t> bytes(12 + data, 0xa5);
+    std::uint16_t source,
+    std::uint16_t destination,
+    std::size_t data = 20,
+    std::uint8_t type = 0xa5) {
+    std::vector<std::uint8_t> bytes(sctp::kHeader, 0xa5);
+    bytes.resize(sctp::kHeader + data, type);
     store_be(&bytes[0], source);
     store_be(&bytes[2], destination);
     return bytes;

@@ -53,7 +53,8 @@ template <Family F>
 [[nodiscard]] PacketMask outgoing_packets(
     const Batch<F>& batch, PacketMask mask, Worker& worker) noexcept;
 
-/// A SYN alone answers nothing: it is for who listens, and that is the host.
+/// A SYN alone answers nothing: it is for who listens, and that is the host.  So is an INIT of SCTP, which
+/// facts do not tell.
 [[nodiscard]] inline bool opens_connection(const PacketFacts& facts) noexcept {
     return facts.protocol == ipproto::kTcp &&
            (facts.tcp_flags & (tcpflag::kSyn | tcpflag::kAck)) == tcpflag::kSyn;

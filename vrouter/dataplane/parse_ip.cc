@@ -71,7 +71,7 @@ DropReason parse_l4(const L4& l4, ParsedPacket<F>& parsed) noexcept {
     }
     if (has_l4_ports(l4.protocol)) {
         const std::size_t need = l4.protocol == ipproto::kTcp    ? sizeof(TcpHeader)
-                                 : l4.protocol == ipproto::kSctp ? 12
+                                 : l4.protocol == ipproto::kSctp ? sctp::kHeader
                                                                  : sizeof(UdpHeader);
         if (l4.bytes.size() < need || !length_fits(l4, facts.fragment)) [[unlikely]] {
             return DropReason::MalformedL4;

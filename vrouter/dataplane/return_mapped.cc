@@ -6,10 +6,14 @@
 // one sent.  What untracked policy let in is the host's own, as in Linux.
 // What the host itself sends takes a mapping away that stands in its place, and the flow behind it: its own
 // connections are not to be answered to a guest.  Those of TCP, and those of protocols whose ports mappings
-// keep, have their place even before that: once seen, no mapping gets there.  What opens a TCP connection with
-// the host is never an answer.  Drops: flow_moved (the sender is no longer where it was).
+// keep, have their place even before that: once seen, no mapping gets there.  What opens a TCP connection or an
+// SCTP association with the host is never an answer.  Drops: flow_moved (the sender is no longer where it was).
 // Leaves: inward, returned, translation.  Bytes change last, in translate.
 // SPDX-License-Identifier: Apache-2.0
+#include <rte_mbuf.h>
+
+#include <optional>
+
 #include "vrouter/dataplane/judge.h"
 #include "vrouter/dataplane/nat_outgoing.h"
 #include "vrouter/dataplane/pipeline.h"
@@ -32,6 +36,23 @@ struct Looked {
         index[count++] = static_cast<std::uint8_t>(i);
     }
 };
+
+/// What the first chunk of an SCTP packet is, RFC 9260 3; of all else nothing.
+template <Family F>
+std::optional<std::uint8_t> first_chunk(const Batch<F>& batch, unsigned i) noexcept {
+    if (batch.facts[i].protocol != ipproto::kSctp) [[likely]] {
+        return std::nullopt;
+    }
+    rte_mbuf* packet = batch.packets[i];
+    const Bytes bytes{
+        rte_pktmbuf_mtod_offset(packet, const std::uint8_t*, sizeof(EthernetHeader)),
+        rte_pktmbuf_data_len(packet) - sizeof(EthernetHeader)};
+    const auto transport = find_transport<F>(bytes);
+    if (!transport || !transport->first || transport->size <= sctp::kHeader) {
+        return std::nullopt;
+    }
+    return bytes[transport->offset + sctp::kHeader];
+}
 
 /// Sends packet `i` on to who began `flow`, which the world knows by `mapping`.
 template <Family F>
@@ -67,7 +88,8 @@ void give_back_answers(Batch<F>& batch, Worker& worker) noexcept {
     Looked<F> looked;
     for_each(batch.live & ~batch.untracked, batch.count, [&](unsigned i) {
         const PacketFacts& facts = batch.facts[i];
-        if (batch.hop[i]->kind == NextHopKind::Local && !facts.orphan && !opens_connection(facts)) {
+        if (batch.hop[i]->kind == NextHopKind::Local && !facts.orphan && !opens_connection(facts) &&
+            first_chunk(batch, i) != sctp::kInit) {
             looked.add(facts.icmp_error ? batch.quoted[i] : flow_key(batch, i), i);
         }
     });

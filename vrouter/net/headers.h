@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "vrouter/net/addr.h"
@@ -32,6 +33,12 @@ inline constexpr std::uint8_t kDestinationOptions = 60;
 inline constexpr std::uint8_t kSctp = 132;
 inline constexpr std::uint8_t kUdpLite = 136;
 }  // namespace ipproto
+
+/// RFC 9260 3: a header, then chunks whose first byte is their type.
+namespace sctp {
+inline constexpr std::size_t kHeader = 12;
+inline constexpr std::uint8_t kInit = 1;
+}  // namespace sctp
 
 struct EthernetHeader {
     std::array<std::uint8_t, 6> destination;
