@@ -588,12 +588,12 @@ TYPED_TEST(NatTest, TheHostKeepsItsPlaceAmongOtherProtocols) {
     }
 }
 
-/// Anybody may make the host send an ABORT from and to any port.
+/// Anybody may make the host answer, from and to many ports.
 TYPED_TEST(NatQuotaTest, WhatTheHostAnswersByOtherProtocolsDoesNotFillTheTable) {
     auto& lab = this->lab_;
     for (std::uint16_t port = 1; port <= 200; ++port) {
-        const Frame abort = this->other(lab.tap, kRouter, kOutside, ipproto::kSctp, port);
-        ASSERT_EQ(lab.run(lab.tap, abort), "sent fabric");
+        const Frame answer = this->other(lab.tap, kRouter, kOutside, ipproto::kSctp, port);
+        ASSERT_EQ(lab.run(lab.tap, answer), "sent fabric");
     }
     EXPECT_EQ(lab.machine->shared().template flows<TypeParam>().size(), 64U);
 }
@@ -681,6 +681,22 @@ TYPED_TEST(NatTest, AResetOfTheHostTakesNoPlace) {
     EXPECT_EQ(
         lab.run(lab.fabric, this->tcp(lab.fabric, kOutside, kRouter, kSyn | kAck, 80, port)),
         "sent a");
+}
+
+TYPED_TEST(NatTest, AnAbortOfTheHostTakesNoPlace) {
+    auto& lab = this->lab_;
+    const Frame guests = this->other(lab.a, kGuestA, kOutside, ipproto::kSctp);
+    const Frame answer = this->other(lab.fabric, kOutside, kRouter, ipproto::kSctp, 2000, 1000);
+    for (const std::uint8_t type : {sctp::kAbort, sctp::kShutdownComplete}) {
+        const Frame own = this->chunk(lab.tap, kRouter, kOutside, type);
+        ASSERT_EQ(lab.run(lab.tap, own), "sent fabric");
+        EXPECT_EQ(lab.machine->shared().template flows<TypeParam>().size(), 0U) << int{type};
+        ASSERT_EQ(lab.run(lab.a, guests), "sent fabric");
+        ASSERT_EQ(lab.run(lab.tap, own), "sent fabric");
+        EXPECT_EQ(lab.run(lab.fabric, answer), "sent a");
+        lab.machine->shared().template flows<TypeParam>().remove_if(
+            [](const auto&) { return true; });
+    }
 }
 
 TYPED_TEST(NatTest, APlaceThatTheHostTookIsFreeAsSoonAsItsFlowWouldBe) {

@@ -54,6 +54,17 @@ std::optional<std::uint8_t> first_chunk(const Batch<F>& batch, unsigned i) noexc
     return bytes[transport->offset + sctp::kHeader];
 }
 
+/// The kernel's answer to what it knows nothing of, or its last word: nothing to keep a place for.
+template <Family F>
+bool ends_connection(const Batch<F>& batch, unsigned i) noexcept {
+    const PacketFacts& facts = batch.facts[i];
+    if (facts.protocol == ipproto::kTcp) {
+        return (facts.tcp_flags & tcpflag::kRst) != 0;
+    }
+    const auto chunk = first_chunk(batch, i);
+    return chunk == sctp::kAbort || chunk == sctp::kShutdownComplete;
+}
+
 /// Sends packet `i` on to who began `flow`, which the world knows by `mapping`.
 template <Family F>
 void give_back(
@@ -155,8 +166,8 @@ void enter_own(const FlowKey<F>& key, const PacketFacts& facts, Worker& worker) 
     static_cast<void>(worker.shared().flows<F>().insert(worker.index(), key, start, worker.now()));
 }
 
-/// Ends the mappings in whose place the host sends.  A reset speaks for no connection: it is the kernel's answer
-/// to what it knows nothing of.  Returns which packets have their place from one.
+/// Ends the mappings in whose place the host sends, but not where that ends a connection.  Returns which packets
+/// have their place from one.
 template <Family F>
 PacketMask end_mappings(const Batch<F>& batch, Looked<F>& looked, Worker& worker) noexcept {
     FlowTable<F>& flows = worker.shared().flows<F>();
@@ -164,10 +175,7 @@ PacketMask end_mappings(const Batch<F>& batch, Looked<F>& looked, Worker& worker
     PacketMask ended = 0;
     for (unsigned n = 0; n < looked.count; ++n) {
         const FlowHit<F>& hit = looked.hits[n];
-        const PacketFacts& facts = batch.facts[looked.index[n]];
-        const bool resets =
-            facts.protocol == ipproto::kTcp && (facts.tcp_flags & tcpflag::kRst) != 0;
-        if (hit.entry != nullptr && !hit.reply && !resets) {
+        if (hit.entry != nullptr && !hit.reply && !ends_connection(batch, looked.index[n])) {
             end_mapping(flows, *hit.entry);
             ended |= PacketMask{1} << looked.index[n];
         }
@@ -197,7 +205,8 @@ void claim_own(Batch<F>& batch, Worker& worker) noexcept {
             continue;
         }
         if (hit.entry == nullptr) {
-            if ((ended >> i & 1U) != 0 || keeps_place(looked.keys[n], facts, worker)) {
+            if ((ended >> i & 1U) != 0 ||
+                (keeps_place(looked.keys[n], facts, worker) && !ends_connection(batch, i))) {
                 enter_own(looked.keys[n], facts, worker);
             }
         } else if (!hit.reply && hit.entry->from_host) {

@@ -38,6 +38,8 @@ inline constexpr std::uint8_t kUdpLite = 136;
 namespace sctp {
 inline constexpr std::size_t kHeader = 12;
 inline constexpr std::uint8_t kInit = 1;
+inline constexpr std::uint8_t kAbort = 6;
+inline constexpr std::uint8_t kShutdownComplete = 14;
 }  // namespace sctp
 
 struct EthernetHeader {
