@@ -122,7 +122,7 @@ class Walk {
         passage_.source_ports = {packet.source_port, packet.source_port};
         if (passage_.allow && (flow == FlowState::New || spoofed_) && leaves_pools(packet)) {
             passage_.in_hosts_name = true;
-            passage_.allow = !spoofed_ && can_be_answered(packet) && take_hosts_name(packet);
+            passage_.allow = !spoofed_ && can_be_translated(packet) && take_hosts_name(packet);
             passage_.by.policy = passage_.allow ? passage_.by.policy : "natOutgoing";
         }
         if (passage_.allow) {
@@ -282,13 +282,14 @@ class Walk {
                (node.address6 && IpAddr{*node.address6} == address);
     }
 
-    /// Of ICMP only an echo request is.
-    static bool can_be_answered(const acl::Packet<F>& packet) {
+    /// Of ICMP only an echo request; neither DCCP nor AH, which another address breaks.
+    static bool can_be_translated(const acl::Packet<F>& packet) {
         constexpr bool kIp4 = std::is_same_v<F, V4>;
         const bool icmp = packet.protocol == 1 || packet.protocol == 58;
         const bool echo =
             packet.protocol == (kIp4 ? 1 : 58) && packet.icmp_type == (kIp4 ? 8 : 128);
-        return !icmp || echo;
+        const bool breaks = packet.protocol == 33 || packet.protocol == 51;
+        return echo || !(icmp || breaks);
     }
 
     /// The address that is configured, else that of the interface, else the Node's; false: there is none.  A

@@ -294,6 +294,12 @@ class Walk {
                 DropReason::NotTranslated,
                 "out in the host's name, but nothing would tell to whom an answer is");
         }
+        if (covers_address(facts_.protocol)) {
+            return drop(
+                "translation",
+                DropReason::NotTranslated,
+                "out in the host's name, but would arrive broken");
+        }
         const auto address =
             outgoing_address<F>(tables_, machine_.shared().routes<F>(), hop_->port);
         if (!address) {

@@ -337,6 +337,17 @@ TYPED_TEST(NatTest, WhatCannotBeAnsweredDoesNotLeave) {
         "dropped not_translated");
 }
 
+TYPED_TEST(NatTest, WhatAnotherAddressBreaksDoesNotLeave) {
+    auto& lab = this->lab_;
+    for (const std::uint8_t protocol : {ipproto::kDccp, ipproto::kAh}) {
+        EXPECT_EQ(
+            lab.run(lab.a, this->other(lab.a, kGuestA, kOutside, protocol)),
+            "dropped not_translated")
+            << int{protocol};
+    }
+    EXPECT_EQ(lab.machine->shared().template flows<TypeParam>().size(), 0U);
+}
+
 // Protocols of which the address alone changes.
 
 TYPED_TEST(NatTest, OtherProtocolsGoOutWithAnotherAddressAlone) {

@@ -274,7 +274,7 @@ void expect_foretold(const TraceResult& foretold, const policy::Passage& wanted)
 
 TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
     constexpr std::array<std::uint8_t, 6> kProtocols{
-        ipproto::kTcp, ipproto::kTcp, ipproto::kUdp, ipproto::kUdp, ipproto::kSctp, 47};
+        ipproto::kTcp, ipproto::kUdp, ipproto::kSctp, 47, ipproto::kDccp, ipproto::kAh};
     int judged = 0;
     int marked = 0;
     int marked_of_host = 0;

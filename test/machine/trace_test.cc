@@ -168,7 +168,7 @@ TYPED_TEST(TraceTest, SaysWhatTheWorkerDoes) {
             0x0a000033,
             0x63000001};
         const std::uint8_t protocols[] = {
-            ipproto::kTcp, ipproto::kUdp, kIcmpOf<TypeParam>, ipproto::kIpip, 50};
+            ipproto::kTcp, ipproto::kUdp, kIcmpOf<TypeParam>, ipproto::kIpip, 50, ipproto::kAh};
         for (int i = 0; i < 400; ++i) {
             typename TestFixture::Trial t;
             t.in = one_of(std::array{router.fabric, router.a, router.b, router.tap});

@@ -125,7 +125,8 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
      "not_translated",
      "to a floating address, or out in the host's name (natOutgoing), but no flow would translate "
      "the answer: ICMP that is no echo request, allowed untracked, from an address of others, or "
-     "to a guest's own floating address from another of its addresses"},
+     "to a guest's own floating address from another of its addresses; or DCCP or AH in the host's "
+     "name, which another address breaks"},
     {DropReason::NatNoAddress,
      "nat_no_address",
      "natOutgoing: the host has no address of the family, or natOutgoingAddress is not its own"},

@@ -160,6 +160,9 @@ DropReason enter_mapped(
     const Tables& tables = worker.tables();
     FlowTable<F>& flows = worker.shared().flows<F>();
     const FlowKey<F> key = flow_key(batch, i);
+    if (covers_address(key.protocol)) {
+        return DropReason::NotTranslated;
+    }
     FlowHit<F> known;
     flows.lookup_bulk(&key, &known, 1);
     if (known.entry != nullptr) {

@@ -48,6 +48,12 @@ template <Family F>
                                        : acl::PortRange{key.source_port, key.source_port};
 }
 
+/// Protocols that would arrive broken from another address: a checksum or a signature of theirs covers it,
+/// and is not made anew.
+[[nodiscard]] constexpr bool covers_address(std::uint8_t protocol) noexcept {
+    return protocol == ipproto::kDccp || protocol == ipproto::kAh;
+}
+
 /// The packets that begin flows of that kind.
 template <Family F>
 [[nodiscard]] PacketMask outgoing_packets(
