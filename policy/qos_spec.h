@@ -1,5 +1,6 @@
 // qosControls of a WorkloadEndpoint: limits and marks, POLICY 2.7, and the annotations qos.projectcalico.org/...
-// that say the same; of a HostEndpoint the annotation of its mark.  What a limit is meant to be and cannot be read is an error, never "no limit".
+// that say the same; of a HostEndpoint the annotation of its mark.  What a limit is meant to be and cannot be read
+// is an error, never "no limit".
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -158,7 +158,12 @@ void SlowPath::handle(Packet packet, TimePoint now) {
         case Punt::TooBig:
             too_big(port, std::move(packet), now);
             break;
-        default:
+        case Punt::Resolve:  // and what was refused: all done above
+        case Punt::EgressRejected:
+        case Punt::IngressRejected:
+        case Punt::HostEgressRejected:
+        case Punt::HostIngressRejected:
+        case Punt::ConnectionRefused:
             break;
     }
 }

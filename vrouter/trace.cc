@@ -734,8 +734,11 @@ class Walk {
         }
     }
 
-    /// As stage mark does.
+    /// As stage mark does.  Frames of the router itself come by no worker.
     void note_mark() {
+        if (query_.in == PortId{}) {
+            return;
+        }
         const Endpoint* endpoint = in().endpoint.get();
         const HostPolicy* guard = from_host() ? exit_guard() : nullptr;
         const auto dscp = guard != nullptr      ? guard->dscp

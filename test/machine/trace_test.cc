@@ -290,6 +290,12 @@ TYPED_TEST(TraceTest, TellsWhereRatesAreAsked) {
     EXPECT_EQ(std::ranges::count(result.steps, "rate limit", &TraceStep::stage), 2);
 }
 
+TYPED_TEST(TraceTest, TellsNoDscpOfWhatTheRouterItselfSends) {
+    this->lab->mark_host(10);
+    EXPECT_EQ(this->traced({this->lab->tap, kRouter, kOutside}).dscp, 10);
+    EXPECT_EQ(this->traced({PortId{}, kRouter, kOutside}).dscp, std::nullopt);
+}
+
 TYPED_TEST(TraceTest, NamesTheDecidingRule) {
     auto& router = *this->lab;
     acl::Program program = deny_all();

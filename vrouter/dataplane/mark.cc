@@ -25,20 +25,37 @@ std::optional<std::uint8_t> dscp_of(const PortEntry& in, const PortEntry& out) n
     return in.endpoint ? in.endpoint->dscp : std::nullopt;
 }
 
+/// Which packets get one if they leave the cluster.  Those of the host are asked one by one, or each of them
+/// would be looked up because some workload has a DSCP.
+template <Family F>
+PacketMask marked_packets(const Batch<F>& batch, const Tables& tables) noexcept {
+    const PortEntry& in = *batch.in_port;
+    if (in.kind != PortKind::Host) {
+        return dscp_of(in, in) ? batch.live : 0;
+    }
+    PacketMask marked = 0;
+    for_each(batch.live, batch.count, [&](unsigned i) {
+        const bool has_dscp = dscp_of(in, tables.ports[batch.hop[i]->port.value()]).has_value();
+        marked |= PacketMask{has_dscp} << i;
+    });
+    return marked;
+}
+
 }  // namespace
 
 template <Family F>
 void mark(Batch<F>& batch, Worker& worker) noexcept {
     const PortEntry& in = *batch.in_port;
-    if (batch.live == 0 || (in.kind != PortKind::Host && !dscp_of(in, in))) {
+    const PacketMask marked = marked_packets(batch, worker.tables());
+    if (marked == 0) {
         return;
     }
     std::array<const GroupSet*, kMaxBatch> groups;
     worker.shared().groups<F>().lookup_bulk(batch.destination.data(), groups.data(), batch.count);
-    for_each(batch.live, batch.count, [&](unsigned i) {
+    for_each(marked, batch.count, [&](unsigned i) {
         const NextHop& hop = *batch.hop[i];
         const auto dscp = dscp_of(in, worker.tables().ports[hop.port.value()]);
-        if (dscp && hop.kind != NextHopKind::Local && hop.workload == PortId{} &&
+        if (hop.kind != NextHopKind::Local && hop.workload == PortId{} &&
             !is_in_cluster(*groups[i]) && !will_be_quoted(batch, i)) {
             set_dscp<F>(
                 rte_pktmbuf_mtod_offset(batch.packets[i], std::uint8_t*, sizeof(EthernetHeader)),

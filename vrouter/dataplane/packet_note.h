@@ -44,9 +44,15 @@ inline constexpr std::size_t kPuntKinds = 11;
             return DropReason::HostIngressDenied;
         case Punt::ConnectionRefused:
             return DropReason::ConnectionLimit;
-        default:
-            return DropReason::None;
+        case Punt::LinkLocal:
+        case Punt::Echo:
+        case Punt::HopLimit:
+        case Punt::TooBig:
+        case Punt::NoRoute:
+        case Punt::Resolve:
+            break;
     }
+    return DropReason::None;
 }
 
 /// What a worker is to do with a packet of the control thread.
