@@ -290,6 +290,22 @@ TYPED_TEST(TraceTest, TellsWhereRatesAreAsked) {
     EXPECT_EQ(std::ranges::count(result.steps, "rate limit", &TraceStep::stage), 2);
 }
 
+TYPED_TEST(TraceTest, WhatMeetsAFlowInTheHostsNameDoesNotArrive) {
+    auto& router = *this->lab;
+    router.machine->set_workload_rules({.nat_outgoing = NatOutgoing{}});
+    auto& groups = router.machine->shared().template groups<TypeParam>();
+    groups.add(kNatPools, network<TypeParam>(kGuestA, 16));
+    groups.add(kAllPools, network<TypeParam>(kGuestA, 16));
+    router.machine->commit();
+    ASSERT_EQ(
+        router.run(router.a, router.tcp(router.a, kGuestA, kOutside, tcpflag::kSyn)),
+        "sent fabric");
+    const typename TestFixture::Trial to_guest{
+        router.fabric, kOutside, kGuestA, ipproto::kTcp, 80, 1000};
+    EXPECT_EQ(this->foretold(to_guest), "dropped flow_moved");
+    EXPECT_EQ(router.run(router.fabric, this->frame(to_guest)), "dropped flow_moved");
+}
+
 TYPED_TEST(TraceTest, TellsNoDscpOfWhatTheRouterItselfSends) {
     this->lab->mark_host(10);
     EXPECT_EQ(this->traced({this->lab->tap, kRouter, kOutside}).dscp, 10);
