@@ -5,8 +5,8 @@
 // endpoint that sent them, or to which they go, before anything is known of their flows: packets of
 // established ones count as well, and what policy denies behind has been counted.  Packet rate first, then
 // peak rate, then bandwidth; the latter count whole frames, as tc does.  What one of them refuses gets back
-// what it has taken from those before.  What the host sends to its workloads
-// counts, what the router itself answers does not.  Drops: packet_rate, bandwidth.
+// what it has taken from those before, but too late for others of its batch: they have been judged.  What the
+// host sends to its workloads counts, what the router itself answers does not.  Drops: packet_rate, bandwidth.
 // SPDX-License-Identifier: Apache-2.0
 #include <bit>
 
