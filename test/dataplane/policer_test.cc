@@ -95,6 +95,27 @@ TEST(SharedBucket, WhatIsPutBackLateMakesItNoFuller) {
     EXPECT_EQ(pass(bucket, rate, kStart + kHz * 60, 8), 5U);
 }
 
+TEST(SharedBucket, WhatIsPutBackAfterAnotherWorkerIsABucketAtMost) {
+    SharedBucket bucket;
+    const BucketRate rate(10, 5, kHz);
+    ASSERT_EQ(pass(bucket, rate, kStart, 5), 5U);
+    ASSERT_EQ(pass(bucket, rate, kStart + kHz / 2, 8), 5U) << "another worker";
+    bucket.put_back(rate, 0b11111, kOne);
+    EXPECT_EQ(pass(bucket, rate, kStart + kHz / 2, 8), 5U);
+    EXPECT_EQ(pass(bucket, rate, kStart + kHz / 2, 8), 0U);
+}
+
+TEST(SharedBucket, WhatIsPutBackAfterAChangeIsABucketAtMost) {
+    SharedBucket bucket;
+    const BucketRate slower(1, 5, kHz);
+    const BucketRate rate(10, 5, kHz);
+    ASSERT_EQ(pass(bucket, slower, kStart, 5), 5U);
+    bucket.empty(rate, kStart);
+    bucket.put_back(slower, 0b11111, kOne);
+    EXPECT_EQ(pass(bucket, rate, kStart, 8), 5U);
+    EXPECT_EQ(pass(bucket, rate, kStart, 8), 0U);
+}
+
 /// Batches come late: what a rate brings in 4 ms passes at once.
 TEST(SharedBucket, HoldsWhatItsRateBringsInFourMilliseconds) {
     SharedBucket bucket;

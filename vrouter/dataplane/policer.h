@@ -77,7 +77,8 @@ class SharedBucket {
     }
 
     /// Puts back what the packets of `mask`, all of them just admitted, took out: another bucket refuses them.
-    /// What time has filled meanwhile is too much then, but a bucket never holds more than it may.
+    /// Where time has filled it meanwhile, or empty() has for another rate, that is too much; but a bucket never
+    /// holds more than it may, so at most a full one passes beyond the rate.
     template <typename Units>
     void put_back(const BucketRate& rate, std::uint32_t mask, Units units) noexcept {
         std::uint64_t cost = 0;
