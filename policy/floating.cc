@@ -7,6 +7,8 @@
 #include <utility>
 #include <variant>
 
+#include "policy/scope.h"
+
 namespace vr::policy {
 
 namespace {
@@ -98,7 +100,7 @@ std::optional<IpAddr> behind_floating(
     for (const auto& resource : cluster) {
         const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource->spec);
         if (endpoint == nullptr || endpoint->node != node || !endpoint->active ||
-            !is_permitted(*endpoint, felix)) {
+            !is_permitted(*endpoint, felix) || is_closed(cluster, *resource)) {
             continue;
         }
         if (std::ranges::count(endpoint->networks, host_prefix(address)) != 0) {

@@ -95,7 +95,7 @@ void Graph::upsert(const ResourcePtr& resource) {
         place_item(*resource);
     } else if (const auto* profile = std::get_if<Profile>(&resource->spec)) {
         programs_.touch(key);
-        bestow(key.name, profile->labels_to_apply);
+        bestow(key.name, profile);
     } else if (is_policy(key.kind)) {
         programs_.touch(key);
         resolver_.set_policy(resource);
@@ -111,7 +111,7 @@ void Graph::upsert(const ResourcePtr& resource) {
 void Graph::remove(const Key& key) {
     if (key.kind == Kind::Profile) {
         programs_.touch(key);
-        bestow(key.name, {});
+        bestow(key.name, nullptr);
     } else if (is_policy(key.kind)) {
         resolver_.remove_policy(key);
     } else if (key.kind == Kind::Tier) {
@@ -126,8 +126,8 @@ void Graph::remove(const Key& key) {
     }
 }
 
-void Graph::bestow(const std::string& profile, const Labels& labels) {
-    for (const auto& item : inheritance_.set_profile(profile, labels)) {
+void Graph::bestow(const std::string& name, const Profile* profile) {
+    for (const auto& item : inheritance_.set_profile(name, profile)) {
         place_item(*resources_.at(item));
     }
 }
@@ -189,10 +189,11 @@ bool Graph::is_local(const Resource& resource) const {
     return resource.as<WorkloadEndpoint>().node == node_;
 }
 
-/// An endpoint that FelixConfiguration does not permit.
+/// An endpoint of a workload that FelixConfiguration does not permit, or that is closed.
 bool Graph::is_refused(const Resource& resource) const {
     const auto* endpoint = std::get_if<WorkloadEndpoint>(&resource.spec);
-    return endpoint != nullptr && !is_permitted(*endpoint, felix_);
+    return endpoint != nullptr &&
+           (!is_permitted(*endpoint, felix_) || inheritance_.is_closed(resource.key));
 }
 
 std::map<std::string, std::string> Graph::refused() const {
@@ -201,8 +202,10 @@ std::map<std::string, std::string> Graph::refused() const {
         if (is_local(*endpoint) && is_refused(*endpoint)) {
             reasons.emplace(
                 workload_name(endpoint->key),
-                "spec.allowSpoofedSourcePrefixes: no FelixConfiguration says "
-                "workloadSourceSpoofing: Any");
+                inheritance_.is_closed(endpoint->key)
+                    ? "spec.profiles: one is invalid, and its labelsToApply cannot be read"
+                    : "spec.allowSpoofedSourcePrefixes: no FelixConfiguration says "
+                      "workloadSourceSpoofing: Any");
         }
     }
     return reasons;
@@ -311,7 +314,7 @@ PolicyList Graph::host_list(
     const bool in = is_ingress(hook);
     const Direction direction = in ? Direction::Ingress : Direction::Egress;
     PolicyList list;
-    if (host.closed && is_normal(hook)) {
+    if ((host.closed || inheritance_.is_closed(endpoint)) && is_normal(hook)) {
         list.direction = direction;
         list.hook = hook;
     } else {

@@ -105,7 +105,7 @@ class Graph {
     /// An endpoint or network set came or changed, or inherits other labels.
     void place_item(const Resource& resource);
     void remove_item(const Key& key);
-    void bestow(const std::string& profile, const Labels& labels);
+    void bestow(const std::string& name, const Profile* profile);
     [[nodiscard]] bool is_local(const Resource& resource) const;
     [[nodiscard]] bool is_refused(const Resource& resource) const;
     void resolve(const Key& endpoint);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/inheritance.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace vr::policy {
@@ -32,9 +33,13 @@ void Inheritance::remove_item(const Key& item) {
     items_.erase(known);
 }
 
-std::vector<Key> Inheritance::set_profile(const std::string& name, const Labels& labels) {
-    if (labels.empty() ? bestowed_.erase(name) == 0
-                       : std::exchange(bestowed_[name], labels) == labels) {
+std::vector<Key> Inheritance::set_profile(const std::string& name, const Profile* profile) {
+    const Labels labels = profile == nullptr ? Labels{} : profile->labels_to_apply;
+    const bool unread = profile != nullptr && profile->labels_unread;
+    const bool as_read = unread ? !unread_.insert(name).second : unread_.erase(name) == 0;
+    const bool same = labels.empty() ? bestowed_.erase(name) == 0
+                                     : std::exchange(bestowed_[name], labels) == labels;
+    if (as_read && same) {
         return {};
     }
     const auto followers = followers_.find(name);
@@ -55,6 +60,14 @@ Labels Inheritance::labels(const Key& item) const {
         }
     }
     return all;
+}
+
+bool Inheritance::is_closed(const Key& item) const {
+    const auto known = items_.find(item);
+    return known != items_.end() &&
+           std::ranges::any_of(known->second.profiles, [&](const std::string& profile) {
+               return unread_.contains(profile);
+           });
 }
 
 }  // namespace vr::policy

@@ -18,10 +18,15 @@ class Inheritance {
     Labels set_item(const Key& item, Labels own, std::vector<std::string> profiles);
     void remove_item(const Key& item);
 
-    /// Profile `name` bestows `labels` now, none when it is gone.  Returns the items that have it.
-    std::vector<Key> set_profile(const std::string& name, const Labels& labels);
+    /// Profile `name` bestows its labels now, null: it is gone.  Returns the items that have it, if anything
+    /// changes for them.
+    std::vector<Key> set_profile(const std::string& name, const Profile* profile);
 
     [[nodiscard]] Labels labels(const Key& item) const;
+
+    /// True: it has a profile whose labels nobody can read (Profile::labels_unread), so nobody knows which policies
+    /// were to guard it.
+    [[nodiscard]] bool is_closed(const Key& item) const;
 
   private:
     struct Item {
@@ -31,6 +36,7 @@ class Inheritance {
 
     std::map<Key, Item> items_;
     std::map<std::string, Labels> bestowed_;
+    std::set<std::string> unread_;  ///< profiles
     std::map<std::string, std::set<Key>> followers_;
 };
 

@@ -43,7 +43,7 @@ class Population {
     explicit Population(const std::map<Key, ResourcePtr>& objects) {
         for (const auto& [key, object] : objects) {
             if (const auto* profile = std::get_if<Profile>(&object->spec)) {
-                (void)inheritance_.set_profile(key.name, profile->labels_to_apply);
+                (void)inheritance_.set_profile(key.name, profile);
             } else if (
                 is_endpoint(*object) || std::holds_alternative<NetworkSet>(object->spec) ||
                 std::holds_alternative<EndpointSlice>(object->spec)) {
@@ -54,13 +54,13 @@ class Population {
             if (const auto* endpoint = std::get_if<WorkloadEndpoint>(&object->spec)) {
                 if (!endpoint->networks.empty()) {  // else ignored, POLICY 2.2
                     // One of no host is what can be read of an invalid one: addresses, salvage.h.
-                    (endpoint->node.empty() ? sets_ : endpoints_)
-                        .emplace(key, inheritance_.labels(key));
+                    const bool forwards = !endpoint->node.empty() && !inheritance_.is_closed(key);
+                    (forwards ? endpoints_ : sets_).emplace(key, inheritance_.labels(key));
                     ports_.emplace(key, &endpoint->ports);
                 }
             } else if (const auto* host = std::get_if<HostEndpoint>(&object->spec)) {
                 hosts_.emplace(key, inheritance_.labels(key));
-                if (host->closed) {
+                if (host->closed || inheritance_.is_closed(key)) {
                     closed_.insert(key);
                 }
                 ports_.emplace(key, &host->ports);

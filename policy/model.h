@@ -264,6 +264,8 @@ struct Profile {
     std::vector<Rule> egress;
     Labels labels_to_apply;
     bool closed = false;  ///< stands in for an invalid one: denies, and lends its labels
+    /// Of such a one: nobody can tell which, so an endpoint that names it is closed: a policy that was to guard it may not.
+    bool labels_unread = false;
 
     [[nodiscard]] const std::vector<Rule>& rules(Direction direction) const {
         return direction == Direction::Ingress ? ingress : egress;

@@ -183,7 +183,7 @@ class Judge {
             }
             return decision_;
         }
-        if (host.closed && is_normal(*hook_)) {
+        if ((host.closed || is_closed(cluster_, endpoint)) && is_normal(*hook_)) {
             decide(false, end_of_profiles());
         } else if (!run_tiers(endpoint)) {
             if (is_normal(*hook_)) {
@@ -351,7 +351,7 @@ Decision judge(
     View view) {
     const auto resource = find(cluster, endpoint);
     if (!resource || !resource->as<WorkloadEndpoint>().active ||
-        resource->as<WorkloadEndpoint>().networks.empty() ||
+        resource->as<WorkloadEndpoint>().networks.empty() || is_closed(cluster, *resource) ||
         !counts_on_its_node(cluster, resource->as<WorkloadEndpoint>())) {
         return {.by = inactive_endpoint()};
     }

@@ -154,20 +154,18 @@ Salvage slice(const Field& object, Resource known) {
 }
 
 /// Its labels, all or none; a misspelt key may have meant more of them.
-Salvage profile(const Field& spec, Resource known) {
+Salvage profile(const Field& spec, Resource known, ResourcePtr stand_in) {
     static constexpr std::array<FieldRow<Profile>, 3> kRows{{
         {"ingress", nullptr},
         {"egress", nullptr},
         {"labelsToApply",
          [](const Field& f, Profile& p) { return parse_labels(f, p.labels_to_apply); }},
     }};
-    Profile profile;
-    profile.closed = true;
-    profile.ingress = {Rule{}};
-    profile.egress = {Rule{}};
-    if (known.key.name == kDefaultAllowProfile ||
-        !parse_fields<Profile>(spec, kRows, profile, Unknown::RefuseSimilar) ||
-        profile.labels_to_apply.empty()) {
+    Profile profile = denying_profile();
+    if (stand_in && !parse_fields<Profile>(spec, kRows, profile, Unknown::RefuseSimilar)) {
+        return {std::move(stand_in), "endpoints that name it are closed"};
+    }
+    if (!stand_in || profile.labels_to_apply.empty()) {
         return {};
     }
     return made(std::move(known), std::move(profile), "its labelsToApply count");
@@ -208,7 +206,7 @@ Salvage salvage(const Field& object, Resource known, ResourcePtr stand_in) {
         case Kind::WorkloadEndpoint:
             return workload(*spec, std::move(known));
         case Kind::Profile:
-            return profile(*spec, std::move(known));
+            return profile(*spec, std::move(known), std::move(stand_in));
         case Kind::HostEndpoint:
             return stand_in ? host(*spec, *stand_in) : Salvage{};
         default:

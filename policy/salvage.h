@@ -26,7 +26,7 @@ struct Salvage {
 
 /// What to put in place of an invalid `object`.  `known` has its key and its labels, all of which could be
 /// read; `stand_in` is what denies in its place (spec.h), if anything does.  An endpoint of a workload
-/// belongs to no host then, and so forwards nothing anywhere; a profile denies and lends its labels.
+/// belongs to no host then, and so forwards nothing anywhere; a profile denies and lends its labels, all or none.
 [[nodiscard]] Salvage salvage(const Field& object, Resource known, ResourcePtr stand_in);
 
 /// What is enforced where `in_force` stands in for an object that never was valid.

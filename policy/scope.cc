@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/scope.h"
 
+#include <algorithm>
+
 namespace vr::policy {
 
 namespace {
@@ -88,6 +90,15 @@ std::vector<std::string> inherited_profiles(const Resource& resource) {
         return {"kns." + resource.key.ns};
     }
     return {};
+}
+
+bool is_closed(std::span<const ResourcePtr> cluster, const Resource& resource) {
+    const std::vector<std::string> names = inherited_profiles(resource);
+    return std::ranges::any_of(cluster, [&](const ResourcePtr& other) {
+        const auto* profile = std::get_if<Profile>(&other->spec);
+        return profile != nullptr && profile->labels_unread &&
+               std::ranges::count(names, other->key.name) != 0;
+    });
 }
 
 }  // namespace vr::policy

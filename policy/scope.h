@@ -4,8 +4,10 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "policy/model.h"
 #include "policy/selector.h"
@@ -35,5 +37,8 @@ struct EntityScope {
 
 /// The profiles whose labelsToApply it inherits, in order.
 [[nodiscard]] std::vector<std::string> inherited_profiles(const Resource& resource);
+
+/// One of them stands in for one whose labels cannot be read, see Profile::labels_unread.  Slow.
+[[nodiscard]] bool is_closed(std::span<const ResourcePtr> cluster, const Resource& resource);
 
 }  // namespace vr::policy

@@ -561,6 +561,14 @@ Result<void> parse_spec(const Field& object, Resource& into) {
     return row->parse(object, spec ? *spec : object.child("spec", kEmpty), into);
 }
 
+Profile denying_profile() {
+    Profile profile;
+    profile.closed = true;
+    profile.ingress = {Rule{}};
+    profile.egress = {Rule{}};
+    return profile;
+}
+
 ResourcePtr stand_in(const Field& object, const Key& key) {
     Resource resource;
     resource.key = key;
@@ -568,6 +576,10 @@ ResourcePtr stand_in(const Field& object, const Key& key) {
         resource.spec = denying_policy(object, key);
     } else if (key.kind == Kind::Tier && key.name != "default") {
         resource.spec = denying_tier(object, key);
+    } else if (key.kind == Kind::Profile && key.name != kDefaultAllowProfile) {
+        Profile unread = denying_profile();
+        unread.labels_unread = true;
+        resource.spec = std::move(unread);
     } else if (key.kind == Kind::HostEndpoint) {
         auto closed = closed_host_endpoint(object, resource.labels);
         if (!closed) {
@@ -608,7 +620,7 @@ bool is_misspelt(const Field& map, std::string_view key) {
 ResourcePtr stand_in(const Key& key) {
     // What else is invalid as a whole is passed over: without its key it denies no packet.
     if (key.kind != Kind::NetworkPolicy && key.kind != Kind::GlobalNetworkPolicy &&
-        key.kind != Kind::Tier) {
+        key.kind != Kind::Tier && key.kind != Kind::Profile) {
         return nullptr;
     }
     Node nothing;

@@ -19,8 +19,11 @@ namespace vr::policy {
 /// value.  Null for kinds whose absence opens nothing, and for those of salvage.h.
 [[nodiscard]] ResourcePtr stand_in(const Field& object, const Key& key);
 
-/// The same where nothing but the key is known: of policies and tiers; null for others.
+/// The same where nothing but the key is known: of policies, tiers and profiles; null for others.
 [[nodiscard]] ResourcePtr stand_in(const Key& key);
+
+/// In place of an invalid one.
+[[nodiscard]] Profile denying_profile();
 
 /// A tier before all others, for stand-ins whose tier cannot be read.
 inline constexpr std::string_view kFirstTier = "";

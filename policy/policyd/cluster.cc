@@ -108,7 +108,7 @@ void Cluster::upsert(const policy::Upsert& event) {
         place(resource);
     } else if (const auto* profile = std::get_if<policy::Profile>(&resource.spec)) {
         set_names(item_of(key), sets_of(event.resource));
-        bestow(key.name, profile->labels_to_apply);
+        bestow(key.name, profile);
     } else if (const auto* policy = std::get_if<policy::Policy>(&resource.spec)) {
         set_names(item_of(key), sets_of(event.resource));
         select(resource);
@@ -135,7 +135,7 @@ void Cluster::remove(const Key& key) {
         unplace(key);
     } else if (key.kind == Kind::Profile) {
         set_names(item, {});
-        bestow(key.name, {});
+        bestow(key.name, nullptr);
     } else if (policy_ids_.contains(key)) {
         set_stage(key, false);
         deselect(key);
@@ -228,8 +228,8 @@ void Cluster::leave_host(const Key& key) {
     placed_.erase(known);
 }
 
-void Cluster::bestow(const std::string& profile, const Labels& labels) {
-    for (const auto& item : inheritance_.set_profile(profile, labels)) {
+void Cluster::bestow(const std::string& name, const policy::Profile* profile) {
+    for (const auto& item : inheritance_.set_profile(name, profile)) {
         place(*resources_.at(item));
     }
 }

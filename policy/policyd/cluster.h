@@ -108,7 +108,7 @@ class Cluster {
         const policy::Resource& endpoint, policy::ItemId id);
     void unplace(const policy::Key& key);
     void leave_host(const policy::Key& key);
-    void bestow(const std::string& profile, const policy::Labels& labels);
+    void bestow(const std::string& name, const policy::Profile* profile);
     void select(const policy::Resource& policy);
     void deselect(const policy::Key& policy);
     void settle(policy::ItemId endpoint, const policy::Resource& policy);

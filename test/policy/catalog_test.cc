@@ -299,13 +299,23 @@ TEST(Salvage, TheBuiltInProfileIsNotReplaced) {
                     .empty());
 }
 
-TEST(Salvage, AProfileWithAKeyThatMayMeanLabelsLendsNone) {
+TEST(Salvage, OfAProfileWithAKeyThatMayMeanLabelsTheyAreUnread) {
     Catalog catalog;
-    EXPECT_TRUE(set(catalog,
-                    "p.yaml",
-                    "apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: p}\n"
-                    "spec: {labelsToApply: {a: b}, labelToApply: {c: d}}\n")
-                    .empty());
+    for (const std::string spec :
+         {"{labelsToApply: {a: b}, labelToApply: {c: d}}", "{labelsToApply: {a: [b]}}", "[]"}) {
+        const auto events = set(
+            catalog,
+            "p.yaml",
+            "apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: p}\nspec: " + spec +
+                "\n");
+        ASSERT_EQ(events.size(), 1U) << spec;
+        const auto& profile = std::get<Upsert>(events[0]).resource->as<Profile>();
+        EXPECT_TRUE(profile.labels_unread);
+        EXPECT_TRUE(profile.closed);
+        EXPECT_TRUE(profile.labels_to_apply.empty());
+        EXPECT_EQ(catalog.list(std::nullopt).at(0).state, ObjectState::StandIn);
+        (void)catalog.remove_file("p.yaml");
+    }
 }
 
 TEST(Catalog, AnInvalidEndpointWithoutAnAddressIsMissing) {

@@ -54,6 +54,11 @@ class ClusterWriter {
         if (below(3) == 0) {
             yaml += broken();
         }
+        if (leaving_() % 4 == 0) {
+            yaml += object("Profile", "broken-q", "", true, [&] {
+                return std::string("labelsToApply: {b: [x]}");
+            });
+        }
         for (int i = 0; i < 3; ++i) {
             yaml += object(
                 "HostEndpoint",
@@ -263,8 +268,13 @@ class ClusterWriter {
             }
             spec += fmt::format(
                 ", profiles: [{}]",
-                one_of(
-                    {"", "p0", "p1, p2", "kns.ns1, p1", "projectcalico-default-allow", "kns.ns0"}));
+                also_unread(one_of(
+                    {"",
+                     "p0",
+                     "p1, p2",
+                     "kns.ns1, p1",
+                     "projectcalico-default-allow",
+                     "kns.ns0"})));
             spec += fmt::format(", serviceAccountName: {}", one_of({"''", "sa0", "sa1"}));
             spec += fmt::format(
                 ", ports: [{{name: web, protocol: {}, port: {}}}, {{name: db, protocol: TCP, "
@@ -338,8 +348,14 @@ class ClusterWriter {
             i + 1,
             below(3),
             i + 1,
-            one_of({"", "p0", "p1, p2", "projectcalico-default-allow"}),
+            also_unread(one_of({"", "p0", "p1, p2", "projectcalico-default-allow"})),
             80 + below(6));
+    }
+
+    /// Here and there with a profile whose labels cannot be read, where there is one.
+    std::string also_unread(const std::string& profiles) {
+        return leaving_() % 8 != 0 ? profiles
+                                   : profiles + (profiles.empty() ? "" : ", ") + "broken-q";
     }
 
     std::string failsafes() {
@@ -523,7 +539,7 @@ class ClusterWriter {
     std::mt19937 random_;
     // Of their own, so that nothing else differs from clusters without.
     std::mt19937 spoofing_ = random_;
-    std::mt19937 leaving_;  ///< what packets that leave the cluster look like
+    std::mt19937 leaving_;  ///< what packets that leave the cluster look like, unread profiles
 };
 
 }  // namespace vr::policy

@@ -698,6 +698,55 @@ TEST(Graph, EndpointsThatMaySpoofNeedFelixConfiguration) {
     EXPECT_TRUE(is_there());
 }
 
+/// What a profile would have bestowed may decide which policies guard an endpoint.
+TEST(Graph, WhoNamesAProfileWhoseLabelsCannotBeReadIsClosedUntilTheyCan) {
+    const auto profile = [](std::string_view spec) {
+        return object("Profile", "name: broken", fmt::format("labelsToApply: {{{}}}", spec));
+    };
+    const std::string members =
+        endpoint("vm", "role: web", "node: h1, ipNetworks: [10.0.0.1], profiles: [broken]") +
+        object("HostEndpoint", "name: up", "node: h1, interfaceName: eth0, profiles: [broken]") +
+        endpoint("peer", "", "node: h1, ipNetworks: [10.0.0.2]") +
+        object("GlobalNetworkPolicy", "name: web", "ingress: [{action: Allow}]") +
+        object(
+            "GlobalNetworkPolicy",
+            "name: not-from-web",
+            "order: 1, ingress: [{action: Deny, source: {selector: \"role == 'web'\"}}]");
+    const auto peer_allows = [](const Cluster& cluster) {
+        return cluster
+            .compiled<V4>(
+                endpoint_key("a", "peer"),
+                Direction::Ingress,
+                packet<V4>("10.0.0.1", "10.0.0.2", 6, 1000, 80))
+            .allow;
+    };
+    const auto host_allows = [](const Cluster& cluster) {
+        return cluster
+            .compiled<V4>(
+                host_key("up"),
+                HostHook::NormalIngress,
+                packet<V4>("10.0.0.2", "192.0.2.1", 6, 1000, 80))
+            .allow;
+    };
+    Cluster cluster(members + profile("tier: [x]"));
+    EXPECT_FALSE(cluster.sink.workloads.contains("a/vm"));
+    EXPECT_TRUE(cluster.graph.refused().contains("a/vm"));
+    EXPECT_FALSE(host_allows(cluster));
+    EXPECT_FALSE(peer_allows(cluster)) << "by its own labels";
+    const auto mended = parse_file("f.yaml", profile("c: d"));
+    cluster.graph.on({0, {Upsert{mended->objects.at(0).resource}}});
+    EXPECT_TRUE(cluster.sink.workloads.contains("a/vm"));
+    EXPECT_TRUE(cluster.graph.refused().empty());
+    EXPECT_TRUE(host_allows(cluster));
+    EXPECT_FALSE(peer_allows(cluster));
+    cluster.set(profile("tier: [x]"));
+    EXPECT_FALSE(cluster.sink.workloads.contains("a/vm"));
+    EXPECT_FALSE(host_allows(cluster));
+    cluster.remove({Kind::Profile, {}, "broken"});
+    EXPECT_TRUE(cluster.sink.workloads.contains("a/vm")) << "it is not there, as in Calico";
+    EXPECT_TRUE(host_allows(cluster));
+}
+
 /// Who is marked when leaving the cluster must know where that is.
 TEST(Graph, WherePoolsAndHostsAreIsToldWhileALocalEndpointHasADscp) {
     const auto marked = [](std::string_view node, std::string_view more) {
