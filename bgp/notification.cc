@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include <boost/locale/utf.hpp>
+
 namespace vr::bgp {
 namespace {
 
@@ -70,7 +72,23 @@ std::string name_of(ErrorCode code, std::uint8_t subcode) {
                         : fmt::format("subcode {}", subcode);
 }
 
-/// The text of RFC 9003, with everything that could disturb a log line replaced.
+/// UTF-8 that can disturb neither a log line nor a terminal: '?' stands for everything else.
+std::string printable(std::string_view text) {
+    namespace utf = boost::locale::utf;
+    std::string shown;
+    for (const char* at = text.begin(); at != text.end();) {
+        const char* end = at;
+        const utf::code_point point = utf::utf_traits<char>::decode(end, text.end());
+        const bool is_text = point != utf::illegal && point != utf::incomplete;
+        const bool is_control = point < 0x20 || (point >= 0x7f && point < 0xa0);
+        end = is_text ? end : at + 1;
+        shown += is_text && !is_control ? std::string_view{at, end} : std::string_view{"?"};
+        at = end;
+    }
+    return shown;
+}
+
+/// The text of RFC 9003, made safe to show.
 std::string communication_of(const Notification& n) {
     const bool may_explain =
         n.code == ErrorCode::Cease && (n.subcode == cease::kShutdown || n.subcode == cease::kReset);
@@ -78,10 +96,8 @@ std::string communication_of(const Notification& n) {
         return {};
     }
     const std::size_t size = std::min<std::size_t>(n.data.front(), n.data.size() - 1);
-    std::string text(n.data.begin() + 1, n.data.begin() + 1 + static_cast<std::ptrdiff_t>(size));
-    std::ranges::replace_if(
-        text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-    return text;
+    return printable(
+        std::string(n.data.begin() + 1, n.data.begin() + 1 + static_cast<std::ptrdiff_t>(size)));
 }
 
 }  // namespace

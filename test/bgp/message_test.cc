@@ -248,5 +248,17 @@ TEST(Notification, ShutdownTextCannotBreakALogLine) {
         "Cease/Administrative Shutdown \"a\"");
 }
 
+// Bytes that are no UTF-8 would make every answer that shows them unreadable to vrouterctl.
+TEST(Notification, ShutdownTextIsShownAsUtf8) {
+    const auto shown = [](const std::string& bytes) {
+        return to_string(Notification{ErrorCode::Cease, 2, hex(bytes)});
+    };
+    EXPECT_EQ(shown("05 67 72 c3b6 c3"), "Cease/Administrative Shutdown \"gr\xc3\xb6?\"");
+    EXPECT_EQ(shown("03 ff 61 80"), "Cease/Administrative Shutdown \"?a?\"");
+    EXPECT_EQ(shown("02 c080"), "Cease/Administrative Shutdown \"??\"");         // an overlong zero
+    EXPECT_EQ(shown("03 eda080"), "Cease/Administrative Shutdown \"???\"");      // half of a pair
+    EXPECT_EQ(shown("04 c29b 6d 7f"), "Cease/Administrative Shutdown \"?m?\"");  // a terminal's CSI
+}
+
 }  // namespace
 }  // namespace vr::bgp::message_test
