@@ -4,12 +4,14 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import re
+import socket
 
 import pytest
 from peers import Bird, Frr, Neighbor
 from process import wait_for
 from reflector_lab import AS, CLIENTS, LISTENER, REFLECTOR, STRANGER, Lab, block
 from resources import resource
+from wire import inside
 
 @pytest.fixture
 def lab(network, directory, make_router, make_peer):
@@ -89,6 +91,17 @@ def test_without_policy_an_external_peer_exchanges_nothing(lab):
     assert (row["ipv4"]["accepted"], row["ipv4"]["advertised"]) == (0, 0)
     unsaid = "none: eBGP needs a filter (RFC 8212)"
     assert (row["import_filter"], row["export_filter"]) == (unsaid, unsaid)
+
+
+def test_datastore_without_peers_has_said_all(lab):
+    """No peer is waited for then: a stranger is told so (RFC 4486 3), and a start need not wait (RFC 4724 4.1)."""
+    lab.configure(neighbors=[{"address": CLIENTS[0], "as": 65001}])
+    lab.router.start()
+    lab.router.ctl("wait-ready", "--datastore")
+    with inside(lab.there):
+        connection = socket.create_connection((REFLECTOR, 179), 10, (STRANGER, 0))
+    with connection:
+        assert connection.recv(100)[18:] == bytes([3, 6, 5]), "NOTIFICATION, Cease, Connection Rejected"
 
 
 def test_same_as_in_every_rack(lab):

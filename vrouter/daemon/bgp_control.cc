@@ -316,7 +316,6 @@ void BgpControl::update() {
             config_.node);
     }
     set_peers(std::move(peers));
-    // The source has said all that it had.
     expect_peers(calico_.waits_for_secret);
     for (const IpPrefix& prefix : announcements_.told()) {
         originate(prefix);
@@ -329,6 +328,12 @@ void BgpControl::update() {
                 update();
             }
         });
+    }
+}
+
+void BgpControl::source_in_sync() {
+    if (source_may_tell_peers_ != calico_.waits_for_secret) {
+        expect_peers(calico_.waits_for_secret);
     }
 }
 

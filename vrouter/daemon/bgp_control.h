@@ -74,6 +74,9 @@ class BgpControl {
     /// when resources of BGP's kinds have changed.
     void update();
 
+    /// The source has said all that it had, were it nothing of BGP's kinds: no peers are to come.
+    void source_in_sync();
+
     /// Announces `prefix` as this host's, or no longer.
     void originate(const IpPrefix& prefix);
     void withdraw(const IpPrefix& prefix);

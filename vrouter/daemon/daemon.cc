@@ -499,6 +499,9 @@ bool Daemon::is_host_known() const {
 
 void Daemon::on_batch(const policy::Batch& batch) {
     graph_->on(batch);
+    if (bgp_ && graph_->is_in_sync()) {
+        bgp_->source_in_sync();
+    }
     if (workloads_ && is_host_known()) {
         // Stays until the programs of host endpoints are in place.
         workloads_->remove_host(std::string(kClosedHost));
