@@ -48,6 +48,9 @@ class UpdateDecoder {
             return notification(ErrorCode::Update, update_error::kInvalidNetwork);
         }
         v4.end_of_rib = nothing_else && v4.withdrawn.empty();
+        if (is_reach_lost()) {
+            return notification(ErrorCode::Update, update_error::kMalformedList);
+        }
         finish_message();
         return std::move(update_);
     }
@@ -82,6 +85,7 @@ class UpdateDecoder {
                 (raw.flags & kExtendedLength) != 0 ? std::size_t{in.u16()} : std::size_t{in.u8()};
             raw.value = in.bytes(length);
             if (!in.ok()) {
+                cut_ = true;
                 fault(OnError::Withdraw, fmt::format("attribute {} is cut short", raw.code));
                 return std::nullopt;
             }
@@ -178,6 +182,7 @@ class UpdateDecoder {
         if (family == kIpv6Unicast) {
             return read_next_hop6(next_hop) && announced<V6>(in);
         }
+        other_reach_ = true;
         return true;
     }
 
@@ -229,6 +234,16 @@ class UpdateDecoder {
     void fault(OnError cost, std::string text) {
         update_.treated_as_withdraw = update_.treated_as_withdraw || cost == OnError::Withdraw;
         update_.faults.push_back(std::move(text));
+    }
+
+    /// RFC 7606 5.2: attributes that announce nothing, one of them broken, may have hidden what is to be
+    /// withdrawn now.
+    [[nodiscard]] bool is_reach_lost() const {
+        const bool announces = !update_.of<V4>().announced.empty() ||
+                               !update_.of<V6>().announced.empty() || other_reach_;
+        const bool only_withdraws =
+            !cut_ && seen_.count() == 1 && seen_.test(attribute_code::kMpUnreach);
+        return update_.treated_as_withdraw && !announces && !only_withdraws;
     }
 
     void finish_message() {
@@ -284,6 +299,8 @@ class UpdateDecoder {
     Update update_;
     AttributeDraft draft_;
     std::bitset<256> seen_;
+    bool cut_ = false;          ///< the attributes are longer than their section
+    bool other_reach_ = false;  ///< prefixes of a family that we do not speak
     std::optional<IpAddr> mp_next_hop4_;
     Ip6 next_hop6_;
     std::optional<Ip6> link_local_;

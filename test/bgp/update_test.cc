@@ -241,7 +241,18 @@ INSTANTIATE_TEST_SUITE_P(
             "next_hop_length",
             "0000 0013 40 01 01 00 40 02 06 0201 0000fde9 40 03 03 c00002 18 0a0000",
             Outcome::Withdrawn},
-        Whole{"end_of_rib", "0000 0000", Outcome::Announced}),
+        Whole{"end_of_rib", "0000 0000", Outcome::Announced},
+        // RFC 7606 5.2: attributes and no prefix, so that one may have been missed.
+        Whole{"broken_without_prefixes", "0000 0004 40 01 01 03", Outcome::Reset, 1},
+        Whole{"cut_without_prefixes", "0000 0002 40 0e", Outcome::Reset, 1},
+        Whole{"broken_beside_withdrawn", "0004 18 0a0000 0004 40 01 01 03", Outcome::Reset, 1},
+        Whole{"discarded_without_prefixes", "0000 0004 40 06 01 00", Outcome::Announced},
+        Whole{"withdrawal_with_odd_flags", "0000 0006 c0 0f 03 0002 01", Outcome::Withdrawn},
+        Whole{"withdrawal_cut", "0000 0005 80 0f 03 0002", Outcome::Reset, 1},
+        Whole{
+            "broken_beside_other_family",
+            "0000 000c 80 0e 05 0019 41 00 00 40 01 01 03",
+            Outcome::Withdrawn}),
     [](const auto& row) { return row.param.name; });
 
 template <typename F>
