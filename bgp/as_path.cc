@@ -36,12 +36,18 @@ AsPath AsPath::sequence(std::initializer_list<std::uint32_t> numbers) {
     return path;
 }
 
-std::optional<AsPath> AsPath::decode(Reader in, AsWidth width) {
+std::optional<AsPath> AsPath::decode(Reader in, AsWidth width, Confederations confederations) {
     AsPath path;
     path.words_.reserve(in.remaining() / static_cast<std::size_t>(width) + 1);
     while (!in.empty()) {
         const std::uint8_t type = in.u8();
         const std::uint8_t count = in.u8();
+        const bool of_confederation = type == 3 || type == 4;
+        if (in.ok() && count != 0 && of_confederation &&
+            confederations == Confederations::LeftOut) {
+            in.skip(count * static_cast<std::size_t>(width));
+            continue;
+        }
         if (!in.ok() || count == 0 || (type != 1 && type != 2)) {
             return std::nullopt;
         }

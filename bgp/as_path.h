@@ -33,8 +33,12 @@ class AsPath {
     /// One AS_SEQUENCE, first the neighbour's AS.
     [[nodiscard]] static AsPath sequence(std::initializer_list<std::uint32_t> numbers);
 
+    /// Segments of a confederation: malformed in AS_PATH, left out of AS4_PATH (RFC 6793 6).
+    enum class Confederations : std::uint8_t { Refused, LeftOut };
+
     /// The whole of `in`; nothing when it is malformed (RFC 7606 7.2).
-    [[nodiscard]] static std::optional<AsPath> decode(Reader in, AsWidth width);
+    [[nodiscard]] static std::optional<AsPath> decode(
+        Reader in, AsWidth width, Confederations confederations = Confederations::Refused);
 
     /// Numbers that do not fit two octets become AS_TRANS.
     void encode(AsWidth width, Writer& out) const;

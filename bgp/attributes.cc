@@ -170,7 +170,7 @@ bool encode_as4_aggregator(const Attributes& from, const AttributeContext& conte
 
 // AS4_PATH, RFC 6793 3 and 6.
 bool decode_as4_path(Reader& value, const AttributeContext&, AttributeDraft& into) {
-    into.as4_path = AsPath::decode(value, AsWidth::Four);
+    into.as4_path = AsPath::decode(value, AsWidth::Four, AsPath::Confederations::LeftOut);
     return into.as4_path.has_value();
 }
 
