@@ -229,6 +229,15 @@ bool decode_list(Reader& value, const AttributeContext&, AttributeDraft& into) {
     return value.done();
 }
 
+// LARGE_COMMUNITY: their order means nothing, and each counts once (RFC 8092 3).
+bool decode_large(Reader& value, const AttributeContext& context, AttributeDraft& into) {
+    const bool good = decode_list<&Attributes::large_communities>(value, context, into);
+    auto& list = into.set.large_communities;
+    std::ranges::sort(list);
+    list.erase(std::ranges::unique(list).begin(), list.end());
+    return good;
+}
+
 template <auto Field>
 bool encode_list(const Attributes& from, const AttributeContext&, Writer& value) {
     for (const auto& element : from.*Field) {
@@ -309,7 +318,7 @@ constexpr std::array<AttributeRow, 16> kRows{{
     {.code = 18, .name = "as4-aggregator", .flags = kOptionalTransitive, .on_error = OnError::Discard, .sent_by = SentBy::TwoOctetSpeaker,
      .decode = decode_as4_aggregator, .encode = encode_as4_aggregator, .text = text_nothing},
     {.code = 32, .name = "large-communities", .flags = kOptionalTransitive, .on_error = OnError::Withdraw, .sent_by = SentBy::Anyone,
-     .decode = decode_list<&Attributes::large_communities>, .encode = encode_list<&Attributes::large_communities>, .text = text_large},
+     .decode = decode_large, .encode = encode_list<&Attributes::large_communities>, .text = text_large},
 }};
 // clang-format on
 

@@ -102,6 +102,11 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"extended_length", "c0 10 07 0002fde8000000", kBad},
         Row{"large", "c0 20 0c 00000001 00000002 00000003", kGood, "large-communities 1:2:3"},
         Row{"large_length", "c0 20 0b 00000001 00000002 000000", kBad},
+        Row{"large_twice",  // RFC 8092 3
+            "c0 20 24 00000001 00000002 00000004 00000001 00000002 00000003 00000001 00000002 "
+            "00000004",
+            kGood,
+            "large-communities 1:2:3 1:2:4"},
         Row{"as4_path_from_new_speaker", "c0 11 06 0201 fa56ea01", kGood, "as-path 65001"},
         Row{"as4_path",
             "c0 11 06 0201 fa56ea01",
