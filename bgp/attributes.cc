@@ -406,7 +406,9 @@ void encode_attributes(const Attributes& from, const AttributeContext& context, 
             row.sent_by != SentBy::InternalPeer || context.peer != PeerKind::External;
         Writer value;
         if (wanted && row.encode != nullptr && row.encode(from, context, value)) {
-            encode_attribute(row.flags, row.code, value.view(), out);
+            const bool partial = (from.partial >> row.code & 1U) != 0;
+            const std::uint8_t flags = row.flags | (partial ? kPartial : 0U);
+            encode_attribute(flags, row.code, value.view(), out);
         }
     }
     write_unknown_below(256);

@@ -84,6 +84,8 @@ struct Attributes {
     std::vector<std::uint64_t> extended_communities;
     std::vector<LargeCommunity> large_communities;
     std::vector<UnknownAttribute> unknown;  ///< optional transitive only
+    /// A bit for the code of each known attribute that somebody on the way did not know (RFC 4271 5).
+    std::uint64_t partial = 0;
 
     [[nodiscard]] bool has_community(std::uint32_t community) const;
 

@@ -129,6 +129,9 @@ class UpdateDecoder {
                               ? read_mp_unreach(value)
                               : row->decode(value, context_, draft_);
         if (good) {
+            if (row->flags == (kOptional | kTransitive) && (raw.flags & kPartial) != 0) {
+                draft_.set.partial |= std::uint64_t{1} << row->code;
+            }
             return std::nullopt;
         }
         if (row->on_error == OnError::Reset) {

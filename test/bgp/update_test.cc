@@ -373,6 +373,17 @@ TYPED_TEST(Packing, AttributesThatFillAMessageAreNotSent) {
     EXPECT_TRUE(out.empty());
 }
 
+// RFC 4271 5: of what is known here, too, nobody may forget that others did not know it.
+TEST(Partial, StaysOnceSet) {
+    const auto bytes =
+        body(kBase + "e0 08 04 fde80007 c0 20 0c 000000010000000200000003", "18 0a0000");
+    const auto decoded = decode_update(bytes, {});
+    Writer out;
+    encode_attributes(std::get<Update>(decoded).of<V4>().attributes, {}, out);
+    const auto expected = hex(kBase + "e0 08 04 fde80007 c0 20 0c 000000010000000200000003");
+    EXPECT_TRUE(std::ranges::equal(out.view(), expected));
+}
+
 TEST(AsPath, CountsAndPrepends) {
     AsPath path = AsPath::sequence({1, 2, 2});
     const std::vector<std::uint32_t> set{7, 8};
