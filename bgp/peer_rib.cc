@@ -181,8 +181,9 @@ PathCell PeerRib<F>::cell_of(
     std::uint32_t path_id,
     const AttributesRef& received,
     Refusal refusal) {
-    const Filter::Verdict verdict =
-        refusal == Refusal::None ? judge(prefix, *received) : Filter::Verdict{};
+    const Filter::Verdict verdict = refusal == Refusal::None && is_routable(prefix)
+                                        ? judge(prefix, *received)
+                                        : Filter::Verdict{};
     return PathCell{
         .attributes = verdict.accepted ? imported(received, verdict.operations) : received,
         .path_id = path_id,
@@ -504,7 +505,8 @@ PeerRouteSummary PeerRib<F>::summary_of(const Prefix<F>& prefix, const PathCell&
         .attributes = attributes,
         .refused = {},
         .stale = generations_.is_stale(cell.epoch)};
-    const Refusal refusal = admit(attributes, ends_, own_next_hop_);
+    const Refusal refusal =
+        is_routable(prefix) ? admit(attributes, ends_, own_next_hop_) : Refusal::Prefix;
     if (refusal != Refusal::None) {
         route.refused = to_string(refusal);
     } else if (!judge(prefix, attributes).accepted) {

@@ -92,13 +92,14 @@ void make_external(Attributes& told, const Ends& ends) {
 }  // namespace
 
 std::string_view to_string(Refusal refusal) {
-    constexpr std::array<std::string_view, 6> kWords{
+    constexpr std::array<std::string_view, 7> kWords{
         "accepted",
         "next hop is no usable address",
         "AS path does not begin with the peer's AS",
         "our AS is in the AS path",
         "we are the originator",
-        "our cluster id is in the cluster list"};
+        "our cluster id is in the cluster list",
+        "no route can lead to such addresses"};
     return kWords.at(static_cast<std::size_t>(refusal));
 }
 

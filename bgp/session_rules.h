@@ -52,7 +52,15 @@ struct Ends {
 [[nodiscard]] Filter filter_in_force(const std::optional<Filter>& configured, PeerKind kind);
 
 /// Why a received route is not a candidate.
-enum class Refusal : std::uint8_t { None, NextHop, FirstAs, AsLoop, Originator, ClusterLoop };
+enum class Refusal : std::uint8_t {
+    None,
+    NextHop,
+    FirstAs,
+    AsLoop,
+    Originator,
+    ClusterLoop,
+    Prefix
+};
 
 [[nodiscard]] std::string_view to_string(Refusal refusal);
 
@@ -63,6 +71,19 @@ void place_next_hop(Attributes& received, const Ends& ends);
 /// Judges a received attribute set.  `own_next_hop` is what we announce as ours in the family.
 [[nodiscard]] Refusal admit(
     const Attributes& attributes, const Ends& ends, const std::optional<IpAddr>& own_next_hop);
+
+/// RFC 4271 6.3: whether there can be a way to a prefix.  There is none to multicast, loopback and
+/// link-local addresses, in whose place the last carry their link here (vrouter/net/zone.h).
+template <Family F>
+[[nodiscard]] constexpr bool is_routable(const Prefix<F>& prefix) {
+    const auto address = prefix.address();
+    bool own_link = false;
+    if constexpr (std::is_same_v<F, V6>) {
+        own_link = address.is_link_local();
+    }
+    return !address.is_multicast() && !address.is_loopback() && !address.is_broadcast() &&
+           !own_link;
+}
 
 /// The attributes with which a route from `source` is told to the peer; nothing when it is not told.
 /// `own_next_hop` is our address towards the peer in the route's family; without it, a route that

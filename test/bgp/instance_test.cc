@@ -276,6 +276,25 @@ TEST_F(Ebgp, ImportFilterRefusesAndSaysSo) {
     EXPECT_EQ(world.peer_of(a, b).routes<V4>().received_routes()[1].refused, "import filter");
 }
 
+// RFC 4271 6.3; a link-local address would even be taken for one on a link of ours.
+TEST_F(Ebgp, PrefixesThatNoRouteLeadsToAreRefused) {
+    connect();
+    const std::vector<const char*> refused{
+        "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::1/128", "fe80:3::1/128", "ff00::/8"};
+    for (const char* text : refused) {
+        b.instance.originate(prefix(text), {});
+    }
+    b.instance.originate(prefix("0.0.0.0/0"), {});
+    b.instance.originate(prefix("::/0"), {});
+    world.settle();
+    EXPECT_EQ(a.sink.routes.size(), 2U);
+    const Peer& peer = world.peer_of(a, b);
+    EXPECT_EQ(
+        peer.routes<V4>().received_routes()[1].refused, "no route can lead to such addresses");
+    EXPECT_EQ(peer.routes<V4>().summary().accepted, 1U);
+    EXPECT_EQ(peer.routes<V6>().summary().accepted, 1U);
+}
+
 TEST_F(Ebgp, ChangedFilterAppliesToALivingSession) {
     connect();
     b.instance.originate(prefix("10.0.0.0/24"), {});
