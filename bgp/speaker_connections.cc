@@ -59,6 +59,9 @@ void Speaker::accepted(Session::Socket socket) {
             return;
         }
     }
+    if (neighbour->peer.is_shut_down()) {
+        return reject(socket);
+    }
     neighbour->waiting = std::move(socket);
     neighbour->waiting_since = Clock::now();
     take_up(*neighbour);

@@ -74,6 +74,21 @@ class Loopback : public ::testing::Test {
         return wait_for([&] { return speaker.peers().at(0).state == state; });
     }
 
+    /// What A says to somebody who calls it and is silent.
+    Notification answer_to_a_call() {
+        boost::asio::ip::tcp::socket socket{io};
+        socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
+        if (!wait_for([&] { return socket.available() != 0; })) {
+            return {};
+        }
+        std::array<std::uint8_t, 100> room{};
+        Framer framer;
+        framer.feed(Bytes{room}.first(socket.receive(boost::asio::buffer(room))));
+        const auto message = framer.next();
+        const auto* said = std::get_if<Framer::Message>(&message);
+        return said != nullptr ? decode_notification(said->body()) : Notification{};
+    }
+
     boost::asio::io_context io;
     AnyNextHop oracle;
     RecordingSink sink_a;
@@ -202,17 +217,18 @@ TEST_F(Loopback, StrangersHearNothingWhilePeersAreToCome) {
 }
 
 TEST_F(Loopback, StrangersAreTurnedAway) {
-    boost::asio::ip::tcp::socket socket{io};
-    socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
-    ASSERT_TRUE(wait_for([&] { return a.strangers() == 1; }));
-    std::array<std::uint8_t, 100> room{};
-    Framer framer;
-    framer.feed(Bytes{room}.first(socket.receive(boost::asio::buffer(room))));
-    const auto message = framer.next();
-    ASSERT_TRUE(std::holds_alternative<Framer::Message>(message));
-    EXPECT_EQ(
-        decode_notification(std::get<Framer::Message>(message).body()),
-        notification(ErrorCode::Cease, cease::kRejected));
+    EXPECT_EQ(answer_to_a_call(), notification(ErrorCode::Cease, cease::kRejected));
+    EXPECT_EQ(a.strangers(), 1U);
+}
+
+TEST_F(Loopback, WhoIsShutDownIsTurnedAway) {
+    PeerConfig config;
+    config.address = *parse_ip("127.0.0.1");
+    config.asn = Asn{65002};
+    config.passive = true;
+    ASSERT_TRUE(a.add_peer(config));
+    a.shut_down(config.address, "");
+    EXPECT_EQ(answer_to_a_call(), notification(ErrorCode::Cease, cease::kRejected));
 }
 
 TEST_F(Loopback, GarbageEndsInANotification) {
