@@ -52,6 +52,13 @@ Result<std::string> read_file(const fs::path& path) {
     return std::move(text).str();
 }
 
+/// A link, of either kind, is complete when it is made; a file is read when it is closed.
+bool is_link(const fs::path& path) {
+    std::error_code error;
+    return fs::is_symlink(path, error) ||
+           (fs::is_regular_file(path, error) && fs::hard_link_count(path, error) > 1 && !error);
+}
+
 std::string file_name(const Key& key) {
     std::string name(row_of(key.kind).name);
     std::ranges::transform(name, name.begin(), tolower);
@@ -186,9 +193,7 @@ void FileStore::on_event(std::uint32_t mask, const std::string& name) {
         vanished_.erase(name);
         load(name);
     } else if ((mask & IN_CREATE) != 0) {
-        // A link is complete when it is made; a file is read when it is closed.
-        std::error_code error;
-        if (fs::is_symlink(directory_ / name, error)) {
+        if (is_link(directory_ / name)) {
             vanished_.erase(name);
             load(name);
         }

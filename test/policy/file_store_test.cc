@@ -260,6 +260,15 @@ TEST_F(FileStoreTest, SeesARenamedFile) {
     wait_for([&] { return order("a") == 1; });
 }
 
+TEST_F(FileStoreTest, SeesLinksOfBothKinds) {
+    write("elsewhere", tier("a", 1) + tier("b", 2));
+    write("another", tier("c", 3));
+    start();
+    fs::create_hard_link(directory_ / "elsewhere", directory_ / "hard.yaml");
+    fs::create_symlink(directory_ / "another", directory_ / "soft.yaml");
+    wait_for([this] { return objects_.size() == 3; });
+}
+
 TEST_F(FileStoreTest, SeesARemovedFile) {
     write("a.yaml", tier("a", 1));
     start();
