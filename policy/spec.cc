@@ -108,6 +108,12 @@ std::string written_name(const Field& object, const Key& key, const Policy& poli
                : key.name;
 }
 
+/// An empty list says no more than none.
+bool has_types(const Field& spec) {
+    const auto types = spec.child("types");
+    return types && !types->node().items.empty();
+}
+
 /// POLICY 2.6: the exclusion rules of doNotTrack and preDNAT.
 Result<void> check_hook(const Field& spec, const Policy& policy) {
     if (policy.hook == Hook::Normal) {
@@ -117,7 +123,7 @@ Result<void> check_hook(const Field& spec, const Policy& policy) {
         return spec.error("doNotTrack and preDNAT need applyOnForward: true");
     }
     if (policy.hook == Hook::PreDnat &&
-        (!policy.egress.empty() || (spec.child("types") && policy.types != Governs::Ingress))) {
+        (!policy.egress.empty() || (has_types(spec) && policy.types != Governs::Ingress))) {
         return spec.error("preDNAT is for ingress only");
     }
     return {};
@@ -164,7 +170,7 @@ Result<void> parse_policy(const Field& object, const Field& spec, Resource& into
     if (auto checked = check_services(spec, into, policy); !checked) {
         return checked;
     }
-    if (!spec.child("types")) {
+    if (!has_types(spec)) {
         spec.warn("no types: governs ingress and egress");
     }
     policy.name = written_name(object, into.key, policy);

@@ -485,6 +485,16 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return row.param.name; });
 
 /// What cannot be understood opens nothing: the interface is closed but for failsafe ports.
+TEST(HostEndpoint, PreDnatPolicyWithAnEmptyListOfTypesIsAsOneWithout) {
+    for (const std::string_view types : {"", ", types: []"}) {
+        const auto file =
+            parse_file("f", gnp("p", "applyOnForward: true, preDNAT: true" + std::string(types)));
+        ASSERT_TRUE(file) << file.error().text;
+        EXPECT_NE(file->objects[0].resource, nullptr) << file->objects[0].error;
+        EXPECT_EQ(file->objects[0].warnings.size(), 1U);
+    }
+}
+
 TEST(HostEndpoint, AnInvalidOneIsClosed) {
     const auto file = parse_file(
         "f",
