@@ -204,13 +204,22 @@ bool is_label_character(char c) {
            std::string_view("_./-").find(c) != std::string_view::npos;
 }
 
-/// Recursive descent over the text; the first error is remembered and ends everything.
+/// Characters, not bytes, are what users and Calico count; one takes four bytes at most.
+bool is_too_long(std::string_view text) {
+    const auto begins_character = [](unsigned char c) { return (c & 0xc0U) != 0x80U; };
+    return text.size() > 4 * Selector::kMaxLength ||
+           std::ranges::count_if(text, begins_character) >
+               static_cast<std::ptrdiff_t>(Selector::kMaxLength);
+}
+
+/// Recursive descent over the text, whose length bounds the depth; the first error is remembered and
+/// ends everything.
 class Parser {
   public:
     explicit Parser(std::string_view text) : text_(text) {}
 
     Result<TermPtr> parse() {
-        if (text_.size() > Selector::kMaxLength) {
+        if (is_too_long(text_)) {
             return fail(fmt::format(
                 "column {}: longer than {} characters",
                 Selector::kMaxLength + 1,
@@ -293,15 +302,8 @@ class Parser {
     }
 
     TermPtr parse_bracket() {
-        if (++depth_ > Selector::kMaxDepth) {
-            return refuse("too many nested brackets");
-        }
         TermPtr node = parse_or();
-        if (node && !accept(")")) {
-            return refuse("expected ')'");
-        }
-        --depth_;
-        return node;
+        return !node || accept(")") ? node : refuse("expected ')'");
     }
 
     TermPtr parse_condition() {
@@ -406,7 +408,6 @@ class Parser {
 
     std::string_view text_;
     std::size_t position_ = 0;
-    int depth_ = 0;
     std::string error_;
 };
 

@@ -28,7 +28,6 @@ class Selector {
   public:
     static constexpr std::size_t kMaxLength = 1024;      ///< characters of the text, POLICY 2.4
     static constexpr std::size_t kMaxLabelLength = 512;  ///< characters of a label name
-    static constexpr int kMaxDepth = 64;                 ///< nested brackets
 
     /// all()
     Selector();

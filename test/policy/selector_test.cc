@@ -129,8 +129,9 @@ INSTANTIATE_TEST_SUITE_P(
         {"a$ == 'b'", "column 2: expected =="},
         {"!", "column 2: expected a label"},
         {std::string(600, 'l') + " == 'x'", "column 1: label longer than 512"},
-        {std::string(65, '(') + "all()" + std::string(65, ')'), "column 66: too many nested"},
+        {std::string(509, '(') + "all()" + std::string(508, ')'), "column 1023: expected ')'"},
         {"a == '" + std::string(1024, 'x') + "'", "column 1025: longer than 1024"},
+        {std::string(4097, '\x80'), "column 1025: longer than 1024"},
     }));
 
 TEST(Selector, PrefixedReadsNamespaceLabels) {

@@ -111,6 +111,26 @@ TEST(Sizes, ASelectorOf1024Characters) {
     EXPECT_FALSE(Selector::parse(selector + " "));
 }
 
+TEST(Sizes, ASelectorOf1024CharactersThatTakeTwoBytesEach) {
+    const auto selector = [](std::size_t count) {
+        std::string value;
+        for (std::size_t i = 0; i < count; ++i) {
+            value += "\u00e9";
+        }
+        return "role == '" + value + "'";
+    };
+    EXPECT_TRUE(Selector::parse(selector(1014)));
+    EXPECT_FALSE(Selector::parse(selector(1015)));
+}
+
+TEST(Sizes, ASelectorOf1024CharactersThatAreBrackets) {
+    const std::string open(508, '(');
+    const std::string close(508, ')');
+    const auto parsed = Selector::parse(open + "has(a)  " + close);
+    ASSERT_TRUE(parsed) << parsed.error().text;
+    EXPECT_TRUE(parsed->matches({{"a", ""}}));
+}
+
 /// `count` addresses as JSON, the last of them none.
 std::string spoilt_list(std::uint32_t count) {
     std::string text;
