@@ -34,7 +34,10 @@ class Program {
         // The control socket first: it is what keeps a second instance from touching anything.
         auto status = StatusSocket::listen(loop_, config_.control_socket, [this] {
             return status_json(
-                cluster_, store_ ? store_->status() : policy::SourceStatus{}, server_.get());
+                cluster_,
+                store_ ? store_->status() : policy::SourceStatus{},
+                store_ ? problems_of(*store_) : std::vector<std::string>{},
+                server_.get());
         });
         if (!status) {
             log::error("{}", status.error().text);

@@ -41,8 +41,30 @@ json::object source_json(const policy::SourceStatus& source) {
 
 }  // namespace
 
+std::vector<std::string> problems_of(const policy::Datastore& datastore) {
+    std::vector<std::string> all = datastore.problems();
+    for (const auto& [kind, count] : datastore.counts()) {
+        if (count.invalid == 0) {
+            continue;  // a listing copies every object
+        }
+        for (const auto& object : datastore.list(kind)) {
+            if (object.state != policy::ObjectState::Valid) {
+                all.push_back(fmt::format(
+                    "{} {}: {}",
+                    policy::to_string(object.key),
+                    policy::to_string(object.state),
+                    object.reason));
+            }
+        }
+    }
+    return all;
+}
+
 std::string status_json(
-    const Cluster& cluster, const policy::SourceStatus& source, const Server* server) {
+    const Cluster& cluster,
+    const policy::SourceStatus& source,
+    std::span<const std::string> problems,
+    const Server* server) {
     json::array hosts;
     for (const auto& host : server == nullptr ? std::vector<HostStatus>{} : server->hosts()) {
         hosts.push_back(
@@ -59,6 +81,7 @@ std::string status_json(
         {"version", VROUTER_VERSION},
         {"in_sync", cluster.is_in_sync()},
         {"source", source_json(source)},
+        {"problems", json::array(problems.begin(), problems.end())},
         {"tls_error", server == nullptr ? std::string() : server->tls_error()},
         {"objects", cluster.objects()},
         {"endpoints", cluster.endpoints()},
@@ -104,6 +127,13 @@ Result<std::string> status_text(const std::string& text) {
             number(source, "state_seconds"),
             last.empty() ? "" : "; last error: ",
             last);
+    }
+    if (const json::value* of = root->if_contains("problems"); of != nullptr && of->is_array()) {
+        for (const json::value& problem : of->get_array()) {
+            if (const auto* words = problem.if_string()) {
+                out += fmt::format("problem: {}\n", std::string_view(*words));
+            }
+        }
     }
     if (const std::string why = text_in(*root, "tls_error"); !why.empty()) {
         out += fmt::format("certificates: {}\n", why);

@@ -5,8 +5,11 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
+#include "policy/datastore.h"
 #include "policy/source_status.h"
 #include "vrouter/net/result.h"
 
@@ -23,9 +26,16 @@ namespace vr::policyd {
 class Cluster;
 class Server;
 
+/// What of the datastore is not in force as it is written, and why.  Hosts are told what is in force alone,
+/// so only here can that be told.
+[[nodiscard]] std::vector<std::string> problems_of(const policy::Datastore& datastore);
+
 /// `server` is null until the datastore is known in full.
 [[nodiscard]] std::string status_json(
-    const Cluster& cluster, const policy::SourceStatus& source, const Server* server);
+    const Cluster& cluster,
+    const policy::SourceStatus& source,
+    std::span<const std::string> problems,
+    const Server* server);
 
 /// The JSON of status_json() as text; an error when it is something else.
 [[nodiscard]] Result<std::string> status_text(const std::string& json);

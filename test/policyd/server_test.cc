@@ -296,8 +296,11 @@ TEST_F(ServerTest, StatusNamesTheHostsThatAreConnected) {
     policy::SourceStatus source;
     source.source = "file";
     source.is(policy::SourceStatus::State::InSync, std::chrono::steady_clock::now());
-    const auto text = status_text(status_json(replica.cluster, source, replica.server.get()));
+    const std::vector<std::string> problems{"Tier t kept: t.yaml:5: spec.order: no"};
+    const auto text =
+        status_text(status_json(replica.cluster, source, problems, replica.server.get()));
     ASSERT_TRUE(text) << text.error().text;
+    EXPECT_NE(text->find("\nproblem: " + problems[0] + "\n"), std::string::npos) << *text;
     EXPECT_NE(text->find("2 objects, 2 endpoints"), std::string::npos) << *text;
     EXPECT_NE(text->find("\na "), std::string::npos) << *text;
     EXPECT_TRUE(text->starts_with("file in sync for 0 s\n")) << *text;

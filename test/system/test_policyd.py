@@ -9,7 +9,7 @@ from etcd import MISSING, Etcd
 from namespace_guest import listen_tcp
 from policyd import PORT, Authority, Policyd
 from process import wait_for
-from resources import network_policy, rule
+from resources import network_policy, resource, rule
 from stream import PORT as STREAM
 from stream import Stream
 from test_host_endpoint import host_endpoint, host_opens, host_shut
@@ -121,6 +121,21 @@ def test_policy_edit_reaches_the_packets_of_hosts_that_read_no_resources(site):
     relabelled = site.racks[0].workload(1).endpoint(annotations=site.client.annotations)
     site.put(relabelled)
     site.wait_closed(80)
+
+
+def test_what_is_not_understood_is_told_by_the_replica(site):
+    """Hosts are told the last valid version, and of sets the members alone."""
+    site = site().start()
+    site.wait_enforced()
+    broken = web(80, 81)
+    broken["spec"]["selector"] = "role === 'server'"
+    site.put(broken, resource("GlobalNetworkSet", "gate", {"nets": ["nobody"]}))
+    wait_for(lambda: len(site.replicas[0].status()["problems"]) == 2, 10, "both are told")
+    gate, policy = site.replicas[0].status()["problems"]
+    assert gate.startswith("GlobalNetworkSet gate invalid, without effect: ") and "'nobody' is not an address" in gate
+    assert policy.startswith("NetworkPolicy prod/default.web invalid, last valid version in force: ")
+    assert "column 8" in policy
+    site.wait_enforced()
 
 
 @pytest.mark.parametrize("end", ["kill", "cut_off", "freeze"])
