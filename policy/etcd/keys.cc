@@ -95,8 +95,15 @@ std::string Keys::endpoint_statuses(std::string_view region, std::string_view ho
     return fmt::format("{}/felix/v2/{}/host/{}/workload/", root_, escape(region), escape(host));
 }
 
+std::string Keys::host_endpoint_statuses(std::string_view host) const {
+    return fmt::format("{}/felix/v1/host/{}/endpoint/", root_, escape(host));
+}
+
 std::optional<std::string> Keys::endpoint_status(
     std::string_view region, std::string_view host, const Key& endpoint) const {
+    if (endpoint.kind == Kind::HostEndpoint) {
+        return host_endpoint_statuses(host) + escape(endpoint.name);
+    }
     const auto name = parse_endpoint_name(endpoint.name);
     if (!name) {
         return std::nullopt;

@@ -28,10 +28,11 @@ class Keys {
     /// The agent status of `host`; `region` as in "no-region" or "region-NAME".
     [[nodiscard]] std::string status(std::string_view region, std::string_view host) const;
     [[nodiscard]] std::string last_status(std::string_view region, std::string_view host) const;
-    /// What the status keys of all endpoints of `host` begin with.
+    /// What the status keys of all workload endpoints of `host` begin with, and of its host endpoints.
     [[nodiscard]] std::string endpoint_statuses(
         std::string_view region, std::string_view host) const;
-    /// The status of a WorkloadEndpoint, whose name says what it belongs to; nothing for other names.
+    [[nodiscard]] std::string host_endpoint_statuses(std::string_view host) const;
+    /// The status of an endpoint; nothing for a WorkloadEndpoint whose name does not say what it belongs to.
     [[nodiscard]] std::optional<std::string> endpoint_status(
         std::string_view region, std::string_view host, const Key& endpoint) const;
 

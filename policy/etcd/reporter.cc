@@ -67,7 +67,11 @@ void Reporter::call(
 void Reporter::on_live() {
     statuses_read_ = false;
     writing_ = false;
-    read_statuses(store_.keys().endpoint_statuses(host_.region, host_.node), {});
+    read_statuses(
+        {store_.keys().endpoint_statuses(host_.region, host_.node),
+         store_.keys().host_endpoint_statuses(host_.node)},
+        {},
+        {});
     write_node();
     beat();
 }
@@ -149,14 +153,20 @@ void Reporter::write_node() {
 
 // --- endpoints ------------------------------------------------------------------------------
 
-/// Reads the status keys from `from` on; `read` are those before.
-void Reporter::read_statuses(std::string from, std::map<std::string, std::string> read) {
-    const std::string end = prefix_end(store_.keys().endpoint_statuses(host_.region, host_.node));
+/// Reads the status keys below each of `prefixes`, the last first, in the order of keys, there from `from`
+/// on; `read` are those before.
+void Reporter::read_statuses(
+    std::vector<std::string> prefixes, std::string from, std::map<std::string, std::string> read) {
+    const std::string end = prefix_end(prefixes.back());
+    if (from.empty()) {
+        from = prefixes.back();
+    }
     call(
         "endpoint status",
         kRangePath,
         encode(RangeRequest{std::move(from), end, 0, kKeysAtOnce}),
-        [this, read = std::move(read)](const std::string& body) mutable {
+        [this, prefixes = std::move(prefixes), read = std::move(read)](
+            const std::string& body) mutable {
             auto reply = decode_range(body);
             if (!reply) {
                 log::warning("etcd: endpoint status: {}", reply.error().text);
@@ -167,7 +177,12 @@ void Reporter::read_statuses(std::string from, std::map<std::string, std::string
             }
             if (reply->more && !read.empty()) {
                 std::string next = read.rbegin()->first + '\0';
-                read_statuses(std::move(next), std::move(read));
+                read_statuses(std::move(prefixes), std::move(next), std::move(read));
+                return;
+            }
+            prefixes.pop_back();
+            if (!prefixes.empty()) {
+                read_statuses(std::move(prefixes), {}, std::move(read));
                 return;
             }
             statuses_.set_stored(std::move(read));

@@ -15,6 +15,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -59,7 +60,10 @@ class Reporter {
     void beat_later();
     void put_agent_status();
     void write_node();
-    void read_statuses(std::string from, std::map<std::string, std::string> read);
+    void read_statuses(
+        std::vector<std::string> prefixes,
+        std::string from,
+        std::map<std::string, std::string> read);
     void tick_later();
     void tick();
 

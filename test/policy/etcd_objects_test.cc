@@ -85,6 +85,12 @@ TEST(EtcdKeys, TheStatusOfAnEndpointIsWhereNeutronLooksForIt) {
         "/calico/felix/v2/no-region/host/host-a/workload/openstack/openstack%2f564c/endpoint/71e4");
 }
 
+TEST(EtcdKeys, TheStatusOfAHostEndpointIsAnOlderKey) {
+    EXPECT_EQ(
+        kKeys.endpoint_status("region-x", "host-a", {Kind::HostEndpoint, {}, "a%/b"}),
+        "/calico/felix/v1/host/host-a/endpoint/a%25%2fb");
+}
+
 // --- objects --------------------------------------------------------------------------------
 
 TEST(EtcdObjects, AnObjectComesChangesAndGoes) {

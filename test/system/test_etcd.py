@@ -328,12 +328,20 @@ def test_status_is_written_back(house):
     house.etcd.write(RESOURCES + "felixconfigurations/default", felix)
     old = "/calico/felix/v2/no-region/host/host-a/workload/openstack/prod%2fgone/endpoint/eth0"
     house.etcd.write(old, {"status": "up"})
+    guards = "/calico/felix/v1/host/host-a/endpoint/"
+    house.etcd.write(guards + "gone", {"status": "up"})
+    uplink = {"node": "host-a", "interfaceName": "uplink0", "profiles": ["projectcalico-default-allow"]}
+    house.etcd.put(resource("HostEndpoint", "uplink", uplink))
+    house.etcd.put(resource("HostEndpoint", "elsewhere", {**uplink, "interfaceName": "uplink9"}))
     house.use()
     house.start()
     host = "/calico/felix/v2/no-region/host/host-a/"
     endpoint = host + "workload/openstack/prod%2fvm1/endpoint/eth0"
     wait_for(lambda: house.etcd.get(endpoint) == '{"status":"up"}', 5, "the endpoint is up")
     wait_for(lambda: house.etcd.get(old) is None, 5, "what was left behind is gone")
+    wait_for(lambda: house.etcd.get(guards + "uplink") == '{"status":"up"}', 5, "the host endpoint is up")
+    wait_for(lambda: house.etcd.get(guards + "elsewhere") == '{"status":"down"}', 5, "the other one is down")
+    wait_for(lambda: house.etcd.get(guards + "gone") is None, 5, "the third one is gone")
     status = json.loads(wait_for(lambda: house.etcd.get(host + "status"), 5, "the agent lives"))
     assert status["uptime"] >= 0 and status["time"].endswith("Z")
     assert house.etcd.get(host + "last_reported_status")

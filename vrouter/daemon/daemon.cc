@@ -486,7 +486,8 @@ void Daemon::start_etcd() {
         *store,
         policy::etcd::Reporter::Host{config_.node, config_.etcd->region, node_facts(config_)},
         [this] {
-            return endpoint_statuses(workloads_ ? workloads_->view() : std::vector<WorkloadView>{});
+            return workloads_ ? endpoint_statuses(workloads_->view(), workloads_->view_hosts())
+                              : endpoint_statuses({}, {});
         });
     store_ = std::move(store);
 }

@@ -39,7 +39,7 @@ std::optional<policy::etcd::NodeFacts> node_facts(const Config& config) {
 }
 
 std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
-    const std::vector<WorkloadView>& workloads) {
+    const std::vector<WorkloadView>& workloads, const std::vector<HostGuardView>& hosts) {
     using State = WorkloadView::State;
     std::map<policy::Key, std::optional<std::string>> all;
     for (const WorkloadView& view : workloads) {
@@ -54,6 +54,12 @@ std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
             status = view.state == State::Ready      ? "up"
                      : view.state == State::Inactive ? "down"
                                                      : "error";
+        }
+    }
+    for (const HostGuardView& view : hosts) {
+        auto& status = all[{policy::Kind::HostEndpoint, {}, view.guard.name}];
+        if (view.state != HostGuardView::State::Compiling) {
+            status = view.state == HostGuardView::State::Ready ? "up" : "down";
         }
     }
     return all;

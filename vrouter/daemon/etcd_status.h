@@ -18,8 +18,8 @@ namespace vr::daemon {
 /// resources tell is not repeated to them.
 [[nodiscard]] std::optional<policy::etcd::NodeFacts> node_facts(const Config& config);
 
-/// "up", "down" or "error"; nothing while an endpoint is being made ready.
+/// "up", "down" or "error", which host endpoints never are; nothing while one is being made ready.
 [[nodiscard]] std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
-    const std::vector<WorkloadView>& workloads);
+    const std::vector<WorkloadView>& workloads, const std::vector<HostGuardView>& hosts);
 
 }  // namespace vr::daemon
