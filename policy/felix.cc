@@ -70,6 +70,9 @@ void override_with(const FelixConfiguration& other, FelixConfiguration& felix) {
     take(&FelixConfiguration::nat_address);
     take(&FelixConfiguration::nat_spares_hosts);
     take(&FelixConfiguration::spoofing);
+    take(&FelixConfiguration::log_prefix);
+    take(&FelixConfiguration::log_rate);
+    take(&FelixConfiguration::log_burst);
 }
 
 /// Only where somebody says that this is OpenStack: guests of other clouds get nothing for free.
@@ -93,6 +96,14 @@ NatOutgoing nat_outgoing(const FelixConfiguration& felix) {
     nat.address = felix.nat_address.value_or(std::nullopt);
     nat.spares_hosts = felix.nat_spares_hosts.value_or(false);
     return nat;
+}
+
+PolicyLogTerms policy_log(const FelixConfiguration& felix) {
+    PolicyLogTerms terms;
+    terms.prefix = felix.log_prefix.value_or(terms.prefix);
+    terms.rate = felix.log_rate;
+    terms.burst = felix.log_burst.value_or(terms.burst);
+    return terms;
 }
 
 }  // namespace
@@ -119,6 +130,7 @@ FelixSettings felix_settings(const FelixConfiguration* everywhere, const FelixCo
              .reject = both.reject.value_or(false),
              .openstack = openstack_services(both)},
         .nat_outgoing = nat_outgoing(both),
+        .policy_log = policy_log(both),
         .floating = both.floating.value_or(false),
         .spoofing = both.spoofing.value_or(false)};
 }

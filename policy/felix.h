@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "policy/model.h"
+#include "vrouter/policy_log_terms.h"
 
 namespace vr::policy {
 
@@ -17,8 +18,9 @@ struct FelixSettings {
     std::vector<FailsafePort> failsafe_outbound;
     WorkloadRules workloads;   ///< without what pools say
     NatOutgoing nat_outgoing;  ///< for where a pool has it
-    bool floating = false;     ///< ipNATs count for all; false: for OpenStack's endpoints alone
-    bool spoofing = false;     ///< endpoints with allowSpoofedSourcePrefixes are valid
+    PolicyLogTerms policy_log;
+    bool floating = false;  ///< ipNATs count for all; false: for OpenStack's endpoints alone
+    bool spoofing = false;  ///< endpoints with allowSpoofedSourcePrefixes are valid
 
     friend bool operator==(const FelixSettings&, const FelixSettings&) = default;
 };

@@ -264,6 +264,7 @@ void Graph::flush() {
     const WorkloadRules rules = workload_rules();
     nets_.want(groups_asked(rules, !marking_.empty()));
     publisher_.set_workload_rules(rules);
+    publisher_.set_policy_log(felix_.policy_log);
     publisher_.change_members(sets_.take_changes());
     publisher_.change_members(nets_.take_changes());
     if (!sets_.has_gaps()) {

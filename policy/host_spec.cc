@@ -213,6 +213,47 @@ Result<void> parse_source_spoofing(const Field& field, FelixConfiguration& into)
     return {};
 }
 
+/// It becomes part of log lines.
+Result<void> parse_log_prefix(const Field& field, FelixConfiguration& into) {
+    constexpr std::size_t kMostCharacters = 127;
+    const std::string& text = field.node().text;
+    const auto is_printable = [](char c) { return c >= 0x20 && c < 0x7f; };
+    if (text.size() > kMostCharacters || !std::ranges::all_of(text, is_printable)) {
+        return field.error("expected up to 127 printable ASCII characters");
+    }
+    if (!text.empty()) {
+        into.log_prefix = text;
+    }
+    return {};
+}
+
+Result<void> parse_log_rate(const Field& field, FelixConfiguration& into) {
+    static constexpr std::array<std::pair<std::string_view, double>, 4> kUnits{
+        {{"second", 1}, {"minute", 60}, {"hour", 3600}, {"day", 86400}}};
+    const std::string_view text = field.node().text;
+    const auto slash = std::min(text.find('/'), text.size());
+    std::uint32_t count = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + slash, count);
+    const auto unit =
+        std::ranges::find(kUnits, text.substr(std::min(slash + 1, text.size())), [](const auto& u) {
+            return u.first;
+        });
+    if (error != std::errc{} || end != text.data() + slash || unit == kUnits.end()) {
+        return field.error("expected N/second, N/minute, N/hour or N/day");
+    }
+    into.log_rate = count / unit->second;
+    return {};
+}
+
+Result<void> parse_log_burst(const Field& field, FelixConfiguration& into) {
+    const auto burst = field.integer(0, 9999);
+    if (!burst) {
+        return std::unexpected(burst.error());
+    }
+    into.log_burst = static_cast<std::uint32_t>(*burst);
+    return {};
+}
+
 Result<void> parse_metadata_port(const Field& field, FelixConfiguration& into) {
     return store_port(field, into.metadata_port.emplace());
 }
@@ -299,7 +340,7 @@ std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& la
 Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
     // Its other fields, a hundred and more, steer Calico's own data planes or are not acted upon yet.
     FelixConfiguration felix;
-    static constexpr std::array<FieldRow<FelixConfiguration>, 15> kRows{{
+    static constexpr std::array<FieldRow<FelixConfiguration>, 18> kRows{{
         {"failsafeInboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_inbound>},
         {"failsafeOutboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_outbound>},
         {"defaultEndpointToHostAction", parse_endpoint_to_host},
@@ -315,6 +356,9 @@ Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spe
         {"natOutgoingAddress", parse_nat_address},
         {"natOutgoingExclusions", parse_nat_exclusions},
         {"workloadSourceSpoofing", parse_source_spoofing},
+        {"logPrefix", parse_log_prefix},
+        {"logActionRateLimit", parse_log_rate},
+        {"logActionRateLimitBurst", parse_log_burst},
     }};
     if (auto parsed = parse_fields<FelixConfiguration>(spec, kRows, felix, Unknown::RefuseSimilar);
         !parsed) {

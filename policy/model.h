@@ -214,6 +214,9 @@ struct FelixConfiguration {
     std::optional<std::optional<IpAddr>> nat_address;  ///< natOutgoingAddress; the same: ""
     std::optional<bool> nat_spares_hosts;              ///< natOutgoingExclusions
     std::optional<bool> spoofing;                      ///< workloadSourceSpoofing
+    std::optional<std::string> log_prefix;             ///< logPrefix
+    std::optional<double> log_rate;                    ///< logActionRateLimit, lines a second
+    std::optional<std::uint32_t> log_burst;            ///< logActionRateLimitBurst
 
     friend bool operator==(const FelixConfiguration&, const FelixConfiguration&) = default;
 };

@@ -91,6 +91,10 @@ void Publisher::flush() {
         sink_->set_workload_rules(rules_);
         published_rules_ = rules_;
     }
+    if (published_log_terms_ != log_terms_) {
+        sink_->set_policy_log(log_terms_);
+        published_log_terms_ = log_terms_;
+    }
     for (auto& [name, workload] : changed_) {
         sink_->update_workload(workload);
         published_.insert_or_assign(name, std::move(workload));

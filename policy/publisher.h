@@ -30,6 +30,8 @@ class Publisher {
 
     void set_workload_rules(const WorkloadRules& rules) { rules_ = rules; }
 
+    void set_policy_log(const PolicyLogTerms& terms) { log_terms_ = terms; }
+
     void flush();
 
     /// What the machine has been told.
@@ -53,6 +55,8 @@ class Publisher {
     std::map<std::string, HostGuard> published_hosts_;
     WorkloadRules rules_;
     std::optional<WorkloadRules> published_rules_;
+    PolicyLogTerms log_terms_;
+    PolicyLogTerms published_log_terms_;
 };
 
 }  // namespace vr::policy

@@ -17,11 +17,7 @@ namespace {
 constexpr unsigned kPuntRing = 2048;
 constexpr unsigned kPolicyLog = 1024;
 /// Lines of Log rules that one housekeeping round (10 ms) writes: 400 a second.
-constexpr int kLogLines = 4;
-
-std::string address_text(const std::array<std::uint8_t, 16>& wire, bool ip6) {
-    return ip6 ? to_string(Ip6::load(wire.data())) : to_string(Ip4::load(wire.data()));
-}
+constexpr std::size_t kLogLines = 4;
 
 /// The addresses in whose name guests' flows leave by a port towards the fabric: the first of each family that
 /// means something beyond the link.
@@ -384,54 +380,44 @@ void Machine::housekeeping() {
     write_policy_log();
 }
 
-/// Whatever judges packets of a port, with the name of the endpoint.  Both families run one program.
-std::vector<std::pair<std::string, const acl::Program*>> Machine::programs_of(PortId port) const {
-    std::vector<std::pair<std::string, const acl::Program*>> all;
+/// Whatever judges packets of a port.
+template <Family F>
+PolicyLogWriter::Judges<F> Machine::judges_at(PortId port) const {
+    PolicyLogWriter::Judges<F> all;
     const PortEntry& entry = master_.ports[port.value()];
-    const auto add = [&](const std::string& name, const auto& classifier) {
-        if (classifier) {
-            all.emplace_back(name, &classifier->program());
+    const auto add = [&](const std::string& name, const acl::Classifier<F>* classifier) {
+        if (classifier != nullptr) {
+            all.emplace_back(name, classifier);
         }
     };
     if (entry.endpoint) {
-        add(entry.endpoint->name, entry.endpoint->v4.ingress);
-        add(entry.endpoint->name, entry.endpoint->v4.egress);
+        add(entry.endpoint->name, entry.endpoint->template family<F>().ingress.get());
+        add(entry.endpoint->name, entry.endpoint->template family<F>().egress.get());
     }
     for (const auto& guard : {entry.guard, master_.any_interface}) {
-        if (guard) {
-            std::ranges::for_each(guard->v4, [&](const auto& c) { add(guard->name, c); });
+        for (const HostHook hook : kAllHostHooks) {
+            add(guard ? guard->name : "", guard ? guard->template at<F>(hook) : nullptr);
         }
     }
     return all;
 }
 
 void Machine::write_policy_log() {
+    const auto now = std::chrono::steady_clock::now();
+    const auto lines = [&]<Family F>(const PolicyLogRecord& record, F /*family*/) {
+        return log_writer_.lines<F>(
+            record, judges_at<F>(record.endpoint), shared_->groups<F>(), now);
+    };
     PolicyLogRecord record;
-    for (int line = 0; line < kLogLines && policy_log_->pop(record); ++line) {
-        const bool egress = record.direction == PolicyDirection::Egress;
-        std::string name = "?";
-        std::string rule = "a policy that has changed since";
-        for (const auto& [endpoint, program] : programs_of(record.endpoint)) {
-            if (name == "?") {
-                name = endpoint;
-            }
-            if (program == record.program) {
-                name = endpoint;
-                const acl::Origin& origin = program->origins[program->rules[record.rule].origin];
-                rule = fmt::format("{} rule {}", origin.policy, origin.rule);
-            }
+    for (std::size_t written = 0; written < kLogLines && policy_log_->pop(record);) {
+        const auto all = record.ip6 ? lines(record, V6{}) : lines(record, V4{});
+        for (const std::string& line : all) {
+            log::info("{}", line);
         }
-        log::info(
-            "policy log: endpoint {} {}: {} port {} -> {} port {} protocol {}: {}, matched by {}",
-            name,
-            egress ? "egress" : "ingress",
-            address_text(record.source, record.ip6),
-            record.source_port,
-            address_text(record.destination, record.ip6),
-            record.destination_port,
-            static_cast<unsigned>(record.protocol),
-            record.allowed ? "allowed" : "denied",
-            rule);
+        written += std::max<std::size_t>(all.size(), 1);
+    }
+    if (const auto complaint = log_writer_.complaint(policy_log_->lost(), now)) {
+        log::warning("{}", *complaint);
     }
 }
 

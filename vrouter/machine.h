@@ -25,6 +25,7 @@
 #include "vrouter/dataplane/tables.h"
 #include "vrouter/dataplane/worker.h"
 #include "vrouter/net/result.h"
+#include "vrouter/policy_log_writer.h"
 #include "vrouter/routes.h"
 
 namespace vr {
@@ -92,6 +93,9 @@ class Machine {
 
     /// Where MachineSettings speak, they win.
     void set_workload_rules(WorkloadRules rules);
+
+    /// How Log rules are written, from the next line on.
+    void set_policy_log(PolicyLogTerms terms) { log_writer_.set_terms(std::move(terms)); }
 
     /// The TAP into the host, and the MAC address of its kernel side.
     void set_host_port(PortId id, Mac kernel);
@@ -168,8 +172,8 @@ class Machine {
     /// Writes what Log rules matched, within a rate.
     void write_policy_log();
 
-    [[nodiscard]] std::vector<std::pair<std::string, const acl::Program*>> programs_of(
-        PortId port) const;
+    template <Family F>
+    [[nodiscard]] PolicyLogWriter::Judges<F> judges_at(PortId port) const;
 
     void note_limits();
     void publish();
@@ -186,6 +190,7 @@ class Machine {
     PacketPool pool_;
     std::unique_ptr<PuntRing> punt_;
     std::unique_ptr<PolicyLog> policy_log_;
+    PolicyLogWriter log_writer_;
     Rcu rcu_;
     std::unique_ptr<SharedState> shared_;
     RouteTable routes_;

@@ -20,6 +20,7 @@
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/prefix.h"
+#include "vrouter/policy_log_terms.h"
 
 namespace vr {
 
@@ -126,6 +127,9 @@ class WorkloadSink {
 
     /// What holds for all workloads beside their policies.
     virtual void set_workload_rules(const WorkloadRules& rules) = 0;
+
+    /// How Log rules are written; for those who write them.
+    virtual void set_policy_log(const PolicyLogTerms& /*terms*/) {}
 };
 
 }  // namespace vr

@@ -86,6 +86,8 @@ class Workloads final : public WorkloadSink {
     /// The config's word counts more.
     void set_workload_rules(const WorkloadRules& rules) override;
 
+    void set_policy_log(const PolicyLogTerms& terms) override { machine_.set_policy_log(terms); }
+
     /// The guest behind `port`, which was opened for the workload, has gone or is back: while it is away
     /// its addresses are neither routed nor announced.  One that never came yet is not away.
     void set_guest(const std::string& name, const Port& port, bool there);

@@ -62,6 +62,8 @@ class RememberingSink : public WorkloadSink {
 
     void set_workload_rules(const WorkloadRules& all) override { rules = all; }
 
+    void set_policy_log(const PolicyLogTerms& terms) override { log_terms = terms; }
+
     [[nodiscard]] bool contains(GroupId group, const IpAddr& address) const {
         const auto found = members.find(group);
         if (found == members.end()) {
@@ -86,6 +88,7 @@ class RememberingSink : public WorkloadSink {
     std::map<std::string, Workload> workloads;
     std::map<std::string, HostGuard> hosts;
     WorkloadRules rules;
+    PolicyLogTerms log_terms;
     std::vector<std::string> updated;
     int calls = 0;
 };

@@ -187,6 +187,8 @@ const std::map<std::string, std::string>& states() {
         {"pools with translation, from a place",
          kPools + felix("default", "natOutgoingAddress: 192.0.2.9") +
              felix("node.h1", "natPortRange: '20000:29999'")},
+        {"log lines", felix("default", "logPrefix: x, logActionRateLimit: 5/second")},
+        {"log lines of a node", felix("node.h1", "logPrefix: y")},
         {"floating address that is not allowed", kFloating},
         {"floating address", kFloating + felix("node.h1", "floatingIPs: Enabled")},
         {"spoofing that is not allowed", kSpoofing + kToDb + kRemote},
@@ -248,6 +250,7 @@ std::string summary(const RememberingSink& sink) {
         return text;
     };
     std::string text = fmt::format("to host {}\n", static_cast<int>(sink.rules.to_host));
+    text += fmt::format("log {} {}\n", sink.log_terms.prefix, sink.log_terms.rate.value_or(0));
     if (const auto& nat = sink.rules.nat_outgoing) {
         text += fmt::format(
             "nat {} {} {} {} {} {}\n",

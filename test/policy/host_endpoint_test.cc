@@ -481,6 +481,18 @@ INSTANTIATE_TEST_SUITE_P(
         {"nat_exclusions",
          object("FelixConfiguration", "name: default", "natOutgoingExclusions: Hosts"),
          "expected IPPoolsOnly or IPPoolsAndHostIPs"},
+        {"log_prefix",
+         object("FelixConfiguration", "name: default", "logPrefix: \"a\\nb\""),
+         "printable ASCII"},
+        {"log_rate",
+         object("FelixConfiguration", "name: default", "logActionRateLimit: 5"),
+         "expected N/second"},
+        {"log_rate_unit",
+         object("FelixConfiguration", "name: default", "logActionRateLimit: 5/week"),
+         "expected N/second"},
+        {"log_burst",
+         object("FelixConfiguration", "name: default", "logActionRateLimitBurst: 10000"),
+         "9999"},
     }),
     [](const auto& row) { return row.param.name; });
 
@@ -634,6 +646,21 @@ TEST(Felix, WhatNatOutgoingMakesOfAFlow) {
     EXPECT_EQ(nat.address, parse_ip("192.0.2.9"));
     EXPECT_TRUE(nat.spares_hosts);
     EXPECT_EQ(nat_of("natPortRange: 4000").last_port, L4Port{4000});
+}
+
+TEST(Felix, HowLogRulesAreWritten) {
+    const auto terms_of = [](const std::string& spec) {
+        const auto file = parse_file("f", object("FelixConfiguration", "name: default", spec));
+        EXPECT_TRUE(file && file->objects.at(0).resource) << spec;
+        return felix_settings(&file->objects.at(0).resource->as<FelixConfiguration>(), nullptr)
+            .policy_log;
+    };
+    EXPECT_EQ(terms_of("logPrefix: ''"), PolicyLogTerms{});
+    EXPECT_EQ(
+        terms_of("logPrefix: '%t %k %p', logActionRateLimit: 120/minute, "
+                 "logActionRateLimitBurst: 9"),
+        (PolicyLogTerms{.prefix = "%t %k %p", .rate = 2, .burst = 9}));
+    EXPECT_EQ(terms_of("logActionRateLimit: 86400/day").rate, 1);
 }
 
 /// Guests of other clouds get nothing for free.

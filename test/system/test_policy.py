@@ -334,6 +334,20 @@ def test_hits_of_rules_and_of_staged_policies_are_told(rack, start, server):
     assert hits("staged", "later") >= 1
 
 
+def test_every_log_rule_that_a_packet_meets_writes_a_line(rack, start, server):
+    audit = network_policy("audit", "role == 'server'", [rule("Log"), rule("Log", "TCP"), rule("Log", "UDP")], order=1)
+    start(audit, web(80))
+    rack.router.put(resource("FelixConfiguration", "default", spec={"logPrefix": "seen %k %n"}))
+
+    def lines():
+        server.opens(80)
+        return [line for line in rack.router.log.splitlines() if " port 80 protocol 6: allowed" in line]
+
+    wait_for(lambda: any("seen np default.audit: endpoint" in line for line in lines()), 5, "lines have the new prefix")
+    matched = {line.rpartition("matched by ")[2] for line in lines()}
+    assert matched == {f"NetworkPolicy prod/default.audit rule {i} of tier default" for i in (0, 1)}
+
+
 def test_trace_agrees_with_packets(rack, start):
     """Every guest to every guest and the fabric, two ports and ping, both families."""
     policies = [

@@ -43,8 +43,11 @@ void log_match(
         .ip6 = std::is_same_v<F, V6>,
         .allowed = verdict.allow,
         .protocol = packet.protocol,
+        .has_ports = packet.has_ports,
         .source_port = packet.source_port,
-        .destination_port = packet.destination_port};
+        .destination_port = packet.destination_port,
+        .icmp_type = packet.icmp_type,
+        .icmp_code = packet.icmp_code};
     packet.source.store(record.source.data());
     packet.destination.store(record.destination.data());
     worker.policy_log().push(record);

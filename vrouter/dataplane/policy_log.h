@@ -17,17 +17,20 @@ namespace vr {
 
 enum class PolicyDirection : std::uint8_t { Ingress, Egress };
 
-/// One packet that a Log rule matched.
+/// One packet that Log rules matched.
 struct PolicyLogRecord {
     const acl::Program* program = nullptr;  ///< only to be compared: it may be gone by now
-    std::uint32_t rule = 0;
-    PortId endpoint;  ///< whose policy it was
+    std::uint32_t rule = 0;                 ///< the last that did
+    PortId endpoint;                        ///< whose policy it was
     PolicyDirection direction = PolicyDirection::Ingress;
     bool ip6 = false;
     bool allowed = false;  ///< what policy decided in the end
     std::uint8_t protocol = 0;
+    bool has_ports = false;
     L4Port source_port;
     L4Port destination_port;
+    std::uint8_t icmp_type = 0;
+    std::uint8_t icmp_code = 0;
     std::array<std::uint8_t, 16> source{};  ///< wire order, 4 or 16 bytes
     std::array<std::uint8_t, 16> destination{};
 };
