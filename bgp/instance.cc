@@ -336,13 +336,19 @@ RouteSummary summarize(const typename LocRib<F>::Route& route, const Sources& so
 
 template <Family F>
 bool Instance::visit_family(std::size_t& index, std::size_t& left, const VisitRoute& visit) const {
+    constexpr std::size_t kFreeSlots = 64;  // that cost as much as one path
     const LocRib<F>& loc = ribs_.of<F>();
-    for (; index < loc.end() && left > 0; ++index, --left) {
-        if (const auto* route = loc.at(static_cast<RouteId>(index))) {
-            RouteSummary summary = summarize<F>(*route, ribs_.sources);
-            if (!summary.paths.empty()) {
-                visit(summary);
-            }
+    std::size_t skipped = 0;
+    for (; index < loc.end() && left > 0; ++index) {
+        const auto* route = loc.at(static_cast<RouteId>(index));
+        if (route == nullptr) {
+            left -= ++skipped % kFreeSlots == 0 ? 1 : 0;
+            continue;
+        }
+        RouteSummary summary = summarize<F>(*route, ribs_.sources);
+        left -= std::min(left, std::max<std::size_t>(1, route->paths.size()));
+        if (!summary.paths.empty()) {
+            visit(summary);
         }
     }
     return index < loc.end();

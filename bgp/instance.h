@@ -92,8 +92,8 @@ class Instance {
 
     using VisitRoute = std::function<void(const RouteSummary&)>;
 
-    /// Visits up to `most` routes from `cursor` on, in no order; true when more are left.  Routes that
-    /// come meanwhile may be missed.
+    /// Visits routes with about `most` paths from `cursor` on, in no order; true when more are left.  Routes
+    /// that come meanwhile may be missed.
     [[nodiscard]] bool visit_routes(
         RouteCursor& cursor, std::size_t most, const VisitRoute& visit) const;
 

@@ -523,6 +523,31 @@ TEST_F(Ebgp, WhyNotBestIsShown) {
     EXPECT_EQ(routes[0].paths[1].lost_at, Step::AsPath);
 }
 
+/// Where a prefix has hundreds of paths, few prefixes take as long to show as many elsewhere.
+TEST_F(Ebgp, AWalkCountsPaths) {
+    constexpr unsigned kPeers = 8;
+    constexpr std::uint32_t kPrefixes = 20;
+    for (unsigned i = 0; i < kPeers; ++i) {
+        Node& c = world.add("192.0.2." + std::to_string(10 + i), 65010 + i);
+        world.peer(a, c);
+        for (std::uint32_t n = 0; n < kPrefixes; ++n) {
+            c.instance.originate(Prefix<V4>::host(Ip4{0x0a000000 + n}), {});
+        }
+    }
+    world.settle();
+    RouteCursor cursor;
+    std::size_t routes = 0;
+    const auto count = [&](const RouteSummary& route) {
+        EXPECT_EQ(route.paths.size(), kPeers);
+        ++routes;
+    };
+    EXPECT_TRUE(a.instance.visit_routes(cursor, 2 * kPeers, count));
+    EXPECT_EQ(routes, 2U);
+    while (a.instance.visit_routes(cursor, 2 * kPeers, count)) {
+    }
+    EXPECT_EQ(routes, kPrefixes);
+}
+
 /// Our AS 65001 in what a peer tells (RFC 4271 9.1.2): `allow_own_as` times it may be there.
 struct OwnAs {
     std::string name;
