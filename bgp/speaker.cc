@@ -439,16 +439,6 @@ std::optional<IpAddr> Speaker::find_peer(std::string_view name) const {
     return found;
 }
 
-std::optional<std::size_t> Speaker::count_routes(const IpAddr& peer, Crossing way) const {
-    const auto at = neighbours_.find(peer);
-    if (at == neighbours_.end()) {
-        return std::nullopt;
-    }
-    const FamilySummary v4 = at->second.peer.routes<V4>().summary();
-    const FamilySummary v6 = at->second.peer.routes<V6>().summary();
-    return way == Crossing::Received ? v4.received + v6.received : v4.advertised + v6.advertised;
-}
-
 bool Speaker::visit_routes(
     const IpAddr& peer,
     Crossing way,

@@ -153,14 +153,6 @@ class Speaker {
     /// What is in the tables: routes() and the walks over it are its own.
     [[nodiscard]] const Instance& instance() const noexcept { return *instance_; }
 
-    [[nodiscard]] std::vector<RouteSummary> routes(
-        const std::optional<IpPrefix>& within, std::size_t most) const {
-        return instance_->routes(within, most);
-    }
-
-    /// How many routes cross the session with a peer that way; nothing when there is no such peer.
-    [[nodiscard]] std::optional<std::size_t> count_routes(const IpAddr& peer, Crossing way) const;
-
     /// Peer::visit_routes(); false when there is no such peer (any more).
     [[nodiscard]] bool visit_routes(
         const IpAddr& peer,

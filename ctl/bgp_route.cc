@@ -1,8 +1,7 @@
 // bgp routes: paths to prefixes, with the step of the decision that each of them lost.
 //
-// The whole table is walked slice by slice; small tables come sorted.
+// The whole table is walked slice by slice.
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,18 +19,17 @@ namespace {
 using State = pb::BgpRoute;
 using SpeakerPtr = std::shared_ptr<bgp::Speaker>;
 
-/// Tables up to this size are shown in order of prefixes.
-constexpr std::size_t kSorted = 2048;
-/// Prefixes looked at for one frame: each may have a dozen paths.
-constexpr std::size_t kPrefixesPerFrame = 128;
-
 using NameOf = std::function<std::string(const IpAddr&)>;
 
+/// Which of the paths are wanted.
+struct Wanted {
+    std::optional<IpPrefix> within;
+    bool best_only = false;
+    NameOf name_of;  ///< a peer
+};
+
 void fill(
-    const IpPrefix& prefix,
-    const bgp::PathSummary& path,
-    const NameOf& name_of,
-    pb::BgpRoute& row) {
+    const Wanted& wanted, const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& row) {
     row.set_prefix(to_string(prefix));
     const bool best = path.lost_at == bgp::Step::Best;
     row.set_state(
@@ -41,62 +39,65 @@ void fill(
     if (!best) {
         row.set_reason(std::string(to_string(path.lost_at)));
     }
-    row.set_neighbor(path.peer ? name_of(*path.peer) : std::string{});
+    row.set_neighbor(path.peer ? wanted.name_of(*path.peer) : std::string{});
     row.set_kind(std::string(to_string(path.kind)));
     fill_attributes(path.attributes, row);
 }
-
-/// Which of the paths are wanted.
-struct Wanted {
-    std::optional<IpPrefix> within;
-    bool best_only = false;
-    NameOf name_of;  ///< a peer
-};
 
 bool is_inside(const IpPrefix& prefix, const std::optional<IpPrefix>& within) {
     return !within || contains(*within, prefix);
 }
 
-void add(const bgp::RouteSummary& route, const Wanted& wanted, pb::BgpRouteList& list) {
+/// Calls visit(prefix, path) for the paths of `route` that are wanted, in the order of the decision.
+template <typename Visit>
+void visit_paths(const bgp::RouteSummary& route, const Wanted& wanted, Visit visit) {
     if (!is_inside(route.prefix, wanted.within)) {
         return;
     }
     for (const bgp::PathSummary& path : route.paths) {
         if (!wanted.best_only || path.lost_at == bgp::Step::Best) {
-            fill(route.prefix, path, wanted.name_of, *list.add_rows());
+            visit(route.prefix, path);
         }
     }
 }
 
-Slices in_frames(std::vector<bgp::RouteSummary> routes, Wanted wanted) {
-    return
-        [routes = std::move(routes), wanted, next = std::size_t{0}](pb::Response& frame) mutable {
-            auto& list = *frame.mutable_bgp_routes();
-            for (std::size_t n = 0; n < kPrefixesPerFrame && next < routes.size(); ++n, ++next) {
-                add(routes[next], wanted, list);
-            }
-            return next < routes.size();
-        };
+Slices paths_to(const bgp::Speaker& speaker, const IpAddr& address, Wanted wanted) {
+    using Row = std::pair<IpPrefix, bgp::PathSummary>;
+    std::vector<Row> rows;
+    for (const bgp::RouteSummary& route : speaker.instance().routes_to(address)) {
+        visit_paths(route, wanted, [&](const auto& prefix, const auto& path) {
+            rows.emplace_back(prefix, path);
+        });
+    }
+    return listing<&pb::Response::mutable_bgp_routes>(
+        std::move(rows), [wanted = std::move(wanted)](const Row& row, pb::BgpRoute& into) {
+            fill(wanted, row.first, row.second, into);
+        });
 }
 
-Slices best_paths(const SpeakerPtr& speaker, const Wanted& wanted) {
-    const bgp::Instance& instance = speaker->instance();
-    const bgp::SpeakerSummary sizes = instance.summary();
-    if (sizes.ipv4_prefixes + sizes.ipv6_prefixes <= kSorted) {
-        return in_frames(instance.routes(wanted.within, kSorted), wanted);
-    }
-    return [from = std::weak_ptr(speaker), wanted, cursor = bgp::RouteCursor{}](
-               pb::Response& frame) mutable {
-        const auto present = from.lock();
-        if (!present) {
-            return say_restarted(frame);
-        }
-        auto& list = *frame.mutable_bgp_routes();
-        return present->instance().visit_routes(
-            cursor, kPrefixesPerFrame, [&](const bgp::RouteSummary& route) {
-                add(route, wanted, list);
-            });
+/// `rows`, as long as the speaker is there whose routes they tell.
+Slices while_running(const SpeakerPtr& speaker, Slices rows) {
+    return [from = std::weak_ptr(speaker), rows = std::move(rows)](pb::Response& frame) mutable {
+        return from.expired() ? say_restarted(frame) : rows(frame);
     };
+}
+
+Slices all_paths(const SpeakerPtr& speaker, const Wanted& wanted) {
+    return while_running(
+        speaker,
+        sorted_listing<&pb::Response::mutable_bgp_routes, IpPrefix, bgp::PathSummary>(
+            [&instance = speaker->instance(), wanted, cursor = bgp::RouteCursor{}](
+                auto& found) mutable {
+                return instance.visit_routes(
+                    cursor, kRowsPerFrame, [&](const bgp::RouteSummary& route) {
+                        visit_paths(route, wanted, [&](const auto& prefix, const auto& path) {
+                            found.emplace(prefix, path);
+                        });
+                    });
+            },
+            [wanted](const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& row) {
+                fill(wanted, prefix, path, row);
+            }));
 }
 
 /// What is wanted of the routes that crossed the session with one neighbour.
@@ -117,57 +118,34 @@ void fill(const Exchanged& wanted, const bgp::PeerRouteSummary& route, pb::BgpRo
     fill_attributes(route.attributes, row);
 }
 
-/// One slice of the walk; true when more is left.
-template <typename Visit>
-bool visit_some(
-    const bgp::Speaker& speaker, const Exchanged& wanted, bgp::RouteCursor& cursor, Visit visit) {
-    return speaker.visit_routes(
-        wanted.peer, wanted.way, cursor, kPrefixesPerFrame, [&](bgp::PeerRouteSummary&& route) {
-            if (is_inside(route.prefix, wanted.within)) {
-                visit(std::move(route));
-            }
-        });
-}
-
-Slices in_order(const bgp::Speaker& speaker, const Exchanged& wanted) {
-    std::vector<bgp::PeerRouteSummary> routes;
-    bgp::RouteCursor cursor;
-    while (visit_some(speaker, wanted, cursor, [&](bgp::PeerRouteSummary&& route) {
-        routes.push_back(std::move(route));
-    })) {
-    }
-    std::ranges::sort(routes, {}, &bgp::PeerRouteSummary::prefix);
-    return listing<&pb::Response::mutable_bgp_routes>(
-        std::move(routes), [wanted](const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
-            fill(wanted, route, row);
-        });
-}
-
 Answer exchanged(const SpeakerPtr& speaker, const std::string& neighbor, Exchanged wanted) {
     const auto peer = speaker->find_peer(neighbor);
-    const auto count = peer ? speaker->count_routes(*peer, wanted.way) : std::nullopt;
-    if (!count) {
+    if (!peer) {
         return Failure{
             .code = pb::Error::CODE_NOT_FOUND,
             .text = "no BGP neighbor '" + neighbor + "': 'bgp summary' lists them"};
     }
     wanted.peer = *peer;
     wanted.name = speaker->name_of(*peer);
-    const bgp::SpeakerSummary sizes = speaker->instance().summary();
-    if (*count <= kSorted && sizes.ipv4_prefixes + sizes.ipv6_prefixes <= kSorted) {
-        return in_order(*speaker, wanted);
-    }
-    return [from = std::weak_ptr(speaker), wanted, cursor = bgp::RouteCursor{}](
-               pb::Response& frame) mutable {
-        const auto present = from.lock();
-        if (!present) {
-            return say_restarted(frame);
-        }
-        auto& list = *frame.mutable_bgp_routes();
-        return visit_some(*present, wanted, cursor, [&](const bgp::PeerRouteSummary& route) {
-            fill(wanted, route, *list.add_rows());
-        });
-    };
+    return while_running(
+        speaker,
+        sorted_listing<&pb::Response::mutable_bgp_routes, IpPrefix, bgp::PeerRouteSummary>(
+            [&from = *speaker, wanted, cursor = bgp::RouteCursor{}](auto& found) mutable {
+                return from.visit_routes(
+                    wanted.peer,
+                    wanted.way,
+                    cursor,
+                    kRowsPerFrame,
+                    [&](bgp::PeerRouteSummary&& route) {
+                        if (is_inside(route.prefix, wanted.within)) {
+                            const IpPrefix prefix = route.prefix;
+                            found.emplace(prefix, std::move(route));
+                        }
+                    });
+            },
+            [wanted](const IpPrefix&, const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
+                fill(wanted, route, row);
+            }));
 }
 
 Answer show(const SpeakerPtr& speaker, const pb::ShowBgpRoutes& request) {
@@ -198,9 +176,9 @@ Answer show(const SpeakerPtr& speaker, const pb::ShowBgpRoutes& request) {
     }
     if (address) {
         wanted.within.reset();
-        return in_frames(speaker->instance().routes_to(*address), wanted);
+        return paths_to(*speaker, *address, std::move(wanted));
     }
-    return best_paths(speaker, wanted);
+    return all_paths(speaker, wanted);
 }
 
 }  // namespace

@@ -20,8 +20,11 @@
 
 namespace vr::ctl {
 
-/// Rows that a slice of a listing holds: well below 1 ms to make.
-inline constexpr std::size_t kRowsPerFrame = 512;
+/// Rows that a slice of a listing holds: well below 1 ms to make, and to free.
+inline constexpr std::size_t kRowsPerFrame = 128;
+
+/// Rows of a long listing that are put in order together.
+inline constexpr std::size_t kSortedRows = 2048;
 
 /// Fills one frame of an answer; true when another follows.
 using Slices = std::move_only_function<bool(pb::Response& frame)>;
@@ -66,6 +69,33 @@ template <auto List, typename Item, typename Fill>
             fill(items[next], *list.add_rows());
         }
         return next < items.size();
+    };
+}
+
+/// A listing of what has to be looked for: `collect(items)` adds the next slice of it by key, true when
+/// another follows; `fill(key, item, row)` writes a row.  In the order of the keys, but for what is longer
+/// than kSortedRows: so many of those found one after the other.  Frames while it looks have no rows.
+template <auto List, typename Key, typename Item, typename Collect, typename Fill>
+[[nodiscard]] Slices sorted_listing(Collect collect, Fill fill) {
+    return [collect = std::move(collect),
+            fill = std::move(fill),
+            items = std::multimap<Key, Item>{},
+            looks = true,
+            more = true](pb::Response& frame) mutable {
+        auto& list = *(frame.*List)();
+        if (looks) {
+            more = collect(items);
+            if (more && items.size() < kSortedRows) {
+                return true;
+            }
+        }
+        for (std::size_t n = 0; n < kRowsPerFrame && !items.empty(); ++n) {
+            const auto first = items.begin();
+            fill(first->first, first->second, *list.add_rows());
+            items.erase(first);
+        }
+        looks = items.empty();
+        return more || !looks;
     };
 }
 

@@ -1,7 +1,6 @@
 // show routes.
 //
-// A small table is sorted, as people expect; of a large one a slice is shown as it is found, so that
-// the listing costs neither time nor memory at once.
+// In order, as people expect, but for large tables: the listing costs neither time nor memory at once.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <optional>
@@ -16,9 +15,6 @@
 namespace vr::ctl {
 
 namespace {
-
-/// Up to here a table is collected and sorted: about a millisecond.
-constexpr std::size_t kSortedRoutes = 4096;
 
 pb::Route::Source source_of(RouteSource source) {
     switch (source) {
@@ -125,17 +121,18 @@ class Rows {
 
     /// All routes inside `within`, or all.
     [[nodiscard]] Slices all(std::optional<IpPrefix> within) const {
-        if (routes_.size() <= kSortedRoutes) {
-            return sorted(within);
-        }
-        return [rows = *this, within, cursor = RouteTable::Cursor{}](pb::Response& frame) mutable {
-            auto& list = *frame.mutable_routes();
-            return rows.routes_.visit_slice(cursor, kRowsPerFrame, [&](const RouteView& view) {
-                if (is_inside(view.prefix, within)) {
-                    rows.fill(view, *list.add_rows());
-                }
+        using Key = std::pair<IpPrefix, RouteSource>;
+        return sorted_listing<&pb::Response::mutable_routes, Key, RouteView>(
+            [&routes = routes_, within, cursor = RouteTable::Cursor{}](auto& found) mutable {
+                return routes.visit_slice(cursor, kRowsPerFrame, [&](const RouteView& view) {
+                    if (is_inside(view.prefix, within)) {
+                        found.emplace(Key{view.prefix, view.source}, view);
+                    }
+                });
+            },
+            [rows = *this](const Key&, const RouteView& view, pb::Route& row) {
+                rows.fill(view, row);
             });
-        };
     }
 
   private:
@@ -176,20 +173,6 @@ class Rows {
             },
             *within,
             prefix);
-    }
-
-    [[nodiscard]] Slices sorted(const std::optional<IpPrefix>& within) const {
-        std::vector<RouteView> views;
-        routes_.for_each([&](const RouteView& view) {
-            if (is_inside(view.prefix, within)) {
-                views.push_back(view);
-            }
-        });
-        std::ranges::sort(
-            views, {}, [](const RouteView& view) { return std::pair{view.prefix, view.source}; });
-        return listing<&pb::Response::mutable_routes>(
-            std::move(views),
-            [rows = *this](const RouteView& view, pb::Route& row) { rows.fill(view, row); });
     }
 
     const RouteTable& routes_;

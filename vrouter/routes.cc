@@ -572,11 +572,6 @@ bool RouteTable::visit_slice(
     return true;
 }
 
-void RouteTable::for_each(const std::function<void(const RouteView&)>& visit) const {
-    for (Cursor cursor; visit_slice(cursor, kWalkSlice, visit);) {
-    }
-}
-
 template void RouteTable::set(const Prefix<V4>&, RouteSource, const RouteTarget&);
 template void RouteTable::set(const Prefix<V6>&, RouteSource, const RouteTarget&);
 template void RouteTable::remove(const Prefix<V4>&, RouteSource);

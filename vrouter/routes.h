@@ -135,17 +135,14 @@ class RouteTable {
     /// The route that decides for `destination`.
     [[nodiscard]] std::optional<RouteView> lookup(const IpAddr& destination) const;
 
-    /// Calls `visit` for every route of every source, in no order.
-    void for_each(const std::function<void(const RouteView&)>& visit) const;
-
     /// Where a walk in slices goes on; made by default: at the beginning.
     struct Cursor {
         std::size_t shard = 0;
         bool ip6 = false;
     };
 
-    /// The same for a slice of about `most` prefixes; false when it was the last.  A table that grows
-    /// between slices may be seen in part twice or not at all.
+    /// Calls `visit` for the routes of every source to a slice of about `most` prefixes, in no order; false
+    /// when it was the last.
     [[nodiscard]] bool visit_slice(
         Cursor& cursor, std::size_t most, const std::function<void(const RouteView&)>& visit) const;
 

@@ -91,7 +91,7 @@ class BgpHandler : public testing::Test {
         *request.mutable_show_bgp_routes() = show;
         std::vector<pb::BgpRoute> found;
         for (const pb::Response& frame : ask(request)) {
-            EXPECT_LE(frame.bgp_routes().rows_size(), 512);
+            EXPECT_LE(frame.bgp_routes().rows_size(), static_cast<int>(kRowsPerFrame));
             found.insert(
                 found.end(), frame.bgp_routes().rows().begin(), frame.bgp_routes().rows().end());
         }
@@ -253,6 +253,37 @@ TEST_F(BgpHandler, ShowsALargeTableCompletely) {
     settle();
     EXPECT_EQ(routes("").size(), 5001U);
     EXPECT_EQ(routes("10.0.0.0/30").size(), 4U);
+}
+
+TEST_F(BgpHandler, ShowsPathsInTheOrderOfPrefixes) {
+    for (const char* own : {"11.0.0.0/8", "10.0.1.0/24", "fd00::/64", "10.0.0.0/24"}) {
+        speaker->originate(*parse_prefix(own));
+    }
+    settle();
+    std::vector<std::string> prefixes;
+    for (const pb::BgpRoute& row : routes("")) {
+        prefixes.push_back(row.prefix());
+    }
+    EXPECT_EQ(
+        prefixes,
+        (std::vector<std::string>{"10.0.0.0/24", "10.0.1.0/24", "11.0.0.0/8", "fd00::/64"}));
+}
+
+TEST_F(BgpHandler, LooksForFewRoutesInSlicesWhereManyWere) {
+    constexpr std::uint32_t kWere = 50'000;
+    for (std::uint32_t i = 0; i < kWere; ++i) {
+        speaker->originate(Prefix<V4>::host(Ip4{0x0a000000 + i}));
+    }
+    settle();
+    for (std::uint32_t i = 0; i + 1 < kWere; ++i) {
+        speaker->withdraw(Prefix<V4>::host(Ip4{0x0a000000 + i}));
+    }
+    settle();
+    pb::Request request;
+    request.mutable_show_bgp_routes();
+    const auto frames = ask(request);
+    EXPECT_GT(frames.size(), 4U);
+    EXPECT_EQ(frames.back().bgp_routes().rows_size(), 1);
 }
 
 TEST_F(BgpHandler, DumpsTheWholeTable) {

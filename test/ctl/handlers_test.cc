@@ -4,8 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
+#include <numeric>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -219,12 +223,48 @@ TEST_F(RouteHandler, ListsALargeTableCompletelyInBoundedFrames) {
         routes_.set(Prefix<V4>::host(Ip4{0x0a010000U + i}), RouteSource::Static, Discard{});
     }
     routes_.commit([] {});
-    std::size_t rows = 0;
+    std::set<std::string> rows;
     for (const auto& frame : ask(dispatch_, request("", ""))) {
-        EXPECT_LT(frame.routes().rows_size(), 4 * static_cast<int>(kRowsPerFrame));
-        rows += static_cast<std::size_t>(frame.routes().rows_size());
+        EXPECT_TRUE(frame.has_routes());
+        EXPECT_LE(frame.routes().rows_size(), static_cast<int>(kRowsPerFrame));
+        for (const auto& row : frame.routes().rows()) {
+            rows.insert(row.prefix());
+        }
     }
-    EXPECT_EQ(rows, routes_.size());
+    EXPECT_EQ(rows.size(), routes_.size());
+}
+
+TEST(SortedListing, PutsRunsOfWhatItFindsInOrder) {
+    constexpr std::uint32_t kFound = 2 * kSortedRows + 5;
+    constexpr std::uint32_t kSlice = 100;
+    auto slices = sorted_listing<&pb::Response::mutable_ports, std::uint32_t, std::string>(
+        [next = std::uint32_t{kFound}](auto& items) mutable {
+            for (std::uint32_t n = 0; n < kSlice && next != 0; ++n) {
+                --next;
+                items.emplace(next, "p" + std::to_string(next));
+            }
+            return next != 0;
+        },
+        [](std::uint32_t number, const std::string& name, pb::Port& row) {
+            row.set_id(number);
+            row.set_name(name);
+        });
+    std::vector<std::uint32_t> shown;
+    for (bool more = true; more;) {
+        pb::Response frame;
+        more = slices(frame);
+        EXPECT_TRUE(frame.has_ports());
+        EXPECT_LE(frame.ports().rows_size(), static_cast<int>(kRowsPerFrame));
+        for (const auto& row : frame.ports().rows()) {
+            EXPECT_EQ(row.name(), "p" + std::to_string(row.id()));
+            shown.push_back(row.id());
+        }
+    }
+    EXPECT_TRUE(std::ranges::is_sorted(std::span{shown}.first(kSortedRows)));
+    std::ranges::sort(shown);
+    std::vector<std::uint32_t> all(kFound);
+    std::iota(all.begin(), all.end(), 0U);
+    EXPECT_EQ(shown, all);
 }
 
 class PolicyHandler : public testing::Test {

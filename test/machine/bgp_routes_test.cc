@@ -47,11 +47,13 @@ class BgpRoutesTest : public testing::Test {
         loop.restart();
         loop.poll();
         std::set<std::string> prefixes;
-        table.for_each([&](const RouteView& route) {
+        const auto note = [&](const RouteView& route) {
             if (is_of_bgp(route.source) && route.active) {
                 prefixes.insert(to_string(route.prefix));
             }
-        });
+        };
+        for (RouteTable::Cursor cursor; table.visit_slice(cursor, 1024, note);) {
+        }
         return prefixes;
     }
 
