@@ -12,7 +12,7 @@ namespace vr::bgp {
 namespace {
 
 /// Prefixes decided per round when nobody listens; every update group makes a decision dearer.
-constexpr std::size_t kDecisionsPerRound = 500;
+constexpr std::size_t kDecisionsPerRound = 200;
 /// Routes that peers go through per round, and that are asked for their next hops.
 constexpr std::size_t kWalkSlice = 1024;
 /// Next hops that are asked for again per round.

@@ -3,9 +3,10 @@
 // usage: turns_bench [NEXT_HOPS]
 //
 // That many routes, each over a gateway of its own, that a default route over one gateway, or two that share
-// the traffic, leads to; and sets of 64 gateways over 64 stations.  Per event: the longest turn by CPU time,
-// how many turns there were, and what they took together.  A turn is what the event itself does, with the
-// commit(), or one Machine::finish() behind it, with housekeeping now and then, as the loop would call them.
+// the traffic, leads to; many routes over one gateway; and sets of 64 gateways over 64 stations.  Per event:
+// the longest turn by CPU time, how many turns there were, and what they took together.  A turn is what the
+// event itself does, with the commit(), or one Machine::finish() behind it, with housekeeping now and then, as
+// the loop would call them.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 #include <rte_eal.h>
@@ -157,6 +158,20 @@ class Bench {
         });
     }
 
+    /// All routes over a single gateway.
+    void measure_shared_gateway() {
+        constexpr std::uint32_t kRoutes = 65536;
+        lead_over({station(1)});
+        measure_each("65536 routes over one gateway: come", kRoutes, [&](std::uint32_t i) {
+            routes().set(route(i), RouteSource::IBgp, Gateways{{far(0)}});
+        });
+        measure("65536 routes over one gateway: no way to it", [&] {
+            routes().remove(Prefix<V4>{}, RouteSource::Static);
+            machine_->commit();
+        });
+        measure("65536 routes over one gateway: and back", [&] { lead_over({station(1)}); });
+    }
+
     /// 64 gateways each, of 128 that 64 stations lead to.
     void measure_wide_sets() {
         constexpr std::uint32_t kSets = 1000;
@@ -270,6 +285,7 @@ int main(int argc, char** argv) {
     fmt::print("{:<48}{:>10}{:>10}{:>12}\n", "event", "ms, most", "turns", "ms, all");
     Bench{count}.measure_all("one way", {Bench::station(1)});
     Bench{count}.measure_all("two ways", {Bench::station(1), Bench::station(2)});
+    Bench{0}.measure_shared_gateway();
     Bench{0}.measure_wide_sets();
     return 0;
 }

@@ -80,11 +80,14 @@ bool is_inside(const std::set<IpPrefix>& prefixes, const IpAddr& address) {
 /// Gateways, and gateway sets, looked at per commit(): of those that a changed route leads to, and of new ones.
 constexpr std::size_t kGatewaySlice = 128;
 
-/// Next hops that no route names any more released per commit(): more than one turn of BGP can leave behind.
-constexpr std::size_t kReleaseSlice = 1024;
+/// Names of next hops that nobody uses any more given back per commit().
+constexpr std::size_t kReleaseSlice = 512;
 
-/// Entries looked at per commit() when a gateway set becomes usable or unusable.
+/// Entries looked at per commit() when a gateway set becomes usable or unusable, by pieces until there are so
+/// many over such sets: these are put in force at once.
 constexpr std::size_t kWalkSlice = 8192;
+constexpr std::size_t kWalkPiece = 512;
+constexpr std::size_t kUsersSlice = 1024;
 
 /// Routes that waited for their gateways put in force per commit().
 constexpr std::size_t kWaitSlice = 1024;
@@ -363,17 +366,18 @@ void RouteTable::look_for_users() {
 template <Family F>
 bool RouteTable::mark_users() {
     std::vector<Prefix<F>> users;
-    const bool more = walk(
-        family<F>(),
-        flipped_at_.shard,
-        kWalkSlice,
-        [&](const Prefix<F>& prefix, const Entry& entry) {
-            if (flipped_.contains(entry.installed) ||
-                std::ranges::any_of(
-                    entry.offers, [&](const auto& o) { return flipped_.contains(o.hop); })) {
-                users.push_back(prefix);
-            }
-        });
+    const auto note_user = [&](const Prefix<F>& prefix, const Entry& entry) {
+        if (flipped_.contains(entry.installed) ||
+            std::ranges::any_of(
+                entry.offers, [&](const auto& o) { return flipped_.contains(o.hop); })) {
+            users.push_back(prefix);
+        }
+    };
+    bool more = true;
+    for (std::size_t seen = 0; more && seen < kWalkSlice && users.size() < kUsersSlice;
+         seen += kWalkPiece) {
+        more = walk(family<F>(), flipped_at_.shard, kWalkPiece, note_user);
+    }
     for (const Prefix<F>& prefix : users) {
         stage<F>(prefix, *family<F>().entries.find(prefix));
     }

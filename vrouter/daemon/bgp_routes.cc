@@ -15,7 +15,7 @@ namespace {
 constexpr unsigned kMostGateways = 4;
 
 /// Routes looked at in one turn when those that are stale go.
-constexpr std::size_t kSweepSlice = 2048;
+constexpr std::size_t kSweepSlice = 512;
 
 /// Answers looked at in one turn when ways have changed, and those of them that are found anew.
 constexpr std::size_t kCompareSlice = 1024;
