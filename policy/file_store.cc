@@ -15,6 +15,8 @@
 #include <sstream>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 #include "policy/resource.h"
 #include "vrouter/net/log.h"
 
@@ -153,28 +155,41 @@ void FileStore::read_events() {
         boost::asio::buffer(buffer_),
         [this, alive = std::weak_ptr(watching_), watch = watches_](
             boost::system::error_code error, std::size_t size) {
-            if (error || alive.expired() || watch != watches_) {
-                return;
-            }
-            std::uint32_t seen = 0;
-            for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
-                inotify_event event{};
-                std::memcpy(&event, buffer_.data() + at, sizeof(event));
-                at += sizeof(event);
-                // The name is padded with zero bytes up to event.len.
-                const std::size_t length = std::min<std::size_t>(event.len, size - at);
-                const std::string name(buffer_.data() + at, strnlen(buffer_.data() + at, length));
-                at += length;
-                seen |= event.mask;
-                on_event(event.mask, name);
-            }
-            deliver();
-            if ((seen & kLost) != 0) {
-                on_directory_lost();
-            } else {
-                read_events();
+            if (!error && !alive.expired() && watch == watches_) {
+                go_through_events(0, size, 0);
             }
         });
+}
+
+/// Those of the buffer from `at` on; `seen` are the kinds of those before.  Where many files came at once it
+/// goes on in another turn of the loop.
+void FileStore::go_through_events(std::size_t at, std::size_t size, std::uint32_t seen) {
+    const auto end = std::chrono::steady_clock::now() + options_.turn;
+    do {
+        inotify_event event{};
+        std::memcpy(&event, buffer_.data() + at, sizeof(event));
+        at += sizeof(event);
+        // The name is padded with zero bytes up to event.len.
+        const std::size_t length = std::min<std::size_t>(event.len, size - at);
+        const std::string name(buffer_.data() + at, strnlen(buffer_.data() + at, length));
+        at += length;
+        seen |= event.mask;
+        on_event(event.mask, name);
+    } while (at + sizeof(inotify_event) <= size && std::chrono::steady_clock::now() < end);
+    deliver();
+    if (at + sizeof(inotify_event) <= size) {
+        boost::asio::post(
+            inotify_.get_executor(),
+            [this, alive = std::weak_ptr(watching_), watch = watches_, at, size, seen] {
+                if (!alive.expired() && watch == watches_) {
+                    go_through_events(at, size, seen);
+                }
+            });
+    } else if ((seen & kLost) != 0) {
+        on_directory_lost();
+    } else {
+        read_events();
+    }
 }
 
 void FileStore::on_event(std::uint32_t mask, const std::string& name) {

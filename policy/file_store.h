@@ -54,6 +54,8 @@ struct FileStoreOptions {
     std::string state_file;  ///< empty: none
     /// Between two looks at a directory that may be another, or is being filled; more than the grace.
     std::chrono::milliseconds look_interval{1000};
+    /// Of files that changed together so many are read, and delivered, in a turn of the loop: one at least.
+    std::chrono::microseconds turn{1000};
 };
 
 class FileStore final : public Datastore {
@@ -119,6 +121,7 @@ class FileStore final : public Datastore {
     [[nodiscard]] Result<void> watch();
     [[nodiscard]] Identity identity() const;
     void read_events();
+    void go_through_events(std::size_t at, std::size_t size, std::uint32_t seen);
     void on_event(std::uint32_t mask, const std::string& name);
     void on_directory_lost();
     void doubt(const std::string& why);

@@ -119,6 +119,22 @@ TEST_F(FileStoreTest, DeliversWhatIsThereAndIsInSync) {
     EXPECT_EQ(order("b"), 2);
 }
 
+/// So that nothing else waits for all of them.
+TEST_F(FileStoreTest, FilesThatChangeTogetherAreReadTurnByTurn) {
+    watching_ = std::make_unique<FileStore>(
+        io_.get_executor(),
+        directory_,
+        [this](const Batch& batch) { take(batch); },
+        FileStoreOptions{.turn = std::chrono::microseconds{0}});
+    EXPECT_TRUE(watching_->start());
+    const int before = batches_;
+    for (const std::string name : {"a", "b", "c"}) {
+        write(name + ".yaml", tier(name, 1));
+    }
+    wait_for([&] { return objects_.size() == 3; });
+    EXPECT_EQ(batches_ - before, 3);
+}
+
 TEST_F(FileStoreTest, AMissingDirectoryIsAnError) {
     FileStore store(io_.get_executor(), directory_ / "none", [](const Batch&) {});
     const auto started = store.start();
