@@ -343,9 +343,9 @@ def test_every_log_rule_that_a_packet_meets_writes_a_line(rack, start, server):
         server.opens(80)
         return [line for line in rack.router.log.splitlines() if " port 80 protocol 6: allowed" in line]
 
-    wait_for(lambda: any("seen np default.audit: endpoint" in line for line in lines()), 5, "lines have the new prefix")
+    wait_for(lambda: any("seen np audit: endpoint" in line for line in lines()), 5, "lines have the new prefix")
     matched = {line.rpartition("matched by ")[2] for line in lines()}
-    assert matched == {f"NetworkPolicy prod/default.audit rule {i} of tier default" for i in (0, 1)}
+    assert matched == {f"NetworkPolicy prod/audit rule {i} of tier default" for i in (0, 1)}
 
 
 def test_trace_agrees_with_packets(rack, start):
