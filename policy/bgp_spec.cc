@@ -414,6 +414,23 @@ Result<void> parse_ip_pool(const Field& /*object*/, const Field& spec, Resource&
     return {};
 }
 
+Result<void> parse_ip_reservation(const Field& /*object*/, const Field& spec, Resource& into) {
+    static constexpr std::array<FieldRow<IpReservation>, 1> kRows{{
+        {"reservedCIDRs",
+         [](const Field& f, IpReservation& r) {
+             return f.each(
+                 [&](const Field& net) { return store(parse_net(net), r.nets.emplace_back()); });
+         }},
+    }};
+    IpReservation reservation;
+    if (auto parsed = parse_fields<IpReservation>(spec, kRows, reservation, Unknown::RefuseSimilar);
+        !parsed) {
+        return parsed;
+    }
+    into.spec = std::move(reservation);
+    return {};
+}
+
 std::optional<IpPool> closed_ip_pool(const Field& object) {
     const auto spec = object.child("spec");
     const auto cidr =

@@ -28,6 +28,8 @@ namespace vr::policy {
 [[nodiscard]] std::optional<IpPool> closed_ip_pool(const Field& object);
 
 [[nodiscard]] Result<void> parse_ip_pool(const Field& object, const Field& spec, Resource& into);
+[[nodiscard]] Result<void> parse_ip_reservation(
+    const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_cluster_node(
     const Field& object, const Field& spec, Resource& into);
 

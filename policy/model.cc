@@ -18,6 +18,7 @@ constexpr std::array kKinds{
     KindRow{Kind::GlobalNetworkSet, "GlobalNetworkSet", "globalnetworksets", false},
     KindRow{Kind::HostEndpoint, "HostEndpoint", "hostendpoints", false},
     KindRow{Kind::IPPool, "IPPool", "ippools", false},
+    KindRow{Kind::IPReservation, "IPReservation", "ipreservations", false},
     KindRow{Kind::NetworkPolicy, "NetworkPolicy", "networkpolicies", true},
     KindRow{Kind::NetworkSet, "NetworkSet", "networksets", true},
     KindRow{Kind::Node, "Node", "nodes", false},

@@ -36,6 +36,7 @@ enum class Kind : std::uint8_t {
     GlobalNetworkSet,
     HostEndpoint,
     IPPool,
+    IPReservation,
     NetworkPolicy,
     NetworkSet,
     Node,
@@ -322,6 +323,13 @@ struct IpPool {
     friend bool operator==(const IpPool&, const IpPool&) = default;
 };
 
+/// Addresses that no block gives away.  Read by those who allocate (ipam/); no host acts upon it.
+struct IpReservation {
+    std::vector<IpPrefix> nets;
+
+    friend bool operator==(const IpReservation&, const IpReservation&) = default;
+};
+
 /// A Calico Node.
 struct ClusterNode {
     std::optional<Asn> as_number;
@@ -342,6 +350,7 @@ using Spec = std::variant<
     FelixConfiguration,
     HostEndpoint,
     IpPool,
+    IpReservation,
     NetworkSet,
     Policy,
     Profile,

@@ -23,14 +23,13 @@ constexpr std::string_view kApiVersion = "projectcalico.org/v3";
 constexpr std::string_view kSliceVersion = "discovery.k8s.io/v1";
 
 /// Kinds of Calico's that exist and that we do not act upon.
-constexpr std::array<std::string_view, 9> kKnownKinds{
+constexpr std::array<std::string_view, 8> kKnownKinds{
     "BlockAffinity",
     "CalicoNodeStatus",
     "ClusterInformation",
     "IPAMBlock",
     "IPAMConfiguration",
     "IPAMHandle",
-    "IPReservation",
     "KubeControllersConfiguration",
     "LiveMigration",
 };

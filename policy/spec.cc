@@ -322,6 +322,7 @@ constexpr std::array kSpecRows{
     SpecRow{Kind::GlobalNetworkSet, parse_network_set},
     SpecRow{Kind::HostEndpoint, parse_host_endpoint},
     SpecRow{Kind::IPPool, parse_ip_pool},
+    SpecRow{Kind::IPReservation, parse_ip_reservation},
     SpecRow{Kind::NetworkPolicy, parse_policy},
     SpecRow{Kind::NetworkSet, parse_network_set},
     SpecRow{Kind::Node, parse_cluster_node},

@@ -99,6 +99,9 @@ void Cluster::take(const policy::Event& event) {
 void Cluster::upsert(const policy::Upsert& event) {
     const Resource& resource = *event.resource;
     const Key& key = resource.key;
+    if (key.kind == Kind::IPReservation) {
+        return;  // no host acts upon it
+    }
     if (!brings_only_members(key.kind)) {
         assert(event.text && "what hosts are told is the text");
         set_content(item_of(key), object_update(key, *event.text));
@@ -123,6 +126,9 @@ void Cluster::upsert(const policy::Upsert& event) {
 }
 
 void Cluster::remove(const Key& key) {
+    if (key.kind == Kind::IPReservation) {
+        return;
+    }
     if (brings_only_members(key.kind)) {
         inheritance_.remove_item(key);
         sets_.remove_item(key);

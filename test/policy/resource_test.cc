@@ -249,6 +249,9 @@ INSTANTIATE_TEST_SUITE_P(
         {"pool_without_cidr",
          yaml("IPPool", "  natOutgoing: true"),
          "f.yaml:5: spec: a pool needs"},
+        {"reservation_of_no_net",
+         yaml("IPReservation", "  reservedCIDRs: [10.0.0.0/8, all]"),
+         "f.yaml:5: spec.reservedCIDRs[1]: 'all' is"},
     }),
     [](const auto& row) { return row.param.name; });
 

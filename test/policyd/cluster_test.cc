@@ -70,7 +70,7 @@ class Author {
                    fmt::format("bgp: {{ipv4Address: 192.0.2.{}/24}}", below(9))) +
                "---\n" +
                document("IPPool", "name: pool", fmt::format("cidr: 10.{}.0.0/16", below(9))) +
-               "---\n" +
+               document("IPReservation", "name: kept", "reservedCIDRs: [10.1.0.1/32]") + "---\n" +
                document("WorkloadEndpoint", name, "node: h1, interfaceName: tap0, ipNetworks: []") +
                "---\n" + document("NetworkPolicy", "name: bad, namespace: ns0", "selector: '('");
     }
