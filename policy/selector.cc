@@ -204,12 +204,14 @@ bool is_label_character(char c) {
            std::string_view("_./-").find(c) != std::string_view::npos;
 }
 
-/// Characters, not bytes, are what users and Calico count; one takes four bytes at most.
+/// Characters of UTF-8, not bytes, are what users and Calico count; one takes four bytes at most.
+std::size_t characters(std::string_view text) {
+    const auto begins_one = [](unsigned char c) { return (c & 0xc0U) != 0x80U; };
+    return static_cast<std::size_t>(std::ranges::count_if(text, begins_one));
+}
+
 bool is_too_long(std::string_view text) {
-    const auto begins_character = [](unsigned char c) { return (c & 0xc0U) != 0x80U; };
-    return text.size() > 4 * Selector::kMaxLength ||
-           std::ranges::count_if(text, begins_character) >
-               static_cast<std::ptrdiff_t>(Selector::kMaxLength);
+    return text.size() > 4 * Selector::kMaxLength || characters(text) > Selector::kMaxLength;
 }
 
 /// Recursive descent over the text, whose length bounds the depth; the first error is remembered and
@@ -251,7 +253,7 @@ class Parser {
 
     TermPtr refuse(std::string_view what) {
         if (error_.empty()) {
-            error_ = fmt::format("column {}: {}", position_ + 1, what);
+            error_ = fmt::format("column {}: {}", characters(text_.substr(0, position_)) + 1, what);
         }
         return nullptr;
     }

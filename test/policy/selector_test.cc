@@ -117,6 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"a == 'b", "column 6: quote is never closed"},
         {"a == 'b' &&", "column 12: expected a label"},
         {"a == 'b' c", "column 10: expected && or ||"},
+        {"a == 'é' c", "column 10: expected && or ||"},
         {"a ==\n'b'", "column 5: expected a text in quotes"},
         {"\nall()", "column 1: expected a label"},
         {"(a == 'b'", "column 10: expected ')'"},
