@@ -46,6 +46,8 @@ struct SpeakerConfig {
     /// We are back after a restart during which everything was forwarded as before: nothing is selected
     /// until the peers have said all, or for this long (RFC 4724 4.1).  Absent: a fresh start.
     std::optional<std::chrono::seconds> selection_deferral;
+    /// A second connection from a peer waits for the first one to end, at most.
+    std::chrono::milliseconds second_call_wait{10000};
 
     friend bool operator==(const SpeakerConfig&, const SpeakerConfig&) = default;
 };

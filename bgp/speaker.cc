@@ -490,6 +490,9 @@ void Speaker::run_work() {
 
 void Speaker::arm_timer() {
     armed_ = instance_->next_deadline();
+    for (const auto& [address, neighbour] : neighbours_) {
+        armed_ = std::min(armed_, neighbour.waits_until);
+    }
     if (armed_ == Time::max()) {
         timer_.cancel();
         return;
@@ -507,7 +510,7 @@ void Speaker::tick() {
     const Time now = Clock::now();
     instance_->tick(now);
     for (auto& [address, neighbour] : neighbours_) {
-        if (neighbour.peer.next_deadline() <= now) {
+        if (std::min(neighbour.peer.next_deadline(), neighbour.waits_until) <= now) {
             neighbour.peer.tick(now);
             settle(neighbour);
         }

@@ -178,7 +178,7 @@ class Speaker {
         std::array<SessionPtr, 2> sessions;
         /// Accepted while an older connection is still being cleared; taken up when that is gone.
         std::optional<Session::Socket> waiting;
-        Time waiting_since{};
+        Time waits_until = Time::max();
         std::optional<IpPrefix> range;  ///< it came of that; nothing: it was named
         bool calls = false;             ///< it is to be called when it is its turn
 
@@ -200,7 +200,7 @@ class Speaker {
     void accepted(Session::Socket socket);
     [[nodiscard]] PeerSummary summary_of(
         const IpAddr& address, const Neighbour& neighbour, Time now) const;
-    static void reject(Session::Socket& socket);
+    static void reject(Session::Socket& socket, std::uint8_t why = cease::kRejected);
     [[nodiscard]] Zone zone_of_caller(const Session::Socket& socket);
     void take_up(Neighbour& neighbour);
     void watch(const PeerConfig& config);

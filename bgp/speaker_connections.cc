@@ -20,9 +20,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-/// A connection that the peer cannot use yet is kept this long.
-constexpr std::chrono::seconds kWaitingMost{10};
-
 std::string named(std::string_view what, const error_code& error) {
     return fmt::format("{}: {}", what, error.message());
 }
@@ -63,17 +60,23 @@ void Speaker::accepted(Session::Socket socket) {
         return reject(socket);
     }
     neighbour->waiting = std::move(socket);
-    neighbour->waiting_since = Clock::now();
+    neighbour->waits_until = Clock::now() + config().second_call_wait;
     take_up(*neighbour);
+    if (neighbour->waits_until < armed_) {
+        arm_timer();
+    }
 }
 
 /// RFC 4486 3: whoever calls and may not is told so, as far as that needs no waiting.
-void Speaker::reject(Session::Socket& socket) {
+void Speaker::reject(Session::Socket& socket, std::uint8_t why) {
     std::vector<std::uint8_t> words;
-    encode_notification(notification(ErrorCode::Cease, cease::kRejected), words);
+    encode_notification(notification(ErrorCode::Cease, why), words);
     error_code ignored;
     socket.non_blocking(true, ignored);
     socket.send(asio::buffer(words), 0, ignored);
+    // What it said is read, or closing would be a reset, which may overtake these words.
+    std::array<std::uint8_t, kMaxMessage> unread{};
+    socket.receive(asio::buffer(unread), 0, ignored);
 }
 
 /// The link that a connection with a link-local address came over; 0: none that peers are on.
@@ -144,19 +147,23 @@ void Speaker::dismiss_idle() {
     }
 }
 
-/// Makes the waiting connection the peer's incoming one as soon as the peer has room for it.
+/// Makes the waiting connection the peer's incoming one as soon as the peer has room for it, or ends it
+/// in its time: RFC 4271 6.8.
 void Speaker::take_up(Neighbour& neighbour) {
     if (!neighbour.waiting) {
         return;
     }
     const Time now = Clock::now();
     if (!neighbour.peer.accept(now)) {
-        if (now - neighbour.waiting_since > kWaitingMost) {
+        if (neighbour.waits_until <= now) {
+            reject(*neighbour.waiting, cease::kCollision);
             neighbour.waiting.reset();
+            neighbour.waits_until = Time::max();
         }
         return;
     }
     Session::Socket socket = *std::exchange(neighbour.waiting, std::nullopt);
+    neighbour.waits_until = Time::max();
     settle(neighbour);
     if (prepare(socket, neighbour.peer.config())) {
         adopt(

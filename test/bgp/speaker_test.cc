@@ -75,8 +75,8 @@ class Loopback : public ::testing::Test {
     }
 
     /// What A says to somebody who calls it and is silent.
-    Notification answer_to_a_call() {
-        boost::asio::ip::tcp::socket socket{io};
+    Notification answer_to_a_call(const char* from = "127.0.0.1") {
+        boost::asio::ip::tcp::socket socket{io, {boost::asio::ip::make_address(from), 0}};
         socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
         if (!wait_for([&] { return socket.available() != 0; })) {
             return {};
@@ -229,6 +229,19 @@ TEST_F(Loopback, WhoIsShutDownIsTurnedAway) {
     ASSERT_TRUE(a.add_peer(config));
     a.shut_down(config.address, "");
     EXPECT_EQ(answer_to_a_call(), notification(ErrorCode::Cease, cease::kRejected));
+}
+
+TEST_F(Loopback, SecondCallEndsInItsTimeThoughNothingElseHappens) {
+    SpeakerConfig changed = a.config();
+    changed.second_call_wait = 50ms;
+    ASSERT_TRUE(a.set_config(changed));
+    PeerConfig config;
+    config.graceful_restart.mode = GracefulRestartConfig::Mode::Off;
+    config.timers.hold = 0s;
+    connect(config);
+    ASSERT_TRUE(wait_for_state(a, State::Established));
+    EXPECT_EQ(answer_to_a_call("127.0.0.2"), notification(ErrorCode::Cease, cease::kCollision));
+    EXPECT_EQ(a.peers().at(0).state, State::Established);
 }
 
 TEST_F(Loopback, GarbageEndsInANotification) {
