@@ -135,7 +135,7 @@ struct PeerConfig {
     NextHopMode next_hop = NextHopMode::Auto;
     bool as_override = false;        ///< eBGP: the peer's AS in a path told to it becomes ours
     bool remove_private_as = false;  ///< eBGP: private AS numbers are left out of paths told
-    unsigned allow_own_as = 0;       ///< times that our AS may appear in a received path
+    unsigned allow_own_as = 0;       ///< times that we, by either AS, may appear in a received path
     bool enforce_first_as = true;    ///< eBGP: a path must begin with the peer's AS (RFC 4271 6.3)
     /// iBGP: it hears of routes marked with LLGR_STALE though it does not know the mark, with NO_EXPORT
     /// and LOCAL_PREF 0 (RFC 9494 4.6); all of the AS should then take them with LOCAL_PREF 0.

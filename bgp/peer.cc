@@ -406,6 +406,7 @@ Ends Peer::ends(const Link& link) const {
     return Ends{
         .kind = source_.kind,
         .local_as = local_as_of(speaker_, config_),
+        .speaker_as = speaker_.asn,
         .peer_as = link.terms ? link.terms->asn : config_.asn,
         .local_identifier = speaker_.router_id,
         .local_address = link.local_address,

@@ -33,6 +33,12 @@ bool usable_next_hop(
            (!own_next_hop || attributes.next_hop != *own_next_hop);
 }
 
+/// How often we are in the path, by either of our AS numbers.
+unsigned own_in(const AsPath& path, const Ends& ends) {
+    return path.count(ends.local_as) +
+           (ends.speaker_as == ends.local_as ? 0 : path.count(ends.speaker_as));
+}
+
 /// RFC 1997: communities that keep a route inside.
 bool may_leave(const Attributes& best, const Ends& ends) {
     if (best.has_community(community::kNoAdvertise)) {
@@ -134,7 +140,7 @@ Refusal admit(
         attributes.as_path.first() != ends.peer_as) {
         return Refusal::FirstAs;
     }
-    if (attributes.as_path.count(ends.local_as) > ends.allow_own_as) {
+    if (own_in(attributes.as_path, ends) > ends.allow_own_as) {
         return Refusal::AsLoop;
     }
     if (attributes.originator_id == ends.local_identifier) {

@@ -30,6 +30,7 @@ enum class LongLivedRoutes : std::uint8_t {
 struct Ends {
     PeerKind kind = PeerKind::External;  ///< of the peer
     Asn local_as;                        ///< towards this peer
+    Asn speaker_as;                      ///< towards all others
     Asn peer_as;
     Ip4 local_identifier;
     IpAddr local_address;

@@ -69,6 +69,19 @@ TEST_F(Ebgp, AnyExternalPeerCountsByTheAsThatItSays) {
     EXPECT_EQ(a.instance.routes(std::nullopt, 10).size(), 1U);  // whose path begins with that AS
 }
 
+TEST_F(Ebgp, PathWithTheSpeakersAsIsALoopBesideALocalAs) {
+    world.peer(a, b, [this](PeerConfig& config, Node& from) {
+        (&from == &a ? config.asn : config.local_as.emplace()) = Asn{64999};
+    });
+    Attributes attributes;
+    attributes.as_path = AsPath::sequence({65002});
+    a.instance.originate(prefix("10.0.0.0/24"), attributes);
+    a.instance.originate(prefix("10.0.1.0/24"), {});
+    world.settle();
+    EXPECT_EQ(b.sink.routes.size(), 1U);
+    EXPECT_TRUE(b.sink.routes.contains("10.0.1.0/24"));
+}
+
 /// Sites of one AS behind one router that takes both as external: `as_override` hides it from the other.
 TEST(ExternalSites, OfOneAsReachEachOther) {
     World world;
@@ -548,7 +561,8 @@ TEST_F(Ebgp, AWalkCountsPaths) {
     EXPECT_EQ(routes, kPrefixes);
 }
 
-/// Our AS 65001 in what a peer tells (RFC 4271 9.1.2): `allow_own_as` times it may be there.
+/// Our AS 65001, or 65000 to all others, in what a peer tells (RFC 4271 9.1.2): `allow_own_as` times they
+/// may be there.
 struct OwnAs {
     std::string name;
     AsPath path;
@@ -565,6 +579,7 @@ TEST_P(OwnAsRows, InAReceivedPath) {
     const Ends ends{
         .kind = PeerKind::External,
         .local_as = Asn{65001},
+        .speaker_as = Asn{65000},
         .peer_as = Asn{65002},
         .local_address = *parse_ip("192.0.2.1"),
         .allow_own_as = GetParam().allowed};
@@ -580,7 +595,10 @@ INSTANTIATE_TEST_SUITE_P(
         OwnAs{"there_as_allowed", AsPath::sequence({65002, 65001}), 1, Refusal::None},
         OwnAs{"twice", AsPath::sequence({65002, 65001, 65001}), 1, Refusal::AsLoop},
         OwnAs{"twice_apart", AsPath::sequence({65002, 65001, 65003, 65001}), 1, Refusal::AsLoop},
-        OwnAs{"twice_as_allowed", AsPath::sequence({65002, 65001, 65001}), 2, Refusal::None}),
+        OwnAs{"twice_as_allowed", AsPath::sequence({65002, 65001, 65001}), 2, Refusal::None},
+        OwnAs{"that_of_the_speaker", AsPath::sequence({65002, 65000}), 0, Refusal::AsLoop},
+        OwnAs{"both", AsPath::sequence({65002, 65001, 65000}), 1, Refusal::AsLoop},
+        OwnAs{"both_as_allowed", AsPath::sequence({65002, 65001, 65000}), 2, Refusal::None}),
     [](const auto& row) { return row.param.name; });
 
 }  // namespace
