@@ -252,6 +252,7 @@ void Peer::tick(Time now) {
     }
     tick_refreshes(now);
     tick_restart(now);
+    tell_malformed(now);
     balance(now);
 }
 
@@ -266,7 +267,7 @@ Time Peer::next_deadline() const {
           refresh_paces_[1].due}) {
         next = std::min(next, deadline.value_or(Time::max()));
     }
-    return next;
+    return untold_malformed_ == 0 ? next : std::min(next, malformed_quiet_until_);
 }
 
 void Peer::tick_refreshes(Time now) {

@@ -109,8 +109,8 @@ class Peer {
         return std::exchange(changes_, {});
     }
 
-    /// What RFC 7606 tolerated since the last call, for the log.
-    [[nodiscard]] std::vector<std::string> take_faults() { return std::exchange(faults_, {}); }
+    /// What the log is to warn of since the last call.
+    [[nodiscard]] std::vector<std::string> take_warnings() { return std::exchange(warnings_, {}); }
 
     // --- routes ----------------------------------------------------------------------------------
     /// Table work on about `budget` routes, which it takes off; true when something remains.
@@ -216,6 +216,7 @@ class Peer {
     template <Family F>
     void on_refresh_of(std::uint8_t subtype, const Terms& terms, Time now);
     void tick_refreshes(Time now);
+    void tell_malformed(Time now);
     void tick_restart(Time now);
     template <Family F>
     void outlive_restart(Time now);
@@ -283,13 +284,15 @@ class Peer {
     std::array<RefreshPace, 2> refresh_paces_;
     std::vector<PeerAction> actions_;
     std::vector<action::Changed> changes_;
-    std::vector<std::string> faults_;
+    std::vector<std::string> warnings_;
 
     MessageCounters received_;
     MessageCounters sent_;
     std::uint64_t established_count_ = 0;
     bool forwarding_kept_ = false;  ///< since the peer knew routes of ours
     std::uint64_t malformed_updates_ = 0;
+    std::uint64_t untold_malformed_ = 0;  ///< of them, those that the log does not know yet
+    Time malformed_quiet_until_{};
     std::string last_malformed_;
     std::string last_error_;
     Time last_error_at_{};

@@ -1,5 +1,6 @@
 // What a peer's messages do to the session: OPEN, UPDATE and ROUTE-REFRESH.
 // SPDX-License-Identifier: Apache-2.0
+#include <string>
 #include <utility>
 
 #include "bgp/peer.h"
@@ -9,6 +10,9 @@ namespace {
 
 /// A session that lived this long was no collision of two calls at the start.
 constexpr std::chrono::seconds kSettled{10};
+
+/// Between two lines of the log about malformed UPDATEs.
+constexpr std::chrono::seconds kMalformedPause{1};
 
 /// RFC 4486 4: family and limit.
 Notification too_many_prefixes(AfiSafi family, std::uint32_t limit) {
@@ -89,14 +93,25 @@ void Peer::on_update(Direction direction, Bytes body, Time now) {
     Update& update = std::get<Update>(decoded);
     if (!update.faults.empty()) {
         ++malformed_updates_;
-        last_malformed_ = update.faults.front();
-        if (faults_.size() < 8) {
-            faults_.push_back(std::move(update.faults.front()));
-        }
+        ++untold_malformed_;
+        last_malformed_ = std::move(update.faults.front());
+        tell_malformed(now);
     }
     receive_routes<V4>(direction, std::move(update.of<V4>()), now);
     receive_routes<V6>(direction, std::move(update.of<V6>()), now);
     forget_done();
+}
+
+/// What RFC 7606 tolerates, line by line with a pause: a peer may send nothing else.
+void Peer::tell_malformed(Time now) {
+    if (untold_malformed_ == 0 || now < malformed_quiet_until_) {
+        return;
+    }
+    warnings_.push_back(
+        "malformed UPDATE: " + last_malformed_ +
+        (untold_malformed_ == 1 ? "" : " (the last of " + std::to_string(untold_malformed_) + ")"));
+    untold_malformed_ = 0;
+    malformed_quiet_until_ = now + kMalformedPause;
 }
 
 /// What was stale is confirmed or gone: nothing to wait for.

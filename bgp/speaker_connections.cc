@@ -403,8 +403,8 @@ void Speaker::log_news(Neighbour& neighbour) {
             changed.why);
         log::write(notable ? log::Level::Info : log::Level::Debug, line);
     }
-    for (const std::string& fault : neighbour.peer.take_faults()) {
-        log::warning("bgp {}: malformed UPDATE: {}", name, fault);
+    for (const std::string& warning : neighbour.peer.take_warnings()) {
+        log::warning("bgp {}: {}", name, warning);
     }
 }
 

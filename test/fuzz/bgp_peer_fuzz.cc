@@ -109,7 +109,7 @@ class Shell {
     void settle() {
         static_cast<void>(peer_->take_actions());
         static_cast<void>(peer_->take_changes());
-        static_cast<void>(peer_->take_faults());
+        static_cast<void>(peer_->take_warnings());
         instance_.work();
         static_cast<void>(peer_->take_output(Direction::Outgoing));
         static_cast<void>(peer_->take_output(Direction::Incoming));
