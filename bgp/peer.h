@@ -294,6 +294,7 @@ class Peer {
     std::uint64_t untold_malformed_ = 0;  ///< of them, those that the log does not know yet
     Time malformed_quiet_until_{};
     std::string last_malformed_;
+    bool told_left_out_ = false;  ///< of this session, to the log
     std::string last_error_;
     Time last_error_at_{};
 };

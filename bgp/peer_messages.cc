@@ -129,7 +129,14 @@ void Peer::forget_done() {
 
 template <Family F>
 void Peer::receive_routes(Direction direction, Reach<F>&& reach, Time now) {
-    if (rib<F>().up() && !rib<F>().receive(std::move(reach))) {
+    const std::uint64_t left_out = rib<F>().left_out();
+    const bool has_room = !rib<F>().up() || rib<F>().receive(std::move(reach));
+    if (rib<F>().left_out() != left_out && !std::exchange(told_left_out_, true)) {
+        warnings_.push_back(
+            "more than " + std::to_string(PathList::kMostOfOne) +
+            " paths to one prefix: those beyond are left out");
+    }
+    if (!has_room) {
         const std::uint32_t limit =
             std::is_same_v<F, V4> ? config_.ipv4.maximum_prefixes : config_.ipv6.maximum_prefixes;
         const AfiSafi family{.afi = F::kAfi, .safi = kSafiUnicast};

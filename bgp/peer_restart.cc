@@ -14,6 +14,7 @@ void Peer::session_up(Direction direction, Time now) {
     established_since_ = now;
     ++established_count_;
     forwarding_kept_ = true;
+    told_left_out_ = false;
     path_ = Path::Good;
     source_.identifier = on.terms->identifier;
     // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.  Of another AS there

@@ -198,6 +198,7 @@ void PeerRib<F>::set(const Prefix<F>& prefix, PathCell&& cell) {
     const std::uint8_t epoch = cell.epoch;
     const auto placed = ribs_.of<F>().set(prefix, std::move(cell));
     if (!placed) {
+        ++left_out_;
         return;
     }
     if (placed->added) {
@@ -493,6 +494,7 @@ FamilySummary PeerRib<F>::summary() const {
         .received = kept,
         .accepted = kept == 0 ? 0 : accepted_,
         .stale = generations_.stale(),
+        .left_out = left_out_,
         .advertised = group_ != nullptr ? group_->advertised_to(*this) : 0,
         .end_of_rib_received = up_ && end_of_rib_received_};
 }

@@ -102,6 +102,8 @@ class PeerRib final : public UpdateMember {
 
     [[nodiscard]] bool up() const noexcept { return up_; }
 
+    [[nodiscard]] std::uint64_t left_out() const noexcept { return left_out_; }
+
     [[nodiscard]] FamilySummary summary() const;
 
     /// Looks at about `most` places of the table from `at` on, which it moves, and visits what the peer
@@ -172,6 +174,7 @@ class PeerRib final : public UpdateMember {
     Generations generations_;
     std::vector<std::uint32_t> paths_in_;  ///< of this peer, by chunk of the Loc-RIB
     std::size_t accepted_ = 0;
+    std::uint64_t left_out_ = 0;           ///< paths beyond what one prefix may have
     std::optional<std::size_t> sweep_;     ///< next chunk to take leaving paths out of
     std::optional<std::size_t> refilter_;  ///< next chunk to apply the import filter to again
     std::optional<std::size_t> degrade_;   ///< next chunk to mark stale paths of as long-lived

@@ -37,6 +37,7 @@ struct FamilySummary {
     std::uint64_t received = 0;    ///< prefixes in Adj-RIB-In
     std::uint64_t accepted = 0;    ///< of them, those that compete in the Loc-RIB
     std::uint64_t stale = 0;       ///< of them, those not confirmed since a restart or refresh
+    std::uint64_t left_out = 0;    ///< paths so far beyond what is kept of one prefix
     std::uint64_t advertised = 0;  ///< prefixes that the peer was told
     bool end_of_rib_received = false;
 };

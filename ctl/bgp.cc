@@ -50,6 +50,7 @@ void fill(const bgp::FamilySummary& family, pb::BgpFamily& row) {
     row.set_accepted(family.accepted);
     row.set_advertised(family.advertised);
     row.set_end_of_rib_received(family.end_of_rib_received);
+    row.set_left_out(family.left_out);
 }
 
 void fill(const bgp::BfdSummary& bfd, pb::BgpBfd& row) {

@@ -34,5 +34,49 @@ TEST(PeerWarns, OfMalformedUpdatesOnceASecond) {
     EXPECT_EQ(hand.summary().malformed_updates, 101U);
 }
 
+/// The peer announces 10.0.0.0/24 with path identifiers `first` to `last`.
+void announce_paths(HandPeer& hand, std::uint32_t first, std::uint32_t last) {
+    Attributes attributes;
+    attributes.as_path = AsPath::sequence({65002});
+    attributes.next_hop = testing::kHandAddress;
+    const auto prefix = std::get<Prefix<V4>>(*parse_prefix("10.0.0.0/24"));
+    std::vector<std::uint8_t> bytes;
+    for (std::uint32_t id = first; id <= last; ++id) {
+        pack_announcements<V4>(
+            attributes, AttributeContext{.path_ids4 = true}, {&prefix, 1}, bytes, {&id, 1});
+    }
+    hand.say(bytes);
+}
+
+Open with_path_ids() {
+    Open open = HandPeer::ordinary();
+    open.capabilities.add_path = {{.family = kIpv4Unicast, .receive = false, .send = true}};
+    return open;
+}
+
+void receive_path_ids(PeerConfig& config) {
+    config.add_path.receive = true;
+}
+
+TEST(PeerWarns, OfPathsLeftOutOnceASession) {
+    HandPeer hand{receive_path_ids};
+    hand.come_up(with_path_ids());
+    announce_paths(hand, 1, 128);
+    EXPECT_EQ(hand.peer->take_warnings(), Lines{});
+    announce_paths(hand, 129, 131);
+    EXPECT_EQ(hand.summary().ipv4.received, 128U);
+    EXPECT_EQ(hand.summary().ipv4.left_out, 3U);
+    const Lines lines{"more than 128 paths to one prefix: those beyond are left out"};
+    EXPECT_EQ(hand.peer->take_warnings(), lines);
+    announce_paths(hand, 132, 132);
+    EXPECT_EQ(hand.peer->take_warnings(), Lines{});
+    hand.hang_up();
+    hand.pass(2s);
+    hand.come_up(with_path_ids());
+    announce_paths(hand, 1, 129);
+    EXPECT_EQ(hand.peer->take_warnings(), lines);
+    EXPECT_EQ(hand.summary().ipv4.left_out, 5U);
+}
+
 }  // namespace
 }  // namespace vr::bgp::peer_test
