@@ -3,12 +3,25 @@
 
 #include <algorithm>
 
+#include <boost/locale/utf.hpp>
+
 #include "ctl/kinds.h"
 #include "ctl/protocols.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/prefix.h"
 
 namespace vr::ctl {
+
+bool is_utf8(std::string_view text) {
+    namespace utf = boost::locale::utf;
+    for (const char* at = text.begin(); at != text.end();) {
+        const utf::code_point point = utf::utf_traits<char>::decode(at, text.end());
+        if (point == utf::illegal || point == utf::incomplete) {
+            return false;
+        }
+    }
+    return true;
+}
 
 bool is_address(std::string_view text) {
     return parse_ip(text).has_value();
@@ -37,6 +50,10 @@ bool is_mac(std::string_view text) {
 }
 
 bool is_name(std::string_view text) {
+    return !text.empty() && is_utf8(text);
+}
+
+bool is_path(std::string_view text) {
     return !text.empty();
 }
 
@@ -68,7 +85,7 @@ bool is_clearing(std::string_view text) {
 }
 
 bool is_shutdown_text(std::string_view text) {
-    return !text.empty() && text.size() <= 255;
+    return is_name(text) && text.size() <= 255;
 }
 
 std::vector<std::string_view> clearing_words() {

@@ -21,13 +21,16 @@ struct ArgumentType {
     std::vector<std::string_view> (*words)() = nullptr;
 };
 
+[[nodiscard]] bool is_utf8(std::string_view text);
 [[nodiscard]] bool is_address(std::string_view text);
 [[nodiscard]] bool is_neighbor(std::string_view text);
 [[nodiscard]] bool is_prefix(std::string_view text);
 [[nodiscard]] bool is_protocol(std::string_view text);
 [[nodiscard]] bool is_tcp_flags(std::string_view text);
 [[nodiscard]] bool is_mac(std::string_view text);
+/// In UTF-8: protobuf takes no other texts.
 [[nodiscard]] bool is_name(std::string_view text);
+[[nodiscard]] bool is_path(std::string_view text);
 [[nodiscard]] bool is_kind(std::string_view text);
 [[nodiscard]] bool is_one_kind(std::string_view text);
 [[nodiscard]] bool is_format(std::string_view text);
@@ -85,7 +88,8 @@ inline constexpr ArgumentType kSeconds{
     .placeholder = "SECONDS",
     .expects = "a number of seconds (1-86400)",
     .accepts = is_number<1, 86400>};
-inline constexpr ArgumentType kName{.placeholder = "NAME", .expects = "a name", .accepts = is_name};
+inline constexpr ArgumentType kName{
+    .placeholder = "NAME", .expects = "a name in UTF-8", .accepts = is_name};
 inline constexpr ArgumentType kKind{
     .placeholder = "KIND",
     .expects = "a kind of resource (workloadendpoint, networkpolicy, tier, ...)",
@@ -107,17 +111,21 @@ inline constexpr ArgumentType kClearing{
     .accepts = is_clearing,
     .words = clearing_words};
 inline constexpr ArgumentType kShutdownText{
-    .placeholder = "TEXT", .expects = "a text of 1 to 255 octets", .accepts = is_shutdown_text};
+    .placeholder = "TEXT",
+    .expects = "a text of 1 to 255 octets in UTF-8",
+    .accepts = is_shutdown_text};
 /// The named file's content (`-`: standard input) goes into the request.
 inline constexpr ArgumentType kFile{
-    .placeholder = "FILE", .expects = "a file name", .accepts = is_name};
+    .placeholder = "FILE", .expects = "a file name", .accepts = is_path};
 
 /// The same, read by the command itself.
 inline constexpr ArgumentType kLargeFile{
-    .placeholder = "FILE", .expects = "a file name", .accepts = is_name};
+    .placeholder = "FILE", .expects = "a file name", .accepts = is_path};
 
+inline constexpr ArgumentType kSocket{
+    .placeholder = "PATH", .expects = "a file name", .accepts = is_path};
 inline constexpr ArgumentType kDirectory{
-    .placeholder = "DIR", .expects = "a directory", .accepts = is_name};
+    .placeholder = "DIR", .expects = "a directory", .accepts = is_path};
 /// What it must look like is told by its own command, with the column.
 inline constexpr ArgumentType kExpression{
     .placeholder = "EXPR", .expects = "a selector", .accepts = is_anything};

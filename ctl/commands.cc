@@ -501,7 +501,7 @@ const std::vector<Argument>& global_options() {
         option(
             "socket",
             "--socket",
-            kName,
+            kSocket,
             "control socket of vrouterd (default $VROUTER_SOCKET, else /run/vrouter/vrouter.sock)"),
         flag("json", "--json", "print JSON: keys and values are stable"),
         option("timeout", "--timeout", kSeconds, "wait at most so long (default 10)"),

@@ -58,12 +58,20 @@ std::string name_of(const Argument& argument) {
     return std::string(argument.flags.substr(0, argument.flags.find(',')));
 }
 
+/// What was typed, as it can be printed.
+std::string shown(std::string text) {
+    if (!is_utf8(text)) {
+        std::ranges::replace_if(text, [](char each) { return (each & 0x80) != 0; }, '?');
+    }
+    return text;
+}
+
 /// Checks what was typed for one argument against its type and takes it over.
 Result<void> take(
     const Argument& argument, const std::string& text, const ReadFile& read, Values& values) {
     if (!argument.type->accepts(text)) {
-        return fail(
-            fmt::format("{}: '{}' is not {}", name_of(argument), text, argument.type->expects));
+        return fail(fmt::format(
+            "{}: '{}' is not {}", name_of(argument), shown(text), argument.type->expects));
     }
     if (argument.several) {
         values.lists[std::string(argument.name)].push_back(text);

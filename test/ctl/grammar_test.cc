@@ -260,6 +260,16 @@ INSTANTIATE_TEST_SUITE_P(
             "show ports: --timeout: '0' is not a number of seconds (1-86400) ('vrouterctl show "
             "ports --help' tells more)"},
         UsageRow{
+            "ShutdownTextThatIsNoText",
+            "bgp shutdown all caf\xe9",
+            "bgp shutdown: TEXT: 'caf?' is not a text of 1 to 255 octets in UTF-8 ('vrouterctl "
+            "bgp shutdown --help' tells more)"},
+        UsageRow{
+            "NameThatIsNoText",
+            "show ports m\xfcnchen",
+            "show ports: NAME: 'm?nchen' is not a name in UTF-8 ('vrouterctl show ports --help' "
+            "tells more)"},
+        UsageRow{
             "AbsentFile",
             "apply -f absent.yaml",
             "apply: -f: cannot read absent.yaml: No such file or directory ('vrouterctl apply "
