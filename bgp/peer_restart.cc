@@ -219,6 +219,15 @@ RestartSummary Peer::restart_summary(Time now) const {
         summary.notification = restart_->notification;
         summary.peer_time = std::chrono::seconds{restart_->seconds};
     }
+    // What we ask for; a peer that knows the capability, if only as a helper, does so (RFC 4724 4.2).
+    const Open ours = make_open(local_side(), config_);
+    if (restart_ && !ours.capabilities.graceful_restart->members.empty()) {
+        summary.our_time = std::chrono::seconds{ours.capabilities.graceful_restart->seconds};
+    }
+    if (long_lived_ && !ours.capabilities.long_lived->members.empty()) {
+        summary.our_long_lived_time =
+            std::chrono::seconds{ours.capabilities.long_lived->members.front().seconds};
+    }
     return summary;
 }
 

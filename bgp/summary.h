@@ -56,12 +56,14 @@ struct BfdSummary {
 /// Graceful restart with one peer, RFC 4724 and RFC 9494.
 struct RestartSummary {
     bool agreed = false;                              ///< in the last session
-    bool notification = false;                        ///< RFC 8538
+    bool notification = false;                        ///< RFC 8538: of both sides' routes
     std::chrono::seconds peer_time{0};                ///< how long its routes are kept
     std::optional<std::chrono::seconds> back_within;  ///< while it is away: what is left of that
     std::optional<std::chrono::seconds> done_within;  ///< while it is back: until stale routes go
     std::chrono::seconds long_lived_time{0};          ///< how long its routes live on after that
     std::optional<std::chrono::seconds> forgotten_within;  ///< while they do: what is left of that
+    std::chrono::seconds our_time{0};  ///< so long the peer is to keep ours; 0: not at all
+    std::chrono::seconds our_long_lived_time{0};  ///< ... and as the last resort after that
 };
 
 /// The speaker as a whole.

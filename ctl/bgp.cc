@@ -95,6 +95,8 @@ void fill(const bgp::PeerSummary& peer, const std::string& name, pb::BgpNeighbor
     restart.set_done_within_seconds(seconds_of(peer.restart.done_within));
     restart.set_long_lived_seconds(seconds_of(peer.restart.long_lived_time));
     restart.set_forgotten_within_seconds(seconds_of(peer.restart.forgotten_within));
+    restart.set_our_time_seconds(seconds_of(peer.restart.our_time));
+    restart.set_our_long_lived_seconds(seconds_of(peer.restart.our_long_lived_time));
     restart.set_ipv4_stale(peer.ipv4.stale);
     restart.set_ipv6_stale(peer.ipv6.stale);
     row.set_import_filter(peer.import_filter);

@@ -34,6 +34,7 @@ constexpr Column kBgpRestartColumns[] = {
     made("STATE", bgp_state_text),
     made("AGREED", restart_agreed_text),
     made("KEPT-FOR-S", restart_time_text),
+    made("KEEPS-OURS-S", restart_our_time_text),
     made("STALE-IPV4/IPV6", restart_stale_text),
     made("WAITS-FOR", restart_wait_text),
 };
@@ -160,7 +161,7 @@ std::vector<Command> bgp_rows() {
          .request = bgp_routes_request,
          .columns = kBgpRouteColumns},
         {.words = "bgp graceful-restart",
-         .help = "What is kept of neighbours that restart, and for how long",
+         .help = "What is kept of neighbours that restart, what they keep of us, and for how long",
          .request = bgp_request,
          .columns = kBgpRestartColumns},
         {.words = "bgp dump",

@@ -53,6 +53,11 @@ std::string limits(const std::string& direction, const pb::EndpointLimits& limit
     return direction + text + (dropped == 0 ? "" : fmt::format(" ({} dropped)", dropped));
 }
 
+/// "120", or with a long life after that "120+3600".
+std::string kept_for(std::uint64_t seconds, std::uint64_t long_lived) {
+    return long_lived == 0 ? std::to_string(seconds) : fmt::format("{}+{}", seconds, long_lived);
+}
+
 std::string qualified(const std::string& space, const std::string& name) {
     return space.empty() ? name : space + "/" + name;
 }
@@ -146,12 +151,14 @@ std::string restart_agreed_text(const Message& bgp_neighbor) {
 
 std::string restart_time_text(const Message& bgp_neighbor) {
     const auto& restart = as<pb::BgpNeighbor>(bgp_neighbor).restart();
-    if (!restart.agreed()) {
-        return {};
-    }
-    return restart.long_lived_seconds() == 0
-               ? std::to_string(restart.time_seconds())
-               : fmt::format("{}+{}", restart.time_seconds(), restart.long_lived_seconds());
+    return restart.agreed() ? kept_for(restart.time_seconds(), restart.long_lived_seconds())
+                            : std::string{};
+}
+
+std::string restart_our_time_text(const Message& bgp_neighbor) {
+    const auto& restart = as<pb::BgpNeighbor>(bgp_neighbor).restart();
+    return restart.agreed() ? kept_for(restart.our_time_seconds(), restart.our_long_lived_seconds())
+                            : std::string{};
 }
 
 std::string restart_stale_text(const Message& bgp_neighbor) {

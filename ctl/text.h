@@ -23,6 +23,7 @@ namespace vr::ctl {
 [[nodiscard]] std::string bgp_error_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string restart_agreed_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string restart_time_text(const google::protobuf::Message& bgp_neighbor);
+[[nodiscard]] std::string restart_our_time_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string restart_stale_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string restart_wait_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string bgp_route_text(const google::protobuf::Message& bgp_route);

@@ -78,5 +78,56 @@ TEST(PeerWarns, OfPathsLeftOutOnceASession) {
     EXPECT_EQ(hand.summary().ipv4.left_out, 5U);
 }
 
+/// How long the peer keeps our routes: by our configuration, when its OPEN has the capability.
+struct Keeps {
+    std::string name;
+    GracefulRestartConfig config;
+    Open open;
+    std::chrono::seconds time;
+    std::chrono::seconds long_lived;
+};
+
+Open long_lived_helper() {
+    Open open = HandPeer::graceful();
+    open.capabilities.graceful_restart->members.clear();
+    open.capabilities.long_lived = LongLivedRestart{};
+    return open;
+}
+
+class KeepsOurs : public ::testing::TestWithParam<Keeps> {};
+
+TEST_P(KeepsOurs, ForSoLong) {
+    HandPeer hand{[](PeerConfig& config) { config.graceful_restart = GetParam().config; }};
+    EXPECT_EQ(hand.summary().restart.our_time, 0s) << "there was no session";
+    hand.come_up(GetParam().open);
+    EXPECT_EQ(hand.summary().restart.our_time, GetParam().time);
+    EXPECT_EQ(hand.summary().restart.our_long_lived_time, GetParam().long_lived);
+    hand.hang_up();
+    EXPECT_EQ(hand.summary().restart.our_time, GetParam().time);
+}
+
+constexpr auto kFull = GracefulRestartConfig::Mode::Full;
+
+INSTANTIATE_TEST_SUITE_P(
+    Modes,
+    KeepsOurs,
+    ::testing::Values(
+        Keeps{"helper_only", {}, HandPeer::graceful(), 0s, 0s},
+        Keeps{"full", {.mode = kFull, .restart_time = 99s}, HandPeer::graceful(), 99s, 0s},
+        Keeps{"peer_knows_nothing_of_it", {.mode = kFull}, HandPeer::ordinary(), 0s, 0s},
+        Keeps{
+            "longer_than_can_be_said",
+            {.mode = kFull, .restart_time = 5000s},
+            HandPeer::graceful(),
+            4095s,
+            0s},
+        Keeps{
+            "long_lived",
+            {.mode = kFull, .long_lived_time = 3600s},
+            long_lived_helper(),
+            120s,
+            3600s}),
+    [](const auto& row) { return row.param.name; });
+
 }  // namespace
 }  // namespace vr::bgp::peer_test

@@ -94,6 +94,17 @@ TEST(Table, CountsPrefixesOfNegotiatedFamiliesOnly) {
         "192.0.2.1  64512  established  5         3/2/1             -                 -\n");
 }
 
+TEST(Table, TellsHowLongRoutesAreKeptOnBothSides) {
+    EXPECT_EQ(
+        as_table("bgp graceful-restart", response(R"(bgp {
+            rows { address: "192.0.2.1" state: STATE_ESTABLISHED restart {
+                agreed: true time_seconds: 120 our_time_seconds: 90 our_long_lived_seconds: 3600 } }
+            rows { address: "192.0.2.2" state: STATE_ACTIVE restart { } } })")),
+        "NEIGHBOR   STATE        AGREED  KEPT-FOR-S  KEEPS-OURS-S  STALE-IPV4/IPV6  WAITS-FOR\n"
+        "192.0.2.1  established  yes     120         90+3600       0/0              -\n"
+        "192.0.2.2  active       no      -           -             0/0              -\n");
+}
+
 TEST(Table, AwaitedNeighborIsCalledByItsInterface) {
     EXPECT_EQ(
         as_table("show bgp", response(R"(bgp { rows {
