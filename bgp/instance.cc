@@ -325,6 +325,7 @@ RouteSummary summarize(const typename LocRib<F>::Route& route, const Sources& so
         summary.paths.push_back(PathSummary{
             .peer = own ? std::nullopt : std::optional{source.address},
             .kind = source.kind,
+            .path_id = source.path_ids<F>() ? std::optional{path.path_id} : std::nullopt,
             .attributes = *path.attributes,
             .lost_at = path.lost_at,
             .multipath = path.multipath});

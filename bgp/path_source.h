@@ -6,6 +6,7 @@
 
 #include <cassert>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "bgp/attributes.h"
@@ -22,7 +23,15 @@ struct PathSource {
     IpAddr address;  ///< the peer's address
     /// iBGP: the peer is a client of this route reflector, RFC 4456 6.
     bool client = false;
+    /// The peer's paths have path identifiers, RFC 7911.
+    bool path_ids4 = false;
+    bool path_ids6 = false;
     SourceId id = 0;  ///< given by Sources
+
+    template <Family F>
+    [[nodiscard]] bool path_ids() const noexcept {
+        return std::is_same_v<F, V4> ? path_ids4 : path_ids6;
+    }
 };
 
 class Sources {

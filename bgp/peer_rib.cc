@@ -504,6 +504,7 @@ PeerRouteSummary PeerRib<F>::summary_of(const Prefix<F>& prefix, const PathCell&
     const Attributes& attributes = *cell.attributes.received();
     PeerRouteSummary route{
         .prefix = prefix,
+        .path_id = source_.path_ids<F>() ? std::optional{cell.path_id} : std::nullopt,
         .attributes = attributes,
         .refused = {},
         .stale = generations_.is_stale(cell.epoch)};
@@ -549,9 +550,18 @@ bool PeerRib<F>::visit_advertised(
         return false;
     }
     return group_->visit_advertised(
-        *this, at, most, [&](const Prefix<F>& prefix, const AttributesRef& attributes) {
+        *this,
+        at,
+        most,
+        [&](const Prefix<F>& prefix,
+            std::optional<std::uint32_t> path_id,
+            const AttributesRef& attributes) {
             visit(PeerRouteSummary{
-                .prefix = prefix, .attributes = *attributes, .refused = {}, .stale = false});
+                .prefix = prefix,
+                .path_id = path_id,
+                .attributes = *attributes,
+                .refused = {},
+                .stale = false});
         });
 }
 

@@ -114,6 +114,7 @@ struct PeerSummary {
 struct PathSummary {
     std::optional<IpAddr> peer;  ///< nothing: originated here
     PeerKind kind = PeerKind::Local;
+    std::optional<std::uint32_t> path_id;  ///< with ADD-PATH: as received
     Attributes attributes;
     Step lost_at = Step::Best;
     bool multipath = false;
@@ -127,6 +128,7 @@ struct RouteSummary {
 /// One route in the Adj-RIB-In or Adj-RIB-Out of a peer.
 struct PeerRouteSummary {
     IpPrefix prefix;
+    std::optional<std::uint32_t> path_id;  ///< with ADD-PATH: as received, or as told
     Attributes attributes;
     std::string refused;  ///< received and not accepted: why
     bool stale = false;   ///< received before the peer's restart or refresh, not confirmed yet

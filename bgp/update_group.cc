@@ -421,7 +421,7 @@ auto UpdateGroup<F>::item_of(Row row) const -> Item {
     return Item{
         .told = &told,
         .prefix = tables_.loc.at(route_of(row))->prefix,
-        .path_id = row + 1,
+        .path_id = told_id(row),
         .owner = own && (told || !retold) ? source : SourceId{0},
         .hop = hop == member_at_.end() ? SourceId{0} : hop->second,
         .retold = retold};
@@ -615,7 +615,7 @@ void UpdateGroup<F>::take_back(Farewell& farewell, std::size_t most) {
         }
         prefixes_.push_back(tables_.loc.at(route)->prefix);
         if (with_path_ids()) {
-            path_ids_.push_back(row + 1);
+            path_ids_.push_back(told_id(row));
         }
     }
     octets_.clear();

@@ -125,7 +125,7 @@ class UpdateGroup {
                (towards == through_.end() ? 0 : static_cast<std::size_t>(towards->second));
     }
 
-    /// Calls visit(prefix, attributes) for those in about `most` rows from `row` on, which it moves;
+    /// Calls visit(prefix, path identifier if any, attributes) for those in about `most` rows from `row` on, which it moves;
     /// true when rows are left.
     template <typename Visit>
     bool visit_advertised(
@@ -137,7 +137,10 @@ class UpdateGroup {
                 continue;
             }
             if (table_.state(at) == OutTable::State::Announced && hears(member, at)) {
-                visit(tables_.loc.at(route_of(at))->prefix, table_.told(at));
+                visit(
+                    tables_.loc.at(route_of(at))->prefix,
+                    with_path_ids() ? std::optional{told_id(at)} : std::nullopt,
+                    table_.told(at));
             }
             ++row;
         }
@@ -198,6 +201,9 @@ class UpdateGroup {
     };
 
     [[nodiscard]] bool with_path_ids() const { return terms_.context.template path_ids<F>(); }
+
+    /// With ADD-PATH: the identifier that the path of `row` is told with.
+    [[nodiscard]] static std::uint32_t told_id(Row row) { return row + 1; }
 
     /// True when nobody reads the table any more.
     [[nodiscard]] bool unread() const noexcept { return seats_ == 0 && readers_ == 0; }

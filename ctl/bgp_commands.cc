@@ -41,7 +41,7 @@ constexpr Column kBgpRestartColumns[] = {
 constexpr Column kBgpRouteColumns[] = {
     field("PREFIX", "prefix"),
     made("STATE", bgp_route_text),
-    field("NEIGHBOR", "neighbor"),
+    made("NEIGHBOR", bgp_route_neighbor_text),
     field("NEXT-HOP", "next_hop"),
     field("LOCAL-PREF", "local_pref"),
     field("MED", "med"),

@@ -2,6 +2,7 @@
 //
 // The whole table is walked slice by slice.
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,6 +29,12 @@ struct Wanted {
     NameOf name_of;  ///< a peer
 };
 
+void set_path_id(std::optional<std::uint32_t> id, pb::BgpRoute& row) {
+    if (id) {
+        row.set_path_id(*id);
+    }
+}
+
 void fill(
     const Wanted& wanted, const IpPrefix& prefix, const bgp::PathSummary& path, pb::BgpRoute& row) {
     row.set_prefix(to_string(prefix));
@@ -41,6 +48,7 @@ void fill(
     }
     row.set_neighbor(path.peer ? wanted.name_of(*path.peer) : std::string{});
     row.set_kind(std::string(to_string(path.kind)));
+    set_path_id(path.path_id, row);
     fill_attributes(path.attributes, row);
 }
 
@@ -115,6 +123,7 @@ void fill(const Exchanged& wanted, const bgp::PeerRouteSummary& route, pb::BgpRo
     row.set_state(route.refused.empty() ? good : State::STATE_REFUSED);
     row.set_reason(route.refused);
     row.set_neighbor(wanted.name);
+    set_path_id(route.path_id, row);
     fill_attributes(route.attributes, row);
 }
 
@@ -127,9 +136,10 @@ Answer exchanged(const SpeakerPtr& speaker, const std::string& neighbor, Exchang
     }
     wanted.peer = *peer;
     wanted.name = speaker->name_of(*peer);
+    using Key = std::pair<IpPrefix, std::optional<std::uint32_t>>;
     return while_running(
         speaker,
-        sorted_listing<&pb::Response::mutable_bgp_routes, IpPrefix, bgp::PeerRouteSummary>(
+        sorted_listing<&pb::Response::mutable_bgp_routes, Key, bgp::PeerRouteSummary>(
             [&from = *speaker, wanted, cursor = bgp::RouteCursor{}](auto& found) mutable {
                 return from.visit_routes(
                     wanted.peer,
@@ -138,12 +148,12 @@ Answer exchanged(const SpeakerPtr& speaker, const std::string& neighbor, Exchang
                     kRowsPerFrame,
                     [&](bgp::PeerRouteSummary&& route) {
                         if (is_inside(route.prefix, wanted.within)) {
-                            const IpPrefix prefix = route.prefix;
-                            found.emplace(prefix, std::move(route));
+                            const Key key{route.prefix, route.path_id};
+                            found.emplace(key, std::move(route));
                         }
                     });
             },
-            [wanted](const IpPrefix&, const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
+            [wanted](const Key&, const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
                 fill(wanted, route, row);
             }));
 }

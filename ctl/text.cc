@@ -187,6 +187,13 @@ std::string bgp_route_text(const Message& bgp_route) {
     return row.reason().empty() ? state : state + ": " + row.reason();
 }
 
+/// "192.0.2.1", with ADD-PATH "192.0.2.1 path 7"
+std::string bgp_route_neighbor_text(const Message& bgp_route) {
+    const auto& row = as<pb::BgpRoute>(bgp_route);
+    return row.has_path_id() ? fmt::format("{} path {}", row.neighbor(), row.path_id())
+                             : row.neighbor();
+}
+
 std::string rule_text(const Message& policy_rule) {
     const int rule = as<pb::PolicyRule>(policy_rule).rule();
     return rule < 0 ? std::string{} : std::to_string(rule);

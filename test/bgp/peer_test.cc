@@ -78,6 +78,44 @@ TEST(PeerWarns, OfPathsLeftOutOnceASession) {
     EXPECT_EQ(hand.summary().ipv4.left_out, 5U);
 }
 
+/// The identifiers of paths listed; "none" for a path without.
+template <typename Paths>
+std::string ids_of(const Paths& paths) {
+    std::string text;
+    for (const auto& path : paths) {
+        text += (path.path_id ? std::to_string(*path.path_id) : "none") + " ";
+    }
+    return text;
+}
+
+TEST(PathIds, AreListedAsReceived) {
+    HandPeer hand{receive_path_ids};
+    hand.come_up(with_path_ids());
+    announce_paths(hand, 0, 2);
+    hand.announce(testing::kRoute6);  // ADD-PATH was agreed for IPv4 only
+    const auto routes = hand.instance.routes(std::nullopt, 10);
+    ASSERT_EQ(routes.size(), 2U);
+    EXPECT_EQ(ids_of(routes[0].paths), "0 1 2 ");
+    EXPECT_EQ(ids_of(routes[1].paths), "none ");
+    EXPECT_EQ(ids_of(hand.peer->routes<V4>().received_routes()), "0 1 2 ");
+    EXPECT_EQ(ids_of(hand.peer->routes<V6>().received_routes()), "none ");
+}
+
+TEST(PathIds, AreListedAsTold) {
+    testing::World world;
+    testing::Node& from = world.add("192.0.2.1", 65001);
+    testing::Node& to = world.add("192.0.2.2", 65001);
+    world.peer(from, to, [](PeerConfig& config, testing::Node&) {
+        config.add_path = {.receive = true, .send = true};
+    });
+    from.instance.originate(*parse_prefix("10.0.0.0/24"), {});
+    from.instance.originate(*parse_prefix("10.0.1.0/24"), {});
+    world.settle();
+    const auto told = world.peer_of(from, to).routes<V4>().advertised_routes();
+    EXPECT_EQ(ids_of(told), "1 2 ");
+    EXPECT_EQ(ids_of(world.peer_of(to, from).routes<V4>().received_routes()), ids_of(told));
+}
+
 /// How long the peer keeps our routes: by our configuration, when its OPEN has the capability.
 struct Keeps {
     std::string name;

@@ -105,6 +105,16 @@ TEST(Table, TellsHowLongRoutesAreKeptOnBothSides) {
         "192.0.2.2  active       no      -           -             0/0              -\n");
 }
 
+TEST(Table, TellsPathsOfOneNeighborApart) {
+    EXPECT_EQ(
+        as_table("bgp routes", response(R"(bgp_routes {
+            rows { prefix: "10.0.0.0/24" state: STATE_BEST neighbor: "192.0.2.1" path_id: 0 }
+            rows { prefix: "10.0.0.0/24" state: STATE_BEST neighbor: "192.0.2.2" } })")),
+        "PREFIX       STATE  NEIGHBOR          NEXT-HOP  LOCAL-PREF  MED  AS-PATH  COMMUNITIES\n"
+        "10.0.0.0/24  best   192.0.2.1 path 0  -                  -    -  -        -\n"
+        "10.0.0.0/24  best   192.0.2.2         -                  -    -  -        -\n");
+}
+
 TEST(Table, AwaitedNeighborIsCalledByItsInterface) {
     EXPECT_EQ(
         as_table("show bgp", response(R"(bgp { rows {
