@@ -13,10 +13,6 @@ namespace vr::bgp {
 
 namespace {
 
-constexpr std::uint16_t kPeerIndexTable = 1;
-constexpr std::uint16_t kRibIpv4Unicast = 2;
-constexpr std::uint16_t kRibIpv6Unicast = 4;
-
 constexpr std::size_t kMostPeers = 0xffff;
 constexpr std::size_t kMostOctets = 0xffff;
 
@@ -24,6 +20,13 @@ void write_address(const Ip6& address, Writer& out) {
     std::array<std::uint8_t, V6::kAddrBytes> octets{};
     (address.is_link_local() ? without_zone(address) : address).store(octets.data());
     out.bytes(octets);
+}
+
+std::uint16_t subtype_of(const IpPrefix& prefix, bool path_ids) {
+    if (std::holds_alternative<Prefix<V4>>(prefix)) {
+        return path_ids ? kMrtRibIpv4UnicastAddPath : kMrtRibIpv4Unicast;
+    }
+    return path_ids ? kMrtRibIpv6UnicastAddPath : kMrtRibIpv6Unicast;
 }
 
 /// What this host originates has no next hop yet: that is unspecified, in the prefix's family.
@@ -70,20 +73,26 @@ void MrtDump::write_peers(Writer& out) const {
         }
         body.u32(peer.asn.value());
     }
-    write_header(kPeerIndexTable, body.size(), out);
+    write_header(kMrtPeerIndexTable, body.size(), out);
     out.bytes(body.view());
 }
 
 void MrtDump::write_route(const RouteSummary& route, Writer& out) {
+    write_record(route, false, out);
+    write_record(route, true, out);
+}
+
+void MrtDump::write_record(const RouteSummary& route, bool path_ids, Writer& out) {
     Writer paths;
     std::uint16_t count = 0;
     for (const PathSummary& path : route.paths) {
         const auto found = path.peer ? index_.find(*path.peer) : index_.end();
-        if (path.peer && found == index_.end()) {
+        if (path.path_id.has_value() != path_ids || (path.peer && found == index_.end())) {
             continue;
         }
         const Attributes attributes = with_next_hop_of_family(route.prefix, path.attributes);
-        if (write_path(path.peer ? found->second : std::uint16_t{0}, attributes, paths)) {
+        if (write_path(
+                path.peer ? found->second : std::uint16_t{0}, path.path_id, attributes, paths)) {
             ++count;
         }
     }
@@ -95,14 +104,17 @@ void MrtDump::write_route(const RouteSummary& route, Writer& out) {
     std::visit([&](const auto& prefix) { encode_nlri(prefix, body); }, route.prefix);
     body.u16(count);
     body.bytes(paths.view());
-    const bool v4 = std::holds_alternative<Prefix<V4>>(route.prefix);
-    write_header(v4 ? kRibIpv4Unicast : kRibIpv6Unicast, body.size(), out);
+    write_header(subtype_of(route.prefix, path_ids), body.size(), out);
     out.bytes(body.view());
 }
 
 /// AS numbers have four octets whatever the session had; of MP_REACH_NLRI only the next hop is written
 /// (RFC 6396 4.3.4).  False for more attributes than the record can hold.
-bool MrtDump::write_path(std::uint16_t peer, const Attributes& attributes, Writer& out) const {
+bool MrtDump::write_path(
+    std::uint16_t peer,
+    std::optional<std::uint32_t> path_id,
+    const Attributes& attributes,
+    Writer& out) const {
     Writer all;
     encode_attributes(
         attributes, AttributeContext{.as_width = AsWidth::Four, .peer = PeerKind::Internal}, all);
@@ -120,6 +132,9 @@ bool MrtDump::write_path(std::uint16_t peer, const Attributes& attributes, Write
     }
     out.u16(peer);
     out.u32(seconds_);
+    if (path_id) {
+        out.u32(*path_id);
+    }
     out.u16(static_cast<std::uint16_t>(all.size()));
     out.bytes(all.view());
     return true;

@@ -160,15 +160,15 @@ void MrtReader::tell(const Fault& fault, std::string_view problem) const {
 
 auto MrtReader::read_table(Record& record, const Visit& visit, const Fault& fault) -> Problem {
     switch (record.subtype) {
-        case 1:
+        case kMrtPeerIndexTable:
             return read_peers(record.body);
-        case 2:
+        case kMrtRibIpv4Unicast:
             return read_paths<V4>(record, false, visit, fault);
-        case 4:
+        case kMrtRibIpv6Unicast:
             return read_paths<V6>(record, false, visit, fault);
-        case 8:
+        case kMrtRibIpv4UnicastAddPath:
             return read_paths<V4>(record, true, visit, fault);
-        case 10:
+        case kMrtRibIpv6UnicastAddPath:
             return read_paths<V6>(record, true, visit, fault);
         default:
             tell(fault, fmt::format("subtype {} of TABLE_DUMP_V2 is not read", record.subtype));

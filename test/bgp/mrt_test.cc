@@ -95,6 +95,22 @@ TEST(Mrt, OwnRoutesAreOfTheSpeakerItself) {
             "800e11 10 00000000000000000000000000000000"));
 }
 
+TEST(Mrt, PathsWithIdentifiersHaveARecordOfTheirOwn) {
+    RouteSummary route{.prefix = *parse_prefix("10.0.0.0/9"), .paths = {}};
+    route.paths.push_back(path_of("192.0.2.2", "192.0.2.2"));
+    route.paths.push_back(path_of("fd00::2", "192.0.2.3"));
+    route.paths.push_back(route.paths[0]);
+    route.paths[0].path_id = 7;
+    route.paths[2].path_id = 0;
+    EXPECT_EQ(
+        record_of(route),
+        hex("66000000 000d 0002 00000025 00000000 09 0a00 0001"
+            "0002 66000000 0014 40010100 4002060201 0000fde9 400304 c0000203"
+            "66000000 000d 0008 00000049 00000001 09 0a00 0002"
+            "0001 66000000 00000007 0014 40010100 4002060201 0000fde9 400304 c0000202"
+            "0001 66000000 00000000 0014 40010100 4002060201 0000fde9 400304 c0000202"));
+}
+
 TEST(Mrt, PathsOfPeersThatCameLaterAreLeftOut) {
     RouteSummary route{.prefix = *parse_prefix("10.0.0.0/8"), .paths = {}};
     route.paths.push_back(path_of("192.0.2.99", "192.0.2.99"));
@@ -149,6 +165,7 @@ TEST(MrtReader, ReadsWhatWasWritten) {
     dump.write_route(route, out);
     route.prefix = *parse_prefix("fd00:1::/32");
     route.paths = {PathSummary{}, path_of("fd00::2", "fd00::2")};
+    route.paths[1].path_id = 7;
     dump.write_route(route, out);
     EXPECT_EQ(
         read(out.view()),
@@ -156,7 +173,7 @@ TEST(MrtReader, ReadsWhatWasWritten) {
             "recorded 10.0.0.0/9 by 192.0.2.2 AS4200000001 as-path 65001 next-hop 192.0.2.2",
             "recorded 10.0.0.0/9 by fd00::2 AS65001 as-path 65001 next-hop fd00::3",
             "recorded fd00:1::/32 by 0.0.0.0 AS64512 as-path  next-hop ::",
-            "recorded fd00:1::/32 by fd00::2 AS65001 as-path 65001 next-hop fd00::2"}));
+            "recorded fd00:1::/32 path 7 by fd00::2 AS65001 as-path 65001 next-hop fd00::2"}));
 }
 
 struct ReadRow {

@@ -184,10 +184,10 @@ def test_many_hosts_know_each_other_again_after_both_reflectors_restarted(fabric
 
 
 def test_dumped_table_is_read_by_ourselves_and_by_others(reflector, client, directory):
-    router = reflector((1, 2))
+    router = reflector((1, 2), add_path="both")
     own = {1: "172.16.1.0/24", 2: "172.16.2.0/24"}
     for number, prefix in own.items():
-        client(Bird, number, [prefix])
+        client(Bird, number, [prefix], add_path=number == 1)
     all_up(router, own)
     for number, prefix in own.items():
         router.wait(lambda p=prefix: {r["prefix"] for r in router.ask("bgp", "routes")} >= {p}, 15, f"{prefix} is there")
@@ -198,8 +198,13 @@ def test_dumped_table_is_read_by_ourselves_and_by_others(reflector, client, dire
     rows = json.loads(read.stdout)
     wanted = {(prefix, address(number), address(number)) for number, prefix in own.items()}
     assert {(row["prefix"], row["neighbor"], row["next_hop"]) for row in rows} == wanted
+    ids = {row["prefix"]: row["path_id"] for row in router.ask("bgp", "routes")}
+    assert {row["prefix"]: row["path_id"] for row in rows} == ids
+    assert ids[own[1]] is not None and ids[own[2]] is None
     if not shutil.which("bgpdump"):
         pytest.skip("bgpdump is not installed")
     others = subprocess.run(["bgpdump", "-m", dump], capture_output=True, text=True, timeout=15, check=True)
     found = [line.split("|") for line in others.stdout.splitlines()]
+    with_id = {line[5]: int(line.pop(6)) for line in found if line[0] == "TABLE_DUMP2_AP"}
+    assert with_id == {own[1]: ids[own[1]]}
     assert {(line[5], line[3], line[8]) for line in found} == wanted
