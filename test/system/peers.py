@@ -66,6 +66,7 @@ class Peer:
         self.cluster = options.pop("cluster", "")  # of a reflector; empty: its own
         self.keep_next_hop = options.pop("keep_next_hop", False)  # BIRD: as a reflector should, and FRR's does
         assert not options, f"unknown options: {', '.join(options)}"
+        self.hidden, self.refused = [], []
         self.process = None
 
     def write(self, name, text):
@@ -86,6 +87,21 @@ class Peer:
 
     def routes(self, family=4):
         """Prefix -> set of next hops, of the best routes."""
+        raise NotImplementedError
+
+    def set_policies(self, hidden, refused):
+        """Of IPv4: networks that it tells nobody, and such as it takes from nobody; sessions stay."""
+        self.hidden, self.refused = hidden, refused
+        self.apply_policies()
+
+    def apply_policies(self):
+        raise NotImplementedError
+
+    def heard_refreshes(self):
+        """How often it was asked for its routes."""
+        raise NotImplementedError
+
+    def heard_updates(self):
         raise NotImplementedError
 
     def wait_established(self, address, seconds=15):
@@ -112,6 +128,7 @@ class Peer:
 class Bird(Peer):
     def configuration(self):
         lines = [
+            "log stderr all;",
             f"router id {self.router_id};",
             "protocol device { scan time 1; }",
             "protocol direct { ipv4; ipv6; }",
@@ -131,6 +148,7 @@ class Bird(Peer):
 
     def session(self, neighbor):
         yield f"protocol bgp {neighbor.word} {{"
+        yield "  debug { packets };"
         address, _, interface = neighbor.address.partition("%")
         yield f"  local {neighbor.local} as {self.asn}; neighbor {address} as {neighbor.asn};"
         if interface:
@@ -158,8 +176,15 @@ class Bird(Peer):
                 hop = f"next hop address {self.next_hops[family]};"
             if family == 4 and (interface or ":" in self.next_hops.get(4, "")):
                 hop += " extended next hop on;"
-            yield f"  ipv{family} {{ import all; export where source ~ [RTS_BGP, RTS_STATIC]; {hop} {paths} }};"
+            taken, told = (self.all_but(networks, family) for networks in (self.refused, self.hidden))
+            export = f"source ~ [RTS_BGP, RTS_STATIC] && {told}"
+            yield f"  ipv{family} {{ import where {taken}; export where {export}; {hop} {paths} }};"
         yield "}"
+
+    @staticmethod
+    def all_but(networks, family):
+        found = ", ".join(network for network in networks if family_of(network) == family)
+        return f"net !~ [{found}]" if found else "true"
 
     def start(self, returning=False):
         configuration = self.write("bird.conf", self.configuration())
@@ -176,6 +201,15 @@ class Bird(Peer):
         """Takes over changed neighbors and networks."""
         self.write("bird.conf", self.configuration())
         self.order("configure")
+
+    def apply_policies(self):
+        self.reconfigure()
+
+    def heard_refreshes(self):
+        return self.process.output().count("Got ROUTE-REFRESH")
+
+    def heard_updates(self):
+        return self.process.output().count("Got UPDATE")
 
     def established(self, address):
         word = Neighbor(address, 0).word
@@ -352,6 +386,29 @@ class Frr(Peer):
         """Configuration lines, such as 'router bgp 65001', 'neighbor 10.0.0.1 shutdown'."""
         return self.ask("configure terminal", *lines)
 
+    def apply_policies(self):
+        lines = []
+        for name, networks in (("hidden", self.hidden), ("refused", self.refused)):
+            lines += [f"no ip prefix-list {name}", *(f"ip prefix-list {name} deny {network}" for network in networks)]
+            lines += [f"ip prefix-list {name} permit 0.0.0.0/0 le 32"]
+        lines += [f"router bgp {self.asn}", "address-family ipv4 unicast"]
+        for n in self.neighbors:
+            lines += [f"neighbor {n.address} prefix-list hidden out", f"neighbor {n.address} prefix-list refused in"]
+        told = self.order(*lines)
+        assert "%" not in told, told
+        for n in self.neighbors:
+            self.ask(f"clear bgp ipv4 unicast {n.address} soft")
+
+    def statistics(self):
+        address = self.neighbors[0].address
+        return self.ask_json(f"show bgp neighbors {address}")[address]["messageStats"]
+
+    def heard_refreshes(self):
+        return self.statistics()["routeRefreshRecv"]
+
+    def heard_updates(self):
+        return self.statistics()["updatesRecv"]
+
     def ask_json(self, command):
         text = self.ask(f"{command} json")
         start = text.find("{")
@@ -423,6 +480,15 @@ class Gobgp(Peer):
 
     def withdraw(self, network):
         self.namespace.sh("gobgp", "global", "rib", "del", network, "-a", f"ipv{family_of(network)}")
+
+    def heard_refreshes(self):
+        return self.received("refresh")
+
+    def heard_updates(self):
+        return self.received("update")
+
+    def received(self, kind):
+        return int(self.ask_json("neighbor")[0]["state"]["messages"]["received"].get(kind, 0))
 
     def ask_json(self, *words):
         text = self.ask(*words, "-j")

@@ -12,7 +12,8 @@ import struct
 from process import wait_for
 from wire import inside
 
-OPEN, UPDATE, NOTIFICATION, KEEPALIVE = 1, 2, 3, 4
+OPEN, UPDATE, NOTIFICATION, KEEPALIVE, REFRESH = 1, 2, 3, 4, 5
+ROUTE_REFRESH, ENHANCED_REFRESH = 2, 70  # capabilities
 OPTIONAL, TRANSITIVE, PARTIAL, EXTENDED = 0x80, 0x40, 0x20, 0x10
 AS_PATH, NEXT_HOP = 2, 3
 MP_REACH, MP_UNREACH = 14, 15
@@ -51,6 +52,10 @@ def update(attributes=b"", announced=b"", withdrawn=b""):
     return message(UPDATE, fields + announced)
 
 
+def route_refresh(family):
+    return message(REFRESH, struct.pack("!HBB", family, 0, 1))
+
+
 def unreach(prefixes):
     return attribute(OPTIONAL, MP_UNREACH, struct.pack("!HB", 2, 1) + b"".join(map(nlri, prefixes)))
 
@@ -82,17 +87,19 @@ class ScriptedSpeaker:
     """A session in both families from `own`, an address of the namespace, to the router at `router`.
 
     table: prefix -> {code of the attribute: (flags, value)}; the next hop of either family is 3.
+    refreshes: of each ROUTE-REFRESH heard, whether it is a request (0), a beginning (1) or an end (2).
     """
 
-    def __init__(self, namespace, own, router, asn, wide=True):
+    def __init__(self, namespace, own, router, asn, wide=True, capabilities=b""):
         self.namespace, self.own, self.router, self.asn, self.wide = namespace, own, router, asn, wide
-        self.socket, self.unread, self.up, self.table = None, b"", False, {}
+        self.capabilities = capabilities  # beside families and AS number
+        self.socket, self.unread, self.up, self.table, self.refreshes = None, b"", False, {}, []
 
     def __str__(self):
         return f"{self.own} in {self.namespace}"
 
     def open(self):
-        capabilities = b"".join(bytes([1, 4, 0, family, 0, 1]) for family in (1, 2))
+        capabilities = self.capabilities + b"".join(bytes([1, 4, 0, family, 0, 1]) for family in (1, 2))
         if self.wide:
             capabilities += bytes([65, 4]) + self.asn.to_bytes(4)
         number = self.asn if self.asn < 65536 else AS_TRANS
@@ -164,6 +171,8 @@ class ScriptedSpeaker:
             self.up = self.up or kind == KEEPALIVE
             if kind == UPDATE:
                 self.take_update(body)
+            if kind == REFRESH:
+                self.refreshes.append(body[2])
 
     def take_update(self, body):
         middle = 2 + int.from_bytes(body[:2])
