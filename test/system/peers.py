@@ -36,7 +36,7 @@ class Neighbor:
     restart_time: int = 0  # seconds; graceful restart when not 0
     long_lived: int = 0  # seconds after that, RFC 9494; BIRD only
     bfd: bool = False  # every 100 ms, three lost are too many; BIRD only
-    local: str = ""  # the peer's own address: BIRD wants it for BFD over several hops
+    local: str = ""  # the peer's own address, where it has several; BIRD wants it for BFD over several hops
 
     def __post_init__(self):
         self.families = self.families or (family_of(self.address),)
@@ -95,6 +95,10 @@ class Peer:
         self.apply_policies()
 
     def apply_policies(self):
+        raise NotImplementedError
+
+    def restart_sessions(self):
+        """All of them, from this end."""
         raise NotImplementedError
 
     def heard_refreshes(self):
@@ -204,6 +208,9 @@ class Bird(Peer):
 
     def apply_policies(self):
         self.reconfigure()
+
+    def restart_sessions(self):
+        self.order("restart", '"n*"')
 
     def heard_refreshes(self):
         return self.process.output().count("Got ROUTE-REFRESH")
@@ -342,6 +349,8 @@ class Frr(Peer):
                 lines.append(f" neighbor {n.address} shutdown")
             if n.passive:
                 lines.append(f" neighbor {n.address} passive")
+            if n.local:
+                lines.append(f" neighbor {n.address} update-source {n.local}")
             if n.multihop:
                 lines.append(f" neighbor {n.address} disable-connected-check")
             if n.password:
@@ -399,6 +408,9 @@ class Frr(Peer):
         for n in self.neighbors:
             self.ask(f"clear bgp ipv4 unicast {n.address} soft")
 
+    def restart_sessions(self):
+        self.ask("clear bgp *")
+
     def statistics(self):
         address = self.neighbors[0].address
         return self.ask_json(f"show bgp neighbors {address}")[address]["messageStats"]
@@ -429,7 +441,7 @@ class Gobgp(Peer):
         def session(n):
             return {
                 "config": {"neighbor-address": n.address, "peer-as": n.asn, "auth-password": n.password},
-                "transport": {"config": {"passive-mode": n.passive}},
+                "transport": {"config": {"passive-mode": n.passive, "local-address": n.local}},
                 "ebgp-multihop": {"config": {"enabled": n.multihop, "multihop-ttl": 64 if n.multihop else 0}},
                 "timers": {"config": {"connect-retry": 1, "hold-time": n.hold_time, "idle-hold-time-after-reset": 1}},
                 "afi-safis": [
@@ -480,6 +492,10 @@ class Gobgp(Peer):
 
     def withdraw(self, network):
         self.namespace.sh("gobgp", "global", "rib", "del", network, "-a", f"ipv{family_of(network)}")
+
+    def restart_sessions(self):
+        for n in self.neighbors:
+            self.namespace.sh("gobgp", "neighbor", n.address, "reset")
 
     def heard_refreshes(self):
         return self.received("refresh")

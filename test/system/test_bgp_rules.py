@@ -3,12 +3,18 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import concurrent.futures
 import re
+import socket
+import struct
 
 import pytest
-from peers import Bird, Frr, Neighbor
+from peers import Bird, Frr, Gobgp, Neighbor
 from process import wait_for
 from reflector_lab import AS, CLIENTS, REFLECTOR, Lab, block
+from scripted_speaker import KEEPALIVE, NOTIFICATION, message
+from scripted_speaker import OPEN as SAY_OPEN
+from wire import inside
 
 ONE, TWO = CLIENTS[:2]
 WIDE_AS, OTHER_WIDE_AS = 4200000001, 4200000002
@@ -79,23 +85,80 @@ def test_ttl_security_on_both_sides(lab):
     assert lab.rows()[ONE]["sessions"] == 0
 
 
+PAIRS = [(f"10.99.0.{number}", client) for number, client in enumerate(CLIENTS[:10], start=1)]  # ours, theirs
+
+
 def connections(lab):
-    """Established ones, at the client's end."""
+    """Established ones, at the peer's end."""
     lines = lab.there.sh("ss", "-Htn", "state", "established", "( sport = :179 or dport = :179 )").splitlines()
     return len(lines)
 
 
-def test_calls_of_both_sides_end_in_one_connection(lab):
-    """RFC 4271 6.8, with both sides starting anew at the same time, again and again."""
+@pytest.mark.parametrize("kind, rounds", [(Bird, 5), (Frr, 5), (Gobgp, 2)])  # GoBGP waits five seconds in each
+def test_calls_of_both_sides_end_in_one_connection(lab, kind, rounds):
+    """RFC 4271 6.8: ten sessions between two processes, which both start anew at the same time, again and again."""
+    lab.here.add_address("up0", *[f"{ours}/8" for ours, _ in PAIRS[1:]])
+    timers = {"hold_time": 3, "connect_retry": 1}
+    lab.configure(neighbors=[{"address": a, "source": o, "as": 65001, **OPEN, **timers} for o, a in PAIRS])
+    sessions = [Neighbor(ours, AS, local=client, hold_time=3) for ours, client in PAIRS]
+    peer = lab.make_peer(kind, lab.there, 65001, ONE, sessions, [block(ONE)])
+    lab.router.launch()
+    peer.start()
+    lab.router.wait_ready()
+    for round_ in range(rounds):
+        if round_ > 0:
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                both = [pool.submit(lab.router.ctl, "bgp", "clear", "all"), pool.submit(peer.restart_sessions)]
+            assert not any(each.exception() for each in both)
+        lab.wait_sessions(len(PAIRS))
+        peer.process.wait_for(lambda: connections(lab) == len(PAIRS), 20, f"round {round_}: a connection each")
+
+    before = lab.rows()
+
+    def lasts(row):
+        return row["messages_received"] > before[row["address"]]["messages_received"] + 1
+
+    lab.router.wait(lambda: all(map(lasts, lab.rows().values())), 20, "keepalives of every session")
+    assert [row["sessions"] for row in lab.rows().values()] == [row["sessions"] for row in before.values()]
+    assert connections(lab) == len(PAIRS)
+
+
+def messages(connection, last):
+    """Kind and body of what comes, up to one of kind `last`; octet for octet, as nothing more may be taken."""
+    found = []
+    while not found or found[-1][0] != last:
+        head = connection.recv(19, socket.MSG_WAITALL)
+        assert len(head) == 19, f"the connection ends after {found}"
+        length, kind = struct.unpack("!HB", head[16:])
+        found.append((kind, connection.recv(length - 19, socket.MSG_WAITALL) if length > 19 else b""))
+    return found
+
+
+@pytest.mark.parametrize("identifier, survivor", [("10.0.0.1", "ours"), ("192.0.2.9", "theirs")])
+@pytest.mark.parametrize("first, second", [("ours", "theirs"), ("theirs", "ours")])
+def test_call_of_the_higher_identifier_survives(lab, cleanup, identifier, survivor, first, second):
+    """RFC 4271 6.8: both calls are there before a word is said; whichever OPEN is heard first, the same one lives."""
     lab.configure(neighbors=[{"address": ONE, "as": 65001, **OPEN}])
+    with inside(lab.there):
+        listener = socket.create_server((ONE, 179))
+    cleanup.callback(listener.close)
+    listener.settimeout(30)
     lab.router.start()
-    client = lab.start_clients([(ONE, {"as": 65001})])[0]
-    for round_ in range(5):
-        lab.wait_sessions(1)
-        wait_for(lambda: "Established" in client.shown(), 20, f"round {round_}: the client has a session")
-        wait_for(lambda: connections(lab) == 1, 20, f"round {round_}: there is one connection")
-        lab.router.ctl("bgp", "clear", ONE)
-        client.order("restart", "reflector")
+    calls = {"ours": listener.accept()[0]}
+    with inside(lab.there):
+        calls["theirs"] = socket.create_connection((REFLECTOR, 179), 30, (ONE, 0))
+    for connection in calls.values():
+        cleanup.callback(connection.close)
+        connection.settimeout(30)
+    opening = struct.pack("!BHH4sB", 4, 65001, 90, socket.inet_aton(identifier), 0)
+    calls[first].sendall(message(SAY_OPEN, opening))
+    messages(calls[first], KEEPALIVE)
+    calls[second].sendall(message(SAY_OPEN, opening))
+    loser = calls["theirs" if survivor == "ours" else "ours"]
+    assert messages(loser, NOTIFICATION)[-1][1][:2] == bytes([6, 7]), "Cease, Connection Collision Resolution"
+    calls[survivor].sendall(message(KEEPALIVE))
+    lab.wait_sessions(1)
+    assert lab.rows()[ONE]["sessions"] == 1
 
 
 @pytest.fixture
