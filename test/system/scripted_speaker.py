@@ -1,11 +1,13 @@
 """A BGP speaker that says what a test tells it, byte for byte, and keeps a table of what it hears.
 
 It does not know what is right: it sends messages as they come and decodes without judging, so that
-what two routers tell it can be compared.  Hold time 0, so nothing has to be sent in time.
+what two routers tell it can be compared.  Hold time 0 unless a test wants another, so nothing has to be
+sent in time.
 SPDX-License-Identifier: Apache-2.0
 """
 
 import ipaddress
+import select
 import socket
 import struct
 
@@ -90,9 +92,12 @@ class ScriptedSpeaker:
     refreshes: of each ROUTE-REFRESH heard, whether it is a request (0), a beginning (1) or an end (2).
     """
 
-    def __init__(self, namespace, own, router, asn, wide=True, capabilities=b""):
+    def __init__(self, namespace, own, router, asn, wide=True, **options):
         self.namespace, self.own, self.router, self.asn, self.wide = namespace, own, router, asn, wide
-        self.capabilities = capabilities  # beside families and AS number
+        self.capabilities = options.pop("capabilities", b"")  # beside families and AS number
+        self.hold_time = options.pop("hold_time", 0)
+        self.receive_buffer = options.pop("receive_buffer", 0)  # octets that wait to be read; 0: as the kernel likes
+        assert not options, f"unknown options: {', '.join(options)}"
         self.socket, self.unread, self.up, self.table, self.refreshes = None, b"", False, {}, []
 
     def __str__(self):
@@ -105,13 +110,15 @@ class ScriptedSpeaker:
         number = self.asn if self.asn < 65536 else AS_TRANS
         identifier = ipaddress.ip_address(self.own).packed
         parameters = bytes([2, len(capabilities)]) + capabilities
-        return message(OPEN, struct.pack("!BHH4sB", 4, number, 0, identifier, len(parameters)) + parameters)
+        return message(OPEN, struct.pack("!BHH4sB", 4, number, self.hold_time, identifier, len(parameters)) + parameters)
 
     def connect(self):
         """Calls once; whether the session is there tells established() later."""
         self.close()
         with inside(self.namespace):
             self.socket = socket.socket()
+        if self.receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
         self.socket.bind((self.own, 0))
         try:
             self.socket.connect((self.router, 179))
@@ -140,7 +147,10 @@ class ScriptedSpeaker:
             try:
                 octets = octets[self.socket.send(octets) :]
             except BlockingIOError:
-                wait_for(self.pump, 10, f"{self}: the router reads", every=0.001)
+                wait_for(lambda: self.pump() or self.writable(), 10, f"{self}: the router reads", every=0.001)
+
+    def writable(self):
+        return bool(select.select([], [self.socket], [], 0)[1])
 
     def pump(self):
         """Reads what has arrived; true when there was something."""

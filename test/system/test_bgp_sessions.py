@@ -3,14 +3,18 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import contextlib
+import ipaddress
 import re
 import socket
+import struct
 
 import pytest
 from peers import Bird, Frr, Neighbor
 from process import wait_for
 from reflector_lab import AS, CLIENTS, LISTENER, REFLECTOR, STRANGER, Lab, block
 from resources import resource
+from scripted_speaker import KEEPALIVE, ScriptedSpeaker, attribute, message, nlri, update
 from wire import inside
 
 @pytest.fixture
@@ -199,3 +203,46 @@ def test_password_of_a_peer_is_a_file(lab):
     lab.start_clients([(CLIENTS[0], {"text": 'password "sesame";'})])
     lab.wait_sessions(1)
     assert not re.search("sesame", lab.router.log), "passwords are not logged"
+
+
+ROUTES = 1000
+
+
+def large_update(sender, number):
+    """A route with a kilobyte of attributes that it shares with no other."""
+    communities = b"".join(struct.pack("!HH", number, n) for n in range(256))
+    attributes = [(0x40, 1, b"\0"), (0x40, 2, struct.pack("!BBI", 2, 1, 65001)), (0xC0, 8, communities)]
+    attributes.append((0x40, 3, ipaddress.ip_address(sender).packed))
+    return update(b"".join(attribute(*each) for each in attributes), nlri(f"10.{number >> 8}.{number & 255}.0/24"))
+
+
+def test_peer_that_reads_nothing_is_given_up(lab, cleanup):
+    """RFC 9687: it sends KEEPALIVEs in time, but its window is shut; the others are served meanwhile."""
+    open_ = {"as": 65001, "import": "all", "export": "all", "as_override": True, "passive": True}
+    deaf, telling, hearing = (
+        ScriptedSpeaker(lab.there, CLIENTS[0], REFLECTOR, 65001, hold_time=3, receive_buffer=4096),
+        ScriptedSpeaker(lab.there, CLIENTS[1], REFLECTOR, 65001),
+        ScriptedSpeaker(lab.there, CLIENTS[2], REFLECTOR, 65001),
+    )
+    for speaker in (deaf, telling, hearing):
+        cleanup.callback(speaker.close)
+    lab.here.write_sysctl("net/ipv4/tcp_wmem", "4096 16384 65536")
+    neighbors = [{"address": speaker.own, **open_} for speaker in (deaf, telling, hearing)]
+    lab.configure(neighbors=[{**neighbors[0], "send_hold_time": 8}, *neighbors[1:]])
+    lab.router.start()
+    for speaker in (deaf, telling, hearing):
+        lab.router.wait(speaker.established, 20, f"the session of {speaker}")
+
+    def error():
+        with contextlib.suppress(OSError):
+            deaf.socket.send(message(KEEPALIVE))
+        hearing.pump()
+        return lab.rows()[deaf.own]["last_error"]
+
+    for number in range(ROUTES):
+        telling.send(large_update(telling.own, number))
+    lab.router.wait(lambda: error() or len(hearing.table) == ROUTES, 20, "all is told to who listens")
+    assert error() == "", "the other one is still waited for"
+    lab.router.wait(lambda: "send hold timer expired" in error(), 30, "it is given up")
+    assert [row["sessions"] for row in lab.rows().values()] == [1, 1, 1]
+    assert [row["state"] == "established" for row in lab.rows().values()] == [False, True, True]
