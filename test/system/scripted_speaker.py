@@ -21,6 +21,13 @@ AS_PATH, NEXT_HOP = 2, 3
 MP_REACH, MP_UNREACH = 14, 15
 LISTS = {8: 4, 16: 8, 32: 12}  # communities: octets of an element; their order means nothing
 AS_TRANS = 23456
+TCP_MD5SIG = 14
+
+
+def md5_key(address, password):
+    """The kernel's struct tcp_md5sig, for IPv4."""
+    octets = struct.pack("=HH4s120x", socket.AF_INET, 0, socket.inet_aton(address))
+    return octets + struct.pack("=BBHi80s", 0, 0, len(password), 0, password.encode())
 
 
 def message(kind, body=b""):
@@ -97,6 +104,7 @@ class ScriptedSpeaker:
         self.capabilities = options.pop("capabilities", b"")  # beside families and AS number
         self.hold_time = options.pop("hold_time", 0)
         self.receive_buffer = options.pop("receive_buffer", 0)  # octets that wait to be read; 0: as the kernel likes
+        self.password = options.pop("password", "")  # TCP MD5, RFC 2385
         assert not options, f"unknown options: {', '.join(options)}"
         self.socket, self.unread, self.up, self.table, self.refreshes = None, b"", False, {}, []
 
@@ -119,6 +127,8 @@ class ScriptedSpeaker:
             self.socket = socket.socket()
         if self.receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
+        if self.password:
+            self.socket.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, md5_key(self.router, self.password))
         self.socket.bind((self.own, 0))
         try:
             self.socket.connect((self.router, 179))

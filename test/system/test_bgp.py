@@ -12,6 +12,7 @@ from peers import Bird, Frr, Gobgp, Neighbor
 from process import wait_for
 from rack import FABRIC, GATEWAYS, ROUTER, Rack
 from resources import resource
+from scripted_speaker import TCP_MD5SIG, md5_key
 from wire import inside
 
 OUTSIDE = {4: "172.16.0.0/16", 6: "fd01::/32"}
@@ -160,11 +161,9 @@ def test_wrong_as_is_told_and_no_session_comes_up(rack, make_peer, kind):
 
 def md5_works():
     """Whether the kernel signs TCP segments (CONFIG_TCP_MD5SIG)."""
-    tcp_md5sig = 14
     with socket.socket() as probe:
-        address = struct.pack("=HH4s120x", socket.AF_INET, 0, socket.inet_aton("192.0.2.1"))
         try:
-            probe.setsockopt(socket.IPPROTO_TCP, tcp_md5sig, address + struct.pack("=BBHi80s", 0, 0, 6, 0, b"secret"))
+            probe.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, md5_key("192.0.2.1", "secret"))
             return True
         except OSError:
             return False
