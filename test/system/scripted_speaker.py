@@ -118,7 +118,8 @@ class ScriptedSpeaker:
         number = self.asn if self.asn < 65536 else AS_TRANS
         identifier = ipaddress.ip_address(self.own).packed
         parameters = bytes([2, len(capabilities)]) + capabilities
-        return message(OPEN, struct.pack("!BHH4sB", 4, number, self.hold_time, identifier, len(parameters)) + parameters)
+        fixed = struct.pack("!BHH4sB", 4, number, self.hold_time, identifier, len(parameters))
+        return message(OPEN, fixed + parameters)
 
     def connect(self):
         """Calls once; whether the session is there tells established() later."""
