@@ -472,6 +472,48 @@ TEST(Restarter, DoesNotWaitForWhoNeverSaysWhenItIsDone) {
     EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
 
+TEST(Restarter, WaitsForTheOneFamilyOfASession) {
+    HandPeer hand{full, back()};
+    Open open = only_ipv4();
+    open.capabilities.families.pop_back();
+    hand.come_up(open);
+    hand.announce(kRoute);
+    EXPECT_EQ(kept(hand), "");
+    hand.end_of_rib<V4>();
+    EXPECT_EQ(kept(hand), "a");
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, WaitsForWhoIsLostTwice) {
+    HandPeer hand{full, back()};
+    for (int loss = 0; loss < 2; ++loss) {
+        hand.come_up(HandPeer::graceful());
+        hand.announce(kOther);
+        hand.end_of_rib<V4>();
+        hand.hang_up();
+        EXPECT_EQ(hand.sink.restarts_done, 0U);
+    }
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    hand.end_of_rib<V4>();
+    EXPECT_EQ(kept(hand), "") << "IPv6 is still to come";
+    hand.end_of_rib<V6>();
+    EXPECT_EQ(kept(hand), "a") << "what only a lost session said is not kept";
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, WaitsNoLongerForWhoIsLostTwice) {
+    HandPeer hand{full, back()};
+    for (int loss = 0; loss < 2; ++loss) {
+        hand.come_up(HandPeer::graceful());
+        hand.hang_up();
+        hand.pass(25s);
+    }
+    EXPECT_EQ(hand.sink.restarts_done, 0U);
+    hand.pass(10s);
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
 TEST(Restarter, DoesNotWaitForWhoIsShutDown) {
     HandPeer hand{full, back()};
     hand.peer->shut_down({}, hand.now);

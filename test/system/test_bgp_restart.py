@@ -181,7 +181,7 @@ def test_routes_of_a_peer_long_gone_are_the_last_resort(rack, make_peer):
 LEARNT = ["172.16.0.0/16", "172.17.0.0/16"]
 
 
-def start_reflector(network, make_router, make_peer, config=(), long_lived=0):
+def start_reflector(network, make_router, make_peer, config=(), long_lived=0, learner=Bird):
     """vrouterd without a data plane between two peers, one of which announces routes: (router, announcer, learner)."""
     here, *spaces = (network.namespace(name) for name in ("reflector", "announcer", "learner"))
     router = make_router(here, "reflector", dataplane="none")
@@ -199,7 +199,8 @@ def start_reflector(network, make_router, make_peer, config=(), long_lived=0):
             "next_hop": "self", "hold_time": 9, "connect_retry": 1, **dict(config),
         })  # fmt: skip
         session = Neighbor(own, OWN_AS, restart_time=60, long_lived=long_lived)
-        peers.append(make_peer(Bird, space, asn, address, [session], networks).start())
+        kind = learner if number == 2 else Bird
+        peers.append(make_peer(kind, space, asn, address, [session], networks).start())
     router.start()
     for prefix in LEARNT:
         peers[1].wait_route(prefix, "10.2.0.1", 30)
@@ -224,6 +225,18 @@ def test_reflector_that_stays_away_long_is_the_last_resort(network, make_router,
     learner.process.wait_for(marked, 40, "the route is marked")
     router.start()
     learner.process.wait_for(lambda: not marked() and LEARNT[0] in learner.routes(), 40, "it is good again")
+
+
+@pytest.mark.parametrize("kind", [Bird, Frr])
+def test_reflector_that_stays_away_too_long_is_forgotten(network, make_router, make_peer, kind):
+    """What it told goes with its restart time, and is there again with it."""
+    router, _, learner = start_reflector(network, make_router, make_peer, {"restart_time": 2}, learner=kind)
+    router.kill()
+    for prefix in LEARNT:
+        learner.wait_no_route(prefix)
+    router.start()
+    for prefix in LEARNT:
+        learner.wait_route(prefix, "10.2.0.1", 30)
 
 
 @alone
