@@ -12,6 +12,9 @@ namespace {
 constexpr std::chrono::seconds kBeat{30};
 constexpr std::int64_t kLeaseSeconds = 90;
 
+/// The part of it by which many reporters of one process do not beat at once.
+constexpr double kEarliest = 0.8;
+
 /// Between two looks at the endpoints, at most one write each; a part of it by chance.
 constexpr std::chrono::milliseconds kTick{500};
 constexpr std::int64_t kKeysAtOnce = 1000;
@@ -26,16 +29,10 @@ Reporter::Reporter(
       beat_timer_(executor),
       tick_timer_(executor),
       random_(std::random_device{}()) {
-    store_.set_on_live([this] { on_live(); });
     tick_later();
     if (store_.is_live()) {
         on_live();
     }
-}
-
-Reporter::~Reporter() {
-    store_.set_on_live(nullptr);
-    alive_.reset();
 }
 
 void Reporter::call(
@@ -65,21 +62,29 @@ void Reporter::call(
 }
 
 void Reporter::on_live() {
-    statuses_read_ = false;
     writing_ = false;
-    read_statuses(
-        {store_.keys().endpoint_statuses(host_.region, host_.node),
-         store_.keys().host_endpoint_statuses(host_.node)},
-        {},
-        {});
-    write_node();
+    node_written_ = false;
     beat();
+}
+
+void Reporter::resume(Host host) {
+    host.first = host.first || host_.first;
+    node_written_ = node_written_ && host.facts == host_.facts;
+    host_ = std::move(host);
+    active_ = true;
+    if (late_) {
+        beat();
+    } else if (store_.is_live()) {
+        read_statuses();
+    }
 }
 
 // --- the agent ------------------------------------------------------------------------------
 
 void Reporter::beat_later() {
-    beat_timer_.expires_after(kBeat);
+    const double chance = std::uniform_real_distribution<>(kEarliest, 1)(random_);
+    beat_timer_.expires_after(
+        std::chrono::duration_cast<std::chrono::milliseconds>(kBeat * chance));
     beat_timer_.async_wait([this, alive = std::weak_ptr(alive_)](boost::system::error_code error) {
         if (!error && !alive.expired()) {
             beat();
@@ -89,9 +94,18 @@ void Reporter::beat_later() {
 
 void Reporter::beat() {
     beat_later();
-    if (!store_.is_live()) {
+    late_ = !active_;
+    if (!active_ || !store_.is_live()) {
         return;
     }
+    read_statuses();
+    if (!std::exchange(node_written_, true)) {
+        write_node();
+    }
+    renew_lease();
+}
+
+void Reporter::renew_lease() {
     if (lease_ == 0) {
         call("lease", kGrantPath, encode_grant(kLeaseSeconds), [this](const std::string& body) {
             if (const auto lease = decode_grant(body)) {
@@ -106,23 +120,26 @@ void Reporter::beat() {
             put_agent_status();
         } else {
             lease_ = 0;
-            beat();
+            renew_lease();
         }
     });
 }
 
 void Reporter::put_agent_status() {
+    if (!active_) {
+        return;
+    }
     const std::string value = agent_status(
         std::chrono::system_clock::now(),
         std::chrono::duration_cast<std::chrono::milliseconds>(
-            std::chrono::steady_clock::now() - started_),
-        first_);
+            std::chrono::steady_clock::now() - host_.started),
+        host_.first);
     const Keys& keys = store_.keys();
     call(
         "agent status",
         kPutPath,
         encode_put(keys.status(host_.region, host_.node), value, lease_),
-        [this](const std::string& /*body*/) { first_ = false; });
+        [this](const std::string& /*body*/) { host_.first = false; });
     call(
         "agent status",
         kPutPath,
@@ -153,10 +170,23 @@ void Reporter::write_node() {
 
 // --- endpoints ------------------------------------------------------------------------------
 
+void Reporter::read_statuses() {
+    statuses_read_ = false;
+    read_statuses(
+        ++reads_,
+        {store_.keys().endpoint_statuses(host_.region, host_.node),
+         store_.keys().host_endpoint_statuses(host_.node)},
+        {},
+        {});
+}
+
 /// Reads the status keys below each of `prefixes`, the last first, in the order of keys, there from `from`
 /// on; `read` are those before.
 void Reporter::read_statuses(
-    std::vector<std::string> prefixes, std::string from, std::map<std::string, std::string> read) {
+    std::uint64_t number,
+    std::vector<std::string> prefixes,
+    std::string from,
+    std::map<std::string, std::string> read) {
     const std::string end = prefix_end(prefixes.back());
     if (from.empty()) {
         from = prefixes.back();
@@ -165,8 +195,11 @@ void Reporter::read_statuses(
         "endpoint status",
         kRangePath,
         encode(RangeRequest{std::move(from), end, 0, kKeysAtOnce}),
-        [this, prefixes = std::move(prefixes), read = std::move(read)](
+        [this, number, prefixes = std::move(prefixes), read = std::move(read)](
             const std::string& body) mutable {
+            if (number != reads_) {
+                return;
+            }
             auto reply = decode_range(body);
             if (!reply) {
                 log::warning("etcd: endpoint status: {}", reply.error().text);
@@ -177,12 +210,12 @@ void Reporter::read_statuses(
             }
             if (reply->more && !read.empty()) {
                 std::string next = read.rbegin()->first + '\0';
-                read_statuses(std::move(prefixes), std::move(next), std::move(read));
+                read_statuses(number, std::move(prefixes), std::move(next), std::move(read));
                 return;
             }
             prefixes.pop_back();
             if (!prefixes.empty()) {
-                read_statuses(std::move(prefixes), {}, std::move(read));
+                read_statuses(number, std::move(prefixes), {}, std::move(read));
                 return;
             }
             statuses_.set_stored(std::move(read));
@@ -203,18 +236,20 @@ void Reporter::tick_later() {
 }
 
 void Reporter::tick() {
-    const bool may = statuses_read_ && !writing_ && store_.is_live();
+    const bool may = active_ && statuses_read_ && !writing_ && store_.is_live();
     if (!may || !reports_endpoints(store_.felix(), host_.node)) {
         return;
     }
-    std::map<std::string, std::optional<std::string>> wanted;
-    for (const auto& [key, status] : endpoints_()) {
-        const auto path = store_.keys().endpoint_status(host_.region, host_.node, key);
-        if (path) {
-            wanted[*path] = status ? std::optional(endpoint_status(*status)) : std::nullopt;
+    if (const auto told = endpoints_(statuses_.next().has_value())) {
+        std::map<std::string, std::optional<std::string>> wanted;
+        for (const auto& [key, status] : *told) {
+            const auto path = store_.keys().endpoint_status(host_.region, host_.node, key);
+            if (path) {
+                wanted[*path] = status ? std::optional(endpoint_status(*status)) : std::nullopt;
+            }
         }
+        statuses_.set_wanted(std::move(wanted));
     }
-    statuses_.set_wanted(std::move(wanted));
     const auto write = statuses_.next();
     if (!write) {
         return;

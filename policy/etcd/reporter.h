@@ -1,9 +1,11 @@
-// Reporter: writes this host's status into etcd, while the store is live.  Asio shell.
+// Reporter: writes a host's status into etcd, while the store is live.  Asio shell.
 //
-//   - the agent's status every 30 s, each time another value, with a lease of 90 s;
+//   - the agent's status every 24 to 30 s, each time another value, with a lease of 90 s;
 //   - the status of endpoints, if a FelixConfiguration wants it: one key at a time, compared with what
-//     was there at the start, so that what an earlier run left behind goes;
+//     is there, so that what an earlier run left behind goes;
 //   - the Node resource, when its BGP addresses are not the ones of the config.
+// What is there is read again with each status of the agent: it may be others that write for the host (a
+// replica of vrouter-policyd that it left), and the last word of those may come late.
 // What cannot be written now is written later; nothing waits for it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -29,21 +31,34 @@ namespace vr::policy::etcd {
 class Reporter {
   public:
     /// Local endpoints with "up", "down", "error", or nothing while that is not known.
-    using Endpoints = std::function<std::map<Key, std::optional<std::string>>()>;
+    using Statuses = std::map<Key, std::optional<std::string>>;
+    /// Nothing: as told the last time, which may not be said when that `is_news` to etcd.
+    using Endpoints = std::function<std::optional<Statuses>(bool is_news)>;
 
     struct Host {
         std::string node;
         std::string region;
         std::optional<NodeFacts> facts;  ///< absent: the Node resource is left alone
+        std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+        bool first = true;  ///< no agent status was written since
     };
 
-    /// Starts at once.  `store` must outlive it.
+    /// Starts at once; waits for on_live() while the store is not live.  `store` must outlive it.
     Reporter(boost::asio::any_io_executor executor, Store& store, Host host, Endpoints endpoints);
     Reporter(const Reporter&) = delete;
     Reporter& operator=(const Reporter&) = delete;
     Reporter(Reporter&&) = delete;
     Reporter& operator=(Reporter&&) = delete;
-    ~Reporter();
+    ~Reporter() = default;
+
+    /// To be called whenever the store becomes live.
+    void on_live();
+
+    /// Others may write for the host from now on: nothing is written any more, and the lease runs out.
+    void pause() { active_ = false; }
+
+    /// Goes on, for the host as it is now.
+    void resume(Host host);
 
   private:
     using Body = std::expected<std::string, Session::Failure>;
@@ -55,12 +70,14 @@ class Reporter {
         std::string body,
         std::function<void(const std::string& body)> next);
 
-    void on_live();
     void beat();
     void beat_later();
+    void renew_lease();
     void put_agent_status();
     void write_node();
+    void read_statuses();
     void read_statuses(
+        std::uint64_t number,
         std::vector<std::string> prefixes,
         std::string from,
         std::map<std::string, std::string> read);
@@ -72,11 +89,13 @@ class Reporter {
     Endpoints endpoints_;
     boost::asio::steady_timer beat_timer_;
     boost::asio::steady_timer tick_timer_;
-    std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::minstd_rand random_;
     EndpointStatuses statuses_;
     std::int64_t lease_ = 0;  ///< 0: none
-    bool first_ = true;       ///< no agent status was written yet
+    bool active_ = true;
+    bool late_ = false;          ///< a beat was left out
+    bool node_written_ = false;  ///< or found to be right
+    std::uint64_t reads_ = 0;    ///< of all statuses: the last that was begun counts
     bool statuses_read_ = false;
     bool writing_ = false;
     std::string complaint_;  ///< that was logged last

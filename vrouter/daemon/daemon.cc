@@ -473,6 +473,11 @@ Result<void> Daemon::open_store() {
     return store.start();
 }
 
+policy::etcd::Reporter::Statuses Daemon::statuses() const {
+    return workloads_ ? endpoint_statuses(workloads_->view(), workloads_->view_hosts())
+                      : endpoint_statuses({}, {});
+}
+
 void Daemon::start_etcd() {
     auto store = std::make_unique<policy::etcd::Store>(
         loop_.get_executor(), *config_.etcd, [this](const policy::Batch& batch) {
@@ -485,10 +490,8 @@ void Daemon::start_etcd() {
         loop_.get_executor(),
         *store,
         policy::etcd::Reporter::Host{config_.node, config_.etcd->region, node_facts(config_)},
-        [this] {
-            return workloads_ ? endpoint_statuses(workloads_->view(), workloads_->view_hosts())
-                              : endpoint_statuses({}, {});
-        });
+        [this](bool /*is_news*/) { return statuses(); });
+    store->set_on_live([this] { reporter_->on_live(); });
     store_ = std::move(store);
 }
 

@@ -5,9 +5,13 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
+#include <string>
 
+#include "policy/model.h"
 #include "vrouter/daemon/announcements.h"
 #include "vrouter/daemon/config.h"
 
@@ -77,6 +81,7 @@ class Daemon {
     [[nodiscard]] Result<void> open_store();
     void start_etcd();
     void on_batch(const policy::Batch& batch);
+    [[nodiscard]] std::map<policy::Key, std::optional<std::string>> statuses() const;
     [[nodiscard]] bool is_host_known() const;
     void serve_commands();
     void set_blocks(std::set<IpPrefix> blocks);
