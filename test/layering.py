@@ -39,7 +39,7 @@ ASIO_FILES = re.compile(
     r"|bgp/((session|speaker|listener)\w*|bfd_sockets|asio_address)\.\w+$"
     r"|policy/(file_store|publisher|saver)\w*\.\w+$"
     r"|policy/etcd/(connection|ipam|reporter|session|store)\.\w+$"
-    r"|policy/policyd/(client|link|program|server|status|tls)\.\w+$"
+    r"|policy/policyd/(client|link|program|reporters|server|status|tls)\.\w+$"
 )
 
 VROUTERCTL = (

@@ -201,15 +201,6 @@ void read_flows(YamlSection& yaml, FlowConfig& flows) {
     });
 }
 
-void read_etcd(YamlSection& yaml, Config& config) {
-    EtcdConfig etcd = vr::read_etcd(yaml, {});
-    assign(etcd.region, yaml.value("region", "a name", [](const std::string& s) {
-        return s.empty() ? std::nullopt : std::optional{"region-" + s};
-    }));
-    assign(etcd.write_node, yaml.boolean("write_node"));
-    config.etcd = std::move(etcd);
-}
-
 void read_policyd(YamlSection& yaml, Config& config) {
     PolicydSourceConfig source;
     for (const char* key : {"servers", "ca", "certificate", "key"}) {
@@ -235,7 +226,7 @@ void read_datastore(YamlSection& yaml, Config& config) {
         assign(config.resource_directory, f.text("directory"));
         assign(config.file_state, f.value("state_file", "the path of a file", absolute_path));
     });
-    yaml.section("etcd", [&](YamlSection& e) { read_etcd(e, config); });
+    yaml.section("etcd", [&](YamlSection& e) { config.etcd = read_etcd(e, {}); });
     yaml.section("policyd", [&](YamlSection& p) { read_policyd(p, config); });
     if (!yaml.ok()) {
         return;

@@ -10,7 +10,8 @@ namespace vr {
 
 namespace {
 
-void assign(std::string& to, std::optional<std::string> from) {
+template <typename Value>
+void assign(Value& to, std::optional<Value> from) {
     if (from) {
         to = std::move(*from);
     }
@@ -34,6 +35,10 @@ EtcdConfig read_etcd(YamlSection& yaml, EtcdConfig config) {
     assign(config.password_file, yaml.text("password_file"));
     assign(config.prefix, yaml.value("prefix", "a path like /calico", absolute_path));
     assign(config.state_file, yaml.value("state_file", "the path of a file", absolute_path));
+    assign(config.region, yaml.value("region", "a name", [](const std::string& s) {
+        return s.empty() ? std::nullopt : std::optional{"region-" + s};
+    }));
+    assign(config.write_node, yaml.boolean("write_node"));
     if (config.certificate.empty() != config.key.empty()) {
         yaml.refuse("certificate", "certificate and key belong together");
     }

@@ -7,8 +7,7 @@
 
 namespace vr {
 
-/// Takes the keys that say how etcd is reached and what is kept of it; what a program alone knows
-/// (region, write_node) it reads itself.  `config` holds what counts where a key is absent.
+/// Takes every key of the section; `config` holds what counts where one is absent.
 [[nodiscard]] EtcdConfig read_etcd(YamlSection& yaml, EtcdConfig config);
 
 }  // namespace vr

@@ -156,6 +156,9 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         }
         if (!was_welcome && receiver.is_welcome()) {
             following = name();
+            takes_reports = message->welcome().takes_reports();
+            told_all = message->welcome().resumed() && receiver.is_in_sync();
+            reports.restart();
             health.place = following;
             using Health = policy::SourceStatus::State;
             health.is(
@@ -179,6 +182,7 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         rounds = 0;
         failed_in_a_row = 0;
         last_failure.clear();
+        told_all = true;
         health.is(policy::SourceStatus::State::InSync, steady_clock::now());
         take(batch);
         if (saver) {
@@ -281,9 +285,19 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             const auto held = self.link;
             held->tick(kPing);
             if (self.link == held) {
+                self.report();
                 self.tick_later();
             }
         }));
+    }
+
+    void report() {
+        if (!settings.report || !takes_reports || !told_all || link->is_sending()) {
+            return;
+        }
+        for (auto& bytes : reports.tell(settings.report())) {
+            link->send(std::move(bytes));
+        }
     }
 
     [[nodiscard]] std::string name() const { return text(settings.servers[at]); }
@@ -292,6 +306,9 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
     ClientSettings settings;
     policy::Listener listener;
     Receiver receiver;
+    ReportWriter reports;
+    bool takes_reports = false;  ///< the server that is followed does
+    bool told_all = false;       ///< by that server
     RenewedContext tls;
     tcp::resolver resolver;
     asio::steady_timer deadline;  ///< of an attempt, or until the next

@@ -4,16 +4,21 @@
 // Nothing that was told is taken back by that: the listener gets only what the next server tells
 // otherwise.  The catalog shows what this host was told.
 //
-// That is kept on disk, too: a host that starts while no server answers takes it for true once it has
+// What the host has to tell of itself is asked for several times a second, once a server has told it all
+// that concerns it, and told when it changed and what was told before has left.
+//
+// What was told is kept on disk, too: a host that starts while no server answers takes it for true once it has
 // asked each of them in vain, until one answers.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "policy/datastore.h"
+#include "policy/policyd/report.h"
 #include "policy/policyd/tls.h"
 #include "vrouter/net/host_port.h"
 
@@ -28,6 +33,8 @@ struct ClientSettings {
     std::vector<HostPort> servers;
     Credentials credentials;
     std::string state_file;  ///< for the last good state; empty: none
+    std::function<HostReport()> report =
+        nullptr;  ///< what to tell servers of this host; null: nothing
 };
 
 class Client final : public policy::Datastore {

@@ -216,6 +216,11 @@ std::vector<ItemPtr> Cluster::needs_of(const Resource& endpoint, policy::ItemId 
     return needs;
 }
 
+bool Cluster::is_on(const Key& endpoint, const std::string& host) const {
+    const auto placed = placed_.find(endpoint);
+    return placed != placed_.end() && placed->second.host->name == host;
+}
+
 void Cluster::unplace(const Key& key) {
     sets_.remove_item(key);
     leave_host(key);

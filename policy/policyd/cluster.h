@@ -68,6 +68,9 @@ class Cluster {
 
     [[nodiscard]] std::size_t endpoints() const { return placed_.size(); }
 
+    /// Whether the datastore has `endpoint`, and on `host`.
+    [[nodiscard]] bool is_on(const policy::Key& endpoint, const std::string& host) const;
+
   private:
     friend class Feed;
 

@@ -14,6 +14,7 @@
 #include "policy/etcd/store.h"
 #include "policy/file_store.h"
 #include "policy/policyd/cluster.h"
+#include "policy/policyd/reporters.h"
 #include "policy/policyd/server.h"
 #include "policy/policyd/status.h"
 #include "vrouter/net/log.h"
@@ -58,6 +59,8 @@ class Program {
             }
         });
         loop_.run();
+        server_.reset();
+        reporters_.reset();
         store_.reset();
         return exit_code_;
     }
@@ -68,6 +71,8 @@ class Program {
         if (config_.etcd) {
             auto etcd = std::make_unique<policy::etcd::Store>(
                 loop_.get_executor(), *config_.etcd, listener);
+            reporters_ =
+                std::make_unique<Reporters>(loop_.get_executor(), *etcd, *config_.etcd, cluster_);
             etcd->start();
             store_ = std::move(etcd);
             return {};
@@ -94,7 +99,7 @@ class Program {
     }
 
     void open() {
-        auto listening = Server::listen(loop_, config_.server, cluster_);
+        auto listening = Server::listen(loop_, config_.server, cluster_, reporters_.get());
         if (!listening) {
             log::error("{}", listening.error().text);
             exit_code_ = 1;
@@ -112,8 +117,9 @@ class Program {
     const PolicydConfig& config_;
     boost::asio::io_context loop_{1};
     Cluster cluster_;
-    std::unique_ptr<Server> server_;
     std::unique_ptr<policy::Datastore> store_;
+    std::unique_ptr<Reporters> reporters_;  ///< with etcd
+    std::unique_ptr<Server> server_;
     int exit_code_ = 0;
 };
 

@@ -22,6 +22,8 @@
 #include "policy/policyd/link.h"
 #include "policy/policyd/lobby.h"
 #include "policy/policyd/recording.h"
+#include "policy/policyd/report.h"
+#include "policy/policyd/reporters.h"
 #include "vrouter/net/host_port.h"
 #include "vrouter/net/log.h"
 
@@ -33,7 +35,6 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr std::size_t kMostFromHost = 4096;  ///< bytes of a message
 constexpr std::size_t kWindow = 2;           ///< parcels that a host may have yet to apply
 constexpr int kGreetingTicks = 34;           ///< 10 s for handshake and Hello
 constexpr int kRememberTicks = 200;          ///< 60 s
@@ -74,6 +75,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         bool more = false;               ///< the last parcel is not the end of its batch
         bool refused = false;
         int ticks = 0;
+        ReportReader told;  ///< by the host of itself
     };
 
     struct Slot {
@@ -82,8 +84,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         int ticks_alone = 0;
     };
 
-    State(asio::io_context& io, const ServerSettings& settings, Cluster& all)
+    State(asio::io_context& io, const ServerSettings& settings, Cluster& all, Reporters* write_back)
         : cluster(all),
+          reporters(write_back),
           timer(io),
           tls(settings.credentials, Side::Server),
           lobby(settings.most_callers_from_one, settings.most_callers),
@@ -149,6 +152,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         timer.cancel();
         for (auto& [id, session] : sessions) {
             session.link->close();
+        }
+        for (auto& [host, slot] : slots) {
+            forget(host);
         }
         sessions.clear();
         slots.clear();
@@ -238,6 +244,11 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         } else if (message->has_acknowledge() && session.let_in) {
             slots.at(session.host).feed->acknowledge(message->acknowledge().sequence());
             pump(session);
+        } else if (message->has_report() && session.let_in) {
+            session.told.take(message->report());
+            if (reporters != nullptr && session.told.is_whole()) {
+                reporters->tell(session.host, session.told);
+            }
         }
     }
 
@@ -281,6 +292,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         slot.ticks_alone = 0;
         pb::FromServer answer;
         *answer.mutable_welcome() = greet(*slot.feed, hello, life);
+        answer.mutable_welcome()->set_takes_reports(true);
         const bool resumed = answer.welcome().resumed();
         ++(resumed ? counters.resumed : counters.snapshots);
         log::info(
@@ -305,6 +317,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     void leave(Session& session, const std::string& why) {
         if (session.let_in) {
             log::info("host {}: gone: {}", session.host, why);
+            if (reporters != nullptr) {
+                reporters->gone(session.host);
+            }
             if (Slot& slot = slots.at(session.host); slot.session == session.id) {
                 slot.session = 0;
             }
@@ -429,11 +444,23 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         for (auto& [host, slot] : slots) {
             slot.ticks_alone += slot.session == 0 ? 1 : 0;
         }
-        std::erase_if(
-            slots, [](const auto& entry) { return entry.second.ticks_alone > kRememberTicks; });
+        std::erase_if(slots, [this](const auto& entry) {
+            const bool over = entry.second.ticks_alone > kRememberTicks;
+            if (over) {
+                forget(entry.first);
+            }
+            return over;
+        });
+    }
+
+    void forget(const std::string& host) {
+        if (reporters != nullptr) {
+            reporters->forget(host);
+        }
     }
 
     Cluster& cluster;
+    Reporters* reporters;
     asio::steady_timer timer;
     RenewedContext tls;
     Lobby lobby;  ///< sessions that are not let in
@@ -457,8 +484,8 @@ Server::~Server() {
 }
 
 Result<std::unique_ptr<Server>> Server::listen(
-    asio::io_context& io, const ServerSettings& settings, Cluster& cluster) {
-    const auto state = std::make_shared<State>(io, settings, cluster);
+    asio::io_context& io, const ServerSettings& settings, Cluster& cluster, Reporters* reporters) {
+    const auto state = std::make_shared<State>(io, settings, cluster, reporters);
     if (auto listening = state->listen(io, settings); !listening) {
         return std::unexpected(std::move(listening).error());
     }
@@ -483,6 +510,11 @@ std::vector<HostStatus> Server::hosts() const {
         if (const auto session = state_->sessions.find(slot.session);
             session != state_->sessions.end()) {
             status.address = session->second.address;
+            for (const auto& [endpoint, is] : session->second.told.report().endpoints) {
+                status.up += is == "up" ? 1 : 0;
+                status.down += is == "down" ? 1 : 0;
+                status.error += is == "error" ? 1 : 0;
+            }
         }
         status.sequence = slot.feed->sequence();
         status.unacknowledged = slot.feed->unacknowledged();

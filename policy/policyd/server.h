@@ -4,6 +4,7 @@
 // host is sent the next parcel when the last but one was applied: what happens meanwhile is gathered in
 // its feed as state.  So hosts do not wait for each other, and a slow one is told less often.
 // When a host goes its feed is kept for a minute, so that it need not be told everything again.
+// What hosts tell of themselves goes to the Reporters, if there are any.
 // Who has not said yet who it is may be anybody: such callers are few, have 10 s, and the oldest makes room
 // for the next.  Certificates are read again when their files change; streams go on under the old ones.
 // SPDX-License-Identifier: Apache-2.0
@@ -25,6 +26,7 @@ class io_context;  // NOLINT(readability-identifier-naming): Asio's name
 namespace vr::policyd {
 
 class Cluster;
+class Reporters;
 
 struct ServerSettings {
     std::vector<std::string> listen;  ///< "address:port"
@@ -43,6 +45,9 @@ struct HostStatus {
     std::uint64_t unacknowledged = 0;  ///< parcels
     std::uint64_t pending = 0;         ///< items that it has not been sent
     std::uint64_t needs = 0;           ///< items
+    std::uint64_t up = 0;              ///< endpoints, as the host tells itself
+    std::uint64_t down = 0;
+    std::uint64_t error = 0;
 };
 
 struct ServerCounters {
@@ -57,9 +62,12 @@ struct ServerCounters {
 
 class Server {
   public:
-    /// `cluster` must outlive the server.
+    /// `cluster` and `reporters`, which may be null, must outlive the server.
     [[nodiscard]] static Result<std::unique_ptr<Server>> listen(
-        boost::asio::io_context& io, const ServerSettings& settings, Cluster& cluster);
+        boost::asio::io_context& io,
+        const ServerSettings& settings,
+        Cluster& cluster,
+        Reporters* reporters = nullptr);
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
     Server(Server&&) = delete;

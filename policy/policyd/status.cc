@@ -74,7 +74,10 @@ std::string status_json(
              {"sequence", host.sequence},
              {"unacknowledged", host.unacknowledged},
              {"pending", host.pending},
-             {"needs", host.needs}});
+             {"needs", host.needs},
+             {"up", host.up},
+             {"down", host.down},
+             {"error", host.error}});
     }
     const ServerCounters counters = server == nullptr ? ServerCounters{} : server->counters();
     const json::value status{
@@ -149,12 +152,15 @@ Result<std::string> status_text(const std::string& text) {
     }
     fmt::format_to(
         std::back_inserter(out),
-        "\n{:<24} {:<28} {:>9} {:>9} {:>9}\n",
+        "\n{:<24} {:<28} {:>9} {:>9} {:>9} {:>6} {:>6} {:>6}\n",
         "HOST",
         "ADDRESS",
         "NEEDS",
         "PENDING",
-        "SEQUENCE");
+        "SEQUENCE",
+        "UP",
+        "DOWN",
+        "ERROR");
     for (const auto& value : hosts->get_array()) {
         const json::object* host = value.if_object();
         if (host == nullptr) {
@@ -163,12 +169,15 @@ Result<std::string> status_text(const std::string& text) {
         const std::string address = text_in(*host, "address");
         fmt::format_to(
             std::back_inserter(out),
-            "{:<24} {:<28} {:>9} {:>9} {:>9}\n",
+            "{:<24} {:<28} {:>9} {:>9} {:>9} {:>6} {:>6} {:>6}\n",
             text_in(*host, "host"),
             address.empty() ? "-" : address,
             number(*host, "needs"),
             number(*host, "pending"),
-            number(*host, "sequence"));
+            number(*host, "sequence"),
+            number(*host, "up"),
+            number(*host, "down"),
+            number(*host, "error"));
     }
     return out;
 }

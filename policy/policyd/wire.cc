@@ -44,12 +44,6 @@ Chunk chunk(const pb::ToDataplane& message) {
     return std::make_shared<const std::string>(std::move(bytes));
 }
 
-void fill(pb::ObjectId& id, const Key& key) {
-    id.set_kind(std::string(row_of(key.kind).name));
-    id.set_namespace_(key.ns);
-    id.set_name(key.name);
-}
-
 pb::ObjectUpdate& update_for(pb::ToDataplane& message, Kind kind) {
     switch (kind) {
         case Kind::Profile:
@@ -172,17 +166,8 @@ Result<policy::SetName> read_id(const pb::SetId& id) {
     return policy::SetName{id.selector(), id.port(), static_cast<std::uint8_t>(id.protocol())};
 }
 
-Result<Key> read_id(const pb::ObjectId& id) {
-    const auto kind = policy::find_kind(id.kind());
-    if (!kind || id.name().empty() || id.name().size() > kMaxText ||
-        id.namespace_().size() > kMaxText || row_of(*kind).namespaced == id.namespace_().empty()) {
-        return fail(fmt::format("{} {}/{} is no object", id.kind(), id.namespace_(), id.name()));
-    }
-    return Key{*kind, id.namespace_(), id.name()};
-}
-
 Result<Update> read(const pb::ObjectUpdate& message) {
-    auto key = read_id(message.id());
+    auto key = read_key(message.id());
     if (!key) {
         return std::unexpected(std::move(key).error());
     }
@@ -190,7 +175,7 @@ Result<Update> read(const pb::ObjectUpdate& message) {
 }
 
 Result<Update> read(const pb::ObjectRemove& message) {
-    auto key = read_id(message.id());
+    auto key = read_key(message.id());
     if (!key) {
         return std::unexpected(std::move(key).error());
     }
@@ -236,17 +221,23 @@ Result<Message> parse(Bytes content, const char* what) {
 
 // --- writing --------------------------------------------------------------------------------
 
+void set_id(pb::ObjectId& id, const Key& key) {
+    id.set_kind(std::string(row_of(key.kind).name));
+    id.set_namespace_(key.ns);
+    id.set_name(key.name);
+}
+
 Chunk object_update(const Key& key, std::string_view document) {
     pb::ToDataplane message;
     pb::ObjectUpdate& update = update_for(message, key.kind);
-    fill(*update.mutable_id(), key);
+    set_id(*update.mutable_id(), key);
     update.set_document(std::string(document));
     return chunk(message);
 }
 
 Chunk object_remove(const Key& key) {
     pb::ToDataplane message;
-    fill(*remove_for(message, key.kind).mutable_id(), key);
+    set_id(*remove_for(message, key.kind).mutable_id(), key);
     return chunk(message);
 }
 
@@ -329,6 +320,15 @@ Result<pb::FromServer> parse_from_server(Bytes content) {
 
 Result<pb::FromHost> parse_from_host(Bytes content) {
     return parse<pb::FromHost>(content, "message of a host");
+}
+
+Result<Key> read_key(const pb::ObjectId& id) {
+    const auto kind = policy::find_kind(id.kind());
+    if (!kind || id.name().empty() || id.name().size() > kMaxText ||
+        id.namespace_().size() > kMaxText || row_of(*kind).namespaced == id.namespace_().empty()) {
+        return fail(fmt::format("{} {}/{} is no object", id.kind(), id.namespace_(), id.name()));
+    }
+    return Key{*kind, id.namespace_(), id.name()};
 }
 
 Result<Update> read_update(const pb::ToDataplane& message) {

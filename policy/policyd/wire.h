@@ -32,11 +32,15 @@ namespace vr::policyd {
 namespace pb {
 class FromHost;
 class FromServer;
+class ObjectId;
 class ToDataplane;
 }  // namespace pb
 
 /// Version of the protocol: what a host would have to understand and does not makes another one.
 inline constexpr std::uint32_t kProtocol = 1;
+
+/// Bytes of a message of a host.
+inline constexpr std::size_t kMostFromHost = 4096;
 
 using Chunk = std::shared_ptr<const std::string>;
 
@@ -45,6 +49,8 @@ using Chunk = std::shared_ptr<const std::string>;
 [[nodiscard]] Chunk set_update(const policy::SetUpdate& update);
 [[nodiscard]] Chunk own_blocks(const std::set<IpPrefix>& blocks);
 [[nodiscard]] Chunk in_sync();
+
+void set_id(pb::ObjectId& id, const policy::Key& key);
 
 /// The bytes before and behind the chunks of a batch frame.
 struct Envelope {
@@ -68,6 +74,8 @@ template <typename Message>
 
 [[nodiscard]] Result<pb::FromServer> parse_from_server(Bytes content);
 [[nodiscard]] Result<pb::FromHost> parse_from_host(Bytes content);
+
+[[nodiscard]] Result<policy::Key> read_key(const pb::ObjectId& id);
 
 /// One update as a host reads it.
 struct ObjectCame {

@@ -35,7 +35,7 @@ TEST(PolicydConfig, NamesEtcd) {
     const auto config = parse_config(
         kCredentials +
             "datastore: {etcd: {endpoints: ['https://192.0.2.1:2379'], ca: e.pem, prefix: "
-            "/cali}}\n",
+            "/cali, region: north, write_node: false}}\n",
         "f");
     ASSERT_TRUE(config) << config.error().text;
     EXPECT_TRUE(config->resource_directory.empty());
@@ -43,6 +43,8 @@ TEST(PolicydConfig, NamesEtcd) {
     EXPECT_EQ(config->etcd->endpoints.size(), 1U);
     EXPECT_EQ(config->etcd->ca, "e.pem");
     EXPECT_EQ(config->etcd->prefix, "/cali");
+    EXPECT_EQ(config->etcd->region, "region-north");
+    EXPECT_FALSE(config->etcd->write_node);
     EXPECT_EQ(config->etcd->state_file, "/var/lib/vrouter/policyd.state");
 }
 
@@ -71,10 +73,6 @@ INSTANTIATE_TEST_SUITE_P(
             "two datastores",
             kCredentials + "datastore: {file: {directory: d}, etcd: {endpoints: ['http://e:1']}}\n",
             "there is one datastore"},
-        Mistake{
-            "what only hosts tell etcd",
-            kCredentials + "datastore: {etcd: {endpoints: ['http://e:1'], write_node: true}}\n",
-            "write_node"},
         Mistake{"no yaml", "listen: [", "f:"},
         Mistake{"a name to listen on", "listen: policyd.example\n" + kWhole.substr(34), "listen"},
         Mistake{"a level", kWhole + "log: {level: loud}\n", "log.level"}),

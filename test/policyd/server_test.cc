@@ -306,6 +306,104 @@ TEST_F(ServerTest, StatusNamesTheHostsThatAreConnected) {
     EXPECT_TRUE(text->starts_with("file in sync for 0 s\n")) << *text;
 }
 
+// --- what hosts tell of themselves -----------------------------------------------------------
+
+/// A host that tells this of itself.
+struct Teller {
+    Teller(boost::asio::io_context& io, std::uint16_t port, const Credentials& credentials)
+        : client(io, settings(port, credentials), [](const policy::Batch&) {}) {
+        EXPECT_TRUE(client.start());
+    }
+
+    ClientSettings settings(std::uint16_t port, const Credentials& credentials) {
+        ClientSettings made{"a", {{"127.0.0.1", port}}, credentials, {}};
+        made.report = [this] {
+            ++asked;
+            return HostReport{{}, {{kEndpoint, status}}};
+        };
+        return made;
+    }
+
+    const policy::Key kEndpoint{policy::Kind::WorkloadEndpoint, "n", "ea"};
+    int asked = 0;
+    std::optional<std::string> status = "up";
+    Client client;
+};
+
+TEST_F(ServerTest, HostTellsHowItsEndpointsAre) {
+    Replica replica(io, of_server);
+    Teller host(io, replica.port, of_a);
+    const auto told = [&] {
+        return replica.server->hosts().empty() ? HostStatus{} : replica.server->hosts().front();
+    };
+    ASSERT_TRUE(until([&] { return told().up == 1; }));
+    host.status = "error";
+    ASSERT_TRUE(until([&] { return told().error == 1; }));
+    EXPECT_EQ(told().up, 0U);
+    host.client.stop();
+    ASSERT_TRUE(until([&] { return told().address.empty(); }));
+    EXPECT_EQ(told().error, 0U) << "nobody knows";
+    host.status = "down";
+    ASSERT_TRUE(host.client.start());
+    EXPECT_TRUE(until([&] { return told().down == 1; }));
+}
+
+/// As it was before hosts told anything: what it does not know is a mistake to it.
+struct OldServer {
+    OldServer(boost::asio::io_context& io, std::shared_ptr<boost::asio::ssl::context> tls)
+        : acceptor(io, {boost::asio::ip::make_address("127.0.0.1"), 0}), context(std::move(tls)) {
+        acceptor.async_accept([this](boost::system::error_code error, tcp::socket socket) {
+            ASSERT_FALSE(error);
+            link = std::make_shared<Link>(std::move(socket), context, kMostFromHost);
+            link->start(
+                boost::asio::ssl::stream_base::server,
+                {.on_secured = [] {},
+                 .on_frame = [this](Bytes content) { on_frame(content); },
+                 .on_sent = [] {},
+                 .on_end = [this](const std::string&) { ended = true; }});
+        });
+    }
+
+    void on_frame(Bytes content) {
+        const auto message = parse_from_host(content);
+        ASSERT_TRUE(message);
+        reports += message->has_report() ? 1 : 0;
+        pings += message->has_ping() ? 1 : 0;
+        if (message->has_hello()) {
+            pb::FromServer welcome;
+            welcome.mutable_welcome()->set_protocol(kProtocol);
+            welcome.mutable_welcome()->set_epoch("e");
+            link->send(frame(welcome));
+            pb::FromServer all;
+            all.mutable_batch()->set_sequence_number(1);
+            (void)all.mutable_batch()->add_updates()->mutable_in_sync();
+            link->send(frame(all));
+        } else {
+            link->send(ping_frame<pb::FromServer>());
+        }
+    }
+
+    tcp::acceptor acceptor;
+    std::shared_ptr<boost::asio::ssl::context> context;
+    std::shared_ptr<Link> link;
+    int reports = 0;
+    int pings = 0;
+    bool ended = false;
+};
+
+TEST_F(ServerTest, ServerThatTakesNoReportsIsToldNone) {
+    const auto context = tls_context(of_server, Side::Server);
+    ASSERT_TRUE(context) << context.error().text;
+    OldServer server(io, *context);
+    Teller host(io, server.acceptor.local_endpoint().port(), of_a);
+    ASSERT_TRUE(until([&] { return server.pings > 2 || server.ended; }));
+    EXPECT_EQ(host.client.status().state, policy::SourceStatus::State::InSync);
+    EXPECT_EQ(host.asked, 0);
+    EXPECT_EQ(server.reports, 0);
+    EXPECT_FALSE(server.ended);
+    server.link->close();
+}
+
 // --- the last good state ---------------------------------------------------------------------
 
 TEST_F(ServerTest, HostThatStartsWhileNoServerAnswersGoesOnAsItWas) {

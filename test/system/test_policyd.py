@@ -34,7 +34,7 @@ def web(*ports):
 def site(racks, network, directory, cleanup):
     """site(replicas, certificates): both hosts and this many replicas, started; certificates: host -> whose.
 
-    `etcd`: the replica reads an etcd beside it instead of a directory.
+    `etcd`: the replicas read an etcd beside the first of them instead of a directory.
     """
 
     class Site:
@@ -50,7 +50,7 @@ def site(racks, network, directory, cleanup):
                 cleanup.callback(replica.stop)
                 self.replicas.append(replica)
             if etcd:
-                self.use_etcd(self.replicas[0])
+                self.use_etcd(*self.replicas)
             for rack in racks:
                 rack.router.resources = self.resources
                 servers = [f"{replica.link(rack)}:{PORT}" for replica in self.replicas]
@@ -73,12 +73,18 @@ def site(racks, network, directory, cleanup):
         def state_file(rack):
             return rack.router.directory / "stream.state"
 
-        def use_etcd(self, replica):
-            self.etcd = Etcd(replica.namespace, directory)
+        def use_etcd(self, first, *others):
+            self.etcd = Etcd(first.namespace, directory)
+            for other in others:
+                network.link(first.namespace, other.name, other.namespace, "etcd")
+                first.namespace.add_address(other.name, "172.31.30.1/24")
+                other.namespace.add_address("etcd", f"172.31.30.{other.number}/24")
+                self.etcd.url = "http://172.31.30.1:2379"
             cleanup.callback(self.etcd.stop)
             self.etcd.start().wait_healthy().set_ready()
-            state = str(replica.directory / "etcd.state")
-            replica.datastore = {"etcd": {"endpoints": [self.etcd.url], "state_file": state}}
+            for replica in (first, *others):
+                state = str(replica.directory / "etcd.state")
+                replica.datastore = {"etcd": {"endpoints": [self.etcd.url], "state_file": state}}
             for rack in racks:
                 rack.router.put = self.etcd.put
 

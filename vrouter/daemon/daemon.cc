@@ -466,7 +466,14 @@ Result<void> Daemon::open_store() {
             .host = config_.node,
             .servers = source.servers,
             .credentials = {source.ca, source.certificate, source.key},
-            .state_file = source.state_file},
+            .state_file = source.state_file,
+            .report =
+                [this] {
+                    return policyd::HostReport{
+                        std::chrono::steady_clock::now() - started_,
+                        statuses(),
+                        node_facts(config_)};
+                }},
         listener);
     policyd::Client& store = *stream;
     store_ = std::move(stream);

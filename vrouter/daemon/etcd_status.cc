@@ -25,7 +25,8 @@ std::string address_of(const Config& config, std::size_t family) {
 }  // namespace
 
 std::optional<policy::etcd::NodeFacts> node_facts(const Config& config) {
-    if (!config.bgp || !config.etcd || !config.etcd->write_node) {
+    const bool tells = config.etcd ? config.etcd->write_node : config.policyd.has_value();
+    if (!config.bgp || !tells) {
         return std::nullopt;
     }
     policy::etcd::NodeFacts facts{

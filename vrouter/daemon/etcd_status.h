@@ -1,4 +1,4 @@
-// What this host tells others through etcd, in the datastore's words.  Pure.  DATASTORE 3.1.
+// What this host tells others through etcd or vrouter-policyd, in the datastore's words.  Pure.  DATASTORE 3.1.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
