@@ -48,7 +48,10 @@ struct Batch {
     std::vector<SetUpdate> sets;  ///< from sources with MembersFrom::Stream only
     /// Of each host whose confirmed claims to blocks of addresses are not what they were: all blocks that
     /// it owns now, DATASTORE 3.1.  From sources that know of any, and not before in-sync.
-    std::map<std::string, std::set<IpPrefix>> blocks;
+    std::map<std::string, std::set<IpPrefix>> blocks = {};
+    /// Of each object for which that is not what it was: why its last valid version counts in place of the
+    /// present one; empty: the present one does.
+    std::map<Key, std::string> kept = {};
 };
 
 using Listener = std::function<void(const Batch&)>;

@@ -357,6 +357,7 @@ void FileStore::forget_vanished() {
         if (error) {
             vanished_.insert(file);  // nobody knows
         } else if (!exists) {
+            forget_kept(file);
             auto events = catalog_.remove_file(file);
             log::info("policy: {} removed", file);
             std::ranges::move(events, std::back_inserter(pending_));
@@ -420,6 +421,7 @@ void FileStore::load(const std::string& file) {
         if (catalog_.file_error(file) != error_before) {
             log::error("policy: {}", catalog_.file_error(file));
         }
+        note_kept(file);
         return;
     }
     if (catalog_.is_current(file, *text)) {
@@ -431,8 +433,28 @@ void FileStore::load(const std::string& file) {
 }
 
 void FileStore::set_text(const std::string& file, const std::string& text) {
+    forget_kept(file);
     auto events = catalog_.set_file(file, text);
     std::ranges::move(events, std::back_inserter(pending_));
+    note_kept(file);
+}
+
+/// Which objects that `file` defines count in their last valid version.
+void FileStore::note_kept(const std::string& file) {
+    for (auto& object : catalog_.list_file(file)) {
+        if (object.state == ObjectState::Kept) {
+            kept_.set(object.key, std::move(object.reason));
+        }
+    }
+}
+
+/// What `file` defined may come to be defined elsewhere.
+void FileStore::forget_kept(const std::string& file) {
+    for (const auto& object : catalog_.list_file(file)) {
+        if (object.state != ObjectState::Shadowed) {
+            kept_.set(object.key, {});
+        }
+    }
 }
 
 /// What is in force now is to outlive the process; what was there before all is known is not.
@@ -522,8 +544,11 @@ void FileStore::deliver() {
     if (in_sync_ && doubt_.empty()) {
         health_.is(SourceStatus::State::InSync, std::chrono::steady_clock::now());
     }
-    if (!pending_.empty() || becomes_understood) {
-        listener_({++revision_, std::exchange(pending_, {})});
+    auto kept = kept_.take_changes();
+    if (!pending_.empty() || becomes_understood || !kept.empty()) {
+        Batch batch{++revision_, std::exchange(pending_, {})};
+        batch.kept = std::move(kept);
+        listener_(batch);
     }
 }
 

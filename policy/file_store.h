@@ -39,6 +39,7 @@
 #include "policy/catalog.h"
 #include "policy/datastore.h"
 #include "policy/file_state.h"
+#include "policy/kept.h"
 #include "policy/saver.h"
 
 namespace vr::policy {
@@ -137,6 +138,8 @@ class FileStore final : public Datastore {
     void scan();
     [[nodiscard]] std::optional<std::set<std::string>> present();
     void load(const std::string& file);
+    void note_kept(const std::string& file);
+    void forget_kept(const std::string& file);
     void set_text(const std::string& file, const std::string& text);
     void save();
     void report(const std::string& file) const;
@@ -157,6 +160,7 @@ class FileStore final : public Datastore {
     std::filesystem::path directory_;
     Listener listener_;
     Catalog catalog_;
+    Kept kept_;
     std::vector<Event> pending_;
     std::set<std::string> vanished_;
     FileStoreOptions options_;

@@ -316,20 +316,24 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
         batch.events.emplace_back(InSync{});
     }
     for (const Key& key : touched) {
-        if (!objects_.is_clean(key)) {
+        if (objects_.is_clean(key)) {
+            kept_.set(key, {});
+        } else {
             report(key);
         }
     }
+    batch.kept = kept_.take_changes();
     if ((changed || claims) && sync_.is_in_sync()) {
         saver_.changed();
     }
-    if (!batch.events.empty() || !batch.blocks.empty()) {
+    if (!batch.events.empty() || !batch.blocks.empty() || !batch.kept.empty()) {
         listener_(batch);
     }
 }
 
-void Store::report(const Key& key) const {
+void Store::report(const Key& key) {
     const auto status = objects_.find(key);
+    kept_.set(key, status->state == ObjectState::Kept ? status->reason : std::string());
     if (status->state != ObjectState::Valid) {
         log::error("etcd: {} {}: {}", to_string(key), to_string(status->state), status->reason);
     }

@@ -29,6 +29,7 @@
 #include "policy/etcd/objects.h"
 #include "policy/etcd/session.h"
 #include "policy/etcd/sync.h"
+#include "policy/kept.h"
 #include "policy/saver.h"
 #include "vrouter/etcd_config.h"
 
@@ -102,7 +103,7 @@ class Store final : public Datastore {
     void on_range(std::expected<std::string, Session::Failure> body);
     void on_line(std::string_view line);
     void deliver(std::vector<Change> changes, bool in_sync);
-    void report(const Key& key) const;
+    void report(const Key& key);
     void tell_state();
     void note_state(const std::string& frozen);
     [[nodiscard]] Result<std::vector<Write>> plan(
@@ -119,6 +120,7 @@ class Store final : public Datastore {
     Sync sync_;
     Objects objects_;
     Claims claims_;
+    Kept kept_;
     std::map<std::string, std::string> felix_;
     std::function<void()> on_live_;
     std::vector<Change> changes_;  ///< to be delivered with the next batch

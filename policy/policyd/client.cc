@@ -355,7 +355,7 @@ std::string Client::server() const {
 }
 
 std::vector<policy::ObjectStatus> Client::list(std::optional<policy::Kind> kind) const {
-    return state_->receiver.catalog().list(kind);
+    return state_->receiver.list(kind);
 }
 
 std::vector<std::string> Client::problems() const {
@@ -374,7 +374,7 @@ policy::SourceStatus Client::status() const {
 }
 
 std::map<policy::Kind, policy::KindCount> Client::counts() const {
-    return state_->receiver.catalog().counts();
+    return state_->receiver.counts();
 }
 
 void Client::put(std::string_view /*file*/, std::string_view /*yaml*/, PutDone done) {

@@ -73,6 +73,9 @@ void Cluster::on(const policy::Batch& batch) {
     for (const auto& event : batch.events) {
         take(event);
     }
+    for (const auto& [key, reason] : batch.kept) {
+        keep(key, reason);
+    }
     for (const auto& [host, blocks] : batch.blocks) {
         own(host, blocks);
     }
@@ -88,6 +91,7 @@ void Cluster::take(const policy::Event& event) {
             upsert(*came);
         }
     } else if (const auto* went = std::get_if<policy::Delete>(&event)) {
+        kept_.erase(went->key);
         if (resources_.erase(went->key) > 0) {
             remove(went->key);
         }
@@ -104,7 +108,9 @@ void Cluster::upsert(const policy::Upsert& event) {
     }
     if (!brings_only_members(key.kind)) {
         assert(event.text && "what hosts are told is the text");
-        set_content(item_of(key), object_update(key, *event.text));
+        const auto kept = kept_.find(key);
+        const std::string_view reason = kept == kept_.end() ? std::string_view() : kept->second;
+        set_content(item_of(key), object_update(key, *event.text, reason));
     }
     if (brings_only_members(key.kind) || is_endpoint(key.kind)) {
         (void)inheritance_.set_item(key, own_labels(resource), inherited_profiles(resource));
@@ -123,6 +129,20 @@ void Cluster::upsert(const policy::Upsert& event) {
             use(host, item);
         }
     }
+}
+
+/// Hosts are told why, that they can tell it.
+void Cluster::keep(const Key& key, const std::string& reason) {
+    if (brings_only_members(key.kind) || !resources_.contains(key)) {
+        return;
+    }
+    if (reason.empty()) {
+        kept_.erase(key);
+    } else {
+        kept_[key] = reason;
+    }
+    const ItemPtr item = item_of(key);
+    set_content(item, with_reason(item->whole, reason));
 }
 
 void Cluster::remove(const Key& key) {

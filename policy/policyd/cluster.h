@@ -116,6 +116,7 @@ class Cluster {
     void deselect(const policy::Key& policy);
     void settle(policy::ItemId endpoint, const policy::Resource& policy);
     void set_stage(const policy::Key& policy, bool replaces);
+    void keep(const policy::Key& key, const std::string& reason);
     void own(const std::string& host, const std::set<IpPrefix>& blocks);
 
     [[nodiscard]] ItemPtr item_of(const policy::Key& key);
@@ -133,6 +134,7 @@ class Cluster {
     void forget_unused();
 
     std::map<policy::Key, policy::ResourcePtr> resources_;
+    std::map<policy::Key, std::string> kept_;  ///< why last valid versions count
     std::map<policy::Key, ItemPtr> items_;
     std::map<policy::SetName, Set> sets_by_name_;
     std::unordered_map<GroupId, Owner> owners_;

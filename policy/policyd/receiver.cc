@@ -31,7 +31,8 @@ std::size_t memory_of(const Update& update) {
         bytes += set->name.selector.size() + set->name.port.size() +
                  (set->added.size() + set->removed.size()) * sizeof(policy::PortMember);
     } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
-        bytes += came->key.ns.size() + came->key.name.size() + came->document.size();
+        bytes += came->key.ns.size() + came->key.name.size() + came->document.size() +
+                 came->reason.size();
     } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
         bytes += went->key.ns.size() + went->key.name.size();
     } else if (const auto* own = std::get_if<OwnBlocks>(&update)) {
@@ -45,7 +46,7 @@ struct Picture {
     std::string host;
     std::vector<std::pair<policy::SetName, std::shared_ptr<const std::set<policy::PortMember>>>>
         sets;
-    std::vector<std::pair<Key, std::string>> objects;
+    std::vector<ObjectCame> objects;
     std::set<IpPrefix> blocks;
     std::shared_ptr<std::atomic<bool>> written = std::make_shared<std::atomic<bool>>(false);
 
@@ -76,8 +77,8 @@ struct Picture {
             add(set_update(
                 {name, SetUpdate::How::Replace, {members->begin(), members->end()}, {}}));
         }
-        for (const auto& [key, text] : objects) {
-            add(object_update(key, text));
+        for (const auto& [key, text, reason] : objects) {
+            add(object_update(key, text, reason));
         }
         if (!blocks.empty()) {
             add(own_blocks(blocks));
@@ -183,7 +184,7 @@ Batch Receiver::apply() {
         if (auto* set = std::get_if<SetUpdate>(&update)) {
             change(*set, batch);
         } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
-            put(came->key, came->document, batch);
+            put(*came, batch);
         } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
             take_out(went->key, batch);
         } else if (auto* blocks = std::get_if<OwnBlocks>(&update)) {
@@ -267,13 +268,19 @@ void Receiver::own(std::set<IpPrefix> blocks, Batch& batch) {
     }
 }
 
-void Receiver::put(const Key& key, const std::string& document, Batch& batch) {
+void Receiver::put(const ObjectCame& came, Batch& batch) {
+    const auto& [key, document, reason] = came;
     const std::string name = to_string(key);
     objects_.insert(key);
+    if (reason.empty()) {
+        kept_.erase(key);
+    } else {
+        kept_[key] = reason;
+    }
     if (catalog_.is_current(name, document)) {
         return;
     }
-    const auto add = [&](std::vector<policy::Event> events) {
+    const auto add = [&batch](std::vector<policy::Event> events) {
         std::ranges::move(events, std::back_inserter(batch.events));
     };
     add(catalog_.set_file(name, document));
@@ -302,8 +309,31 @@ void Receiver::put(const Key& key, const std::string& document, Batch& batch) {
 
 void Receiver::take_out(const Key& key, Batch& batch) {
     objects_.erase(key);
+    kept_.erase(key);
     auto events = catalog_.remove_file(to_string(key));
     std::ranges::move(events, std::back_inserter(batch.events));
+}
+
+std::vector<policy::ObjectStatus> Receiver::list(std::optional<policy::Kind> kind) const {
+    auto all = catalog_.list(kind);
+    for (auto& object : all) {
+        const auto kept = kept_.find(object.key);
+        if (kept != kept_.end() && object.state == policy::ObjectState::Valid) {
+            object.state = policy::ObjectState::Kept;
+            object.reason = kept->second;
+        }
+    }
+    return all;
+}
+
+std::map<policy::Kind, policy::KindCount> Receiver::counts() const {
+    auto all = catalog_.counts();
+    for (const auto& [key, reason] : kept_) {
+        const auto here = catalog_.list_file(to_string(key));
+        const bool counted = !here.empty() && here.front().state != policy::ObjectState::Valid;
+        all[key.kind].invalid += counted ? 0 : 1;
+    }
+    return all;
 }
 
 // --- the last good state ---------------------------------------------------------------------
@@ -321,7 +351,11 @@ std::function<std::string()> Receiver::last_good() {
     }
     picture.objects.reserve(objects_.size());
     for (const auto& key : objects_) {
-        picture.objects.emplace_back(key, catalog_.text(to_string(key)));
+        const auto kept = kept_.find(key);
+        picture.objects.emplace_back(
+            key,
+            std::string(catalog_.text(to_string(key))),
+            kept == kept_.end() ? std::string() : kept->second);
     }
     return [picture = std::move(picture)] { return picture.encode(); };
 }

@@ -73,6 +73,10 @@ class Receiver {
 
     [[nodiscard]] const policy::Catalog& catalog() const { return catalog_; }
 
+    /// As Datastore: also what the server tells of the present versions of objects.
+    [[nodiscard]] std::vector<policy::ObjectStatus> list(std::optional<policy::Kind> kind) const;
+    [[nodiscard]] std::map<policy::Kind, policy::KindCount> counts() const;
+
   private:
     [[nodiscard]] Result<std::optional<policy::Batch>> on_welcome(const pb::Welcome& welcome);
     [[nodiscard]] Result<std::optional<policy::Batch>> on_batch(const pb::Batch& batch);
@@ -89,7 +93,7 @@ class Receiver {
 
     void change(policy::SetUpdate& update, policy::Batch& batch);
     void own(std::set<IpPrefix> blocks, policy::Batch& batch);
-    void put(const policy::Key& key, const std::string& document, policy::Batch& batch);
+    void put(const ObjectCame& came, policy::Batch& batch);
     void take_out(const policy::Key& key, policy::Batch& batch);
     void forget_what_a_snapshot_lacks(policy::Batch& batch);
 
@@ -97,6 +101,7 @@ class Receiver {
     std::size_t most_bytes_;
     policy::Catalog catalog_;  ///< a file for each object, named by its key
     std::set<policy::Key> objects_;
+    std::map<policy::Key, std::string> kept_;  ///< why the server keeps last valid versions
     std::map<policy::SetName, Set> sets_;
     std::set<IpPrefix> blocks_;  ///< of addresses, that this host owns
     std::vector<std::string> complaints_;

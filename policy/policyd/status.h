@@ -26,8 +26,8 @@ namespace vr::policyd {
 class Cluster;
 class Server;
 
-/// What of the datastore is not in force as it is written, and why.  Hosts are told what is in force alone,
-/// so only here can that be told.
+/// What of the datastore is not in force as it is written, and why.  Hosts are told it of the objects
+/// that they get alone, of sets never.
 [[nodiscard]] std::vector<std::string> problems_of(const policy::Datastore& datastore);
 
 /// `server` is null until the datastore is known in full.

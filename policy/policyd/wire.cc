@@ -171,7 +171,7 @@ Result<Update> read(const pb::ObjectUpdate& message) {
     if (!key) {
         return std::unexpected(std::move(key).error());
     }
-    return ObjectCame{*std::move(key), message.document()};
+    return ObjectCame{*std::move(key), message.document(), message.reason()};
 }
 
 Result<Update> read(const pb::ObjectRemove& message) {
@@ -227,12 +227,23 @@ void set_id(pb::ObjectId& id, const Key& key) {
     id.set_name(key.name);
 }
 
-Chunk object_update(const Key& key, std::string_view document) {
+Chunk object_update(const Key& key, std::string_view document, std::string_view reason) {
     pb::ToDataplane message;
     pb::ObjectUpdate& update = update_for(message, key.kind);
     set_id(*update.mutable_id(), key);
     update.set_document(std::string(document));
+    update.set_reason(std::string(reason));
     return chunk(message);
+}
+
+Chunk with_reason(const Chunk& update, std::string_view reason) {
+    pb::Batch batch;
+    if (!batch.ParseFromString(*update) || batch.updates_size() != 1) {
+        return update;
+    }
+    const auto read = read_update(batch.updates(0));
+    const auto* came = read ? std::get_if<ObjectCame>(&*read) : nullptr;
+    return came != nullptr ? object_update(came->key, came->document, reason) : update;
 }
 
 Chunk object_remove(const Key& key) {

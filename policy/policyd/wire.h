@@ -44,7 +44,12 @@ inline constexpr std::size_t kMostFromHost = 4096;
 
 using Chunk = std::shared_ptr<const std::string>;
 
-[[nodiscard]] Chunk object_update(const policy::Key& key, std::string_view document);
+/// `reason`: why the present version does not count and `document`, the last valid one, does; empty: it is
+/// the present one.
+[[nodiscard]] Chunk object_update(
+    const policy::Key& key, std::string_view document, std::string_view reason = {});
+/// `update`, an object_update(), with another reason.
+[[nodiscard]] Chunk with_reason(const Chunk& update, std::string_view reason);
 [[nodiscard]] Chunk object_remove(const policy::Key& key);
 [[nodiscard]] Chunk set_update(const policy::SetUpdate& update);
 [[nodiscard]] Chunk own_blocks(const std::set<IpPrefix>& blocks);
@@ -81,6 +86,7 @@ template <typename Message>
 struct ObjectCame {
     policy::Key key;
     std::string document;
+    std::string reason = {};  ///< why this is the last valid version in place of the present one
 };
 
 struct ObjectWent {

@@ -57,6 +57,9 @@ class FileStoreTest : public testing::Test {
 
     void take(const Batch& batch) {
         ++batches_;
+        for (const auto& [key, reason] : batch.kept) {
+            kept_[key] = reason;
+        }
         for (const auto& event : batch.events) {
             if (const auto* came = std::get_if<Upsert>(&event)) {
                 objects_[came->resource->key] = came->resource;
@@ -86,6 +89,7 @@ class FileStoreTest : public testing::Test {
     boost::asio::io_context io_;
     fs::path directory_;
     std::map<Key, ResourcePtr> objects_;
+    std::map<Key, std::string> kept_;
     bool in_sync_ = false;
     int batches_ = 0;
     std::unique_ptr<FileStore> watching_;
@@ -290,6 +294,23 @@ TEST_F(FileStoreTest, SeesARemovedFile) {
     start();
     fs::remove(directory_ / "a.yaml");
     wait_for([&] { return objects_.empty(); });
+}
+
+TEST_F(FileStoreTest, WhyALastValidVersionCountsIsToldUntilItNoLongerDoes) {
+    write("a.yaml", tier("t", 1) + tier("u", 2));
+    start();
+    write("a.yaml", bad_tier("t") + tier("u", 2));
+    wait_for([&] { return kept_.contains(tier_key("t")); });
+    EXPECT_NE(kept_.at(tier_key("t")).find("spec.order"), std::string::npos);
+    write("a.yaml", tier("t", 1) + tier("u", 2));  // as before: no event tells of it
+    wait_for([&] { return kept_.at(tier_key("t")).empty(); });
+    EXPECT_FALSE(kept_.contains(tier_key("u")));
+    write("a.yaml", "{");
+    wait_for([&] { return kept_.size() == 2; });
+    EXPECT_EQ(order("u"), 2);
+    write("b.yaml", tier("t", 1));
+    fs::remove(directory_ / "a.yaml");
+    wait_for([&] { return kept_.at(tier_key("t")).empty() && kept_.at(tier_key("u")).empty(); });
 }
 
 TEST_F(FileStoreTest, AReplacedFileNeverBlinks) {

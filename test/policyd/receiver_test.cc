@@ -97,6 +97,66 @@ TEST(Receiver, BlocksThatAnotherServerDoesNotTellAreLost) {
     EXPECT_TRUE(host.blocks.empty());
 }
 
+const policy::Key kPolicyKey{policy::Kind::NetworkPolicy, "n", "p"};
+
+/// "STATE: REASON" as the host tells it.
+std::string told(const Receiver& receiver) {
+    const auto all = receiver.list(policy::Kind::NetworkPolicy);
+    return all.size() != 1 ? std::string("not one")
+                           : fmt::format("{}: {}", to_string(all[0].state), all[0].reason);
+}
+
+std::string told(policy::ObjectState state, std::string_view reason) {
+    return fmt::format("{}: {}", to_string(state), reason);
+}
+
+TEST(Receiver, WhyAServerKeepsALastValidVersionIsToldAndChangesNothing) {
+    using policy::ObjectState;
+    StreamedHost host("h");
+    Server server("first");
+    server.serve(host);
+    const int calls = host.sink.calls;
+    const auto tell = [&](std::string reason) {
+        server.cluster.on({.kept = {{kPolicyKey, std::move(reason)}}});
+        host.drain(*server.feed);
+    };
+    tell("why");
+    EXPECT_EQ(told(host.receiver), told(ObjectState::Kept, "why"));
+    EXPECT_EQ(host.receiver.counts().at(policy::Kind::NetworkPolicy).invalid, 1U);
+    StreamedHost later("h");
+    ASSERT_TRUE(later.receiver.restore(host.receiver.last_good()()));
+    EXPECT_EQ(told(later.receiver), told(ObjectState::Kept, "why"));
+    tell("");
+    EXPECT_EQ(told(host.receiver), told(ObjectState::Valid, ""));
+    EXPECT_EQ(host.receiver.counts().at(policy::Kind::NetworkPolicy).invalid, 0U);
+    EXPECT_EQ(host.sink.calls, calls);
+}
+
+TEST(Receiver, WhyALastValidVersionCountedIsForgottenWithTheObject) {
+    StreamedHost host("h");
+    Server server("first");
+    server.cluster.on({.kept = {{kPolicyKey, "why"}}});
+    server.serve(host);
+    EXPECT_EQ(told(host.receiver), told(policy::ObjectState::Kept, "why"));
+    server.set("p", std::nullopt);
+    host.drain(*server.feed);
+    server.set("p", kPolicy);
+    host.drain(*server.feed);
+    EXPECT_EQ(told(host.receiver), told(policy::ObjectState::Valid, ""));
+}
+
+TEST(Receiver, WhyIsToldOfObjectsThatHostsGetAlone) {
+    StreamedHost host("h");
+    Server server("first");
+    server.set("s", document("GlobalNetworkSet", "name: s", "nets: [10.9.0.0/24]"));
+    server.serve(host);
+    server.cluster.on(
+        {.kept = {
+             {{policy::Kind::GlobalNetworkSet, {}, "s"}, "why"},
+             {{policy::Kind::NetworkPolicy, "n", "never"}, "why"}}});
+    EXPECT_FALSE(server.feed->has_news());
+}
+
 TEST(Receiver, HalfASnapshotChangesNothing) {
     StreamedHost host("h");
     Server first("first");
