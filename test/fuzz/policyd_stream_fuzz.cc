@@ -9,6 +9,7 @@
 
 #include "policy/graph.h"
 #include "policy/policyd/receiver.h"
+#include "policy/policyd/report.h"
 #include "policy/policyd/wire.h"
 #include "test/fuzz/checking_sink.h"
 
@@ -62,6 +63,27 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
         }
     }
     (void)receiver.restore({reinterpret_cast<const char*>(bytes), size});
-    for_each_frame({bytes, size}, [](vr::Bytes content) { return !!parse_from_host(content); });
+    ReportReader reports;
+    for_each_frame({bytes, size}, [&](vr::Bytes content) {
+        const auto message = parse_from_host(content);
+        if (message) {
+            reports.take(message->report());
+        }
+        return !!message;
+    });
+    // What a host tells is told on as it is.
+    const HostReport& told = reports.report();
+    ReportReader again;
+    for (const auto& frame : ReportWriter().tell(told)) {
+        for_each_frame(
+            {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()},
+            [&](vr::Bytes content) {
+                again.take(parse_from_host(content).value().report());
+                return true;
+            });
+    }
+    if (again.report().endpoints != told.endpoints || again.report().node != told.node) {
+        std::abort();
+    }
     return 0;
 }
