@@ -1,7 +1,10 @@
 // How long a change takes: from the rename() of a resource file, or from before the write to an etcd, to
 // the first packet that is judged by it.
 //
-// usage: update_bench [--source file|etcd] [--changes N] [--only WORD] [--endpoints N]
+// usage: update_bench [--source file|etcd] [--changes N] [--only WORD] [--endpoints N] [--cluster N]
+//
+// --cluster: beside what is changed, N endpoints of other hosts in 1,000 groups and N / 25 policies of 5 rules,
+// a tenth of which select the local endpoints, too.
 //
 // The parts of vrouterd that a change passes, joined as daemon.cc joins them: its source, graph,
 // builder thread, machine, and a worker on its own core that polls a port which makes a packet of a new
@@ -21,6 +24,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -181,6 +185,11 @@ class Source {
     /// Writes one object; `name` is its file's.  Returns when that began, or nothing when it failed.
     virtual std::optional<std::int64_t> replace(
         const std::string& name, const std::string& text) = 0;
+    /// Removes one, in the same way.
+    virtual std::optional<std::int64_t> remove(const std::string& name, const policy::Key& key) = 0;
+    /// Writes `count` objects, one file or transaction each; false when one failed.
+    [[nodiscard]] virtual bool fill(
+        std::size_t count, const std::function<std::string(std::size_t)>& text) = 0;
     /// A store that reads what was written, once start() was called.
     virtual std::unique_ptr<policy::Datastore> store(
         boost::asio::io_context& loop, policy::Listener listener) = 0;
@@ -209,6 +218,19 @@ class Directory final : public Source {
         const std::int64_t begin = now();
         fs::rename(beside, path_ / name);
         return begin;
+    }
+
+    std::optional<std::int64_t> remove(const std::string& name, const policy::Key&) override {
+        const std::int64_t begin = now();
+        fs::remove(path_ / name);
+        return begin;
+    }
+
+    bool fill(std::size_t count, const std::function<std::string(std::size_t)>& text) override {
+        for (std::size_t i = 0; i < count; ++i) {
+            std::ofstream{path_ / fmt::format("cluster{}.yaml", i)} << text(i);
+        }
+        return true;
     }
 
     std::unique_ptr<policy::Datastore> store(
@@ -240,6 +262,29 @@ class Cluster final : public Source {
         writer_.put("object", text, [&](const auto& written) { done = written.has_value(); });
         run_until([&] { return done.has_value(); });
         return done.value_or(false) ? std::optional{begin} : std::nullopt;
+    }
+
+    std::optional<std::int64_t> remove(const std::string&, const policy::Key& key) override {
+        const std::int64_t begin = now();
+        std::optional<bool> done;
+        writer_.remove(key, [&](const auto& removed) { done = removed.has_value(); });
+        run_until([&] { return done.has_value(); });
+        return done.value_or(false) ? std::optional{begin} : std::nullopt;
+    }
+
+    bool fill(std::size_t count, const std::function<std::string(std::size_t)>& text) override {
+        constexpr std::size_t kAtOnce = 64;
+        std::size_t done = 0;
+        bool failed = false;
+        for (std::size_t i = 0; i < count && !failed; ++i) {
+            writer_.put("object", text(i), [&](const auto& written) {
+                ++done;
+                failed = failed || !written;
+            });
+            run_until([&] { return done + kAtOnce > i; });
+        }
+        run_until([&] { return failed || done == count; });
+        return done == count && !failed;
     }
 
     std::unique_ptr<policy::Datastore> store(
@@ -311,20 +356,56 @@ std::string network_policy(bool allow) {
            "\n    source: {selector: role == 'client'}\n";
 }
 
+constexpr std::size_t kGroups = 1000;
+
+std::string endpoint_elsewhere(std::size_t i) {
+    const std::string name = fmt::format("h{}-openstack-c{}-eth0", i / 100, i);
+    return head("WorkloadEndpoint", name, fmt::format("group: g{}", i % kGroups)) +
+           fmt::format(
+               "  node: h{}\n  orchestrator: openstack\n  workload: c{}\n  endpoint: eth0\n"
+               "  interfaceName: tap{}\n  ipNetworks: [{}/32]\n",
+               i / 100,
+               i,
+               i,
+               to_string(Ip4{0x0b000000 + static_cast<std::uint32_t>(i)}));
+}
+
+/// Lets a few groups reach another one; every tenth also guards the local endpoints, behind what is changed.
+std::string policy_elsewhere(std::size_t i) {
+    std::string text = head("NetworkPolicy", fmt::format("default.c{}", i)) +
+                       fmt::format(
+                           "  tier: default\n  order: 200\n  types: [Ingress]\n"
+                           "  selector: group == 'g{}'{}\n  ingress:\n",
+                           i % kGroups,
+                           i % 10 == 0 ? " || role == 'server'" : "");
+    for (std::size_t rule = 0; rule < 5; ++rule) {
+        text += fmt::format(
+            "  - action: Allow\n    protocol: TCP\n    source: {{selector: group == 'g{}'}}\n"
+            "    destination: {{ports: [{}]}}\n",
+            (i * 7 + rule * 131) % kGroups,
+            1000 + rule);
+    }
+    return text;
+}
+
 /// What is changed, to and fro.
 struct Scenario {
     std::string name;
     std::string file;
-    std::string (*text)(bool allow);
-    bool has_client;  ///< the set holds the client from the start
+    std::string (*text)(bool allow);  ///< empty: it goes, and is the client
+    bool has_client;                  ///< the set holds the client from the start
 };
+
+const policy::Key kClientKey{policy::Kind::WorkloadEndpoint, "prod", "x-openstack-w000-eth0"};
+
+std::string client(bool allow) {
+    return endpoint("x", 0, host<V4>(kClient), allow ? "client" : "other");
+}
 
 const std::vector<Scenario> kScenarios{
     {"members of a network set", "set.yaml", network_set, false},
-    {"labels of an endpoint",
-     "client.yaml",
-     [](bool allow) { return endpoint("x", 0, host<V4>(kClient), allow ? "client" : "other"); },
-     false},
+    {"labels of an endpoint", "client.yaml", client, false},
+    {"endpoint comes", "client.yaml", [](bool allow) { return allow ? client(true) : ""; }, false},
     {"policy of 1,000 rules", "policy.yaml", network_policy, true}};
 
 Config bench_config() {
@@ -468,12 +549,26 @@ bool wait_for_turn(const Probe& probe, std::uint32_t before) {
     return true;
 }
 
+struct Options {
+    std::size_t changes = 100;
+    bool etcd = false;
+    std::string only;
+    std::size_t endpoints = 0;  ///< 0: 1, 100 and 1,000
+    std::size_t cluster = 0;
+};
+
 std::vector<Sample> measure(
     Eal& eal,
     Source& source,
     const Scenario& scenario,
     std::size_t endpoints,
-    std::size_t changes) {
+    const Options& options) {
+    const std::size_t policies = options.cluster / 25;
+    if (!source.fill(options.cluster + policies, [&](std::size_t i) {
+            return i < policies ? policy_elsewhere(i) : endpoint_elsewhere(i - policies);
+        })) {
+        return {};
+    }
     source.replace("set.yaml", network_set(scenario.has_client));
     source.replace("policy.yaml", network_policy(!scenario.has_client));
     source.replace(scenario.file, scenario.text(true));
@@ -487,16 +582,20 @@ std::vector<Sample> measure(
     if (!router.start() || !wait_for_turn(router.probe(), 0)) {
         return samples;
     }
-    for (std::size_t i = 0; i < changes; ++i) {
+    for (std::size_t i = 0; i < options.changes; ++i) {
         // What the last change left to do must not count for the next.
         std::this_thread::sleep_for(std::chrono::milliseconds{30 + i % 7});
         const std::string text = scenario.text(i % 2 != 0);
         const std::uint32_t before = router.probe().turns();
-        const auto begin = source.replace(scenario.file, text);
+        const auto begin = text.empty() ? source.remove(scenario.file, kClientKey)
+                                        : source.replace(scenario.file, text);
         if (!begin || !wait_for_turn(router.probe(), before)) {
             return {};
         }
-        samples.push_back(sample(*begin, router.stamps, router.probe().turned_at()));
+        // A file that vanished is waited for a while: it may come back.
+        if (!text.empty()) {
+            samples.push_back(sample(*begin, router.stamps, router.probe().turned_at()));
+        }
     }
     return samples;
 }
@@ -536,13 +635,6 @@ std::string json_row(
     return row + "}";
 }
 
-struct Options {
-    std::size_t changes = 100;
-    bool etcd = false;
-    std::string only;
-    std::size_t endpoints = 0;  ///< 0: 1, 100 and 1,000
-};
-
 Options parse_options(const std::vector<std::string>& arguments) {
     Options options;
     for (std::size_t i = 1; i + 1 < arguments.size(); i += 2) {
@@ -551,6 +643,8 @@ Options parse_options(const std::vector<std::string>& arguments) {
             std::from_chars(value.data(), value.data() + value.size(), options.changes);
         } else if (arguments[i] == "--endpoints") {
             std::from_chars(value.data(), value.data() + value.size(), options.endpoints);
+        } else if (arguments[i] == "--cluster") {
+            std::from_chars(value.data(), value.data() + value.size(), options.cluster);
         } else if (arguments[i] == "--source") {
             options.etcd = value == "etcd";
         } else if (arguments[i] == "--only") {
@@ -593,7 +687,7 @@ int run(const Options& options) {
                 continue;
             }
             const auto source = make_source(options);
-            const auto samples = measure(**eal, *source, scenario, endpoints, options.changes);
+            const auto samples = measure(**eal, *source, scenario, endpoints, options);
             if (samples.empty()) {
                 fmt::print(stderr, "update_bench: {}: a change did not show\n", scenario.name);
                 return 1;
