@@ -17,6 +17,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "policy/client_form.h"
 #include "policy/resource.h"
 #include "vrouter/net/log.h"
 
@@ -614,7 +615,7 @@ Result<FileStore::Write> FileStore::plan(const ParsedObject& object) const {
     if (!object.resource) {
         return fail(object.error);
     }
-    Write planned{object.key, file_name(object.key), object.text};
+    Write planned{object.key, file_name(object.key), client_form(object)};
     if (const auto place = catalog_.find(object.key)) {
         if (place->objects_in_file > 1) {
             return fail(fmt::format(

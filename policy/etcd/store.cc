@@ -9,6 +9,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "policy/client_form.h"
 #include "policy/document.h"
 #include "policy/etcd/state_file.h"
 #include "policy/json_document.h"
@@ -387,7 +388,7 @@ Result<std::vector<Write>> Store::plan(
         if (std::ranges::count(keys, object.key) > 0) {
             return fail(to_string(object.key) + " is given twice");
         }
-        auto value = stored_form(object.text, objects_.value(object.key).get());
+        auto value = stored_form(client_form(object), objects_.value(object.key).get());
         if (!value) {
             return std::unexpected(std::move(value).error());
         }
