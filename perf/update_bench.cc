@@ -4,7 +4,7 @@
 // usage: update_bench [--source file|etcd] [--changes N] [--only WORD] [--endpoints N] [--cluster N]
 //
 // --cluster: beside what is changed, N endpoints of other hosts in 1,000 groups and N / 25 policies of 5 rules,
-// a tenth of which select the local endpoints, too.
+// two for each group; those of one group guard the local endpoints, too.
 //
 // The parts of vrouterd that a change passes, joined as daemon.cc joins them: its source, graph,
 // builder thread, machine, and a worker on its own core that polls a port which makes a packet of a new
@@ -370,14 +370,14 @@ std::string endpoint_elsewhere(std::size_t i) {
                to_string(Ip4{0x0b000000 + static_cast<std::uint32_t>(i)}));
 }
 
-/// Lets a few groups reach another one; every tenth also guards the local endpoints, behind what is changed.
+/// Lets a few groups reach another one; those of the first also guard the local endpoints, behind what is changed.
 std::string policy_elsewhere(std::size_t i) {
     std::string text = head("NetworkPolicy", fmt::format("default.c{}", i)) +
                        fmt::format(
                            "  tier: default\n  order: 200\n  types: [Ingress]\n"
                            "  selector: group == 'g{}'{}\n  ingress:\n",
                            i % kGroups,
-                           i % 10 == 0 ? " || role == 'server'" : "");
+                           i % kGroups == 0 ? " || role == 'server'" : "");
     for (std::size_t rule = 0; rule < 5; ++rule) {
         text += fmt::format(
             "  - action: Allow\n    protocol: TCP\n    source: {{selector: group == 'g{}'}}\n"
