@@ -146,7 +146,7 @@ def rows(network, directory, cleanup, seconds):
                 endpoint["spec"]["qosControls"] = limit.controls(direction)
                 rack.router.put(endpoint)
                 wait_for(lambda: limits_in_force(rack.router, workload.endpoint_name, direction), 10, "a limit")
-                time.sleep(1)
+                time.sleep(1)  # the bucket's burst is used up by then, and what was queued is gone
                 packets, octets, tried = measure(source, sink, seconds)
             reached = limit.reached(packets, octets)
             yield {

@@ -80,17 +80,30 @@ std::string log_prefix(const std::string& format, const acl::Origin& origin) {
     const auto space = policy.find(' ');
     const bool known = space != std::string_view::npos;
     const std::string_view path = known ? policy.substr(space + 1) : "unknown";
-    const std::string_view name = path.substr(path.find('/') + 1);  // npos + 1: the whole
+    const auto value_of = [&](char specifier) -> std::optional<std::string_view> {
+        switch (specifier) {
+            case 't':
+                return origin.tier;
+            case 'k':
+                return short_kind(policy.substr(0, space));
+            case 'n':
+                return path.substr(path.find('/') + 1);  // npos + 1: the whole
+            case 'p':
+                return path;
+            default:
+                return std::nullopt;
+        }
+    };
     std::string prefix;
     for (std::size_t i = 0; i < format.size(); ++i) {
-        const char specifier = format[i] == '%' && i + 1 < format.size() ? format[i + 1] : '\0';
-        const bool replaced = specifier != '\0' && std::string_view("tknp").contains(specifier);
-        i += replaced ? 1 : 0;
-        prefix += !replaced          ? std::string_view(&format[i], 1)
-                  : specifier == 't' ? std::string_view(origin.tier)
-                  : specifier == 'k' ? short_kind(policy.substr(0, space))
-                  : specifier == 'n' ? name
-                                     : path;
+        const auto value =
+            format[i] == '%' && i + 1 < format.size() ? value_of(format[i + 1]) : std::nullopt;
+        if (value) {
+            prefix += *value;
+            ++i;
+        } else {
+            prefix += format[i];
+        }
     }
     return prefix;
 }

@@ -404,8 +404,8 @@ def all_established(*networks):
     return all([speaker.established() for made in networks for speaker in made.values()])
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_exported_tables_equal_those_of_bird(network, cleanup, make_router, make_peer, seed):
+def both(network, cleanup, make_router, make_peer):
+    """Our router and BIRD with all sessions up, and the speakers of each."""
     here, ours = speakers(network, "ours", cleanup)
     there, theirs = speakers(network, "bird", cleanup)
     router = make_router(here, "ours", dataplane="none")
@@ -413,6 +413,12 @@ def test_exported_tables_equal_those_of_bird(network, cleanup, make_router, make
     router.launch()
     bird = make_peer(Comparison, there, AS, ROUTER, []).start()
     bird.process.wait_for(lambda: all_established(ours, theirs), 30, "all sessions are established")
+    return router, bird, ours, theirs
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_exported_tables_equal_those_of_bird(network, cleanup, make_router, make_peer, seed):
+    router, bird, ours, theirs = both(network, cleanup, make_router, make_peer)
     stream = Stream(seed)
     for round_ in range(ROUNDS):
         for _ in range(MESSAGES):
@@ -528,13 +534,7 @@ HIDING = {
 
 
 def test_errors_that_hide_the_prefixes_end_the_session(network, cleanup, make_router, make_peer):
-    here, ours = speakers(network, "ours", cleanup)
-    there, theirs = speakers(network, "bird", cleanup)
-    router = make_router(here, "ours", dataplane="none")
-    configure(router)
-    router.launch()
-    bird = make_peer(Comparison, there, AS, ROUTER, []).start()
-    bird.process.wait_for(lambda: all_established(ours, theirs), 30, "all sessions are established")
+    router, bird, ours, theirs = both(network, cleanup, make_router, make_peer)
     for number, octets in HIDING.items():
         for made in (ours, theirs):
             made[number].send(update(octets))
