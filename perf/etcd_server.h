@@ -21,11 +21,13 @@
 
 namespace vr::perf {
 
-/// etcd in a directory of its own, killed and removed with this.
+/// etcd in a directory of its own in `parent`, killed and removed with this.
 class EtcdServer {
   public:
-    explicit EtcdServer(boost::asio::io_context& loop) {
-        std::string pattern = (std::filesystem::temp_directory_path() / "etcd-XXXXXX").string();
+    explicit EtcdServer(
+        boost::asio::io_context& loop,
+        const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+        std::string pattern = (parent / "etcd-XXXXXX").string();
         directory_ = mkdtemp(pattern.data());
         using boost::asio::ip::tcp;
         const auto free_port = [&] {

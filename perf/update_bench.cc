@@ -1,8 +1,11 @@
 // How long a change takes: from the rename() of a resource file, or from before the write to an etcd, to
 // the first packet that is judged by it.
 //
-// usage: update_bench [--source file|etcd] [--changes N] [--only WORD] [--endpoints N] [--cluster N]
+// usage: update_bench [--source file|etcd] [--data DIR] [--changes N] [--only WORD] [--endpoints N]
+//                     [--cluster N]
 //
+// --data: where etcd keeps what it has; it confirms nothing that it has not synced there, so in a tmpfs
+// (/dev/shm) a change takes what is ours and etcd's, without the disk.
 // --cluster: beside what is changed, N endpoints of other hosts in 1,000 groups and N / 25 policies of 5 rules,
 // two for each group; those of one group guard the local endpoints, too.
 //
@@ -11,11 +14,15 @@
 // flow every 20 us.  Each change turns the verdict on these packets, from Deny to Allow and back, so that
 // every change shows.  Beside the whole, how long each part took (medians): "source" until the objects are
 // read, "graph" until the machine was told, "compile" until the last program was built, "apply" until the
-// packet.  With BENCHMARK_OUT set, JSON goes there.
+// packet; of etcd also how long after its confirmation of the write, or 0 where the watch and we were
+// quicker; and the longest turn of the control thread beside a change (CPU time).  With BENCHMARK_OUT set,
+// JSON goes there.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <rte_mbuf.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +32,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +47,7 @@
 #include "policy/etcd/store.h"
 #include "policy/file_store.h"
 #include "policy/graph.h"
+#include "policy/resource.h"
 #include "test/dataplane/packet_builder.h"
 #include "vrouter/builder.h"
 #include "vrouter/control.h"
@@ -46,6 +55,7 @@
 #include "vrouter/eal.h"
 #include "vrouter/machine.h"
 #include "vrouter/slow_path.h"
+#include "vrouter/turns.h"
 #include "vrouter/workloads.h"
 
 namespace vr::perf {
@@ -172,6 +182,12 @@ class Probe final : public Port {
     std::atomic<std::int64_t> turned_at_{0};
 };
 
+/// When a write began, and when it was known to be in effect.
+struct Written {
+    std::int64_t begin = 0;
+    std::int64_t confirmed = 0;
+};
+
 /// Where resources are written to, and how a router reads them.
 class Source {
   public:
@@ -182,11 +198,10 @@ class Source {
     Source& operator=(Source&&) = delete;
     virtual ~Source() = default;
 
-    /// Writes one object; `name` is its file's.  Returns when that began, or nothing when it failed.
-    virtual std::optional<std::int64_t> replace(
-        const std::string& name, const std::string& text) = 0;
+    /// Writes one object; `name` is its file's.  Nothing when it failed.
+    virtual std::optional<Written> replace(const std::string& name, const std::string& text) = 0;
     /// Removes one, in the same way.
-    virtual std::optional<std::int64_t> remove(const std::string& name, const policy::Key& key) = 0;
+    virtual std::optional<Written> remove(const std::string& name, const policy::Key& key) = 0;
     /// Writes `count` objects, one file or transaction each; false when one failed.
     [[nodiscard]] virtual bool fill(
         std::size_t count, const std::function<std::string(std::size_t)>& text) = 0;
@@ -212,18 +227,18 @@ class Directory final : public Source {
     ~Directory() override { fs::remove_all(path_); }
 
     /// Writes beside, then renames into place, which is when it begins.
-    std::optional<std::int64_t> replace(const std::string& name, const std::string& text) override {
+    std::optional<Written> replace(const std::string& name, const std::string& text) override {
         const fs::path beside = path_ / ("." + name);
         std::ofstream{beside} << text;
         const std::int64_t begin = now();
         fs::rename(beside, path_ / name);
-        return begin;
+        return Written{begin, begin};
     }
 
-    std::optional<std::int64_t> remove(const std::string& name, const policy::Key&) override {
+    std::optional<Written> remove(const std::string& name, const policy::Key&) override {
         const std::int64_t begin = now();
         fs::remove(path_ / name);
-        return begin;
+        return Written{begin, begin};
     }
 
     bool fill(std::size_t count, const std::function<std::string(std::size_t)>& text) override {
@@ -249,27 +264,23 @@ class Directory final : public Source {
 /// An etcd, written to by a store of its own.
 class Cluster final : public Source {
   public:
-    Cluster()
-        : server_(loop_),
+    explicit Cluster(const fs::path& data)
+        : server_(loop_, data),
           writer_(loop_.get_executor(), server_.config("writer"), [](const auto&) {}) {
         writer_.start();
         run_until([this] { return writer_.is_live(); });
     }
 
-    std::optional<std::int64_t> replace(const std::string&, const std::string& text) override {
-        const std::int64_t begin = now();
-        std::optional<bool> done;
-        writer_.put("object", text, [&](const auto& written) { done = written.has_value(); });
-        run_until([&] { return done.has_value(); });
-        return done.value_or(false) ? std::optional{begin} : std::nullopt;
+    /// What a client does before it writes is not part of it.
+    std::optional<Written> replace(const std::string&, const std::string& text) override {
+        const auto parsed = policy::parse_file("object", text);
+        const std::string path = writer_.keys().of(parsed->objects.front().key);
+        return commit({path, *policy::yaml_to_json(text), writer_.revision_of(path)});
     }
 
-    std::optional<std::int64_t> remove(const std::string&, const policy::Key& key) override {
-        const std::int64_t begin = now();
-        std::optional<bool> done;
-        writer_.remove(key, [&](const auto& removed) { done = removed.has_value(); });
-        run_until([&] { return done.has_value(); });
-        return done.value_or(false) ? std::optional{begin} : std::nullopt;
+    std::optional<Written> remove(const std::string&, const policy::Key& key) override {
+        const std::string path = writer_.keys().of(key);
+        return commit({path, std::nullopt, writer_.revision_of(path)});
     }
 
     bool fill(std::size_t count, const std::function<std::string(std::size_t)>& text) override {
@@ -299,6 +310,17 @@ class Cluster final : public Source {
     }
 
   private:
+    std::optional<Written> commit(policy::etcd::Write write) {
+        std::optional<bool> done;
+        Written written{now(), 0};
+        writer_.write(std::move(write), [&](const Result<void>& result) {
+            written.confirmed = now();
+            done = result.has_value();
+        });
+        run_until([&] { return done.has_value(); });
+        return done.value_or(false) ? std::optional{written} : std::nullopt;
+    }
+
     template <typename Done>
     void run_until(Done done) {
         const auto limit = Clock::now() + std::chrono::seconds{20};
@@ -474,8 +496,15 @@ class Router {
         if (!source_.start(*store_) || !eal_.launch(machine_->workers())) {
             return false;
         }
-        loop_thread_ = std::thread{[this] { loop_.run(); }};
+        loop_thread_ = std::thread{[this] { run(loop_, times_); }};
         return true;
+    }
+
+    /// By CPU time, since this was last asked.
+    [[nodiscard]] Turns turns() {
+        std::promise<Turns> turns;
+        boost::asio::post(loop_, [&] { turns.set_value(std::exchange(times_.cpu, {})); });
+        return turns.get_future().get();
     }
 
     [[nodiscard]] const Probe& probe() const { return *probe_; }
@@ -504,12 +533,15 @@ class Router {
     std::unique_ptr<policy::Datastore> store_;
     std::string last_;
     Probe* probe_ = nullptr;
+    LoopTimes times_;
     std::thread loop_thread_;
 };
 
 /// Microseconds of one change, the whole and its parts.
 struct Sample {
     double whole = 0;
+    double confirmed = 0;  ///< the whole, from the confirmation of the write on
+    double turn = 0;       ///< the longest
     double source = 0;
     double graph = 0;
     double compile = 0;
@@ -522,7 +554,8 @@ double quantile(std::vector<Sample> samples, double Sample::* part, double q) {
     return samples[rank].*part;
 }
 
-Sample sample(std::int64_t begin, const Stamps& stamps, std::int64_t judged) {
+Sample sample(
+    const Written& written, const Stamps& stamps, std::int64_t judged, const Turns& turns) {
     constexpr double kMicrosecond = 1000;
     const std::int64_t read = stamps.source.load();
     // Group members take effect while the graph runs; programs after they are compiled.
@@ -531,8 +564,10 @@ Sample sample(std::int64_t begin, const Stamps& stamps, std::int64_t judged) {
         std::clamp(stamps.compiled.load(), graph, std::max(graph, judged));
     const auto us = [](std::int64_t ns) { return static_cast<double>(ns) / kMicrosecond; };
     return {
-        us(judged - begin),
-        us(read - begin),
+        us(judged - written.begin),
+        us(std::max<std::int64_t>(judged - written.confirmed, 0)),
+        us(turns.longest().count()),
+        us(read - written.begin),
         us(graph - read),
         us(compiled - graph),
         us(judged - compiled)};
@@ -552,6 +587,7 @@ bool wait_for_turn(const Probe& probe, std::uint32_t before) {
 struct Options {
     std::size_t changes = 100;
     bool etcd = false;
+    fs::path data = fs::temp_directory_path();  ///< of etcd
     std::string only;
     std::size_t endpoints = 0;  ///< 0: 1, 100 and 1,000
     std::size_t cluster = 0;
@@ -587,33 +623,66 @@ std::vector<Sample> measure(
         std::this_thread::sleep_for(std::chrono::milliseconds{30 + i % 7});
         const std::string text = scenario.text(i % 2 != 0);
         const std::uint32_t before = router.probe().turns();
-        const auto begin = text.empty() ? source.remove(scenario.file, kClientKey)
-                                        : source.replace(scenario.file, text);
-        if (!begin || !wait_for_turn(router.probe(), before)) {
+        static_cast<void>(router.turns());
+        const auto written = text.empty() ? source.remove(scenario.file, kClientKey)
+                                          : source.replace(scenario.file, text);
+        if (!written || !wait_for_turn(router.probe(), before)) {
             return {};
         }
         // A file that vanished is waited for a while: it may come back.
         if (!text.empty()) {
-            samples.push_back(sample(*begin, router.stamps, router.probe().turned_at()));
+            samples.push_back(
+                sample(*written, router.stamps, router.probe().turned_at(), router.turns()));
         }
     }
     return samples;
 }
 
-constexpr std::pair<const char*, double Sample::*> kParts[] = {
-    {"source", &Sample::source},
-    {"graph", &Sample::graph},
-    {"compile", &Sample::compile},
-    {"apply", &Sample::apply}};
+/// What is told of the changes of a row.
+struct Column {
+    const char* name;
+    double Sample::* part;
+    double quantile;
+    bool of_etcd = false;  ///< alone
+};
+
+constexpr Column kColumns[] = {
+    {"p50", &Sample::whole, 0.5},
+    {"p99", &Sample::whole, 0.99},
+    {"max", &Sample::whole, 1.0},
+    {"conf-p50", &Sample::confirmed, 0.5, true},
+    {"conf-p99", &Sample::confirmed, 0.99, true},
+    {"conf-max", &Sample::confirmed, 1.0, true},
+    {"source", &Sample::source, 0.5},
+    {"graph", &Sample::graph, 0.5},
+    {"compile", &Sample::compile, 0.5},
+    {"apply", &Sample::apply, 0.5},
+    {"turn", &Sample::turn, 0.5},
+    {"turn-max", &Sample::turn, 1.0}};
+
+void print_head(const Options& options) {
+    fmt::print(
+        "{:<26} {:>9}",
+        options.etcd ? "ms from write to packet" : "ms from rename() to packet",
+        "endpoints");
+    for (const Column& column : kColumns) {
+        if (options.etcd || !column.of_etcd) {
+            fmt::print(" {:>8}", column.name);
+        }
+    }
+    fmt::print("\n");
+}
 
 void print_row(
-    const Scenario& scenario, std::size_t endpoints, const std::vector<Sample>& samples) {
-    fmt::print("{:<26} {:>9}", scenario.name, endpoints);
-    for (const double q : {0.5, 0.99, 1.0}) {
-        fmt::print(" {:>8.2f}", quantile(samples, &Sample::whole, q) / 1000);
-    }
-    for (const auto& [name, part] : kParts) {
-        fmt::print(" {:>8.2f}", quantile(samples, part, 0.5) / 1000);
+    const std::string& name,
+    std::size_t endpoints,
+    const std::vector<Sample>& samples,
+    const Options& options) {
+    fmt::print("{:<26} {:>9}", name, endpoints);
+    for (const Column& column : kColumns) {
+        if (options.etcd || !column.of_etcd) {
+            fmt::print(" {:>8.2f}", quantile(samples, column.part, column.quantile) / 1000);
+        }
     }
     fmt::print("\n");
     std::fflush(stdout);
@@ -626,11 +695,9 @@ std::string json_row(
         scenario.name,
         endpoints,
         samples.size());
-    for (const auto& [name, q] : {std::pair{"p50", 0.5}, {"p99", 0.99}, {"max", 1.0}}) {
-        row += fmt::format(R"(, "{}": {:.1f})", name, quantile(samples, &Sample::whole, q));
-    }
-    for (const auto& [name, part] : kParts) {
-        row += fmt::format(R"(, "{}": {:.1f})", name, quantile(samples, part, 0.5));
+    for (const Column& column : kColumns) {
+        row += fmt::format(
+            R"(, "{}": {:.1f})", column.name, quantile(samples, column.part, column.quantile));
     }
     return row + "}";
 }
@@ -647,6 +714,8 @@ Options parse_options(const std::vector<std::string>& arguments) {
             std::from_chars(value.data(), value.data() + value.size(), options.cluster);
         } else if (arguments[i] == "--source") {
             options.etcd = value == "etcd";
+        } else if (arguments[i] == "--data") {
+            options.data = value;
         } else if (arguments[i] == "--only") {
             options.only = value;
         }
@@ -654,9 +723,14 @@ Options parse_options(const std::vector<std::string>& arguments) {
     return options;
 }
 
+bool is_in_memory(const fs::path& path) {
+    struct statfs status{};
+    return ::statfs(path.c_str(), &status) == 0 && status.f_type == TMPFS_MAGIC;
+}
+
 std::unique_ptr<Source> make_source(const Options& options) {
     if (options.etcd) {
-        return std::make_unique<Cluster>();
+        return std::make_unique<Cluster>(options.data);
     }
     return std::make_unique<Directory>();
 }
@@ -668,17 +742,13 @@ int run(const Options& options) {
         fmt::print(stderr, "update_bench: {}\n", eal.error().text);
         return 1;
     }
-    fmt::print(
-        "{:<26} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
-        options.etcd ? "ms from write to packet" : "ms from rename() to packet",
-        "endpoints",
-        "p50",
-        "p99",
-        "max",
-        "source",
-        "graph",
-        "compile",
-        "apply");
+    if (options.etcd) {
+        fmt::print(
+            "etcd's data: {}, {}\n",
+            options.data.string(),
+            is_in_memory(options.data) ? "in memory" : "on a disk");
+    }
+    print_head(options);
     std::string rows;
     for (const Scenario& scenario : kScenarios) {
         for (const std::size_t endpoints : {1U, 100U, 1000U}) {
@@ -692,7 +762,7 @@ int run(const Options& options) {
                 fmt::print(stderr, "update_bench: {}: a change did not show\n", scenario.name);
                 return 1;
             }
-            print_row(scenario, endpoints, samples);
+            print_row(scenario.name, endpoints, samples, options);
             rows += (rows.empty() ? "" : ",\n    ") + json_row(scenario, endpoints, samples);
         }
     }
