@@ -199,7 +199,6 @@ ObjectStatus Catalog::status(
     status.line = written.line;
     status.reason = written.error;
     status.warnings = written.warnings;
-    status.yaml = written.text;
     const Definition& first = *object.definitions.begin();
     if (definition != first) {
         status.state = ObjectState::Shadowed;
@@ -223,6 +222,7 @@ std::vector<ObjectStatus> Catalog::list(std::optional<Kind> kind) const {
         if (!kind || key.kind == *kind) {
             for (const auto& definition : object.definitions) {
                 all.push_back(status(key, object, definition));
+                all.back().yaml = parsed(definition).text;
             }
         }
     }

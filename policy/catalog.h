@@ -50,7 +50,7 @@ class Catalog {
     [[nodiscard]] std::vector<std::string> problems() const;
     [[nodiscard]] std::map<Kind, KindCount> counts() const;
 
-    /// The definitions in one file, in their order there.
+    /// The definitions in one file, in their order there, without their texts.
     [[nodiscard]] std::vector<ObjectStatus> list_file(const std::string& name) const;
 
     /// What set_file() is to be told of a file before its text, for what is in force now to be so again.

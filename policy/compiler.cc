@@ -5,6 +5,7 @@
 #include <array>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "policy/match.h"
 #include "policy/origin.h"
@@ -15,7 +16,11 @@ namespace {
 
 class Emitter {
   public:
-    explicit Emitter(GroupSource& groups) : groups_(&groups) {}
+    /// For about `rules` rules.
+    Emitter(GroupSource& groups, std::size_t rules) : groups_(&groups) {
+        program_.rules.reserve(rules);
+        program_.origins.reserve(rules);
+    }
 
     /// POLICY 2.6; `silent`: they are none of this program's business.
     void emit_failsafes(const Failsafes& failsafes, Direction direction, bool silent) {
@@ -121,9 +126,9 @@ class Emitter {
     void emit_rules(const std::vector<Rule>& rules, const std::string& ns, acl::Origin origin) {
         for (const auto& rule : rules) {
             ++origin.rule;
-            const LoweredMatch lowered = lower(rule.match, ns);
+            LoweredMatch lowered = lower(rule.match, ns);
             if (lowered.match.ip4 || lowered.match.ip6) {
-                emit_protocols(rule.action, lowered, origin);
+                emit_protocols(rule.action, std::move(lowered), origin);
             }
         }
     }
@@ -253,7 +258,13 @@ class Emitter {
 }  // namespace
 
 acl::Program compile(const CompilerInput& input, GroupSource& groups) {
-    Emitter emitter(groups);
+    std::size_t written = 0;
+    for (const auto& tier : input.tiers) {
+        for (const auto& policy : tier.policies) {
+            written += policy->as<Policy>().rules(input.direction).size();
+        }
+    }
+    Emitter emitter(groups, written);
     const bool silent = input.hook && may_be_silent(*input.hook);
     emitter.emit_failsafes(input.failsafes, input.direction, silent);
     for (const auto& tier : input.tiers) {

@@ -9,6 +9,9 @@ namespace vr::policy {
 
 namespace {
 
+/// Of a map: more cost moving those that are there.
+constexpr std::size_t kUsualFields = 4;
+
 constexpr std::string_view kCore = "tag:yaml.org,2002:";
 
 /// A core tag that says what `node` is anyway.
@@ -76,7 +79,8 @@ TreeBuilder::Wrong TreeBuilder::open(Node::Type type, std::size_t line, std::str
     if (levels_.size() >= kMaxDepth) {
         return Mistake{line_in_file(line), "nested too deep"};
     }
-    levels_.push_back({make(type, line), std::string(tag), {}, false});
+    Level& level = levels_.emplace_back(make(type, line), std::string(tag));
+    level.node.fields.reserve(type == Node::Type::Map ? kUsualFields : 0);
     return std::nullopt;
 }
 

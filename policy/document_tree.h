@@ -50,7 +50,7 @@ class TreeBuilder {
     struct Level {
         Node node;
         std::string tag;
-        std::string key;
+        std::string key = {};
         bool has_key = false;
     };
 

@@ -29,6 +29,11 @@ std::size_t edits(std::string_view a, std::string_view b) {
     return row.back();
 }
 
+bool has_tag(const Node& node) {
+    return node.type == Node::Type::Tagged || std::ranges::any_of(node.items, has_tag) ||
+           std::ranges::any_of(node.fields, has_tag, &Member::value);
+}
+
 }  // namespace
 
 std::optional<Field> Field::child(std::string_view key) const {
@@ -170,6 +175,9 @@ Result<void> refuse_tags(const Field& field) {
         return field.error(what_is_wrong_with_tag(node.text));
     }
     Result<void> refused;
+    if (!has_tag(node)) {
+        return refused;  // as a rule: to be found soon
+    }
     for (std::size_t i = 0; refused && i < node.items.size(); ++i) {
         refused = refuse_tags(field.item(i));
     }

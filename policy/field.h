@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -106,14 +107,9 @@ template <typename T>
         return map;
     }
     for (const auto& [key, value] : field.node().fields) {
-        const FieldRow<T>* found = nullptr;
-        for (const auto& row : rows) {
-            if (row.key == key) {
-                found = &row;
-            }
-        }
+        const auto found = std::ranges::find(rows, key, &FieldRow<T>::key);
         Result<void> done;
-        if (found == nullptr) {
+        if (found == rows.end()) {
             std::vector<std::string_view> known;
             for (const auto& row : rows) {
                 known.push_back(row.key);

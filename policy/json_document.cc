@@ -106,8 +106,10 @@ class TreeHandler {
   private:
     struct Level {
         Node node;
-        std::string key;
+        std::string key = {};
     };
+
+    static constexpr std::size_t kUsualFields = 4;  ///< more cost moving those that are there
 
     static Node make(Node::Type type) {
         Node node;
@@ -130,7 +132,8 @@ class TreeHandler {
     }
 
     bool open(Node::Type type) {
-        levels_.push_back({make(type), {}});
+        Level& level = levels_.emplace_back(make(type));
+        level.node.fields.reserve(type == Node::Type::Map ? kUsualFields : 0);
         return true;
     }
 

@@ -554,6 +554,7 @@ Result<void> parse_rules(const Field& field, std::vector<Rule>& into) {
                             action->node().text))
                       : item.error("a rule needs an action: Allow, Deny, Log or Pass");
     };
+    into.reserve(std::min(field.node().items.size(), kMaxRules));
     return field.each(parse_rule, kMaxRules);
 }
 
