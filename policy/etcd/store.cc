@@ -67,7 +67,7 @@ Store::Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener 
       wait_timer_(executor),
       random_(std::random_device{}()),
       saver_(executor, config_.state_file, "etcd", [this] {
-          return [position = delivered_, items = good()] { return encode_state(position, items); };
+          return [position = read_, items = good()] { return encode_state(position, items); };
       }) {
     health_.source = "etcd";
     health_.state_file = config_.state_file;
@@ -154,7 +154,7 @@ void Store::on_ended(const std::string& why) {
 void Store::handle(Step step) {
     // The next page travels while this one is worked off.
     ask(step.ask);
-    std::ranges::move(step.changes, std::back_inserter(changes_));
+    take(std::move(step.changes));
     in_sync_ = in_sync_ || step.in_sync;
     if (sync_.is_watching() && session_) {
         backoff_.succeeded();
@@ -173,8 +173,7 @@ void Store::handle(Step step) {
 /// Hands out what has come together and looks where we are.
 void Store::settle() {
     settling_ = false;
-    delivered_ = sync_.position();  // of all that was received so far
-    deliver(std::exchange(changes_, {}), std::exchange(in_sync_, false));
+    deliver(std::exchange(in_sync_, false));
     tell_state();
     if (!std::exchange(live_, is_live()) && live_ && on_live_) {
         on_live_();
@@ -283,17 +282,15 @@ void Store::accept() {
 
 // --- objects --------------------------------------------------------------------------------
 
-void Store::deliver(std::vector<Change> changes, bool in_sync) {
-    if (changes.empty() && !in_sync) {
-        return;
-    }
+/// Reads what has changed.  What follows from that is handed out in another turn of the loop: both together
+/// would take too long where a value is large.
+void Store::take(std::vector<Change> changes) {
+    read_ = sync_.position();
     const std::string felix = keys_.felix_configuration("");
     const std::string resources = keys_.resources();
-    bool changed = in_sync;
-    std::vector<Key> touched;
     for (const Change& change : changes) {
         // What lies between claims and resources is nobody's business here, and may change all the time.
-        changed = changed || change.key.starts_with(resources);
+        changed_ = changed_ || change.key.starts_with(resources);
         if (change.key.starts_with(felix)) {
             const std::string name = change.key.substr(felix.size());
             if (change.value) {
@@ -303,20 +300,23 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
             }
         }
         if (auto key = keys_.resource(change.key)) {
-            touched.push_back(*std::move(key));
+            touched_.push_back(*std::move(key));
         }
     }
+    changed_ = claims_.apply(changes) || changed_;
+    std::ranges::move(objects_.apply(std::move(changes)), std::back_inserter(events_));
+}
+
+void Store::deliver(bool in_sync) {
     Batch batch;
-    batch.revision = ++batches_;
-    const bool claims = claims_.apply(changes);
     if (sync_.is_in_sync()) {
         batch.blocks = claims_.take_confirmed();
     }
-    batch.events = objects_.apply(std::move(changes));
+    batch.events = std::exchange(events_, {});
     if (in_sync) {
         batch.events.emplace_back(InSync{});
     }
-    for (const Key& key : touched) {
+    for (const Key& key : std::exchange(touched_, {})) {
         if (objects_.is_clean(key)) {
             kept_.set(key, {});
         } else {
@@ -324,10 +324,11 @@ void Store::deliver(std::vector<Change> changes, bool in_sync) {
         }
     }
     batch.kept = kept_.take_changes();
-    if ((changed || claims) && sync_.is_in_sync()) {
+    if ((std::exchange(changed_, false) || in_sync) && sync_.is_in_sync()) {
         saver_.changed();
     }
     if (!batch.events.empty() || !batch.blocks.empty() || !batch.kept.empty()) {
+        batch.revision = ++batches_;
         listener_(batch);
     }
 }

@@ -102,7 +102,8 @@ class Store final : public Datastore {
     void ask(const Ask& ask);
     void on_range(std::expected<std::string, Session::Failure> body);
     void on_line(std::string_view line);
-    void deliver(std::vector<Change> changes, bool in_sync);
+    void take(std::vector<Change> changes);
+    void deliver(bool in_sync);
     void report(const Key& key);
     void tell_state();
     void note_state(const std::string& frozen);
@@ -123,9 +124,11 @@ class Store final : public Datastore {
     Kept kept_;
     std::map<std::string, std::string> felix_;
     std::function<void()> on_live_;
-    std::vector<Change> changes_;  ///< to be delivered with the next batch
-    bool in_sync_ = false;         ///< ... and this
-    Position delivered_;           ///< where what was delivered comes from
+    Position read_;              ///< where what was read comes from
+    std::vector<Event> events_;  ///< that follow from it, to be delivered with the next batch
+    std::vector<Key> touched_;   ///< the objects that were read, for the same
+    bool changed_ = false;       ///< something that is saved, since
+    bool in_sync_ = false;       ///< to be told with the next batch
     bool settling_ = false;
     std::uint64_t batches_ = 0;
 
