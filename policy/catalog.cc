@@ -48,13 +48,15 @@ bool is_resource_file(std::string_view name) {
 }
 
 std::vector<Event> Catalog::set_file(const std::string& name, const std::string& text) {
-    if (is_current(name, text)) {
-        return {};
-    }
+    return is_current(name, text) ? std::vector<Event>()
+                                  : set_file(name, text, parse_file(name, text));
+}
+
+std::vector<Event> Catalog::set_file(
+    const std::string& name, std::string text, Result<ParsedFile> parsed) {
     File& file = files_[name];
-    file.text = std::make_shared<const std::string>(text);
+    file.text = std::make_shared<const std::string>(std::move(text));
     file.readable = true;
-    auto parsed = parse_file(name, text);
     if (!parsed) {
         file.error = std::move(parsed).error().text;
         return {};

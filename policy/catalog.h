@@ -30,6 +30,9 @@ class Catalog {
   public:
     /// A file appeared or changed.  An unchanged text costs nothing and yields nothing.
     [[nodiscard]] std::vector<Event> set_file(const std::string& name, const std::string& text);
+    /// The same for a text that was read before, by parse_file().
+    [[nodiscard]] std::vector<Event> set_file(
+        const std::string& name, std::string text, Result<ParsedFile> parsed);
     /// A file is there of which only is known that it should define `key`, for `node` if that is a host
     /// endpoint: its stand-in takes its place, whatever the file held before.
     [[nodiscard]] std::vector<Event> set_stand_in(

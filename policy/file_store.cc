@@ -138,6 +138,7 @@ Result<void> FileStore::watch() {
     inotify_.close(ignored);
     inotify_.assign(fd);
     ++watches_;
+    reading_.clear();
     if (inotify_add_watch(fd, directory_.c_str(), kFileEvents | kLost | IN_ONLYDIR) < 0) {
         return fail(fmt::format("cannot watch {}: {}", directory_.string(), system_error()));
     }
@@ -162,11 +163,12 @@ void FileStore::read_events() {
         });
 }
 
-/// Those of the buffer from `at` on; `seen` are the kinds of those before.  Where many files came at once it
-/// goes on in another turn of the loop.
+/// Those of the buffer from `at` on; `seen` are the kinds of those before.  Where many files came at once, or
+/// a large one, it goes on in another turn of the loop.
 void FileStore::go_through_events(std::size_t at, std::size_t size, std::uint32_t seen) {
     const auto end = std::chrono::steady_clock::now() + options_.turn;
-    do {
+    bool in_time = true;
+    while (in_time && reading_.empty() && at + sizeof(inotify_event) <= size) {
         inotify_event event{};
         std::memcpy(&event, buffer_.data() + at, sizeof(event));
         at += sizeof(event);
@@ -176,16 +178,18 @@ void FileStore::go_through_events(std::size_t at, std::size_t size, std::uint32_
         at += length;
         seen |= event.mask;
         on_event(event.mask, name);
-    } while (at + sizeof(inotify_event) <= size && std::chrono::steady_clock::now() < end);
+        in_time = std::chrono::steady_clock::now() < end;
+    }
     deliver();
-    if (at + sizeof(inotify_event) <= size) {
-        boost::asio::post(
-            inotify_.get_executor(),
-            [this, alive = std::weak_ptr(watching_), watch = watches_, at, size, seen] {
-                if (!alive.expired() && watch == watches_) {
-                    go_through_events(at, size, seen);
-                }
-            });
+    const auto go_on = [this, alive = std::weak_ptr(watching_), watch = watches_, at, size, seen] {
+        if (!alive.expired() && watch == watches_) {
+            go_through_events(at, size, seen);
+        }
+    };
+    if (!reading_.empty()) {
+        load_beside(go_on);
+    } else if (at + sizeof(inotify_event) <= size) {
+        boost::asio::post(inotify_.get_executor(), go_on);
     } else if ((seen & kLost) != 0) {
         on_directory_lost();
     } else {
@@ -205,12 +209,12 @@ void FileStore::on_event(std::uint32_t mask, const std::string& name) {
     if (!is_resource_file(name)) {
         return;
     }
-    if ((mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0) {
+    if ((mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 ||
+        ((mask & IN_CREATE) != 0 && is_link(directory_ / name))) {
         vanished_.erase(name);
-        load(name);
-    } else if ((mask & IN_CREATE) != 0) {
-        if (is_link(directory_ / name)) {
-            vanished_.erase(name);
+        if (is_large(name)) {
+            reading_ = name;
+        } else {
             load(name);
         }
     } else if ((mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
@@ -358,6 +362,7 @@ void FileStore::forget_vanished() {
         if (error) {
             vanished_.insert(file);  // nobody knows
         } else if (!exists) {
+            outrun(file);
             forget_kept(file);
             auto events = catalog_.remove_file(file);
             log::info("policy: {} removed", file);
@@ -411,31 +416,85 @@ void FileStore::scan() {
     }
 }
 
+/// Whether reading it now would hold up all else.
+bool FileStore::is_large(const std::string& file) const {
+    std::error_code error;
+    const auto size = fs::file_size(directory_ / file, error);
+    return !error && size >= options_.large && good_.empty();
+}
+
+FileStore::Reading FileStore::read(const fs::path& path) {
+    auto text = read_file(path);
+    auto parsed = text ? parse_file(path.filename().string(), *text) : fail(text.error().text);
+    return {std::move(text), std::move(parsed)};
+}
+
+/// Reads `reading_` on the other thread, takes over what it says, and goes on with `then` in another turn.
+void FileStore::load_beside(std::function<void()> then) {
+    const auto taken = [this,
+                        file = reading_,
+                        alive = std::weak_ptr(watching_),
+                        watch = watches_,
+                        then = std::move(then)](Reading reading) {
+        if (alive.expired() || watch != watches_) {
+            return;
+        }
+        const bool counts = std::exchange(reading_, {}) == file && doubt_.empty();
+        if (counts && identity() != watched_) {
+            on_directory_lost();
+        } else if (counts) {
+            take(file, std::move(reading));
+            deliver();
+        }
+        boost::asio::post(inotify_.get_executor(), then);
+    };
+    boost::asio::post(
+        reader_, [path = directory_ / reading_, loop = inotify_.get_executor(), taken] {
+            boost::asio::post(
+                loop, [taken, reading = read(path)]() mutable { taken(std::move(reading)); });
+        });
+}
+
 void FileStore::load(const std::string& file) {
+    outrun(file);
     auto text = read_file(directory_ / file);
     if (const auto good = good_.extract(file); good && (!text || *text != good.mapped())) {
-        set_text(file, good.mapped());
+        set_text(file, good.mapped(), parse_file(file, good.mapped()));
     }
+    const bool is_news = text && !catalog_.is_current(file, *text);
+    auto parsed = is_news ? parse_file(file, *text) : fail("");
+    take(file, {std::move(text), std::move(parsed)});
+}
+
+/// `file` is told of from here on: an answer of the other thread would be older.
+void FileStore::outrun(const std::string& file) {
+    if (reading_ == file) {
+        reading_.clear();
+    }
+}
+
+void FileStore::take(const std::string& file, Reading reading) {
     const std::string error_before = catalog_.file_error(file);
-    if (!text) {
-        catalog_.set_unreadable(file, text.error().text);
+    if (!reading.text) {
+        catalog_.set_unreadable(file, reading.text.error().text);
         if (catalog_.file_error(file) != error_before) {
             log::error("policy: {}", catalog_.file_error(file));
         }
         note_kept(file);
         return;
     }
-    if (catalog_.is_current(file, *text)) {
+    if (catalog_.is_current(file, *reading.text)) {
         return;
     }
-    set_text(file, *text);
+    set_text(file, *reading.text, std::move(reading.parsed));
     save();
     report(file);
 }
 
-void FileStore::set_text(const std::string& file, const std::string& text) {
+void FileStore::set_text(
+    const std::string& file, const std::string& text, Result<ParsedFile> parsed) {
     forget_kept(file);
-    auto events = catalog_.set_file(file, text);
+    auto events = catalog_.set_file(file, text, std::move(parsed));
     std::ranges::move(events, std::back_inserter(pending_));
     note_kept(file);
 }
@@ -675,6 +734,7 @@ Result<void> FileStore::remove(const Key& key) {
     if (unlink((directory_ / place->file).c_str()) != 0) {
         return fail(fmt::format("cannot remove {}: {}", place->file, system_error()));
     }
+    outrun(place->file);
     auto events = catalog_.remove_file(place->file);
     std::ranges::move(events, std::back_inserter(pending_));
     save();

@@ -3,17 +3,23 @@
 #include "policy/file_store.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 
@@ -21,6 +27,7 @@ namespace vr::policy::file_store_test {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::ElementsAre;
 
 std::string tier(std::string_view name, int order) {
     return "---\napiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: " +
@@ -39,7 +46,8 @@ Key tier_key(std::string name) {
 /// Nobody else writes while the store looks.  More than the grace of vanished files, which a look renews.
 constexpr std::chrono::milliseconds kLook{150};
 
-class FileStoreTest : public testing::Test {
+/// The size from which on files are read beside the loop: what happens must be the same.
+class FileStoreTest : public testing::TestWithParam<std::uintmax_t> {
   protected:
     FileStoreTest() {
         std::string pattern = (fs::temp_directory_path() / "policy-XXXXXX").string();
@@ -57,6 +65,14 @@ class FileStoreTest : public testing::Test {
 
     void take(const Batch& batch) {
         ++batches_;
+        for (const auto& event : batch.events) {
+            if (const auto* came = std::get_if<Upsert>(&event)) {
+                told_.push_back(fmt::format(
+                    "{} {}", came->resource->key.name, *came->resource->as<Tier>().order));
+            } else if (const auto* went = std::get_if<Delete>(&event)) {
+                told_.push_back(went->key.name + " gone");
+            }
+        }
         for (const auto& [key, reason] : batch.kept) {
             kept_[key] = reason;
         }
@@ -90,8 +106,10 @@ class FileStoreTest : public testing::Test {
     fs::path directory_;
     std::map<Key, ResourcePtr> objects_;
     std::map<Key, std::string> kept_;
+    std::vector<std::string> told_;  ///< "NAME ORDER" or "NAME gone"
     bool in_sync_ = false;
     int batches_ = 0;
+    std::chrono::milliseconds look_ = kLook;
     std::unique_ptr<FileStore> watching_;
 
     FileStore& make(Beginning beginning = Beginning::AsFound) {
@@ -99,7 +117,11 @@ class FileStoreTest : public testing::Test {
             io_.get_executor(),
             directory_,
             [this](const Batch& batch) { take(batch); },
-            FileStoreOptions{.beginning = beginning, .state_file = {}, .look_interval = kLook});
+            FileStoreOptions{
+                .beginning = beginning,
+                .state_file = {},
+                .look_interval = look_,
+                .large = GetParam()});
         return *watching_;
     }
 
@@ -109,7 +131,7 @@ class FileStoreTest : public testing::Test {
     }
 };
 
-TEST_F(FileStoreTest, DeliversWhatIsThereAndIsInSync) {
+TEST_P(FileStoreTest, DeliversWhatIsThereAndIsInSync) {
     write("a.yaml", tier("a", 1));
     write(
         "b.json",
@@ -124,12 +146,12 @@ TEST_F(FileStoreTest, DeliversWhatIsThereAndIsInSync) {
 }
 
 /// So that nothing else waits for all of them.
-TEST_F(FileStoreTest, FilesThatChangeTogetherAreReadTurnByTurn) {
+TEST_P(FileStoreTest, FilesThatChangeTogetherAreReadTurnByTurn) {
     watching_ = std::make_unique<FileStore>(
         io_.get_executor(),
         directory_,
         [this](const Batch& batch) { take(batch); },
-        FileStoreOptions{.turn = std::chrono::microseconds{0}});
+        FileStoreOptions{.turn = std::chrono::microseconds{0}, .large = GetParam()});
     EXPECT_TRUE(watching_->start());
     const int before = batches_;
     for (const std::string name : {"a", "b", "c"}) {
@@ -139,27 +161,27 @@ TEST_F(FileStoreTest, FilesThatChangeTogetherAreReadTurnByTurn) {
     EXPECT_EQ(batches_ - before, 3);
 }
 
-TEST_F(FileStoreTest, AMissingDirectoryIsAnError) {
+TEST_P(FileStoreTest, AMissingDirectoryIsAnError) {
     FileStore store(io_.get_executor(), directory_ / "none", [](const Batch&) {});
     const auto started = store.start();
     ASSERT_FALSE(started);
     EXPECT_NE(started.error().text.find("cannot watch"), std::string::npos);
 }
 
-TEST_F(FileStoreTest, AsFoundIsInSyncWhateverItFinds) {
+TEST_P(FileStoreTest, AsFoundIsInSyncWhateverItFinds) {
     write("a.yaml", "{");
     start();
     EXPECT_TRUE(in_sync_);
 }
 
-TEST_F(FileStoreTest, WhatIsWholeIsInSyncOnceItStandsStill) {
+TEST_P(FileStoreTest, WhatIsWholeIsInSyncOnceItStandsStill) {
     write("a.yaml", tier("a", 1));
     start(Beginning::Whole);
     EXPECT_FALSE(in_sync_) << "it may be about to be copied";
     wait_for([&] { return in_sync_; });
 }
 
-TEST_F(FileStoreTest, WhatIsNotUnderstoodAtTheStartIsToldWhenItIs) {
+TEST_P(FileStoreTest, WhatIsNotUnderstoodAtTheStartIsToldWhenItIs) {
     write("a.yaml", "{");
     FileStore& store = start();
     EXPECT_FALSE(store.was_understood());
@@ -169,7 +191,7 @@ TEST_F(FileStoreTest, WhatIsNotUnderstoodAtTheStartIsToldWhenItIs) {
     EXPECT_TRUE(store.was_understood());
 }
 
-TEST_F(FileStoreTest, WhatIsUnderstoodAtTheStartIsSoForGood) {
+TEST_P(FileStoreTest, WhatIsUnderstoodAtTheStartIsSoForGood) {
     write("a.yaml", tier("a", 1));
     FileStore& store = start();
     EXPECT_TRUE(store.was_understood());
@@ -201,7 +223,7 @@ class OneFileLeft {
     rlimit before_{};
 };
 
-TEST_F(FileStoreTest, ADirectoryThatCannotBeListedIsInSyncOnceItCan) {
+TEST_P(FileStoreTest, ADirectoryThatCannotBeListedIsInSyncOnceItCan) {
     write("a.yaml", tier("a", 1));
     FileStore& store = make();
     {
@@ -214,7 +236,7 @@ TEST_F(FileStoreTest, ADirectoryThatCannotBeListedIsInSyncOnceItCan) {
     EXPECT_EQ(order("a"), 1);
 }
 
-TEST_F(FileStoreTest, WholeWaitsForAnObject) {
+TEST_P(FileStoreTest, WholeWaitsForAnObject) {
     write("b.yaml", "# nothing yet\n");
     start(Beginning::Whole);
     EXPECT_FALSE(in_sync_);
@@ -223,7 +245,7 @@ TEST_F(FileStoreTest, WholeWaitsForAnObject) {
     EXPECT_EQ(order("a"), 1);
 }
 
-TEST_F(FileStoreTest, WholeWaitsForAFileThatIsNotUnderstood) {
+TEST_P(FileStoreTest, WholeWaitsForAFileThatIsNotUnderstood) {
     write("a.yaml", tier("a", 1));
     write("b.yaml", "{");
     start(Beginning::Whole);
@@ -235,7 +257,7 @@ TEST_F(FileStoreTest, WholeWaitsForAFileThatIsNotUnderstood) {
     EXPECT_EQ(order("b"), 1);
 }
 
-TEST_F(FileStoreTest, WholeWaitsForAFileThatCannotBeRead) {
+TEST_P(FileStoreTest, WholeWaitsForAFileThatCannotBeRead) {
     write("a.yaml", tier("a", 1));
     fs::create_symlink(directory_ / "elsewhere", directory_ / "b.yaml");
     start(Beginning::Whole);
@@ -245,7 +267,7 @@ TEST_F(FileStoreTest, WholeWaitsForAFileThatCannotBeRead) {
     EXPECT_EQ(order("b"), 1);
 }
 
-TEST_F(FileStoreTest, WholeWaitsForAnotherVolumeInThePlaceOfTheDirectory) {
+TEST_P(FileStoreTest, WholeWaitsForAnotherVolumeInThePlaceOfTheDirectory) {
     const fs::path link = directory_ / "link";
     fs::create_directory(directory_ / "empty");
     fs::create_directory(directory_ / "full");
@@ -265,7 +287,7 @@ TEST_F(FileStoreTest, WholeWaitsForAnotherVolumeInThePlaceOfTheDirectory) {
     wait_for([&] { return order("a") == 2; });
 }
 
-TEST_F(FileStoreTest, SeesAWrittenFile) {
+TEST_P(FileStoreTest, SeesAWrittenFile) {
     start();
     write("a.yaml", tier("a", 1));
     wait_for([&] { return order("a") == 1; });
@@ -273,14 +295,14 @@ TEST_F(FileStoreTest, SeesAWrittenFile) {
     wait_for([&] { return order("a") == 2; });
 }
 
-TEST_F(FileStoreTest, SeesARenamedFile) {
+TEST_P(FileStoreTest, SeesARenamedFile) {
     start();
     write(".draft", tier("a", 1));
     fs::rename(directory_ / ".draft", directory_ / "a.yaml");
     wait_for([&] { return order("a") == 1; });
 }
 
-TEST_F(FileStoreTest, SeesLinksOfBothKinds) {
+TEST_P(FileStoreTest, SeesLinksOfBothKinds) {
     write("elsewhere", tier("a", 1) + tier("b", 2));
     write("another", tier("c", 3));
     start();
@@ -289,14 +311,14 @@ TEST_F(FileStoreTest, SeesLinksOfBothKinds) {
     wait_for([this] { return objects_.size() == 3; });
 }
 
-TEST_F(FileStoreTest, SeesARemovedFile) {
+TEST_P(FileStoreTest, SeesARemovedFile) {
     write("a.yaml", tier("a", 1));
     start();
     fs::remove(directory_ / "a.yaml");
     wait_for([&] { return objects_.empty(); });
 }
 
-TEST_F(FileStoreTest, WhyALastValidVersionCountsIsToldUntilItNoLongerDoes) {
+TEST_P(FileStoreTest, WhyALastValidVersionCountsIsToldUntilItNoLongerDoes) {
     write("a.yaml", tier("t", 1) + tier("u", 2));
     start();
     write("a.yaml", bad_tier("t") + tier("u", 2));
@@ -313,7 +335,7 @@ TEST_F(FileStoreTest, WhyALastValidVersionCountsIsToldUntilItNoLongerDoes) {
     wait_for([&] { return kept_.at(tier_key("t")).empty() && kept_.at(tier_key("u")).empty(); });
 }
 
-TEST_F(FileStoreTest, AReplacedFileNeverBlinks) {
+TEST_P(FileStoreTest, AReplacedFileNeverBlinks) {
     write("a.yaml", tier("a", 1));
     start();
     fs::rename(directory_ / "a.yaml", directory_ / "a.yaml~");
@@ -331,7 +353,7 @@ TEST_F(FileStoreTest, AReplacedFileNeverBlinks) {
     EXPECT_FALSE(blinked);
 }
 
-TEST_F(FileStoreTest, AVanishedDirectoryKeepsTheStateAndIsWatchedAgain) {
+TEST_P(FileStoreTest, AVanishedDirectoryKeepsTheStateAndIsWatchedAgain) {
     write("a.yaml", tier("a", 1));
     start();
     fs::remove_all(directory_);
@@ -357,7 +379,7 @@ void replace(const fs::path& directory) {
     fs::create_directory(directory);
 }
 
-TEST_F(FileStoreTest, ADirectoryThatComesBackEmptyDeletesNothing) {
+TEST_P(FileStoreTest, ADirectoryThatComesBackEmptyDeletesNothing) {
     write("a.yaml", tier("a", 1));
     FileStore& store = start();
     replace(directory_);
@@ -368,7 +390,7 @@ TEST_F(FileStoreTest, ADirectoryThatComesBackEmptyDeletesNothing) {
     fs::remove_all(directory_.string() + ".old");
 }
 
-TEST_F(FileStoreTest, ADirectoryThatComesBackWithOtherContentCountsOnceItStandsStill) {
+TEST_P(FileStoreTest, ADirectoryThatComesBackWithOtherContentCountsOnceItStandsStill) {
     write("a.yaml", tier("a", 1));
     FileStore& store = start();
     replace(directory_);
@@ -380,7 +402,7 @@ TEST_F(FileStoreTest, ADirectoryThatComesBackWithOtherContentCountsOnceItStandsS
     fs::remove_all(directory_.string() + ".old");
 }
 
-TEST_F(FileStoreTest, AFileThatComesBackEmptyDeletesNothing) {
+TEST_P(FileStoreTest, AFileThatComesBackEmptyDeletesNothing) {
     write("a.yaml", tier("a", 1));
     FileStore& store = start();
     replace(directory_);
@@ -390,7 +412,7 @@ TEST_F(FileStoreTest, AFileThatComesBackEmptyDeletesNothing) {
     fs::remove_all(directory_.string() + ".old");
 }
 
-TEST_F(FileStoreTest, AFileThatComesBackInPiecesDeletesNothing) {
+TEST_P(FileStoreTest, AFileThatComesBackInPiecesDeletesNothing) {
     write("all.yaml", tier("a", 1) + tier("b", 2));
     FileStore& store = start();
     replace(directory_);
@@ -407,7 +429,7 @@ TEST_F(FileStoreTest, AFileThatComesBackInPiecesDeletesNothing) {
     fs::remove_all(directory_.string() + ".old");
 }
 
-TEST_F(FileStoreTest, ADirectoryThatHeldNothingMayComeBackEmpty) {
+TEST_P(FileStoreTest, ADirectoryThatHeldNothingMayComeBackEmpty) {
     FileStore& store = start();
     replace(directory_);
     wait_for([&] { return store.status().state == SourceStatus::State::Frozen; });
@@ -415,7 +437,7 @@ TEST_F(FileStoreTest, ADirectoryThatHeldNothingMayComeBackEmpty) {
     fs::remove_all(directory_.string() + ".old");
 }
 
-TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathDeletesNothing) {
+TEST_P(FileStoreTest, AnotherDirectoryBehindTheSamePathDeletesNothing) {
     fs::create_directory(directory_ / "full");
     fs::create_directory(directory_ / "empty");
     const fs::path real = directory_ / "full";
@@ -432,7 +454,7 @@ TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathDeletesNothing) {
     directory_ = directory_.parent_path();
 }
 
-TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathIsReadThoughNothingIsTold) {
+TEST_P(FileStoreTest, AnotherDirectoryBehindTheSamePathIsReadThoughNothingIsTold) {
     fs::create_directory(directory_ / "old");
     fs::create_directory(directory_ / "new");
     write("old/a.yaml", tier("a", 1));
@@ -453,7 +475,7 @@ TEST_F(FileStoreTest, AnotherDirectoryBehindTheSamePathIsReadThoughNothingIsTold
     EXPECT_EQ(store.status().state, SourceStatus::State::InSync);
 }
 
-TEST_F(FileStoreTest, TheLastFileRemovedByHandIsADelete) {
+TEST_P(FileStoreTest, TheLastFileRemovedByHandIsADelete) {
     write("a.yaml", tier("a", 1));
     FileStore& store = start();
     fs::remove(directory_ / "a.yaml");
@@ -461,7 +483,7 @@ TEST_F(FileStoreTest, TheLastFileRemovedByHandIsADelete) {
     EXPECT_EQ(store.status().state, SourceStatus::State::InSync);
 }
 
-TEST_F(FileStoreTest, PutWritesAFilePerObjectAndDeliversAtOnce) {
+TEST_P(FileStoreTest, PutWritesAFilePerObjectAndDeliversAtOnce) {
     auto& store = start();
     const auto keys = store.put("t.yaml", tier("a", 1) + tier("b", 2));
     ASSERT_TRUE(keys) << keys.error().text;
@@ -471,7 +493,7 @@ TEST_F(FileStoreTest, PutWritesAFilePerObjectAndDeliversAtOnce) {
     EXPECT_TRUE(fs::exists(directory_ / "tier.b.yaml"));
 }
 
-TEST_F(FileStoreTest, PutOverwritesTheFileThatHoldsTheObjectAlone) {
+TEST_P(FileStoreTest, PutOverwritesTheFileThatHoldsTheObjectAlone) {
     write("mine.yaml", tier("a", 1));
     auto& store = start();
     ASSERT_TRUE(store.put("t.yaml", tier("a", 5)));
@@ -479,7 +501,7 @@ TEST_F(FileStoreTest, PutOverwritesTheFileThatHoldsTheObjectAlone) {
     EXPECT_FALSE(fs::exists(directory_ / "tier.a.yaml"));
 }
 
-TEST_F(FileStoreTest, PutRefusesWhatLivesInAFileWithOthers) {
+TEST_P(FileStoreTest, PutRefusesWhatLivesInAFileWithOthers) {
     write("mine.yaml", tier("a", 1) + tier("b", 2));
     auto& store = start();
     const auto put = store.put("t.yaml", tier("b", 5));
@@ -487,7 +509,7 @@ TEST_F(FileStoreTest, PutRefusesWhatLivesInAFileWithOthers) {
     EXPECT_EQ(put.error().text, "Tier b is defined in mine.yaml:7, edit it there");
 }
 
-TEST_F(FileStoreTest, PutRefusesAnInvalidObjectAndWritesNothing) {
+TEST_P(FileStoreTest, PutRefusesAnInvalidObjectAndWritesNothing) {
     auto& store = start();
     const auto put = store.put(
         "t.yaml",
@@ -499,7 +521,7 @@ TEST_F(FileStoreTest, PutRefusesAnInvalidObjectAndWritesNothing) {
     EXPECT_TRUE(fs::is_empty(directory_));
 }
 
-TEST_F(FileStoreTest, RemoveDeletesTheObjectsFile) {
+TEST_P(FileStoreTest, RemoveDeletesTheObjectsFile) {
     auto& store = start();
     ASSERT_TRUE(store.put("t.yaml", tier("a", 1)));
     ASSERT_TRUE(store.remove(tier_key("a")));
@@ -507,6 +529,203 @@ TEST_F(FileStoreTest, RemoveDeletesTheObjectsFile) {
     EXPECT_TRUE(fs::is_empty(directory_));
     EXPECT_FALSE(store.remove(tier_key("a")));
 }
+
+constexpr auto kNever = std::numeric_limits<std::uintmax_t>::max();
+
+std::string name_of_size(const testing::TestParamInfo<std::uintmax_t>& info) {
+    return info.param == kNever ? "AtOnce" : "Beside";
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, FileStoreTest, testing::Values(kNever, 1), name_of_size);
+
+/// Every file is read beside the loop, and somebody does something else before the loop hears of it.
+class BesideTest : public FileStoreTest {
+  protected:
+    /// No look comes before the other thread has read.
+    BesideTest() { look_ = std::chrono::seconds(1); }
+
+    ~BesideTest() override { close(closed_.fd); }
+
+    void write_and_watch(const std::string& file, const std::string& text) {
+        write(file, text);
+        inotify_add_watch(closed_.fd, (directory_ / file).c_str(), IN_CLOSE_NOWRITE | IN_ONESHOT);
+    }
+
+    /// Whether the other thread has read that file.
+    [[nodiscard]] bool is_read(int milliseconds) { return poll(&closed_, 1, milliseconds) == 1; }
+
+    /// Writes a file and returns when the other thread has read it: what it says is not in force yet.
+    void write_and_read(const std::string& file, const std::string& text) {
+        write_and_watch(file, text);
+        bool read = false;
+        for (int i = 0; i < 10 && !read; ++i) {
+            io_.run_one();  // the loop hears of the file, unless this was a look
+            read = is_read(2000);
+        }
+        ASSERT_TRUE(read);
+    }
+
+    /// Until what is written now is in force: all before it was heard of.
+    void run_to_the_end() {
+        write("end.yaml", tier("end", 99));
+        wait_for([&] { return order("end") == 99; });
+        told_.pop_back();
+    }
+
+  private:
+    pollfd closed_{inotify_init1(IN_CLOEXEC), POLLIN, 0};
+};
+
+TEST_P(BesideTest, WhatIsReadCountsInAnotherTurn) {
+    start();
+    write_and_read("a.yaml", tier("a", 1));
+    EXPECT_THAT(told_, ElementsAre());
+    wait_for([&] { return !told_.empty(); });
+    EXPECT_THAT(told_, ElementsAre("a 1"));
+}
+
+TEST_P(BesideTest, AFileThatChangesAgainMeanwhileIsReadAgain) {
+    start();
+    write_and_read("a.yaml", tier("a", 1));
+    write("a.yaml", tier("a", 2));
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("a 1", "a 2"));
+}
+
+TEST_P(BesideTest, PutComesAfterWhatIsBeingRead) {
+    write("a.yaml", tier("a", 1));
+    auto& store = start();
+    write_and_read("a.yaml", tier("a", 2));
+    ASSERT_TRUE(store.put("t.yaml", tier("a", 3)));
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("a 1", "a 3"));
+}
+
+TEST_P(BesideTest, PutOfAnotherFileDoesNotTouchWhatIsBeingRead) {
+    auto& store = start();
+    write_and_read("a.yaml", tier("a", 1));
+    ASSERT_TRUE(store.put("t.yaml", tier("b", 2)));
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("b 2", "a 1"));
+}
+
+TEST_P(BesideTest, WhatIsRemovedDoesNotComeBack) {
+    write("a.yaml", tier("a", 1));
+    auto& store = start();
+    write_and_read("a.yaml", tier("a", 2));
+    ASSERT_TRUE(store.remove(tier_key("a")));
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("a 1", "a gone"));
+}
+
+TEST_P(BesideTest, AFileThatVanishesMeanwhileIsForgotten) {
+    start();
+    write_and_read("a.yaml", tier("a", 1));
+    fs::remove(directory_ / "a.yaml");
+    wait_for([&] { return told_.size() == 2; });
+    EXPECT_THAT(told_, ElementsAre("a 1", "a gone"));
+}
+
+TEST_P(BesideTest, WhatBecomesUnreadableMeanwhileKeepsItsObjects) {
+    write("a.yaml", tier("a", 1));
+    auto& store = start();
+    write_and_read("a.yaml", "{");
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("a 1"));
+    EXPECT_FALSE(store.problems().empty());
+}
+
+TEST_P(BesideTest, TwoFilesMaySwapTheirObjects) {
+    write("a.yaml", tier("x", 1));
+    write("b.yaml", tier("y", 2));
+    start();
+    told_.clear();
+    write_and_read("a.yaml", tier("y", 3));
+    write("b.yaml", tier("x", 4));
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("x gone", "y 3", "x 4"));
+}
+
+TEST_P(BesideTest, WhatHappensAfterALargeFileWaitsForIt) {
+    const std::string large = tier("large", 1) + std::string(1000, '#') + "\n";
+    watching_ = std::make_unique<FileStore>(
+        io_.get_executor(),
+        directory_,
+        [this](const Batch& batch) { take(batch); },
+        FileStoreOptions{.large = 1000});
+    ASSERT_TRUE(watching_->start());
+    write("s.yaml", tier("small", 0));
+    write("l.yaml", large);
+    write("t.yaml", tier("tiny", 2));
+    write("m.yaml", large + tier("more", 3));
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("small 0", "large 1", "tiny 2", "more 3"));
+}
+
+TEST_P(BesideTest, ManyFilesAtOnceKeepTheirOrder) {
+    start();
+    std::vector<std::string> wanted;
+    for (int i = 0; i < 200; ++i) {
+        write(fmt::format("{}.yaml", 1000 - i), tier(fmt::format("t{}", i), i));
+        wanted.push_back(fmt::format("t{0} {0}", i));
+    }
+    run_to_the_end();
+    EXPECT_EQ(told_, wanted);
+}
+
+TEST_P(BesideTest, ADirectoryThatGoesMeanwhileIsReadWhenItIsBack) {
+    write("a.yaml", tier("a", 1));
+    start();
+    write_and_read("a.yaml", tier("a", 2));
+    fs::rename(directory_, directory_.string() + ".old");
+    wait_for([&] { return is_told(*watching_, "is gone"); });
+    EXPECT_THAT(told_, ElementsAre("a 1"));
+    fs::rename(directory_.string() + ".old", directory_);
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("a 1", "a 2"));
+}
+
+TEST_P(BesideTest, AnotherDirectoryMeanwhileIsReadInItsPlace) {
+    write("a.yaml", tier("a", 1));
+    start();
+    write_and_read("a.yaml", tier("a", 2));
+    replace(directory_);
+    write("a.yaml", tier("a", 3));
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("a 1", "a 3"));
+    fs::remove_all(directory_.string() + ".old");
+}
+
+/// So long that another directory is found, and its file read and changed, before the answer comes.
+TEST_P(BesideTest, AnAnswerFromAnotherDirectoryIsNotTakenForThatOfTheSameFileHere) {
+    std::string large = tier("a", 2);
+    for (int i = 0; i < 10'000; ++i) {
+        large += tier(fmt::format("old{}", i), i);
+    }
+    write("a.yaml", tier("a", 1));
+    look_ = std::chrono::milliseconds(1);
+    start();
+    write_and_watch("a.yaml", large);
+    wait_for([&] { return is_read(0); });
+    replace(directory_);
+    write("a.yaml", tier("a", 3));
+    wait_for([&] { return order("a") == 3; });
+    write("a.yaml", tier("a", 4));
+    run_to_the_end();
+    EXPECT_THAT(told_, ElementsAre("a 1", "a 3", "a 4"));
+    fs::remove_all(directory_.string() + ".old");
+}
+
+TEST_P(BesideTest, WhoStopsMeanwhileHearsNoMore) {
+    start();
+    write_and_read("a.yaml", tier("a", 1));
+    watching_->stop();
+    watching_.reset();
+    io_.poll();
+    EXPECT_THAT(told_, ElementsAre());
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, BesideTest, testing::Values(1), name_of_size);
 
 /// A store that keeps its state on disk, and is started again and again.
 class FileStateTest : public FileStoreTest {
@@ -523,7 +742,7 @@ class FileStateTest : public FileStoreTest {
             io_.get_executor(),
             directory,
             [this](const Batch& batch) { take(batch); },
-            FileStoreOptions{.state_file = state, .look_interval = kLook});
+            FileStoreOptions{.state_file = state, .look_interval = kLook, .large = GetParam()});
         EXPECT_TRUE(watching_->start());
         return *watching_;
     }
@@ -542,7 +761,7 @@ class FileStateTest : public FileStoreTest {
     fs::path state_;
 };
 
-TEST_F(FileStateTest, WhatBecameInvalidWhileNobodyWatchedIsAsBefore) {
+TEST_P(FileStateTest, WhatBecameInvalidWhileNobodyWatchedIsAsBefore) {
     write("a.yaml", tier("a", 1));
     write("b.yaml", tier("b", 2) + tier("c", 3));
     restart();
@@ -564,7 +783,7 @@ TEST_F(FileStateTest, WhatBecameInvalidWhileNobodyWatchedIsAsBefore) {
     EXPECT_EQ(order("b"), 2);
 }
 
-TEST_F(FileStateTest, WhatIsGoneIsGone) {
+TEST_P(FileStateTest, WhatIsGoneIsGone) {
     write("a.yaml", tier("a", 1) + tier("b", 2));
     write("c.yaml", tier("c", 3));
     restart();
@@ -578,7 +797,7 @@ TEST_F(FileStateTest, WhatIsGoneIsGone) {
     EXPECT_EQ(objects_.size(), 1U) << "another file of that name";
 }
 
-TEST_F(FileStateTest, AnUnreadableFileIsAsBefore) {
+TEST_P(FileStateTest, AnUnreadableFileIsAsBefore) {
     write("a.yaml", tier("a", 1));
     restart();
     watching_->stop();
@@ -588,7 +807,7 @@ TEST_F(FileStateTest, AnUnreadableFileIsAsBefore) {
     EXPECT_EQ(order("a"), 1);
 }
 
-TEST_F(FileStateTest, AStateThatIsDamagedOrOfAnotherDirectoryIsNone) {
+TEST_P(FileStateTest, AStateThatIsDamagedOrOfAnotherDirectoryIsNone) {
     write("a.yaml", tier("a", 1));
     restart();
     watching_->stop();
@@ -606,13 +825,15 @@ TEST_F(FileStateTest, AStateThatIsDamagedOrOfAnotherDirectoryIsNone) {
     EXPECT_TRUE(in_sync_);
 }
 
-TEST_F(FileStateTest, AStateThatCannotBeWrittenIsAProblem) {
+TEST_P(FileStateTest, AStateThatCannotBeWrittenIsAProblem) {
     std::ofstream(directory_ / "file") << "no directory";
     write("a.yaml", tier("a", 1));
     restart((directory_ / "file" / "state").string(), directory_);
     wait_for([&] { return !watching_->problems().empty(); });
     EXPECT_NE(watching_->problems().front().find("cannot be written"), std::string::npos);
 }
+
+INSTANTIATE_TEST_SUITE_P(Files, FileStateTest, testing::Values(kNever, 1), name_of_size);
 
 }  // namespace
 }  // namespace vr::policy::file_store_test
