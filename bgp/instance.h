@@ -28,7 +28,7 @@ class Instance {
     Instance& operator=(Instance&&) = delete;
     ~Instance() = default;
 
-    /// Before anything else: begins to wait for the peers when this is a restart (RFC 4724 4.1).
+    /// Begins to wait for the peers when this is a restart (RFC 4724 4.1); before those that keep our routes.
     void start(Time now);
 
     /// Whether peers may still come that nobody has named (of ranges, or of a source that is still read):

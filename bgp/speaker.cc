@@ -82,6 +82,7 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
     SpeakerConfig same = changed;
     same.listen = old.listen;
     same.port = old.port;
+    same.selection_deferral = old.selection_deferral;
     if (same != old) {
         // What a session was agreed on no longer holds.
         std::vector<Before> named;
@@ -100,6 +101,10 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
         }
     }
     instance_->set_config(changed);
+    if (changed.selection_deferral && !old.selection_deferral) {
+        instance_->start(Clock::now());
+        arm_timer();
+    }
     if (changed.listen == old.listen && changed.port == old.port) {
         return {};
     }

@@ -118,7 +118,8 @@ class Speaker {
     void refuse(std::set<IpAddr> addresses);
 
     /// AS, router id, cluster id, port and addresses change; sessions are reset where they must be.
-    /// Fails with the first address that cannot be listened on; those that cannot are tried again.
+    /// Fails with the first address that cannot be listened on; those that cannot are tried again.  A selection
+    /// deferral that comes begins now: to be told before the peers that it is for.
     [[nodiscard]] Result<void> set_config(const SpeakerConfig& changed);
 
     // --- routes ----------------------------------------------------------------------------------

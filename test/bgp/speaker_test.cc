@@ -415,6 +415,20 @@ TEST_F(Loopback, RestartEndsThoughNobodyCalls) {
     EXPECT_TRUE(wait_for([&] { return sink.restarts_done == 1; }));
 }
 
+TEST_F(Loopback, RestartMayBeKnownOnlyLater) {
+    connect();
+    ASSERT_TRUE(wait_for_state(b, State::Established));
+    SpeakerConfig config = b.config();
+    config.selection_deferral = 0s;
+    ASSERT_TRUE(b.set_config(config));
+    EXPECT_TRUE(b.instance().ribs().selection_deferred);
+    EXPECT_TRUE(wait_for([&] { return sink_b.restarts_done == 1; }));
+    EXPECT_FALSE(b.instance().ribs().selection_deferred);
+    ASSERT_TRUE(b.set_config(config));
+    EXPECT_FALSE(b.instance().ribs().selection_deferred) << "once";
+    EXPECT_EQ(b.peers().at(0).established_count, 1U) << "and no session ends";
+}
+
 TEST_F(Loopback, PortInUseIsSaidClearly) {
     SpeakerConfig config = config_of("127.0.0.1", 65001);
     config.port = a.port();

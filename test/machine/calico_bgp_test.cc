@@ -14,6 +14,8 @@ namespace {
 
 using namespace calico_lab;
 using namespace literals;
+using namespace std::chrono_literals;
+using Restart = bgp::GracefulRestartConfig;
 
 // --- the speaker ---------------------------------------------------------------------------------
 
@@ -123,6 +125,7 @@ TEST(CalicoMesh, PasswordAndRestartTimeAreTheConfigurations) {
                            "nodeMeshMaxRestartTime: 1m30s}"));
     const bgp::PeerConfig& peer = calico.peers.at("192.0.2.2"_ip4);
     EXPECT_EQ(peer.password, "sesame mesh");
+    EXPECT_EQ(peer.graceful_restart.mode, Restart::Mode::Full);
     EXPECT_EQ(peer.graceful_restart.restart_time, std::chrono::seconds{90});
 }
 
@@ -202,6 +205,7 @@ TEST(CalicoPeer, SaysHowItsSessionIs) {
     EXPECT_EQ(peer.allow_own_as, 2U);
     EXPECT_EQ(peer.ttl_security, 3);
     EXPECT_EQ(peer.timers.keepalive, std::chrono::seconds{7});
+    EXPECT_EQ(peer.graceful_restart.mode, Restart::Mode::Full);
     EXPECT_EQ(peer.graceful_restart.restart_time, std::chrono::seconds{120});
     EXPECT_EQ(peer.next_hop, bgp::NextHopMode::Keep);
     EXPECT_FALSE(peer.source);
@@ -287,20 +291,80 @@ TEST(CalicoPeer, WhatCannotBeHonouredIsToldOfTheObject) {
             "serviceClusterIPs has no effect on this router"}));
 }
 
-TEST(CalicoPeer, TellsOfTimesAndGatewaysThatMeanNothingHere) {
+TEST(CalicoPeer, TellsOfGatewaysThatMeanNothingHere) {
     const CalicoBgp calico = read(
-        bgp_peer(
-            "{peerIP: 192.0.2.254, asNumber: 65000, maxRestartTime: 2m, reachableBy: 192.0.2.3}") +
-            configuration("{nodeMeshMaxRestartTime: 90s}"),
+        bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000, reachableBy: 192.0.2.3}"),
         kNodes,
         "node: host1\ndataplane: none\ndatastore: {file: {directory: /d}}\nbgp: {}");
     EXPECT_EQ(
         problems(calico, Kind::BGPPeer, "p"),
-        (std::vector<std::string>{
-            "maxRestartTime has no effect: peers of resources are not asked to keep this router's "
-            "routes",
-            "reachableBy has no effect without a data plane"}));
-    EXPECT_EQ(problems(calico, Kind::BGPConfiguration, "default").size(), 1U);
+        std::vector<std::string>{"reachableBy has no effect without a data plane"});
+}
+
+struct Times {
+    const char* name;
+    const char* field;
+    Restart::Mode mode;
+    std::chrono::seconds time;
+    std::vector<std::string> problems;
+};
+
+void PrintTo(const Times& row, std::ostream* out) {
+    *out << row.name;
+}
+
+class CalicoRestart : public testing::TestWithParam<Times> {};
+
+TEST_P(CalicoRestart, TimeAsksThePeerToKeepOurRoutes) {
+    const CalicoBgp calico = read(
+        bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000" + std::string{GetParam().field} + "}"));
+    const Restart& restart = calico.peers.at("192.0.2.254"_ip4).graceful_restart;
+    EXPECT_EQ(restart.mode, GetParam().mode);
+    EXPECT_EQ(restart.restart_time, GetParam().time);
+    EXPECT_EQ(problems(calico, Kind::BGPPeer, "p"), GetParam().problems);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows,
+    CalicoRestart,
+    testing::Values(
+        Times{"absent", "", Restart::Mode::Helper, Restart{}.restart_time, {}},
+        Times{"some", ", maxRestartTime: 5m", Restart::Mode::Full, 300s, {}},
+        Times{"none", ", maxRestartTime: 0s", Restart::Mode::Helper, 0s, {}},
+        Times{"most", ", maxRestartTime: 4095s", Restart::Mode::Full, 4095s, {}},
+        Times{
+            "more",
+            ", maxRestartTime: 2h",
+            Restart::Mode::Full,
+            4095s,
+            {"maxRestartTime: 4095 s is the most that there is"}}),
+    [](const auto& row) { return std::string{row.param.name}; });
+
+TEST(CalicoPeer, ProblemIsToldOnceForBothEndsOfABgpPeer) {
+    const CalicoBgp calico = read(
+        bgp_peer("{peerSelector: has(reflector), maxRestartTime: 2h}"),
+        std::string{kNodes} + R"(
+---
+apiVersion: projectcalico.org/v3
+kind: Node
+metadata: {name: reflector2, labels: {reflector: "yes"}}
+spec: {bgp: {ipv4Address: 192.0.2.8/24, routeReflectorClusterID: 224.0.0.1}}
+)",
+        kReflectorConfig);
+    EXPECT_EQ(addresses(calico).size(), 4U);
+    EXPECT_EQ(problems(calico, Kind::BGPPeer, "p").size(), 1U);
+}
+
+/// Of a start with a BGPPeer that has this field.
+bool defers_selection(const std::string& field, const char* config) {
+    return read(bgp_peer("{peerIP: 192.0.2.254, asNumber: 65000" + field + "}"), kNodes, config)
+        .speaker.selection_deferral.has_value();
+}
+
+TEST(CalicoSpeaker, StartIsAReturnOnlyWhereSomebodyKeepsWhatAnotherForwards) {
+    EXPECT_TRUE(defers_selection(", maxRestartTime: 2m", kReflectorConfig));
+    EXPECT_FALSE(defers_selection("", kReflectorConfig));
+    EXPECT_FALSE(defers_selection(", maxRestartTime: 2m", kConfig)) << "it has forwarded nothing";
 }
 
 TEST(CalicoPeer, KnowsWhoseEveryPeerIs) {

@@ -9,6 +9,8 @@ import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
 from process import PATIENCE, wait_for
 from rack import FABRIC, ROUTER, Rack
+from reflector_lab import CLIENTS, REFLECTOR, Lab
+from resources import resource
 from stream import Stream
 
 # Where every packet of a stream is counted, what else runs on a small machine would cost some.
@@ -155,6 +157,37 @@ def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, 
     rack.router.wait_no_route(OUTSIDE[4], 30)
 
 
+@alone
+def test_no_packet_is_lost_where_a_resource_says_so(rack, make_peer):
+    """`maxRestartTime` of a BGPPeer: BIRD, whose routes are the way back to the guest, keeps ours meanwhile."""
+    spec = {"peerIP": FABRIC[4], "asNumber": OTHER_AS, "maxRestartTime": "1m"}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], {})
+    rack.router.put(resource("BGPPeer", "fabric", spec))
+    there = Neighbor(ROUTER[4], OWN_AS, restart_time=60)
+    peer = make_peer(Bird, rack.fabric, OTHER_AS, FABRIC[4], [there], [OUTSIDE[4]], install=True).start()
+    workload = rack.workload(1)
+    own, guest = workload.addresses[0], rack.veth_guest(workload)
+    rack.start()
+    rack.router.wait_route(OUTSIDE[4], FABRIC[4])
+    rack.router.wait(lambda: rack.fabric.routes().get(workload.address[4]), 20, "the fabric follows it")
+    guest.wait_reaches(TARGET[4])
+    assert not rack.router.ask("get", "bgppeer", "fabric")[0]["problem"]
+    assert rack.router.ask("bgp", "graceful-restart")[0]["restart"]["our_time_seconds"] == 60
+    with Stream(guest.namespace, rack.fabric, TARGET[4]) as out:
+        with Stream(rack.fabric, guest.namespace, workload.address[4]) as back:
+            rack.router.ctl("bgp", "restart")
+            assert own in peer.routes(), "kept by the peer"
+            assert OUTSIDE[4] in rack.router.routes(), "kept here"
+            rack.router.wait(lambda: session(rack)["ipv4"]["end_of_rib_received"], 30, "the peer has said all")
+            out.wait_more()
+            back.wait_more()
+    expect_nothing_lost(rack, out, back)
+    assert own in peer.routes() and OUTSIDE[4] in rack.router.routes()
+    rack.router.put(resource("BGPPeer", "fabric", {**spec, "maxRestartTime": "2h"}))
+    told = "maxRestartTime: 4095 s is the most that there is"
+    rack.router.wait(lambda: rack.router.ask("get", "bgppeer", "fabric")[0].get("problem") == told, 10, told)
+
+
 def is_marked(communities):
     return "llgr-stale" in communities
 
@@ -258,3 +291,49 @@ def test_reflector_that_restarts_costs_nobody_a_route(reflector, end):
 
     wait_for(settled, 40, "the learner has heard all")
     assert LEARNT[0] in learner.routes()
+
+
+@pytest.fixture
+def clients(network, directory, make_router, make_peer):
+    """A reflector that announces a route, and a BGPPeer that asks its client to keep it."""
+    lab = Lab(network, directory, make_router, make_peer)
+    lab.router.config["bgp"] = {"announce": [OUTSIDE[4]]}
+    node = {"ipv4Address": f"{REFLECTOR}/8", "asNumber": OWN_AS, "routeReflectorClusterID": "224.0.0.1"}
+    lab.router.put(resource("Node", "reflector", {"bgp": node}))
+    peer = resource("BGPPeer", "client", {"peerIP": CLIENTS[0], "asNumber": OWN_AS, "maxRestartTime": "1m"})
+    return lab, peer
+
+
+def start_client(lab):
+    return lab.start_clients([(CLIENTS[0], {"text": "direct; graceful restart on;"})])[0]
+
+
+def test_reflector_whose_clients_are_resources_returns(clients):
+    """Which clients keep what it told, the datastore tells only after the start."""
+    lab, peer = clients
+    lab.router.put(peer)
+    lab.router.start()
+    client = start_client(lab)
+    client.wait_route(OUTSIDE[4], seconds=20)
+    lab.router.kill()
+    client.process.wait_for(lambda: "Established" not in client.shown(), 20, "the reflector is away")
+    assert OUTSIDE[4] in client.routes(), "kept while it is away"
+    lab.router.start()
+
+    def back():
+        assert OUTSIDE[4] in client.routes(), "never gone"
+        return "Established" in client.shown()
+
+    wait_for(back, 40, "the reflector is back")
+    assert "AF preserved: ipv4" in client.shown(), "what it told need not be forgotten"
+
+
+def test_client_that_is_told_later_meets_no_return(clients):
+    lab, peer = clients
+    lab.router.start()
+    lab.router.ctl("wait-ready", "--datastore")
+    lab.router.put(peer)
+    client = start_client(lab)
+    client.wait_route(OUTSIDE[4], seconds=20)
+    assert "Graceful restart" in client.shown()
+    assert "AF preserved: ipv4" not in client.shown() and "Restart recovering" not in client.shown()

@@ -493,12 +493,9 @@ void read_speaker(YamlSection& yaml, BgpConfig& bgp, bool has_datastore) {
 
 /// True when some peer is to keep our routes while we restart.
 bool restarts_gracefully(const BgpConfig& bgp) {
-    const auto full = [](const bgp::PeerConfig& peer) {
-        return peer.graceful_restart.mode == bgp::GracefulRestartConfig::Mode::Full;
-    };
-    return std::ranges::any_of(bgp.neighbors, full) ||
-           std::ranges::any_of(bgp.link_neighbors, full, &LinkNeighbor::peer) ||
-           std::ranges::any_of(bgp.ranges, full, &bgp::RangeConfig::peer);
+    return std::ranges::any_of(bgp.neighbors, asks_to_keep_ours) ||
+           std::ranges::any_of(bgp.link_neighbors, asks_to_keep_ours, &LinkNeighbor::peer) ||
+           std::ranges::any_of(bgp.ranges, asks_to_keep_ours, &bgp::RangeConfig::peer);
 }
 
 }  // namespace

@@ -32,6 +32,11 @@ struct Announcement {
 /// whoever keeps what we told before shall not hear half of it first.
 inline constexpr std::chrono::seconds kSelectionDeferral{60};
 
+/// True when the peer is to keep our routes while we restart.
+[[nodiscard]] inline bool asks_to_keep_ours(const bgp::PeerConfig& peer) {
+    return peer.graceful_restart.mode == bgp::GracefulRestartConfig::Mode::Full;
+}
+
 /// A peer at a link-local address.
 struct LinkNeighbor {
     std::string interface;  ///< a port, or without a data plane an interface of the kernel

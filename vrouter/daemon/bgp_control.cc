@@ -144,7 +144,6 @@ Result<void> BgpControl::restart() {
     }
     log::info("bgp: restarts");
     const std::vector<bgp::PeerSummary> before = speaker_->peers();
-    restarted_ = true;
     calico_.speaker.selection_deferral = kSelectionDeferral;
     if (routes_) {
         routes_->begin_restart();
@@ -282,11 +281,15 @@ CalicoBgp BgpControl::wanted(const BgpResources& resources) const {
             secret_path(config_.bgp->secrets_directory, reference.name, reference.key);
         return path ? read_secret(*path) : fail(path.error().text);
     };
-    CalicoBgp calico = calico_bgp(config_, resources, read);
-    if (restarted_) {
-        calico.speaker.selection_deferral = kSelectionDeferral;
+    return calico_bgp(config_, resources, read);
+}
+
+/// Whether this start is a return to peers that kept our routes is known once the source has told all, and
+/// not changed by what it tells later; `bgp restart` is a return in any case.
+void BgpControl::inherit_deferral(const bgp::SpeakerConfig& old) {
+    if (old.selection_deferral || source_told_all_) {
+        calico_.speaker.selection_deferral = old.selection_deferral;
     }
-    return calico;
 }
 
 void BgpControl::update() {
@@ -298,6 +301,7 @@ void BgpControl::update() {
         .peers = graph_->resources(Kind::BGPPeer),
         .pools = graph_->resources(Kind::IPPool)};
     const CalicoBgp old = std::exchange(calico_, wanted(resources));
+    inherit_deferral(old.speaker);
     if (auto set = speaker_->set_config(calico_.speaker); !set) {
         log::error("{}", set.error().text);
     }
@@ -332,6 +336,7 @@ void BgpControl::update() {
 }
 
 void BgpControl::source_in_sync() {
+    source_told_all_ = true;
     if (source_may_tell_peers_ != calico_.waits_for_secret) {
         expect_peers(calico_.waits_for_secret);
     }

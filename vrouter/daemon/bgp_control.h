@@ -95,6 +95,7 @@ class BgpControl {
     void link_peers_changed();
     void watch_link_peers();
     [[nodiscard]] CalicoBgp wanted(const BgpResources& resources) const;
+    void inherit_deferral(const bgp::SpeakerConfig& old);
     void set_peers(Peers wanted);
     void expect_peers(bool from_source);
     void show_awaited();
@@ -111,12 +112,12 @@ class BgpControl {
     std::unique_ptr<BgpRoutes> routes_;  ///< null without a data plane
     std::shared_ptr<bgp::Speaker> speaker_;
     bool stopping_ = false;
-    bool restarted_ = false;                     ///< it took the place of another one
     Peers peers_;                                ///< as the speaker has them
     std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
     bgp::Links links_;                           ///< on which peers at link-local addresses are
     LinkPeers link_peers_;
     bool source_may_tell_peers_;
+    bool source_told_all_ = false;               ///< once, after what update() made of it
     std::unique_ptr<KernelLinks> kernel_links_;  ///< without a data plane
     boost::asio::steady_timer link_timer_;
     CalicoBgp calico_;  ///< as the speaker has it

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "bgp/capability.h"
 #include "vrouter/daemon/calico_filter.h"
 
 namespace vr::daemon {
@@ -16,8 +17,6 @@ using policy::ResourcePtr;
 /// BGP over several hops, as Calico's own speaker does it.
 constexpr std::uint8_t kManyHops = 255;
 constexpr Asn kDefaultAs{64512};
-constexpr std::string_view kNoRestart =
-    "peers of resources are not asked to keep this router's routes";
 
 const ResourcePtr* named(const std::vector<ResourcePtr>& resources, const std::string& name) {
     const auto found =
@@ -85,6 +84,10 @@ class Reader {
             if (entry.gateway) {
                 result_.gateways.emplace(address, *entry.gateway);
             }
+        }
+        const auto keeps_ours = [](const auto& each) { return asks_to_keep_ours(each.second); };
+        if (!config_.dataplane && std::ranges::any_of(result_.peers, keeps_ours)) {
+            result_.speaker.selection_deferral = kSelectionDeferral;
         }
         return std::move(result_);
     }
@@ -175,12 +178,8 @@ class Reader {
             !read_password(*configuration_, *settings_.all.mesh_password, pattern)) {
             return;
         }
-        if (settings_.all.mesh_restart_seconds) {
-            problem(
-                *configuration_,
-                "nodeMeshMaxRestartTime has no effect: " + std::string(kNoRestart));
-            pattern.graceful_restart.restart_time =
-                std::chrono::seconds{*settings_.all.mesh_restart_seconds};
+        if (const auto& seconds = settings_.all.mesh_restart_seconds) {
+            ask_to_keep_ours(*configuration_, "nodeMeshMaxRestartTime", *seconds, pattern);
         }
         for (const ResourcePtr& node : resources_.nodes) {
             if (!node->as<policy::ClusterNode>().route_reflector_cluster) {
@@ -198,9 +197,6 @@ class Reader {
         }
         for (const std::string& field : spec.not_honoured) {
             problem(resource.key, field + " has no effect on this router");
-        }
-        if (spec.max_restart_seconds) {
-            problem(resource.key, "maxRestartTime has no effect: " + std::string(kNoRestart));
         }
         if (spec.reachable_by && !config_.dataplane) {
             problem(resource.key, "reachableBy has no effect without a data plane");
@@ -249,6 +245,9 @@ class Reader {
         const auto& spec = resource.as<policy::BgpPeer>();
         bgp::PeerConfig pattern = calico_peer();
         read_session(spec, pattern);
+        if (spec.max_restart_seconds) {
+            ask_to_keep_ours(resource.key, "maxRestartTime", *spec.max_restart_seconds, pattern);
+        }
         read_filters(resource.key, spec, pattern);
         const bool open = !spec.closed &&
                           (!spec.password || read_password(resource.key, *spec.password, pattern));
@@ -321,9 +320,6 @@ class Reader {
         if (spec.keepalive_seconds) {
             peer.timers.keepalive = std::chrono::seconds{*spec.keepalive_seconds};
         }
-        if (spec.max_restart_seconds) {
-            peer.graceful_restart.restart_time = std::chrono::seconds{*spec.max_restart_seconds};
-        }
         if (spec.keep_original_next_hop) {
             peer.next_hop = bgp::NextHopMode::Keep;
         }
@@ -333,6 +329,19 @@ class Reader {
                 : *spec.next_hop_mode == policy::NextHopMode::Keep ? bgp::NextHopMode::Keep
                                                                    : bgp::NextHopMode::Auto;
         }
+    }
+
+    /// For so long, once our session is lost.  Nobody is asked to without the field, though Calico's own speaker
+    /// then asks for two minutes: what it told is forwarded by the kernel when it ends, here by nobody.
+    void ask_to_keep_ours(
+        const policy::Key& key, const std::string& field, int seconds, bgp::PeerConfig& peer) {
+        using Restart = bgp::GracefulRestartConfig;
+        constexpr int kMost = bgp::GracefulRestart::kMostSeconds;
+        if (seconds > kMost) {
+            problem(key, fmt::format("{}: {} s is the most that there is", field, kMost));
+        }
+        peer.graceful_restart.mode = seconds == 0 ? Restart::Mode::Helper : Restart::Mode::Full;
+        peer.graceful_restart.restart_time = std::chrono::seconds{std::min(seconds, kMost)};
     }
 
     /// A filter that is missing may have been meant to reject: nothing is exchanged without it.
@@ -520,8 +529,12 @@ class Reader {
         return node_.address6 ? std::optional<IpAddr>{*node_.address6} : std::nullopt;
     }
 
+    /// Once, though a BGPPeer may be read for both of its ends.
     void problem(const policy::Key& key, std::string text) {
-        result_.problems[key].push_back(std::move(text));
+        auto& of_key = result_.problems[key];
+        if (std::ranges::find(of_key, text) == of_key.end()) {
+            of_key.push_back(std::move(text));
+        }
     }
 
     const Config& config_;
