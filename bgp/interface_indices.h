@@ -7,16 +7,13 @@
 #include <map>
 #include <string>
 
+#include "bgp/kernel_news.h"
+
 namespace vr::bgp {
 
 class InterfaceIndices {
   public:
-    InterfaceIndices() = default;
-    InterfaceIndices(const InterfaceIndices&) = delete;
-    InterfaceIndices& operator=(const InterfaceIndices&) = delete;
-    InterfaceIndices(InterfaceIndices&&) = delete;
-    InterfaceIndices& operator=(InterfaceIndices&&) = delete;
-    ~InterfaceIndices();
+    InterfaceIndices();
 
     /// Forgets what may have changed; to be called before of(), once for whatever belongs together.
     void refresh();
@@ -25,9 +22,7 @@ class InterfaceIndices {
     [[nodiscard]] unsigned of(const std::string& interface);
 
   private:
-    /// What the kernel says of links (rtnetlink), from the first refresh() on, or nobody would read it; -1:
-    /// nothing, so nothing is remembered.
-    int news_ = -1;
+    KernelNews news_;
     std::map<std::string, unsigned> known_;
 };
 
