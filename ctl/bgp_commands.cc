@@ -42,7 +42,7 @@ constexpr Column kBgpRouteColumns[] = {
     field("PREFIX", "prefix"),
     made("STATE", bgp_route_text),
     made("NEIGHBOR", bgp_route_neighbor_text),
-    field("NEXT-HOP", "next_hop"),
+    made("NEXT-HOP", bgp_next_hop_text),
     field("LOCAL-PREF", "local_pref"),
     field("MED", "med"),
     field("AS-PATH", "as_path"),

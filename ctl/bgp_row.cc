@@ -10,19 +10,23 @@ namespace vr::ctl {
 
 namespace {
 
-/// The link-local one where there is no other; empty where it is our own, and each peer is told another.
-std::string next_hop_text(const bgp::Attributes& set) {
+/// The link-local one where there is no other; none where it is our own, and each peer is told another.
+void fill_next_hop(const bgp::Attributes& set, pb::BgpRoute& row) {
     const bool named =
         std::visit([](const auto& each) { return !each.is_unspecified(); }, set.next_hop);
-    return named                     ? to_string(without_zone(set.next_hop))
-           : set.next_hop_link_local ? to_string(without_zone(*set.next_hop_link_local))
-                                     : std::string{};
+    if (named) {
+        row.set_next_hop(to_string(without_zone(set.next_hop)));
+    }
+    if (set.next_hop_link_local) {
+        const std::string second = to_string(without_zone(*set.next_hop_link_local));
+        named ? row.set_next_hop_link_local(second) : row.set_next_hop(second);
+    }
 }
 
 }  // namespace
 
 void fill_attributes(const bgp::Attributes& set, pb::BgpRoute& row) {
-    row.set_next_hop(next_hop_text(set));
+    fill_next_hop(set, row);
     row.set_as_path(set.as_path.text());
     row.set_origin(
         set.origin == bgp::Origin::Igp   ? "igp"

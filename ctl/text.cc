@@ -194,6 +194,14 @@ std::string bgp_route_neighbor_text(const Message& bgp_route) {
                              : row.neighbor();
 }
 
+/// "2001:db8::1", or both of RFC 2545: "2001:db8::1 fe80::1"
+std::string bgp_next_hop_text(const Message& bgp_route) {
+    const auto& row = as<pb::BgpRoute>(bgp_route);
+    return row.next_hop_link_local().empty()
+               ? row.next_hop()
+               : fmt::format("{} {}", row.next_hop(), row.next_hop_link_local());
+}
+
 std::string rule_text(const Message& policy_rule) {
     const int rule = as<pb::PolicyRule>(policy_rule).rule();
     return rule < 0 ? std::string{} : std::to_string(rule);

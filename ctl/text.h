@@ -28,6 +28,7 @@ namespace vr::ctl {
 [[nodiscard]] std::string restart_wait_text(const google::protobuf::Message& bgp_neighbor);
 [[nodiscard]] std::string bgp_route_text(const google::protobuf::Message& bgp_route);
 [[nodiscard]] std::string bgp_route_neighbor_text(const google::protobuf::Message& bgp_route);
+[[nodiscard]] std::string bgp_next_hop_text(const google::protobuf::Message& bgp_route);
 [[nodiscard]] std::string rule_text(const google::protobuf::Message& policy_rule);
 [[nodiscard]] std::string flow_source_text(const google::protobuf::Message& flow);
 [[nodiscard]] std::string flow_destination_text(const google::protobuf::Message& flow);

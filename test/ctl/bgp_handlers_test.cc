@@ -10,6 +10,7 @@
 
 #include "bgp/speaker.h"
 #include "ctl/handlers.h"
+#include "ctl/text.h"
 
 namespace vr::ctl::bgp_handlers_test {
 namespace {
@@ -223,6 +224,24 @@ TEST_F(BgpHandler, ShowsPathsWithTheirAttributes) {
     EXPECT_FALSE(rows[0].has_local_pref());
     EXPECT_EQ(rows[0].communities(0), "64512:7");
     EXPECT_EQ(rows[0].communities(1), "1:2:3");
+}
+
+TEST_F(BgpHandler, ShowsBothAddressesOfANextHop) {  // RFC 2545
+    const auto row_of = [&](const char* global) {
+        bgp::Attributes attributes;
+        attributes.next_hop = *parse_ip(global);
+        attributes.next_hop_link_local = Ip6::parse("fe80::1");
+        speaker->originate(*parse_prefix("2001:db8::/32"), attributes);
+        settle();
+        return routes("").at(0);
+    };
+    const pb::BgpRoute both = row_of("2001:db8::1");
+    EXPECT_EQ(both.next_hop(), "2001:db8::1");
+    EXPECT_EQ(both.next_hop_link_local(), "fe80::1");
+    EXPECT_EQ(bgp_next_hop_text(both), "2001:db8::1 fe80::1");
+    const pb::BgpRoute one = row_of("::");
+    EXPECT_EQ(one.next_hop(), "fe80::1");
+    EXPECT_EQ(bgp_next_hop_text(one), "fe80::1");
 }
 
 TEST_F(BgpHandler, ShowsWhatIsInsideAPrefix) {
