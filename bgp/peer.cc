@@ -420,6 +420,7 @@ Ends Peer::ends(const Link& link) const {
         .zone = zone_of(config_.address) != 0 ? zone_of(config_.address)
                                               : ribs_.oracle.zone_to(config_.address),
         .told_zone = ribs_.oracle.zone_to(config_.address),
+        .link = ribs_.oracle.link_to(config_.address),
         .client = config_.reflector_client,
         .cluster_id = speaker_.cluster_id.value_or(speaker_.router_id),
         .long_lived = long_lived_routes(link)};

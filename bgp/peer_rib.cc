@@ -51,6 +51,13 @@ void PeerRib<F>::configure(const Ends& ends, const PeerConfig& config) {
     const FamilyConfig& family = family_of(config, F{});
     ends_ = ends;
     own_next_hop_ = own_next_hop<F>(config, ends);
+    // RFC 2545 3: beside a global one only.
+    const auto* own = own_next_hop_ ? std::get_if<Ip6>(&*own_next_hop_) : nullptr;
+    if (std::is_same_v<F, V4> && !ends.ipv4_over_ipv6) {
+        ends_.link = 0;  // there are no others: peers on whatever links are told the same
+    } else if (own != nullptr && !own->is_link_local() && ends.link != 0) {
+        ends_.own_link_local = ribs_.oracle.link_local_beside(*own, ends.link);
+    }
     maximum_ = family.maximum_prefixes;
     import_ = filter_in_force(config.import, ends.kind);
     imported_ = {};

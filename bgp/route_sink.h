@@ -81,6 +81,17 @@ class NextHopOracle {
     /// 0: none, or the peer's address is link-local itself: its other addresses are not known.
     [[nodiscard]] virtual Zone zone_to(const IpAddr& /*peer*/) const { return 0; }
 
+    /// The link that we share with `address` for certain, which link-local addresses may be told of (RFC 2545
+    /// 3); 0: none.
+    [[nodiscard]] virtual Zone link_to(const IpAddr& address) const {
+        return zone_of(address) != 0 ? zone_of(address) : zone_to(address);
+    }
+
+    /// Our link-local address on `link`, if `own` is our address there, too.
+    [[nodiscard]] virtual std::optional<Ip6> link_local_beside(Ip6 /*own*/, Zone /*link*/) const {
+        return std::nullopt;
+    }
+
     /// The port by which packets to `destination` leave, for filters that ask for it; empty when that
     /// is not known.
     [[nodiscard]] virtual std::string interface_to(const IpAddr& /*destination*/) const {
@@ -89,13 +100,15 @@ class NextHopOracle {
 };
 
 /// Every next hop is reachable at no cost: for tests and speakers without a data plane.
-class AnyNextHop final : public NextHopOracle {
+class AnyNextHop : public NextHopOracle {
   public:
     [[nodiscard]] std::optional<std::uint32_t> metric(const IpAddr& /*next_hop*/) const override {
         return 0;
     }
 
     [[nodiscard]] Zone zone_to(const IpAddr& /*peer*/) const override { return 1; }
+
+    [[nodiscard]] Zone link_to(const IpAddr& /*address*/) const override { return 0; }
 };
 
 }  // namespace vr::bgp

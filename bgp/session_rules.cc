@@ -124,6 +124,10 @@ void place_next_hop(Attributes& received, const Ends& ends) {
         *address = with_zone(*address, ends.zone);
         received.next_hop_link_local.reset();
     }
+    const auto& second = received.next_hop_link_local;
+    if (second && (!second->is_link_local() || zone_of(*second) != 0)) {
+        received.next_hop_link_local.reset();
+    }
 }
 
 Filter filter_in_force(const std::optional<Filter>& configured, PeerKind kind) {
@@ -183,10 +187,12 @@ std::optional<Attributes> advertise(
             return std::nullopt;
         }
         told.next_hop = *own_next_hop;
+        told.next_hop_link_local = ends.own_link_local;
     } else if (is_link_local(best.next_hop)) {
         return std::nullopt;  // it means nothing on another link
+    } else if (ends.link == 0) {
+        told.next_hop_link_local.reset();
     }
-    told.next_hop_link_local.reset();
     if (external) {
         make_external(told, ends);
     } else {

@@ -2,7 +2,7 @@
 //
 // admit(): RFC 4271 5.1.3, 6.3 and 9.1.2 (next hop, first AS, AS loop), RFC 4456 8 (our ORIGINATOR_ID
 // or CLUSTER_ID).  advertise(): RFC 4271 5.1 and 9.2 (who is told what, with which attributes), RFC 1997
-// (NO_EXPORT, NO_ADVERTISE), RFC 9494 4.3 and 4.6 (LLGR_STALE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
+// (NO_EXPORT, NO_ADVERTISE), RFC 2545 3 (which next hops have a link-local address beside them), RFC 9494 4.3 and 4.6 (LLGR_STALE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
 // that stay inside).  What filters let pass is not decided here; what they change is changed here,
 // before the session's own changes.
 // SPDX-License-Identifier: Apache-2.0
@@ -42,8 +42,10 @@ struct Ends {
     bool ipv4_over_ipv6 = false;  ///< agreed, RFC 8950
     Zone zone = 0;                ///< the link that the peer's link-local next hops are on; 0: none
     Zone told_zone = 0;           ///< the link whose next hops the peer reaches itself; 0: none
-    bool client = false;          ///< iBGP: the peer is a client of ours, RFC 4456
-    Ip4 cluster_id;               ///< ours
+    Zone link = 0;  ///< that we share with the peer (advertise(): and with the next hop); 0: none
+    std::optional<Ip6> own_link_local;  ///< there, beside our next hop
+    bool client = false;                ///< iBGP: the peer is a client of ours, RFC 4456
+    Ip4 cluster_id;                     ///< ours
     LongLivedRoutes long_lived = LongLivedRoutes::Withheld;
 
     friend bool operator==(const Ends&, const Ends&) = default;
@@ -66,7 +68,7 @@ enum class Refusal : std::uint8_t {
 [[nodiscard]] std::string_view to_string(Refusal refusal);
 
 /// Makes a link-local next hop, where there is no other (RFC 2545 3) or the session is link-local too, one
-/// on the session's link.
+/// on the session's link.  What stands beside another one and is none is dropped.
 void place_next_hop(Attributes& received, const Ends& ends);
 
 /// Judges a received attribute set.  `own_next_hop` is what we announce as ours in the family.

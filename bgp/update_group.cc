@@ -40,6 +40,9 @@ ExportTerms export_terms(
     if (ends.kind != PeerKind::External || ends.next_hop != NextHopMode::Auto) {
         terms.ends.told_zone = defaults.told_zone;
     }
+    if (ends.kind == PeerKind::External && ends.next_hop == NextHopMode::Self) {
+        terms.ends.link = defaults.link;  // no other next hop is told than ours
+    }
     if (!ends.as_override) {
         terms.ends.peer_as = defaults.peer_as;
     }
@@ -152,6 +155,9 @@ AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell&
         if (stays_on_link(cell)) {
             ends.next_hop = NextHopMode::Keep;
         }
+        if (!shares_link(cell)) {
+            ends.link = 0;
+        }
         auto told = advertise(
             *cell.attributes,
             tables_.sources[cell.source],
@@ -181,6 +187,17 @@ bool UpdateGroup<F>::stays_on_link(const PathCell& cell) const {
     }
     const IpAddr next_hop = forwarding_next_hop(*cell.attributes);
     return zone_of(next_hop) == 0 && tables_.oracle.zone_to(next_hop) == ends.told_zone;
+}
+
+/// RFC 2545 3: a next hop that is told as it came keeps its link-local address where we, who told us of it, the
+/// peer and it are all on one link.
+template <Family F>
+bool UpdateGroup<F>::shares_link(const PathCell& cell) const {
+    const Zone link = terms_.ends.link;
+    const Attributes& attributes = *cell.attributes;
+    return link != 0 && attributes.next_hop_link_local &&
+           tables_.oracle.link_to(attributes.next_hop) == link &&
+           tables_.oracle.link_to(tables_.sources[cell.source].address) == link;
 }
 
 /// Whether an announced row is told to `member`.

@@ -211,6 +211,7 @@ class UpdateGroup {
     [[nodiscard]] Filter::Verdict judge(const Prefix<F>& prefix, const PathCell& cell) const;
     [[nodiscard]] AttributesRef translate(const Prefix<F>& prefix, const PathCell& cell);
     [[nodiscard]] bool stays_on_link(const PathCell& cell) const;
+    [[nodiscard]] bool shares_link(const PathCell& cell) const;
     [[nodiscard]] bool hears(const UpdateMember& member, Row row) const;
     void announce(Row row, RouteId route, const AttributesRef& told, SourceId source);
     void withdraw(Row row);

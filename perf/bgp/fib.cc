@@ -203,7 +203,7 @@ class Router {
           routes_(
               loop_,
               machine_->routes(),
-              [](PortId) { return std::string{"fabric"}; },
+              [this](PortId id) { return machine_->port(id); },
               [this] { machine_->commit(); },
               [this](const std::vector<IpAddr>* some) {
                   some != nullptr ? speaker_->next_hops_changed(*some)

@@ -88,6 +88,17 @@ TEST(PlaceNextHop, GlobalOneServesASessionBetweenGlobalAddresses) {
     EXPECT_EQ(attributes.next_hop, kGlobal);
 }
 
+TEST(PlaceNextHop, SecondOneIsDroppedUnlessItIsLinkLocal) {
+    for (const auto* second : {"2001:db8::9", "fe80:5::9"}) {
+        Attributes attributes;
+        attributes.next_hop = kGlobal;
+        attributes.next_hop_link_local = ip6(second);
+        place_next_hop(attributes, Ends{.local_address = ip6("2001:db8::aa"), .zone = 3});
+        EXPECT_EQ(attributes.next_hop, kGlobal);
+        EXPECT_EQ(attributes.next_hop_link_local, std::nullopt) << second;
+    }
+}
+
 TEST(Advertise, LinkLocalNextHopGoesNoFurther) {
     Attributes best;
     best.next_hop = with_zone(ip6("fe80::1"), 3);

@@ -57,12 +57,18 @@ class TestOracle final : public NextHopOracle {
         return at == ways.end() ? std::vector<IpPrefix>{} : at->second;
     }
 
+    [[nodiscard]] std::optional<Ip6> link_local_beside(Ip6 own, Zone /*link*/) const override {
+        const auto at = link_locals.find(own);
+        return at == link_locals.end() ? std::nullopt : std::optional{at->second};
+    }
+
     [[nodiscard]] bool is_settled() const override { return settled; }
 
     bool settled = true;
     std::map<IpAddr, std::optional<std::uint32_t>> metrics;
     std::map<IpAddr, std::vector<IpPrefix>> ways;
     std::map<IpAddr, Zone> zones;
+    std::map<IpAddr, Ip6> link_locals;  ///< by our address beside them
 };
 
 struct Node {

@@ -14,6 +14,7 @@
 
 #include "bgp/attribute_pool.h"
 #include "bgp/next_hops.h"
+#include "vrouter/machine.h"
 
 namespace vr::daemon::bgp_routes_test {
 namespace {
@@ -65,18 +66,35 @@ class BgpRoutesTest : public testing::Test {
     Lpm<V4> fib4{reclaimer};
     Lpm<V6> fib6{reclaimer};
     RouteTable table{fib4, fib6, reclaimer};
+    PortRecord port{
+        .name = "uplink0",
+        .mac = Mac{{2, 0, 0, 0, 0, 1}},
+        .addresses = {*parse_ip("192.0.2.1"), *parse_ip("2001:db8::1")}};
     int moved = 0;
     std::vector<IpAddr> told;  ///< which, of the last time
     BgpRoutes routes{
         loop,
         table,
-        [](PortId) { return std::string{}; },
+        [this](PortId id) { return id == kPort ? &port : nullptr; },
         [this] { table.commit([] {}); },
         [this](const std::vector<IpAddr>* some) {
             ++moved;
             told = some != nullptr ? *some : std::vector<IpAddr>{};
         }};
 };
+
+TEST_F(BgpRoutesTest, LinkIsThatOfThePortWhoseNetworkItIs) {
+    EXPECT_EQ(routes.link_to("192.0.2.9"_ip4), kPort.value());
+    EXPECT_EQ(routes.link_to("198.51.100.9"_ip4), 0);
+    EXPECT_EQ(routes.link_to(with_zone(*Ip6::parse("fe80::9"), 5)), 5);
+}
+
+TEST_F(BgpRoutesTest, LinkLocalAddressIsThePortsBesideItsOthers) {
+    const Ip6 own = *Ip6::parse("2001:db8::1");
+    EXPECT_EQ(routes.link_local_beside(own, kPort.value()), Ip6::parse("fe80::ff:fe00:1"));
+    EXPECT_EQ(routes.link_local_beside(own, kPort.value() + 1), std::nullopt);
+    EXPECT_EQ(routes.link_local_beside(*Ip6::parse("2001:db8::2"), kPort.value()), std::nullopt);
+}
 
 TEST_F(BgpRoutesTest, NothingGoesBeforeARestartIsDone) {
     tell("10.0.0.0/24");

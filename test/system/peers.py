@@ -62,7 +62,7 @@ class Peer:
         self.neighbors = neighbors
         self.networks = list(networks)
         self.next_hops = options.pop("next_hops", {})
-        self.install = options.pop("install", False)  # BIRD: routes go into the kernel
+        self.install = options.pop("install", False)  # BIRD and FRR: routes go into the kernel
         self.cluster = options.pop("cluster", "")  # of a reflector; empty: its own
         self.keep_next_hop = options.pop("keep_next_hop", False)  # BIRD: as a reflector should, and FRR's does
         assert not options, f"unknown options: {', '.join(options)}"
@@ -234,6 +234,12 @@ class Bird(Peer):
         return table
 
 
+    def next_hops_of(self, prefix):
+        """Of the best route to an IPv6 prefix: the global address and, if it was told one, the link-local."""
+        told = re.search(r"BGP\.next_hop: (.*)", self.ask("show", "route", prefix, "all"))
+        return told.group(1).split() if told else []
+
+
 class ZebraDaemon:
     """One of FRR's daemons with the zebra that it needs.
 
@@ -254,12 +260,19 @@ class ZebraDaemon:
 
     def start(self, *words):
         (self.directory / f"{self.program}.conf").write_text("\n".join(self.configuration()) + "\n")
-        (self.directory / "zebra.conf").write_text("")
-        api = self.directory / "zserv.api"
-        self.launch("zebra", api)
-        wait_for(api.exists, 10, "zebra's API")
-        self.launch(self.program, api, *words)
+        self.start_zebra()
+        self.launch(self.program, self.api, *words)
         return self
+
+    def start_zebra(self):
+        (self.directory / "zebra.conf").write_text("")
+        self.launch("zebra", self.api)
+        wait_for(self.api.exists, 10, "zebra's API")
+        return self
+
+    @property
+    def api(self):
+        return self.directory / "zserv.api"
 
     def launch(self, program, api, *words):
         command = [f"/usr/lib/frr/{program}", "-u", "frr", "-g", "frr", "-P", "0", "-z", api]
@@ -323,9 +336,13 @@ class UnnumberedFrr(ZebraDaemon):
 
 
 class Frr(Peer):
-    """bgpd without zebra: it knows no interfaces, so it drops IPv6 routes with a link-local next hop
-    beside the global one (BIRD sends both on a link that it is connected to).
+    """bgpd; routes go into the kernel with `install`, for which it must hear IPv6 ones.
+
+    It has a zebra where it hears IPv6 routes: without, it knows no interfaces, and takes a link-local next hop beside
+    the global one (RFC 2545 3) for an error.
     """
+
+    zebra = None
 
     def configuration(self, shut=False):
         lines = ["bgp route-map delay-timer 0"]  # else they apply after five seconds
@@ -374,8 +391,12 @@ class Frr(Peer):
 
     def start(self, returning=False):
         configuration = self.write("bgpd.conf", self.configuration(shut=returning))
+        if self.zebra is None and any(6 in n.families for n in self.neighbors):
+            self.zebra = ZebraDaemon(self.namespace, self.directory).start_zebra()
+        kernel = [] if self.install else ["-n"]
+        interfaces = [*kernel, "-z", self.zebra.api] if self.zebra else ["-Z"]
         self.launch(
-            "/usr/lib/frr/bgpd", "-Z", "-S", "-u", "root", "-g", "root", "-P", "0",
+            "/usr/lib/frr/bgpd", *interfaces, "-S", "-u", "root", "-g", "root", "-P", "0",
             "-f", configuration, "-i", self.directory / "pid",
             "--vty_socket", self.directory, "--log", "stdout",
         )  # fmt: skip
@@ -434,6 +455,18 @@ class Frr(Peer):
         routes = self.ask_json(f"show bgp ipv{family} unicast").get("routes", {})
         best = {p: [r for r in paths if r.get("bestpath")] for p, paths in routes.items()}
         return {p: {h["ip"] for r in paths for h in r["nexthops"]} for p, paths in best.items() if paths}
+
+    def next_hops_of(self, prefix):
+        """As BIRD's."""
+        best = [p for p in self.ask_json(f"show bgp ipv6 unicast {prefix}").get("paths", []) if p.get("bestpath")]
+        by_scope = {hop["scope"]: hop["ip"] for path in best for hop in path["nexthops"]}
+        return [by_scope[scope] for scope in ("global", "link-local") if scope in by_scope]
+
+    def stop(self):
+        super().stop()
+        if self.zebra:
+            self.zebra.stop()
+            self.zebra = None
 
 
 class Gobgp(Peer):

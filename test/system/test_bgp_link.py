@@ -6,7 +6,8 @@ SPDX-License-Identifier: Apache-2.0
 import signal
 
 import pytest
-from peers import Bfdd, Bird, Frr, Neighbor
+from network import link_local
+from peers import Bfdd, Bird, Frr, Gobgp, Neighbor
 from rack import FABRIC, ROUTER, Rack
 
 OUTSIDE = "172.16.0.0/16"
@@ -39,6 +40,44 @@ def test_ipv4_routes_lead_over_ipv6_next_hops(rack, make_peer, kind):
     rack.router.wait_route(OUTSIDE, FABRIC[6])
     guest.wait_reaches(TARGET)
     peer.wait_route(rack.workload(1).addresses[0])
+
+
+FAMILIES = (4, 6)
+OUTSIDE6, TARGET6 = "fd01::/32", "fd01::1"
+
+
+def told_pair(router, peer, prefix):
+    """The next hop of an IPv6 route told to the peer: the global address and, if there is one, the link-local."""
+    row = next((row for row in router.ask("bgp", "routes", "--advertised", peer) if row["prefix"] == prefix), {})
+    return [row[key] for key in ("next_hop", "next_hop_link_local") if row.get(key)]
+
+
+@pytest.mark.parametrize("over", FAMILIES, ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("kind", [Bird, Frr, Gobgp])
+def test_next_hop_has_its_link_local_address_beside_it(rack, make_peer, kind, over):
+    """RFC 2545 3.  FRR leads packets there, BIRD to the global one; GoBGP keeps that only."""
+    rack.fabric.add_address("lo", f"{TARGET6}/128")
+    configure(rack, over, next_hop6=ROUTER[6])
+    session = Neighbor(ROUTER[over], OWN_AS, families=FAMILIES)
+    hops = {6: FABRIC[6]} if kind is Frr else FABRIC
+    peer = make_peer(kind, rack.fabric, OTHER_AS, FABRIC[4], [session], [OUTSIDE6], next_hops=hops, install=True)
+    peer.start()
+    workload = rack.workload(1)
+    own, guest = workload.addresses[1], rack.veth_guest(workload)
+    pair = [ROUTER[6], link_local(rack.host.mac("uplink"))]
+    rack.start()
+    rack.router.wait_route(OUTSIDE6, FABRIC[6], 20)
+    peer.wait_route(own, ROUTER[6], 20)
+    assert told_pair(rack.router, FABRIC[over], own) == pair
+    assert " ".join(pair) in rack.router.ctl("bgp", "routes", "--advertised", FABRIC[over])
+    if kind is Gobgp:
+        rack.fabric.add_route(own, ROUTER[6])
+    else:
+        assert peer.next_hops_of(own) == pair
+        followed = pair[kind is Frr]
+        rack.router.wait(lambda: rack.fabric.routes(6).get(workload.address[6]) == [followed], 20, "the fabric follows")
+    guest.wait_reaches(TARGET6, 20)
+    assert peer.established(ROUTER[over])
 
 
 @pytest.mark.parametrize("over", [4, 6], ids=["ipv4", "ipv6"])
@@ -109,6 +148,48 @@ def test_bfd_follows_a_path_of_several_hops(rack, far, directory, cleanup, make_
     rack.fabric.sh("ip", "link", "set", "middle", "up")
     rack.router.wait_route(OUTSIDE, FAR[4], 30)
     rack.router.wait(lambda: rack.router.show("bgp", FAR[over])[0]["bfd"]["ups"] == 2, 30, "BFD is up again")
+
+
+def test_next_hop_is_global_alone_over_several_hops(rack, far, make_peer):
+    neighbor = {"address": FAR[6], "as": OTHER_AS, "ttl": 64, "next_hop6": ROUTER[6]}
+    rack.router.set_bgp(OWN_AS, ROUTER[4], [neighbor])
+    session = Neighbor(ROUTER[6], OWN_AS, families=(6,), multihop=True)
+    session.local = FAR[6]
+    peer = make_peer(Bird, far, OTHER_AS, FAR[4], [session]).start()
+    own = rack.workload(1).addresses[1]
+    rack.veth_guest(rack.workload(1))
+    rack.start()
+    rack.router.wait(lambda: told_pair(rack.router, FAR[6], own) == [ROUTER[6]], 30, "the peer is told")
+    peer.process.wait_for(lambda: peer.next_hops_of(own) == [ROUTER[6]], 20, "the peer has it")
+
+
+@pytest.mark.parametrize("kind", [Bird, Frr])
+def test_reflector_keeps_the_pair_on_one_link(network, make_router, make_peer, kind):
+    """No data plane, all three on one link: its own routes have its own pair, those of a client the client's."""
+    wire, *spaces = (network.namespace(name) for name in ("wire", "reflector", "announcer", "learner"))
+    wire.sh("ip", "link", "add", "br0", "type", "bridge")
+    wire.sh("ip", "link", "set", "br0", "up")
+    for number, space in enumerate(spaces, start=1):
+        network.link(wire, f"port{number}", space, "eth0")
+        wire.sh("ip", "link", "set", f"port{number}", "master", "br0")
+        space.add_address("eth0", f"fd00:9::{number}/64")
+    here, there, learner_there = spaces
+    pairs = [[f"fd00:9::{number}", link_local(space.mac("eth0"))] for number, space in enumerate(spaces, start=1)]
+    router = make_router(here, "reflector", dataplane="none")
+    for key in ("eal", "workers", "ports", "workloads", "datastore"):
+        router.config.pop(key)
+    client = {"as": OWN_AS, "export": "all", "route_reflector_client": True}
+    clients = [{"address": address, **client} for address, _ in pairs[1:]]
+    router.set_bgp(OWN_AS, "10.0.0.1", clients)
+    router.config["bgp"]["announce"] = ["fd00:66::/48"]
+    session = Neighbor(pairs[0][0], OWN_AS)
+    make_peer(Bird, there, OWN_AS, "10.0.0.2", [session], [OUTSIDE6]).start()
+    learner = make_peer(kind, learner_there, OWN_AS, "10.0.0.3", [session]).start()
+    router.start()
+    for prefix, pair in (("fd00:66::/48", pairs[0]), (OUTSIDE6, pairs[1])):
+        learner.wait_route(prefix, pair[0], 30)
+        assert learner.next_hops_of(prefix) == pair
+        assert told_pair(router, pairs[2][0], prefix) == pair
 
 
 TORS, REFLECTOR, LOOPBACK = ("192.0.2.253", "192.0.2.252"), "192.0.2.251", "10.255.0.9"

@@ -61,14 +61,10 @@ BgpControl::~BgpControl() = default;
 
 Result<void> BgpControl::start() {
     if (machine_ != nullptr) {
-        const auto port_name = [this](PortId id) {
-            const PortRecord* record = machine_->port(id);
-            return record == nullptr ? std::string{} : record->name;
-        };
         routes_ = std::make_unique<BgpRoutes>(
             loop_,
             machine_->routes(),
-            port_name,
+            [this](PortId id) { return machine_->port(id); },
             [this] { machine_->commit(); },
             [this](const std::vector<IpAddr>* some) {
                 some != nullptr ? speaker_->next_hops_changed(*some)
@@ -119,7 +115,7 @@ void BgpControl::show_awaited() {
 Result<void> BgpControl::open_speaker(std::unique_ptr<bgp::BfdSockets> bfd) {
     bgp::RouteSink& sink = routes_ ? static_cast<bgp::RouteSink&>(*routes_) : no_routes_;
     const bgp::NextHopOracle& oracle =
-        routes_ ? static_cast<const bgp::NextHopOracle&>(*routes_) : any_next_hop_;
+        routes_ ? static_cast<const bgp::NextHopOracle&>(*routes_) : kernel_networks_;
     speaker_ = std::make_shared<bgp::Speaker>(loop_, calico_.speaker, sink, oracle);
     speaker_->set_links(links_);
     if (bfd) {

@@ -17,6 +17,7 @@
 #include "bgp/links.h"
 #include "vrouter/daemon/bgp_routes.h"
 #include "vrouter/daemon/calico_bgp.h"
+#include "vrouter/daemon/kernel_networks.h"
 #include "vrouter/daemon/link_peers.h"
 
 namespace vr {
@@ -108,7 +109,7 @@ class BgpControl {
     SlowPath* slow_path_;
     const policy::Graph* graph_ = nullptr;  ///< null: nobody tells resources
     NoRoutes no_routes_;
-    bgp::AnyNextHop any_next_hop_;
+    KernelNetworks kernel_networks_;     ///< asked without a data plane
     std::unique_ptr<BgpRoutes> routes_;  ///< null without a data plane
     std::shared_ptr<bgp::Speaker> speaker_;
     bool stopping_ = false;

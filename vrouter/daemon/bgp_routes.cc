@@ -7,6 +7,9 @@
 
 #include <boost/asio/post.hpp>
 
+#include "vrouter/machine.h"
+#include "vrouter/services/nd.h"
+
 namespace vr::daemon {
 
 namespace {
@@ -45,12 +48,12 @@ constexpr std::chrono::seconds kPause{1};
 BgpRoutes::BgpRoutes(
     boost::asio::io_context& loop,
     RouteTable& routes,
-    std::function<std::string(PortId)> port_name,
+    PortOf port,
     std::function<void()> commit,
     Moved moved)
     : loop_(loop),
       routes_(routes),
-      port_name_(std::move(port_name)),
+      port_(std::move(port)),
       commit_(std::move(commit)),
       moved_(std::move(moved)),
       timer_(loop) {
@@ -222,14 +225,24 @@ Zone BgpRoutes::zone_to(const IpAddr& peer) const {
     return here ? way.stations.front().port.value() : Zone{0};
 }
 
+std::optional<Ip6> BgpRoutes::link_local_beside(Ip6 own, Zone link) const {
+    const PortRecord* port = port_(PortId{link});
+    const bool ours = port != nullptr && std::ranges::count(port->addresses, IpAddr{own}) != 0;
+    return ours ? std::optional{nd::link_local(port->mac)} : std::nullopt;
+}
+
 std::string BgpRoutes::interface_to(const IpAddr& destination) const {
+    const auto name_of = [this](PortId id) {
+        const PortRecord* port = port_(id);
+        return port == nullptr ? std::string{} : port->name;
+    };
     auto route = routes_.lookup(destination);
     for (unsigned depth = 0; route && depth < kMostGateways; ++depth) {
         if (const auto* station = std::get_if<Adjacency>(&route->target)) {
-            return port_name_(station->port);
+            return name_of(station->port);
         }
         if (const auto* network = std::get_if<Connected>(&route->target)) {
-            return port_name_(network->port);
+            return name_of(network->port);
         }
         const auto* gateways = std::get_if<Gateways>(&route->target);
         if (gateways == nullptr || gateways->addresses.empty()) {

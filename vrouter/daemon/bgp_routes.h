@@ -20,6 +20,10 @@
 #include "vrouter/prefix_map.h"
 #include "vrouter/routes.h"
 
+namespace vr {
+struct PortRecord;
+}  // namespace vr
+
 namespace vr::daemon {
 
 class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
@@ -28,12 +32,15 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     /// again, which a restart may wait for.
     using Moved = std::function<void(const std::vector<IpAddr>* next_hops)>;
 
-    /// Both functions are called at most once per turn of `loop`: `commit` to make staged routes visible,
-    /// `moved` with no more next hops than are found in one.  `routes` must outlive this object.
+    /// Null for a port that is gone.
+    using PortOf = std::function<const PortRecord*(PortId)>;
+
+    /// `commit` and `moved` are called at most once per turn of `loop`: the first to make staged routes visible,
+    /// the other with no more next hops than are found in one.  `routes` must outlive this object.
     BgpRoutes(
         boost::asio::io_context& loop,
         RouteTable& routes,
-        std::function<std::string(PortId)> port_name,
+        PortOf port,
         std::function<void()> commit,
         Moved moved);
     BgpRoutes(const BgpRoutes&) = delete;
@@ -56,6 +63,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     [[nodiscard]] bool is_settled() const override;
     /// The port that the peer's network is on.
     [[nodiscard]] Zone zone_to(const IpAddr& peer) const override;
+    [[nodiscard]] std::optional<Ip6> link_local_beside(Ip6 own, Zone link) const override;
     [[nodiscard]] std::string interface_to(const IpAddr& destination) const override;
 
   private:
@@ -104,7 +112,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
 
     boost::asio::io_context& loop_;
     RouteTable& routes_;
-    std::function<std::string(PortId)> port_name_;
+    PortOf port_;
     std::function<void()> commit_;
     Moved moved_;
     mutable std::map<IpAddr, Answer> answers_;
