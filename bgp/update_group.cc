@@ -403,9 +403,11 @@ std::size_t UpdateGroup<F>::pack_cohort(std::size_t index, std::size_t most) {
             return count;
         }
         collect(cohorts_[index].cursor, std::min(kBatch, most - count));
-        count += items_.size();
-        encode();
-        hand_out(cohorts_[index]);
+        count += batch_.size();
+        batch_.encode(terms_.context);
+        for (const Seat& seat : cohorts_[index].seats) {
+            batch_.hand_out(*seat.member);
+        }
     }
     if (table_.at_end(cohorts_[index].cursor)) {
         notice_end(index);
@@ -429,13 +431,13 @@ void UpdateGroup<F>::leave_full_behind(std::size_t index) {
 }
 
 template <Family F>
-auto UpdateGroup<F>::item_of(Row row) const -> Item {
+auto UpdateGroup<F>::item_of(Row row) const -> UpdateBatch<F>::Item {
     const SourceId source = table_.source(row);
     const bool own = source < is_member_.size() && is_member_[source];
     const bool retold = table_.had_other_source(row);
     const AttributesRef& told = table_.told(row);
     const auto hop = told ? member_at_.find(told->next_hop) : member_at_.end();
-    return Item{
+    return {
         .told = &told,
         .prefix = tables_.loc.at(route_of(row))->prefix,
         .path_id = told_id(row),
@@ -444,121 +446,21 @@ auto UpdateGroup<F>::item_of(Row row) const -> Item {
         .retold = retold};
 }
 
-/// The next rows behind `cursor` in the order in which they are sent: withdrawals first, then by
-/// attribute set.
+/// The next rows behind `cursor`, withdrawals first.
 template <Family F>
 void UpdateGroup<F>::collect(OutTable::Cursor cursor, std::size_t most) {
-    items_.clear();
-    for (Row row = 0; items_.size() < most && row != OutTable::kNone;) {
+    batch_.clear();
+    for (Row row = 0; batch_.size() < most && row != OutTable::kNone;) {
         row = table_.next_withdrawn(cursor);
         if (row != OutTable::kNone) {
-            items_.push_back(item_of(row));
+            batch_.add(item_of(row));
         }
     }
-    for (Row row = 0; items_.size() < most && row != OutTable::kNone;) {
+    for (Row row = 0; batch_.size() < most && row != OutTable::kNone;) {
         row = table_.next_announced(cursor);
         if (row != OutTable::kNone) {
-            items_.push_back(item_of(row));
+            batch_.add(item_of(row));
         }
-    }
-    const auto before = [](const Item& a, const Item& b) {
-        return std::pair{a.told->serial(), a.owner} < std::pair{b.told->serial(), b.owner};
-    };
-    // Rows that changed together mostly stand in order already.
-    if (!std::ranges::is_sorted(items_, before)) {
-        std::ranges::stable_sort(items_, before);
-    }
-}
-
-template <Family F>
-void UpdateGroup<F>::encode() {
-    octets_.clear();
-    pieces_.clear();
-    for (std::size_t from = 0; from < items_.size();) {
-        std::size_t to = from + 1;
-        while (to < items_.size() && *items_[to].told == *items_[from].told &&
-               items_[to].owner == items_[from].owner) {
-            ++to;
-        }
-        const std::size_t begin = octets_.size();
-        const unsigned messages =
-            encode_bucket(std::span<const Item>{items_}.subspan(from, to - from));
-        const auto& [told, prefix, path_id, owner, hop, retold] = items_[from];
-        if (!pieces_.empty() && pieces_.back().owner == owner && pieces_.back().hop == hop) {
-            pieces_.back().end = octets_.size();
-            pieces_.back().messages += messages;
-        } else {
-            pieces_.push_back(Piece{
-                .begin = begin,
-                .end = octets_.size(),
-                .messages = messages,
-                .owner = owner,
-                .hop = hop});
-        }
-        from = to;
-    }
-}
-
-/// What fits no message is withdrawn instead.
-template <Family F>
-unsigned UpdateGroup<F>::encode_bucket(std::span<const Item> bucket) {
-    prefixes_.clear();
-    path_ids_.clear();
-    for (const Item& item : bucket) {
-        prefixes_.push_back(item.prefix);
-        if (with_path_ids()) {
-            path_ids_.push_back(item.path_id);
-        }
-    }
-    const AttributesRef& told = *bucket.front().told;
-    unsigned messages = 0;
-    if (told) {
-        messages = pack_announcements<F>(*told, terms_.context, prefixes_, octets_, path_ids_);
-    }
-    return messages != 0 ? messages : pack_withdrawals<F>(prefixes_, octets_, path_ids_);
-}
-
-template <Family F>
-void UpdateGroup<F>::hand_out(const Cohort& cohort) {
-    unsigned messages = 0;
-    for (const Piece& piece : pieces_) {
-        messages += piece.messages;
-    }
-    for (const Seat& seat : cohort.seats) {
-        const SourceId self = seat.member->source_id();
-        if (std::ranges::all_of(pieces_, [&](const Piece& each) { return each.is_for(self); })) {
-            seat.member->take(octets_, messages);
-        } else {
-            hand_out_without_own(*seat.member);
-        }
-    }
-}
-
-template <Family F>
-void UpdateGroup<F>::hand_out_without_own(UpdateMember& member) {
-    const SourceId self = member.source_id();
-    for (const Piece& piece : pieces_) {
-        if (piece.is_for(self)) {
-            member.take(
-                Bytes{octets_}.subspan(piece.begin, piece.end - piece.begin), piece.messages);
-        }
-    }
-    // What it heard of when it was somebody else's, or led elsewhere, it must forget now that it is its
-    // own, or leads to itself.  With ADD-PATH a row is one source's for ever.
-    prefixes_.clear();
-    path_ids_.clear();
-    for (const Item& item : items_) {
-        if (*item.told && (item.owner == self ? item.retold : item.hop == self)) {
-            prefixes_.push_back(item.prefix);
-            if (with_path_ids()) {
-                path_ids_.push_back(item.path_id);
-            }
-        }
-    }
-    std::vector<std::uint8_t> words;
-    const unsigned messages = pack_withdrawals<F>(prefixes_, words, path_ids_);
-    if (messages != 0) {
-        member.take(words, messages);
     }
 }
 
@@ -618,8 +520,8 @@ void UpdateGroup<F>::take_back(Farewell& farewell, std::size_t most) {
     const UpdateMember& member = *farewell.member;
     const OutTable& old = farewell.group->table_;
     const auto to = static_cast<Row>(std::min<std::size_t>(farewell.next + most, old.end()));
-    prefixes_.clear();
-    path_ids_.clear();
+    std::vector<Prefix<F>> prefixes;
+    std::vector<std::uint32_t> path_ids;
     for (; farewell.next < to; ++farewell.next) {
         const Row row = farewell.next;
         if (old.state(row) == OutTable::State::Absent ||
@@ -630,14 +532,14 @@ void UpdateGroup<F>::take_back(Farewell& farewell, std::size_t most) {
         if (announces(row, route, member)) {
             continue;
         }
-        prefixes_.push_back(tables_.loc.at(route)->prefix);
+        prefixes.push_back(tables_.loc.at(route)->prefix);
         if (with_path_ids()) {
-            path_ids_.push_back(told_id(row));
+            path_ids.push_back(told_id(row));
         }
     }
-    octets_.clear();
-    const unsigned messages = pack_withdrawals<F>(prefixes_, octets_, path_ids_);
-    farewell.member->take(octets_, messages);
+    std::vector<std::uint8_t> words;
+    const unsigned messages = pack_withdrawals<F>(prefixes, words, path_ids);
+    farewell.member->take(words, messages);
 }
 
 template <Family F>

@@ -14,7 +14,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -24,6 +23,7 @@
 #include "bgp/loc_rib.h"
 #include "bgp/out_table.h"
 #include "bgp/session_rules.h"
+#include "bgp/update_batch.h"
 
 namespace vr::bgp {
 
@@ -42,27 +42,6 @@ struct ExportTerms {
     const std::optional<IpAddr>& own_next_hop,
     const Filter& filter,
     const AttributeContext& context);
-
-/// A peer, as its group sees it.
-class UpdateMember {
-  public:
-    UpdateMember() = default;
-    UpdateMember(const UpdateMember&) = delete;
-    UpdateMember& operator=(const UpdateMember&) = delete;
-    UpdateMember(UpdateMember&&) = delete;
-    UpdateMember& operator=(UpdateMember&&) = delete;
-    virtual ~UpdateMember() = default;
-
-    [[nodiscard]] virtual SourceId source_id() const = 0;
-
-    /// False while what was taken before still waits for the peer.
-    [[nodiscard]] virtual bool has_room() const = 0;
-
-    virtual void take(Bytes updates, unsigned messages) = 0;
-
-    /// All that there was since it joined or asked for a refresh has been taken.
-    virtual void caught_up() = 0;
-};
 
 /// The tables that a group reads.
 template <Family F>
@@ -177,29 +156,6 @@ class UpdateGroup {
         Row sibling = OutTable::kNone;  ///< the next row of the same prefix, or of the free list
     };
 
-    /// What a row becomes in a message.
-    struct Item {
-        const AttributesRef* told;  ///< nothing in it: withdraw
-        Prefix<F> prefix;
-        std::uint32_t path_id;
-        SourceId owner;  ///< the member who does not hear of it, being its source; 0: nobody
-        SourceId hop;    ///< the member who does not hear of it, being its next hop; 0: nobody
-        bool retold;     ///< the owner heard of it when it was somebody else's
-    };
-
-    /// Octets of one batch that all members take but those named.
-    struct Piece {
-        std::size_t begin;
-        std::size_t end;
-        unsigned messages;
-        SourceId owner;
-        SourceId hop;
-
-        [[nodiscard]] bool is_for(SourceId member) const {
-            return owner != member && hop != member;
-        }
-    };
-
     [[nodiscard]] bool with_path_ids() const { return terms_.context.template path_ids<F>(); }
 
     /// With ADD-PATH: the identifier that the path of `row` is told with.
@@ -224,12 +180,8 @@ class UpdateGroup {
 
     [[nodiscard]] std::size_t pack_cohort(std::size_t index, std::size_t most);
     void leave_full_behind(std::size_t index);
-    [[nodiscard]] Item item_of(Row row) const;
+    [[nodiscard]] UpdateBatch<F>::Item item_of(Row row) const;
     void collect(OutTable::Cursor cursor, std::size_t most);
-    void encode();
-    unsigned encode_bucket(std::span<const Item> bucket);
-    void hand_out(const Cohort& cohort);
-    void hand_out_without_own(UpdateMember& member);
     void notice_end(std::size_t index);
     void merge(std::size_t index);
     std::size_t say_farewell(std::size_t most);
@@ -267,12 +219,8 @@ class UpdateGroup {
         AttributesRef to;
     } memo_;
 
-    // One batch; kept for their room.
-    std::vector<Item> items_;
-    std::vector<Prefix<F>> prefixes_;
-    std::vector<std::uint32_t> path_ids_;
-    std::vector<Piece> pieces_;
-    std::vector<std::uint8_t> octets_;
+    // Kept for their room.
+    UpdateBatch<F> batch_;
     std::vector<UpdateMember*> arrived_;
 };
 
