@@ -2,8 +2,12 @@
 #include "policy/cover.h"
 
 #include <algorithm>
+#include <concepts>
+#include <iterator>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace vr::policy {
@@ -53,9 +57,11 @@ bool ports_cover(const LoweredSide& wide, const LoweredSide& narrow) {
            all_within(narrow.match.ports, wide.match.ports) && includes(wide.names, narrow.names);
 }
 
-bool not_ports_cover(const LoweredSide& wide, const LoweredSide& narrow) {
-    // What wide leaves out, narrow must leave out too; names of other endpoints are other ports.
-    return all_within(wide.match.not_ports, narrow.match.not_ports) &&
+/// Selectors and excepted names: what wide leaves out, narrow must leave out too, and names of other
+/// endpoints are other ports.
+bool names_cover(const LoweredSide& wide, const LoweredSide& narrow) {
+    return absent_or_same(wide.group, narrow.group) &&
+           absent_or_same(wide.not_group, narrow.not_group) &&
            (wide.not_names.empty() ||
             (includes(narrow.not_names, wide.not_names) && wide.group == narrow.group));
 }
@@ -65,9 +71,8 @@ bool side_covers(const LoweredSide& wide, const LoweredSide& narrow, const acl::
                                          all_within(wide.match.not_nets4, narrow.match.not_nets4));
     const bool nets6 = !families.ip6 || (positive_covers(wide.match.nets6, narrow.match.nets6) &&
                                          all_within(wide.match.not_nets6, narrow.match.not_nets6));
-    return nets4 && nets6 && absent_or_same(wide.group, narrow.group) &&
-           absent_or_same(wide.not_group, narrow.not_group) && ports_cover(wide, narrow) &&
-           not_ports_cover(wide, narrow);
+    return nets4 && nets6 && names_cover(wide, narrow) && ports_cover(wide, narrow) &&
+           all_within(wide.match.not_ports, narrow.match.not_ports);
 }
 
 bool icmp_covers(
@@ -90,6 +95,180 @@ bool covers(const LoweredMatch& wide, const LoweredMatch& narrow) {
            not_protocol_covers(w, n) && icmp_covers(w.icmp, n.icmp) &&
            absent_or_same(w.not_icmp, n.not_icmp) && side_covers(wide.source, narrow.source, n) &&
            side_covers(wide.destination, narrow.destination, n);
+}
+
+namespace {
+
+/// Beyond this nothing more is taken away.
+constexpr std::size_t kMostPieces = 256;
+
+/// In a range of ports: a packet without ports, and the named ports of a rule after it.
+constexpr Wide kNoPorts = 65536;
+constexpr Wide kFirstName = kNoPorts + 1;
+
+constexpr Wide icmp_number(std::uint8_t type, std::uint8_t code) {
+    return Wide{type} << 8U | code;
+}
+
+}  // namespace
+
+Remainder::Remainder(const LoweredMatch& rule) : rule_(rule), pieces_(pieces(rule)) {}
+
+bool Remainder::take(const LoweredMatch& earlier) {
+    if (!names_cover(earlier.source, rule_.source) ||
+        !names_cover(earlier.destination, rule_.destination) ||
+        !absent_or_same(earlier.match.not_icmp, rule_.match.not_icmp)) {
+        return false;
+    }
+    bool took = false;
+    for (const Piece& taken : pieces(earlier)) {
+        std::vector<Piece> left;
+        bool met = false;
+        for (const Piece& piece : pieces_) {
+            if (meet(piece, taken)) {
+                std::ranges::move(without(piece, taken), std::back_inserter(left));
+                met = true;
+            } else {
+                left.push_back(piece);
+            }
+        }
+        if (met && left.size() <= kMostPieces) {
+            pieces_ = std::move(left);
+            took = true;
+        }
+    }
+    return took;
+}
+
+Remainder::Ranges Remainder::without(Ranges ranges, const Ranges& taken) {
+    for (const Range& hole : taken) {
+        Ranges left;
+        for (const Range& range : ranges) {
+            if (hole.last < range.first || range.last < hole.first) {
+                left.push_back(range);
+                continue;
+            }
+            if (range.first < hole.first) {
+                left.push_back({range.first, hole.first - 1});
+            }
+            if (hole.last < range.last) {
+                left.push_back({hole.last + 1, range.last});
+            }
+        }
+        ranges = std::move(left);
+    }
+    return ranges;
+}
+
+bool Remainder::meet(const Piece& a, const Piece& b) {
+    const auto meet_in = [](const Ranges& some, const Ranges& others) {
+        return std::ranges::any_of(some, [&](const Range& one) {
+            return std::ranges::any_of(others, [&](const Range& other) {
+                return one.first <= other.last && other.first <= one.last;
+            });
+        });
+    };
+    return a.ip6 == b.ip6 && std::ranges::equal(a.fields, b.fields, meet_in);
+}
+
+std::vector<Remainder::Piece> Remainder::without(const Piece& piece, const Piece& taken) {
+    std::vector<Piece> left;
+    Piece inside = piece;  // in the fields so far
+    for (std::size_t i = 0; i < inside.fields.size(); ++i) {
+        Ranges outside = without(inside.fields[i], taken.fields[i]);
+        if (outside.empty()) {
+            continue;
+        }
+        Ranges both = without(inside.fields[i], outside);
+        left.push_back(inside);
+        left.back().fields[i] = std::move(outside);
+        inside.fields[i] = std::move(both);
+    }
+    return left;
+}
+
+std::vector<Remainder::Piece> Remainder::pieces(const LoweredMatch& match) const {
+    std::vector<Piece> all;
+    if (match.match.ip4) {
+        all.push_back(piece<V4>(match));
+    }
+    if (match.match.ip6) {
+        all.push_back(piece<V6>(match));
+    }
+    std::erase_if(
+        all, [](const Piece& one) { return std::ranges::any_of(one.fields, &Ranges::empty); });
+    return all;
+}
+
+template <Family F>
+Remainder::Piece Remainder::piece(const LoweredMatch& match) const {
+    const acl::Match& m = match.match;
+    Ranges protocols{{m.protocol.value_or(0), m.protocol.value_or(255)}};
+    if (m.not_protocol) {
+        protocols = without(std::move(protocols), {{*m.not_protocol, *m.not_protocol}});
+    }
+    Range icmp{icmp_number(0, 0), icmp_number(255, 255)};
+    if (m.icmp) {
+        icmp = {
+            icmp_number(m.icmp->type, m.icmp->code.value_or(0)),
+            icmp_number(m.icmp->type, m.icmp->code.value_or(255))};
+    }
+    return {
+        std::same_as<F, V6>,
+        {protocols,
+         {icmp},
+         ports(match.source, rule_.source),
+         ports(match.destination, rule_.destination),
+         addresses<F>(match.source.match),
+         addresses<F>(match.destination.match)}};
+}
+
+Remainder::Ranges Remainder::ports(const LoweredSide& side, const LoweredSide& of_rule) {
+    const auto numbers = [](const std::vector<acl::PortRange>& ports) {
+        Ranges ranges;
+        for (const acl::PortRange& range : ports) {
+            ranges.push_back({range.first.value(), range.last.value()});
+        }
+        return ranges;
+    };
+    const Wide last = kNoPorts + of_rule.names.size();
+    Ranges ranges = numbers(side.match.ports);
+    for (const std::string& name : side.names) {
+        const auto known = std::ranges::find(of_rule.names, name);
+        if (known != of_rule.names.end()) {
+            const Wide port = kFirstName + static_cast<Wide>(known - of_rule.names.begin());
+            ranges.push_back({port, port});
+        }
+    }
+    if (side.match.ports.empty() && side.names.empty()) {
+        ranges.push_back({0, last});
+    }
+    ranges = without(std::move(ranges), numbers(side.match.not_ports));
+    if (last > kNoPorts && !all_within(side.match.not_ports, of_rule.match.not_ports)) {
+        ranges = without(std::move(ranges), {{kFirstName, last}});  // may be one of those ports
+    }
+    return ranges;
+}
+
+template <Family F>
+Remainder::Ranges Remainder::addresses(const acl::SideMatch& side) {
+    const auto numbers = [](const std::vector<Prefix<F>>& nets) {
+        Ranges ranges;
+        for (const Prefix<F>& net : nets) {
+            const Wide first = number<F>(net.address());
+            ranges.push_back({first, last_of(first, F::kBits - net.length())});
+        }
+        return ranges;
+    };
+    const auto& [nets, not_nets] = [&] {
+        if constexpr (std::same_as<F, V4>) {
+            return std::tie(side.nets4, side.not_nets4);
+        } else {
+            return std::tie(side.nets6, side.not_nets6);
+        }
+    }();
+    const Ranges all{{0, last_of(0, F::kBits)}};
+    return without(nets.empty() ? all : numbers(nets), numbers(not_nets));
 }
 
 }  // namespace vr::policy

@@ -322,11 +322,7 @@ class Linter {
                 report_rule(Finding::Kind::MatchesNothing, place, why);
                 dead_.insert(place);
             } else if (const auto by = reach_.covered_within(place)) {
-                report_rule(
-                    Finding::Kind::Shadowed,
-                    place,
-                    fmt::format(
-                        "never reached: rule {} decides before for all that it matches", *by));
+                report_rule(Finding::Kind::Shadowed, place, "never reached: " + *by);
                 dead_.insert(place);
             }
         }

@@ -5,16 +5,11 @@
 
 #include <algorithm>
 
-#include "policy/cover.h"
 #include "policy/origin.h"
 
 namespace vr::policy {
 
 namespace {
-
-bool can_match(const LoweredMatch& match) {
-    return match.match.ip4 || match.match.ip6;
-}
 
 std::string title(const Resource& object) {
     return object.key.kind == Kind::Profile ? profile_title(object.key.name) : policy_title(object);
@@ -72,34 +67,83 @@ void Reach::visit(const List& list, const Before& before) {
             reason = fmt::format("tier {} lets no packet pass", before.closed_by);
             continue;
         }
-        const auto blame = [&](const List& first, int rule) {
-            reason = fmt::format(
-                "rule {} of {} decides before for all that it matches",
-                rule,
-                title(*objects_->at(first.first)));
-        };
-        for (const auto& first : before.same_tier) {
-            if (const int by = covers(first, list)[i]; by >= 0) {
-                blame(first, by);
-                break;
-            }
-        }
-        for (const auto& [first, met] : before.earlier_tiers) {
-            const int by = reason.empty() ? covers(first, list)[i] : -1;
-            if (by >= 0 && static_cast<std::size_t>(by) < met) {
-                blame(first, by);
-            }
+        reason = by_one(list, i, before);
+        if (reason.empty()) {
+            reason = by_several(list, i, before);
         }
     }
 }
 
-std::optional<std::size_t> Reach::covered_within(const RulePlace& rule) {
-    const Rules& own = rules({rule.object, rule.direction});
-    for (std::size_t i = 0; i < rule.index; ++i) {
-        if (own.actions[i] != RuleAction::Log && can_match(own.matches[i]) &&
-            policy::covers(own.matches[i], own.matches[rule.index])) {
-            return i;
+std::string Reach::by_one(const List& list, std::size_t rule, const Before& before) {
+    const auto blame = [&](const List& first, int by) {
+        return fmt::format(
+            "rule {} of {} decides before for all that it matches",
+            by,
+            title(*objects_->at(first.first)));
+    };
+    for (const auto& first : before.same_tier) {
+        if (const int by = covers(first, list)[rule]; by >= 0) {
+            return blame(first, by);
         }
+    }
+    for (const auto& [first, met] : before.earlier_tiers) {
+        const int by = covers(first, list)[rule];
+        if (by >= 0 && static_cast<std::size_t>(by) < met) {
+            return blame(first, by);
+        }
+    }
+    return {};
+}
+
+std::string Reach::by_several(const List& list, std::size_t rule, const Before& before) {
+    const Rules& own = rules(list);
+    Remainder remainder(own.matches[rule]);
+    std::vector<std::string> takers;
+    for (const auto& [first, met] : before.earlier_tiers) {
+        if (rules(first).take(remainder, met)) {
+            takers.push_back(title(*objects_->at(first.first)));
+        }
+    }
+    for (const auto& first : before.same_tier) {
+        const Rules& theirs = rules(first);
+        if (theirs.take(remainder, theirs.actions.size())) {
+            takers.push_back(title(*objects_->at(first.first)));
+        }
+    }
+    if (own.take(remainder, rule)) {
+        takers.push_back(title(*objects_->at(list.first)));
+    }
+    if (!remainder.empty() || takers.empty()) {
+        return {};
+    }
+    return fmt::format(
+        "rules of {} together decide before for all that it matches", fmt::join(takers, ", "));
+}
+
+bool Reach::Rules::decides(std::size_t rule) const {
+    const acl::Match& match = matches[rule].match;
+    return actions[rule] != RuleAction::Log && (match.ip4 || match.ip6);
+}
+
+bool Reach::Rules::take(Remainder& from, std::size_t count) const {
+    bool took = false;
+    for (std::size_t i = 0; i < count && !from.empty(); ++i) {
+        took |= decides(i) && from.take(matches[i]);
+    }
+    return took;
+}
+
+std::optional<std::string> Reach::covered_within(const RulePlace& rule) {
+    const Rules& own = rules({rule.object, rule.direction});
+    const LoweredMatch& match = own.matches[rule.index];
+    for (std::size_t i = 0; i < rule.index; ++i) {
+        if (own.decides(i) && policy::covers(own.matches[i], match)) {
+            return fmt::format("rule {} decides before for all that it matches", i);
+        }
+    }
+    Remainder remainder(match);
+    if (own.take(remainder, rule.index) && remainder.empty()) {
+        return "rules before it together decide for all that it matches";
     }
     return std::nullopt;
 }
@@ -136,8 +180,7 @@ const Reach::Covers& Reach::covers(const List& first, const List& second) {
         for (const auto& narrow : rules(second).matches) {
             int by = -1;
             for (std::size_t i = 0; i < wide.matches.size() && by < 0; ++i) {
-                if (wide.actions[i] != RuleAction::Log && can_match(wide.matches[i]) &&
-                    policy::covers(wide.matches[i], narrow)) {
+                if (wide.decides(i) && policy::covers(wide.matches[i], narrow)) {
                     by = static_cast<int>(i);
                 }
             }

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "policy/cover.h"
 #include "policy/match.h"
 #include "policy/model.h"
 #include "policy/policy_list.h"
@@ -35,8 +36,8 @@ class Reach {
     /// One more list that guards some endpoint.
     void add(const PolicyList& list);
 
-    /// The rule of the same object that takes everything from this one, if one does.
-    [[nodiscard]] std::optional<std::size_t> covered_within(const RulePlace& rule);
+    /// Why rules of the same object take everything from this one, if they do.
+    [[nodiscard]] std::optional<std::string> covered_within(const RulePlace& rule);
 
     /// Rules out of reach in every list that holds them, with the reason; not those that are covered
     /// within their own object.
@@ -47,6 +48,11 @@ class Reach {
     struct Rules {
         std::vector<RuleAction> actions;
         std::vector<LoweredMatch> matches;
+
+        /// Ends the way of what it matches.
+        [[nodiscard]] bool decides(std::size_t rule) const;
+        /// What the first `count` match; true when that was something.
+        bool take(Remainder& from, std::size_t count) const;
     };
 
     using List = std::pair<Key, Direction>;
@@ -57,6 +63,8 @@ class Reach {
 
     const Rules& rules(const List& list);
     const Covers& covers(const List& first, const List& second);
+    std::string by_one(const List& list, std::size_t rule, const Before& before);
+    std::string by_several(const List& list, std::size_t rule, const Before& before);
     void visit(const List& list, const Before& before);
 
     const std::map<Key, ResourcePtr>* objects_;

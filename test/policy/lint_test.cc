@@ -141,6 +141,80 @@ INSTANTIATE_TEST_SUITE_P(
                        "protocol: TCP, source: {nets: [10.1.0.0/16, 10.2.0.0/16]}}]"),
             {"GlobalNetworkPolicy p ingress rule 1: never reached: rule 0 decides before for all "
              "that it matches"}},
+        Row{"ShadowedByTwoRulesOfPorts",
+            kWeb + policy(
+                       "p",
+                       "ingress: [{action: Deny, protocol: TCP, destination: {ports: [80]}}, "
+                       "{action: Log}, "
+                       "{action: Allow, protocol: TCP, destination: {ports: ['81:90']}}, "
+                       "{action: Allow, protocol: TCP, destination: {ports: ['80:85', 90]}}]"),
+            {"GlobalNetworkPolicy p ingress rule 3: never reached: rules before it together decide "
+             "for all that it matches"}},
+        Row{"ShadowedByTwoHalvesOfANet",
+            kWeb + policy(
+                       "p",
+                       "ingress: [{action: Deny, source: {nets: [10.0.0.0/9, 'fd00::/9']}}, "
+                       "{action: Allow, source: {nets: [10.128.0.0/9, 'fd80::/9']}}, "
+                       "{action: Allow, protocol: TCP, source: {nets: [10.0.0.0/8, 'fd00::/8']}}]"),
+            {"GlobalNetworkPolicy p ingress rule 2: never reached: rules before it together decide "
+             "for all that it matches"}},
+        Row{"ShadowedByARuleAndWhatItLeavesOut",
+            kWeb + policy(
+                       "p",
+                       "ingress: [{action: Deny, protocol: TCP, source: {notNets: [10.0.0.0/8]}, "
+                       "destination: {notPorts: [80]}}, "
+                       "{action: Allow, source: {nets: [10.0.0.0/8]}}, "
+                       "{action: Allow, protocol: TCP, destination: {ports: [80]}}, "
+                       "{action: Allow, protocol: TCP, ipVersion: 4}]"),
+            {"GlobalNetworkPolicy p ingress rule 3: never reached: rules before it together decide "
+             "for all that it matches"}},
+        Row{"ShadowedByEveryProtocol",
+            kWeb + policy(
+                       "p",
+                       "ingress: [{action: Deny, notProtocol: TCP}, {action: Deny, protocol: TCP}, "
+                       "{action: Allow}]"),
+            {"GlobalNetworkPolicy p ingress rule 2: never reached: rules before it together decide "
+             "for all that it matches"}},
+        Row{"ShadowedByNamesOfPorts",
+            object(
+                "WorkloadEndpoint",
+                "name: web, namespace: a, labels: {role: web}",
+                "node: h, interfaceName: t1, ipNetworks: [10.0.0.1], ports: "
+                "[{name: http, protocol: TCP, port: 80}, {name: tls, protocol: TCP, port: 443}]") +
+                policy(
+                    "p",
+                    "ingress: [{action: Allow, protocol: TCP, destination: {ports: [tls]}}, "
+                    "{action: Allow, protocol: TCP, destination: {ports: [http]}}, "
+                    "{action: Deny, protocol: TCP, destination: {ports: [http, tls]}}]"),
+            {"GlobalNetworkPolicy p ingress rule 2: never reached: rules before it together decide "
+             "for all that it matches"}},
+        Row{"NotShadowedWhereSomethingIsLeft",
+            kWeb +
+                policy(
+                    "p",
+                    "ingress: [{action: Deny, protocol: TCP, destination: {ports: [80]}}, "
+                    "{action: Deny, protocol: UDP, destination: {ports: ['81:90']}}, "
+                    "{action: Deny, protocol: TCP, source: {selector: role == 'web'}, destination: "
+                    "{ports: ['81:90']}}, "
+                    "{action: Deny, ipVersion: 6, protocol: TCP, destination: {ports: ['81:90']}}, "
+                    "{action: Allow, protocol: TCP, destination: {ports: ['80:85']}}, "
+                    "{action: Deny, protocol: TCP, destination: {notPorts: [443]}}, "
+                    "{action: Allow, protocol: TCP, destination: {ports: [443, 444]}}]"),
+            {}},
+        Row{"ShadowedByTwoPolicies",
+            kWeb + object("Tier", "name: first", "order: 1") +
+                policy(
+                    "o", "tier: first, ingress: [{action: Deny, protocol: UDP}, {action: Pass}]") +
+                policy("p", "order: 1, ingress: [{action: Allow, protocol: TCP}]") +
+                policy(
+                    "q",
+                    "order: 2, ingress: [{action: Allow, destination: {ports: ['0:65535']}, "
+                    "protocol: UDP}, {action: Deny, notProtocol: TCP}, {action: Allow}]"),
+            {"GlobalNetworkPolicy q ingress rule 0: never reached: rule 0 of GlobalNetworkPolicy o "
+             "decides before for all that it matches",
+             "GlobalNetworkPolicy q ingress rule 2: never reached: rules of GlobalNetworkPolicy o, "
+             "GlobalNetworkPolicy p, GlobalNetworkPolicy q together decide before for all that it "
+             "matches"}},
         Row{"ShadowedByAnotherPolicy",
             kWeb + policy("p", "order: 1, " + kAllowAll) + policy("q", "order: 2, " + kAllowAll),
             {"GlobalNetworkPolicy q ingress rule 0: never reached: rule 0 of GlobalNetworkPolicy p "

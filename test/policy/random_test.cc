@@ -183,6 +183,19 @@ std::vector<Serving> all_serving(const Graph& graph) {
     return all;
 }
 
+template <Family F>
+Sample sample_of(const acl::Packet<F>& p) {
+    return {
+        p.source,
+        p.destination,
+        p.source_port,
+        p.destination_port,
+        p.protocol,
+        p.icmp_type,
+        p.icmp_code,
+        p.has_ports};
+}
+
 TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
     int covered = 0;
     for (unsigned seed = 1; seed <= test::rounds(80); ++seed) {
@@ -193,16 +206,7 @@ TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
         const auto rules = all_rules(cluster.graph);
         std::vector<Sample> samples;
         for (int i = 0; i < 60; ++i) {
-            const auto p = writer.packet<TypeParam>();
-            samples.push_back(
-                {p.source,
-                 p.destination,
-                 p.source_port,
-                 p.destination_port,
-                 p.protocol,
-                 p.icmp_type,
-                 p.icmp_code,
-                 p.has_ports});
+            samples.push_back(sample_of(writer.packet<TypeParam>()));
         }
         for (const auto& [wide, wide_ns] : rules) {
             for (const auto& [narrow, narrow_ns] : rules) {
@@ -220,6 +224,48 @@ TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
         }
     }
     EXPECT_GT(covered, static_cast<int>(test::rounds(1000)));
+}
+
+TYPED_TEST(RandomCluster, WhatRulesTogetherCoverOneOfThemMatches) {
+    int covered = 0;
+    for (unsigned seed = 1; seed <= test::rounds(80); ++seed) {
+        ClusterWriter writer(seed);
+        const Cluster cluster(writer.cluster());
+        const auto labelled = all_labelled(cluster.graph);
+        const auto serving = all_serving(cluster.graph);
+        const auto rules = all_rules(cluster.graph);
+        for (std::size_t i = 0; i < rules.size(); ++i) {
+            const auto& [narrow, narrow_ns] = rules[i];
+            Remainder remainder(lower(narrow, narrow_ns));
+            if (remainder.empty()) {
+                continue;
+            }
+            std::vector<std::size_t> takers;
+            for (std::size_t k = 0; k < rules.size() && !remainder.empty(); ++k) {
+                const LoweredMatch wide = lower(rules[k].first, rules[k].second);
+                if (!covers(wide, lower(narrow, narrow_ns)) && remainder.take(wide)) {
+                    takers.push_back(k);
+                }
+            }
+            if (!remainder.empty()) {
+                continue;
+            }
+            ++covered;
+            for (int n = 0; n < 60; ++n) {
+                const Sample sample = sample_of(writer.packet<TypeParam>());
+                ASSERT_TRUE(
+                    !matches(narrow, sample, {labelled, serving, narrow_ns}) ||
+                    std::ranges::any_of(
+                        takers,
+                        [&](std::size_t k) {
+                            return matches(
+                                rules[k].first, sample, {labelled, serving, rules[k].second});
+                        }))
+                    << "seed " << seed << " rule " << i;
+            }
+        }
+    }
+    EXPECT_GT(covered, static_cast<int>(test::rounds(20)));
 }
 
 TYPED_TEST(RandomCluster, ProgramsOfHostEndpointsDecideAsTheReference) {

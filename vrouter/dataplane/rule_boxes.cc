@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "vrouter/net/address_number.h"
+
 namespace vr::acl {
 
 namespace {
@@ -116,18 +118,6 @@ void restrict_icmp(Boxes& boxes, const Match& match, std::uint8_t icmp) {
     }
 }
 
-/// An address as a number.
-__extension__ using Wide = unsigned __int128;
-
-template <Family F>
-Wide number(typename F::Addr address) {
-    if constexpr (std::same_as<F, V4>) {
-        return address.value();
-    } else {
-        return static_cast<Wide>(address.high()) << 64U | address.low();
-    }
-}
-
 template <Family F>
 typename F::Addr address(Wide number) {
     if constexpr (std::same_as<F, V4>) {
@@ -135,11 +125,6 @@ typename F::Addr address(Wide number) {
     } else {
         return Ip6{static_cast<std::uint64_t>(number >> 64U), static_cast<std::uint64_t>(number)};
     }
-}
-
-/// The highest address of a block of 2^`bits`.
-Wide last_of(Wide first, unsigned bits) {
-    return first | (bits == 128 ? ~Wide{0} : (Wide{1} << bits) - 1);
 }
 
 /// The fewest prefixes that cover first..last.
