@@ -143,6 +143,45 @@ std::string reserved(const std::string& address) {
     return reserved_address(config, *parse_prefix(address));
 }
 
+/// Of a host endpoint "eth0" of this node with that profile, and what was written of it.
+std::string host_problem(const std::string& profile, ObjectState state) {
+    const Key eth0{.kind = Kind::HostEndpoint, .ns = {}, .name = "eth0"};
+    HostGuardView view;
+    view.guard.name = eth0.name;
+    policy::ObjectStatus status;
+    status.key = eth0;
+    status.state = state;
+    status.reason = "h.yaml:3: spec.ports: expected a list";
+    policy::HostEndpoint spec;
+    spec.profiles = {profile};
+    const auto find = [&](const Key& key) {
+        policy::Profile closed;
+        closed.closed = true;
+        const auto made = [&](policy::Spec what) {
+            return std::make_shared<const policy::Resource>(
+                policy::Resource{key, {}, std::move(what)});
+        };
+        return key == eth0 ? made(spec) : key.name == "closed" ? made(closed) : nullptr;
+    };
+    return with_problems({view}, {status}, find).at(0).problem;
+}
+
+TEST(HostEndpointProblems, NameWhatDenies) {
+    EXPECT_EQ(host_problem(std::string(policy::kDefaultAllowProfile), ObjectState::Valid), "");
+    EXPECT_EQ(
+        host_problem("closed", ObjectState::Valid), "profile 'closed' is invalid, so it denies");
+    EXPECT_EQ(
+        host_problem("absent", ObjectState::Valid),
+        "profile 'absent' does not exist, so it denies");
+    const std::string profile{policy::kDefaultAllowProfile};
+    EXPECT_EQ(
+        host_problem(profile, ObjectState::Kept),
+        "its last valid version is in force: h.yaml:3: spec.ports: expected a list");
+    EXPECT_EQ(
+        host_problem(profile, ObjectState::StandIn),
+        "it is invalid, so it denies: h.yaml:3: spec.ports: expected a list");
+}
+
 TEST(ReservedAddress, OfTheHostIsNoWorkloads) {
     for (const auto* own : {"192.0.2.1", "192.0.2.7", "169.254.1.1", "fe80::1", "192.0.2.0/30"}) {
         EXPECT_NE(reserved(own).find("is an address of this host"), std::string::npos) << own;

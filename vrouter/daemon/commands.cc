@@ -50,14 +50,21 @@ void Daemon::serve_commands() {
     if (machine_) {
         const auto endpoints = [this] { return workloads_->view(); };
         const auto hosts = [this] { return workloads_->view_hosts(); };
-        const auto endpoints_and_problems = [this] {
-            return graph_ && store_
-                       ? with_problems(
-                             workloads_->view(),
-                             store_->list(policy::Kind::WorkloadEndpoint),
-                             [this](const policy::Key& key) { return graph_->resource(key); },
-                             graph_->refused())
-                       : workloads_->view();
+        const auto resource = [this](const policy::Key& key) { return graph_->resource(key); };
+        const auto endpoints_and_problems = [this, resource] {
+            return graph_ && store_ ? with_problems(
+                                          workloads_->view(),
+                                          store_->list(policy::Kind::WorkloadEndpoint),
+                                          resource,
+                                          graph_->refused())
+                                    : workloads_->view();
+        };
+        const auto hosts_and_problems = [this, resource] {
+            return graph_ && store_ ? with_problems(
+                                          workloads_->view_hosts(),
+                                          store_->list(policy::Kind::HostEndpoint),
+                                          resource)
+                                    : workloads_->view_hosts();
         };
         const auto group_text = [this](GroupId group) {
             return graph_ ? graph_->sets().describe(group) : to_string(group);
@@ -66,7 +73,7 @@ void Daemon::serve_commands() {
         ctl::serve_ports(*dispatch_, *machine_, [this](const PortRecord& port) {
             return addresses_of(config_, port);
         });
-        ctl::serve_endpoints(*dispatch_, endpoints_and_problems, hosts, port_name);
+        ctl::serve_endpoints(*dispatch_, endpoints_and_problems, hosts_and_problems, port_name);
         ctl::serve_routes(*dispatch_, machine_->routes(), port_name);
         ctl::serve_neighbors(
             *dispatch_,

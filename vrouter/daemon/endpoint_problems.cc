@@ -23,16 +23,16 @@ void add(std::string& problems, const std::string& problem) {
 
 /// A profile that is named but unknown denies: POLICY 2.5 step 7.
 void add_missing_profiles(
-    WorkloadView& view, const policy::Resource& endpoint, const FindResource& find) {
-    for (const std::string& profile : endpoint.as<policy::WorkloadEndpoint>().profiles) {
+    std::string& problems, const std::vector<std::string>& profiles, const FindResource& find) {
+    for (const std::string& profile : profiles) {
         const policy::Key key{.kind = Kind::Profile, .ns = {}, .name = profile};
         if (profile == policy::kDefaultAllowProfile) {
             continue;
         }
         if (const auto known = find(key); !known) {
-            add(view.error, "profile '" + profile + "' does not exist, so it denies");
+            add(problems, "profile '" + profile + "' does not exist, so it denies");
         } else if (known->as<policy::Profile>().closed) {
-            add(view.error, "profile '" + profile + "' is invalid, so it denies");
+            add(problems, "profile '" + profile + "' is invalid, so it denies");
         }
     }
 }
@@ -114,7 +114,8 @@ std::vector<WorkloadView> with_problems(
             .ns = name.substr(0, slash),
             .name = name.substr(slash + 1)};
         if (const auto endpoint = find(key)) {
-            add_missing_profiles(view, *endpoint, find);
+            add_missing_profiles(
+                view.error, endpoint->as<policy::WorkloadEndpoint>().profiles, find);
             add_ignored_floating(view, *endpoint);
         }
     }
@@ -136,6 +137,30 @@ std::vector<WorkloadView> with_problems(
     }
     std::ranges::sort(views, {}, [](const WorkloadView& view) { return view.workload.name; });
     add_shared_interfaces(views);
+    return views;
+}
+
+std::vector<HostGuardView> with_problems(
+    std::vector<HostGuardView> views,
+    const std::vector<policy::ObjectStatus>& objects,
+    const FindResource& find) {
+    for (HostGuardView& view : views) {
+        const policy::Key key{.kind = Kind::HostEndpoint, .ns = {}, .name = view.guard.name};
+        if (const auto endpoint = find(key)) {
+            add_missing_profiles(view.problem, endpoint->as<policy::HostEndpoint>().profiles, find);
+        }
+        for (const policy::ObjectStatus& object : objects) {
+            if (object.key != key) {
+                continue;
+            }
+            if (object.state == ObjectState::Kept) {
+                add(view.problem, "its last valid version is in force: " + object.reason);
+            } else if (
+                object.state == ObjectState::StandIn || object.state == ObjectState::Partial) {
+                add(view.problem, "it is invalid, so it denies: " + object.reason);
+            }
+        }
+    }
     return views;
 }
 

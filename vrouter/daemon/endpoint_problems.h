@@ -12,6 +12,7 @@
 #include "policy/datastore.h"
 #include "policy/model.h"
 #include "vrouter/daemon/config.h"
+#include "vrouter/host_guards.h"
 #include "vrouter/workloads.h"
 
 namespace vr::daemon {
@@ -26,6 +27,12 @@ using FindResource = std::function<policy::ResourcePtr(const policy::Key&)>;
     const std::vector<policy::ObjectStatus>& objects,
     const FindResource& find,
     const std::map<std::string, std::string>& refused = {});
+
+/// The same for host endpoints, `objects` as written.
+[[nodiscard]] std::vector<HostGuardView> with_problems(
+    std::vector<HostGuardView> views,
+    const std::vector<policy::ObjectStatus>& objects,
+    const FindResource& find);
 
 /// Why no workload may have addresses of `prefix`: they are the host's, those of a neighbor that the config
 /// names, whom it would cut off, or link-local.  Empty: it may.  Peers that resources name do not count: they may be
