@@ -237,7 +237,7 @@ void Reporter::tick_later() {
 
 void Reporter::tick() {
     const bool may = active_ && statuses_read_ && !writing_ && store_.is_live();
-    if (!may || !reports_endpoints(store_.felix(), host_.node)) {
+    if (!may || !reports_endpoints(store_.wants_reports(), host_.node)) {
         return;
     }
     if (const auto told = endpoints_(statuses_.next().has_value())) {

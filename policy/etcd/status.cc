@@ -11,14 +11,6 @@ namespace vr::policy::etcd {
 
 namespace {
 
-/// What a FelixConfiguration says about reporting, if anything.
-std::optional<bool> reports(const std::string& value) {
-    const auto root = parse_json("FelixConfiguration", value);
-    const Node* spec = root ? root->find("spec") : nullptr;
-    const Node* enabled = spec != nullptr ? spec->find("endpointReportingEnabled") : nullptr;
-    return enabled != nullptr ? std::optional(enabled->text == "true") : std::nullopt;
-}
-
 Node map() {
     Node node;
     node.type = Node::Type::Map;
@@ -66,14 +58,18 @@ std::string endpoint_status(std::string_view status) {
     return fmt::format(R"({{"status":"{}"}})", status);
 }
 
+std::optional<bool> wants_reports(const std::string& felix_configuration) {
+    const auto root = parse_json("FelixConfiguration", felix_configuration);
+    const Node* spec = root ? root->find("spec") : nullptr;
+    const Node* enabled = spec != nullptr ? spec->find("endpointReportingEnabled") : nullptr;
+    return enabled != nullptr ? std::optional(enabled->text == "true") : std::nullopt;
+}
+
 bool reports_endpoints(
-    const std::map<std::string, std::string>& felix_configurations, const std::string& node) {
+    const std::map<std::string, std::optional<bool>>& said, const std::string& node) {
     for (const std::string& name : {"node." + node, std::string("default")}) {
-        const auto found = felix_configurations.find(name);
-        const auto said =
-            found == felix_configurations.end() ? std::nullopt : reports(found->second);
-        if (said) {
-            return *said;
+        if (const auto found = said.find(name); found != said.end() && found->second) {
+            return *found->second;
         }
     }
     return false;

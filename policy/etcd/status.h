@@ -22,10 +22,12 @@ namespace vr::policy::etcd {
 /// The value of an endpoint's status: "up", "down" or "error".
 [[nodiscard]] std::string endpoint_status(std::string_view status);
 
-/// True when a FelixConfiguration asks for the status of endpoints: that of the node, or else the
-/// default one.  Absent is off.
+/// Whether a FelixConfiguration, as stored, asks for the status of endpoints; nothing: it does not say.
+[[nodiscard]] std::optional<bool> wants_reports(const std::string& felix_configuration);
+
+/// What counts for `node`: what its own FelixConfiguration says, or else the default one.  Absent is off.
 [[nodiscard]] bool reports_endpoints(
-    const std::map<std::string, std::string>& felix_configurations, const std::string& node);
+    const std::map<std::string, std::optional<bool>>& said, const std::string& node);
 
 /// Makes the stored status keys of a host those that are wanted, one write after the other.
 class EndpointStatuses {

@@ -294,9 +294,9 @@ void Store::take(std::vector<Change> changes) {
         if (change.key.starts_with(felix)) {
             const std::string name = change.key.substr(felix.size());
             if (change.value) {
-                felix_[name] = *change.value;
+                wants_reports_[name] = etcd::wants_reports(*change.value);
             } else {
-                felix_.erase(name);
+                wants_reports_.erase(name);
             }
         }
         if (auto key = keys_.resource(change.key)) {

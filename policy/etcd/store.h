@@ -78,8 +78,10 @@ class Store final : public Datastore {
     /// Asks etcd; a failure at once when there is none.
     void call(std::string_view path, std::string body, Session::Done done);
 
-    /// The FelixConfigurations as etcd has them, by name.
-    [[nodiscard]] const std::map<std::string, std::string>& felix() const { return felix_; }
+    /// Whether the FelixConfigurations, by name, want endpoints to be reported.
+    [[nodiscard]] const std::map<std::string, std::optional<bool>>& wants_reports() const {
+        return wants_reports_;
+    }
 
     [[nodiscard]] std::shared_ptr<const std::string> value(const Key& key) const {
         return objects_.value(key);
@@ -122,7 +124,7 @@ class Store final : public Datastore {
     Objects objects_;
     Claims claims_;
     Kept kept_;
-    std::map<std::string, std::string> felix_;
+    std::map<std::string, std::optional<bool>> wants_reports_;
     std::function<void()> on_live_;
     Position read_;              ///< where what was read comes from
     std::vector<Event> events_;  ///< that follow from it, to be delivered with the next batch

@@ -19,13 +19,15 @@ TEST(EtcdStatus, AnAgentSaysWhenAndForHowLong) {
 }
 
 TEST(EtcdStatus, EndpointsAreReportedWhenFelixIsToldSo) {
-    const std::string yes = R"({"spec":{"endpointReportingEnabled":true}})";
-    const std::string no = R"({"spec":{"endpointReportingEnabled":false}})";
+    EXPECT_EQ(wants_reports(R"({"spec":{"endpointReportingEnabled":true}})"), true);
+    EXPECT_EQ(wants_reports(R"({"spec":{"endpointReportingEnabled":false}})"), false);
+    EXPECT_EQ(wants_reports("{}"), std::nullopt);
+    EXPECT_EQ(wants_reports("garbage"), std::nullopt);
     EXPECT_FALSE(reports_endpoints({}, "h"));
-    EXPECT_TRUE(reports_endpoints({{"default", yes}}, "h"));
-    EXPECT_FALSE(reports_endpoints({{"default", yes}, {"node.h", no}}, "h"));
-    EXPECT_TRUE(reports_endpoints({{"default", yes}, {"node.h", "{}"}}, "h"));
-    EXPECT_FALSE(reports_endpoints({{"default", "garbage"}, {"node.x", yes}}, "h"));
+    EXPECT_TRUE(reports_endpoints({{"default", true}}, "h"));
+    EXPECT_FALSE(reports_endpoints({{"default", true}, {"node.h", false}}, "h"));
+    EXPECT_TRUE(reports_endpoints({{"default", true}, {"node.h", std::nullopt}}, "h"));
+    EXPECT_FALSE(reports_endpoints({{"default", std::nullopt}, {"node.x", true}}, "h"));
 }
 
 TEST(EtcdStatus, WhatIsStoredAlreadyIsNotWritten) {
