@@ -1,4 +1,4 @@
-// show bgp, clear bgp; bgp summary, neighbor, speaker, clear, shutdown, enable, restart.
+// show bgp, clear bgp; bgp summary, neighbor, speaker, clear, shutdown, enable, reload, restart.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <optional>
@@ -222,7 +222,7 @@ Answer set_neighbor(bgp::Speaker& speaker, const pb::SetBgpNeighbor& request) {
 
 }  // namespace
 
-void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, std::function<Result<void>()> restart) {
+void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, BgpActions actions) {
     dispatch.on(pb::Request::kShowBgp, [speaker](const pb::Request& request) {
         return show(*speaker(), request.show_bgp().neighbor());
     });
@@ -236,8 +236,22 @@ void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, std::function<Result<voi
         return clear(*speaker(), request.clear_bgp().neighbor());
     });
     dispatch.on(
+        pb::Request::kReloadBgp,
+        [reload = std::move(actions.reload)](const pb::Request&) -> Answer {
+            const auto changes = reload();
+            if (!changes) {
+                return Failure{.code = pb::Error::CODE_REFUSED, .text = changes.error().text};
+            }
+            pb::Response response;
+            pb::BgpReloaded& reloaded = *response.mutable_bgp_reloaded();
+            reloaded.set_came(changes->came);
+            reloaded.set_gone(changes->gone);
+            reloaded.set_changed(changes->changed);
+            return response;
+        });
+    dispatch.on(
         pb::Request::kRestartBgp,
-        [speaker, restart = std::move(restart)](const pb::Request&) -> Answer {
+        [speaker, restart = std::move(actions.restart)](const pb::Request&) -> Answer {
             if (auto restarted = restart(); !restarted) {
                 return Failure{
                     .code = pb::Error::CODE_REFUSED, .text = std::move(restarted).error().text};

@@ -116,6 +116,12 @@ Result<pb::Request> bgp_restart_request(const Values& /*values*/) {
     return request;
 }
 
+Result<pb::Request> bgp_reload_request(const Values& /*values*/) {
+    pb::Request request;
+    request.mutable_reload_bgp();
+    return request;
+}
+
 Layout details_of_one_neighbor(const Values& values) {
     return values.has("neighbor") ? Layout::Details : Layout::Table;
 }
@@ -186,6 +192,10 @@ std::vector<Command> bgp_rows() {
          .arguments = {neighbor},
          .request = bgp_enable_request,
          .text = bgp_changed_text},
+        {.words = "bgp reload",
+         .help = "Take up what the config file says of BGP now; what has not changed goes on",
+         .request = bgp_reload_request,
+         .text = bgp_reloaded_text},
         {.words = "bgp restart",
          .help = "Begin all of BGP anew, forwarding on: for neighbours with graceful_restart: full",
          .request = bgp_restart_request,

@@ -79,9 +79,21 @@ void serve_neighbors(
 /// or slice of a listing, to the next.
 using FindSpeaker = std::function<const std::shared_ptr<bgp::Speaker>&()>;
 
-/// bgp.cc: show bgp, clear bgp, bgp summary, neighbor, speaker, clear, shutdown, enable, restart.
-/// `restart` builds another speaker.
-void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, std::function<Result<void>()> restart);
+/// How many neighbours and ranges of the config came, went, or are others now.
+struct BgpChanges {
+    std::size_t came = 0;
+    std::size_t gone = 0;
+    std::size_t changed = 0;
+};
+
+/// What is done to all of BGP.
+struct BgpActions {
+    std::function<Result<void>()> restart;       ///< builds another speaker
+    std::function<Result<BgpChanges>()> reload;  ///< takes up the config file
+};
+
+/// bgp.cc: show bgp, clear bgp, bgp summary, neighbor, speaker, clear, shutdown, enable, reload, restart.
+void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, BgpActions actions);
 
 /// bgp_route.cc: bgp routes.
 void serve_bgp_routes(Dispatch& dispatch, FindSpeaker speaker);

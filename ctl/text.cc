@@ -309,6 +309,15 @@ std::string bgp_changed_text(const pb::Response& frame) {
     return fmt::format("neighbors: {}\n", frame.cleared().count());
 }
 
+std::string bgp_reloaded_text(const pb::Response& frame) {
+    const pb::BgpReloaded& reloaded = frame.bgp_reloaded();
+    return fmt::format(
+        "neighbors and ranges: {} came, {} went, {} changed\n",
+        reloaded.came(),
+        reloaded.gone(),
+        reloaded.changed());
+}
+
 std::string bgp_dump_text(const pb::Response& frame) {
     return frame.bgp_dump().mrt();
 }

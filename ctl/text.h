@@ -41,6 +41,7 @@ namespace vr::ctl {
 [[nodiscard]] std::string trace_text(const pb::Response& frame);
 [[nodiscard]] std::string cleared_text(const pb::Response& frame);
 [[nodiscard]] std::string bgp_changed_text(const pb::Response& frame);
+[[nodiscard]] std::string bgp_reloaded_text(const pb::Response& frame);
 [[nodiscard]] std::string bgp_dump_text(const pb::Response& frame);
 
 // What a frame means for the exit code.

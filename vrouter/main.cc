@@ -1,11 +1,13 @@
 // vrouterd: reads its arguments and its config, then runs the daemon until it is told to stop.
 //
-// SIGINT and SIGTERM say goodbye to BGP peers; SIGUSR2 does not, since it comes back: graceful restart.
+// SIGINT and SIGTERM say goodbye to BGP peers; SIGUSR2 does not, since it comes back: graceful restart.  SIGHUP takes
+// up what the config says of BGP now.
 // Exit codes: 0 stopped as told, 1 could not start, 2 wrong usage.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <iterator>
 
 #include <CLI/CLI.hpp>
@@ -47,6 +49,19 @@ int run(vr::daemon::Config config) {
         farewell.expires_after(kFarewell);
         farewell.async_wait([&](const boost::system::error_code&) { loop.stop(); });
     });
+    boost::asio::signal_set reload{loop, SIGHUP};
+    const std::function<void()> reload_when_told = [&] {
+        reload.async_wait([&](const boost::system::error_code& error, int /*signal*/) {
+            if (error) {
+                return;
+            }
+            if (const auto reloaded = daemon.reload_bgp(); !reloaded) {
+                vr::log::error("SIGHUP: {}", reloaded.error().text);
+            }
+            reload_when_told();
+        });
+    };
+    reload_when_told();
     vr::run(loop, times);
     return 0;
 }
@@ -88,7 +103,7 @@ int main(int argc, char** argv) {
         return check_machine(path, *config);
     }
     std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGHUP, SIG_IGN);  // the config is read at start: nothing to do, no reason to end
+    std::signal(SIGHUP, SIG_IGN);  // until there is something to take up
     vr::log::start(config->log_level);
     return run(std::move(*config));
 }

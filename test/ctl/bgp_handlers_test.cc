@@ -36,13 +36,15 @@ class BgpHandler : public testing::Test {
         const FindSpeaker find = [this]() -> const std::shared_ptr<bgp::Speaker>& {
             return speaker;
         };
-        serve_bgp(dispatch, find, [this]() -> Result<void> {
+        const auto restart = [this]() -> Result<void> {
             if (!why_no_restart.empty()) {
                 return fail(why_no_restart);
             }
             speaker = make_speaker();
             return {};
-        });
+        };
+        const auto reload = [this] { return reloaded; };
+        serve_bgp(dispatch, find, {.restart = restart, .reload = reload});
         serve_bgp_routes(dispatch, find);
         serve_bgp_dump(dispatch, find);
     }
@@ -122,6 +124,7 @@ class BgpHandler : public testing::Test {
     bgp::AnyNextHop oracle;
     std::shared_ptr<bgp::Speaker> speaker = make_speaker();
     std::string why_no_restart;
+    Result<BgpChanges> reloaded;
     Dispatch dispatch;
 };
 
@@ -350,6 +353,18 @@ TEST_F(BgpHandler, TellsWhyThereIsNoRestart) {
     pb::Request request;
     request.mutable_restart_bgp();
     EXPECT_EQ(ask(request).front().error().text(), why_no_restart);
+}
+
+TEST_F(BgpHandler, TellsWhatAReloadChanged) {
+    pb::Request request;
+    request.mutable_reload_bgp();
+    reloaded = BgpChanges{.came = 3, .gone = 2, .changed = 1};
+    EXPECT_EQ(
+        bgp_reloaded_text(ask(request).front()),
+        "neighbors and ranges: 3 came, 2 went, 1 changed\n");
+    reloaded = fail("vrouter.yaml: bgp.as: 'x' is not a number");
+    EXPECT_EQ(ask(request).front().error().code(), pb::Error::CODE_REFUSED);
+    EXPECT_EQ(ask(request).front().error().text(), reloaded.error().text);
 }
 
 TEST_F(BgpHandler, KnowsNoRoutesOfOthers) {

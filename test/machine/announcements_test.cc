@@ -56,6 +56,18 @@ TEST_F(Announcing, ABlockThatGoesLeavesItsAddresses) {
             .discard = {}, .told = {inside}, .withdrawn = {block}, .undiscard = {block}}));
 }
 
+TEST_F(Announcing, WhatIsAnnouncedAnywayMayChange) {
+    (void)announcements.serve(outside, true);
+    (void)announcements.set({block, prefix("10.9.0.0/16")}, {});
+    EXPECT_EQ(announcements.told(), (std::set<IpPrefix>{block, outside}));
+    EXPECT_EQ(announcements.configure({block}).told, Prefixes{prefix("10.9.0.0/16")});
+    EXPECT_EQ(announcements.told(), (std::set<IpPrefix>{prefix("10.9.0.0/16"), outside}));
+    EXPECT_EQ(
+        announcements.configure({}),
+        (Announcements::Difference{
+            .discard = {}, .told = {block}, .withdrawn = {}, .undiscard = {}}));
+}
+
 TEST_F(Announcing, WhatStaysIsNotToldAgain) {
     (void)announcements.set({block}, {});
     EXPECT_EQ(announcements.set({block}, {}), Announcements::Difference{});

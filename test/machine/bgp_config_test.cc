@@ -98,6 +98,22 @@ TEST(BgpConfig, ReadsTheSpeaker) {
     EXPECT_EQ(bgp.speaker.cluster_id, "192.0.2.99"_ip4);
 }
 
+TEST(BgpConfig, SomeSettingsWantAStart) {
+    const BgpConfig now = *parse_config(kFull, "f.yaml")->bgp;
+    BgpConfig fresh = now;
+    fresh.neighbors.clear();
+    fresh.ranges.clear();
+    fresh.announce.clear();
+    fresh.speaker.port = L4Port{179};
+    EXPECT_EQ(wants_a_start(now, fresh), "");
+    fresh.speaker.asn = Asn{64512};
+    fresh.speaker.router_id = *Ip4::parse("192.0.2.2");
+    fresh.link_neighbors.push_back({.interface = "eth0", .peer = {}});
+    EXPECT_EQ(
+        wants_a_start(now, fresh),
+        "as, router_id, neighbors at link-local addresses or with `interface`");
+}
+
 TEST(BgpConfig, ListensWhereItIsTold) {
     const auto config = parse_config(
         "node: a\nbgp: {as: 1, router_id: 1.1.1.1, listen: [192.0.2.1, 'fd00::1']}", "f");

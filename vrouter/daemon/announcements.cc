@@ -48,6 +48,18 @@ Announcements::Difference Announcements::serve(
     return difference;
 }
 
+Announcements::Difference Announcements::configure(std::set<IpPrefix> configured) {
+    const std::set<IpPrefix> before = std::exchange(configured_, std::move(configured));
+    Difference difference;
+    for (const IpPrefix& prefix : before) {
+        settle(prefix, difference);
+    }
+    for (const IpPrefix& prefix : configured_) {
+        told_.erase(prefix);
+    }
+    return difference;
+}
+
 Announcements::Difference Announcements::set(
     std::set<IpPrefix> blocks, std::vector<IpPrefix> hidden) {
     std::erase_if(blocks, [](const IpPrefix& block) { return is_host(block); });

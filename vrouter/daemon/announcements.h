@@ -47,6 +47,9 @@ class Announcements {
     /// The host's own blocks, and the pools that are not to be announced.
     [[nodiscard]] Difference set(std::set<IpPrefix> blocks, std::vector<IpPrefix> hidden);
 
+    /// Others are announced anyway from now on: what is told of those that were so before.
+    [[nodiscard]] Difference configure(std::set<IpPrefix> configured);
+
     [[nodiscard]] const std::set<IpPrefix>& told() const { return told_; }
 
     /// That of an address that workloads have.

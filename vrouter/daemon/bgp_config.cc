@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/bgp_config.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <charconv>
 #include <concepts>
@@ -499,6 +502,20 @@ bool restarts_gracefully(const BgpConfig& bgp) {
 }
 
 }  // namespace
+
+std::string wants_a_start(const BgpConfig& now, const BgpConfig& fresh) {
+    std::vector<std::string_view> settings;
+    if (now.speaker.asn != fresh.speaker.asn) {
+        settings.emplace_back("as");
+    }
+    if (now.speaker.router_id != fresh.speaker.router_id) {
+        settings.emplace_back("router_id");
+    }
+    if (now.link_neighbors != fresh.link_neighbors) {
+        settings.emplace_back("neighbors at link-local addresses or with `interface`");
+    }
+    return fmt::format("{}", fmt::join(settings, ", "));
+}
 
 BgpConfig read_bgp(YamlSection& yaml, const BgpSurroundings& around) {
     BgpConfig bgp;

@@ -67,6 +67,10 @@ struct BgpSurroundings {
     bool has_host_path = false;  ///< the kernel, so the speaker, reaches them
 };
 
+/// Settings that only a start of vrouterd puts in force and that `fresh` has others of, "as, router_id"; empty:
+/// none.
+[[nodiscard]] std::string wants_a_start(const BgpConfig& now, const BgpConfig& fresh);
+
 [[nodiscard]] BgpConfig read_bgp(YamlSection& yaml, const BgpSurroundings& around);
 
 }  // namespace vr::daemon

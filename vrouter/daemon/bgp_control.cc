@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <set>
 #include <utility>
@@ -42,6 +43,23 @@ void warn_of_missing_filters(const bgp::PeerConfig& peer, const std::string& nam
             : !peer.import                ? "takes"
                                           : "tells");
     }
+}
+
+/// What of a list came, went or is another now, told apart by `name`.
+template <typename Item, typename Name>
+void count_changes(
+    BgpControl::Reloaded& changes,
+    const std::vector<Item>& old,
+    const std::vector<Item>& now,
+    Name name) {
+    std::size_t stayed = 0;
+    for (const Item& item : now) {
+        const auto before = std::ranges::find(old, std::invoke(name, item), name);
+        stayed += before != old.end() ? 1 : 0;
+        changes.changed += before != old.end() && *before != item ? 1 : 0;
+    }
+    changes.came += now.size() - stayed;
+    changes.gone += old.size() - stayed;
 }
 
 }  // namespace
@@ -151,12 +169,8 @@ Result<void> BgpControl::restart() {
     peer_errors_.clear();
     auto opened = open_speaker(std::move(bfd));
     speaker_->close_first(std::move(connections));
-    if (graph_ != nullptr) {
-        update();
-    } else {
-        set_peers(named_peers());
-    }
-    expect_peers(graph_ != nullptr && (!graph_->is_in_sync() || calico_.waits_for_secret));
+    update();
+    expect_peers(source_may_tell_peers());
     for (const bgp::PeerSummary& peer : before) {
         if (peer.shut_down) {
             speaker_->shut_down(peer.address, *peer.shut_down);
@@ -170,6 +184,38 @@ Result<void> BgpControl::restart() {
         return fail(std::move(opened).error(), "restarted, but not all is well");
     }
     return {};
+}
+
+Result<BgpControl::Reloaded> BgpControl::reload(const BgpConfig& old) {
+    if (stopping_) {
+        return fail("the router is stopping");
+    }
+    log::info("bgp: takes up the config anew");
+    std::set<IpPrefix> announced;
+    for (const auto& [prefix, attributes] : config_.bgp->announce) {
+        speaker_->originate(prefix, attributes);
+        announced.insert(prefix);
+    }
+    for (const auto& [prefix, attributes] : old.announce) {
+        if (!announced.contains(prefix)) {
+            speaker_->withdraw(prefix);
+        }
+    }
+    Reloaded reloaded;
+    count_changes(reloaded, old.neighbors, config_.bgp->neighbors, &bgp::PeerConfig::address);
+    count_changes(reloaded, old.ranges, config_.bgp->ranges, &bgp::RangeConfig::prefix);
+    auto set = speaker_->set_ranges(configured_ranges(config_));
+    update();
+    expect_peers(source_may_tell_peers());
+    if (!set) {
+        return fail(std::move(set).error(), "taken up, but not all is well");
+    }
+    return reloaded;
+}
+
+/// A datastore that has not said all yet, or a password that cannot be read, keeps peers back.
+bool BgpControl::source_may_tell_peers() const {
+    return graph_ != nullptr && (!graph_->is_in_sync() || calico_.waits_for_secret);
 }
 
 /// Those of the config, wherever they are.
@@ -290,12 +336,15 @@ void BgpControl::inherit_deferral(const bgp::SpeakerConfig& old) {
 
 void BgpControl::update() {
     using policy::Kind;
-    const BgpResources resources{
-        .configurations = graph_->resources(Kind::BGPConfiguration),
-        .filters = graph_->resources(Kind::BGPFilter),
-        .nodes = graph_->resources(Kind::Node),
-        .peers = graph_->resources(Kind::BGPPeer),
-        .pools = graph_->resources(Kind::IPPool)};
+    BgpResources resources;
+    if (graph_ != nullptr) {
+        resources = {
+            .configurations = graph_->resources(Kind::BGPConfiguration),
+            .filters = graph_->resources(Kind::BGPFilter),
+            .nodes = graph_->resources(Kind::Node),
+            .peers = graph_->resources(Kind::BGPPeer),
+            .pools = graph_->resources(Kind::IPPool)};
+    }
     const CalicoBgp old = std::exchange(calico_, wanted(resources));
     inherit_deferral(old.speaker);
     if (auto set = speaker_->set_config(calico_.speaker); !set) {

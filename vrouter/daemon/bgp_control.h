@@ -68,6 +68,16 @@ class BgpControl {
     /// all again (RFC 4724).  Their BFD sessions go on.
     [[nodiscard]] Result<void> restart();
 
+    struct Reloaded {
+        std::size_t came = 0;
+        std::size_t gone = 0;
+        std::size_t changed = 0;
+    };
+
+    /// The config's section is another one than `old`, but for what wants_a_start().  Sessions whose peers are
+    /// as before go on.  Returns how many peers and ranges of the config are not as before.
+    [[nodiscard]] Result<Reloaded> reload(const BgpConfig& old);
+
     /// Where update() finds resources from now on; must outlive all calls but the destructor.
     void follow(const policy::Graph& graph) { graph_ = &graph; }
 
@@ -92,6 +102,7 @@ class BgpControl {
     [[nodiscard]] Result<void> open_speaker(std::unique_ptr<bgp::BfdSockets> bfd);
     [[nodiscard]] Result<void> start_links();
     [[nodiscard]] Peers named_peers() const;
+    [[nodiscard]] bool source_may_tell_peers() const;
     [[nodiscard]] LinkPeers::UseOf use_of_peer() const;
     void link_peers_changed();
     void watch_link_peers();

@@ -89,7 +89,15 @@ void Daemon::serve_commands() {
         const ctl::FindSpeaker speaker = [this]() -> const std::shared_ptr<bgp::Speaker>& {
             return bgp_->speaker();
         };
-        ctl::serve_bgp(*dispatch_, speaker, [this] { return bgp_->restart(); });
+        ctl::serve_bgp(
+            *dispatch_,
+            speaker,
+            {.restart = [this] { return bgp_->restart(); },
+             .reload = [this]() -> Result<ctl::BgpChanges> {
+                 const auto done = reload_bgp();
+                 return done ? Result<ctl::BgpChanges>({done->came, done->gone, done->changed})
+                             : std::unexpected(done.error());
+             }});
         ctl::serve_bgp_routes(*dispatch_, speaker);
         ctl::serve_bgp_dump(*dispatch_, speaker);
     }

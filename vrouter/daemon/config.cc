@@ -61,7 +61,11 @@ Result<Config> load_config(const std::string& path) {
     if (!text) {
         return std::unexpected(text.error());
     }
-    return parse_config(*text, path);
+    auto config = parse_config(*text, path);
+    if (config) {
+        config->path = path;
+    }
+    return config;
 }
 
 }  // namespace vr::daemon

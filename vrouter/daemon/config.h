@@ -12,6 +12,7 @@ namespace vr::daemon {
 
 struct Config : vr::Config {
     std::optional<BgpConfig> bgp;
+    std::string path = {};  ///< the file that says so; empty: none
 };
 
 /// Whether a static route of the config has that prefix: what the config says of one counts.

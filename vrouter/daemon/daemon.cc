@@ -159,6 +159,27 @@ Result<void> Daemon::start() {
     return {};
 }
 
+Result<BgpControl::Reloaded> Daemon::reload_bgp() {
+    if (!bgp_) {
+        return fail("the config has no section bgp");
+    }
+    auto fresh = load_config(config_.path);
+    if (!fresh) {
+        return fail(std::move(fresh).error(), "nothing is changed");
+    }
+    if (!fresh->bgp) {
+        return fail(config_.path + ": has no section bgp any more: that wants a start of vrouterd");
+    }
+    if (const auto settings = wants_a_start(*config_.bgp, *fresh->bgp); !settings.empty()) {
+        return fail(config_.path + ": bgp: other " + settings + " want a start of vrouterd");
+    }
+    fresh->bgp->speaker.selection_deferral = config_.bgp->speaker.selection_deferral;
+    const BgpConfig old = std::exchange(*config_.bgp, *std::move(fresh->bgp));
+    auto reloaded = bgp_->reload(old);
+    announce(announcements_.configure(configured_announcements(config_)));
+    return reloaded;
+}
+
 void Daemon::stop() {
     if (bgp_) {
         bgp_->stop();

@@ -13,6 +13,7 @@
 
 #include "policy/model.h"
 #include "vrouter/daemon/announcements.h"
+#include "vrouter/daemon/bgp_control.h"
 #include "vrouter/daemon/config.h"
 
 namespace boost::asio {
@@ -51,8 +52,6 @@ class Reporter;
 
 namespace vr::daemon {
 
-class BgpControl;
-
 class Daemon {
   public:
     /// `times`: of `loop`, to be shown.
@@ -65,6 +64,9 @@ class Daemon {
 
     /// Starts everything; an error leaves nothing running once the object is gone.
     [[nodiscard]] Result<void> start();
+
+    /// Takes up what the config file says of BGP now; an error leaves all as it is, or says what it does not.
+    [[nodiscard]] Result<BgpControl::Reloaded> reload_bgp();
 
     /// Says goodbye to BGP peers; the loop must run on for a moment.
     void stop();

@@ -1,0 +1,112 @@
+"""The config's section `bgp` changes while sessions are up: what has not changed goes on.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import signal
+
+import pytest
+from process import wait_for
+from reflector_lab import AS, CLIENTS, Lab
+
+ONE, TWO = CLIENTS[:2]
+OPEN = {"import": "all", "export": "all", "connect_retry": 1}
+
+
+@pytest.fixture
+def lab(network, directory, make_router, make_peer):
+    return Lab(network, directory, make_router, make_peer)
+
+
+def neighbor(address, **more):
+    return {"address": address, "as": 65001, **OPEN, **more}
+
+
+def configure(lab, *neighbors, announce=("10.66.0.0/16",), **more):
+    lab.configure(neighbors=list(neighbors), announce=list(announce), **more)
+    lab.router.write_config()
+
+
+def reload(lab, *neighbors, **more):
+    """The words that follow `neighbors and ranges: `."""
+    configure(lab, *neighbors, **more)
+    return lab.router.ctl("bgp", "reload").removeprefix("neighbors and ranges: ").strip()
+
+
+def start(lab, *addresses):
+    """A session with a BIRD on each."""
+    peers = lab.start_clients([(address, {"as": 65001}) for address in addresses])
+    configure(lab, *(neighbor(address) for address in addresses))
+    lab.router.start()
+    lab.wait_sessions(len(peers))
+    return peers
+
+
+def wait_told(peer, routes):
+    """Until these are what the peer has of 10.66 to 10.69."""
+    known = {f"10.{second}.0.0/16" for second in range(66, 70)}
+    peer.process.wait_for(lambda: set(peer.routes()) & known == set(routes), 20, f"{peer} has {routes}")
+
+
+def test_what_has_not_changed_goes_on(lab):
+    one, two = start(lab, ONE, TWO)
+    wait_told(one, ["10.66.0.0/16"])
+    # Other announcements and another filter cost no session.
+    hides = neighbor(ONE, export="none")
+    assert reload(lab, hides, neighbor(TWO), announce=["10.67.0.0/16", "10.68.0.0/16"]) == "0 came, 0 went, 1 changed"
+    wait_told(one, [])
+    wait_told(two, ["10.67.0.0/16", "10.68.0.0/16"])
+    assert [lab.rows()[address]["sessions"] for address in (ONE, TWO)] == [1, 1]
+    # One leaves, and comes back; the other's session stays.
+    assert reload(lab, neighbor(TWO)) == "0 came, 1 went, 0 changed"
+    wait_told(two, ["10.66.0.0/16"])
+    assert set(lab.rows()) == {TWO}
+    assert reload(lab, neighbor(TWO), neighbor(ONE)) == "1 came, 0 went, 0 changed"
+    lab.wait_sessions(2)
+    wait_told(one, ["10.66.0.0/16"])
+    assert lab.rows()[TWO]["sessions"] == 1
+    # What was agreed on in the OPEN wants a new session, of that neighbor alone.
+    assert reload(lab, neighbor(TWO), neighbor(ONE, hold_time=6)) == "0 came, 0 went, 1 changed"
+    lab.wait_row(ONE, lambda row: row["hold_time_seconds"] == 6, "a session with another hold time")
+    assert lab.rows()[TWO]["sessions"] == 1
+
+
+def test_ranges_change(lab):
+    configure(lab, ranges=[])
+    lab.router.start()
+    lab.start_clients([(ONE, {"as": 65001})])
+    range_ = {"prefix": "10.99.1.0/24", "as": 65001, "import": "all", "export": "all"}
+    assert reload(lab, ranges=[range_]) == "1 came, 0 went, 0 changed"
+    lab.wait_sessions(1)
+    assert reload(lab, ranges=[{**range_, "import": "none"}]) == "0 came, 0 went, 1 changed"
+    lab.wait_row(ONE, lambda row: row["ipv4"]["accepted"] == 0, "nothing is accepted")
+    assert lab.rows()[ONE]["sessions"] == 1
+    assert reload(lab, ranges=[]) == "0 came, 1 went, 0 changed"
+    lab.router.wait(lambda: not lab.rows(), 20, "nobody is left")
+
+
+def test_what_is_wrong_changes_nothing(lab):
+    (one,) = start(lab, ONE)
+    right = lab.router.config["bgp"]
+    for section, why in (
+        ({**right, "neighbors": [neighbor(ONE), neighbor("nowhere")]}, "bgp.neighbors[1].address: expected"),
+        ({**right, "as": AS + 1}, "other as want a start of vrouterd"),
+        ({**right, "router_id": TWO}, "other router_id want a start of vrouterd"),
+        (None, "has no section bgp any more"),
+    ):
+        lab.router.config["bgp"] = section
+        if section is None:
+            del lab.router.config["bgp"]
+        lab.router.write_config()
+        code, said = lab.router.ctl_status("bgp", "reload")
+        assert code == 1 and why in said, (why, code, said)
+    assert lab.rows()[ONE]["sessions"] == 1
+    # The next one that is right is taken; SIGHUP does the same.
+    configure(lab, neighbor(ONE), announce=["10.69.0.0/16"])
+    lab.router.process.signal(signal.SIGHUP)
+    wait_told(one, ["10.69.0.0/16"])
+    lab.router.config["bgp"]["as"] = AS + 1
+    lab.router.write_config()
+    lab.router.process.signal(signal.SIGHUP)
+    wait_for(lambda: "SIGHUP: " in lab.router.log and "other as want a start" in lab.router.log, 10, "it is told")
+    assert lab.rows()[ONE]["sessions"] == 1
