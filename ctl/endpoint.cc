@@ -1,7 +1,10 @@
 // show endpoints.
 // SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
-#include <vector>
 
 #include "ctl/handlers.h"
 
@@ -124,6 +127,29 @@ pb::Endpoint row_of(const HostGuardView& view, const PortName& port_name) {
     return row;
 }
 
+/// Workloads by name, behind what `begin` holds.
+Slices all(pb::Response begin, const Endpoints& endpoints, PortName port_name) {
+    return [begin = std::optional{std::move(begin)},
+            search = endpoints.search(),
+            find = endpoints.find,
+            port_name = std::move(port_name),
+            names = std::set<std::string>{},
+            searches = true](pb::Response& frame) mutable {
+        if (begin) {
+            frame = *std::exchange(begin, std::nullopt);
+        }
+        auto& list = *frame.mutable_endpoints();
+        searches = searches && search(names);
+        for (std::size_t n = 0; !searches && n < kRowsPerFrame && !names.empty(); ++n) {
+            if (const auto view = find(*names.begin())) {
+                *list.add_rows() = row_of(*view, port_name(view->port));
+            }
+            names.erase(names.begin());
+        }
+        return searches || !names.empty();
+    };
+}
+
 }  // namespace
 
 Failure no_endpoint(const std::string& name) {
@@ -140,22 +166,23 @@ void serve_endpoints(
          hosts = std::move(hosts),
          port_name = std::move(port_name)](const pb::Request& request) -> Answer {
             const std::string& wanted = request.show_endpoints().endpoint();
-            std::vector<pb::Endpoint> all;
+            pb::Response response;
+            auto& list = *response.mutable_endpoints();
             for (const HostGuardView& view : hosts()) {
                 if (wanted.empty() || wanted == view.guard.name) {
-                    all.push_back(row_of(view, port_name));
+                    *list.add_rows() = row_of(view, port_name);
                 }
             }
-            for (const WorkloadView& view : endpoints()) {
-                if (wanted.empty() || wanted == view.workload.name) {
-                    all.push_back(row_of(view, port_name(view.port)));
-                }
+            if (wanted.empty()) {
+                return all(std::move(response), endpoints, port_name);
             }
-            if (all.empty() && !wanted.empty()) {
+            if (const auto view = endpoints.find(wanted)) {
+                *list.add_rows() = row_of(*view, port_name(view->port));
+            }
+            if (list.rows().empty()) {
                 return no_endpoint(wanted);
             }
-            return listing<&pb::Response::mutable_endpoints>(
-                std::move(all), [](const pb::Endpoint& one, pb::Endpoint& row) { row = one; });
+            return response;
         });
 }
 

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,8 +43,14 @@ using PortName = std::function<std::string(PortId)>;
 /// The router's own addresses on a port, as text.
 using PortAddresses = std::function<std::vector<std::string>(const PortRecord& port)>;
 
-/// Local endpoints.
-using Endpoints = std::function<std::vector<WorkloadView>()>;
+/// Local endpoints.  There may be thousands, so they are found slice by slice and shown one by one.
+struct Endpoints {
+    /// Adds names, perhaps of none, until it answers false.
+    using Search = std::move_only_function<bool(std::set<std::string>& names)>;
+
+    std::function<Search()> search;
+    std::function<std::optional<WorkloadView>(const std::string& name)> find;
+};
 
 /// Local host endpoints.
 using HostEndpoints = std::function<std::vector<HostGuardView>()>;

@@ -1,19 +1,15 @@
 // show neighbors.
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
-#include <variant>
-#include <vector>
 
 #include "ctl/handlers.h"
 
 namespace vr::ctl {
 
 namespace {
-
-using View = std::variant<Neighbors<V4>::View, Neighbors<V6>::View>;
 
 pb::Neighbor::State state_of(NeighborState state) {
     switch (state) {
@@ -45,18 +41,32 @@ void fill(const V& view, const std::string& port, pb::Neighbor& row) {
     row.set_held_packets(static_cast<std::uint32_t>(view.held));
 }
 
+/// The neighbors of a family behind one port, or of all, slice by slice.
 template <Family F>
-void collect(
-    const Neighbors<F>& neighbors,
-    const std::string& port,
-    const PortName& port_name,
-    std::vector<View>& found) {
-    for (auto& view : neighbors.view()) {
-        if (port.empty() || port == port_name(view.key.port)) {
-            found.emplace_back(std::move(view));
+class Walk {
+  public:
+    Walk(const Neighbors<F>& neighbors, PortName port_name, std::string port)
+        : neighbors_(&neighbors), port_name_(std::move(port_name)), port_(std::move(port)) {}
+
+    /// Adds the next ones; false when there are none.
+    bool step(pb::NeighborList& list) {
+        const auto views = neighbors_->view(last_, kRowsPerFrame);
+        for (const auto& view : views) {
+            const std::string port = port_name_(view.key.port);
+            if (port_.empty() || port_ == port) {
+                fill(view, port, *list.add_rows());
+            }
+            last_ = view.key;
         }
+        return !views.empty();
     }
-}
+
+  private:
+    const Neighbors<F>* neighbors_;
+    PortName port_name_;
+    std::string port_;
+    std::optional<NeighborKey<F>> last_;
+};
 
 }  // namespace
 
@@ -74,13 +84,13 @@ void serve_neighbors(
             if (!port.empty() && is_port && !is_port(port)) {
                 return no_port(port);
             }
-            std::vector<View> found;
-            collect(neighbors4, port, port_name, found);
-            collect(neighbors6, port, port_name, found);
-            return listing<&pb::Response::mutable_neighbors>(
-                std::move(found), [port_name](const View& view, pb::Neighbor& row) {
-                    std::visit([&](const auto& v) { fill(v, port_name(v.key.port), row); }, view);
-                });
+            return [ip4 = Walk{neighbors4, port_name, port},
+                    ip6 = Walk{neighbors6, port_name, port},
+                    has_ip4 = true](pb::Response& frame) mutable {
+                auto& list = *frame.mutable_neighbors();
+                has_ip4 = has_ip4 && ip4.step(list);
+                return has_ip4 || ip6.step(list);
+            };
         });
 }
 

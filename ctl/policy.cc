@@ -2,13 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "ctl/handlers.h"
 #include "ctl/rule_text.h"
@@ -41,7 +43,7 @@ std::optional<std::uint64_t> hits_of(const Guard& guard, std::size_t index) {
 constexpr std::string_view kStaged = "staged";
 
 /// Each hook of a host endpoint where a policy acts, and what would be in force there with the staged ones.
-void add_guards(const HostGuardView& view, std::vector<Guard>& guards) {
+void add_guards(const HostGuardView& view, std::deque<Guard>& guards) {
     const HostGuard& host = view.guard;
     const auto add = [&](HostHook hook, const auto& programs, auto v4, auto v6, std::string text) {
         const auto i = static_cast<std::size_t>(hook);
@@ -69,7 +71,7 @@ void add_guards(const HostGuardView& view, std::vector<Guard>& guards) {
 }
 
 /// Both directions of a workload, and what would be in force with the staged policies.
-void add_guards(const WorkloadView& view, std::vector<Guard>& guards) {
+void add_guards(const WorkloadView& view, std::deque<Guard>& guards) {
     const Workload& workload = view.workload;
     const auto add = [&](pb::Direction direction, const auto& program, auto member, auto hook) {
         if (!program) {
@@ -111,25 +113,50 @@ void fill(const Guard& guard, std::size_t index, const GroupText& group_text, pb
     }
 }
 
-/// The rules of all `guards`, one after the other.
-Slices rules_of(std::vector<Guard> guards, GroupText group_text) {
-    return [guards = std::move(guards),
-            group_text = std::move(group_text),
-            guard = std::size_t{0},
-            index = std::size_t{0}](pb::Response& frame) mutable {
+/// The rules of endpoints one after the other: of `guards`, then of what `search` finds, if anything.
+class Rules {
+  public:
+    Rules(
+        std::deque<Guard> guards,
+        Endpoints::Search search,
+        decltype(Endpoints::find) find,
+        GroupText group_text)
+        : guards_(std::move(guards)),
+          search_(std::move(search)),
+          find_(std::move(find)),
+          group_text_(std::move(group_text)) {}
+
+    bool operator()(pb::Response& frame) {
         auto& list = *frame.mutable_policy();
-        for (std::size_t n = 0; n < kRowsPerFrame && guard < guards.size();) {
-            if (index < guards[guard].program->rules.size()) {
-                fill(guards[guard], index++, group_text, *list.add_rows());
-                ++n;
+        if (search_ && !search_(names_)) {
+            search_ = nullptr;
+        }
+        for (std::size_t n = 0; !search_ && n < kRowsPerFrame && !at_end(); ++n) {
+            if (guards_.empty()) {
+                if (const auto view = find_(*names_.begin())) {
+                    add_guards(*view, guards_);
+                }
+                names_.erase(names_.begin());
+            } else if (index_ < guards_.front().program->rules.size()) {
+                fill(guards_.front(), index_++, group_text_, *list.add_rows());
             } else {
-                ++guard;
-                index = 0;
+                guards_.pop_front();
+                index_ = 0;
             }
         }
-        return guard < guards.size();
-    };
-}
+        return !at_end();
+    }
+
+  private:
+    [[nodiscard]] bool at_end() const { return !search_ && guards_.empty() && names_.empty(); }
+
+    std::deque<Guard> guards_;
+    Endpoints::Search search_;
+    decltype(Endpoints::find) find_;
+    GroupText group_text_;
+    std::set<std::string> names_;
+    std::size_t index_ = 0;  ///< of the next rule of the first guard
+};
 
 }  // namespace
 
@@ -141,21 +168,22 @@ void serve_policy(
          hosts = std::move(hosts),
          group_text = std::move(group_text)](const pb::Request& request) -> Answer {
             const std::string& wanted = request.show_policy().endpoint();
-            std::vector<Guard> guards;
+            std::deque<Guard> guards;
             for (const HostGuardView& view : hosts()) {
                 if (wanted.empty() || wanted == view.guard.name) {
                     add_guards(view, guards);
                 }
             }
-            for (const WorkloadView& view : endpoints()) {
-                if (wanted.empty() || wanted == view.workload.name) {
-                    add_guards(view, guards);
-                }
+            if (wanted.empty()) {
+                return Rules{std::move(guards), endpoints.search(), endpoints.find, group_text};
             }
-            if (guards.empty() && !wanted.empty()) {
+            if (const auto view = endpoints.find(wanted)) {
+                add_guards(*view, guards);
+            }
+            if (guards.empty()) {
                 return no_endpoint(wanted);
             }
-            return rules_of(std::move(guards), group_text);
+            return Rules{std::move(guards), nullptr, nullptr, group_text};
         });
 }
 

@@ -114,20 +114,105 @@ bool is_policy(policy::Kind kind) {
 }
 
 /// Problems of an object that is valid in itself stand where the reason of an invalid one would.
-void add_problems(const ObjectProblems& problems, ObjectStatus& object) {
-    if (!problems || object.state == ObjectState::Shadowed) {
-        return;
+void fill(ObjectStatus object, const ObjectProblems& problems, pb::Resource& row) {
+    if (problems && object.state != ObjectState::Shadowed) {
+        for (const std::string& problem : problems(object.key)) {
+            object.reason += (object.reason.empty() ? "" : "; ") + problem;
+        }
     }
-    for (const std::string& problem : problems(object.key)) {
-        object.reason += (object.reason.empty() ? "" : "; ") + problem;
+    fill(object, row);
+}
+
+/// All objects of a kind or, with what is no object, of every kind; of a namespace, if one is given.  What
+/// comes or goes meanwhile is listed or not.
+class Objects {
+  public:
+    Objects(
+        const policy::Datastore& store,
+        ObjectProblems problems,
+        std::optional<policy::Kind> kind,
+        std::string ns)
+        : store_(&store),
+          problems_(std::move(problems)),
+          kind_(kind),
+          ns_(std::move(ns)),
+          from_{kind.value_or(policy::Kind{}), {}, {}} {}
+
+    bool operator()(pb::Response& frame) {
+        auto& list = *frame.mutable_resources();
+        if (objects_follow_) {
+            objects_follow_ = add_objects(list);
+            if (!objects_follow_ && !kind_) {
+                others_ = store_->problems();
+            }
+            return objects_follow_ || !others_.empty();
+        }
+        for (std::size_t n = 0; n < kRowsPerFrame && next_ < others_.size(); ++n, ++next_) {
+            fill(others_[next_], *list.add_rows());
+        }
+        return next_ < others_.size();
     }
+
+  private:
+    bool add_objects(pb::ResourceList& list) {
+        auto objects = store_->list(from_, kRowsPerFrame);
+        if (objects.empty()) {
+            return false;
+        }
+        from_ = policy::behind(objects.back().key);
+        for (ObjectStatus& object : objects) {
+            if (kind_ && object.key.kind != *kind_) {
+                return false;
+            }
+            if (ns_.empty() || ns_ == object.key.ns) {
+                fill(std::move(object), problems_, *list.add_rows());
+            }
+        }
+        return true;
+    }
+
+    const policy::Datastore* store_;
+    ObjectProblems problems_;
+    std::optional<policy::Kind> kind_;
+    std::string ns_;
+    policy::Key from_;
+    bool objects_follow_ = true;
+    std::vector<std::string> others_;
+    std::size_t next_ = 0;
+};
+
+/// The definitions of one object.
+std::vector<ObjectStatus> find(const policy::Datastore& store, const policy::Key& key) {
+    auto found = store.list(key, 1);
+    if (!found.empty() && found.front().key != key) {
+        found.clear();
+    }
+    return found;
+}
+
+/// Those of that name, of a kind or of any; else the policies that are called so with or without their tier.
+std::vector<ObjectStatus> find(
+    const policy::Datastore& store, std::optional<policy::Kind> kind, const NamedObject& named) {
+    std::vector<ObjectStatus> found;
+    std::vector<ObjectStatus> others;
+    for (const policy::KindRow& row : policy::kinds()) {
+        if (kind && *kind != row.kind) {
+            continue;
+        }
+        policy::Key key{row.kind, namespace_of(row.kind, named.ns), named.name};
+        std::ranges::move(find(store, key), std::back_inserter(found));
+        if (is_policy(row.kind)) {
+            key.name = other_name(key.name);
+            std::ranges::move(find(store, key), std::back_inserter(others));
+        }
+    }
+    return found.empty() ? others : found;
 }
 
 Answer get(
     const policy::Datastore& store,
     const ObjectProblems& problems,
     const pb::GetResources& request) {
-    using Item = std::variant<ObjectStatus, std::string>;
     std::optional<policy::Kind> kind;
     if (!request.kind().empty()) {
         kind = policy::find_kind(request.kind());
@@ -139,25 +224,11 @@ Answer get(
     if (!named) {
         return Failure{.code = pb::Error::CODE_INVALID, .text = named.error().text};
     }
-    std::vector<Item> found;
-    std::vector<ObjectStatus> others;  // of the other name
-    for (ObjectStatus& object : store.list(kind)) {
-        const policy::Key& key = object.key;
-        const bool of_all = named->name.empty();
-        const std::string ns = of_all ? named->ns : namespace_of(key.kind, named->ns);
-        if ((of_all && ns.empty()) || ns == key.ns) {
-            add_problems(problems, object);
-            if (of_all || named->name == key.name) {
-                found.emplace_back(std::move(object));
-            } else if (is_policy(key.kind) && other_name(named->name) == key.name) {
-                others.push_back(std::move(object));
-            }
-        }
+    if (named->name.empty()) {
+        return Objects{store, problems, kind, named->ns};
     }
+    auto found = find(store, kind, *named);
     if (found.empty()) {
-        std::ranges::move(others, std::back_inserter(found));
-    }
-    if (found.empty() && !request.name().empty()) {
         return Failure{
             .code = pb::Error::CODE_NOT_FOUND,
             .text = "no " + request.kind() + " '" + named->name + "'" +
@@ -166,13 +237,9 @@ Answer get(
                          : "") +
                     ": 'get' without a name lists all"};
     }
-    if (!kind && request.name().empty()) {
-        std::ranges::move(store.problems(), std::back_inserter(found));
-    }
     return listing<&pb::Response::mutable_resources>(
-        std::move(found), [](const Item& item, pb::Resource& row) {
-            std::visit([&](const auto& what) { fill(what, row); }, item);
-        });
+        std::move(found),
+        [problems](const ObjectStatus& object, pb::Resource& row) { fill(object, problems, row); });
 }
 
 void add_change(const policy::Key& key, pb::Change::Outcome outcome, pb::ChangeList& changes) {
@@ -290,12 +357,9 @@ std::string other_meant(const policy::Datastore& store, const policy::Key& key) 
     }
     policy::Key other = key;
     other.name = other_name(key.name);
-    const auto objects = store.list(key.kind);
-    const auto exists = [&](const policy::Key& one) {
-        return std::ranges::count(objects, one, &ObjectStatus::key) != 0;
-    };
-    return exists(key) || !exists(other) ? std::string()
-                                         : "it does not exist, '" + other.name + "' does";
+    return !find(store, key).empty() || find(store, other).empty()
+               ? std::string()
+               : "it does not exist, '" + other.name + "' does";
 }
 
 Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {

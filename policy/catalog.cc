@@ -149,6 +149,7 @@ const ParsedObject* Catalog::first(const Key& key) const {
 /// Decides what is in force for `key` now, of which `counted` counted before.
 void Catalog::settle(const Key& key, const ParsedObject* counted, std::vector<Event>& events) {
     Object& object = objects_[key];
+    count(key.kind, counted, first(key));
     const ResourcePtr before = object.in_force;
     if (object.definitions.empty()) {
         objects_.erase(key);
@@ -172,6 +173,22 @@ void Catalog::settle(const Key& key, const ParsedObject* counted, std::vector<Ev
             Upsert{object.in_force, std::make_shared<const std::string>(written.text)});
     } else if (!object.in_force && before) {
         events.emplace_back(Delete{key});
+    }
+}
+
+/// What counts of an object was `before` and is `now`; null: nothing.
+void Catalog::count(Kind kind, const ParsedObject* before, const ParsedObject* now) {
+    KindCount& count = counts_[kind];
+    const auto add = [&](const ParsedObject* written, std::size_t by) {
+        if (written != nullptr) {
+            count.objects += by;
+            count.invalid += written->resource ? 0 : by;
+        }
+    };
+    add(now, 1);
+    add(before, std::size_t(-1));
+    if (count.objects == 0) {
+        counts_.erase(kind);
     }
 }
 
@@ -218,14 +235,12 @@ ObjectStatus Catalog::status(
     return status;
 }
 
-std::vector<ObjectStatus> Catalog::list(std::optional<Kind> kind) const {
+std::vector<ObjectStatus> Catalog::list(const Key& from, std::size_t count) const {
     std::vector<ObjectStatus> all;
-    for (const auto& [key, object] : objects_) {
-        if (!kind || key.kind == *kind) {
-            for (const auto& definition : object.definitions) {
-                all.push_back(status(key, object, definition));
-                all.back().yaml = parsed(definition).text;
-            }
+    for (auto at = objects_.lower_bound(from); at != objects_.end() && count > 0; ++at, --count) {
+        for (const auto& definition : at->second.definitions) {
+            all.push_back(status(at->first, at->second, definition));
+            all.back().yaml = parsed(definition).text;
         }
     }
     return all;
@@ -279,16 +294,6 @@ std::string Catalog::good_text(const std::string& name, const File& file) const 
         text += "---\n" + (kept ? object.kept : written.text) + "\n";
     }
     return text;
-}
-
-std::map<Kind, KindCount> Catalog::counts() const {
-    std::map<Kind, KindCount> all;
-    for (const auto& [key, object] : objects_) {
-        KindCount& count = all[key.kind];
-        ++count.objects;
-        count.invalid += parsed(*object.definitions.begin()).resource ? 0U : 1U;
-    }
-    return all;
 }
 
 std::vector<std::string> Catalog::problems() const {

@@ -10,6 +10,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -49,9 +51,12 @@ class Catalog {
     /// Why `name` cannot be understood; empty when it can.
     [[nodiscard]] std::string file_error(const std::string& name) const;
 
-    [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const;
+    /// As Datastore::list().
+    [[nodiscard]] std::vector<ObjectStatus> list(
+        const Key& from = {Kind{}, {}, {}}, std::size_t count = SIZE_MAX) const;
     [[nodiscard]] std::vector<std::string> problems() const;
-    [[nodiscard]] std::map<Kind, KindCount> counts() const;
+
+    [[nodiscard]] const std::map<Kind, KindCount>& counts() const { return counts_; }
 
     /// The definitions in one file, in their order there, without their texts.
     [[nodiscard]] std::vector<ObjectStatus> list_file(const std::string& name) const;
@@ -105,12 +110,14 @@ class Catalog {
         File& file, const std::string& name, ParsedFile parsed);
     [[nodiscard]] const ParsedObject* first(const Key& key) const;
     void settle(const Key& key, const ParsedObject* counted, std::vector<Event>& events);
+    void count(Kind kind, const ParsedObject* before, const ParsedObject* now);
     [[nodiscard]] std::string good_text(const std::string& name, const File& file) const;
     [[nodiscard]] ObjectStatus status(
         const Key& key, const Object& object, const Definition& definition) const;
 
     std::map<std::string, File> files_;
     std::map<Key, Object> objects_;
+    std::map<Kind, KindCount> counts_;
 };
 
 }  // namespace vr::policy

@@ -94,8 +94,9 @@ class Datastore {
     Datastore& operator=(Datastore&&) = delete;
     virtual ~Datastore() = default;
 
-    /// All definitions of a kind, or of every kind; sorted by key, then by file.
-    [[nodiscard]] virtual std::vector<ObjectStatus> list(std::optional<Kind> kind) const = 0;
+    /// All definitions of the next `count` objects, of any kind, from `from` on; sorted by key, then by file.
+    [[nodiscard]] virtual std::vector<ObjectStatus> list(
+        const Key& from, std::size_t count) const = 0;
     /// Files and objects outside the model: "FILE:LINE: reason".
     [[nodiscard]] virtual std::vector<std::string> problems() const = 0;
 
@@ -113,6 +114,12 @@ class Datastore {
     virtual void put(std::string_view file, std::string_view yaml, PutDone done) = 0;
     virtual void remove(const Key& key, RemoveDone done) = 0;
 };
+
+/// The first key behind `key`, where the next slice of a listing begins.
+[[nodiscard]] inline Key behind(Key key) {
+    key.name.push_back('\0');
+    return key;
+}
 
 /// The object as one line of JSON.
 [[nodiscard]] Result<std::string> yaml_to_json(std::string_view yaml);

@@ -614,8 +614,8 @@ void FileStore::deliver() {
 
 // --- objects --------------------------------------------------------------------------------
 
-std::vector<ObjectStatus> FileStore::list(std::optional<Kind> kind) const {
-    return catalog_.list(kind);
+std::vector<ObjectStatus> FileStore::list(const Key& from, std::size_t count) const {
+    return catalog_.list(from, count);
 }
 
 std::vector<std::string> FileStore::problems() const {

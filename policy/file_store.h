@@ -80,7 +80,7 @@ class FileStore final : public Datastore {
     /// Watches no longer.  The store may be destroyed at any time, pending completions do nothing.
     void stop();
 
-    [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
+    [[nodiscard]] std::vector<ObjectStatus> list(const Key& from, std::size_t count) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
     [[nodiscard]] SourceStatus status() const override;
 

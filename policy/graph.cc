@@ -196,19 +196,15 @@ bool Graph::is_refused(const Resource& resource) const {
            (!is_permitted(*endpoint, felix_) || inheritance_.is_closed(resource.key));
 }
 
-std::map<std::string, std::string> Graph::refused() const {
-    std::map<std::string, std::string> reasons;
-    for (const auto& endpoint : resources(Kind::WorkloadEndpoint)) {
-        if (is_local(*endpoint) && is_refused(*endpoint)) {
-            reasons.emplace(
-                workload_name(endpoint->key),
-                inheritance_.is_closed(endpoint->key)
-                    ? "spec.profiles: one is invalid, and its labelsToApply cannot be read"
-                    : "spec.allowSpoofedSourcePrefixes: no FelixConfiguration says "
-                      "workloadSourceSpoofing: Any");
-        }
+std::string Graph::refusal(const Key& key) const {
+    const ResourcePtr endpoint = resource(key);
+    if (!endpoint || !is_refused(*endpoint) || !is_local(*endpoint)) {
+        return {};
     }
-    return reasons;
+    return inheritance_.is_closed(key)
+               ? "spec.profiles: one is invalid, and its labelsToApply cannot be read"
+               : "spec.allowSpoofedSourcePrefixes: no FelixConfiguration says "
+                 "workloadSourceSpoofing: Any";
 }
 
 /// Takes over what FelixConfiguration says now.

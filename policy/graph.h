@@ -83,8 +83,8 @@ class Graph {
         return publisher_.published();
     }
 
-    /// Why local endpoints that are valid are not published, by "namespace/name".
-    [[nodiscard]] std::map<std::string, std::string> refused() const;
+    /// Why a local endpoint that is valid is not published; empty: it is, or there is none.
+    [[nodiscard]] std::string refusal(const Key& key) const;
 
     /// Local host endpoints as published, by name.
     [[nodiscard]] const std::map<std::string, HostGuard>& published_hosts() const {

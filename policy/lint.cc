@@ -199,7 +199,7 @@ class Linter {
     /// What the catalog says of each definition.  Only valid ones are looked at further, beside what stands in
     /// for others: it selects and denies, and others may name it.
     void report_objects() {
-        for (const auto& status : catalog_.list(std::nullopt)) {
+        for (const auto& status : catalog_.list()) {
             const std::string object = to_string(status.key);
             if (status.state == ObjectState::Shadowed) {
                 findings_.push_back(

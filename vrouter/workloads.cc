@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <ranges>
 
 #include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/ethdev_port.h"
@@ -152,6 +153,8 @@ void Workloads::update_workload(const Workload& workload) {
     if (moved || (entry.port != PortId{} && !reserved_address(workload).empty())) {
         close(entry);
     }
+    forget_interface(entry.workload);
+    interfaces_[workload.interface_name].insert(workload.name);
     entry.workload = workload;
     entry.version = ++versions_;
     if (entry.port == PortId{}) {
@@ -166,8 +169,18 @@ void Workloads::remove_workload(const std::string& name) {
         return;
     }
     close(found->second);
+    forget_interface(found->second.workload);
     entries_.erase(found);
     log::info("endpoint {}: removed", name);
+}
+
+void Workloads::forget_interface(const Workload& workload) {
+    if (const auto at = interfaces_.find(workload.interface_name); at != interfaces_.end()) {
+        at->second.erase(workload.name);
+        if (at->second.empty()) {
+            interfaces_.erase(at);
+        }
+    }
 }
 
 void Workloads::retry_failed() {
@@ -627,6 +640,16 @@ std::optional<WorkloadView> Workloads::find(const std::string& name) const {
         state,
         entry.error.empty() ? shared_addresses(entry) : entry.error,
         entry.endpoint};
+}
+
+std::set<std::string> Workloads::names() const {
+    const auto names = std::views::keys(entries_);
+    return {names.begin(), names.end()};
+}
+
+std::string Workloads::first_with(const std::string& interface_name) const {
+    const auto found = interfaces_.find(interface_name);
+    return found == interfaces_.end() ? std::string() : *found->second.begin();
 }
 
 /// The addresses that another endpoint has too, or that it cannot have, in words.

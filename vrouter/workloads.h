@@ -101,6 +101,11 @@ class Workloads final : public WorkloadSink {
 
     [[nodiscard]] std::optional<WorkloadView> find(const std::string& name) const;
 
+    [[nodiscard]] std::set<std::string> names() const;
+
+    /// The first by name with that interfaceName.
+    [[nodiscard]] std::string first_with(const std::string& interface_name) const;
+
   private:
     struct Translated {
         FloatingAddress address;
@@ -149,6 +154,7 @@ class Workloads final : public WorkloadSink {
 
     [[nodiscard]] Result<std::unique_ptr<Port>> open_port(const Workload& workload);
     [[nodiscard]] std::string reserved_address(const Workload& workload) const;
+    void forget_interface(const Workload& workload);
     void open(Entry& entry);
     void close(Entry& entry);
     void compile(const std::string& name, Entry& entry);
@@ -189,6 +195,7 @@ class Workloads final : public WorkloadSink {
     Reserved reserved_;
     HostGuards hosts_;
     std::map<std::string, Entry> entries_;
+    std::map<std::string, std::set<std::string>> interfaces_;  ///< the names of those with each
     Members removals_;         ///< from groups that programs may still need as they are
     Members leaving_members_;  ///< workers may still run such programs
     bool removals_wait_ = false;

@@ -35,6 +35,7 @@ std::vector<Event> Objects::apply(std::vector<Change> changes) {
         if (!key) {
             continue;
         }
+        count(*key, std::size_t(-1));
         if (change.value) {
             take(*key, objects_[*key], std::move(change), events);
         } else if (const auto object = objects_.find(*key); object != objects_.end()) {
@@ -43,8 +44,21 @@ std::vector<Event> Objects::apply(std::vector<Change> changes) {
             }
             objects_.erase(object);
         }
+        count(*key, 1);
     }
     return events;
+}
+
+/// Adds an object that is there to what is counted of its kind, or with -1 takes it away.
+void Objects::count(const Key& key, std::size_t by) {
+    KindCount& count = counts_[key.kind];
+    if (const auto object = objects_.find(key); object != objects_.end()) {
+        count.objects += by;
+        count.invalid += object->second.error.empty() ? 0 : by;
+    }
+    if (count.objects == 0) {
+        counts_.erase(key.kind);
+    }
 }
 
 void Objects::take(const Key& key, Object& object, Change change, std::vector<Event>& events) {
@@ -120,10 +134,9 @@ ObjectStatus Objects::status(const Key& key, const Object& object) const {
     return status;
 }
 
-std::vector<ObjectStatus> Objects::list(std::optional<Kind> kind) const {
+std::vector<ObjectStatus> Objects::list(const Key& from, std::size_t count) const {
     std::vector<ObjectStatus> all;
-    auto at = kind ? objects_.lower_bound(Key{*kind, {}, {}}) : objects_.begin();
-    for (; at != objects_.end() && (!kind || at->first.kind == *kind); ++at) {
+    for (auto at = objects_.lower_bound(from); at != objects_.end() && count > 0; ++at, --count) {
         all.push_back(status(at->first, at->second));
     }
     return all;
@@ -154,16 +167,6 @@ std::vector<Objects::Good> Objects::good() const {
             {keys_.of(key),
              present ? object.value : object.valid_value,
              present ? object.revision : 0});
-    }
-    return all;
-}
-
-std::map<Kind, KindCount> Objects::counts() const {
-    std::map<Kind, KindCount> all;
-    for (const auto& [key, object] : objects_) {
-        KindCount& count = all[key.kind];
-        ++count.objects;
-        count.invalid += object.error.empty() ? 0U : 1U;
     }
     return all;
 }

@@ -27,7 +27,9 @@ class Objects {
     /// Takes changes, in order; keys of other kinds are not looked at.
     [[nodiscard]] std::vector<Event> apply(std::vector<Change> changes);
 
-    [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const;
+    /// As Datastore::list().
+    [[nodiscard]] std::vector<ObjectStatus> list(
+        const Key& from = {Kind{}, {}, {}}, std::size_t count = SIZE_MAX) const;
 
     [[nodiscard]] std::optional<ObjectStatus> find(const Key& key) const;
     /// False for an object that exists and is not as it should be.
@@ -46,7 +48,7 @@ class Objects {
 
     [[nodiscard]] std::vector<Good> good() const;
 
-    [[nodiscard]] std::map<Kind, KindCount> counts() const;
+    [[nodiscard]] const std::map<Kind, KindCount>& counts() const { return counts_; }
 
     [[nodiscard]] std::size_t size() const { return objects_.size(); }
 
@@ -63,11 +65,13 @@ class Objects {
     };
 
     void take(const Key& key, Object& object, Change change, std::vector<Event>& events);
+    void count(const Key& key, std::size_t by);
     static void recall(const Key& key, Object& object, Change& change);
     [[nodiscard]] ObjectStatus status(const Key& key, const Object& object) const;
 
     Keys keys_;
     std::map<Key, Object> objects_;
+    std::map<Kind, KindCount> counts_;
 };
 
 }  // namespace vr::policy::etcd

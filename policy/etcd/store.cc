@@ -344,8 +344,8 @@ void Store::report(const Key& key) {
     }
 }
 
-std::vector<ObjectStatus> Store::list(std::optional<Kind> kind) const {
-    return objects_.list(kind);
+std::vector<ObjectStatus> Store::list(const Key& from, std::size_t count) const {
+    return objects_.list(from, count);
 }
 
 std::vector<std::string> Store::problems() const {

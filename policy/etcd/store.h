@@ -49,7 +49,7 @@ class Store final : public Datastore {
     /// Leaves etcd and saves the last good state.
     void stop();
 
-    [[nodiscard]] std::vector<ObjectStatus> list(std::optional<Kind> kind) const override;
+    [[nodiscard]] std::vector<ObjectStatus> list(const Key& from, std::size_t count) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
     [[nodiscard]] SourceStatus status() const override;
 

@@ -354,8 +354,8 @@ std::string Client::server() const {
     return state_->following;
 }
 
-std::vector<policy::ObjectStatus> Client::list(std::optional<policy::Kind> kind) const {
-    return state_->receiver.list(kind);
+std::vector<policy::ObjectStatus> Client::list(const policy::Key& from, std::size_t count) const {
+    return state_->receiver.list(from, count);
 }
 
 std::vector<std::string> Client::problems() const {

@@ -55,7 +55,7 @@ class Client final : public policy::Datastore {
     [[nodiscard]] std::string server() const;
 
     [[nodiscard]] std::vector<policy::ObjectStatus> list(
-        std::optional<policy::Kind> kind) const override;
+        const policy::Key& from, std::size_t count) const override;
     [[nodiscard]] std::vector<std::string> problems() const override;
     [[nodiscard]] policy::SourceStatus status() const override;
     [[nodiscard]] std::map<policy::Kind, policy::KindCount> counts() const override;

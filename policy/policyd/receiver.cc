@@ -314,8 +314,8 @@ void Receiver::take_out(const Key& key, Batch& batch) {
     std::ranges::move(events, std::back_inserter(batch.events));
 }
 
-std::vector<policy::ObjectStatus> Receiver::list(std::optional<policy::Kind> kind) const {
-    auto all = catalog_.list(kind);
+std::vector<policy::ObjectStatus> Receiver::list(const policy::Key& from, std::size_t count) const {
+    auto all = catalog_.list(from, count);
     for (auto& object : all) {
         const auto kept = kept_.find(object.key);
         if (kept != kept_.end() && object.state == policy::ObjectState::Valid) {

@@ -74,7 +74,8 @@ class Receiver {
     [[nodiscard]] const policy::Catalog& catalog() const { return catalog_; }
 
     /// As Datastore: also what the server tells of the present versions of objects.
-    [[nodiscard]] std::vector<policy::ObjectStatus> list(std::optional<policy::Kind> kind) const;
+    [[nodiscard]] std::vector<policy::ObjectStatus> list(
+        const policy::Key& from, std::size_t count) const;
     [[nodiscard]] std::map<policy::Kind, policy::KindCount> counts() const;
 
   private:

@@ -47,7 +47,7 @@ std::vector<std::string> problems_of(const policy::Datastore& datastore) {
         if (count.invalid == 0) {
             continue;  // a listing copies every object
         }
-        for (const auto& object : datastore.list(kind)) {
+        for (const auto& object : datastore.list({kind, {}, {}}, count.objects)) {
             if (object.state != policy::ObjectState::Valid) {
                 all.push_back(fmt::format(
                     "{} {}: {}",

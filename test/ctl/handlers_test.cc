@@ -2,12 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/handlers.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -40,6 +44,15 @@ pb::Response ask_once(const Dispatch& dispatch, const pb::Request& request) {
     auto frames = ask(dispatch, request);
     EXPECT_EQ(frames.size(), 1U);
     return frames.front();
+}
+
+/// The rows of all frames one after the other.
+pb::Response joined(const std::vector<pb::Response>& frames) {
+    pb::Response all;
+    for (const pb::Response& frame : frames) {
+        all.MergeFrom(frame);
+    }
+    return all;
 }
 
 std::string port_name(PortId port) {
@@ -88,7 +101,7 @@ class NeighborHandler : public testing::Test {
     pb::NeighborList show(const std::string& port) {
         pb::Request request;
         request.mutable_show_neighbors()->set_port(port);
-        return ask_once(dispatch_, request).neighbors();
+        return joined(ask(dispatch_, request)).neighbors();
     }
 
     Neighbors<V4> v4_{NeighborSettings{}};
@@ -106,6 +119,27 @@ TEST_F(NeighborHandler, ListsBothFamilies) {
     EXPECT_EQ(list.rows(1).address(), "fd00::1");
     EXPECT_EQ(list.rows(1).mac(), "");
     EXPECT_EQ(list.rows(1).state(), pb::Neighbor::STATE_INCOMPLETE);
+}
+
+TEST_F(NeighborHandler, ListsThousandsInSlices) {
+    for (std::uint32_t i = 0; i < 2 * kRowsPerFrame; ++i) {
+        const NeighborKey<V4> key{.port = PortId{3}, .address = Ip4{0x0a010000U + i}};
+        static_cast<void>(v4_.add_permanent(key, Mac{{2, 0, 0, 0, 0, 1}}));
+    }
+    pb::Request request;
+    request.mutable_show_neighbors();
+    std::vector<std::string> shown;
+    for (const pb::Response& frame : ask(dispatch_, request)) {
+        EXPECT_LE(frame.neighbors().rows_size(), static_cast<int>(kRowsPerFrame));
+        for (const pb::Neighbor& row : frame.neighbors().rows()) {
+            shown.push_back(row.address());
+        }
+    }
+    EXPECT_EQ(shown.size(), 2 * kRowsPerFrame + 2);
+    EXPECT_EQ(shown.front(), "10.0.0.1");
+    EXPECT_EQ(shown.back(), "fd00::1");
+    std::ranges::sort(shown);
+    EXPECT_EQ(std::ranges::adjacent_find(shown), shown.end());
 }
 
 TEST_F(NeighborHandler, ListsThoseBehindOnePort) {
@@ -302,7 +336,19 @@ class PolicyHandler : public testing::Test {
         host.ports = {PortId{1}, PortId{2}};
         host.state = HostGuardView::State::Ready;
         hosts_.push_back(host);
-        const auto endpoints = [this] { return endpoints_; };
+        const Endpoints endpoints{
+            .search =
+                [this] {
+                    return [this, at = std::size_t{0}](std::set<std::string>& names) mutable {
+                        names.insert(endpoints_[at].workload.name);
+                        return ++at < endpoints_.size();
+                    };
+                },
+            .find = [this](const std::string& name) -> std::optional<WorkloadView> {
+                const auto found = std::ranges::find(
+                    endpoints_, name, [](const auto& one) { return one.workload.name; });
+                return found == endpoints_.end() ? std::nullopt : std::optional{*found};
+            }};
         const auto hosts = [this] { return hosts_; };
         serve_policy(dispatch_, endpoints, hosts, [](GroupId) { return "has(role)"; });
         serve_endpoints(
@@ -379,6 +425,58 @@ TEST_F(PolicyHandler, ListsAllRulesInSlices) {
         rows += static_cast<std::size_t>(frame.policy().rows_size());
     }
     EXPECT_EQ(rows, kRules + 2);
+}
+
+TEST_F(PolicyHandler, ListsThousandsOfEndpointsInSlicesByName) {
+    const WorkloadView any = endpoints_.front();
+    for (std::size_t i = 0; i < 3 * kRowsPerFrame; ++i) {
+        endpoints_.insert(endpoints_.begin(), any);
+        endpoints_.front().workload.name = fmt::format("a/{:04}", i);
+    }
+    pb::Request asked;
+    asked.mutable_show_endpoints();
+    std::vector<std::string> shown;
+    for (const pb::Response& frame : ask(dispatch_, asked)) {
+        EXPECT_LE(frame.endpoints().rows_size(), static_cast<int>(kRowsPerFrame));
+        for (const pb::Endpoint& row : frame.endpoints().rows()) {
+            shown.push_back(row.name());
+        }
+    }
+    ASSERT_EQ(shown.size(), endpoints_.size() + 1);
+    EXPECT_EQ(shown.front(), "uplink");
+    EXPECT_TRUE(std::ranges::is_sorted(std::span{shown}.subspan(1)));
+}
+
+/// Between two frames endpoints go, one of which was found already, and come.
+TEST_F(PolicyHandler, ListsWhatIsThereAllTheTimeOnce) {
+    const WorkloadView any = endpoints_.front();
+    for (std::size_t i = 0; i < 2 * kRowsPerFrame; ++i) {
+        endpoints_.push_back(any);
+        endpoints_.back().workload.name = fmt::format("a/c{:04}", i);
+    }
+    pb::Request asked;
+    asked.mutable_show_endpoints();
+    Slices slices;
+    dispatch_.answer(asked, [&](Slices given) { slices = std::move(given); });
+    std::vector<std::string> shown;
+    bool changed = false;
+    for (bool more = true; more;) {
+        pb::Response frame;
+        more = slices(frame);
+        for (const pb::Endpoint& row : frame.endpoints().rows()) {
+            shown.push_back(row.name());
+        }
+        if (!changed && shown.size() > 1) {
+            changed = true;
+            endpoints_.pop_back();
+            endpoints_.erase(endpoints_.begin() + 1);
+            endpoints_.insert(endpoints_.begin(), any);
+            endpoints_.front().workload.name = "a/a";
+        }
+    }
+    EXPECT_EQ(shown.size(), 2 * kRowsPerFrame + 1);  // two of them the host's and the first
+    std::ranges::sort(shown);
+    EXPECT_EQ(std::ranges::adjacent_find(shown), shown.end());
 }
 
 TEST_F(PolicyHandler, KnowsNoOtherEndpoint) {
@@ -464,14 +562,7 @@ TEST_F(FlowHandler, RefusesWhatIsNoAddress) {
 /// A datastore of two tiers, one of them invalid.
 class TwoTiers : public policy::Datastore {
   public:
-    [[nodiscard]] std::vector<policy::ObjectStatus> list(
-        std::optional<policy::Kind> kind) const override {
-        if (kind == policy::Kind::NetworkPolicy) {
-            return {policy_in("default"), policy_in("prod")};
-        }
-        if (kind && *kind != policy::Kind::Tier) {
-            return {};
-        }
+    TwoTiers() {
         policy::ObjectStatus good;
         good.key = {.kind = policy::Kind::Tier, .ns = {}, .name = "good"};
         good.file = "t.yaml";
@@ -481,7 +572,15 @@ class TwoTiers : public policy::Datastore {
         bad.key.name = "bad";
         bad.state = policy::ObjectState::StandIn;
         bad.reason = "t.yaml:9: spec.order: 'x' is no number";
-        return {bad, good};
+        objects = {policy_in("default"), policy_in("prod"), bad, good};
+    }
+
+    [[nodiscard]] std::vector<policy::ObjectStatus> list(
+        const policy::Key& from, std::size_t count) const override {
+        const auto first = std::ranges::lower_bound(objects, from, {}, &policy::ObjectStatus::key);
+        const auto rest = static_cast<std::size_t>(objects.end() - first);
+        largest_slice = std::max(largest_slice, std::min(count, rest));
+        return {first, first + static_cast<std::ptrdiff_t>(std::min(count, rest))};
     }
 
     [[nodiscard]] std::vector<std::string> problems() const override {
@@ -525,10 +624,13 @@ class TwoTiers : public policy::Datastore {
 
     std::vector<std::string> removed;
 
-  private:
-    static policy::ObjectStatus policy_in(const std::string& space) {
+    std::vector<policy::ObjectStatus> objects;  ///< by key
+    mutable std::size_t largest_slice = 0;
+
+    static policy::ObjectStatus policy_in(
+        const std::string& space, const std::string& name = "web") {
         policy::ObjectStatus web;
-        web.key = {.kind = policy::Kind::NetworkPolicy, .ns = space, .name = "web"};
+        web.key = {.kind = policy::Kind::NetworkPolicy, .ns = space, .name = name};
         return web;
     }
 };
@@ -543,7 +645,7 @@ class ResourceHandler : public testing::Test {
         request.mutable_get_resources()->set_namespace_(space);
         request.mutable_get_resources()->set_kind(kind);
         request.mutable_get_resources()->set_name(name);
-        return ask_once(dispatch_, request);
+        return joined(ask(dispatch_, request));
     }
 
     pb::ChangeList remove(const std::string& kind, const std::string& name) {
@@ -569,8 +671,8 @@ TEST_F(ResourceHandler, ListsInvalidObjectsWithTheReason) {
 
 TEST_F(ResourceHandler, ShowsWhatIsNoObjectAmongAllKinds) {
     const auto list = get("", "").resources();
-    ASSERT_EQ(list.rows_size(), 3);
-    EXPECT_EQ(list.rows(2).problem(), "junk.yaml:1: not an object");
+    ASSERT_EQ(list.rows_size(), 5);
+    EXPECT_EQ(list.rows(4).problem(), "junk.yaml:1: not an object");
 }
 
 TEST_F(ResourceHandler, FindsOneByName) {
@@ -605,6 +707,68 @@ TEST_F(ResourceHandler, DeletesByTheOwnNameAlone) {
     EXPECT_EQ(changes.rows(0).outcome(), pb::Change::OUTCOME_REFUSED);
     EXPECT_EQ(changes.rows(0).problem(), "it does not exist, 'web' does");
     EXPECT_TRUE(store_.removed.empty());
+}
+
+/// Listings of more objects than a frame has rows.
+class ManyResources : public ResourceHandler {
+  protected:
+    ManyResources() {
+        store_.objects.clear();
+        for (std::size_t i = 0; i < kObjects; ++i) {
+            store_.objects.push_back(TwoTiers::policy_in("n", fmt::format("p{:04}", i)));
+        }
+    }
+
+    /// Names, in the order of the frames of a listing; `between` is called behind each frame.
+    [[nodiscard]] std::vector<std::string> names(const std::function<void()>& between) {
+        pb::Request request;
+        request.mutable_get_resources()->set_kind("NetworkPolicy");
+        Slices slices;
+        dispatch_.answer(request, [&](Slices given) { slices = std::move(given); });
+        std::vector<std::string> all;
+        for (bool more = true; more; between()) {
+            pb::Response frame;
+            more = slices(frame);
+            for (const pb::Resource& row : frame.resources().rows()) {
+                all.push_back(row.name());
+            }
+        }
+        return all;
+    }
+
+    void remove_object(const std::string& name) {
+        std::erase_if(store_.objects, [&](const auto& object) { return object.key.name == name; });
+    }
+
+    static constexpr std::size_t kObjects = 3 * kRowsPerFrame;
+};
+
+TEST_F(ManyResources, AreListedInSlices) {
+    const auto all = names([] {});
+    EXPECT_EQ(all.size(), kObjects);
+    EXPECT_TRUE(std::ranges::is_sorted(all));
+    EXPECT_LE(store_.largest_slice, kRowsPerFrame);
+}
+
+TEST_F(ManyResources, AreListedOnceWhateverComesAndGoesMeanwhile) {
+    unsigned frames = 0;
+    const auto all = names([&] {
+        if (++frames == 1) {
+            remove_object(fmt::format("p{:04}", kRowsPerFrame - 1));  // the last one shown
+            remove_object(fmt::format("p{:04}", kRowsPerFrame));      // the next one
+            store_.objects.insert(store_.objects.begin(), TwoTiers::policy_in("n", "a"));
+        }
+    });
+    EXPECT_EQ(all.size(), kObjects - 1);
+    EXPECT_TRUE(std::ranges::is_sorted(all));
+    EXPECT_EQ(std::ranges::adjacent_find(all), all.end());
+}
+
+TEST_F(ManyResources, AreNotAllLookedAtForOne) {
+    EXPECT_EQ(get("NetworkPolicy", "n/p0200").resources().rows_size(), 1);
+    EXPECT_EQ(get("NetworkPolicy", "n/absent").error().code(), pb::Error::CODE_NOT_FOUND);
+    (void)remove("NetworkPolicy", "n/absent");
+    EXPECT_EQ(store_.largest_slice, 1U);
 }
 
 TEST_F(ResourceHandler, KindWithoutNamespacesIsInNone) {

@@ -114,7 +114,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
         router.hear(text.substr(0, end));
         text.remove_prefix(std::min(end + 1, text.size()));
     }
-    for (const auto& object : router.objects.list(std::nullopt)) {
+    for (const auto& object : router.objects.list()) {
         if ((object.state == ObjectState::Valid) != object.reason.empty()) {
             std::abort();
         }

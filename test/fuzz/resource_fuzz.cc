@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     graph.on({1, catalog.set_file("0.yaml", kEndpoint)});
     graph.on({2, {InSync{}}});
     graph.on({3, catalog.set_file("f.yaml", text)});
-    for (const auto& object : catalog.list(std::nullopt)) {
+    for (const auto& object : catalog.list()) {
         if ((object.state == ObjectState::Valid) != object.reason.empty()) {
             std::abort();
         }

@@ -4,6 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
 namespace vr::daemon::endpoint_problems_test {
 namespace {
 
@@ -51,12 +59,52 @@ class EndpointProblems : public testing::Test {
         return key == endpoint("web") ? web : nullptr;
     }
 
+    /// As `show endpoints` lists them.
     [[nodiscard]] std::vector<WorkloadView> shown() const {
-        return with_problems(views, objects, [this](const Key& key) { return find(key); });
+        const EndpointSources sources{
+            .resource = [this](const Key& key) { return find(key); },
+            .objects =
+                [this](const Key& from, std::size_t count) {
+                    const auto at =
+                        std::ranges::lower_bound(objects, from, {}, &policy::ObjectStatus::key);
+                    const auto n = std::min(static_cast<std::ptrdiff_t>(count), objects.end() - at);
+                    return std::vector<policy::ObjectStatus>{at, at + n};
+                },
+            .refusal =
+                [this](const Key& key) {
+                    const auto found = refusals.find(key);
+                    return found == refusals.end() ? std::string() : found->second;
+                },
+            .names =
+                [this] {
+                    std::set<std::string> names;
+                    for (const WorkloadView& view : views) {
+                        names.insert(view.workload.name);
+                    }
+                    return names;
+                },
+            .view = [this](const std::string& name) -> std::optional<WorkloadView> {
+                const auto found = std::ranges::find(
+                    views, name, [](const WorkloadView& view) { return view.workload.name; });
+                return found == views.end() ? std::nullopt : std::optional{*found};
+            },
+            .first_with = [this](const std::string& /*interface*/) { return first; }};
+        std::set<std::string> names;
+        for (auto search = find_endpoints(sources); search(names);) {
+        }
+        std::vector<WorkloadView> all;
+        for (const std::string& name : names) {
+            if (auto view = with_problems(sources, name)) {
+                all.push_back(*std::move(view));
+            }
+        }
+        return all;
     }
 
     std::vector<WorkloadView> views;
-    std::vector<policy::ObjectStatus> objects;
+    std::vector<policy::ObjectStatus> objects;  ///< by key
+    std::map<Key, std::string> refusals;
+    std::string first;  ///< with the interface of them all
     policy::ResourcePtr web;
 };
 
@@ -106,8 +154,10 @@ TEST_F(EndpointProblems, ListEndpointsThatWereNeverValid) {
 }
 
 TEST_F(EndpointProblems, ListEndpointsThatAreNotPermitted) {
-    const auto all = with_problems(
-        views, objects, [this](const Key& key) { return find(key); }, {{"prod/db", "may not"}});
+    objects = {object("db", ObjectState::Valid)};
+    objects[0].reason.clear();
+    refusals = {{endpoint("db"), "may not"}};
+    const auto all = shown();
     ASSERT_EQ(all.size(), 2U);
     EXPECT_EQ(all[0].workload.name, "prod/db");
     EXPECT_EQ(all[0].state, WorkloadView::State::Invalid);
@@ -124,8 +174,28 @@ TEST_F(EndpointProblems, TellOfTheSecondEndpointWithAnInterface) {
     views[0].workload.interface_name = "tap1";
     views.push_back(views[0]);
     views[1].workload.name = "prod/db";
-    EXPECT_EQ(shown()[0].error, "") << "prod/db is the first by name";
+    first = "prod/db";
+    EXPECT_EQ(shown()[0].error, "");
     EXPECT_EQ(shown()[1].error, "interfaceName 'tap1' is that of prod/db too");
+}
+
+TEST_F(EndpointProblems, ListOneThatIsInvalidAndRefusedOnce) {
+    objects = {object("db", ObjectState::StandIn)};
+    refusals = {{endpoint("db"), "may not"}};
+    const auto all = shown();
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0].error, "e.yaml:3: spec.mac: expected a MAC address; may not");
+}
+
+TEST_F(EndpointProblems, AreFoundAmongThousandsOfObjects) {
+    objects.clear();
+    for (int i = 0; i < 1000; ++i) {
+        objects.push_back(object(std::to_string(1000 + i), ObjectState::Valid));
+    }
+    objects.back().state = ObjectState::Missing;
+    const auto all = shown();
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0].workload.name, "prod/1999");
 }
 
 std::string reserved(const std::string& address) {
@@ -154,7 +224,9 @@ std::string host_problem(const std::string& profile, ObjectState state) {
     status.reason = "h.yaml:3: spec.ports: expected a list";
     policy::HostEndpoint spec;
     spec.profiles = {profile};
-    const auto find = [&](const Key& key) {
+    EndpointSources sources;
+    sources.objects = [&](const Key&, std::size_t) { return std::vector{status}; };
+    sources.resource = [&](const Key& key) -> policy::ResourcePtr {
         policy::Profile closed;
         closed.closed = true;
         const auto made = [&](policy::Spec what) {
@@ -163,7 +235,7 @@ std::string host_problem(const std::string& profile, ObjectState state) {
         };
         return key == eth0 ? made(spec) : key.name == "closed" ? made(closed) : nullptr;
     };
-    return with_problems({view}, {status}, find).at(0).problem;
+    return with_problems(sources, view).problem;
 }
 
 TEST(HostEndpointProblems, NameWhatDenies) {

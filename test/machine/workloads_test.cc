@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <string>
 
 #include "test/machine/router_lab.h"
 #include "vrouter/services/arp.h"
@@ -280,6 +281,24 @@ TEST_F(WorkloadsTest, BothOwnersOfAnAddressAreTold) {
         "10.1.0.2/32 is an address of a too, which gets its packets; "));
     lab.workloads->remove_workload("a");
     EXPECT_EQ(lab.workloads->find("b")->error, "");
+}
+
+TEST_F(WorkloadsTest, TheFirstByNameWithAnInterfaceIsTold) {
+    Workload workload = RouterLab::workload("b", kGuestB);
+    workload.interface_name = "tap1";
+    lab.workloads->update_workload(workload);
+    EXPECT_EQ(lab.workloads->first_with("tap1"), "b");
+    workload = RouterLab::workload("a", kAddress);
+    workload.interface_name = "tap1";
+    lab.workloads->update_workload(workload);
+    EXPECT_EQ(lab.workloads->first_with("tap1"), "a");
+    EXPECT_EQ(lab.workloads->names(), (std::set<std::string>{"a", "b"}));
+    workload.interface_name = "tap2";
+    lab.workloads->update_workload(workload);
+    EXPECT_EQ(lab.workloads->first_with("tap1"), "b");
+    EXPECT_EQ(lab.workloads->first_with("tap2"), "a");
+    lab.workloads->remove_workload("b");
+    EXPECT_EQ(lab.workloads->first_with("tap1"), "");
 }
 
 TEST_F(WorkloadsTest, PolicyChangeAnnouncesNothing) {

@@ -40,7 +40,7 @@ TEST(Catalog, ARemovedFileRemovesItsObjects) {
     const auto events = catalog.remove_file("a.yaml");
     ASSERT_EQ(events.size(), 1U);
     EXPECT_EQ(std::get<Delete>(events[0]).key, kWeb);
-    EXPECT_TRUE(catalog.list(std::nullopt).empty());
+    EXPECT_TRUE(catalog.list().empty());
 }
 
 TEST(Catalog, AFileThatIsNoYamlKeepsItsObjects) {
@@ -49,7 +49,7 @@ TEST(Catalog, AFileThatIsNoYamlKeepsItsObjects) {
     EXPECT_TRUE(set(catalog, "a.yaml", "kind: [unclosed\n").empty());
     ASSERT_EQ(catalog.problems().size(), 1U);
     EXPECT_TRUE(catalog.problems()[0].starts_with("a.yaml:")) << catalog.problems()[0];
-    EXPECT_EQ(catalog.list(Kind::NetworkPolicy).at(0).state, ObjectState::Kept);
+    EXPECT_EQ(catalog.list().at(0).state, ObjectState::Kept);
 }
 
 TEST(Catalog, AFileIsTakenAgainOnceItParses) {
@@ -66,10 +66,65 @@ TEST(Catalog, TheFirstFileByNameCounts) {
     const auto events = set(catalog, "a.yaml", policy("order: 1"));
     ASSERT_EQ(events.size(), 1U);
     EXPECT_EQ(std::get<Upsert>(events[0]).resource->as<Policy>().order, 1);
-    const auto listed = catalog.list(Kind::NetworkPolicy);
+    const auto listed = catalog.list();
     ASSERT_EQ(listed.size(), 2U);
     EXPECT_EQ(listed[1].state, ObjectState::Shadowed);
     EXPECT_EQ(listed[1].reason, "defined before in a.yaml:2, which counts");
+}
+
+TEST(Catalog, ListsSomeObjectsWithAllTheirDefinitionsFromAKeyOn) {
+    Catalog catalog;
+    for (const char* file : {"a.yaml", "b.yaml"}) {
+        (void)set(
+            catalog,
+            file,
+            "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: x}\nspec: {order: "
+            "1}\n---\n"
+            "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: y}\nspec: {order: "
+            "1}\n---\n" +
+                policy("order: 1"));
+    }
+    const auto names = [&](const Key& from, std::size_t count) {
+        std::string all;
+        for (const ObjectStatus& object : catalog.list(from, count)) {
+            all += object.key.name + "/" + object.file + " ";
+        }
+        return all;
+    };
+    const Key first{Kind::Tier, {}, "x"};
+    EXPECT_EQ(names({Kind::Tier, {}, {}}, 1), "x/a.yaml x/b.yaml ");
+    EXPECT_EQ(names(first, 1), "x/a.yaml x/b.yaml ");
+    EXPECT_EQ(names(behind(first), 9), "y/a.yaml y/b.yaml ");
+    EXPECT_EQ(names(behind({Kind::Tier, {}, "y"}), 9), "");
+    EXPECT_EQ(catalog.list().size(), 6U);
+}
+
+/// "OBJECTS/INVALID" of a kind.
+std::string counted(const Catalog& catalog, Kind kind) {
+    const auto found = catalog.counts().find(kind);
+    return found == catalog.counts().end() ? std::string("none")
+                                           : std::to_string(found->second.objects) + "/" +
+                                                 std::to_string(found->second.invalid);
+}
+
+TEST(Catalog, CountsWhatThereIsOfEachKind) {
+    Catalog catalog;
+    constexpr auto kKind = Kind::NetworkPolicy;
+    EXPECT_EQ(counted(catalog, kKind), "none");
+    (void)set(catalog, "b.yaml", policy("order: 1"));
+    EXPECT_EQ(counted(catalog, kKind), "1/0");
+    (void)set(catalog, "a.yaml", policy("order: soon"));  // counts, as it comes first
+    EXPECT_EQ(counted(catalog, kKind), "1/1");
+    (void)set(catalog, "a.yaml", policy("order: 2"));
+    EXPECT_EQ(counted(catalog, kKind), "1/0");
+    (void)set(catalog, "b.yaml", policy("order: soon"));
+    EXPECT_EQ(counted(catalog, kKind), "1/0");
+    (void)catalog.remove_file("a.yaml");
+    EXPECT_EQ(counted(catalog, kKind), "1/1");
+    (void)set(catalog, "b.yaml", "kind: [");  // what it had stays
+    EXPECT_EQ(counted(catalog, kKind), "1/1");
+    (void)catalog.remove_file("b.yaml");
+    EXPECT_EQ(counted(catalog, kKind), "none");
 }
 
 TEST(Catalog, TheSecondDefinitionTakesOverWhenTheFirstGoes) {
@@ -85,7 +140,7 @@ TEST(Catalog, AnObjectThatBecomesInvalidKeepsItsLastValidVersion) {
     Catalog catalog;
     (void)set(catalog, "a.yaml", policy("ingress: [{action: Deny}]"));
     EXPECT_TRUE(set(catalog, "a.yaml", policy("ingress: [{action: Dney}]")).empty());
-    const auto listed = catalog.list(Kind::NetworkPolicy);
+    const auto listed = catalog.list();
     ASSERT_EQ(listed.size(), 1U);
     EXPECT_EQ(listed[0].state, ObjectState::Kept);
     EXPECT_EQ(
@@ -98,7 +153,7 @@ TEST(Catalog, AnObjectThatBecomesInvalidKeepsItsLastValidVersion) {
 Policy stand_in_for(std::string_view spec) {
     Catalog catalog;
     const auto events = set(catalog, "a.yaml", policy(spec));
-    EXPECT_EQ(catalog.list(Kind::NetworkPolicy).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(catalog.list().at(0).state, ObjectState::StandIn);
     return std::get<Upsert>(events.at(0)).resource->as<Policy>();
 }
 
@@ -184,7 +239,7 @@ TEST(StandIn, EndsWhenTheObjectBecomesValid) {
     (void)set(catalog, "a.yaml", policy("order: soon"));
     const auto events = set(catalog, "a.yaml", policy("order: 5"));
     EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 5);
-    EXPECT_EQ(catalog.list(std::nullopt).at(0).state, ObjectState::Valid);
+    EXPECT_EQ(catalog.list().at(0).state, ObjectState::Valid);
 }
 
 /// An invalid object of which something counts, or nothing.
@@ -203,7 +258,7 @@ TEST_P(Salvaged, IsInvalidAndSaysWhatCounts) {
     const bool slice = GetParam().object.starts_with("kind: EndpointSlice");
     const std::string version = slice ? "discovery.k8s.io/v1" : "projectcalico.org/v3";
     const auto events = set(catalog, "x.yaml", "apiVersion: " + version + "\n" + GetParam().object);
-    const auto status = catalog.list(std::nullopt).at(0);
+    const auto status = catalog.list().at(0);
     EXPECT_EQ(events.size(), GetParam().counts.empty() ? 0U : 1U);
     EXPECT_EQ(
         status.state, GetParam().counts.empty() ? ObjectState::Missing : ObjectState::Partial);
@@ -285,7 +340,7 @@ TEST(Salvage, TheLastValidVersionIsPreferred) {
     const std::string head = "apiVersion: projectcalico.org/v3\n" + kSet;
     (void)set(catalog, "s.yaml", head + "spec: {nets: [10.0.0.0/8, 192.0.2.0/24]}\n");
     EXPECT_TRUE(set(catalog, "s.yaml", head + "spec: {nets: [10.0.0.0/8, x]}\n").empty());
-    const auto status = catalog.list(std::nullopt).at(0);
+    const auto status = catalog.list().at(0);
     EXPECT_EQ(status.state, ObjectState::Kept);
     EXPECT_FALSE(status.reason.ends_with("count")) << status.reason;
 }
@@ -313,7 +368,7 @@ TEST(Salvage, OfAProfileWithAKeyThatMayMeanLabelsTheyAreUnread) {
         EXPECT_TRUE(profile.labels_unread);
         EXPECT_TRUE(profile.closed);
         EXPECT_TRUE(profile.labels_to_apply.empty());
-        EXPECT_EQ(catalog.list(std::nullopt).at(0).state, ObjectState::StandIn);
+        EXPECT_EQ(catalog.list().at(0).state, ObjectState::StandIn);
         (void)catalog.remove_file("p.yaml");
     }
 }
@@ -326,7 +381,7 @@ TEST(Catalog, AnInvalidEndpointWithoutAnAddressIsMissing) {
             "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\nmetadata: {name: w}\n"
             "spec: {node: h1, interfaceName: tap0, ipNetworks: [10.0.0.0/24]}\n");
     EXPECT_TRUE(events.empty());
-    EXPECT_EQ(catalog.list(std::nullopt).at(0).state, ObjectState::Missing);
+    EXPECT_EQ(catalog.list().at(0).state, ObjectState::Missing);
 }
 
 TEST(Catalog, WhatIsInForceDoesNotDependOnTheOrderOfFiles) {
@@ -336,7 +391,7 @@ TEST(Catalog, WhatIsInForceDoesNotDependOnTheOrderOfFiles) {
         {"c.yaml", policy("order: soon", "api")}};
     const auto summary = [](const Catalog& catalog) {
         std::string text;
-        for (const auto& object : catalog.list(std::nullopt)) {
+        for (const auto& object : catalog.list()) {
             text += to_string(object.key) + " " + object.file + " " +
                     std::string(to_string(object.state)) + "\n";
         }

@@ -100,7 +100,7 @@ TEST(EtcdObjects, AnObjectComesChangesAndGoes) {
         std::get<Upsert>(set(objects, policy(R"("order":2)")).at(0)).resource->as<Policy>().order,
         2);
     EXPECT_EQ(std::get<Delete>(unset(objects).at(0)).key, kWeb);
-    EXPECT_TRUE(objects.list(std::nullopt).empty());
+    EXPECT_TRUE(objects.list().empty());
 }
 
 TEST(EtcdObjects, TheSameValueAgainTellsNothing) {
@@ -119,9 +119,23 @@ TEST(EtcdObjects, AnInvalidObjectKeepsItsLastValidVersion) {
     Objects objects(kKeys);
     (void)set(objects, policy(R"("order":1)"));
     EXPECT_TRUE(set(objects, policy(R"("order":"soon")")).empty());
-    const auto listed = objects.list(Kind::NetworkPolicy);
+    const auto listed = objects.list();
     EXPECT_EQ(listed.at(0).state, ObjectState::Kept);
     EXPECT_NE(listed.at(0).reason.find("networkpolicies/prod/web"), std::string::npos);
+}
+
+TEST(EtcdObjects, AreCountedByKind) {
+    Objects objects(kKeys);
+    (void)set(objects, policy(R"("order":1)"));
+    EXPECT_EQ(objects.counts().at(Kind::NetworkPolicy).objects, 1U);
+    EXPECT_EQ(objects.counts().at(Kind::NetworkPolicy).invalid, 0U);
+    (void)set(objects, policy(R"("order":"soon")"));
+    EXPECT_EQ(objects.counts().at(Kind::NetworkPolicy).objects, 1U);
+    EXPECT_EQ(objects.counts().at(Kind::NetworkPolicy).invalid, 1U);
+    (void)unset(objects);
+    EXPECT_TRUE(objects.counts().empty());
+    (void)unset(objects);
+    EXPECT_TRUE(objects.counts().empty());
 }
 
 TEST(EtcdObjects, AnInvalidPolicyThatNeverWasValidDenies) {
@@ -129,7 +143,7 @@ TEST(EtcdObjects, AnInvalidPolicyThatNeverWasValidDenies) {
     const auto events = set(objects, policy(R"("order":"soon")"));
     EXPECT_EQ(
         std::get<Upsert>(events.at(0)).resource->as<Policy>().ingress, std::vector<Rule>{Rule{}});
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
 }
 
 /// First in the first tier, for all endpoints and both directions.
@@ -149,7 +163,7 @@ TEST_P(Garbage, ChangesNothingThatWasValidAndIsShown) {
     Objects objects(kKeys);
     (void)set(objects, policy(R"("order":1)"));
     EXPECT_TRUE(set(objects, GetParam()).empty());
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Kept);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::Kept);
     EXPECT_EQ(unset(objects).size(), 1U);
 }
 
@@ -159,7 +173,7 @@ TEST_P(Garbage, DeniesWhereAPolicyShouldBe) {
     const Resource& resource = *std::get<Upsert>(events.at(0)).resource;
     EXPECT_EQ(resource.key, kWeb);
     expect_strictest(resource.as<Policy>());
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
     EXPECT_EQ(unset(objects).size(), 1U);
 }
 
@@ -196,7 +210,7 @@ TEST_P(Garbage, IsNothingWhereASetShouldBe) {
     Objects objects(kKeys);
     const Key key{Kind::GlobalNetworkSet, {}, "s"};
     EXPECT_TRUE(objects.apply({{kKeys.of(key), GetParam(), 7}}).empty());
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Missing);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::Missing);
 }
 
 TEST_P(Garbage, DoesNotEndWhatWasGoodInAnEarlierRun) {
@@ -205,7 +219,7 @@ TEST_P(Garbage, DoesNotEndWhatWasGoodInAnEarlierRun) {
     const auto events = objects.apply({{kKeys.of(kWeb), GetParam(), 7, false, good}});
     EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 1);
     EXPECT_EQ(*std::get<Upsert>(events.at(0)).text, good);
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Kept);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::Kept);
     EXPECT_EQ(*objects.good().at(0).value, good);
 }
 
@@ -235,7 +249,7 @@ TEST(EtcdObjects, OfAnInvalidSetWhatCanBeReadCounts) {
     EXPECT_EQ(
         std::get<Upsert>(events.at(0)).resource->as<NetworkSet>().nets,
         std::vector<IpPrefix>{*parse_prefix("10.0.0.0/8")});
-    const auto status = objects.list(std::nullopt).at(0);
+    const auto status = objects.list().at(0);
     EXPECT_EQ(status.state, ObjectState::Partial);
     EXPECT_TRUE(status.reason.ends_with("; 1 of 2 nets count")) << status.reason;
 }
@@ -259,7 +273,7 @@ TEST(EtcdObjects, WhatWasGoodInAnEarlierRunStandsUntilDeleted) {
     Objects objects = spoilt_meanwhile();
     EXPECT_EQ(unset(objects).size(), 1U);
     (void)set(objects, policy(R"("order":"soon")"));
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
 }
 
 TEST(EtcdObjects, WhatWasGoodInAnEarlierRunYieldsToAValidValue) {
@@ -273,7 +287,7 @@ TEST(EtcdObjects, WhatNeverWasGoodInAnEarlierRunDoesNotStand) {
     Objects objects(kKeys);
     const std::string bad = policy(R"("order":"soon")");
     (void)objects.apply({{kKeys.of(kWeb), bad, 7, false, bad}});
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
 }
 
 std::vector<Event> set_anew(Objects& objects, const std::string& value) {
@@ -287,20 +301,20 @@ TEST(EtcdObjects, OneMadeAnewHasNoVersionsOfTheOldOne) {
     ASSERT_EQ(events.size(), 1U);  // in one step: nothing is gone in between
     EXPECT_EQ(
         std::get<Upsert>(events.at(0)).resource->as<Policy>().ingress, std::vector<Rule>{Rule{}});
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
 }
 
 TEST(EtcdObjects, OneMadeAnewAsInvalidAsTheOldOneHasNoVersionsOfIt) {
     Objects objects = spoilt_meanwhile();
     EXPECT_EQ(set_anew(objects, policy(R"("order":"soon")")).size(), 1U);
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
 }
 
 TEST(EtcdObjects, OneMadeAnewAsItWasTellsNothing) {
     Objects objects(kKeys);
     (void)set(objects, policy(R"("order":1)"));
     EXPECT_TRUE(set_anew(objects, policy(R"("order":1)")).empty());
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::Valid);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::Valid);
 }
 
 /// A version of the policy by somebody who gave it `uid`, if anything.
@@ -328,12 +342,12 @@ class SameObject : public testing::TestWithParam<Uids> {
 TEST_P(SameObject, KeepsItsLastValidVersion) {
     (void)set(objects, good);
     EXPECT_EQ(set(objects, bad).empty(), GetParam().same);
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, wanted);
+    EXPECT_EQ(objects.list().at(0).state, wanted);
 }
 
 TEST_P(SameObject, KeepsThatOfAnEarlierRun) {
     (void)objects.apply({{kKeys.of(kWeb), bad, 7, false, good}});
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, wanted);
+    EXPECT_EQ(objects.list().at(0).state, wanted);
 }
 
 TEST_P(SameObject, IsWrittenDownAsSuch) {
@@ -359,7 +373,7 @@ TEST(EtcdObjects, GarbageInBetweenMakesNoOtherObjectTheSame) {
     EXPECT_TRUE(set(objects, "garbage").empty());
     EXPECT_EQ(set(objects, made("77aa", R"("order":"soon")")).size(), 1U);
     EXPECT_TRUE(set(objects, made("5b1c", R"("order":"later")")).empty());
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
 }
 
 TEST(EtcdObjects, WhatWasGoodInAnEarlierRunEndsInTheSameBatch) {
@@ -369,7 +383,7 @@ TEST(EtcdObjects, WhatWasGoodInAnEarlierRunEndsInTheSameBatch) {
         {{kKeys.of(kWeb), bad, 7, false, policy(R"("order":1)")},
          {kKeys.of(kWeb), std::nullopt, 8},
          {kKeys.of(kWeb), bad, 9}});
-    EXPECT_EQ(objects.list(std::nullopt).at(0).state, ObjectState::StandIn);
+    EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
 }
 
 // --- JSON -----------------------------------------------------------------------------------

@@ -750,7 +750,7 @@ class FileStateTest : public FileStoreTest {
     FileStore& restart() { return restart(state_.string(), directory_); }
 
     [[nodiscard]] ObjectState state_of(const std::string& name) const {
-        for (const auto& status : watching_->list(Kind::Tier)) {
+        for (const auto& status : watching_->list({Kind::Tier, {}, {}}, SIZE_MAX)) {
             if (status.key == tier_key(name)) {
                 return status.state;
             }

@@ -101,7 +101,7 @@ const policy::Key kPolicyKey{policy::Kind::NetworkPolicy, "n", "p"};
 
 /// "STATE: REASON" as the host tells it.
 std::string told(const Receiver& receiver) {
-    const auto all = receiver.list(policy::Kind::NetworkPolicy);
+    const auto all = receiver.list(kPolicyKey, 1);
     return all.size() != 1 ? std::string("not one")
                            : fmt::format("{}: {}", to_string(all[0].state), all[0].reason);
 }

@@ -2,6 +2,8 @@
 // daemon does not have (no data plane, no BGP, no datastore) leaves its commands unknown.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "ctl/handlers.h"
 #include "policy/etcd/ipam.h"
@@ -38,6 +40,52 @@ std::vector<std::string> addresses_of(const Config& config, const PortRecord& po
     return texts;
 }
 
+/// What the machine has.
+ctl::Endpoints endpoints_of(const Workloads& workloads) {
+    return {
+        .search =
+            [&workloads] {
+                return [&workloads](std::set<std::string>& names) {
+                    names = workloads.names();
+                    return false;
+                };
+            },
+        .find = [&workloads](const std::string& name) { return workloads.find(name); }};
+}
+
+EndpointSources sources_of(
+    const Workloads& workloads, const policy::Graph& graph, const policy::Datastore& store) {
+    EndpointSources sources;
+    sources.resource = [&graph](const policy::Key& key) { return graph.resource(key); };
+    sources.refusal = [&graph](const policy::Key& key) { return graph.refusal(key); };
+    sources.objects = [&store](const policy::Key& from, std::size_t count) {
+        return store.list(from, count);
+    };
+    sources.names = [&workloads] { return workloads.names(); };
+    sources.view = [&workloads](const std::string& name) { return workloads.find(name); };
+    sources.first_with = [&workloads](const std::string& name) {
+        return workloads.first_with(name);
+    };
+    return sources;
+}
+
+/// And what it does not have, for its faults.
+ctl::Endpoints endpoints_of(const EndpointSources& sources) {
+    return {
+        .search = [sources] { return find_endpoints(sources); },
+        .find = [sources](const std::string& name) { return with_problems(sources, name); }};
+}
+
+ctl::HostEndpoints hosts_of(const Workloads& workloads, const EndpointSources& sources) {
+    return [&workloads, sources] {
+        std::vector<HostGuardView> views = workloads.view_hosts();
+        for (HostGuardView& view : views) {
+            view = with_problems(sources, std::move(view));
+        }
+        return views;
+    };
+}
+
 }  // namespace
 
 void Daemon::serve_commands() {
@@ -48,24 +96,7 @@ void Daemon::serve_commands() {
     ctl::serve_version(*dispatch_, VROUTER_VERSION, started_);
     ctl::serve_control(*dispatch_, times_);
     if (machine_) {
-        const auto endpoints = [this] { return workloads_->view(); };
         const auto hosts = [this] { return workloads_->view_hosts(); };
-        const auto resource = [this](const policy::Key& key) { return graph_->resource(key); };
-        const auto endpoints_and_problems = [this, resource] {
-            return graph_ && store_ ? with_problems(
-                                          workloads_->view(),
-                                          store_->list(policy::Kind::WorkloadEndpoint),
-                                          resource,
-                                          graph_->refused())
-                                    : workloads_->view();
-        };
-        const auto hosts_and_problems = [this, resource] {
-            return graph_ && store_ ? with_problems(
-                                          workloads_->view_hosts(),
-                                          store_->list(policy::Kind::HostEndpoint),
-                                          resource)
-                                    : workloads_->view_hosts();
-        };
         const auto group_text = [this](GroupId group) {
             return graph_ ? graph_->sets().describe(group) : to_string(group);
         };
@@ -73,7 +104,13 @@ void Daemon::serve_commands() {
         ctl::serve_ports(*dispatch_, *machine_, [this](const PortRecord& port) {
             return addresses_of(config_, port);
         });
-        ctl::serve_endpoints(*dispatch_, endpoints_and_problems, hosts_and_problems, port_name);
+        if (graph_ && store_) {
+            const EndpointSources sources = sources_of(*workloads_, *graph_, *store_);
+            ctl::serve_endpoints(
+                *dispatch_, endpoints_of(sources), hosts_of(*workloads_, sources), port_name);
+        } else {
+            ctl::serve_endpoints(*dispatch_, endpoints_of(*workloads_), hosts, port_name);
+        }
         ctl::serve_routes(*dispatch_, machine_->routes(), port_name);
         ctl::serve_neighbors(
             *dispatch_,
@@ -81,7 +118,7 @@ void Daemon::serve_commands() {
             slow_path_->neighbors6(),
             port_name,
             [this](const std::string& name) { return machine_->find_port(name).has_value(); });
-        ctl::serve_policy(*dispatch_, endpoints, hosts, group_text);
+        ctl::serve_policy(*dispatch_, endpoints_of(*workloads_), hosts, group_text);
         ctl::serve_flows(*dispatch_, machine_->shared(), port_name, flow_now);
         ctl::serve_trace(*dispatch_, *machine_);
     }

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <utility>
 
@@ -23,13 +22,15 @@ void add(std::string& problems, const std::string& problem) {
 
 /// A profile that is named but unknown denies: POLICY 2.5 step 7.
 void add_missing_profiles(
-    std::string& problems, const std::vector<std::string>& profiles, const FindResource& find) {
+    std::string& problems,
+    const std::vector<std::string>& profiles,
+    const EndpointSources& sources) {
     for (const std::string& profile : profiles) {
         const policy::Key key{.kind = Kind::Profile, .ns = {}, .name = profile};
         if (profile == policy::kDefaultAllowProfile) {
             continue;
         }
-        if (const auto known = find(key); !known) {
+        if (const auto known = sources.resource(key); !known) {
             add(problems, "profile '" + profile + "' does not exist, so it denies");
         } else if (known->as<policy::Profile>().closed) {
             add(problems, "profile '" + profile + "' is invalid, so it denies");
@@ -56,16 +57,43 @@ WorkloadView invalid(const std::string& name, const std::string& reason) {
 }
 
 /// The first by name is meant by what names the interface.
-void add_shared_interfaces(std::vector<WorkloadView>& views) {
-    std::map<std::string, std::string> owners;
-    for (WorkloadView& view : views) {
-        const std::string& interface = view.workload.interface_name;
-        const auto [owner, is_new] = owners.try_emplace(interface, view.workload.name);
-        if (!interface.empty() && !is_new) {
-            add(view.error,
-                "interfaceName '" + interface + "' is that of " + owner->second + " too");
+void add_shared_interface(WorkloadView& view, const EndpointSources& sources) {
+    const std::string& interface = view.workload.interface_name;
+    if (interface.empty()) {
+        return;
+    }
+    if (const std::string owner = sources.first_with(interface); owner != view.workload.name) {
+        add(view.error, "interfaceName '" + interface + "' is that of " + owner + " too");
+    }
+}
+
+policy::Key key_of(const std::string& name) {
+    const auto slash = name.find('/');
+    return {
+        .kind = Kind::WorkloadEndpoint,
+        .ns = name.substr(0, slash),
+        .name = name.substr(slash + 1)};
+}
+
+/// Why the machine does not have an endpoint as it is written, or has an older one; empty: nothing is wrong,
+/// or it is none of this host.
+std::string refused_version(const EndpointSources& sources, const policy::Key& key, bool known) {
+    std::string problems;
+    for (const policy::ObjectStatus& object : sources.objects(key, 1)) {
+        if (object.key != key || object.state == ObjectState::Valid ||
+            object.state == ObjectState::Shadowed) {
+            continue;
+        }
+        if (known) {
+            add(problems, "its last valid version is in force: " + object.reason);
+        } else if (object.state != ObjectState::Kept) {
+            add(problems, object.reason);
         }
     }
+    if (const std::string refusal = sources.refusal(key); !refusal.empty()) {
+        add(problems, refusal);
+    }
+    return problems;
 }
 
 }  // namespace
@@ -101,67 +129,66 @@ std::string reserved_address(const Config& config, const IpPrefix& prefix) {
     return {};
 }
 
-std::vector<WorkloadView> with_problems(
-    std::vector<WorkloadView> views,
-    const std::vector<policy::ObjectStatus>& objects,
-    const FindResource& find,
-    const std::map<std::string, std::string>& refused) {
-    for (WorkloadView& view : views) {
-        const std::string& name = view.workload.name;
-        const auto slash = name.find('/');
-        const policy::Key key{
-            .kind = Kind::WorkloadEndpoint,
-            .ns = name.substr(0, slash),
-            .name = name.substr(slash + 1)};
-        if (const auto endpoint = find(key)) {
-            add_missing_profiles(
-                view.error, endpoint->as<policy::WorkloadEndpoint>().profiles, find);
-            add_ignored_floating(view, *endpoint);
-        }
+std::optional<WorkloadView> with_problems(const EndpointSources& sources, const std::string& name) {
+    const policy::Key key = key_of(name);
+    auto view = sources.view(name);
+    const std::string problems = refused_version(sources, key, view.has_value());
+    if (!view) {
+        return problems.empty() ? std::nullopt : std::optional{invalid(name, problems)};
     }
-    for (const policy::ObjectStatus& object : objects) {
-        if (object.state == ObjectState::Valid || object.state == ObjectState::Shadowed) {
-            continue;
-        }
-        const std::string name = object.key.ns + "/" + object.key.name;
-        const auto known = std::ranges::find(
-            views, name, [](const WorkloadView& view) { return view.workload.name; });
-        if (known != views.end()) {
-            add(known->error, "its last valid version is in force: " + object.reason);
-        } else if (object.state != ObjectState::Kept) {
-            views.push_back(invalid(name, object.reason));
-        }
+    if (const auto endpoint = sources.resource(key)) {
+        add_missing_profiles(
+            view->error, endpoint->as<policy::WorkloadEndpoint>().profiles, sources);
+        add_ignored_floating(*view, *endpoint);
     }
-    for (const auto& [name, reason] : refused) {
-        views.push_back(invalid(name, reason));
+    if (!problems.empty()) {
+        add(view->error, problems);
     }
-    std::ranges::sort(views, {}, [](const WorkloadView& view) { return view.workload.name; });
-    add_shared_interfaces(views);
-    return views;
+    add_shared_interface(*view, sources);
+    return view;
 }
 
-std::vector<HostGuardView> with_problems(
-    std::vector<HostGuardView> views,
-    const std::vector<policy::ObjectStatus>& objects,
-    const FindResource& find) {
-    for (HostGuardView& view : views) {
-        const policy::Key key{.kind = Kind::HostEndpoint, .ns = {}, .name = view.guard.name};
-        if (const auto endpoint = find(key)) {
-            add_missing_profiles(view.problem, endpoint->as<policy::HostEndpoint>().profiles, find);
+std::move_only_function<bool(std::set<std::string>& names)> find_endpoints(
+    EndpointSources sources) {
+    constexpr std::size_t kSlice = 128;
+    return [sources = std::move(sources),
+            from = policy::Key{Kind::WorkloadEndpoint, {}, {}},
+            begins = true](std::set<std::string>& names) mutable {
+        if (std::exchange(begins, false)) {
+            names.merge(sources.names());
         }
+        const auto objects = sources.objects(from, kSlice);
         for (const policy::ObjectStatus& object : objects) {
-            if (object.key != key) {
-                continue;
+            if (object.key.kind != Kind::WorkloadEndpoint) {
+                return false;
             }
-            if (object.state == ObjectState::Kept) {
-                add(view.problem, "its last valid version is in force: " + object.reason);
-            } else if (
-                object.state == ObjectState::StandIn || object.state == ObjectState::Partial) {
-                add(view.problem, "it is invalid, so it denies: " + object.reason);
+            if (object.state != ObjectState::Valid || !sources.refusal(object.key).empty()) {
+                names.insert(object.key.ns + "/" + object.key.name);
             }
+        }
+        if (!objects.empty()) {
+            from = policy::behind(objects.back().key);
+        }
+        return !objects.empty();
+    };
+}
+
+HostGuardView with_problems(const EndpointSources& sources, HostGuardView view) {
+    const policy::Key key{.kind = Kind::HostEndpoint, .ns = {}, .name = view.guard.name};
+    if (const auto endpoint = sources.resource(key)) {
+        add_missing_profiles(view.problem, endpoint->as<policy::HostEndpoint>().profiles, sources);
+    }
+    for (const policy::ObjectStatus& object : sources.objects(key, 1)) {
+        if (object.key != key) {
+            continue;
+        }
+        if (object.state == ObjectState::Kept) {
+            add(view.problem, "its last valid version is in force: " + object.reason);
+        } else if (object.state == ObjectState::StandIn || object.state == ObjectState::Partial) {
+            add(view.problem, "it is invalid, so it denies: " + object.reason);
         }
     }
-    return views;
+    return view;
 }
 
 }  // namespace vr::daemon

@@ -4,8 +4,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <functional>
-#include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,22 +19,33 @@
 
 namespace vr::daemon {
 
-/// The object in force with that key, null if there is none.
-using FindResource = std::function<policy::ResourcePtr(const policy::Key&)>;
+/// Who knows what of local endpoints.
+struct EndpointSources {
+    /// The object in force with that key, null if there is none.
+    std::function<policy::ResourcePtr(const policy::Key& key)> resource;
+    /// Objects as written, of any node: what is not valid has none.  See policy::Datastore::list().
+    std::function<std::vector<policy::ObjectStatus>(const policy::Key& from, std::size_t count)>
+        objects;
+    /// See policy::Graph::refusal().
+    std::function<std::string(const policy::Key& key)> refusal;
+    /// See Workloads.
+    std::function<std::set<std::string>()> names;
+    std::function<std::optional<WorkloadView>(const std::string& name)> view;
+    std::function<std::string(const std::string& interface_name)> first_with;
+};
 
-/// `views` with their problems, those of `objects` (WorkloadEndpoints as written, of any node: what is
-/// not valid has none) that never were valid, and the `refused` (policy::Graph).  Sorted by name.
-[[nodiscard]] std::vector<WorkloadView> with_problems(
-    std::vector<WorkloadView> views,
-    const std::vector<policy::ObjectStatus>& objects,
-    const FindResource& find,
-    const std::map<std::string, std::string>& refused = {});
+/// The endpoint of that name with its problems, also one that the machine does not have since its object
+/// never was valid or is refused.  Nothing: it is none of this host.
+[[nodiscard]] std::optional<WorkloadView> with_problems(
+    const EndpointSources& sources, const std::string& name);
 
-/// The same for host endpoints, `objects` as written.
-[[nodiscard]] std::vector<HostGuardView> with_problems(
-    std::vector<HostGuardView> views,
-    const std::vector<policy::ObjectStatus>& objects,
-    const FindResource& find);
+/// Looks for endpoints slice by slice: adds names of endpoints, and of what is none of this host, until it
+/// answers false.
+[[nodiscard]] std::move_only_function<bool(std::set<std::string>& names)> find_endpoints(
+    EndpointSources sources);
+
+/// A host endpoint with its problems.
+[[nodiscard]] HostGuardView with_problems(const EndpointSources& sources, HostGuardView view);
 
 /// Why no workload may have addresses of `prefix`: they are the host's, those of a neighbor that the config
 /// names, whom it would cut off, or link-local.  Empty: it may.  Peers that resources name do not count: they may be

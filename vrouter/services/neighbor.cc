@@ -141,11 +141,14 @@ std::optional<TimePoint> Neighbors<F>::next_deadline() const {
 }
 
 template <Family F>
-auto Neighbors<F>::view() const -> std::vector<View> {
+auto Neighbors<F>::view(const std::optional<Key>& last, std::size_t count) const
+    -> std::vector<View> {
     std::vector<View> all;
-    all.reserve(entries_.size());
-    for (const auto& [key, entry] : entries_) {
-        all.push_back(view_of(key, entry));
+    all.reserve(std::min(count, entries_.size()));
+    for (auto at = last ? entries_.upper_bound(*last) : entries_.begin();
+         at != entries_.end() && all.size() < count;
+         ++at) {
+        all.push_back(view_of(at->first, at->second));
     }
     return all;
 }

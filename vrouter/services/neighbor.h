@@ -194,8 +194,9 @@ class Neighbors {
     /// When tick() has something to do; nothing: not before another event.
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
 
-    /// Every neighbor, by port and address.
-    [[nodiscard]] std::vector<View> view() const;
+    /// Every neighbor by port and address, or `count` of those behind `last`.
+    [[nodiscard]] std::vector<View> view(
+        const std::optional<Key>& last = {}, std::size_t count = SIZE_MAX) const;
 
     [[nodiscard]] std::optional<View> find(const Key& key) const;
 
