@@ -68,6 +68,15 @@ class Generations {
     /// True when there is none to begin: what is leaving has to go first.
     [[nodiscard]] bool exhausted() const noexcept { return unused() == PathCell::kEpochs; }
 
+    /// True when few are left to begin: what nobody needs has to wait until more has gone.
+    [[nodiscard]] bool scarce() const noexcept {
+        std::size_t used = 1;  // the current one
+        for (std::uint8_t g = 0; g < PathCell::kEpochs; ++g) {
+            used += g != current_ && count(g) != 0 ? 1 : 0;
+        }
+        return used > PathCell::kEpochs - kSpare;
+    }
+
     void add(std::uint8_t generation) noexcept {
         ++counts_[generation];
         ++all_;
@@ -97,6 +106,7 @@ class Generations {
     };
 
     static constexpr std::size_t kMostAges = PathCell::kEpochs / 2;
+    static constexpr std::size_t kSpare = 8;
 
     [[nodiscard]] std::size_t count(std::uint8_t generation) const noexcept {
         return counts_[generation];

@@ -276,6 +276,9 @@ void PeerRib<F>::drop_stale() {
 
 template <Family F>
 void PeerRib<F>::begin_refresh() {
+    if (exhausting()) {
+        return;
+    }
     next_generation();
     generations_.age();
     if (!std::exchange(refreshing_in_, true)) {
@@ -290,7 +293,8 @@ void PeerRib<F>::end_refresh() {
     }
 }
 
-/// Generations repeat: what still leaves from the last time goes first.
+/// Generations repeat: what still leaves from the last time goes first.  All of the table in one go, which
+/// exhausting() keeps from being necessary.
 template <Family F>
 void PeerRib<F>::next_generation() {
     while (generations_.exhausted()) {

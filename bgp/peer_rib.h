@@ -59,7 +59,8 @@ class PeerRib final : public UpdateMember {
     /// resort, but for routes that ask not to.
     void begin_long_lived();
 
-    /// The peer says all again, RFC 7313: what it has not repeated at the end leaves.
+    /// The peer says all again, RFC 7313: what it has not repeated at the end leaves.  Not while it is
+    /// exhausting(): nothing leaves then.
     void begin_refresh();
     void end_refresh();
 
@@ -88,6 +89,10 @@ class PeerRib final : public UpdateMember {
     [[nodiscard]] bool busy() const noexcept {
         return sweep_.has_value() || refilter_.has_value() || degrade_.has_value();
     }
+
+    /// Sessions and refreshes followed each other so quickly that hardly more can be told apart, before the
+    /// routes of the last ones are gone.
+    [[nodiscard]] bool exhausting() const noexcept { return generations_.scarce(); }
 
     [[nodiscard]] bool has_stale() const noexcept { return generations_.stale() != 0; }
 

@@ -19,6 +19,21 @@ using testing::kOther;
 using testing::kRoute;
 using testing::kRoute6;
 
+void add_announcement(std::vector<std::uint8_t>& bytes, Ip4 address) {
+    Attributes attributes;
+    attributes.as_path = AsPath::sequence({65002});
+    attributes.next_hop = kHandAddress;
+    const auto prefix = Prefix<V4>::host(address);
+    pack_announcements<V4>(attributes, AttributeContext{}, {&prefix, 1}, bytes);
+}
+
+/// A refresh that repeats one route alone.
+void add_refresh(std::vector<std::uint8_t>& bytes, Ip4 address) {
+    encode_route_refresh(kIpv4Unicast, refresh_marker::kBegin, bytes);
+    add_announcement(bytes, address);
+    encode_route_refresh(kIpv4Unicast, refresh_marker::kEnd, bytes);
+}
+
 // What becomes of the routes when a session ends.
 
 struct Loss {
@@ -730,6 +745,52 @@ TEST(Refresh, WhatIsNotRepeatedLeaves) {
     EXPECT_EQ(kept(hand), "abc");
     hand.refresh(refresh_marker::kEnd);
     EXPECT_EQ(kept(hand), "ac");
+}
+
+/// Each makes the routes before it leave, for which a table has to be gone through; that may take its time.
+TEST(Refresh, StormLetsNothingLeaveUntilTheFirstRoutesHave) {
+    HandPeer hand;
+    begin(hand, HandPeer::ordinary());
+    std::vector<std::uint8_t> storm;
+    constexpr unsigned kRefreshes = 300;
+    for (unsigned i = 0; i < kRefreshes; ++i) {
+        add_refresh(storm, Ip4{0x0b000000U + i});
+    }
+    hand.say(storm);
+    EXPECT_GT(hand.sink.routes.size(), kRefreshes / 2);
+    storm.clear();
+    add_refresh(storm, Ip4{0x0c000000U});
+    hand.say(storm);
+    EXPECT_EQ(hand.sink.routes.size(), 2U);  // and that of IPv6
+}
+
+/// Beside a table that takes long to go through, each session leaves a route behind.
+TEST(Restart, CallsWaitUntilTheRoutesOfSessionsBeforeHaveLeft) {
+    HandPeer hand;
+    unsigned sessions = 0;
+    const auto connect = [&] {
+        if (!hand.peer->accept(hand.now)) {
+            return false;
+        }
+        std::vector<std::uint8_t> words;
+        encode_open(HandPeer::ordinary(), words);
+        encode_keepalive(words);
+        add_announcement(words, Ip4{0x0b000000U + sessions});
+        hand.peer->connected(Direction::Incoming, testing::kOurAddress, hand.now);
+        hand.peer->receive(Direction::Incoming, words);
+        while (hand.peer->process(Direction::Incoming, hand.now)) {
+        }
+        hand.peer->disconnected(Direction::Incoming, "connection closed", hand.now);
+        static_cast<void>(hand.peer->take_actions());
+        return true;
+    };
+    while (sessions < 1000 && connect()) {
+        ++sessions;
+    }
+    EXPECT_GT(sessions, 1U);
+    EXPECT_LT(sessions, 1000U);
+    hand.settle();
+    EXPECT_TRUE(hand.call());
 }
 
 TEST(Refresh, MarkersOfWhoDidNotOfferThemMeanNothing) {
