@@ -15,15 +15,6 @@ namespace vr {
 
 namespace {
 
-/// What is freed in small pieces malloc puts aside, to join and sort it all when somebody asks for a larger one:
-/// milliseconds, once a session with thousands of next hops has ended.  Asked after each turn it has little to do.
-void settle_heap() {
-    // Enough for that; where much more is freed at once the end of the heap is given back, too.
-    constexpr std::size_t kLarger = 4096;
-    void* volatile larger = std::malloc(kLarger);
-    std::free(larger);
-}
-
 /// Does not go on while the thread sleeps.
 Turns::Duration thread_time() {
     timespec now{};
@@ -32,6 +23,13 @@ Turns::Duration thread_time() {
 }
 
 }  // namespace
+
+void settle_heap() {
+    // Enough for that; where much more is freed at once the end of the heap is given back, too.
+    constexpr std::size_t kLarger = 4096;
+    void* volatile larger = std::malloc(kLarger);
+    std::free(larger);
+}
 
 void Turns::add(Duration took) noexcept {
     const auto ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, took.count()));
