@@ -139,6 +139,7 @@ Result<void> FileStore::watch() {
     inotify_.assign(fd);
     ++watches_;
     reading_.clear();
+    events_wait_ = false;
     if (inotify_add_watch(fd, directory_.c_str(), kFileEvents | kLost | IN_ONLYDIR) < 0) {
         return fail(fmt::format("cannot watch {}: {}", directory_.string(), system_error()));
     }
@@ -186,9 +187,10 @@ void FileStore::go_through_events(std::size_t at, std::size_t size, std::uint32_
             go_through_events(at, size, seen);
         }
     };
+    events_wait_ = !reading_.empty() || at + sizeof(inotify_event) <= size;
     if (!reading_.empty()) {
         load_beside(go_on);
-    } else if (at + sizeof(inotify_event) <= size) {
+    } else if (events_wait_) {
         boost::asio::post(inotify_.get_executor(), go_on);
     } else if ((seen & kLost) != 0) {
         on_directory_lost();
@@ -354,6 +356,10 @@ void FileStore::forget_vanished() {
     }
     if (identity() != watched_) {
         on_directory_lost();
+        return;
+    }
+    if (events_wait_) {  // one of them may tell where the objects are now
+        forget_vanished_later();
         return;
     }
     for (const auto& file : std::exchange(vanished_, {})) {
@@ -637,7 +643,15 @@ SourceStatus FileStore::status() const {
     return status;
 }
 
+/// What is written is held against all that is there, also what waits to be read.
+void FileStore::catch_up() {
+    if (events_wait_ && doubt_.empty()) {
+        scan();
+    }
+}
+
 Result<std::vector<Key>> FileStore::put(std::string_view file, std::string_view yaml) {
+    catch_up();
     auto parsed = parse_file(file, yaml);
     if (!parsed) {
         return std::unexpected(std::move(parsed).error());
@@ -720,6 +734,7 @@ Result<void> FileStore::write(const Write& write) const {
 }
 
 Result<void> FileStore::remove(const Key& key) {
+    catch_up();
     const auto place = catalog_.find(key);
     if (!place) {
         return fail(to_string(key) + " does not exist");

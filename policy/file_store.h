@@ -158,6 +158,7 @@ class FileStore final : public Datastore {
     void load(const std::string& file);
     void take(const std::string& file, Reading reading);
     void outrun(const std::string& file);
+    void catch_up();
     void note_kept(const std::string& file);
     void forget_kept(const std::string& file);
     void set_text(const std::string& file, const std::string& text, Result<ParsedFile> parsed);
@@ -195,6 +196,7 @@ class FileStore final : public Datastore {
     std::optional<Look> found_;   ///< by the last look at a directory that is waited for
     std::optional<Look> loaded_;  ///< the look that was last read
     std::string reading_;         ///< the large file whose answer is waited for; empty: none
+    bool events_wait_ = false;    ///< some were read and not acted upon
     SourceStatus health_;
     std::string list_error_;  ///< of the last scan
     std::string waited_for_;  ///< what was last said to be missing
