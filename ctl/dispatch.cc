@@ -2,6 +2,10 @@
 #include "ctl/dispatch.h"
 
 #include <cassert>
+#include <string>
+#include <utility>
+
+#include <boost/locale/utf.hpp>
 
 namespace vr::ctl {
 
@@ -16,6 +20,21 @@ Slices one_frame(pb::Response response) {
     };
 }
 
+/// Protobuf takes UTF-8 only, and an error may quote anything.
+std::string readable(std::string text) {
+    namespace utf = boost::locale::utf;
+    for (auto at = text.begin(); at != text.end();) {
+        auto next = at;
+        const utf::code_point point = utf::utf_traits<char>::decode(next, text.end());
+        if (point == utf::illegal || point == utf::incomplete) {
+            *at = '?';
+            next = at + 1;
+        }
+        at = next;
+    }
+    return text;
+}
+
 /// Turns each kind of answer into the one that the server sends.
 struct Answering {
     Deliver& deliver;
@@ -25,7 +44,7 @@ struct Answering {
     void operator()(Failure&& failure) const {
         pb::Response response;
         response.mutable_error()->set_code(failure.code);
-        response.mutable_error()->set_text(failure.text);
+        response.mutable_error()->set_text(readable(std::move(failure.text)));
         deliver(one_frame(std::move(response)));
     }
 

@@ -365,6 +365,8 @@ TEST_F(BgpHandler, TellsWhatAReloadChanged) {
     reloaded = fail("vrouter.yaml: bgp.as: 'x' is not a number");
     EXPECT_EQ(ask(request).front().error().code(), pb::Error::CODE_REFUSED);
     EXPECT_EQ(ask(request).front().error().text(), reloaded.error().text);
+    reloaded = fail("vrouter.yaml: \xff\xfe is not YAML");
+    EXPECT_EQ(ask(request).front().error().text(), "vrouter.yaml: ?? is not YAML");
 }
 
 TEST_F(BgpHandler, KnowsNoRoutesOfOthers) {
