@@ -143,13 +143,22 @@ void Speaker::refuse(std::set<IpAddr> addresses) {
 }
 
 Result<void> Speaker::set_ranges(std::vector<RangeConfig> ranges) {
+    std::map<IpPrefix, std::string> keys;
     for (const RangeConfig& old : ranges_) {
-        listeners_.set_key(old.prefix, {});
+        keys[old.prefix].clear();
+    }
+    for (const RangeConfig& range : ranges) {
+        keys[range.prefix] = range.peer.password;
+    }
+    for (const RangeConfig& old : ranges_) {  // what stays is not touched
+        if (const auto now = keys.find(old.prefix); now->second == old.peer.password) {
+            keys.erase(now);
+        }
     }
     ranges_ = std::move(ranges);
     expect_peers(source_unread_);
-    for (const RangeConfig& range : ranges_) {
-        listeners_.set_key(range.prefix, range.peer.password);
+    for (const auto& [prefix, password] : keys) {
+        listeners_.set_key(prefix, password);
     }
     for (const IpAddr& address : addresses()) {
         Neighbour& neighbour = neighbours_.at(address);

@@ -194,6 +194,16 @@ void Workloads::retry_failed() {
     }
 }
 
+void Workloads::reserved_changed() {
+    for (auto& [name, entry] : entries_) {
+        if (entry.port != PortId{} && !reserved_address(entry.workload).empty()) {
+            close(entry);
+            open(entry);
+        }
+    }
+    settle();
+}
+
 /// What would be taken from others if the router served the workload's addresses, in words.
 std::string Workloads::reserved_address(const Workload& workload) const {
     std::string reason;

@@ -88,6 +88,9 @@ class Workloads final : public WorkloadSink {
 
     void set_policy_log(const PolicyLogTerms& terms) override { machine_.set_policy_log(terms); }
 
+    /// Other addresses are reserved than before: endpoints that have one are closed.
+    void reserved_changed();
+
     /// The guest behind `port`, which was opened for the workload, has gone or is back: while it is away
     /// its addresses are neither routed nor announced.  One that never came yet is not away.
     void set_guest(const std::string& name, const Port& port, bool there);

@@ -108,10 +108,13 @@ TEST(BgpConfig, SomeSettingsWantAStart) {
     EXPECT_EQ(wants_a_start(now, fresh), "");
     fresh.speaker.asn = Asn{64512};
     fresh.speaker.router_id = *Ip4::parse("192.0.2.2");
+    fresh.speaker.cluster_id.reset();
+    fresh.speaker.multipath = 1;
     fresh.link_neighbors.push_back({.interface = "eth0", .peer = {}});
     EXPECT_EQ(
         wants_a_start(now, fresh),
-        "as, router_id, neighbors at link-local addresses or with `interface`");
+        "as, router_id, cluster_id, multipath, neighbors at link-local addresses or with "
+        "`interface`");
 }
 
 TEST(BgpConfig, ListensWhereItIsTold) {

@@ -511,6 +511,12 @@ std::string wants_a_start(const BgpConfig& now, const BgpConfig& fresh) {
     if (now.speaker.router_id != fresh.speaker.router_id) {
         settings.emplace_back("router_id");
     }
+    if (now.speaker.cluster_id != fresh.speaker.cluster_id) {
+        settings.emplace_back("cluster_id");
+    }
+    if (now.speaker.multipath != fresh.speaker.multipath) {
+        settings.emplace_back("multipath");
+    }
     if (now.link_neighbors != fresh.link_neighbors) {
         settings.emplace_back("neighbors at link-local addresses or with `interface`");
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/bgp_control.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -190,7 +192,8 @@ Result<BgpControl::Reloaded> BgpControl::reload(const BgpConfig& old) {
     if (stopping_) {
         return fail("the router is stopping");
     }
-    log::info("bgp: takes up the config anew");
+    log::info(
+        "bgp: takes up section bgp of the config anew; all else counts from the next start on");
     std::set<IpPrefix> announced;
     for (const auto& [prefix, attributes] : config_.bgp->announce) {
         speaker_->originate(prefix, attributes);
@@ -207,8 +210,16 @@ Result<BgpControl::Reloaded> BgpControl::reload(const BgpConfig& old) {
     auto set = speaker_->set_ranges(configured_ranges(config_));
     update();
     expect_peers(source_may_tell_peers());
-    if (!set) {
-        return fail(std::move(set).error(), "taken up, but not all is well");
+    std::string problem = set ? config_error_ : set.error().text;
+    for (const auto& [address, error] : peer_errors_) {
+        problem =
+            problem.empty() ? fmt::format("{}: {}", speaker_->name_of(address), error) : problem;
+    }
+    if (problem.empty() && calico_.waits_for_secret) {
+        problem = "a password of a BGPPeer cannot be read: 'get bgppeers -o wide' tells which";
+    }
+    if (!problem.empty()) {
+        return fail("taken up, but not all is well: " + problem);
     }
     return reloaded;
 }
@@ -347,8 +358,10 @@ void BgpControl::update() {
     }
     const CalicoBgp old = std::exchange(calico_, wanted(resources));
     inherit_deferral(old.speaker);
+    config_error_.clear();
     if (auto set = speaker_->set_config(calico_.speaker); !set) {
-        log::error("{}", set.error().text);
+        config_error_ = std::move(set).error().text;
+        log::error("{}", config_error_);
     }
     if (calico_.gateways != old.gateways) {
         set_gateways(old.gateways);

@@ -126,6 +126,7 @@ class BgpControl {
     bool stopping_ = false;
     Peers peers_;                                ///< as the speaker has them
     std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
+    std::string config_error_;                   ///< of the speaker's last settings; empty: none
     bgp::Links links_;                           ///< on which peers at link-local addresses are
     LinkPeers link_peers_;
     bool source_may_tell_peers_;

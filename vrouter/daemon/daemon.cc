@@ -173,10 +173,15 @@ Result<BgpControl::Reloaded> Daemon::reload_bgp() {
     if (const auto settings = wants_a_start(*config_.bgp, *fresh->bgp); !settings.empty()) {
         return fail(config_.path + ": bgp: other " + settings + " want a start of vrouterd");
     }
+    // What a start is, a return or not, was decided when it was one.
     fresh->bgp->speaker.selection_deferral = config_.bgp->speaker.selection_deferral;
     const BgpConfig old = std::exchange(*config_.bgp, *std::move(fresh->bgp));
+    const auto difference = announcements_.configure(configured_announcements(config_));
     auto reloaded = bgp_->reload(old);
-    announce(announcements_.configure(configured_announcements(config_)));
+    announce(difference);
+    if (workloads_) {
+        workloads_->reserved_changed();
+    }
     return reloaded;
 }
 
