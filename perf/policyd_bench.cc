@@ -89,12 +89,9 @@ std::vector<Row> measure(const Options& options) {
     const Directory directory(scratch.path / "resources");
     write_cluster(directory, options);
     const policyd::Authority authority(scratch.path, "authority");
-    policyd::PolicydConfig config;
     const std::uint16_t port = free_port();
-    config.server.listen = {fmt::format("127.0.0.1:{}", port)};
-    config.server.credentials = authority.issue("policyd");
+    policyd::PolicydConfig config = server_config(scratch.path, authority, port);
     config.resource_directory = directory.path();
-    config.control_socket = scratch.path / "control.sock";
     const ServerProcess server(config);
     boost::asio::io_context io{1};
     Hosts hosts(io, options, authority, port);

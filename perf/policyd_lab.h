@@ -238,6 +238,16 @@ inline Row measure_changes(
     return row(name, all, (server.cpu_seconds() - cpu) * 1000 / options.changes, server);
 }
 
+/// Of a server on `port` of loopback, but for its source; `scratch` holds its files.
+inline policyd::PolicydConfig server_config(
+    const fs::path& scratch, const policyd::Authority& authority, std::uint16_t port) {
+    policyd::PolicydConfig config;
+    config.server.listen = {fmt::format("127.0.0.1:{}", port)};
+    config.server.credentials = authority.issue("policyd");
+    config.control_socket = scratch / "control.sock";
+    return config;
+}
+
 /// It knows its source before it listens.
 inline void wait_until_it_listens(
     const ServerProcess& server, boost::asio::io_context& io, std::uint16_t port) {

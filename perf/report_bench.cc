@@ -108,12 +108,9 @@ std::vector<Row> measure(const Options& options) {
     for (int number = 0; number < options.hosts * options.endpoints; ++number) {
         etcd.put(reported(number, number / options.endpoints));
     }
-    policyd::PolicydConfig config;
     const std::uint16_t port = free_port();
-    config.server.listen = {fmt::format("127.0.0.1:{}", port)};
-    config.server.credentials = authority.issue("policyd");
+    policyd::PolicydConfig config = server_config(scratch.path, authority, port);
     config.etcd = etcd.config();
-    config.control_socket = scratch.path / "control.sock";
     const ServerProcess server(config);
     int down = -1;  // this endpoint is, the others are up
     Hosts hosts(io, options, authority, port, [&](int host) {

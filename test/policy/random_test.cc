@@ -196,28 +196,42 @@ Sample sample_of(const acl::Packet<F>& p) {
         p.has_ports};
 }
 
+/// Rules of a random cluster, and what their criteria are judged on.
+struct RandomRules {
+    explicit RandomRules(const Graph& graph)
+        : labelled(all_labelled(graph)), serving(all_serving(graph)), rules(all_rules(graph)) {}
+
+    [[nodiscard]] bool match(std::size_t rule, const Sample& sample) const {
+        return matches(rules[rule].first, sample, {labelled, serving, rules[rule].second});
+    }
+
+    [[nodiscard]] LoweredMatch lowered(std::size_t rule) const {
+        return lower(rules[rule].first, rules[rule].second);
+    }
+
+    std::vector<Labelled> labelled;
+    std::vector<Serving> serving;
+    decltype(all_rules(std::declval<const Graph&>())) rules;
+};
+
 TYPED_TEST(RandomCluster, WhatACoveredRuleMatchesTheOtherMatchesToo) {
     int covered = 0;
     for (unsigned seed = 1; seed <= test::rounds(80); ++seed) {
         ClusterWriter writer(seed);
         const Cluster cluster(writer.cluster());
-        const auto labelled = all_labelled(cluster.graph);
-        const auto serving = all_serving(cluster.graph);
-        const auto rules = all_rules(cluster.graph);
+        const RandomRules random(cluster.graph);
         std::vector<Sample> samples;
         for (int i = 0; i < 60; ++i) {
             samples.push_back(sample_of(writer.packet<TypeParam>()));
         }
-        for (const auto& [wide, wide_ns] : rules) {
-            for (const auto& [narrow, narrow_ns] : rules) {
-                if (!covers(lower(wide, wide_ns), lower(narrow, narrow_ns))) {
+        for (std::size_t wide = 0; wide < random.rules.size(); ++wide) {
+            for (std::size_t narrow = 0; narrow < random.rules.size(); ++narrow) {
+                if (!covers(random.lowered(wide), random.lowered(narrow))) {
                     continue;
                 }
                 ++covered;
                 for (const auto& sample : samples) {
-                    ASSERT_TRUE(
-                        !matches(narrow, sample, {labelled, serving, narrow_ns}) ||
-                        matches(wide, sample, {labelled, serving, wide_ns}))
+                    ASSERT_TRUE(!random.match(narrow, sample) || random.match(wide, sample))
                         << "seed " << seed;
                 }
             }
@@ -231,20 +245,17 @@ TYPED_TEST(RandomCluster, WhatRulesTogetherCoverOneOfThemMatches) {
     for (unsigned seed = 1; seed <= test::rounds(80); ++seed) {
         ClusterWriter writer(seed);
         const Cluster cluster(writer.cluster());
-        const auto labelled = all_labelled(cluster.graph);
-        const auto serving = all_serving(cluster.graph);
-        const auto rules = all_rules(cluster.graph);
-        for (std::size_t i = 0; i < rules.size(); ++i) {
-            const auto& [narrow, narrow_ns] = rules[i];
-            Remainder remainder(lower(narrow, narrow_ns));
+        const RandomRules random(cluster.graph);
+        for (std::size_t narrow = 0; narrow < random.rules.size(); ++narrow) {
+            Remainder remainder(random.lowered(narrow));
             if (remainder.empty()) {
                 continue;
             }
             std::vector<std::size_t> takers;
-            for (std::size_t k = 0; k < rules.size() && !remainder.empty(); ++k) {
-                const LoweredMatch wide = lower(rules[k].first, rules[k].second);
-                if (!covers(wide, lower(narrow, narrow_ns)) && remainder.take(wide)) {
-                    takers.push_back(k);
+            for (std::size_t wide = 0; wide < random.rules.size(); ++wide) {
+                if (!covers(random.lowered(wide), random.lowered(narrow)) &&
+                    remainder.take(random.lowered(wide))) {
+                    takers.push_back(wide);
                 }
             }
             if (!remainder.empty()) {
@@ -253,15 +264,9 @@ TYPED_TEST(RandomCluster, WhatRulesTogetherCoverOneOfThemMatches) {
             ++covered;
             for (int n = 0; n < 60; ++n) {
                 const Sample sample = sample_of(writer.packet<TypeParam>());
-                ASSERT_TRUE(
-                    !matches(narrow, sample, {labelled, serving, narrow_ns}) ||
-                    std::ranges::any_of(
-                        takers,
-                        [&](std::size_t k) {
-                            return matches(
-                                rules[k].first, sample, {labelled, serving, rules[k].second});
-                        }))
-                    << "seed " << seed << " rule " << i;
+                const auto takes = [&](std::size_t wide) { return random.match(wide, sample); };
+                ASSERT_TRUE(!random.match(narrow, sample) || std::ranges::any_of(takers, takes))
+                    << "seed " << seed << " rule " << narrow;
             }
         }
     }

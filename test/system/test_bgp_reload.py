@@ -6,7 +6,9 @@ SPDX-License-Identifier: Apache-2.0
 import signal
 
 import pytest
+from peers import Bird, Neighbor
 from process import wait_for
+from rack import FABRIC, ROUTER, Rack
 from reflector_lab import AS, CLIENTS, Lab
 
 ONE, TWO = CLIENTS[:2]
@@ -109,4 +111,42 @@ def test_what_is_wrong_changes_nothing(lab):
     lab.router.write_config()
     lab.router.process.signal(signal.SIGHUP)
     wait_for(lambda: "SIGHUP: " in lab.router.log and "other as want a start" in lab.router.log, 10, "it is told")
+    assert lab.rows()[ONE]["sessions"] == 1
+
+
+def test_addresses_of_workloads(network, directory, make_router, make_peer):
+    """One that the config announces from now on has its attributes at once; a new neighbor's is no workload's."""
+    rack = Rack(network, directory, make_router, routes=False)
+    ours, theirs = rack.workload(1), rack.workload(2)
+    theirs.addresses = ["192.0.2.77/32"]
+    peer = {"address": FABRIC[4], "as": 65001, **OPEN, "passive": True}
+    rack.router.set_bgp(AS, ROUTER[4], [peer])
+    rack.start(ours, theirs)
+    bird = make_peer(Bird, rack.fabric, 65001, FABRIC[4], [Neighbor(ROUTER[4], AS)], []).start()
+    bird.process.wait_for(lambda: f"{ours.address[4]}/32" in bird.routes(), 20, "the workload's address is told")
+
+    def attributes():
+        return bird.ask("show", "route", "all", f"{ours.address[4]}/32")
+
+    assert "(64512,100)" not in attributes()
+    bgp = rack.router.config["bgp"]
+    bgp["announce"] = [{"prefix": f"{ours.address[4]}/32", "communities": ["64512:100"]}]
+    bgp["neighbors"].append({"address": "192.0.2.77", "as": 65002, **OPEN})
+    rack.router.write_config()
+    rack.router.ctl("bgp", "reload")
+    bird.process.wait_for(lambda: "(64512,100)" in attributes(), 20, "the config's community is told")
+    rack.router.wait_endpoint(theirs.endpoint_name, "failed")
+    del bgp["announce"]
+    rack.router.write_config()
+    rack.router.ctl("bgp", "reload")
+    bird.process.wait_for(lambda: "(64512,100)" not in attributes(), 20, "it is the workload's again")
+    assert f"{ours.address[4]}/32" in bird.routes()
+
+
+def test_trouble_is_told(lab):
+    """What is taken up and cannot be done is the answer, not only in the log."""
+    start(lab, ONE)
+    configure(lab, neighbor(ONE), listen=["192.0.2.1"])
+    code, said = lab.router.ctl_status("bgp", "reload")
+    assert code == 1 and "not all is well" in said and "192.0.2.1" in said, (code, said)
     assert lab.rows()[ONE]["sessions"] == 1
