@@ -179,14 +179,12 @@ void Catalog::settle(const Key& key, const ParsedObject* counted, std::vector<Ev
 /// What counts of an object was `before` and is `now`; null: nothing.
 void Catalog::count(Kind kind, const ParsedObject* before, const ParsedObject* now) {
     KindCount& count = counts_[kind];
-    const auto add = [&](const ParsedObject* written, std::size_t by) {
-        if (written != nullptr) {
-            count.objects += by;
-            count.invalid += written->resource ? 0 : by;
-        }
-    };
-    add(now, 1);
-    add(before, std::size_t(-1));
+    if (now != nullptr) {
+        count.add(!now->resource);
+    }
+    if (before != nullptr) {
+        count.remove(!before->resource);
+    }
     if (count.objects == 0) {
         counts_.erase(kind);
     }

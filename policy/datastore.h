@@ -83,6 +83,16 @@ struct ObjectStatus {
 struct KindCount {
     std::size_t objects = 0;  ///< in force or not
     std::size_t invalid = 0;  ///< of them: not as written
+
+    void add(bool is_invalid) {
+        ++objects;
+        invalid += is_invalid ? 1 : 0;
+    }
+
+    void remove(bool is_invalid) {
+        --objects;
+        invalid -= is_invalid ? 1 : 0;
+    }
 };
 
 class Datastore {

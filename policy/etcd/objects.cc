@@ -35,7 +35,7 @@ std::vector<Event> Objects::apply(std::vector<Change> changes) {
         if (!key) {
             continue;
         }
-        count(*key, std::size_t(-1));
+        count(*key, &KindCount::remove);
         if (change.value) {
             take(*key, objects_[*key], std::move(change), events);
         } else if (const auto object = objects_.find(*key); object != objects_.end()) {
@@ -44,17 +44,16 @@ std::vector<Event> Objects::apply(std::vector<Change> changes) {
             }
             objects_.erase(object);
         }
-        count(*key, 1);
+        count(*key, &KindCount::add);
     }
     return events;
 }
 
-/// Adds an object that is there to what is counted of its kind, or with -1 takes it away.
-void Objects::count(const Key& key, std::size_t by) {
+/// Adds an object that is there to what is counted of its kind, or takes it away.
+void Objects::count(const Key& key, void (KindCount::*step)(bool is_invalid)) {
     KindCount& count = counts_[key.kind];
     if (const auto object = objects_.find(key); object != objects_.end()) {
-        count.objects += by;
-        count.invalid += object->second.error.empty() ? 0 : by;
+        (count.*step)(!object->second.error.empty());
     }
     if (count.objects == 0) {
         counts_.erase(key.kind);

@@ -65,7 +65,7 @@ class Objects {
     };
 
     void take(const Key& key, Object& object, Change change, std::vector<Event>& events);
-    void count(const Key& key, std::size_t by);
+    void count(const Key& key, void (KindCount::*step)(bool is_invalid));
     static void recall(const Key& key, Object& object, Change& change);
     [[nodiscard]] ObjectStatus status(const Key& key, const Object& object) const;
 
