@@ -110,12 +110,42 @@ constexpr Wide icmp_number(std::uint8_t type, std::uint8_t code) {
     return Wide{type} << 8U | code;
 }
 
+bool overlap(const acl::PortRange& a, const acl::PortRange& b) {
+    return a.first <= b.last && b.first <= a.last;
+}
+
+template <Family F>
+bool overlap(const Prefix<F>& a, const Prefix<F>& b) {
+    return within(a, b) || within(b, a);
+}
+
+/// No block of one list overlaps one of the other; an empty list is no criterion.
+template <typename Block>
+bool apart(const std::vector<Block>& some, const std::vector<Block>& others) {
+    const auto reaches = [&](const Block& one) {
+        return std::ranges::any_of(others, [&](const Block& other) { return overlap(one, other); });
+    };
+    return !some.empty() && !others.empty() && std::ranges::none_of(some, reaches);
+}
+
+bool apart(const LoweredSide& a, const LoweredSide& b, const acl::Match& families) {
+    return ((!families.ip4 || apart(a.match.nets4, b.match.nets4)) &&
+            (!families.ip6 || apart(a.match.nets6, b.match.nets6))) ||
+           (a.names.empty() && b.names.empty() && apart(a.match.ports, b.match.ports));
+}
+
+/// No packet matches both, as is seen at a glance of most pairs of rules.
+bool apart(const LoweredMatch& a, const LoweredMatch& b) {
+    return (a.match.protocol && b.match.protocol && a.match.protocol != b.match.protocol) ||
+           apart(a.source, b.source, b.match) || apart(a.destination, b.destination, b.match);
+}
+
 }  // namespace
 
 Remainder::Remainder(const LoweredMatch& rule) : rule_(rule), pieces_(pieces(rule)) {}
 
 bool Remainder::take(const LoweredMatch& earlier) {
-    if (!names_cover(earlier.source, rule_.source) ||
+    if (apart(earlier, rule_) || !names_cover(earlier.source, rule_.source) ||
         !names_cover(earlier.destination, rule_.destination) ||
         !absent_or_same(earlier.match.not_icmp, rule_.match.not_icmp)) {
         return false;
