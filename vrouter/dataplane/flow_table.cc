@@ -10,11 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "vrouter/dataplane/connection_counts.h"
 #include "vrouter/dataplane/flow_bucket.h"
 #include "vrouter/dataplane/flow_hash.h"
+#include "vrouter/dataplane/number_pool.h"
 #include "vrouter/dataplane/orders.h"
 #include "vrouter/dataplane/reserved_array.h"
-#include "vrouter/net/headers.h"
 
 namespace vr {
 namespace {
@@ -28,78 +29,7 @@ constexpr unsigned kRefill = 32;
 /// Flows of one owner that a worker counts at a time.
 constexpr std::int32_t kCountTogether = 32;
 
-/// Numbers below `capacity` that are not in use.  Any thread.
-class NumberPool {
-  public:
-    explicit NumberPool(std::size_t capacity) : capacity_(capacity) { free_.reserve(capacity); }
-
-    /// Moves up to `wanted` numbers to `out`; tells how many.
-    unsigned take(std::uint32_t* out, unsigned wanted) noexcept {
-        const std::scoped_lock guard(lock_);
-        unsigned taken = 0;
-        for (; taken < wanted && !free_.empty(); ++taken) {
-            out[taken] = free_.back();
-            free_.pop_back();
-        }
-        std::size_t fresh = fresh_.load(kRelaxed);
-        for (; taken < wanted && fresh < capacity_; ++taken) {
-            out[taken] = static_cast<std::uint32_t>(fresh++);
-        }
-        fresh_.store(fresh, kRelaxed);
-        return taken;
-    }
-
-    void give(const std::vector<std::uint32_t>& numbers) {
-        const std::scoped_lock guard(lock_);
-        free_.insert(free_.end(), numbers.begin(), numbers.end());
-    }
-
-    /// Numbers from here on were never taken.
-    [[nodiscard]] std::size_t fresh() const noexcept { return fresh_.load(kRelaxed); }
-
-  private:
-    std::size_t capacity_;
-    std::atomic<std::size_t> fresh_{0};
-    SpinLock lock_;
-    std::vector<std::uint32_t> free_;  // capacity reserved: give() does not allocate under the lock
-};
-
-/// TCP connections by endpoint and side: what one thread has added and taken away, modulo 2^32: only the sum
-/// of all threads means something.
-class ConnectionCounts {
-  public:
-    /// Of the thread that owns these.
-    template <Family F>
-    void add(const FlowEntry<F>& flow, std::uint32_t amount) noexcept {
-        add(flow.to, FlowSide::Receiver, amount);
-        add(flow.from, FlowSide::Sender, amount);
-    }
-
-    [[nodiscard]] std::uint32_t get(PortId endpoint, FlowSide side) const noexcept {
-        return counts_[index(endpoint, side)].load(kRelaxed);
-    }
-
-  private:
-    [[nodiscard]] static std::size_t index(PortId endpoint, FlowSide side) noexcept {
-        return endpoint.value() % kFlowOwners * 2 + static_cast<std::size_t>(side);
-    }
-
-    void add(PortId endpoint, FlowSide side, std::uint32_t amount) noexcept {
-        std::atomic<std::uint32_t>& count = counts_[index(endpoint, side)];
-        count.store(count.load(kRelaxed) + amount, kRelaxed);
-    }
-
-    std::vector<std::atomic<std::uint32_t>> counts_ =
-        std::vector<std::atomic<std::uint32_t>>(kFlowOwners * 2);
-};
-
 constexpr std::uint32_t kOneLess = ~std::uint32_t{0};
-
-/// Whether it counts among the connections of its endpoints: those of the host are nobody's.
-[[nodiscard]] bool is_connection(std::uint8_t protocol, const FlowStart& start) noexcept {
-    return protocol == ipproto::kTcp && !start.from_host &&
-           (start.state == FlowState::New || start.state == FlowState::Established);
-}
 
 /// What one worker changes without asking others.
 struct alignas(64) WorkerCache {
