@@ -199,9 +199,9 @@ Result<pb::Request> drops_request(const Values& values) {
     return request;
 }
 
-Result<pb::Request> control_request(const Values& /*values*/) {
+Result<pb::Request> control_request(const Values& values) {
     pb::Request request;
-    request.mutable_show_control();
+    request.mutable_show_control()->set_reset(values.has("reset"));
     return request;
 }
 
@@ -332,6 +332,7 @@ std::vector<Command> show_rows() {
          .columns = kDropColumns},
         {.words = "show control",
          .help = "How long the control thread was busy with one thing",
+         .arguments = {flag("reset", "--reset", "count anew from now on")},
          .request = control_request,
          .columns = kControlColumns},
         {.words = "show datastore",

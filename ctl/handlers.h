@@ -60,7 +60,7 @@ void serve_version(
     Dispatch& dispatch, std::string version, std::chrono::steady_clock::time_point started);
 
 /// stats.cc: show control.
-void serve_control(Dispatch& dispatch, const LoopTimes& times);
+void serve_control(Dispatch& dispatch, LoopTimes& times);
 
 /// stats.cc: show drops.
 void serve_drops(Dispatch& dispatch, const Machine& machine);

@@ -40,8 +40,8 @@ void serve_version(
     });
 }
 
-void serve_control(Dispatch& dispatch, const LoopTimes& times) {
-    dispatch.on(pb::Request::kShowControl, [&times](const pb::Request&) {
+void serve_control(Dispatch& dispatch, LoopTimes& times) {
+    dispatch.on(pb::Request::kShowControl, [&times](const pb::Request& request) {
         pb::Response response;
         const auto add = [&](const char* clock, const Turns& turns) {
             const auto us = [](Turns::Duration time) {
@@ -59,6 +59,9 @@ void serve_control(Dispatch& dispatch, const LoopTimes& times) {
         };
         add("wall", times.wall);
         add("cpu", times.cpu);
+        if (request.show_control().reset()) {
+            times = LoopTimes{};
+        }
         return response;
     });
 }

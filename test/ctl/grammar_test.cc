@@ -77,6 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
         RequestRow{"ShowDrops", "show drops", "show_drops { }"},
         RequestRow{"ShowAllDrops", "show drops -a", "show_drops { all: true }"},
         RequestRow{"ShowControl", "show control", "show_control { }"},
+        RequestRow{"ShowControlReset", "show control --reset", "show_control { reset: true }"},
         RequestRow{"ShowVersion", "show version", "version { }"},
         RequestRow{"ShowDatastore", "show datastore", "show_datastore { }"},
         RequestRow{"WaitInSync", "wait-ready --datastore", "show_datastore { }"},

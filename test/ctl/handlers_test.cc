@@ -88,6 +88,17 @@ TEST(Control, TellsHowLongTurnsTookByEitherClock) {
     EXPECT_EQ(turns.rows(1).over_2ms(), 0U);
 }
 
+TEST(Control, TellsTheTurnsSinceTheLastReset) {
+    LoopTimes times;
+    times.wall.add(3ms);
+    Dispatch dispatch;
+    serve_control(dispatch, times);
+    pb::Request request;
+    request.mutable_show_control()->set_reset(true);
+    EXPECT_EQ(ask_once(dispatch, request).turns().rows(0).max_us(), 3000U);
+    EXPECT_EQ(ask_once(dispatch, request).turns().rows(0).turns(), 0U);
+}
+
 class NeighborHandler : public testing::Test {
   protected:
     NeighborHandler() {

@@ -98,7 +98,7 @@ Mac beside(const Mac& mac) {
 
 }  // namespace
 
-Daemon::Daemon(boost::asio::io_context& loop, const LoopTimes& times, Config config)
+Daemon::Daemon(boost::asio::io_context& loop, LoopTimes& times, Config config)
     : loop_(loop),
       times_(times),
       config_(std::move(config)),

@@ -54,8 +54,8 @@ namespace vr::daemon {
 
 class Daemon {
   public:
-    /// `times`: of `loop`, to be shown.
-    Daemon(boost::asio::io_context& loop, const LoopTimes& times, Config config);
+    /// `times`: of `loop`, to be shown and reset.
+    Daemon(boost::asio::io_context& loop, LoopTimes& times, Config config);
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
     Daemon(Daemon&&) = delete;
@@ -90,7 +90,7 @@ class Daemon {
     void announce(const Announcements::Difference& difference);
 
     boost::asio::io_context& loop_;
-    const LoopTimes& times_;
+    LoopTimes& times_;
     Config config_;
     std::unique_ptr<Eal> eal_;
     std::unique_ptr<Machine> machine_;
