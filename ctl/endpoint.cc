@@ -18,6 +18,8 @@ pb::Endpoint::State state_of(WorkloadView::State state) {
             return pb::Endpoint::STATE_INVALID;
         case WorkloadView::State::Failed:
             return pb::Endpoint::STATE_FAILED;
+        case WorkloadView::State::Waiting:
+            return pb::Endpoint::STATE_WAITING;
         case WorkloadView::State::Compiling:
             return pb::Endpoint::STATE_COMPILING;
         case WorkloadView::State::Inactive:

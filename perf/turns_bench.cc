@@ -124,7 +124,10 @@ class Bench {
             port = add_port(PortKind::Workload);
             machine_->commit();
         });
-        measure(named("port goes"), [&] { machine_->remove_port(port); });
+        measure(named("port goes"), [&] {
+            machine_->remove_port(port);
+            machine_->commit();
+        });
         measure(named("station is lost"), [&] {
             set_station(1, false);
             machine_->commit();

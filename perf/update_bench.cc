@@ -466,6 +466,8 @@ class Router {
               machine_->commit();
               stamps.graph.store(now());
           })) {
+        workloads_.on_unfinished(
+            [this] { boost::asio::post(loop_, [this] { workloads_.finish(); }); });
         last_ = fmt::format("tap{:03}", endpoints - 1);
         auto fabric = std::make_unique<Probe>(
             machine_->pool(), kFirstGuest + static_cast<std::uint32_t>(endpoints - 1));

@@ -2,6 +2,7 @@
 #include "vrouter/machine.h"
 
 #include <algorithm>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -149,16 +150,38 @@ void Machine::remove_port(PortId id, std::function<void()> gone) {
     std::erase_if(master_.link_locals, [id](const LinkLocal& link) { return link.port == id; });
     routes_.next_hops().remove_port(id);
     leaving_[id.value()] = true;
-    std::shared_ptr<Port> port{std::move(record.port)};
+    leaving_ports_.push_back({id, std::move(record.port), std::move(gone)});
     record = PortRecord{};
     assign_queues();
     dirty_ = true;
-    commit();
-    // No worker polls it or sends to it after this grace period.
-    rcu_.retire([this, id, port, gone = std::move(gone)]() mutable {
-        port.reset();
-        gone_.emplace(id, std::move(gone));
+}
+
+/// No worker polls such a port or sends to it after this grace period, and none enters a flow of an address
+/// that no route leads to any more.
+void Machine::retire_leaving() {
+    if (leaving_ports_.empty() && leaving_translations_.empty()) {
+        return;
+    }
+    rcu_.retire([this,
+                 ports = std::exchange(leaving_ports_, {}),
+                 translations = std::exchange(leaving_translations_, {})]() mutable {
+        std::ranges::move(ports, std::back_inserter(unused_));
+        gone_translations_.insert(translations.begin(), translations.end());
     });
+}
+
+/// A vhost-user socket takes its time: some are closed, the others in later turns.
+void Machine::close_unused() {
+    const auto end = std::chrono::steady_clock::now() + settings_.ports_turn;
+    while (!unused_.empty()) {
+        Leaving one = std::move(unused_.front());
+        unused_.pop_front();
+        one.port.reset();
+        gone_.emplace(one.id, std::move(one.gone));
+        if (std::chrono::steady_clock::now() >= end) {
+            return;
+        }
+    }
 }
 
 /// What flows remember of a port must go before its number may mean another one; those of a floating address
@@ -309,16 +332,13 @@ void Machine::commit() {
         publish();
     }
     routes_.commit([this] { publish(); });
-    if (!leaving_translations_.empty()) {
-        // No route leads to them any more, so no flow names them that begins after this grace period.
-        rcu_.retire([this, leaving = std::exchange(leaving_translations_, {})] {
-            gone_translations_.insert(leaving.begin(), leaving.end());
-        });
-    }
+    retire_leaving();
     tell_unfinished();
 }
 
 void Machine::finish() {
+    close_unused();
+    begin_forgetting();
     forget_flows();
     free_numbers();
     if (routes_.dirty()) {
@@ -370,6 +390,7 @@ void Machine::publish() {
 void Machine::housekeeping() {
     rcu_.reclaim();
     call_seen();
+    close_unused();
     begin_forgetting();
     forget_flows();
     free_numbers();

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -37,6 +39,8 @@ struct MachineSettings {
     std::uint32_t flows_per_endpoint = UINT32_MAX;
     FlowTimeouts timeouts;
     IdlePolicy idle;
+    /// Ports are opened and closed for so long in one turn: one at least.
+    std::chrono::microseconds ports_turn{500};
     bool reevaluate = false;
     std::optional<bool> drop_invalid;       ///< absent: what WorkloadRules say
     std::optional<EndpointToHost> to_host;  ///< the same
@@ -78,8 +82,8 @@ class Machine {
     /// notice.
     [[nodiscard]] Result<PortId> add_port(PortRecord record);
 
-    /// Takes a port out of service; it is destroyed, and its flows removed, when no worker uses it.
-    /// `gone` is called then.
+    /// Takes a port out of service with the next commit(); it is destroyed, and its flows removed, when no
+    /// worker uses it, some in a turn.  `gone` is called then.
     void remove_port(PortId id, std::function<void()> gone = {});
 
     /// Opens a workload's port with its policy in place, or closes it (null).
@@ -117,7 +121,9 @@ class Machine {
     void commit();
 
     /// True while there is something that commit() or housekeeping() began and finish() goes on with.
-    [[nodiscard]] bool is_unfinished() const { return forgetting_ || routes_.dirty(); }
+    [[nodiscard]] bool is_unfinished() const {
+        return forgetting_ || !unused_.empty() || routes_.dirty();
+    }
 
     /// Goes on with it for a slice.
     void finish();
@@ -177,6 +183,8 @@ class Machine {
 
     void note_limits();
     void publish();
+    void retire_leaving();
+    void close_unused();
     void begin_forgetting();
     void forget_flows();
     void free_numbers();
@@ -197,6 +205,15 @@ class Machine {
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<PortRecord> records_;
     std::vector<bool> leaving_;  ///< removed, but workers, flows or routes may still name it
+
+    struct Leaving {
+        PortId id;
+        std::shared_ptr<Port> port;
+        std::function<void()> gone;
+    };
+
+    std::vector<Leaving> leaving_ports_;  ///< until the next snapshot
+    std::deque<Leaving> unused_;          ///< to be closed: no worker uses them any more
     /// Leaving, and no worker uses it any more; what to call when its flows are gone too.
     std::map<PortId, std::function<void()>> gone_;
     std::set<TranslationId> gone_translations_;  ///< the same, of floating addresses

@@ -63,6 +63,8 @@ std::string_view to_string(WorkloadView::State state) {
             return "invalid";
         case WorkloadView::State::Failed:
             return "failed";
+        case WorkloadView::State::Waiting:
+            return "waiting";
         case WorkloadView::State::Compiling:
             return "compiling";
         case WorkloadView::State::Inactive:
@@ -109,7 +111,7 @@ void Workloads::add_member(GroupId group, const IpPrefix& member) {
 
 void Workloads::remove_member(GroupId group, const IpPrefix& member) {
     removals_.insert({group, member});
-    if (!busy() && !removals_wait_) {
+    if (is_settled() && !removals_wait_) {
         apply_removals(std::exchange(removals_, {}));
     }
 }
@@ -139,7 +141,7 @@ void Workloads::remove_when_seen() {
         removals_wait_ = false;
         apply_removals(std::exchange(leaving_members_, {}));
         machine_.commit();
-        if (!busy()) {
+        if (is_settled()) {
             remove_when_seen();  // those that came meanwhile
         }
     });
@@ -147,20 +149,19 @@ void Workloads::remove_when_seen() {
 
 void Workloads::update_workload(const Workload& workload) {
     Entry& entry = entries_[workload.name];
-    const bool moved =
-        entry.port != PortId{} && (entry.workload.attachment != workload.attachment ||
-                                   entry.workload.interface_name != workload.interface_name);
-    if (moved || (entry.port != PortId{} && !reserved_address(workload).empty())) {
-        close(entry);
-    }
+    const bool moves =
+        entry.attachment != workload.attachment || entry.interface_name != workload.interface_name;
     forget_interface(entry.workload);
     interfaces_[workload.interface_name].insert(workload.name);
     entry.workload = workload;
     entry.version = ++versions_;
-    if (entry.port == PortId{}) {
-        open(entry);
+    if (entry.port == PortId{} || moves || !reserved_address(workload).empty()) {
+        wait(entry, Turn::Open);
+    } else {
+        entry.turn = Turn::None;  // it may have waited to leave, or to move and come back
+        compile(workload.name, entry);
     }
-    compile(workload.name, entry);
+    tell_unfinished();
 }
 
 void Workloads::remove_workload(const std::string& name) {
@@ -168,10 +169,9 @@ void Workloads::remove_workload(const std::string& name) {
     if (found == entries_.end()) {
         return;
     }
-    close(found->second);
     forget_interface(found->second.workload);
-    entries_.erase(found);
-    log::info("endpoint {}: removed", name);
+    wait(found->second, Turn::Close);
+    tell_unfinished();
 }
 
 void Workloads::forget_interface(const Workload& workload) {
@@ -185,23 +185,76 @@ void Workloads::forget_interface(const Workload& workload) {
 
 void Workloads::retry_failed() {
     for (auto& [name, entry] : entries_) {
-        if (entry.port == PortId{}) {
-            open(entry);
-            if (entry.port != PortId{}) {
-                compile(name, entry);
-            }
+        if (entry.port == PortId{} && entry.turn == Turn::None) {
+            wait(entry, Turn::Open);
         }
     }
+    tell_unfinished();
 }
 
 void Workloads::reserved_changed() {
     for (auto& [name, entry] : entries_) {
-        if (entry.port != PortId{} && !reserved_address(entry.workload).empty()) {
-            close(entry);
-            open(entry);
+        if (entry.port != PortId{} && entry.turn == Turn::None &&
+            !reserved_address(entry.workload).empty()) {
+            wait(entry, Turn::Open);
         }
     }
-    settle();
+    tell_unfinished();
+}
+
+/// Who waits already keeps its place.
+void Workloads::wait(Entry& entry, Turn turn) {
+    if (std::exchange(entry.turn, turn) == Turn::None) {
+        waiting_.push_back(entry.workload.name);
+    }
+}
+
+void Workloads::finish() {
+    told_ = false;
+    const auto end = std::chrono::steady_clock::now() + machine_.settings().ports_turn;
+    while (!waiting_.empty()) {
+        const std::string name = std::move(waiting_.front());
+        waiting_.pop_front();
+        take_turn(name);
+        if (std::chrono::steady_clock::now() >= end) {
+            break;
+        }
+    }
+    activated_ = 0;
+    machine_.commit();
+    if (is_settled()) {
+        remove_when_seen();
+    }
+    tell_unfinished();
+}
+
+void Workloads::tell_unfinished() {
+    if (unfinished_ && is_unfinished() && !std::exchange(told_, true)) {
+        unfinished_();
+    }
+}
+
+/// Does what the endpoint waits for, if it still does.
+void Workloads::take_turn(const std::string& name) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
+        return;
+    }
+    Entry& entry = found->second;
+    switch (std::exchange(entry.turn, Turn::None)) {
+        case Turn::None:
+            return;
+        case Turn::Open:
+            close(entry);
+            open(entry);
+            compile(name, entry);
+            return;
+        case Turn::Close:
+            close(entry);
+            entries_.erase(found);
+            log::info("endpoint {}: removed", name);
+            return;
+    }
 }
 
 /// What would be taken from others if the router served the workload's addresses, in words.
@@ -260,6 +313,8 @@ void Workloads::open(Entry& entry) {
     }
     entry.error.clear();
     entry.port = *id;
+    entry.attachment = entry.workload.attachment;
+    entry.interface_name = entry.workload.interface_name;
     entry.away = false;
     log::info("endpoint {}: port {} open, waiting for its policy", name, entry.port);
 }
@@ -287,13 +342,13 @@ void Workloads::set_guest(const std::string& name, const Port& port, bool there)
     }
 }
 
+/// Until the next commit workers go on with what it has.
 void Workloads::close(Entry& entry) {
     withdraw(entry);
     if (entry.port != PortId{}) {
         slow_path_.remove_port(entry.port);
         machine_.remove_port(std::exchange(entry.port, PortId{}));
     }
-    machine_.commit();
 }
 
 /// Takes back what activate() made visible.
@@ -513,7 +568,7 @@ void Workloads::commit_in_time() {
     }
     activated_ = 0;
     machine_.commit();
-    if (idle) {
+    if (is_settled()) {
         remove_when_seen();
     }
 }
@@ -640,7 +695,8 @@ std::optional<WorkloadView> Workloads::find(const std::string& name) const {
         return std::nullopt;
     }
     const Entry& entry = found->second;
-    const State state = entry.port == PortId{}   ? State::Failed
+    const State state = entry.port == PortId{}
+                            ? entry.error.empty() ? State::Waiting : State::Failed
                         : !entry.endpoint        ? State::Compiling
                         : entry.endpoint->active ? State::Ready
                                                  : State::Inactive;

@@ -1,9 +1,10 @@
 // Workloads: local endpoints, from what policy/ says to a port that forwards.
 //
-// An endpoint's life: its port is opened (guests may connect, nothing is forwarded), its two programs
-// are compiled by the builder, then port, routes and neighbors open in one step.  A changed policy
+// An endpoint's life: its port is opened when it is its turn (guests may connect, nothing is forwarded), its
+// two programs are compiled by the builder, then port, routes and neighbors open in one step.  A changed policy
 // takes the same way while the old one stays in force.  Staged programs, which are only counted, follow:
-// nothing waits for them.  Removed group members wait while programs are being compiled, and until
+// nothing waits for them.  Ports are opened and closed some in a turn of the loop, in the order in which that
+// was asked for; an endpoint whose port is to be closed stays as it was until then.  Removed group members wait while programs are being compiled, and until
 // workers run what came of it, so that a program never runs with groups that were already emptied for
 // its successor.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
@@ -12,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,6 +37,7 @@ struct WorkloadView {
     enum class State : std::uint8_t {
         Invalid,    ///< its object was never valid: it has no port
         Failed,     ///< its port could not be opened
+        Waiting,    ///< its port is opened when those before it are
         Compiling,  ///< closed until its policy is in place
         Inactive,   ///< administratively down
         Ready,      ///< forwards
@@ -98,6 +101,15 @@ class Workloads final : public WorkloadSink {
     /// Tries again to open ports that could not be opened.  To be called now and then.
     void retry_failed();
 
+    /// True while there is something that finish() goes on with: endpoints wait for their turn.
+    [[nodiscard]] bool is_unfinished() const { return !waiting_.empty(); }
+
+    /// Opens and closes ports for one turn.
+    void finish();
+
+    /// `unfinished` is called when something is left for finish() in another turn: once until then.
+    void on_unfinished(std::function<void()> unfinished) { unfinished_ = std::move(unfinished); }
+
     [[nodiscard]] std::vector<WorkloadView> view() const;
 
     [[nodiscard]] std::vector<HostGuardView> view_hosts() const { return hosts_.view(); }
@@ -123,9 +135,19 @@ class Workloads final : public WorkloadSink {
         friend auto operator<=>(const Server&, const Server&) = default;
     };
 
+    /// What an endpoint waits for in waiting_.
+    enum class Turn : std::uint8_t {
+        None,
+        Open,   ///< its port, after that which it may have
+        Close,  ///< it has been removed
+    };
+
     struct Entry {
         Workload workload;
         PortId port;
+        Attachment attachment;  ///< for which `port` was opened
+        std::string interface_name;
+        Turn turn = Turn::None;
         std::string error;
         std::uint64_t version = 0;         ///< of `workload`; older compilations are ignored
         std::optional<Workload> in_force;  ///< what routes, neighbors and endpoint reflect
@@ -158,6 +180,9 @@ class Workloads final : public WorkloadSink {
     [[nodiscard]] Result<std::unique_ptr<Port>> open_port(const Workload& workload);
     [[nodiscard]] std::string reserved_address(const Workload& workload) const;
     void forget_interface(const Workload& workload);
+    void wait(Entry& entry, Turn turn);
+    void take_turn(const std::string& name);
+    void tell_unfinished();
     void open(Entry& entry);
     void close(Entry& entry);
     void compile(const std::string& name, Entry& entry);
@@ -172,6 +197,9 @@ class Workloads final : public WorkloadSink {
     void commit_in_time();
 
     [[nodiscard]] bool busy() const { return enforcing_ != 0 || hosts_.busy(); }
+
+    /// Whether nothing is in force that was to be replaced or removed.
+    [[nodiscard]] bool is_settled() const { return !busy() && waiting_.empty(); }
 
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
@@ -198,6 +226,9 @@ class Workloads final : public WorkloadSink {
     Reserved reserved_;
     HostGuards hosts_;
     std::map<std::string, Entry> entries_;
+    std::deque<std::string> waiting_;  ///< in the order of their turns; some may wait no more
+    std::function<void()> unfinished_;
+    bool told_ = false;  ///< that something is
     std::map<std::string, std::set<std::string>> interfaces_;  ///< the names of those with each
     Members removals_;         ///< from groups that programs may still need as they are
     Members leaving_members_;  ///< workers may still run such programs

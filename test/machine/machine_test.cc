@@ -67,6 +67,7 @@ TEST_F(MachineTest, NumberIsNotUsedAgainBeforeTheGracePeriod) {
     const auto other = std::make_shared<bool>(false);
     const PortId id = add(alive);
     machine().remove_port(id);
+    machine().commit();
     EXPECT_EQ(machine().port(id), nullptr);
     EXPECT_NE(add(other), id);
     machine().housekeeping();
@@ -80,6 +81,7 @@ TEST_F(MachineTest, PortLivesUntilNoWorkerCanHoldIt) {
     machine().rcu().online(0);
     machine().workers()[0]->poll_once();
     machine().remove_port(id);
+    machine().commit();
     machine().housekeeping();
     EXPECT_TRUE(*alive);  // the worker may be in the middle of a round
     machine().workers()[0]->poll_once();
@@ -96,6 +98,7 @@ TEST_F(MachineTest, GoneIsToldWhenNothingNamesThePortAnyMore) {
         EXPECT_FALSE(*alive);
         ++told;
     });
+    machine().commit();
     EXPECT_EQ(told, 0);
     machine().housekeeping();
     EXPECT_EQ(told, 1);
@@ -111,6 +114,7 @@ TEST_F(MachineTest, FlowsOfAPortGoWithIt) {
     enter(id, 1);
     enter(lab.fabric, 2);
     machine().remove_port(id);
+    machine().commit();
     machine().housekeeping();
     EXPECT_EQ(machine().shared().flows4.size(), 1U);
 }
@@ -237,6 +241,7 @@ TEST_F(MidRound, PortThatIsRemovedIsPolledNoMore) {
     packet_behind(kOutside, [this] {
         lab.machine->routes().set(Prefix<V4>::host(host<V4>(kNew)), RouteSource::Static, Discard{});
         lab.machine->remove_port(from);
+        lab.machine->commit();
     });
     EXPECT_TRUE(lab.take_sent(lab.fabric).empty());
 }
@@ -265,6 +270,7 @@ TEST_F(MachineTest, NumberRestsWhileARouteLeadsThere) {
     machine().commit();
     int told = 0;
     machine().remove_port(id, [&] { ++told; });
+    machine().commit();
     machine().housekeeping();
     EXPECT_FALSE(*alive);
     EXPECT_EQ(told, 0);
@@ -300,6 +306,7 @@ TEST_F(MachineTest, NumberIsUsedAgainWhileWaysKeepChanging) {
     int told = 0;
     routes.remove(guest, RouteSource::Workload);
     machine().remove_port(id, [&] { ++told; });
+    machine().commit();
     for (int i = 0; i < 20; ++i) {
         lead_over(i % 2 == 0 ? kGateway + 1 : kGateway);
         EXPECT_TRUE(routes.is_settling());
@@ -323,6 +330,7 @@ TEST(MachineOfManyFlows, ForgetsThoseOfAPortInSlices) {
     int unfinished = 0;
     machine.on_unfinished([&] { ++unfinished; });
     machine.remove_port(id, [&] { ++told; });
+    machine.commit();
     machine.housekeeping();
     EXPECT_TRUE(machine.is_unfinished());
     EXPECT_GT(unfinished, 0);
@@ -335,6 +343,46 @@ TEST(MachineOfManyFlows, ForgetsThoseOfAPortInSlices) {
     EXPECT_EQ(told, 1);
 }
 
+TEST_F(MachineTest, PortsThatGoArePublishedTogether) {
+    const auto alive = std::make_shared<bool>(false);
+    const PortId one = add(alive);
+    const PortId two = add(alive);
+    machine().commit();
+    const Tables* before = &machine().tables();
+    machine().remove_port(one);
+    machine().remove_port(two);
+    EXPECT_EQ(&machine().tables(), before);
+}
+
+TEST(MachineOfManyPorts, ClosesOneInATurnAtLeast) {
+    MachineSettings settings = RouterLab::defaults();
+    settings.ports_turn = std::chrono::microseconds{0};
+    RouterLab lab{settings};
+    Machine& machine = *lab.machine;
+    int told = 0;
+    std::vector<std::shared_ptr<bool>> alive;
+    for (int i = 0; i < 3; ++i) {
+        alive.push_back(std::make_shared<bool>(false));
+        const auto id = machine.add_port(
+            {.name = "p",
+             .kind = PortKind::Fabric,
+             .port = std::make_unique<MortalPort>(alive[i])});
+        machine.remove_port(*id, [&] { ++told; });
+    }
+    machine.commit();
+    machine.housekeeping();
+    EXPECT_FALSE(*alive[0]);
+    EXPECT_TRUE(*alive[1]);
+    EXPECT_TRUE(machine.is_unfinished());
+    machine.finish();
+    EXPECT_FALSE(*alive[1]);
+    EXPECT_TRUE(*alive[2]);
+    while (machine.is_unfinished()) {
+        machine.finish();
+    }
+    EXPECT_EQ(told, 3);
+}
+
 TEST_F(MachineTest, NextPortOfANumberCountsFromZero) {
     const PortId id = lab.add_port("a", PortKind::Fabric, kGuestMacA);
     machine().commit();
@@ -342,6 +390,7 @@ TEST_F(MachineTest, NextPortOfANumberCountsFromZero) {
     machine().count_drop(id, DropReason::NoRoute);
     EXPECT_EQ(machine().totals(id).rx_packets, 1U);
     machine().remove_port(id);
+    machine().commit();
     machine().housekeeping();
     ASSERT_EQ(lab.add_port("b", PortKind::Fabric, kGuestMacB), id);
     machine().commit();
@@ -365,6 +414,7 @@ TEST_F(MachineTest, NumbersRunOut) {
     EXPECT_EQ(id.error().text, "no port number is free: 1023 ports exist");
     for (const PortId port : machine().ports()) {
         machine().remove_port(port);
+        machine().commit();
     }
     machine().housekeeping();
     EXPECT_TRUE(machine().ports().empty());

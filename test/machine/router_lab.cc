@@ -62,6 +62,13 @@ RouterLab::RouterLab(MachineSettings settings) : machine(*Machine::make(settings
             return to_string(prefix) == reserved ? reserved + " is an address of this host"
                                                  : std::string();
         });
+    workloads->on_unfinished([this] {
+        while (open_at_once && !finishing_ && workloads->is_unfinished()) {
+            finishing_ = true;
+            workloads->finish();
+            finishing_ = false;
+        }
+    });
 }
 
 PortId RouterLab::add_port(const std::string& name, PortKind kind, Mac mac, std::uint16_t mtu) {

@@ -94,9 +94,11 @@ class RouterLab {
     std::string refuse_open;             ///< not empty: why opening a port fails
     std::string reserved;                ///< the prefix that no workload may have
     int opened = 0;
+    bool open_at_once = true;  ///< false: endpoints wait until workloads->finish() is called
     TimePoint now{std::chrono::hours{1}};
 
   private:
+    bool finishing_ = false;
     std::mutex mutex_;
     std::condition_variable answered_;
     std::deque<std::function<void()>> answers_;

@@ -231,6 +231,7 @@ Result<void> Daemon::start_data_plane() {
             announce(announcements_.serve(prefix, up, priority));
         },
         [this](const IpPrefix& prefix) { return reserved_address(config_, prefix); });
+    workloads_->on_unfinished([this] { open_workloads_soon(); });
     if (has_source() && config_.host.until_known == HostConfig::UntilKnown::Failsafe) {
         workloads_->begin_with_host(closed_host(config_));
     }
@@ -241,6 +242,22 @@ Result<void> Daemon::start_data_plane() {
     control_ = std::make_unique<Control>(loop_, *machine_, *slow_path_);
     control_->every(kPortRetry, [this] { workloads_->retry_failed(); });
     return {};
+}
+
+/// So many endpoints in a turn, with whatever else there is to do in between.
+void Daemon::open_workloads_soon() {
+    boost::asio::post(loop_, [this] {
+        workloads_->finish();
+        tell_bgp_of_sync();
+    });
+}
+
+/// Routes of the time before are kept until all of ours are told: addresses of endpoints follow when these
+/// are open.
+void Daemon::tell_bgp_of_sync() {
+    if (bgp_ && graph_->is_in_sync() && !(workloads_ && workloads_->is_unfinished())) {
+        bgp_->source_in_sync();
+    }
 }
 
 Result<std::unique_ptr<Port>> Daemon::open_vhost(const Workload& workload) {
@@ -536,9 +553,7 @@ bool Daemon::is_host_known() const {
 
 void Daemon::on_batch(const policy::Batch& batch) {
     graph_->on(batch);
-    if (bgp_ && graph_->is_in_sync()) {
-        bgp_->source_in_sync();
-    }
+    tell_bgp_of_sync();
     if (workloads_ && is_host_known()) {
         // Stays until the programs of host endpoints are in place.
         workloads_->remove_host(std::string(kClosedHost));

@@ -75,6 +75,8 @@ class Daemon {
     [[nodiscard]] Result<void> start_data_plane();
     [[nodiscard]] Result<void> open_fabric_port(const PortConfig& config);
     [[nodiscard]] Result<void> open_host_port();
+    void open_workloads_soon();
+    void tell_bgp_of_sync();
     [[nodiscard]] Result<std::unique_ptr<Port>> open_vhost(const Workload& workload);
     void add_local_address(const IpAddr& address);
     void add_static_routes();

@@ -51,7 +51,7 @@ std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
         }
         auto& status =
             all[{policy::Kind::WorkloadEndpoint, name.substr(0, slash), name.substr(slash + 1)}];
-        if (view.state != State::Compiling) {
+        if (view.state != State::Waiting && view.state != State::Compiling) {
             status = view.state == State::Ready      ? "up"
                      : view.state == State::Inactive ? "down"
                                                      : "error";
