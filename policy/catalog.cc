@@ -207,6 +207,12 @@ std::string Catalog::file_error(const std::string& name) const {
     return file == files_.end() ? std::string() : file->second.error;
 }
 
+std::string Catalog::first_error() const {
+    const auto with_error =
+        std::ranges::find_if(files_, [](const auto& file) { return !file.second.error.empty(); });
+    return with_error == files_.end() ? std::string() : with_error->second.error;
+}
+
 ObjectStatus Catalog::status(
     const Key& key, const Object& object, const Definition& definition) const {
     const ParsedObject& written = parsed(definition);

@@ -51,6 +51,9 @@ class Catalog {
     /// Why `name` cannot be understood; empty when it can.
     [[nodiscard]] std::string file_error(const std::string& name) const;
 
+    /// That of the first file that cannot be understood; empty: all are.
+    [[nodiscard]] std::string first_error() const;
+
     /// As Datastore::list().
     [[nodiscard]] std::vector<ObjectStatus> list(
         const Key& from = {Kind{}, {}, {}}, std::size_t count = SIZE_MAX) const;

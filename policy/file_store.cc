@@ -106,7 +106,7 @@ Result<void> FileStore::start() {
             log::error("policy: last good state: {}", good.error().text);
         }
     }
-    (void)stands_still();
+    (void)stands_still(look(directory_, nullptr));
     scan();
     read_ = list_error_.empty() && options_.beginning == Beginning::AsFound;
     loaded_ = found_;
@@ -249,8 +249,6 @@ void FileStore::look_again_later() {
         [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
             if (!error && !alive.expired()) {
                 look_again();
-                deliver();
-                look_again_later();
             }
         });
 }
@@ -260,22 +258,74 @@ void FileStore::look_again() {
         on_directory_lost();
     }
     if (!doubt_.empty()) {
-        if (!watch()) {
-            on_directory_lost();
+        if (watch()) {
+            read_events();
+            look_beside();
             return;
         }
-        read_events();
-    }
-    if (!doubt_.empty() || !understood_ || !read_) {
-        reread();
+        on_directory_lost();
+    } else if (!understood_ || !read_) {
+        look_beside();
+        return;
     } else if (!vanished_.empty()) {
         forget_vanished_later();
     }
+    deliver();
+    look_again_later();
+}
+
+/// Looks at the directory on the other thread and goes on with what was seen: thousands of files take longer
+/// than a turn.
+void FileStore::look_beside() {
+    const auto taken = [this, alive = std::weak_ptr(watching_)](const Result<LookPtr>& seen) {
+        if (!alive.expired()) {
+            reread(seen);
+            deliver();
+            look_again_later();
+        }
+    };
+    boost::asio::post(
+        reader_,
+        [directory = directory_, last = found_, loop = inotify_.get_executor(), taken]() mutable {
+            auto seen = look(directory, std::exchange(last, nullptr));
+            boost::asio::post(loop, [taken, seen = std::move(seen)] { taken(seen); });
+        });
+}
+
+/// The resource files that there are.
+Result<std::set<std::string>> FileStore::list(const fs::path& directory) {
+    std::set<std::string> files;
+    std::error_code error;
+    for (fs::directory_iterator at(directory, error), end; !error && at != end;
+         at.increment(error)) {
+        if (const std::string name = at->path().filename().string(); is_resource_file(name)) {
+            files.insert(name);
+        }
+    }
+    return error ? fail("it cannot be listed: " + error.message())
+                 : Result<std::set<std::string>>(std::move(files));
+}
+
+/// Any thread.
+Result<FileStore::LookPtr> FileStore::look(const fs::path& directory, const LookPtr& last) {
+    auto files = list(directory);
+    if (!files) {
+        return std::unexpected(std::move(files).error());
+    }
+    Look seen;
+    for (const std::string& file : *files) {
+        struct stat status{};
+        seen[file] =
+            ::stat((directory / file).c_str(), &status) == 0
+                ? Stamp{status.st_ino, status.st_size, status.st_ctim.tv_sec, status.st_ctim.tv_nsec}
+                : Stamp{};
+    }
+    return last && *last == seen ? last : std::make_shared<const Look>(std::move(seen));
 }
 
 /// Reads what was not understood, or was lost, once it stands still.
-void FileStore::reread() {
-    const bool settled = stands_still();
+void FileStore::reread(const Result<LookPtr>& seen) {
+    const bool settled = stands_still(seen);
     const bool doubted = !doubt_.empty();
     if (!list_error_.empty()) {
         if (doubted) {
@@ -309,24 +359,11 @@ void FileStore::reread() {
     }
 }
 
-/// Whether this look finds what the last one found.
-bool FileStore::stands_still() {
-    const auto files = present();
-    if (!files) {
-        found_.reset();
-        return false;
-    }
-    Look look;
-    for (const std::string& file : *files) {
-        struct stat status{};
-        look[file] =
-            ::stat((directory_ / file).c_str(), &status) == 0
-                ? Stamp{status.st_ino, status.st_size, status.st_ctim.tv_sec, status.st_ctim.tv_nsec}
-                : Stamp{};
-    }
-    const bool same = found_ == look;
-    found_ = std::move(look);
-    return same;
+/// Whether this look found what the last one found.
+bool FileStore::stands_still(const Result<LookPtr>& seen) {
+    note_listed(seen);
+    const LookPtr last = std::exchange(found_, seen ? *seen : nullptr);
+    return found_ && found_ == last;
 }
 
 /// Whether objects were held, and what the last look found holds none.
@@ -351,7 +388,13 @@ void FileStore::forget_vanished_later() {
 }
 
 void FileStore::forget_vanished() {
+    forget(std::exchange(vanished_, {}));
+}
+
+/// Those that do not exist, some of many in a turn.
+void FileStore::forget(std::set<std::string> files) {
     if (!doubt_.empty()) {
+        vanished_.merge(files);
         return;
     }
     if (identity() != watched_) {
@@ -359,10 +402,14 @@ void FileStore::forget_vanished() {
         return;
     }
     if (events_wait_) {  // one of them may tell where the objects are now
+        vanished_.merge(files);
         forget_vanished_later();
         return;
     }
-    for (const auto& file : std::exchange(vanished_, {})) {
+    // What follows when they are delivered takes longer than this.
+    const auto end = std::chrono::steady_clock::now() + options_.turn / 2;
+    while (!files.empty()) {
+        const std::string file = std::move(files.extract(files.begin()).value());
         std::error_code error;
         const bool exists = fs::exists(directory_ / file, error);
         if (error) {
@@ -375,34 +422,35 @@ void FileStore::forget_vanished() {
             std::ranges::move(events, std::back_inserter(pending_));
             save();
         }
+        if (!files.empty() && std::chrono::steady_clock::now() >= end) {
+            boost::asio::post(
+                inotify_.get_executor(),
+                [this, alive = std::weak_ptr(watching_), files = std::move(files)]() mutable {
+                    if (!alive.expired()) {
+                        forget(std::move(files));
+                        deliver();
+                    }
+                });
+            return;
+        }
     }
 }
 
 // --- reading --------------------------------------------------------------------------------
 
-/// The resource files that there are; sets list_error_.
-std::optional<std::set<std::string>> FileStore::present() {
-    std::set<std::string> files;
-    std::error_code error;
-    for (fs::directory_iterator at(directory_, error), end; !error && at != end;
-         at.increment(error)) {
-        if (const std::string name = at->path().filename().string(); is_resource_file(name)) {
-            files.insert(name);
-        }
+/// Sets list_error_.
+template <typename Listed>
+void FileStore::note_listed(const Result<Listed>& listed) {
+    const std::string before =
+        std::exchange(list_error_, listed ? std::string() : listed.error().text);
+    if (!listed && list_error_ != before) {
+        log::error("policy: {}: {}", directory_.string(), list_error_);
     }
-    const std::string before = std::exchange(
-        list_error_, error ? "it cannot be listed: " + error.message() : std::string());
-    if (error) {
-        if (list_error_ != before) {
-            log::error("policy: cannot list {}: {}", directory_.string(), error.message());
-        }
-        return std::nullopt;
-    }
-    return files;
 }
 
 void FileStore::scan() {
-    const auto files = present();
+    const auto files = list(directory_);
+    note_listed(files);
     if (!files) {
         read_ = false;
         return;
@@ -554,7 +602,7 @@ std::string FileStore::missing() const {
         return "it " + doubt_;
     }
     if (options_.beginning == Beginning::Whole) {
-        if (const std::string error = not_understood(); !error.empty()) {
+        if (const std::string error = catalog_.first_error(); !error.empty()) {
             return error;
         }
         if (holds_no_object()) {
@@ -562,15 +610,6 @@ std::string FileStore::missing() const {
         }
     }
     return read_ ? std::string() : "it may be in the making";
-}
-
-std::string FileStore::not_understood() const {
-    for (const auto& file : catalog_.files()) {
-        if (std::string error = catalog_.file_error(file); !error.empty()) {
-            return error;
-        }
-    }
-    return {};
 }
 
 /// What vanished is not held any more, though it may be in force still.
@@ -605,7 +644,7 @@ void FileStore::begin() {
 void FileStore::deliver() {
     begin();
     const bool becomes_understood =
-        !understood_ && in_sync_ && doubt_.empty() && not_understood().empty();
+        !understood_ && in_sync_ && doubt_.empty() && catalog_.first_error().empty();
     understood_ = understood_ || becomes_understood;
     if (in_sync_ && doubt_.empty()) {
         health_.is(SourceStatus::State::InSync, std::chrono::steady_clock::now());

@@ -10,7 +10,7 @@
 //     the same files and an object in them: it is being filled until then.
 // Files whose name begins with a dot are not looked at.
 //
-// A large file that changed is read on a thread of its own, and what it says is taken over in another turn of
+// Looks are taken, and a large file that changed is read, on a thread of its own, and what it says is taken over in another turn of
 // the loop.  What happened after it waits until then, so the order stays.  Only put(), remove() and the looks
 // at the directory come in between: of a file that they have touched meanwhile the thread's answer is dropped.
 //
@@ -126,6 +126,8 @@ class FileStore final : public Datastore {
     };
 
     using Look = std::map<std::string, Stamp>;
+    /// One that finds what the last one found is the last one.
+    using LookPtr = std::shared_ptr<const Look>;
 
     /// A file, read.
     struct Reading {
@@ -144,15 +146,21 @@ class FileStore final : public Datastore {
     void doubt(const std::string& why);
     void look_again_later();
     void look_again();
-    void reread();
-    [[nodiscard]] bool stands_still();
+    void look_beside();
+    [[nodiscard]] static Result<std::set<std::string>> list(const std::filesystem::path& directory);
+    [[nodiscard]] static Result<LookPtr> look(
+        const std::filesystem::path& directory, const LookPtr& last);
+    void reread(const Result<LookPtr>& seen);
+    [[nodiscard]] bool stands_still(const Result<LookPtr>& seen);
     [[nodiscard]] bool is_emptied() const;
     void forget_vanished_later();
     void forget_vanished();
+    void forget(std::set<std::string> files);
 
     /// Reads the whole directory.
     void scan();
-    [[nodiscard]] std::optional<std::set<std::string>> present();
+    template <typename Listed>
+    void note_listed(const Result<Listed>& listed);
     [[nodiscard]] bool is_large(const std::string& file) const;
     void load_beside(std::function<void()> then);
     void load(const std::string& file);
@@ -167,7 +175,6 @@ class FileStore final : public Datastore {
     void deliver();
     /// Why this is not what `beginning_` asks for; empty: it is.
     [[nodiscard]] std::string missing() const;
-    [[nodiscard]] std::string not_understood() const;
     [[nodiscard]] bool holds_no_object() const;
     void begin();
 
@@ -191,12 +198,12 @@ class FileStore final : public Datastore {
     bool understood_ = false;
     bool read_ = false;  ///< with the care that `beginning_` asks for
     Identity watched_;
-    std::uint64_t watches_ = 0;   ///< what an earlier one tells is not heard
-    std::string doubt_;           ///< why what is there does not count; empty: it does
-    std::optional<Look> found_;   ///< by the last look at a directory that is waited for
-    std::optional<Look> loaded_;  ///< the look that was last read
-    std::string reading_;         ///< the large file whose answer is waited for; empty: none
-    bool events_wait_ = false;    ///< some were read and not acted upon
+    std::uint64_t watches_ = 0;  ///< what an earlier one tells is not heard
+    std::string doubt_;          ///< why what is there does not count; empty: it does
+    LookPtr found_;              ///< by the last look at a directory that is waited for
+    LookPtr loaded_;             ///< the look that was last read
+    std::string reading_;        ///< the large file whose answer is waited for; empty: none
+    bool events_wait_ = false;   ///< some were read and not acted upon
     SourceStatus health_;
     std::string list_error_;  ///< of the last scan
     std::string waited_for_;  ///< what was last said to be missing

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -158,6 +159,29 @@ TEST_P(FileStoreTest, FilesThatChangeTogetherAreReadTurnByTurn) {
         write(name + ".yaml", tier(name, 1));
     }
     wait_for([&] { return objects_.size() == 3; });
+    EXPECT_EQ(batches_ - before, 3);
+}
+
+/// The same.
+TEST_P(FileStoreTest, FilesThatVanishTogetherAreForgottenTurnByTurn) {
+    for (const std::string name : {"a", "b", "c"}) {
+        write(name + ".yaml", tier(name, 1));
+    }
+    watching_ = std::make_unique<FileStore>(
+        io_.get_executor(),
+        directory_,
+        [this](const Batch& batch) { take(batch); },
+        FileStoreOptions{.turn = std::chrono::microseconds{0}, .large = GetParam()});
+    EXPECT_TRUE(watching_->start());
+    ASSERT_EQ(objects_.size(), 3U);
+    const int before = batches_;
+    for (const std::string name : {"a", "b", "c"}) {
+        fs::remove(directory_ / (name + ".yaml"));
+    }
+    wait_for([&] { return objects_.size() == 2; });
+    write("c.yaml", tier("c", 2));  // its turn has not come yet
+    wait_for([&] { return objects_.size() == 1 && order("c") == 2; });
+    EXPECT_EQ(std::ranges::count(told_, "c gone"), 0);
     EXPECT_EQ(batches_ - before, 3);
 }
 
