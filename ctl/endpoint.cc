@@ -129,20 +129,26 @@ pb::Endpoint row_of(const HostGuardView& view, const PortName& port_name) {
     return row;
 }
 
-/// Workloads by name, behind what `begin` holds.
-Slices all(pb::Response begin, const Endpoints& endpoints, PortName port_name) {
-    return [begin = std::optional{std::move(begin)},
+/// Those of the host, then workloads by name.
+Slices all(const Endpoints& endpoints, const HostEndpoints& hosts, PortName port_name) {
+    return [host_views = hosts.all(),
+            next = std::size_t{0},
+            with_problems = hosts.with_problems,
             search = endpoints.search(),
             find = endpoints.find,
             port_name = std::move(port_name),
             names = std::set<std::string>{},
             searches = true](pb::Response& frame) mutable {
-        if (begin) {
-            frame = *std::exchange(begin, std::nullopt);
-        }
         auto& list = *frame.mutable_endpoints();
+        for (std::size_t n = 0; n < kRowsPerFrame && next < host_views.size(); ++n, ++next) {
+            *list.add_rows() = row_of(with_problems(std::move(host_views[next])), port_name);
+        }
+        if (next < host_views.size()) {
+            return true;
+        }
         searches = searches && search(names);
-        for (std::size_t n = 0; !searches && n < kRowsPerFrame && !names.empty(); ++n) {
+        const auto room = kRowsPerFrame - static_cast<std::size_t>(list.rows_size());
+        for (std::size_t n = 0; !searches && n < room && !names.empty(); ++n) {
             if (const auto view = find(*names.begin())) {
                 *list.add_rows() = row_of(*view, port_name(view->port));
             }
@@ -168,15 +174,15 @@ void serve_endpoints(
          hosts = std::move(hosts),
          port_name = std::move(port_name)](const pb::Request& request) -> Answer {
             const std::string& wanted = request.show_endpoints().endpoint();
+            if (wanted.empty()) {
+                return all(endpoints, hosts, port_name);
+            }
             pb::Response response;
             auto& list = *response.mutable_endpoints();
-            for (const HostGuardView& view : hosts()) {
-                if (wanted.empty() || wanted == view.guard.name) {
-                    *list.add_rows() = row_of(view, port_name);
+            for (HostGuardView& view : hosts.all()) {
+                if (wanted == view.guard.name) {
+                    *list.add_rows() = row_of(hosts.with_problems(std::move(view)), port_name);
                 }
-            }
-            if (wanted.empty()) {
-                return all(std::move(response), endpoints, port_name);
             }
             if (const auto view = endpoints.find(wanted)) {
                 *list.add_rows() = row_of(*view, port_name(view->port));

@@ -52,8 +52,11 @@ struct Endpoints {
     std::function<std::optional<WorkloadView>(const std::string& name)> find;
 };
 
-/// Local host endpoints.
-using HostEndpoints = std::function<std::vector<HostGuardView>()>;
+/// Local host endpoints: all as the machine knows them, and one with what else is known of it.
+struct HostEndpoints {
+    std::function<std::vector<HostGuardView>()> all;
+    std::function<HostGuardView(HostGuardView view)> with_problems = std::identity{};
+};
 
 /// stats.cc: show version.
 void serve_version(

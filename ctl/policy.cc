@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "ctl/handlers.h"
 #include "ctl/rule_text.h"
@@ -113,15 +114,17 @@ void fill(const Guard& guard, std::size_t index, const GroupText& group_text, pb
     }
 }
 
-/// The rules of endpoints one after the other: of `guards`, then of what `search` finds, if anything.
+/// The rules of endpoints one after the other: of `guards`, of `hosts`, then of what `search` finds, if anything.
 class Rules {
   public:
     Rules(
         std::deque<Guard> guards,
+        std::vector<HostGuardView> hosts,
         Endpoints::Search search,
         decltype(Endpoints::find) find,
         GroupText group_text)
         : guards_(std::move(guards)),
+          hosts_(std::move(hosts)),
           search_(std::move(search)),
           find_(std::move(find)),
           group_text_(std::move(group_text)) {}
@@ -132,7 +135,9 @@ class Rules {
             search_ = nullptr;
         }
         for (std::size_t n = 0; !search_ && n < kRowsPerFrame && !at_end(); ++n) {
-            if (guards_.empty()) {
+            if (guards_.empty() && next_host_ < hosts_.size()) {
+                add_guards(hosts_[next_host_++], guards_);
+            } else if (guards_.empty()) {
                 if (const auto view = find_(*names_.begin())) {
                     add_guards(*view, guards_);
                 }
@@ -148,9 +153,13 @@ class Rules {
     }
 
   private:
-    [[nodiscard]] bool at_end() const { return !search_ && guards_.empty() && names_.empty(); }
+    [[nodiscard]] bool at_end() const {
+        return !search_ && guards_.empty() && next_host_ == hosts_.size() && names_.empty();
+    }
 
     std::deque<Guard> guards_;
+    std::vector<HostGuardView> hosts_;
+    std::size_t next_host_ = 0;
     Endpoints::Search search_;
     decltype(Endpoints::find) find_;
     GroupText group_text_;
@@ -168,14 +177,15 @@ void serve_policy(
          hosts = std::move(hosts),
          group_text = std::move(group_text)](const pb::Request& request) -> Answer {
             const std::string& wanted = request.show_policy().endpoint();
+            auto views = hosts.all();
+            if (wanted.empty()) {
+                return Rules{{}, std::move(views), endpoints.search(), endpoints.find, group_text};
+            }
             std::deque<Guard> guards;
-            for (const HostGuardView& view : hosts()) {
-                if (wanted.empty() || wanted == view.guard.name) {
+            for (const HostGuardView& view : views) {
+                if (wanted == view.guard.name) {
                     add_guards(view, guards);
                 }
-            }
-            if (wanted.empty()) {
-                return Rules{std::move(guards), endpoints.search(), endpoints.find, group_text};
             }
             if (const auto view = endpoints.find(wanted)) {
                 add_guards(*view, guards);
@@ -183,7 +193,7 @@ void serve_policy(
             if (guards.empty()) {
                 return no_endpoint(wanted);
             }
-            return Rules{std::move(guards), nullptr, nullptr, group_text};
+            return Rules{std::move(guards), {}, nullptr, nullptr, group_text};
         });
 }
 

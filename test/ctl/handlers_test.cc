@@ -360,7 +360,7 @@ class PolicyHandler : public testing::Test {
                     endpoints_, name, [](const auto& one) { return one.workload.name; });
                 return found == endpoints_.end() ? std::nullopt : std::optional{*found};
             }};
-        const auto hosts = [this] { return hosts_; };
+        const HostEndpoints hosts{.all = [this] { return hosts_; }};
         serve_policy(dispatch_, endpoints, hosts, [](GroupId) { return "has(role)"; });
         serve_endpoints(
             dispatch_, endpoints, hosts, [](PortId id) { return "port" + to_string(id); });
@@ -456,6 +456,23 @@ TEST_F(PolicyHandler, ListsThousandsOfEndpointsInSlicesByName) {
     ASSERT_EQ(shown.size(), endpoints_.size() + 1);
     EXPECT_EQ(shown.front(), "uplink");
     EXPECT_TRUE(std::ranges::is_sorted(std::span{shown}.subspan(1)));
+}
+
+TEST_F(PolicyHandler, ListsThousandsOfHostEndpointsAndTheirRulesInSlices) {
+    hosts_.assign(3 * kRowsPerFrame, hosts_.front());
+    pb::Request asked;
+    asked.mutable_show_endpoints();
+    std::size_t endpoints = 0;
+    for (const pb::Response& frame : ask(dispatch_, asked)) {
+        EXPECT_LE(frame.endpoints().rows_size(), static_cast<int>(kRowsPerFrame));
+        endpoints += static_cast<std::size_t>(frame.endpoints().rows_size());
+    }
+    EXPECT_EQ(endpoints, hosts_.size() + endpoints_.size());
+    std::size_t rules = 0;
+    for (const pb::Response& frame : ask(dispatch_, request(""))) {
+        rules += static_cast<std::size_t>(frame.policy().rows_size());
+    }
+    EXPECT_EQ(rules, kRules + 2 * hosts_.size());
 }
 
 /// Between two frames endpoints go, one of which was found already, and come.

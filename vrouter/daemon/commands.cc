@@ -77,13 +77,10 @@ ctl::Endpoints endpoints_of(const EndpointSources& sources) {
 }
 
 ctl::HostEndpoints hosts_of(const Workloads& workloads, const EndpointSources& sources) {
-    return [&workloads, sources] {
-        std::vector<HostGuardView> views = workloads.view_hosts();
-        for (HostGuardView& view : views) {
-            view = with_problems(sources, std::move(view));
-        }
-        return views;
-    };
+    return {
+        .all = [&workloads] { return workloads.view_hosts(); },
+        .with_problems =
+            [sources](HostGuardView view) { return with_problems(sources, std::move(view)); }};
 }
 
 }  // namespace
@@ -96,7 +93,7 @@ void Daemon::serve_commands() {
     ctl::serve_version(*dispatch_, VROUTER_VERSION, started_);
     ctl::serve_control(*dispatch_, times_);
     if (machine_) {
-        const auto hosts = [this] { return workloads_->view_hosts(); };
+        const ctl::HostEndpoints hosts{.all = [this] { return workloads_->view_hosts(); }};
         const auto group_text = [this](GroupId group) {
             return graph_ ? graph_->sets().describe(group) : to_string(group);
         };
