@@ -58,6 +58,7 @@ void HostGuards::begin_with(const HostGuard& guard) {
     entry.guard = guard;
     entry.version = ++versions_;
     activate({guard, entry.version, std::move(policy), nullptr});
+    assign();
 }
 
 void HostGuards::update(const HostGuard& guard) {
@@ -93,7 +94,6 @@ void HostGuards::remove(const std::string& name) {
     found->second.version = ++versions_;  // what is being compiled for it is not wanted any more
     leaving_.insert(name);
     forget_leaving();
-    machine_.commit();
 }
 
 void HostGuards::forget_leaving() {
@@ -105,7 +105,7 @@ void HostGuards::forget_leaving() {
         log::info("host endpoint {}: removed", name);
     }
     machine_.bump_policy_generation();
-    assign();
+    unassigned_ = true;
 }
 
 /// Compiles the programs of a job in turn, then puts them in force.
@@ -140,7 +140,7 @@ void HostGuards::compile_next_staged(const std::shared_ptr<Job>& job, std::size_
     if (hook == kHostHooks) {
         if (job->counted && is_current(*job)) {
             entries_.at(job->guard.name).policy = job->counted;
-            assign();
+            unassigned_ = true;
             settle_();
         }
         return;
@@ -187,17 +187,30 @@ void HostGuards::activate(const Job& job) {
     if (!as_before) {
         machine_.bump_policy_generation();
     }
-    assign();
+    unassigned_ = true;
 }
 
-/// Gives every port the guard that it should have now.
 void HostGuards::assign() {
-    for (const PortId id : fabric_ports()) {
-        const Entry* entry = guard_of(id);
-        machine_.set_guard(id, entry == nullptr ? nullptr : entry->policy);
+    if (!std::exchange(unassigned_, false)) {
+        return;
     }
-    const Entry* everywhere = any_interface();
-    machine_.set_any_interface(everywhere == nullptr ? nullptr : everywhere->policy);
+    const auto policy_of = [](const Entry* entry) {
+        return entry == nullptr ? nullptr : entry->policy;
+    };
+    const Assignment now = assignment();
+    for (const auto& [id, entry] : now.guards) {
+        machine_.set_guard(id, policy_of(entry));
+    }
+    machine_.set_any_interface(policy_of(now.everywhere));
+}
+
+HostGuards::Assignment HostGuards::assignment() const {
+    Assignment now;
+    for (const PortId id : fabric_ports()) {
+        now.guards.emplace_back(id, guard_of(id));
+    }
+    now.everywhere = any_interface();
+    return now;
 }
 
 std::vector<PortId> HostGuards::fabric_ports() const {
@@ -230,10 +243,9 @@ const HostGuards::Entry* HostGuards::any_interface() const {
     return first;
 }
 
-std::string HostGuards::why_unused(const Entry& entry) const {
-    for (const PortId id : fabric_ports()) {
+std::string HostGuards::why_unused(const Entry& entry, const Assignment& now) const {
+    for (const auto& [id, other] : now.guards) {
         const PortRecord& record = *machine_.port(id);
-        const Entry* other = guard_of(id);
         if (other != nullptr && (is_for_all(entry.in_force) || is_for(entry.in_force, record))) {
             return fmt::format("port {} is guarded by {}", record.name, other->guard.name);
         }
@@ -243,22 +255,40 @@ std::string HostGuards::why_unused(const Entry& entry) const {
                : fmt::format("no port is called {}", entry.in_force.interface_name);
 }
 
-std::vector<HostGuardView> HostGuards::view() const {
+HostGuardView::State HostGuards::state(const Entry& entry, const Assignment& now) {
     using State = HostGuardView::State;
+    if (!entry.policy) {
+        return State::Compiling;
+    }
+    const bool used =
+        now.everywhere == &entry ||
+        std::ranges::any_of(now.guards, [&](const auto& port) { return port.second == &entry; });
+    return used ? State::Ready : State::Unused;
+}
+
+std::vector<HostGuardView> HostGuards::view() const {
     std::vector<HostGuardView> all;
+    const Assignment now = assignment();
     for (const auto& [name, entry] : entries_) {
-        HostGuardView view{entry.guard, {}, State::Compiling, {}, entry.policy};
-        for (const PortId id : fabric_ports()) {
-            if (guard_of(id) == &entry) {
+        HostGuardView view{entry.guard, {}, state(entry, now), {}, entry.policy};
+        for (const auto& [id, guard] : now.guards) {
+            if (guard == &entry) {
                 view.ports.push_back(id);
             }
         }
-        if (entry.policy) {
-            const bool used = !view.ports.empty() || any_interface() == &entry;
-            view.state = used ? State::Ready : State::Unused;
-            view.problem = used ? std::string{} : why_unused(entry);
+        if (view.state == HostGuardView::State::Unused) {
+            view.problem = why_unused(entry, now);
         }
         all.push_back(std::move(view));
+    }
+    return all;
+}
+
+std::vector<std::pair<std::string, HostGuardView::State>> HostGuards::states() const {
+    std::vector<std::pair<std::string, HostGuardView::State>> all;
+    const Assignment now = assignment();
+    for (const auto& [name, entry] : entries_) {
+        all.emplace_back(name, state(entry, now));
     }
     return all;
 }

@@ -16,6 +16,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "vrouter/builder.h"
@@ -52,7 +53,17 @@ class HostGuards {
     void update(const HostGuard& guard);
     void remove(const std::string& name);
 
+    /// Gives every port the guard that it should have now, for the next commit(): once for however many
+    /// endpoints came, changed or went.
+    void assign();
+
+    /// Whether assign() has something to do.
+    [[nodiscard]] bool is_unassigned() const { return unassigned_; }
+
     [[nodiscard]] std::vector<HostGuardView> view() const;
+
+    /// By name, without all else.
+    [[nodiscard]] std::vector<std::pair<std::string, HostGuardView::State>> states() const;
 
     /// Whether programs are on their way.
     [[nodiscard]] bool busy() const { return pending_ != 0; }
@@ -79,13 +90,21 @@ class HostGuards {
     static void keep_staged(Job& job, const HostPolicy& in_use);
     [[nodiscard]] bool is_current(const Job& job) const;
     void activate(const Job& job);
-    void assign();
     void forget_leaving();
     [[nodiscard]] std::vector<PortId> fabric_ports() const;
+
+    /// What is found once for however many endpoints.
+    struct Assignment {
+        std::vector<std::pair<PortId, const Entry*>> guards;  ///< of each port, or null
+        const Entry* everywhere = nullptr;                    ///< of all interfaces
+    };
+
+    [[nodiscard]] Assignment assignment() const;
+    [[nodiscard]] static HostGuardView::State state(const Entry& entry, const Assignment& now);
     /// The entry in force that guards `port`, or null.
     [[nodiscard]] const Entry* guard_of(PortId port) const;
     [[nodiscard]] const Entry* any_interface() const;
-    [[nodiscard]] std::string why_unused(const Entry& entry) const;
+    [[nodiscard]] std::string why_unused(const Entry& entry, const Assignment& now) const;
 
     Machine& machine_;
     Builder& builder_;
@@ -94,6 +113,7 @@ class HostGuards {
     std::set<std::string> leaving_;         ///< removed, but in force until `pending_` is 0
     std::size_t pending_ = 0;               ///< jobs on their way, but for what is staged
     std::uint64_t versions_ = 0;
+    bool unassigned_ = false;
 };
 
 }  // namespace vr

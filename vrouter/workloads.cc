@@ -220,11 +220,22 @@ void Workloads::finish() {
             break;
         }
     }
+    commit();
+    tell_unfinished();
+}
+
+/// Makes all that is ready visible.
+void Workloads::commit() {
     activated_ = 0;
+    hosts_.assign();
     machine_.commit();
     if (is_settled()) {
         remove_when_seen();
     }
+}
+
+void Workloads::remove_host(const std::string& name) {
+    hosts_.remove(name);
     tell_unfinished();
 }
 
@@ -566,8 +577,7 @@ void Workloads::commit_in_time() {
     if (activated_ == 0 || (!idle && activated_ < kTogether && builder_.backlog() <= kSoon)) {
         return;
     }
-    activated_ = 0;
-    machine_.commit();
+    commit();
     if (is_settled()) {
         remove_when_seen();
     }
@@ -680,30 +690,34 @@ PortFacts Workloads::facts(const Entry& entry) const {
     return facts;
 }
 
-std::vector<WorkloadView> Workloads::view() const {
-    std::vector<WorkloadView> all;
+WorkloadView::State Workloads::state(const Entry& entry) {
+    using State = WorkloadView::State;
+    if (entry.port == PortId{}) {
+        return entry.error.empty() ? State::Waiting : State::Failed;
+    }
+    return !entry.endpoint          ? State::Compiling
+           : entry.endpoint->active ? State::Ready
+                                    : State::Inactive;
+}
+
+std::vector<std::pair<std::string, WorkloadView::State>> Workloads::states() const {
+    std::vector<std::pair<std::string, WorkloadView::State>> all;
     for (const auto& [name, entry] : entries_) {
-        all.push_back(*find(name));
+        all.emplace_back(name, state(entry));
     }
     return all;
 }
 
 std::optional<WorkloadView> Workloads::find(const std::string& name) const {
-    using State = WorkloadView::State;
     const auto found = entries_.find(name);
     if (found == entries_.end()) {
         return std::nullopt;
     }
     const Entry& entry = found->second;
-    const State state = entry.port == PortId{}
-                            ? entry.error.empty() ? State::Waiting : State::Failed
-                        : !entry.endpoint        ? State::Compiling
-                        : entry.endpoint->active ? State::Ready
-                                                 : State::Inactive;
     return WorkloadView{
         entry.workload,
         entry.port,
-        state,
+        state(entry),
         entry.error.empty() ? shared_addresses(entry) : entry.error,
         entry.endpoint};
 }

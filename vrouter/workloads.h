@@ -84,7 +84,7 @@ class Workloads final : public WorkloadSink {
 
     void update_host(const HostGuard& guard) override { hosts_.update(guard); }
 
-    void remove_host(const std::string& name) override { hosts_.remove(name); }
+    void remove_host(const std::string& name) override;
 
     /// The config's word counts more.
     void set_workload_rules(const WorkloadRules& rules) override;
@@ -101,18 +101,26 @@ class Workloads final : public WorkloadSink {
     /// Tries again to open ports that could not be opened.  To be called now and then.
     void retry_failed();
 
-    /// True while there is something that finish() goes on with: endpoints wait for their turn.
-    [[nodiscard]] bool is_unfinished() const { return !waiting_.empty(); }
+    /// Whether endpoints wait for their turn.
+    [[nodiscard]] bool is_opening() const { return !waiting_.empty(); }
 
-    /// Opens and closes ports for one turn.
+    /// True while there is something that finish() goes on with.
+    [[nodiscard]] bool is_unfinished() const { return is_opening() || hosts_.is_unassigned(); }
+
+    /// Opens and closes ports for one turn, and makes visible what went.
     void finish();
 
     /// `unfinished` is called when something is left for finish() in another turn: once until then.
     void on_unfinished(std::function<void()> unfinished) { unfinished_ = std::move(unfinished); }
 
-    [[nodiscard]] std::vector<WorkloadView> view() const;
+    /// By name, without all else.
+    [[nodiscard]] std::vector<std::pair<std::string, WorkloadView::State>> states() const;
 
     [[nodiscard]] std::vector<HostGuardView> view_hosts() const { return hosts_.view(); }
+
+    [[nodiscard]] std::vector<std::pair<std::string, HostGuardView::State>> host_states() const {
+        return hosts_.states();
+    }
 
     [[nodiscard]] std::optional<WorkloadView> find(const std::string& name) const;
 
@@ -177,6 +185,7 @@ class Workloads final : public WorkloadSink {
         bool enforced = false;  ///< in force but for what is staged
     };
 
+    [[nodiscard]] static WorkloadView::State state(const Entry& entry);
     [[nodiscard]] Result<std::unique_ptr<Port>> open_port(const Workload& workload);
     [[nodiscard]] std::string reserved_address(const Workload& workload) const;
     void forget_interface(const Workload& workload);
@@ -195,11 +204,12 @@ class Workloads final : public WorkloadSink {
     [[nodiscard]] std::shared_ptr<const EndpointLimits> limits(const Entry& entry) const;
     void settle();
     void commit_in_time();
+    void commit();
 
     [[nodiscard]] bool busy() const { return enforcing_ != 0 || hosts_.busy(); }
 
     /// Whether nothing is in force that was to be replaced or removed.
-    [[nodiscard]] bool is_settled() const { return !busy() && waiting_.empty(); }
+    [[nodiscard]] bool is_settled() const { return !busy() && !is_unfinished(); }
 
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);

@@ -119,6 +119,29 @@ TEST_F(HostGuardsTest, OneThatComesBackMeanwhileStays) {
     EXPECT_FALSE(opens(80));
 }
 
+TEST_F(HostGuardsTest, WhatGoesIsInForceUntilPortsAreAssignedInAnotherTurn) {
+    const GroupId group{7};
+    const Prefix<V4> outside = Prefix<V4>::host(host<V4>(kOutside));
+    acl::Program deny_group = allow_all();
+    deny_group.rules.insert(deny_group.rules.begin(), {.action = acl::Action::Deny});
+    deny_group.rules[0].match.source.group = group;
+    lab_.workloads->add_member(group, outside);
+    update(guard("a", "fabric", deny_group));
+    update(guard("b", "eth9"));
+    lab_.finish_all();
+    lab_.open_at_once = false;
+    lab_.workloads->remove_host("a");
+    lab_.workloads->remove_host("b");
+    lab_.workloads->remove_member(group, outside);
+    EXPECT_FALSE(opens(80));
+    EXPECT_TRUE(lab_.workloads->is_unfinished());
+    lab_.workloads->finish();
+    EXPECT_FALSE(lab_.workloads->is_unfinished());
+    EXPECT_TRUE(opens(80));
+    lab_.machine->housekeeping();
+    EXPECT_EQ(lab_.machine->shared().groups4.size(), 0U);
+}
+
 TEST_F(HostGuardsTest, WithTheLastOneTheHostIsOpenAgain) {
     update(guard("a", "fabric"));
     lab_.finish_all();

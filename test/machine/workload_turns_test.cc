@@ -7,6 +7,7 @@
 #include <string>
 
 #include "test/machine/router_lab.h"
+#include "vrouter/daemon/etcd_status.h"
 #include "vrouter/workloads.h"
 
 namespace vr::workload_turns_test {
@@ -250,6 +251,18 @@ TEST_F(WorkloadTurns, ReservedAddressClosesInItsTurn) {
     EXPECT_EQ(state(1), State::Failed);
     EXPECT_FALSE(reaches(1));
     EXPECT_TRUE(reaches(0));
+}
+
+TEST_F(WorkloadTurns, StatusIsNotKnownWhileAnEndpointWaits) {
+    Workload workload = numbered(0);
+    workload.name = "prod/a";
+    const policy::Key key{policy::Kind::WorkloadEndpoint, "prod", "a"};
+    update(workload);
+    EXPECT_EQ(daemon::endpoint_statuses(*lab.workloads).at(key), std::nullopt);
+    turn();
+    EXPECT_EQ(daemon::endpoint_statuses(*lab.workloads).at(key), std::nullopt);
+    lab.finish_all();
+    EXPECT_EQ(daemon::endpoint_statuses(*lab.workloads).at(key), "up");
 }
 
 TEST_F(WorkloadTurns, EndWhileSomeWaitLeavesNothing) {

@@ -255,7 +255,7 @@ void Daemon::open_workloads_soon() {
 /// Routes of the time before are kept until all of ours are told: addresses of endpoints follow when these
 /// are open.
 void Daemon::tell_bgp_of_sync() {
-    if (bgp_ && graph_->is_in_sync() && !(workloads_ && workloads_->is_unfinished())) {
+    if (bgp_ && graph_->is_in_sync() && !(workloads_ && workloads_->is_opening())) {
         bgp_->source_in_sync();
     }
 }
@@ -524,8 +524,7 @@ Result<void> Daemon::open_store() {
 }
 
 policy::etcd::Reporter::Statuses Daemon::statuses() const {
-    return workloads_ ? endpoint_statuses(workloads_->view(), workloads_->view_hosts())
-                      : endpoint_statuses({}, {});
+    return workloads_ ? endpoint_statuses(*workloads_) : policy::etcd::Reporter::Statuses{};
 }
 
 void Daemon::start_etcd() {

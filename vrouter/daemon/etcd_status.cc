@@ -39,28 +39,24 @@ std::optional<policy::etcd::NodeFacts> node_facts(const Config& config) {
     return facts;
 }
 
-std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
-    const std::vector<WorkloadView>& workloads, const std::vector<HostGuardView>& hosts) {
+std::map<policy::Key, std::optional<std::string>> endpoint_statuses(const Workloads& workloads) {
     using State = WorkloadView::State;
     std::map<policy::Key, std::optional<std::string>> all;
-    for (const WorkloadView& view : workloads) {
-        const std::string& name = view.workload.name;
+    for (const auto& [name, state] : workloads.states()) {
         const std::size_t slash = name.find('/');
         if (slash == std::string::npos) {
             continue;
         }
         auto& status =
             all[{policy::Kind::WorkloadEndpoint, name.substr(0, slash), name.substr(slash + 1)}];
-        if (view.state != State::Waiting && view.state != State::Compiling) {
-            status = view.state == State::Ready      ? "up"
-                     : view.state == State::Inactive ? "down"
-                                                     : "error";
+        if (state != State::Waiting && state != State::Compiling) {
+            status = state == State::Ready ? "up" : state == State::Inactive ? "down" : "error";
         }
     }
-    for (const HostGuardView& view : hosts) {
-        auto& status = all[{policy::Kind::HostEndpoint, {}, view.guard.name}];
-        if (view.state != HostGuardView::State::Compiling) {
-            status = view.state == HostGuardView::State::Ready ? "up" : "down";
+    for (const auto& [name, state] : workloads.host_states()) {
+        auto& status = all[{policy::Kind::HostEndpoint, {}, name}];
+        if (state != HostGuardView::State::Compiling) {
+            status = state == HostGuardView::State::Ready ? "up" : "down";
         }
     }
     return all;

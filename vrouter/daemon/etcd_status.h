@@ -20,6 +20,6 @@ namespace vr::daemon {
 
 /// "up", "down" or "error", which host endpoints never are; nothing while one is being made ready.
 [[nodiscard]] std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
-    const std::vector<WorkloadView>& workloads, const std::vector<HostGuardView>& hosts);
+    const Workloads& workloads);
 
 }  // namespace vr::daemon
