@@ -183,6 +183,7 @@ void read_flows(YamlSection& yaml, FlowConfig& flows) {
     if (const auto share = yaml.number("per_endpoint", 1, flows.capacity)) {
         flows.per_endpoint = static_cast<std::uint32_t>(*share);
     }
+    assign(flows.nat_ports_percent, yaml.number("nat_ports_percent", 1, 100));
     assign(flows.reevaluate, yaml.boolean("reevaluate"));
     flows.drop_invalid = yaml.boolean("drop_invalid");
     yaml.section("timeouts", [&](YamlSection& t) {

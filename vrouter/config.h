@@ -86,6 +86,8 @@ struct WorkloadConfig {
 struct FlowConfig {
     std::uint32_t capacity = 262144;            ///< per family
     std::optional<std::uint32_t> per_endpoint;  ///< of them; absent: a quarter
+    std::uint32_t nat_ports_percent =
+        25;  ///< of natPortRange, for one endpoint to each destination
     FlowTimeouts timeouts;
     bool reevaluate = false;
     std::optional<bool> drop_invalid;  ///< absent: what FelixConfiguration says

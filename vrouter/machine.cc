@@ -100,6 +100,7 @@ Machine::Machine(
     master_.polls.resize(settings.workers);
     master_.reevaluate = settings.reevaluate;
     master_.flows_per_endpoint = settings.flows_per_endpoint;
+    master_.nat_ports_percent = settings.nat_ports_percent;
     set_workload_rules({});
     for (unsigned i = 0; i < settings.workers; ++i) {
         workers_.push_back(

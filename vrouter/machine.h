@@ -37,6 +37,7 @@ struct MachineSettings {
     std::uint32_t packets = 32768;
     std::uint32_t flows = 262144;
     std::uint32_t flows_per_endpoint = UINT32_MAX;
+    std::uint32_t nat_ports_percent = 100;  ///< of natOutgoing, for one endpoint
     FlowTimeouts timeouts;
     IdlePolicy idle;
     /// Ports are opened and closed for so long in one turn: one at least.

@@ -135,6 +135,37 @@ class NatQuotaTest : public NatTest<F> {
 
 TYPED_TEST_SUITE(NatQuotaTest, Families);
 
+/// Where one guest gets a quarter of the ports.
+template <typename F>
+class NatShareTest : public NatTest<F> {
+  protected:
+    NatShareTest() : NatTest<F>(settings()) { range(400); }
+
+    static MachineSettings settings() {
+        auto settings = PipelineLab<F>::defaults();
+        settings.nat_ports_percent = 25;
+        return settings;
+    }
+
+    void range(std::uint16_t count) {
+        const auto last = static_cast<std::uint16_t>(kFirst + count - 1);
+        this->configure({.first_port = L4Port{kFirst}, .last_port = L4Port{last}});
+    }
+
+    /// The ports that a guest has after it has asked for so many to one destination.
+    std::set<std::uint16_t> ask(
+        PortId guest, std::uint32_t address, std::uint16_t many, std::uint32_t to = kOutside) {
+        std::set<std::uint16_t> ports;
+        for (std::uint16_t from = 1; from <= many; ++from) {
+            ports.insert(this->leave(guest, this->udp(guest, address, to, from)));
+        }
+        ports.erase(0);
+        return ports;
+    }
+};
+
+TYPED_TEST_SUITE(NatShareTest, Families);
+
 TYPED_TEST(NatTest, AFlowGoesOutInTheHostsNameAndItsAnswersComeBack) {
     using F = TypeParam;
     auto& lab = this->lab_;
@@ -291,6 +322,37 @@ TYPED_TEST(NatTest, WhoFindsNoPortLeavesThoseBehindTheirs) {
     lab.poll();
     ASSERT_FALSE(lab.port(lab.fabric).sent.empty());
     EXPECT_EQ(ends<F>(lab.port(lab.fabric).sent.back()), ends<F>(kRouter, kOutside2));
+}
+
+TYPED_TEST(NatShareTest, AGuestGetsItsShareToEachDestination) {
+    auto& lab = this->lab_;
+    EXPECT_LE(this->ask(lab.a, kGuestA, 400).size(), 100U);
+    EXPECT_GE(this->ask(lab.a, kGuestA, 400, kOutside2).size(), 90U);
+}
+
+TYPED_TEST(NatShareTest, AGuestThatTakesAllOfItsShareLeavesOthersMostOfTheirs) {
+    auto& lab = this->lab_;
+    this->ask(lab.a, kGuestA, 400);
+    EXPECT_EQ(
+        lab.run(lab.a, this->udp(lab.a, kGuestA, kOutside, 999)), "dropped nat_ports_exhausted");
+    EXPECT_GE(this->ask(lab.b, kGuestB, 400).size(), 50U);
+}
+
+TYPED_TEST(NatShareTest, OfAFewPortsAGuestMayHaveAll) {
+    auto& lab = this->lab_;
+    this->range(64);
+    EXPECT_EQ(this->ask(lab.a, kGuestA, 400).size(), 64U);
+    this->range(100);
+    EXPECT_LE(this->ask(lab.a, kGuestA, 400, kOutside2).size(), 64U);
+}
+
+/// Their ports are their own: there is nothing to share.
+TYPED_TEST(NatShareTest, WhoKeepsItsPortsKeepsThem) {
+    using F = TypeParam;
+    auto& lab = this->lab_;
+    EXPECT_EQ(
+        this->pass(lab.a, this->other(lab.a, kGuestA, kOutside, kGre), lab.fabric),
+        ends<F>(kRouter, kOutside));
 }
 
 // In whose name.

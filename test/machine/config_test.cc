@@ -35,6 +35,7 @@ workloads: {socket_directory: /tmp/v, gateway4: 169.254.1.2, gateway6: "fe80::2"
 flows:
   capacity: 2048
   per_endpoint: 100
+  nat_ports_percent: 10
   reevaluate: true
   drop_invalid: false
   timeouts: {tcp_new: 1, tcp_established: 2, tcp_closing: 3, tcp_reset: 4, udp: 5, icmp: 6, other: 7}
@@ -60,6 +61,7 @@ TEST(Config, ReadsTheMachine) {
     EXPECT_EQ(config.workers.idle.spin_us, 0U);
     EXPECT_EQ(config.flows.capacity, 2048U);
     EXPECT_EQ(config.flows.per_endpoint, 100U);
+    EXPECT_EQ(config.flows.nat_ports_percent, 10U);
     EXPECT_TRUE(config.flows.reevaluate);
     EXPECT_EQ(config.flows.drop_invalid, std::optional(false));
     EXPECT_EQ(config.resource_directory, "/tmp/d");

@@ -48,6 +48,7 @@ MachineSettings machine_settings(const Config& config) {
         .packets = config.packets,
         .flows = config.flows.capacity,
         .flows_per_endpoint = config.flows.per_endpoint.value_or(config.flows.capacity / 4),
+        .nat_ports_percent = config.flows.nat_ports_percent,
         .timeouts = config.flows.timeouts,
         .idle = config.workers.idle,
         .reevaluate = config.flows.reevaluate,

@@ -132,8 +132,11 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
      "natOutgoing: the host has no address of the family, or natOutgoingAddress is not its own"},
     {DropReason::NatPortsExhausted,
      "nat_ports_exhausted",
-     "natOutgoing: other flows to the same destination have the ports (natPortRange), or the one "
-     "place of a protocol whose ports stay (SCTP) or that has none"},
+     "natOutgoing: other flows to the same destination have the ports (natPortRange) that the "
+     "guest "
+     "gets (flows.nat_ports_percent), or the one place of a protocol whose ports stay (SCTP) or "
+     "that "
+     "has none"},
     {DropReason::EgressDenied, "egress_denied", "policy of the sending endpoint"},
     {DropReason::IngressDenied, "ingress_denied", "policy of the receiving endpoint"},
     {DropReason::HostDenied,

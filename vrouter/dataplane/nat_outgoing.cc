@@ -16,6 +16,9 @@ namespace {
 constexpr std::uint32_t kTries = 64;
 constexpr std::uint32_t kFewTries = 4;
 
+/// Of a small range a guest gets so many ports, whatever its share.
+constexpr std::uint32_t kLeastPorts = 64;
+
 /// Keys looked up together.
 constexpr std::uint32_t kTogether = 16;
 
@@ -53,18 +56,46 @@ std::uint32_t count_of(const acl::PortRange& ports) noexcept {
     return ports.last.value() - ports.first.value() + 1U;
 }
 
-/// Which port the n-th try is for, in an order of the flow's own.
-L4Port port_of_try(const acl::PortRange& ports, std::uint64_t hash, std::uint32_t n) noexcept {
+/// The n-th of `count`, in an order that `hash` tells.
+std::uint32_t nth_of(std::uint32_t count, std::uint64_t hash, std::uint32_t n) noexcept {
     const auto start = static_cast<std::uint32_t>(hash);
-    const std::uint64_t at = (start + std::uint64_t{kSteps[hash >> 60U]} * n) % count_of(ports);
-    return L4Port{static_cast<std::uint16_t>(ports.first.value() + at)};
+    return static_cast<std::uint32_t>((start + std::uint64_t{kSteps[hash >> 60U]} * n) % count);
+}
+
+/// The ports that a guest gets to each destination: those that come first in an order of its own.  Who takes
+/// all of its share leaves most others three quarters of theirs, and nobody has to count: of two guests in a
+/// hundred one has more in common with the other, of two in some thousands nearly all.
+struct Share {
+    acl::PortRange ports;
+    std::uint32_t count = 0;
+    std::uint64_t start = 0;
+    std::uint64_t step = 0;
+
+    /// Which port the n-th try is for, in an order of the flow's own.
+    [[nodiscard]] L4Port port_of_try(std::uint64_t hash, std::uint32_t n) const noexcept {
+        const std::uint64_t at = (start + step * nth_of(count, hash, n)) % count_of(ports);
+        return L4Port{static_cast<std::uint16_t>(ports.first.value() + at)};
+    }
+};
+
+Share share_of(PortId guest, const acl::PortRange& ports, std::uint32_t percent) noexcept {
+    const std::uint32_t all = count_of(ports);
+    std::uint64_t order = guest.value() * std::uint64_t{0x9e3779b97f4a7c15};
+    order = (order ^ order >> 32U) * 0xd6e8feb86659fd93;
+    order ^= order >> 29U;
+    return {
+        .ports = ports,
+        .count = std::max(all * percent / 100, std::min(all, kLeastPorts)),
+        .start = order & UINT32_MAX,
+        // Many orders: of two primes none divides a number of ports.
+        .step = std::uint64_t{kSteps[order >> 60U]} * kSteps[order >> 56U & 15U]};
 }
 
 /// The next try, from `n` on, whose port is free; `tries`: none.  Others may be quicker to take it.
 template <Family F>
 std::uint32_t next_free(
     const FlowTable<F>& flows,
-    const acl::PortRange& ports,
+    const Share& share,
     std::uint64_t hash,
     FlowKey<F> outside,
     std::uint32_t n,
@@ -74,7 +105,7 @@ std::uint32_t next_free(
     while (n < tries) {
         const std::uint32_t some = std::min(kTogether, tries - n);
         for (std::uint32_t k = 0; k < some; ++k) {
-            outside.source_port = port_of_try(ports, hash, n + k);
+            outside.source_port = share.port_of_try(hash, n + k);
             keys[k] = outside;
         }
         flows.lookup_any(keys.data(), hits.data(), some);
@@ -175,16 +206,17 @@ DropReason enter_mapped(
     if (!is_answered_here(worker.newest(), back) || address == typename F::Addr{}) {
         return DropReason::NatNoAddress;
     }
-    const acl::PortRange ports = outside_ports(*tables.rules.nat_outgoing, key);
+    const Share share = share_of(
+        start.from, outside_ports(*tables.rules.nat_outgoing, key), tables.nat_ports_percent);
     const std::uint64_t hash = flows.hash(key);
     FlowKey<F> outside = key;
     outside.source = address;
-    const std::uint32_t tries = std::min({count_of(ports), kTries, std::max(budget, kFewTries)});
+    const std::uint32_t tries = std::min({share.count, kTries, std::max(budget, kFewTries)});
     for (std::uint32_t n = 0; n < tries;) {
-        outside.source_port = port_of_try(ports, hash, n);
+        outside.source_port = share.port_of_try(hash, n);
         const auto entered = flows.insert_mapped(worker.index(), key, outside, start, worker.now());
         if (entered.taken) {
-            const std::uint32_t next = next_free(flows, ports, hash, outside, n + 1, tries);
+            const std::uint32_t next = next_free(flows, share, hash, outside, n + 1, tries);
             budget -= std::min(budget, next - n);
             n = next;
             continue;

@@ -4,7 +4,7 @@
 // The world sees the address that the host has on the port by which the flow begins to leave, and a port (of
 // ICMP echo: an identifier) out of a range.  The same port serves many flows, one to each destination: a
 // mapping is entered into the flow table under the whole key that the world sees, and whoever finds a key
-// taken tries another.  There is no other state.  Of other protocols the address alone changes, so there is
+// taken tries another.  There is no other state: what bounds a guest is that it tries a part of the ports only.  Of other protocols the address alone changes, so there is
 // one key to try.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once

@@ -197,6 +197,8 @@ struct Tables {
     bool reevaluate = false;  ///< judge live flows again after a policy change (POLICY 2.8)
     /// Flows of one family that may count against one endpoint: none may fill the table.
     std::uint32_t flows_per_endpoint = UINT32_MAX;
+    /// Of the ports of natOutgoing one endpoint gets so many to each destination.
+    std::uint32_t nat_ports_percent = 100;
     WorkloadRules rules;
     /// Flows may go out in the host's name, or did; false: nobody looks for what comes back.
     bool maps_ports = false;
