@@ -12,6 +12,7 @@
 #include "policy/client_form.h"
 #include "policy/document.h"
 #include "policy/etcd/state_file.h"
+#include "policy/etcd/status.h"
 #include "policy/json_document.h"
 #include "policy/resource.h"
 #include "vrouter/net/log.h"
