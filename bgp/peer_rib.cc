@@ -308,7 +308,7 @@ void PeerRib<F>::next_generation() {
 
 template <Family F>
 void PeerRib<F>::sweep() {
-    if (generations_.leaving() != 0) {
+    if (!sweep_ && generations_.leaving() != 0) {
         sweep_ = 0;
     }
 }
@@ -441,6 +441,7 @@ void PeerRib<F>::walk(
 template <Family F>
 bool PeerRib<F>::work(std::size_t& budget) {
     walk(sweep_, budget, &PeerRib::sweep_chunk);
+    sweep();  // what began to leave behind the walk
     walk(refilter_, budget, &PeerRib::refilter_chunk);
     walk(degrade_, budget, &PeerRib::degrade_chunk);
     if (!degrade_) {

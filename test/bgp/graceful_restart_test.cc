@@ -747,6 +747,36 @@ TEST(Refresh, WhatIsNotRepeatedLeaves) {
     EXPECT_EQ(kept(hand), "ac");
 }
 
+/// Each refresh leaves out one route more, from the table's end on, and comes before the walk gets there.
+TEST(Refresh, WhatLeavesDoesSoHoweverOftenMoreBeginsTo) {
+    HandPeer hand;
+    hand.come_up(HandPeer::ordinary());
+    constexpr std::uint32_t kFirst = 0x0b000000U;
+    constexpr unsigned kRoutes = 32 * LocRib<V4>::kChunk;
+    const auto announce = [&](unsigned count) {
+        std::vector<std::uint8_t> words;
+        encode_route_refresh(kIpv4Unicast, refresh_marker::kBegin, words);
+        for (unsigned i = 0; i < count; ++i) {
+            add_announcement(words, Ip4{kFirst + i});
+        }
+        encode_route_refresh(kIpv4Unicast, refresh_marker::kEnd, words);
+        hand.peer->receive(Direction::Incoming, words);
+        while (hand.peer->process(Direction::Incoming, hand.now)) {
+        }
+    };
+    announce(kRoutes);
+    hand.settle();
+    const auto last = Ip4{kFirst + kRoutes - 1};
+    ASSERT_EQ(hand.instance.routes_to(last).size(), 1U);
+    for (unsigned refresh = 1; refresh <= 16; ++refresh) {
+        announce(kRoutes - refresh);
+        static_cast<void>(hand.instance.work());
+    }
+    EXPECT_TRUE(hand.instance.routes_to(last).empty());
+    hand.settle();
+    EXPECT_EQ(hand.sink.routes.size(), kRoutes - 16U);
+}
+
 /// Each makes the routes before it leave, for which a table has to be gone through; that may take its time.
 TEST(Refresh, StormLetsNothingLeaveUntilTheFirstRoutesHave) {
     HandPeer hand;
