@@ -26,6 +26,12 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 /// What could not be listened on is tried again after this.
 constexpr std::chrono::seconds kRetry{2};
 
+/// What the kernel has one key for.
+IpPrefix key_target(const Listeners::Callers& callers) {
+    const auto* range = std::get_if<IpPrefix>(&callers);
+    return range != nullptr ? *range : host_prefix(without_zone(std::get<IpAddr>(callers)));
+}
+
 /// Sets the key of `callers` on a listening socket of their family.
 void set_key_on(
     tcp::acceptor& acceptor, const Listeners::Callers& callers, std::string_view password) {
@@ -110,23 +116,21 @@ void Listeners::set_key(const Callers& callers, const std::string& password) {
     } else {
         keys_[callers] = password;
     }
-    // The kernel has one key for an address, whatever the link: another link's peer may need it still.
-    const auto other = password.empty() ? key_of_other_link(callers) : keys_.end();
-    const std::string& present = other == keys_.end() ? password : other->second;
     for (const AcceptorPtr& acceptor : acceptors_) {
-        set_key_on(*acceptor, callers, present);
+        set_key_on(*acceptor, callers, key_in_force(callers));
     }
 }
 
-/// The key of the same link-local address on another link.
-Listeners::Keys::const_iterator Listeners::key_of_other_link(const Callers& callers) const {
-    const auto* address = std::get_if<IpAddr>(&callers);
-    return address == nullptr || zone_of(*address) == 0
-               ? keys_.end()
-               : std::ranges::find_if(keys_, [&](const auto& each) {
-                     const auto* other = std::get_if<IpAddr>(&each.first);
-                     return other != nullptr && without_zone(*other) == without_zone(*address);
-                 });
+/// What the kernel is to have for them: of an address the key of a peer there, on whatever link, before that of
+/// a range of nobody else.
+std::string Listeners::key_in_force(const Callers& callers) const {
+    auto found = keys_.find(callers);
+    if (found == keys_.end() || std::holds_alternative<IpPrefix>(callers)) {
+        // Addresses come before ranges.
+        found = std::ranges::find_if(
+            keys_, [&](const auto& each) { return key_target(each.first) == key_target(callers); });
+    }
+    return found == keys_.end() ? std::string{} : found->second;
 }
 
 Result<void> Listeners::listen(const IpAddr& address) {
@@ -145,7 +149,7 @@ Result<void> Listeners::listen(const IpAddr& address) {
     }
     if (!error) {
         for (const auto& [callers, password] : keys_) {
-            set_key_on(acceptor, callers, password);
+            set_key_on(acceptor, callers, key_in_force(callers));
         }
         acceptor.listen(kBacklog, error);
     }

@@ -60,7 +60,7 @@ class Listeners {
 
     [[nodiscard]] Result<void> open_wanted();
     [[nodiscard]] Result<void> listen(const IpAddr& address);
-    [[nodiscard]] Keys::const_iterator key_of_other_link(const Callers& callers) const;
+    [[nodiscard]] std::string key_in_force(const Callers& callers) const;
     void accept_next(const AcceptorPtr& acceptor);
 
     boost::asio::io_context& io_;

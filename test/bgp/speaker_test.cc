@@ -343,6 +343,40 @@ TEST_F(LoopbackMd5, SignedCallerOfARangeIsTaken) {
     EXPECT_TRUE(wait_for_state(b, State::Established));
 }
 
+/// Each has a key of its own, the kernel one for the address.
+TEST_F(LoopbackMd5, NeighborsKeyOutlivesThatOfARangeOfItsAddress) {
+    RangeConfig range{.prefix = *parse_prefix("127.0.0.2/32"), .peer = {}};
+    range.peer.asn = Asn{65002};
+    range.peer.password = "of the range";
+    ASSERT_TRUE(a.set_ranges({range}));
+    connect("of the neighbor");
+    ASSERT_TRUE(wait_for_state(b, State::Established));
+    unsigned sessions = 1;
+    const auto call_again = [&] {
+        b.clear(*parse_ip("127.0.0.1"));
+        ++sessions;
+        return wait_for([&] { return b.peers().at(0).established_count == sessions; });
+    };
+    range.peer.password = "another of the range";
+    ASSERT_TRUE(a.set_ranges({range}));
+    EXPECT_TRUE(call_again()) << "the range has another key";
+    ASSERT_TRUE(a.set_ranges({}));
+    EXPECT_TRUE(call_again()) << "the range is gone";
+    ASSERT_TRUE(a.set_ranges({range}));
+    SpeakerConfig changed = a.config();
+    changed.port = a.port();
+    changed.listen.push_back(*parse_ip("127.0.0.9"));
+    ASSERT_TRUE(a.set_config(changed));
+    EXPECT_TRUE(call_again()) << "it listens anew";
+    // And the range has its own again when the neighbor goes.
+    ASSERT_TRUE(a.remove_peer(*parse_ip("127.0.0.2")));
+    PeerConfig config = a_as_peer();
+    config.password = range.peer.password;
+    config.import = config.export_ = Filter{.kind = Filter::Kind::All, .rules = {}};
+    ASSERT_TRUE(b.set_peer(config));
+    EXPECT_TRUE(wait_for_state(b, State::Established));
+}
+
 TEST_F(LoopbackMd5, CallerFromBeforeThePasswordIsTurnedAway) {
     boost::asio::ip::tcp::socket socket{io};
     socket.connect({boost::asio::ip::make_address("127.0.0.1"), a.port().value()});
