@@ -205,9 +205,7 @@ bool Peer::accept(Time now) {
         feed(Direction::Incoming, event::TcpFailed{"the peer has restarted"}, now);
         tick(now);
     }
-    // Who comes and goes more quickly than its routes can leave has to wait for that.
-    const bool exhausting = v4_.exhausting() || v6_.exhausting();
-    return wanted_ && !exhausting && incoming.fsm.state() == State::Active;
+    return wanted_ && !is_exhausting() && incoming.fsm.state() == State::Active;
 }
 
 void Peer::connected(Direction direction, const IpAddr& local_address, Time now) {

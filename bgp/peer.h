@@ -80,6 +80,11 @@ class Peer {
     [[nodiscard]] bool needs_restart(const PeerConfig& changed) const;
 
     // --- what happens to TCP ---------------------------------------------------------------------
+    /// True when no call of the peer's is taken for now: it comes and goes more quickly than its routes can leave.
+    [[nodiscard]] bool is_exhausting() const noexcept {
+        return v4_.exhausting() || v6_.exhausting();
+    }
+
     /// Somebody connected from the peer's address; false: close it at once.  When true, take_actions()
     /// is due (it may close an older connection) before connected().
     [[nodiscard]] bool accept(Time now);

@@ -207,7 +207,7 @@ class Speaker {
     void watch(const PeerConfig& config);
     [[nodiscard]] BfdSockets::Changed hear_bfd();
     void bfd_changed(const IpAddr& address, const bfd::Change& change);
-    [[nodiscard]] Neighbour* welcome(const IpAddr& caller);
+    [[nodiscard]] Neighbour* welcome(const IpAddr& caller, std::uint8_t& why);
     void dismiss_idle();
 
     void call_soon();

@@ -37,12 +37,13 @@ void Speaker::accepted(Session::Socket socket) {
         caller = with_zone(std::get<Ip6>(caller), zone);
     }
     const auto at = neighbours_.find(caller);
-    Neighbour* neighbour = at == neighbours_.end() ? welcome(caller) : &at->second;
+    std::uint8_t why = cease::kRejected;
+    Neighbour* neighbour = at == neighbours_.end() ? welcome(caller, why) : &at->second;
     if (neighbour == nullptr) {
         ++strangers_;
         log::debug("bgp {}: connection refused: no such peer", name_of(caller));
         if (!source_unread_) {  // it may be one yet, and must not wait because of us
-            reject(socket);
+            reject(socket, why);
         }
         return;
     }
@@ -90,8 +91,9 @@ Zone Speaker::zone_of_caller(const Session::Socket& socket) {
     return link_of(links_, indices_, static_cast<unsigned>(remote.to_v6().scope_id()), local);
 }
 
-/// Makes a peer of whoever calls from a range that has room; null for strangers.
-Speaker::Neighbour* Speaker::welcome(const IpAddr& caller) {
+/// Makes a peer of whoever calls from a range that has room; null for strangers.  `why` changes where the range is
+/// full.
+Speaker::Neighbour* Speaker::welcome(const IpAddr& caller, std::uint8_t& why) {
     const RangeConfig* range = nullptr;
     for (const RangeConfig& each : ranges_) {
         if (contains(each.prefix, caller) &&
@@ -110,6 +112,7 @@ Speaker::Neighbour* Speaker::welcome(const IpAddr& caller) {
             name_of(caller),
             to_string(range->prefix),
             range->limit);
+        why = cease::kOutOfResources;
         return nullptr;
     }
     PeerConfig config = range->peer;
@@ -156,7 +159,9 @@ void Speaker::take_up(Neighbour& neighbour) {
     const Time now = Clock::now();
     if (!neighbour.peer.accept(now)) {
         if (neighbour.waits_until <= now) {
-            reject(*neighbour.waiting, cease::kCollision);
+            reject(
+                *neighbour.waiting,
+                neighbour.peer.is_exhausting() ? cease::kOutOfResources : cease::kCollision);
             neighbour.waiting.reset();
             neighbour.waits_until = Time::max();
         }

@@ -819,7 +819,9 @@ TEST(Restart, CallsWaitUntilTheRoutesOfSessionsBeforeHaveLeft) {
     }
     EXPECT_GT(sessions, 1U);
     EXPECT_LT(sessions, 1000U);
+    EXPECT_TRUE(hand.peer->is_exhausting());
     hand.settle();
+    EXPECT_FALSE(hand.peer->is_exhausting());
     EXPECT_TRUE(hand.call());
 }
 

@@ -221,6 +221,11 @@ TEST_F(Loopback, StrangersAreTurnedAway) {
     EXPECT_EQ(a.strangers(), 1U);
 }
 
+TEST_F(Loopback, CallersOfAFullRangeAreToldWhy) {  // RFC 4486 4
+    ASSERT_TRUE(a.set_ranges({{.prefix = *parse_prefix("127.0.0.0/24"), .limit = 0, .peer = {}}}));
+    EXPECT_EQ(answer_to_a_call(), notification(ErrorCode::Cease, cease::kOutOfResources));
+}
+
 TEST_F(Loopback, WhoIsShutDownIsTurnedAway) {
     PeerConfig config;
     config.address = *parse_ip("127.0.0.1");
