@@ -65,19 +65,19 @@ Result<void> Listeners::open(const std::vector<IpAddr>& addresses, L4Port port) 
     return open_wanted();
 }
 
-Result<void> Listeners::open_wanted() {
-    Result<void> all;
+const Result<void>& Listeners::open_wanted() {
+    opened_ = {};
     for (const IpAddr& address : addresses_) {
         const bool open = std::ranges::any_of(acceptors_, [&](const AcceptorPtr& acceptor) {
             error_code ignored;
             return acceptor->local_endpoint(ignored).address() == to_asio(address);
         });
         auto opened = open ? Result<void>{} : listen(address);
-        if (!opened && all) {
-            all = std::move(opened);
+        if (!opened && opened_) {
+            opened_ = std::move(opened);
         }
     }
-    return all;
+    return opened_;
 }
 
 void Listeners::retry() {
@@ -100,6 +100,7 @@ void Listeners::close() {
         acceptor->close(ignored);
     }
     acceptors_.clear();
+    opened_ = {};
     retry_timer_.cancel();
 }
 

@@ -45,6 +45,9 @@ class Listeners {
     /// Tries what the last open() could not have again, until it can or close().
     void retry();
 
+    /// What open() said, or what has become of it since.
+    [[nodiscard]] const Result<void>& opened() const noexcept { return opened_; }
+
     void close();
 
     /// The port that the first socket got (with port 0: any); nothing while there is none.
@@ -58,7 +61,7 @@ class Listeners {
     using AcceptorPtr = std::shared_ptr<Acceptor>;
     using Keys = std::map<Callers, std::string>;
 
-    [[nodiscard]] Result<void> open_wanted();
+    const Result<void>& open_wanted();
     [[nodiscard]] Result<void> listen(const IpAddr& address);
     [[nodiscard]] std::string key_in_force(const Callers& callers) const;
     void accept_next(const AcceptorPtr& acceptor);
@@ -68,6 +71,7 @@ class Listeners {
     std::vector<IpAddr> addresses_;
     L4Port port_;
     std::vector<AcceptorPtr> acceptors_;
+    Result<void> opened_;
     Keys keys_;
     boost::asio::steady_timer retry_timer_;
     std::shared_ptr<bool> alive_ =

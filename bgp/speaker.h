@@ -54,6 +54,9 @@ class Speaker {
     /// to get out.  A peer shows `text` to its operator (RFC 9003).
     void stop(std::string_view text = {});
 
+    /// Fails with an address that is not listened on though it is to be: that is tried again.
+    [[nodiscard]] const Result<void>& listening() const noexcept { return listeners_.opened(); }
+
     /// The port that the first listening socket got (with port 0 in the configuration: any).
     [[nodiscard]] L4Port port() const;
 

@@ -420,7 +420,11 @@ TEST_F(Loopback, StartWithoutItsPortIsTriedAgain) {
     config.port = a.port();
     Speaker late{io, config, sink_b, oracle};
     ASSERT_FALSE(late.start());
+    EXPECT_FALSE(late.listening());
+    ASSERT_TRUE(late.set_config(late.config())) << "nothing has changed";
+    EXPECT_FALSE(late.listening());
     a.stop();
+    EXPECT_TRUE(wait_for([&] { return late.listening().has_value(); }));
     EXPECT_TRUE(wait_for([&] {
         boost::asio::ip::tcp::socket socket{io};
         boost::system::error_code error;

@@ -147,6 +147,8 @@ def test_trouble_is_told(lab):
     """What is taken up and cannot be done is the answer, not only in the log."""
     start(lab, ONE)
     configure(lab, neighbor(ONE), listen=["192.0.2.1"])
-    code, said = lab.router.ctl_status("bgp", "reload")
-    assert code == 1 and "not all is well" in said and "192.0.2.1" in said, (code, said)
+    for _ in range(2):  # each time, until it is mended
+        code, said = lab.router.ctl_status("bgp", "reload")
+        assert code == 1 and "not all is well" in said and "192.0.2.1" in said, (code, said)
     assert lab.rows()[ONE]["sessions"] == 1
+    assert reload(lab, neighbor(ONE)) == "0 came, 0 went, 0 changed"

@@ -211,6 +211,9 @@ Result<BgpControl::Reloaded> BgpControl::reload(const BgpConfig& old) {
     update();
     expect_peers(source_may_tell_peers());
     std::string problem = set ? config_error_ : set.error().text;
+    if (const auto& listening = speaker_->listening(); problem.empty() && !listening) {
+        problem = listening.error().text;  // as before this reload
+    }
     for (const auto& [address, error] : peer_errors_) {
         problem =
             problem.empty() ? fmt::format("{}: {}", speaker_->name_of(address), error) : problem;
