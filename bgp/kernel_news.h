@@ -19,6 +19,9 @@ class KernelNews {
     /// True the first time, and when there was any since the last time or that cannot be told.
     [[nodiscard]] bool any();
 
+    /// What can be read from when there is news, from the first any() on; -1: that cannot be told.
+    [[nodiscard]] int descriptor() const noexcept { return socket_; }
+
   private:
     unsigned groups_;
     int socket_ = -1;  ///< from the first question on, or nobody would read it

@@ -194,6 +194,20 @@ void Peer::reconfigure(const PeerConfig& config) {
     apply_to(v6_);
 }
 
+void Peer::own_addresses_changed() {
+    if (!established_) {
+        return;
+    }
+    const Ends now_ends = ends(link(*established_));
+    const auto tell = [&](auto& rib) {
+        if (rib.up()) {
+            rib.change_ends(now_ends, config_);
+        }
+    };
+    tell(v4_);
+    tell(v6_);
+}
+
 bool Peer::accept(Time now) {
     Link& incoming = link(Direction::Incoming);
     tick(now);  // a pause that is just over must not cost a connection

@@ -76,6 +76,8 @@ class Peer {
     void resend();
     /// Takes a configuration for which needs_restart() is false; the session lives on.
     void reconfigure(const PeerConfig& config);
+    /// Our addresses on the link to the peer, or the link, may be others: who is told of them is told again.
+    void own_addresses_changed();
     /// True when `changed` cannot be applied to a living session.
     [[nodiscard]] bool needs_restart(const PeerConfig& changed) const;
 

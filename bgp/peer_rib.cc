@@ -140,6 +140,12 @@ void PeerRib<F>::leave_group() {
 }
 
 template <Family F>
+void PeerRib<F>::change_ends(const Ends& ends, const PeerConfig& config) {
+    configure(ends, config);
+    join_group(config);
+}
+
+template <Family F>
 void PeerRib<F>::reconfigure(const Ends& ends, const PeerConfig& config) {
     configure(ends, config);
     refilter_ = 0;

@@ -64,6 +64,9 @@ class PeerRib final : public UpdateMember {
     void begin_refresh();
     void end_refresh();
 
+    /// Our end of a living session is another one: what we tell may be, too.
+    void change_ends(const Ends& ends, const PeerConfig& config);
+
     /// Filters or limits changed under a living session.
     void reconfigure(const Ends& ends, const PeerConfig& config);
 

@@ -388,6 +388,11 @@ void Speaker::next_hops_changed(const std::vector<IpAddr>& next_hops) {
     want_work();
 }
 
+void Speaker::own_addresses_changed() {
+    instance_->for_each_peer([](Peer& peer) { peer.own_addresses_changed(); });
+    want_work();
+}
+
 SpeakerSummary Speaker::summary() const {
     SpeakerSummary summary = instance_->summary();
     summary.port = port();

@@ -135,6 +135,9 @@ class Speaker {
     void next_hops_changed();
     void next_hops_changed(const std::vector<IpAddr>& next_hops);
 
+    /// The oracle's answers about links that we share with peers, and our addresses there, may have changed.
+    void own_addresses_changed();
+
     // --- what is shown ---------------------------------------------------------------------------
     /// Neighbors that are to be peers once their addresses are known; to be shown beside peers().
     void set_awaited(std::vector<PeerSummary> neighbors) { awaited_ = std::move(neighbors); }

@@ -112,6 +112,32 @@ TEST_F(LinkLocal, OursFollowsItsChange) {
     EXPECT_EQ(told(b).next_hop_link_local, std::nullopt);
 }
 
+TEST_F(LinkLocal, OursIsToldOnceTheMachineHasIt) {
+    r.oracle.link_locals.clear();
+    connect(b);
+    r.instance.originate(*parse_prefix(kPrefix), {});
+    world.settle();
+    ASSERT_EQ(told(b).next_hop_link_local, std::nullopt);
+    Peer& peer = world.peer_of(r, b);
+    const auto change = [&](std::optional<Zone> link, std::optional<Ip6> own) {
+        link ? void(r.oracle.zones[b.address] = *link) : void(r.oracle.zones.clear());
+        own ? void(r.oracle.link_locals[r.address] = *own) : void(r.oracle.link_locals.clear());
+        const std::uint64_t updates = peer.summary(world.now).sent.updates;
+        peer.own_addresses_changed();
+        world.settle();
+        return peer.summary(world.now).sent.updates - updates;
+    };
+    EXPECT_GT(change(kLink, kOurs), 0U);
+    EXPECT_EQ(told(b).next_hop_link_local, kOurs);
+    EXPECT_EQ(change(kLink, kOurs), 0U) << "nothing is another one";
+    EXPECT_GT(change(kLink, kTheirs), 0U);
+    EXPECT_EQ(told(b).next_hop_link_local, kTheirs);
+    EXPECT_GT(change(std::nullopt, kTheirs), 0U);
+    EXPECT_EQ(told(b).next_hop, r.address);
+    EXPECT_EQ(told(b).next_hop_link_local, std::nullopt);
+    EXPECT_EQ(peer.summary(world.now).established_count, 1U);
+}
+
 TEST_F(LinkLocal, OursStandsBesideTheNextHopOfIpv4Routes) {  // RFC 8950 3
     r.oracle.zones[b.address] = kLink;
     connect(b);

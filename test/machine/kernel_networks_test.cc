@@ -34,7 +34,8 @@ TEST(KernelNetworks, LinkLocalAddressIsThatOfTheSameInterface) {
 }
 
 TEST(KernelNetworks, LoopbackIsNoLink) {
-    const KernelNetworks kernel;
+    boost::asio::io_context loop;
+    const KernelNetworks kernel{loop, [] {}};
     EXPECT_EQ(kernel.link_to(*parse_ip("127.0.0.1")), 0);
     EXPECT_EQ(kernel.link_local_beside(*Ip6::parse("::1"), 1), std::nullopt);
 }

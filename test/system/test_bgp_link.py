@@ -190,6 +190,15 @@ def test_reflector_keeps_the_pair_on_one_link(network, make_router, make_peer, k
         learner.wait_route(prefix, pair[0], 30)
         assert learner.next_hops_of(prefix) == pair
         assert told_pair(router, pairs[2][0], prefix) == pair
+    # One that changes, goes and comes back is told to whom it was told before; sessions stay.
+    for own in ("fe80::77", None, "fe80::78"):
+        here.sh("ip", "-6", "address", "flush", "dev", "eth0", "scope", "link")
+        if own:
+            here.sh("ip", "address", "add", f"{own}/64", "dev", "eth0", "nodad")
+        pair = [address for address in (pairs[0][0], own) if address]
+        router.wait(lambda: told_pair(router, pairs[2][0], "fd00:66::/48") == pair, 20, f"{pair} is told")
+        learner.process.wait_for(lambda: learner.next_hops_of("fd00:66::/48") == pair, 20, f"{pair} is heard")
+    assert [row["sessions"] for row in router.show("bgp")] == [1, 1]
 
 
 TORS, REFLECTOR, LOOPBACK = ("192.0.2.253", "192.0.2.252"), "192.0.2.251", "10.255.0.9"

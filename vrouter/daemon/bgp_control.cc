@@ -90,6 +90,9 @@ Result<void> BgpControl::start() {
                 some != nullptr ? speaker_->next_hops_changed(*some)
                                 : speaker_->next_hops_changed();
             });
+    } else {
+        kernel_networks_ =
+            std::make_unique<KernelNetworks>(loop_, [this] { speaker_->own_addresses_changed(); });
     }
     if (auto started = start_links(); !started) {
         return started;
@@ -135,7 +138,7 @@ void BgpControl::show_awaited() {
 Result<void> BgpControl::open_speaker(std::unique_ptr<bgp::BfdSockets> bfd) {
     bgp::RouteSink& sink = routes_ ? static_cast<bgp::RouteSink&>(*routes_) : no_routes_;
     const bgp::NextHopOracle& oracle =
-        routes_ ? static_cast<const bgp::NextHopOracle&>(*routes_) : kernel_networks_;
+        routes_ ? static_cast<const bgp::NextHopOracle&>(*routes_) : *kernel_networks_;
     speaker_ = std::make_shared<bgp::Speaker>(loop_, calico_.speaker, sink, oracle);
     speaker_->set_links(links_);
     if (bfd) {

@@ -120,8 +120,8 @@ class BgpControl {
     SlowPath* slow_path_;
     const policy::Graph* graph_ = nullptr;  ///< null: nobody tells resources
     NoRoutes no_routes_;
-    KernelNetworks kernel_networks_;     ///< asked without a data plane
-    std::unique_ptr<BgpRoutes> routes_;  ///< null without a data plane
+    std::unique_ptr<KernelNetworks> kernel_networks_;  ///< without a data plane
+    std::unique_ptr<BgpRoutes> routes_;                ///< null without a data plane
     std::shared_ptr<bgp::Speaker> speaker_;
     bool stopping_ = false;
     Peers peers_;                                ///< as the speaker has them

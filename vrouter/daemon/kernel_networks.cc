@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/kernel_networks.h"
 
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -8,15 +9,24 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cstring>
 #include <limits>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+
+#include "vrouter/net/log.h"
 
 namespace vr::daemon {
 
 namespace {
+
+using boost::system::error_code;
+
+/// News comes in bursts, and reading all interfaces takes its time.
+constexpr std::chrono::milliseconds kGather{100};
 
 /// Nothing for addresses of other families.
 std::optional<IpAddr> ip_of(const sockaddr* address) {
@@ -107,21 +117,52 @@ std::optional<Ip6> link_local_beside(
     return ours ? at->link_local : std::nullopt;
 }
 
-KernelNetworks::KernelNetworks() : news_(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR) {}
+KernelNetworks::KernelNetworks(boost::asio::io_context& loop, std::function<void()> changed)
+    : changed_(std::move(changed)),
+      news_(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR),
+      readable_(loop),
+      pause_(loop) {
+    static_cast<void>(news_.any());  // before reading, so that nothing is missed
+    interfaces_ = read_interfaces();
+    error_code error;
+    readable_.assign(fcntl(news_.descriptor(), F_DUPFD_CLOEXEC, 0), error);
+    if (error) {
+        log::warning("bgp: changed addresses of interfaces are not noticed: {}", error.message());
+    } else {
+        watch();
+    }
+}
 
 Zone KernelNetworks::link_to(const IpAddr& address) const {
-    return daemon::link_to(interfaces(), address);
+    return daemon::link_to(interfaces_, address);
 }
 
 std::optional<Ip6> KernelNetworks::link_local_beside(Ip6 own, Zone link) const {
-    return daemon::link_local_beside(interfaces(), own, link);
+    return daemon::link_local_beside(interfaces_, own, link);
 }
 
-const std::vector<KernelInterface>& KernelNetworks::interfaces() const {
-    if (news_.any()) {
-        interfaces_ = read_interfaces();
+void KernelNetworks::watch() {
+    readable_.async_wait(
+        boost::asio::posix::stream_descriptor::wait_read, [this](const error_code& error) {
+            if (error) {
+                return;
+            }
+            pause_.expires_after(kGather);
+            pause_.async_wait([this](const error_code& cancelled) {
+                if (!cancelled) {
+                    read();
+                    watch();
+                }
+            });
+        });
+}
+
+void KernelNetworks::read() {
+    static_cast<void>(news_.any());
+    const auto before = std::exchange(interfaces_, read_interfaces());
+    if (before != interfaces_) {
+        changed_();
     }
-    return interfaces_;
 }
 
 }  // namespace vr::daemon

@@ -5,9 +5,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "bgp/kernel_news.h"
 #include "bgp/route_sink.h"
@@ -19,6 +24,8 @@ struct KernelInterface {
     Zone link = 0;  ///< its index
     std::vector<InterfaceAddress> addresses;
     std::optional<Ip6> link_local;
+
+    friend bool operator==(const KernelInterface&, const KernelInterface&) = default;
 };
 
 [[nodiscard]] Zone link_to(std::span<const KernelInterface> interfaces, const IpAddr& address);
@@ -28,16 +35,21 @@ struct KernelInterface {
 
 class KernelNetworks final : public bgp::AnyNextHop {
   public:
-    KernelNetworks();
+    /// `changed` is called when answers may be others than before; the loop runs no more when this is destroyed.
+    KernelNetworks(boost::asio::io_context& loop, std::function<void()> changed);
 
     [[nodiscard]] Zone link_to(const IpAddr& address) const override;
     [[nodiscard]] std::optional<Ip6> link_local_beside(Ip6 own, Zone link) const override;
 
   private:
-    [[nodiscard]] const std::vector<KernelInterface>& interfaces() const;
+    void watch();
+    void read();
 
-    mutable bgp::KernelNews news_;
-    mutable std::vector<KernelInterface> interfaces_;  ///< as they were at the last news
+    std::function<void()> changed_;
+    bgp::KernelNews news_;
+    boost::asio::posix::stream_descriptor readable_;  ///< when there is news
+    boost::asio::steady_timer pause_;
+    std::vector<KernelInterface> interfaces_;  ///< as they were after the last news
 };
 
 }  // namespace vr::daemon
