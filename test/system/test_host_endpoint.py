@@ -99,6 +99,19 @@ def test_file_not_understood_at_the_start_keeps_the_host_closed(rack, start):
     wait_for(lambda: host_opens(rack, 80), 20, "all is understood, and there is no host endpoint")
 
 
+def test_closed_host_is_open_for_bgp_as_reloaded(rack, start):
+    """A neighbor or port that the config has only now must not wait for the datastore."""
+    rack.router.write_file("torn.yaml", "{")
+    rack.router.set_bgp(64512, ROUTER[4], [])
+    start()
+    assert host_opens(rack, 179) and host_shut(rack, 1179)
+    rack.router.config["bgp"]["port"] = 1179
+    rack.router.write_config()
+    rack.router.ctl("bgp", "reload")
+    wait_host(rack, 1179, True)
+    assert host_shut(rack, 80)
+
+
 def test_forward_policy_stands_in_front_of_all_guests(rack, start):
     guest = start(
         host_endpoint(),

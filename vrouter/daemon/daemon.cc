@@ -183,6 +183,9 @@ Result<BgpControl::Reloaded> Daemon::reload_bgp() {
     if (workloads_) {
         workloads_->reserved_changed();
     }
+    if (host_closed_) {
+        workloads_->update_host(closed_host(config_));
+    }
     return reloaded;
 }
 
@@ -235,6 +238,7 @@ Result<void> Daemon::start_data_plane() {
     workloads_->on_unfinished([this] { open_workloads_soon(); });
     if (has_source() && config_.host.until_known == HostConfig::UntilKnown::Failsafe) {
         workloads_->begin_with_host(closed_host(config_));
+        host_closed_ = true;
     }
     machine_->commit();
     if (auto launched = eal_->launch(machine_->workers()); !launched) {
@@ -554,9 +558,10 @@ bool Daemon::is_host_known() const {
 void Daemon::on_batch(const policy::Batch& batch) {
     graph_->on(batch);
     tell_bgp_of_sync();
-    if (workloads_ && is_host_known()) {
+    if (host_closed_ && is_host_known()) {
         // Stays until the programs of host endpoints are in place.
         workloads_->remove_host(std::string(kClosedHost));
+        host_closed_ = false;
     }
     if (machine_) {  // who serves no addresses owns no blocks
         if (const auto own = batch.blocks.find(config_.node); own != batch.blocks.end()) {

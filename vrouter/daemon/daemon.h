@@ -108,7 +108,8 @@ class Daemon {
     const policy::FileStore* files_ = nullptr;  ///< store_, when it is a directory
     std::unique_ptr<policy::etcd::Reporter> reporter_;
     std::unique_ptr<policy::etcd::Ipam> ipam_;
-    bool lacks_sets_ = false;  ///< was said
+    bool host_closed_ = false;  ///< what guards the host is closed_host()
+    bool lacks_sets_ = false;   ///< was said
     std::unique_ptr<ctl::Dispatch> dispatch_;
     std::unique_ptr<ctl::Server> server_;
     std::chrono::steady_clock::time_point started_;
