@@ -56,6 +56,8 @@ class CountingSink final : public WorkloadSink {
 
     void remove_workload(const std::string&) override { ++workloads; }
 
+    void replace_programs(const ReplacedPrograms&) override { ++workloads; }
+
     void update_host(const HostGuard&) override { ++workloads; }
 
     void remove_host(const std::string&) override { ++workloads; }

@@ -247,13 +247,7 @@ void Graph::flush() {
     for (const auto& set : sets_.take_renumbered()) {
         programs_.touch(set);
     }
-    if (const auto changed = programs_.refresh(); !changed.empty()) {
-        for (const auto& [endpoint, lists] : local_) {
-            if (std::ranges::any_of(lists, [&](const auto* l) { return changed.contains(l); })) {
-                to_publish.insert(endpoint);
-            }
-        }
-    }
+    to_publish.merge(replace_programs());
     for (const auto& endpoint : to_publish) {
         publish(endpoint);
     }
@@ -270,6 +264,27 @@ void Graph::flush() {
     if (kinds_changed_ && !kinds.empty()) {
         kinds_changed_(kinds);
     }
+}
+
+/// Compiles what was touched.  Workloads are told by program, however many share it; returns the host
+/// endpoints that are to be published anew.
+std::set<Key> Graph::replace_programs() {
+    const auto changed = programs_.refresh();
+    ReplacedPrograms replaced;
+    for (const auto& [list, before] : changed) {
+        replaced.emplace(before, list->program);
+    }
+    publisher_.replace_programs(replaced);
+    std::set<Key> hosts;
+    for (auto at = local_.lower_bound(Key{Kind::HostEndpoint, {}, {}});
+         at != local_.end() && at->first.kind == Kind::HostEndpoint;
+         ++at) {
+        if (std::ranges::any_of(
+                at->second, [&](const auto* list) { return changed.contains(list); })) {
+            hosts.insert(at->first);
+        }
+    }
+    return hosts;
 }
 
 /// Gives `endpoint` the lists that it should have now.

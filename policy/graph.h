@@ -115,6 +115,7 @@ class Graph {
         const Key& endpoint, const HostEndpoint& host, HostHook hook, View view) const;
     void publish(const Key& endpoint);
     void configure();
+    [[nodiscard]] std::set<Key> replace_programs();
     void drop_lists(const Key& endpoint);
     [[nodiscard]] Workload workload(const Key& endpoint) const;
     [[nodiscard]] HostGuard host_guard(const Key& endpoint) const;

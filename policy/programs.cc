@@ -128,11 +128,12 @@ void Programs::touch(const SetName& set) {
     }
 }
 
-std::set<const Programs::InUse*> Programs::refresh() {
-    std::set<const InUse*> changed;
+std::map<const Programs::InUse*, std::shared_ptr<const acl::Program>> Programs::refresh() {
+    std::map<const InUse*, std::shared_ptr<const acl::Program>> changed;
     for (auto* entry : std::exchange(touched_, {})) {
+        auto before = entry->program;
         if (build(*entry)) {
-            changed.insert(entry);
+            changed.emplace(entry, std::move(before));
         }
     }
     return changed;

@@ -42,8 +42,8 @@ class Programs {
     /// The port numbers of a set changed.
     void touch(const SetName& set);
 
-    /// Compiles what was touched; returns the lists whose program is another now.
-    [[nodiscard]] std::set<const InUse*> refresh();
+    /// Compiles what was touched; returns the lists whose program is another now, with the one before.
+    [[nodiscard]] std::map<const InUse*, std::shared_ptr<const acl::Program>> refresh();
 
     /// Distinct programs in use.
     [[nodiscard]] std::size_t size() const { return entries_.size(); }

@@ -62,6 +62,19 @@ void Publisher::remove_workload(const std::string& name) {
     }
 }
 
+void Publisher::replace_programs(const ReplacedPrograms& replaced) {
+    for (auto& [name, workload] : changed_) {
+        workload.replace_programs(replaced);
+    }
+    // Those that were not told yet lead on to the newest.
+    for (auto& [before, after] : replaced_) {
+        if (const auto next = replaced.find(after); next != replaced.end()) {
+            after = next->second;
+        }
+    }
+    replaced_.insert(replaced.begin(), replaced.end());
+}
+
 void Publisher::set_host(HostGuard guard) {
     removed_hosts_.erase(guard.name);
     const auto before = published_hosts_.find(guard.name);
@@ -94,6 +107,13 @@ void Publisher::flush() {
     if (published_log_terms_ != log_terms_) {
         sink_->set_policy_log(log_terms_);
         published_log_terms_ = log_terms_;
+    }
+    if (!replaced_.empty()) {
+        sink_->replace_programs(replaced_);
+        for (auto& [name, workload] : published_) {
+            workload.replace_programs(replaced_);
+        }
+        replaced_.clear();
     }
     for (auto& [name, workload] : changed_) {
         sink_->update_workload(workload);

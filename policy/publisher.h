@@ -1,7 +1,7 @@
 // Publisher: hands the machine the difference between what it has and what it should have.
 //
-// One flush: new members, then endpoints (the host's own first), then removals of endpoints and members,
-// so that no program is published before the groups that it names are filled.  What cancels out, or is the same as
+// One flush: new members, then programs and endpoints (the host's own first), then removals of endpoints and
+// members, so that no program is published before the groups that it names are filled.  What cancels out, or is the same as
 // before, is not told.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -25,6 +25,8 @@ class Publisher {
     void change_members(const std::vector<MemberChange>& changes);
     void set_workload(Workload workload);
     void remove_workload(const std::string& name);
+    /// Of all workloads that were told, or are to be.
+    void replace_programs(const ReplacedPrograms& replaced);
     void set_host(HostGuard guard);
     void remove_host(const std::string& name);
 
@@ -49,6 +51,7 @@ class Publisher {
     std::set<Member> leaving_;
     std::map<std::string, Workload> changed_;
     std::set<std::string> removed_;
+    ReplacedPrograms replaced_;
     std::map<std::string, Workload> published_;
     std::map<std::string, HostGuard> changed_hosts_;
     std::set<std::string> removed_hosts_;

@@ -39,6 +39,12 @@ class Tables final : public WorkloadSink {
 
     void remove_workload(const std::string& name) override { workloads_.erase(name); }
 
+    void replace_programs(const ReplacedPrograms& replaced) override {
+        for (auto& [name, workload] : workloads_) {
+            workload.replace_programs(replaced);
+        }
+    }
+
     void update_host(const HostGuard& guard) override {
         hosts_.insert_or_assign(guard.name, guard);
     }

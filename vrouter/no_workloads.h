@@ -18,6 +18,8 @@ class NoWorkloads final : public WorkloadSink {
 
     void remove_workload(const std::string& /*name*/) override {}
 
+    void replace_programs(const ReplacedPrograms& /*replaced*/) override {}
+
     void update_host(const HostGuard& /*guard*/) override {}
 
     void remove_host(const std::string& /*name*/) override {}

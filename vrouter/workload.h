@@ -2,12 +2,13 @@
 // guard them, and the members of the groups that those programs name.
 //
 // The machine implements WorkloadSink (workloads.h); policy/ calls it.  Order within one flush: group
-// members first, then endpoints, then removals, so that no program is ever published before the
-// groups that it names are filled.  All calls come on the control thread.
+// members first, then programs and endpoints, then removals, so that no program is ever published before
+// the groups that it names are filled.  All calls come on the control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,10 @@ struct FloatingAddress {
     friend auto operator<=>(const FloatingAddress&, const FloatingAddress&) = default;
 };
 
+/// Programs that are no longer in force, each with the one that takes its place.
+using ReplacedPrograms =
+    std::map<std::shared_ptr<const acl::Program>, std::shared_ptr<const acl::Program>>;
+
 /// A WorkloadEndpoint of this host, with everything that the machine needs to serve it.
 struct Workload {
     std::string name;            ///< "namespace/name" of the WorkloadEndpoint: the key
@@ -76,6 +81,18 @@ struct Workload {
     /// people: no packet is judged by it.
     std::shared_ptr<const acl::Program> staged_ingress;
     std::shared_ptr<const acl::Program> staged_egress;
+
+    /// Names the successors of its programs from now on; false where none has one.
+    bool replace_programs(const ReplacedPrograms& replaced) {
+        bool any = false;
+        for (auto* program : {&ingress, &egress, &staged_ingress, &staged_egress}) {
+            if (const auto found = replaced.find(*program); found != replaced.end()) {
+                *program = found->second;
+                any = true;
+            }
+        }
+        return any;
+    }
 };
 
 /// A HostEndpoint of this host.
@@ -119,6 +136,10 @@ class WorkloadSink {
     /// Creates or changes an endpoint.  Nothing is forwarded before its programs are compiled.
     virtual void update_workload(const Workload& workload) = 0;
     virtual void remove_workload(const std::string& name) = 0;
+
+    /// Changes the programs of all endpoints that have one of these, and nothing else of them.  Those that
+    /// one endpoint has take effect together.
+    virtual void replace_programs(const ReplacedPrograms& replaced) = 0;
 
     /// Creates or changes what guards interfaces of the host.  Until its programs are compiled, what
     /// guarded them before stays in force.

@@ -155,6 +155,7 @@ void Workloads::update_workload(const Workload& workload) {
     interfaces_[workload.interface_name].insert(workload.name);
     entry.workload = workload;
     entry.version = ++versions_;
+    entry.placed = false;
     if (entry.port == PortId{} || moves || !reserved_address(workload).empty()) {
         wait(entry, Turn::Open);
     } else {
@@ -170,8 +171,40 @@ void Workloads::remove_workload(const std::string& name) {
         return;
     }
     forget_interface(found->second.workload);
+    found->second.version = ++versions_;  // what is being compiled for it comes into force no more
     wait(found->second, Turn::Close);
     tell_unfinished();
+}
+
+/// Endpoints whose programs are the same wait for them together, and change together.
+void Workloads::replace_programs(const ReplacedPrograms& replaced) {
+    std::map<ProgramsOf, std::shared_ptr<Job>> jobs;
+    for (auto& [name, entry] : entries_) {
+        if (!entry.workload.replace_programs(replaced)) {
+            continue;
+        }
+        entry.version = ++versions_;
+        if (entry.in_force) {
+            entry.in_force->replace_programs(replaced);  // so that the old ones are kept by nobody
+        }
+        if (entry.port == PortId{} || entry.turn != Turn::None) {
+            continue;  // what it gets in its turn; it may leave its port then
+        }
+        auto& job = jobs[programs_of(entry.workload)];
+        if (!job) {
+            job = std::make_shared<Job>(Job{.programs = programs_of(entry.workload)});
+        }
+        job->endpoints.emplace_back(name, entry.version);
+        if (entry.endpoint) {
+            keep(*job, kIngress, {entry.endpoint->v4.ingress, entry.endpoint->v6.ingress});
+            keep(*job, kEgress, {entry.endpoint->v4.egress, entry.endpoint->v6.egress});
+            keep_staged(*job, entry);
+        }
+    }
+    for (const auto& [programs, job] : jobs) {
+        ++enforcing_;
+        compile_next(job, 0);
+    }
 }
 
 void Workloads::forget_interface(const Workload& workload) {
@@ -376,6 +409,7 @@ void Workloads::withdraw(Entry& entry) {
     });
     machine_.set_endpoint(entry.port, nullptr);
     entry.in_force.reset();
+    entry.placed = false;
     entry.endpoint.reset();
 }
 
@@ -512,44 +546,47 @@ void Workloads::compile(const std::string& name, Entry& entry) {
     if (entry.port == PortId{}) {
         return;
     }
-    const Workload& workload = entry.workload;
-    auto job = std::make_shared<Job>(Job{
-        .name = name,
-        .version = entry.version,
-        .programs = {
-            workload.ingress, workload.egress, workload.staged_ingress, workload.staged_egress}});
+    auto job = std::make_shared<Job>(
+        Job{.endpoints = {{name, entry.version}}, .programs = programs_of(entry.workload)});
     if (entry.endpoint) {
-        // What stays staged is counted on.
-        const EndpointFamily<V4>& v4 = entry.endpoint->v4;
-        const EndpointFamily<V6>& v6 = entry.endpoint->v6;
-        keep(*job, Job::kStagedIngress, {v4.staged_ingress, v6.staged_ingress});
-        keep(*job, Job::kStagedEgress, {v4.staged_egress, v6.staged_egress});
+        keep_staged(*job, entry);
     }
     ++enforcing_;
     compile_next(job, 0);
 }
 
+Workloads::ProgramsOf Workloads::programs_of(const Workload& workload) {
+    return {workload.ingress, workload.egress, workload.staged_ingress, workload.staged_egress};
+}
+
+/// What stays staged is counted on.
+void Workloads::keep_staged(Job& job, const Entry& entry) {
+    const EndpointFamily<V4>& v4 = entry.endpoint->v4;
+    const EndpointFamily<V6>& v6 = entry.endpoint->v6;
+    keep(job, kStagedIngress, {v4.staged_ingress, v6.staged_ingress});
+    keep(job, kStagedEgress, {v4.staged_egress, v6.staged_egress});
+}
+
 /// Takes over what is in use for a program.
-void Workloads::keep(Job& job, Job::Kind kind, const Compiled& in_use) {
+void Workloads::keep(Job& job, ProgramKind kind, const Compiled& in_use) {
     if (in_use.v4 && in_use.v6 && &in_use.v4->program() == job.programs[kind].get()) {
         job.compiled[kind] = in_use;
     }
 }
 
 void Workloads::compile_next(const std::shared_ptr<Job>& job, std::size_t kind) {
-    while (kind < Job::kKinds &&
-           (!job->programs[kind] || job->compiled[kind].v4 || !is_current(*job))) {
+    while (kind < kKinds && (!job->programs[kind] || job->compiled[kind].v4 || !is_awaited(*job))) {
         ++kind;
     }
-    if (kind >= Job::kStagedIngress) {
+    if (kind >= kStagedIngress) {
         if (!job->enforced) {
             job->enforced = true;
             --enforcing_;
         }
         activate(*job);
-        settle();
+        settle(static_cast<unsigned>(job->endpoints.size()));
     }
-    if (kind == Job::kKinds) {
+    if (kind == kKinds) {
         return;
     }
     builder_.compile(
@@ -558,13 +595,13 @@ void Workloads::compile_next(const std::shared_ptr<Job>& job, std::size_t kind) 
             job->compiled[kind] = *compiled;
             compile_next(job, kind + 1);
         },
-        kind < Job::kStagedIngress ? Purpose::Enforced : Purpose::Staged);
+        kind < kStagedIngress ? Purpose::Enforced : Purpose::Staged);
     commit_in_time();
 }
 
 /// Something was activated.
-void Workloads::settle() {
-    ++activated_;
+void Workloads::settle(unsigned activated) {
+    activated_ += activated;
     commit_in_time();
 }
 
@@ -578,48 +615,71 @@ void Workloads::commit_in_time() {
         return;
     }
     commit();
-    if (is_settled()) {
-        remove_when_seen();
-    }
 }
 
-/// False: changed or removed meanwhile; the newer compilation is on its way.
-bool Workloads::is_current(const Job& job) const {
-    const auto found = entries_.find(job.name);
-    return found != entries_.end() && found->second.version == job.version &&
-           found->second.port != PortId{};
+/// Null: changed or removed meanwhile; the newer compilation is on its way.
+Workloads::Entry* Workloads::current(const std::string& name, std::uint64_t version) {
+    const auto found = entries_.find(name);
+    return found != entries_.end() && found->second.version == version &&
+                   found->second.port != PortId{}
+               ? &found->second
+               : nullptr;
+}
+
+bool Workloads::is_awaited(const Job& job) {
+    return std::ranges::any_of(
+        job.endpoints, [this](const auto& of) { return current(of.first, of.second) != nullptr; });
 }
 
 void Workloads::activate(const Job& job) {
-    if (!is_current(job)) {
-        return;
+    for (const auto& [name, version] : job.endpoints) {
+        if (Entry* entry = current(name, version)) {
+            activate(*entry, job.compiled);
+        }
     }
-    const std::string& name = job.name;
-    Entry& entry = entries_.at(name);
+}
+
+void Workloads::activate(Entry& entry, const std::array<Compiled, kKinds>& compiled) {
     const bool first = !entry.in_force;
-    auto endpoint = std::make_shared<Endpoint>();
-    endpoint->name = name;
-    endpoint->active = entry.workload.active;
-    endpoint->mac = entry.workload.mac.value_or(Mac{});
-    const auto& [ingress, egress, staged_ingress, staged_egress] = job.compiled;
-    endpoint->v4 = {
-        entry.workload.addresses4, ingress.v4, egress.v4, staged_ingress.v4, staged_egress.v4};
-    endpoint->v6 = {
-        entry.workload.addresses6, ingress.v6, egress.v6, staged_ingress.v6, staged_egress.v6};
-    endpoint->v4.spoofable = entry.workload.spoofable4;
-    endpoint->v6.spoofable = entry.workload.spoofable6;
-    endpoint->limits = limits(entry);
-    endpoint->dscp = entry.workload.qos.dscp;
+    auto endpoint = entry.placed ? std::make_shared<Endpoint>(*entry.endpoint) : endpoint_of(entry);
+    const auto judge = [&]<Family F>(EndpointFamily<F>& part, auto Compiled::* of) {
+        part.ingress = compiled[kIngress].*of;
+        part.egress = compiled[kEgress].*of;
+        part.staged_ingress = compiled[kStagedIngress].*of;
+        part.staged_egress = compiled[kStagedEgress].*of;
+    };
+    judge(endpoint->v4, &Compiled::v4);
+    judge(endpoint->v6, &Compiled::v6);
     if (!entry.endpoint || !judge_flows_alike(*entry.endpoint, *endpoint)) {
         machine_.bump_policy_generation();
     }
     entry.endpoint = std::move(endpoint);
+    if (std::exchange(entry.placed, true)) {
+        machine_.set_endpoint(entry.port, entry.endpoint);
+        return;
+    }
     publish_translations(entry);
     slow_path_.set_port(facts(entry));
     attach_addresses(entry);
     if (first) {
-        log::info("endpoint {}: policy in place, port {} forwards", name, entry.port);
+        log::info(
+            "endpoint {}: policy in place, port {} forwards", entry.workload.name, entry.port);
     }
+}
+
+/// What packets meet, but for who judges them.
+std::shared_ptr<Endpoint> Workloads::endpoint_of(const Entry& entry) const {
+    auto endpoint = std::make_shared<Endpoint>();
+    endpoint->name = entry.workload.name;
+    endpoint->active = entry.workload.active;
+    endpoint->mac = entry.workload.mac.value_or(Mac{});
+    endpoint->v4.addresses = entry.workload.addresses4;
+    endpoint->v6.addresses = entry.workload.addresses6;
+    endpoint->v4.spoofable = entry.workload.spoofable4;
+    endpoint->v6.spoofable = entry.workload.spoofable6;
+    endpoint->limits = limits(entry);
+    endpoint->dscp = entry.workload.qos.dscp;
+    return endpoint;
 }
 
 /// Null where it has none.

@@ -78,6 +78,7 @@ class Workloads final : public WorkloadSink {
     void remove_member(GroupId group, const IpPrefix& member) override;
     void update_workload(const Workload& workload) override;
     void remove_workload(const std::string& name) override;
+    void replace_programs(const ReplacedPrograms& replaced) override;
 
     /// What guards the host until remove_host(); to be called before workers run.
     void begin_with_host(const HostGuard& guard) { hosts_.begin_with(guard); }
@@ -159,6 +160,7 @@ class Workloads final : public WorkloadSink {
         std::string error;
         std::uint64_t version = 0;         ///< of `workload`; older compilations are ignored
         std::optional<Workload> in_force;  ///< what routes, neighbors and endpoint reflect
+        bool placed = false;               ///< `workload` is in force but for its programs
         std::shared_ptr<const Endpoint> endpoint;
         bool away = false;                     ///< the guest that was there
         std::vector<Translated> translations;  ///< the floating addresses that are its
@@ -174,13 +176,16 @@ class Workloads final : public WorkloadSink {
         std::optional<std::uint32_t> priority;
     };
 
-    /// A compilation on its way: one program after the other; by kind, null where there is none.
-    struct Job {
-        enum Kind : std::uint8_t { kIngress, kEgress, kStagedIngress, kStagedEgress, kKinds };
+    enum ProgramKind : std::uint8_t { kIngress, kEgress, kStagedIngress, kStagedEgress, kKinds };
 
-        std::string name;
-        std::uint64_t version = 0;
-        std::array<std::shared_ptr<const acl::Program>, kKinds> programs;
+    using ProgramsOf =
+        std::array<std::shared_ptr<const acl::Program>, kKinds>;  ///< null: there is none
+
+    /// A compilation on its way, one program after the other, for endpoints that have the same programs.
+    struct Job {
+        std::vector<std::pair<std::string, std::uint64_t>>
+            endpoints;  ///< by name, with Entry::version
+        ProgramsOf programs;
         std::array<Compiled, kKinds> compiled;
         bool enforced = false;  ///< in force but for what is staged
     };
@@ -197,12 +202,17 @@ class Workloads final : public WorkloadSink {
     void compile(const std::string& name, Entry& entry);
     using Members = std::set<std::pair<GroupId, IpPrefix>>;
 
-    static void keep(Job& job, Job::Kind kind, const Compiled& in_use);
+    [[nodiscard]] static ProgramsOf programs_of(const Workload& workload);
+    static void keep(Job& job, ProgramKind kind, const Compiled& in_use);
+    static void keep_staged(Job& job, const Entry& entry);
     void compile_next(const std::shared_ptr<Job>& job, std::size_t kind);
-    [[nodiscard]] bool is_current(const Job& job) const;
+    [[nodiscard]] Entry* current(const std::string& name, std::uint64_t version);
+    [[nodiscard]] bool is_awaited(const Job& job);
     void activate(const Job& job);
+    void activate(Entry& entry, const std::array<Compiled, kKinds>& compiled);
+    [[nodiscard]] std::shared_ptr<Endpoint> endpoint_of(const Entry& entry) const;
     [[nodiscard]] std::shared_ptr<const EndpointLimits> limits(const Entry& entry) const;
-    void settle();
+    void settle(unsigned activated = 1);
     void commit_in_time();
     void commit();
 

@@ -23,6 +23,14 @@ class CheckingSink final : public WorkloadSink {
 
     void remove_workload(const std::string& /*name*/) override {}
 
+    void replace_programs(const ReplacedPrograms& replaced) override {
+        for (const auto& [before, after] : replaced) {
+            if (!before || !after) {
+                std::abort();
+            }
+        }
+    }
+
     void update_host(const HostGuard& guard) override {
         if (!guard.program(HostHook::NormalIngress) || !guard.program(HostHook::NormalEgress)) {
             std::abort();

@@ -47,6 +47,17 @@ class RememberingSink : public WorkloadSink {
         ++calls;
     }
 
+    void replace_programs(const ReplacedPrograms& replaced) override {
+        EXPECT_FALSE(replaced.empty());
+        for (auto& [name, workload] : workloads) {
+            if (workload.replace_programs(replaced)) {
+                EXPECT_TRUE(workload.ingress && workload.egress);
+                replaced_of.push_back(name);
+            }
+        }
+        ++calls;
+    }
+
     void update_host(const HostGuard& guard) override {
         EXPECT_TRUE(
             guard.program(HostHook::NormalIngress) && guard.program(HostHook::NormalEgress));
@@ -90,6 +101,7 @@ class RememberingSink : public WorkloadSink {
     WorkloadRules rules;
     PolicyLogTerms log_terms;
     std::vector<std::string> updated;
+    std::vector<std::string> replaced_of;  ///< endpoints of which a program was replaced
     int calls = 0;
 };
 

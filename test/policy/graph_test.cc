@@ -539,7 +539,51 @@ TEST(Graph, APolicyChangeTellsOnlyTheEndpointsThatItGoverns) {
         "NetworkPolicy",
         "name: to-db, namespace: a",
         "selector: \"role == 'web'\", types: [Egress], egress: [{action: Deny}]"));
-    EXPECT_EQ(cluster.sink.updated, std::vector<std::string>{"a/vm"});
+    EXPECT_EQ(cluster.sink.replaced_of, std::vector<std::string>{"a/vm"});
+    EXPECT_TRUE(cluster.sink.updated.empty());
+}
+
+TEST(Graph, EndpointsWithOneListStillShareOneProgramWhenItsRulesChange) {
+    Cluster cluster(states().at("two endpoints, one list"));
+    const auto before = cluster.sink.workloads.at("a/vm").egress;
+    cluster.set(object(
+        "NetworkPolicy",
+        "name: to-db, namespace: a",
+        "selector: \"role == 'web'\", types: [Egress], egress: [{action: Deny}]"));
+    EXPECT_NE(cluster.sink.workloads.at("a/vm").egress, before);
+    EXPECT_EQ(cluster.sink.workloads.at("a/vm").egress, cluster.sink.workloads.at("a/twin").egress);
+    EXPECT_EQ(
+        cluster.graph.published().at("a/vm").egress, cluster.sink.workloads.at("a/vm").egress);
+}
+
+/// What waits to be told, as it does while a set is not known, is told as it is by then.
+TEST(Publisher, OfProgramsReplacedAgainBeforeTheyAreToldTheNewestCounts) {
+    const auto program = [] { return std::make_shared<const acl::Program>(); };
+    const auto first = program();
+    const auto second = program();
+    const auto third = program();
+    RememberingSink sink;
+    Publisher publisher(sink);
+    const auto add = [&](const std::string& name, const auto& ingress) {
+        Workload workload;
+        workload.name = name;
+        workload.ingress = ingress;
+        workload.egress = ingress;
+        publisher.set_workload(workload);
+    };
+    add("told", first);
+    publisher.flush();
+    publisher.replace_programs({{first, second}});
+    add("new", second);
+    publisher.replace_programs({{second, third}});
+    publisher.flush();
+    for (const std::string name : {"told", "new"}) {
+        EXPECT_EQ(sink.workloads.at(name).ingress, third) << name;
+        EXPECT_EQ(publisher.published().at(name).egress, third) << name;
+    }
+    const int calls = sink.calls;
+    publisher.flush();
+    EXPECT_EQ(sink.calls, calls);
 }
 
 /// One policy of all endpoints and the host, after another that comes first or second.
