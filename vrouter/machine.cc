@@ -36,8 +36,10 @@ void set_host_addresses(const PortRecord& record, PortEntry& entry) {
     }
 }
 
-bool has_qos(const Endpoint* endpoint) {
-    return endpoint != nullptr && (endpoint->limits || endpoint->dscp);
+/// Whether it has limits, and whether it has a mark.
+std::pair<bool, bool> qos_of(const Endpoint* endpoint) {
+    return {
+        endpoint != nullptr && endpoint->limits, endpoint != nullptr && endpoint->dscp.has_value()};
 }
 
 bool has_dscp(const HostPolicy* guard) {
@@ -236,7 +238,7 @@ void Machine::free_numbers() {
 
 void Machine::set_endpoint(PortId id, std::shared_ptr<const Endpoint> endpoint) {
     auto& known = master_.ports[id.value()].endpoint;
-    const bool matters = has_qos(known.get()) || has_qos(endpoint.get());
+    const bool matters = qos_of(known.get()) != qos_of(endpoint.get());
     known = std::move(endpoint);
     if (matters) {
         note_limits();
