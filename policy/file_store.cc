@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/file_store.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 
-#include "policy/client_form.h"
-#include "policy/resource.h"
+#include "policy/file_writes.h"
 #include "vrouter/net/log.h"
 
 namespace vr::policy {
@@ -27,47 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t kMaxFileSize = 64U << 20U;
 constexpr std::chrono::milliseconds kGrace{100};
-constexpr std::uint32_t kFileEvents =
-    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
-constexpr std::uint32_t kLost = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT;
-
-std::string system_error() {
-    return std::error_code(errno, std::generic_category()).message();
-}
-
-Result<std::string> read_file(const fs::path& path) {
-    std::error_code error;
-    const auto size = fs::file_size(path, error);
-    if (error) {
-        return fail("cannot be read: " + error.message());
-    }
-    if (size > kMaxFileSize) {
-        return fail(fmt::format("larger than {} MiB", kMaxFileSize >> 20U));
-    }
-    std::ifstream stream(path, std::ios::binary);
-    std::ostringstream text;
-    text << stream.rdbuf();
-    if (!stream) {
-        return size == 0 ? Result<std::string>(std::string()) : fail("cannot be read");
-    }
-    return std::move(text).str();
-}
-
-/// A link, of either kind, is complete when it is made; a file is read when it is closed.
-bool is_link(const fs::path& path) {
-    std::error_code error;
-    return fs::is_symlink(path, error) ||
-           (fs::is_regular_file(path, error) && fs::hard_link_count(path, error) > 1 && !error);
-}
-
-std::string file_name(const Key& key) {
-    std::string name(row_of(key.kind).name);
-    std::ranges::transform(name, name.begin(), tolower);
-    name += key.ns.empty() ? "." : "." + key.ns + ".";
-    return name + key.name + ".yaml";
-}
 
 }  // namespace
 
@@ -76,18 +27,21 @@ FileStore::FileStore(
     std::filesystem::path directory,
     Listener listener,
     FileStoreOptions options)
-    : inotify_(executor),
+    : executor_(executor),
+      watch_(executor),
       look_timer_(executor),
       grace_timer_(executor),
       directory_(std::move(directory)),
       listener_(std::move(listener)),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      beside_(executor),
+      looks_(executor) {
     health_.source = "file";
-    health_.places = {directory_.string()};
+    health_.places = {directory_.name()};
     health_.state_file = options_.state_file;
     if (!options_.state_file.empty()) {
         saver_.emplace(executor, options_.state_file, "policy", [this] {
-            return [directory = directory_.string(), files = catalog_.good()] {
+            return [directory = directory_.name(), files = catalog_.good()] {
                 return encode_files(directory, files);
             };
         });
@@ -100,13 +54,13 @@ Result<void> FileStore::start() {
     }
     watching_ = std::make_shared<const bool>(true);
     if (saver_) {
-        if (auto good = read_good_texts(options_.state_file, directory_.string())) {
+        if (auto good = read_good_texts(options_.state_file, directory_.name())) {
             good_ = *std::move(good);
         } else {
             log::error("policy: last good state: {}", good.error().text);
         }
     }
-    (void)stands_still(look(directory_, nullptr));
+    (void)stands_still(directory_.look(nullptr));
     scan();
     read_ = list_error_.empty() && options_.beginning == Beginning::AsFound;
     loaded_ = found_;
@@ -118,8 +72,9 @@ Result<void> FileStore::start() {
 
 void FileStore::stop() {
     watching_.reset();
-    boost::system::error_code ignored;
-    inotify_.close(ignored);
+    beside_.cancel();
+    looks_.cancel();
+    watch_.close();
     look_timer_.cancel();
     grace_timer_.cancel();
     if (saver_) {
@@ -130,69 +85,45 @@ void FileStore::stop() {
 // --- watching -------------------------------------------------------------------------------
 
 Result<void> FileStore::watch() {
-    const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd < 0) {
-        return fail("inotify: " + system_error());
-    }
-    boost::system::error_code ignored;
-    inotify_.close(ignored);
-    inotify_.assign(fd);
     ++watches_;
     reading_.clear();
+    beside_.cancel();
     events_wait_ = false;
-    if (inotify_add_watch(fd, directory_.c_str(), kFileEvents | kLost | IN_ONLYDIR) < 0) {
-        return fail(fmt::format("cannot watch {}: {}", directory_.string(), system_error()));
+    if (auto opened = watch_.open(directory_.path()); !opened) {
+        return opened;
     }
-    watched_ = identity();
+    watched_ = directory_.identity();
     return {};
 }
 
-FileStore::Identity FileStore::identity() const {
-    struct stat status{};
-    return ::stat(directory_.c_str(), &status) == 0 ? Identity{status.st_dev, status.st_ino}
-                                                    : Identity{};
-}
-
 void FileStore::read_events() {
-    inotify_.async_read_some(
-        boost::asio::buffer(buffer_),
-        [this, alive = std::weak_ptr(watching_), watch = watches_](
-            boost::system::error_code error, std::size_t size) {
-            if (!error && !alive.expired() && watch == watches_) {
-                go_through_events(0, size, 0);
-            }
-        });
+    watch_.wait([this] { go_through_events(0); });
 }
 
-/// Those of the buffer from `at` on; `seen` are the kinds of those before.  Where many files came at once, or
-/// a large one, it goes on in another turn of the loop.
-void FileStore::go_through_events(std::size_t at, std::size_t size, std::uint32_t seen) {
+/// Those that are left; `seen` are the kinds of those before.  Where many files came at once, or a large one,
+/// it goes on in another turn of the loop.
+void FileStore::go_through_events(std::uint32_t seen) {
     const auto end = std::chrono::steady_clock::now() + options_.turn;
-    bool in_time = true;
-    while (in_time && reading_.empty() && at + sizeof(inotify_event) <= size) {
-        inotify_event event{};
-        std::memcpy(&event, buffer_.data() + at, sizeof(event));
-        at += sizeof(event);
-        // The name is padded with zero bytes up to event.len.
-        const std::size_t length = std::min<std::size_t>(event.len, size - at);
-        const std::string name(buffer_.data() + at, strnlen(buffer_.data() + at, length));
-        at += length;
-        seen |= event.mask;
-        on_event(event.mask, name);
-        in_time = std::chrono::steady_clock::now() < end;
-    }
+    do {
+        const auto event = watch_.next();
+        if (!event) {
+            break;
+        }
+        seen |= event->mask;
+        on_event(event->mask, event->name);
+    } while (reading_.empty() && std::chrono::steady_clock::now() < end);
     deliver();
-    const auto go_on = [this, alive = std::weak_ptr(watching_), watch = watches_, at, size, seen] {
+    const auto go_on = [this, alive = std::weak_ptr(watching_), watch = watches_, seen] {
         if (!alive.expired() && watch == watches_) {
-            go_through_events(at, size, seen);
+            go_through_events(seen);
         }
     };
-    events_wait_ = !reading_.empty() || at + sizeof(inotify_event) <= size;
+    events_wait_ = !reading_.empty() || watch_.has_next();
     if (!reading_.empty()) {
         load_beside(go_on);
     } else if (events_wait_) {
-        boost::asio::post(inotify_.get_executor(), go_on);
-    } else if ((seen & kLost) != 0) {
+        boost::asio::post(executor_, go_on);
+    } else if ((seen & DirectoryWatch::kLost) != 0) {
         on_directory_lost();
     } else {
         read_events();
@@ -212,7 +143,7 @@ void FileStore::on_event(std::uint32_t mask, const std::string& name) {
         return;
     }
     if ((mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 ||
-        ((mask & IN_CREATE) != 0 && is_link(directory_ / name))) {
+        ((mask & IN_CREATE) != 0 && directory_.is_link(name))) {
         vanished_.erase(name);
         if (is_large(name)) {
             reading_ = name;
@@ -234,11 +165,11 @@ void FileStore::on_directory_lost() {
 void FileStore::doubt(const std::string& why) {
     if (doubt_ != why) {
         doubt_ = why;
-        log::error("policy: {} {}: the last state stays in force", directory_.string(), doubt_);
+        log::error("policy: {} {}: the last state stays in force", directory_.name(), doubt_);
     }
     health_.fails(
         in_sync_ ? SourceStatus::State::Frozen : SourceStatus::State::Waiting,
-        directory_.string() + " " + doubt_,
+        directory_.name() + " " + doubt_,
         std::chrono::steady_clock::now());
 }
 
@@ -254,7 +185,7 @@ void FileStore::look_again_later() {
 }
 
 void FileStore::look_again() {
-    if (doubt_.empty() && identity() != watched_) {
+    if (doubt_.empty() && directory_.identity() != watched_) {
         on_directory_lost();
     }
     if (!doubt_.empty()) {
@@ -274,53 +205,18 @@ void FileStore::look_again() {
     look_again_later();
 }
 
-/// Looks at the directory on the other thread and goes on with what was seen: thousands of files take longer
-/// than a turn.
+/// Looks at the directory beside the loop and goes on with what was seen: thousands of files take longer than
+/// a turn.
 void FileStore::look_beside() {
-    const auto taken = [this, alive = std::weak_ptr(watching_)](const Result<LookPtr>& seen) {
-        if (!alive.expired()) {
-            reread(seen);
-            deliver();
-            look_again_later();
-        }
-    };
-    boost::asio::post(
-        reader_,
-        [directory = directory_, last = found_, loop = inotify_.get_executor(), taken]() mutable {
-            auto seen = look(directory, std::exchange(last, nullptr));
-            boost::asio::post(loop, [taken, seen = std::move(seen)] { taken(seen); });
+    looks_.read(
+        [directory = directory_, last = found_] { return directory.look(last); },
+        [this, alive = std::weak_ptr(watching_)](const Result<LookPtr>& seen) {
+            if (!alive.expired()) {
+                reread(seen);
+                deliver();
+                look_again_later();
+            }
         });
-}
-
-/// The resource files that there are.
-Result<std::set<std::string>> FileStore::list(const fs::path& directory) {
-    std::set<std::string> files;
-    std::error_code error;
-    for (fs::directory_iterator at(directory, error), end; !error && at != end;
-         at.increment(error)) {
-        if (const std::string name = at->path().filename().string(); is_resource_file(name)) {
-            files.insert(name);
-        }
-    }
-    return error ? fail("it cannot be listed: " + error.message())
-                 : Result<std::set<std::string>>(std::move(files));
-}
-
-/// Any thread.
-Result<FileStore::LookPtr> FileStore::look(const fs::path& directory, const LookPtr& last) {
-    auto files = list(directory);
-    if (!files) {
-        return std::unexpected(std::move(files).error());
-    }
-    Look seen;
-    for (const std::string& file : *files) {
-        struct stat status{};
-        seen[file] =
-            ::stat((directory / file).c_str(), &status) == 0
-                ? Stamp{status.st_ino, status.st_size, status.st_ctim.tv_sec, status.st_ctim.tv_nsec}
-                : Stamp{};
-    }
-    return last && *last == seen ? last : std::make_shared<const Look>(std::move(seen));
 }
 
 /// Reads what was not understood, or was lost, once it stands still.
@@ -354,7 +250,7 @@ void FileStore::reread(const Result<LookPtr>& seen) {
     loaded_ = found_;
     if (doubted) {
         doubt_.clear();
-        log::info("policy: {} is back", directory_.string());
+        log::info("policy: {} is back", directory_.name());
         forget_vanished();
     }
 }
@@ -369,9 +265,8 @@ bool FileStore::stands_still(const Result<LookPtr>& seen) {
 /// Whether objects were held, and what the last look found holds none.
 bool FileStore::is_emptied() const {
     const auto brings = [this](const auto& found) {
-        const auto text = read_file(directory_ / found.first);
-        const auto parsed = text ? parse_file(found.first, *text) : fail(text.error().text);
-        return parsed && !parsed->objects.empty();
+        const Reading reading = directory_.read(found.first);
+        return reading.parsed && !reading.parsed->objects.empty();
     };
     return !holds_no_object() && std::ranges::none_of(*found_, brings);
 }
@@ -397,7 +292,7 @@ void FileStore::forget(std::set<std::string> files) {
         vanished_.merge(files);
         return;
     }
-    if (identity() != watched_) {
+    if (directory_.identity() != watched_) {
         on_directory_lost();
         return;
     }
@@ -411,7 +306,7 @@ void FileStore::forget(std::set<std::string> files) {
     while (!files.empty()) {
         const std::string file = std::move(files.extract(files.begin()).value());
         std::error_code error;
-        const bool exists = fs::exists(directory_ / file, error);
+        const bool exists = fs::exists(directory_.path() / file, error);
         if (error) {
             vanished_.insert(file);  // nobody knows
         } else if (!exists) {
@@ -424,7 +319,7 @@ void FileStore::forget(std::set<std::string> files) {
         }
         if (!files.empty() && std::chrono::steady_clock::now() >= end) {
             boost::asio::post(
-                inotify_.get_executor(),
+                executor_,
                 [this, alive = std::weak_ptr(watching_), files = std::move(files)]() mutable {
                     if (!alive.expired()) {
                         forget(std::move(files));
@@ -444,12 +339,12 @@ void FileStore::note_listed(const Result<Listed>& listed) {
     const std::string before =
         std::exchange(list_error_, listed ? std::string() : listed.error().text);
     if (!listed && list_error_ != before) {
-        log::error("policy: {}: {}", directory_.string(), list_error_);
+        log::error("policy: {}: {}", directory_.name(), list_error_);
     }
 }
 
 void FileStore::scan() {
-    const auto files = list(directory_);
+    const auto files = directory_.files();
     note_listed(files);
     if (!files) {
         read_ = false;
@@ -472,46 +367,28 @@ void FileStore::scan() {
 
 /// Whether reading it now would hold up all else.
 bool FileStore::is_large(const std::string& file) const {
-    std::error_code error;
-    const auto size = fs::file_size(directory_ / file, error);
-    return !error && size >= options_.large && good_.empty();
-}
-
-FileStore::Reading FileStore::read(const fs::path& path) {
-    auto text = read_file(path);
-    auto parsed = text ? parse_file(path.filename().string(), *text) : fail(text.error().text);
-    return {std::move(text), std::move(parsed)};
+    return directory_.size(file) >= options_.large && good_.empty();
 }
 
 /// Reads `reading_` on the other thread, takes over what it says, and goes on with `then` in another turn.
 void FileStore::load_beside(std::function<void()> then) {
-    const auto taken = [this,
-                        file = reading_,
-                        alive = std::weak_ptr(watching_),
-                        watch = watches_,
-                        then = std::move(then)](Reading reading) {
-        if (alive.expired() || watch != watches_) {
-            return;
-        }
-        const bool counts = std::exchange(reading_, {}) == file && doubt_.empty();
-        if (counts && identity() != watched_) {
-            on_directory_lost();
-        } else if (counts) {
-            take(file, std::move(reading));
-            deliver();
-        }
-        boost::asio::post(inotify_.get_executor(), then);
-    };
-    boost::asio::post(
-        reader_, [path = directory_ / reading_, loop = inotify_.get_executor(), taken] {
-            boost::asio::post(
-                loop, [taken, reading = read(path)]() mutable { taken(std::move(reading)); });
+    beside_.read(
+        [directory = directory_, file = reading_] { return directory.read(file); },
+        [this, file = reading_, then = std::move(then)](Reading reading) {
+            const bool counts = std::exchange(reading_, {}) == file && doubt_.empty();
+            if (counts && directory_.identity() != watched_) {
+                on_directory_lost();
+            } else if (counts) {
+                take(file, std::move(reading));
+                deliver();
+            }
+            boost::asio::post(executor_, then);
         });
 }
 
 void FileStore::load(const std::string& file) {
     outrun(file);
-    auto text = read_file(directory_ / file);
+    auto text = directory_.text(file);
     if (const auto good = good_.extract(file); good && (!text || *text != good.mapped())) {
         set_text(file, good.mapped(), parse_file(file, good.mapped()));
     }
@@ -632,11 +509,11 @@ void FileStore::begin() {
         return;
     }
     if (lack != waited_for_) {
-        log::warning("policy: {} is not taken for everything yet: {}", directory_.string(), lack);
+        log::warning("policy: {} is not taken for everything yet: {}", directory_.name(), lack);
         waited_for_ = lack;
         health_.fails(
             SourceStatus::State::Waiting,
-            directory_.string() + ": " + lack,
+            directory_.name() + ": " + lack,
             std::chrono::steady_clock::now());
     }
 }
@@ -666,7 +543,7 @@ std::vector<ObjectStatus> FileStore::list(const Key& from, std::size_t count) co
 std::vector<std::string> FileStore::problems() const {
     auto all = catalog_.problems();
     if (!doubt_.empty()) {
-        all.push_back(directory_.string() + " " + doubt_ + "; the last state stays in force");
+        all.push_back(directory_.name() + " " + doubt_ + "; the last state stays in force");
     }
     if (saver_ && !saver_->error().empty()) {
         all.push_back("last good state: " + saver_->error());
@@ -677,7 +554,7 @@ std::vector<std::string> FileStore::problems() const {
 SourceStatus FileStore::status() const {
     SourceStatus status = health_;
     status.in_force = in_sync_;
-    status.place = doubt_.empty() ? directory_.string() : std::string();
+    status.place = doubt_.empty() ? directory_.name() : std::string();
     status.revision = revision_;
     return status;
 }
@@ -691,27 +568,17 @@ void FileStore::catch_up() {
 
 Result<std::vector<Key>> FileStore::put(std::string_view file, std::string_view yaml) {
     catch_up();
-    auto parsed = parse_file(file, yaml);
-    if (!parsed) {
-        return std::unexpected(std::move(parsed).error());
-    }
-    if (!parsed->ignored.empty()) {
-        return fail(parsed->ignored.front());
-    }
-    std::vector<Write> writes;
-    for (const auto& object : parsed->objects) {
-        auto planned = plan(object);
-        if (!planned) {
-            return std::unexpected(std::move(planned).error());
-        }
-        if (std::ranges::count(writes, object.key, &Write::key) > 0) {
-            return fail(to_string(object.key) + " is given twice");
-        }
-        writes.push_back(*std::move(planned));
+    const auto writes = plan_writes(catalog_, file, yaml);
+    if (!writes) {
+        return std::unexpected(writes.error());
     }
     std::vector<Key> keys;
-    for (const auto& planned : writes) {
-        if (auto written = write(planned); !written) {
+    for (const FileWrite& planned : *writes) {
+        auto written = is_writable();
+        if (written) {
+            written = directory_.write(planned.file, planned.text);
+        }
+        if (!written) {
             deliver();
             return std::unexpected(std::move(written).error());
         }
@@ -723,73 +590,30 @@ Result<std::vector<Key>> FileStore::put(std::string_view file, std::string_view 
     return keys;
 }
 
-Result<FileStore::Write> FileStore::plan(const ParsedObject& object) const {
-    if (!object.resource) {
-        return fail(object.error);
-    }
-    Write planned{object.key, file_name(object.key), client_form(object)};
-    if (const auto place = catalog_.find(object.key)) {
-        if (place->objects_in_file > 1) {
-            return fail(fmt::format(
-                "{} is defined in {}:{}, edit it there",
-                to_string(object.key),
-                place->file,
-                place->line));
-        }
-        planned.file = place->file;
-    } else if (!catalog_.list_file(planned.file).empty()) {
-        return fail(fmt::format("{} exists and holds other objects", planned.file));
-    }
-    return planned;
-}
-
 Result<void> FileStore::is_writable() const {
-    if (!doubt_.empty() || identity() != watched_) {
-        return fail(directory_.string() + " is not the directory that was read");
-    }
-    return {};
-}
-
-Result<void> FileStore::write(const Write& write) const {
-    if (auto writable = is_writable(); !writable) {
-        return writable;
-    }
-    const fs::path target = directory_ / write.file;
-    const fs::path draft = directory_ / ("." + write.file + ".new");
-    const int fd = open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        return fail(fmt::format("cannot write {}: {}", target.string(), system_error()));
-    }
-    const auto size = static_cast<ssize_t>(write.text.size());
-    const bool written =
-        ::write(fd, write.text.data(), write.text.size()) == size && fsync(fd) == 0;
-    const bool closed = close(fd) == 0;
-    if (!written || !closed || rename(draft.c_str(), target.c_str()) != 0) {
-        const std::string reason = system_error();
-        unlink(draft.c_str());
-        return fail(fmt::format("cannot write {}: {}", target.string(), reason));
+    if (!doubt_.empty() || directory_.identity() != watched_) {
+        return fail(directory_.name() + " is not the directory that was read");
     }
     return {};
 }
 
 Result<void> FileStore::remove(const Key& key) {
     catch_up();
-    const auto place = catalog_.find(key);
-    if (!place) {
+    if (!catalog_.find(key)) {
         return fail(to_string(key) + " does not exist");
     }
-    if (place->objects_in_file > 1) {
-        return fail(fmt::format(
-            "{} is defined in {}:{}, edit it there", to_string(key), place->file, place->line));
+    const auto file = file_for(catalog_, key);
+    if (!file) {
+        return std::unexpected(file.error());
     }
     if (auto writable = is_writable(); !writable) {
         return writable;
     }
-    if (unlink((directory_ / place->file).c_str()) != 0) {
-        return fail(fmt::format("cannot remove {}: {}", place->file, system_error()));
+    if (auto removed = directory_.remove(*file); !removed) {
+        return removed;
     }
-    outrun(place->file);
-    auto events = catalog_.remove_file(place->file);
+    outrun(*file);
+    auto events = catalog_.remove_file(*file);
     std::ranges::move(events, std::back_inserter(pending_));
     save();
     deliver();

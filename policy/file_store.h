@@ -23,9 +23,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -38,12 +35,13 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 
+#include "policy/beside.h"
 #include "policy/catalog.h"
 #include "policy/datastore.h"
+#include "policy/directory.h"
+#include "policy/directory_watch.h"
 #include "policy/file_state.h"
 #include "policy/kept.h"
 #include "policy/saver.h"
@@ -63,8 +61,8 @@ struct FileStoreOptions {
     std::chrono::milliseconds look_interval{1000};
     /// Of files that changed together so many are read, and delivered, in a turn of the loop: one at least.
     std::chrono::microseconds turn{1000};
-    /// A file of so many bytes is read beside the loop: half a millisecond of work; handing it over takes 0.1 ms.
-    std::uintmax_t large = 16U << 10U;
+    /// A file of so many bytes is read beside the loop.
+    std::uintmax_t large = kLargeText;
 };
 
 class FileStore final : public Datastore {
@@ -101,55 +99,17 @@ class FileStore final : public Datastore {
     [[nodiscard]] Result<void> remove(const Key& key);
 
   private:
-    struct Write {
-        Key key;
-        std::string file;
-        std::string text;
-    };
-
-    /// Which directory a path leads to.
-    struct Identity {
-        dev_t device = 0;
-        ino_t inode = 0;
-
-        friend bool operator==(const Identity&, const Identity&) = default;
-    };
-
-    /// What changes with the content of a file, and with the rights to it.
-    struct Stamp {
-        ino_t inode = 0;
-        off_t size = 0;
-        std::int64_t seconds = 0;  ///< of the last change
-        std::int64_t nanoseconds = 0;
-
-        friend bool operator==(const Stamp&, const Stamp&) = default;
-    };
-
-    using Look = std::map<std::string, Stamp>;
-    /// One that finds what the last one found is the last one.
-    using LookPtr = std::shared_ptr<const Look>;
-
-    /// A file, read.
-    struct Reading {
-        Result<std::string> text;
-        Result<ParsedFile> parsed;  ///< an error where `text` is one
-    };
-
-    [[nodiscard]] static Reading read(const std::filesystem::path& path);
+    using LookPtr = Directory::LookPtr;
 
     [[nodiscard]] Result<void> watch();
-    [[nodiscard]] Identity identity() const;
     void read_events();
-    void go_through_events(std::size_t at, std::size_t size, std::uint32_t seen);
+    void go_through_events(std::uint32_t seen);
     void on_event(std::uint32_t mask, const std::string& name);
     void on_directory_lost();
     void doubt(const std::string& why);
     void look_again_later();
     void look_again();
     void look_beside();
-    [[nodiscard]] static Result<std::set<std::string>> list(const std::filesystem::path& directory);
-    [[nodiscard]] static Result<LookPtr> look(
-        const std::filesystem::path& directory, const LookPtr& last);
     void reread(const Result<LookPtr>& seen);
     [[nodiscard]] bool stands_still(const Result<LookPtr>& seen);
     [[nodiscard]] bool is_emptied() const;
@@ -179,13 +139,12 @@ class FileStore final : public Datastore {
     void begin();
 
     [[nodiscard]] Result<void> is_writable() const;
-    [[nodiscard]] Result<Write> plan(const ParsedObject& object) const;
-    [[nodiscard]] Result<void> write(const Write& write) const;
 
-    boost::asio::posix::stream_descriptor inotify_;
+    boost::asio::any_io_executor executor_;
+    DirectoryWatch watch_;
     boost::asio::steady_timer look_timer_;
     boost::asio::steady_timer grace_timer_;
-    std::filesystem::path directory_;
+    Directory directory_;
     Listener listener_;
     Catalog catalog_;
     Kept kept_;
@@ -197,7 +156,7 @@ class FileStore final : public Datastore {
     bool in_sync_ = false;
     bool understood_ = false;
     bool read_ = false;  ///< with the care that `beginning_` asks for
-    Identity watched_;
+    Directory::Identity watched_;
     std::uint64_t watches_ = 0;  ///< what an earlier one tells is not heard
     std::string doubt_;          ///< why what is there does not count; empty: it does
     LookPtr found_;              ///< by the last look at a directory that is waited for
@@ -210,9 +169,8 @@ class FileStore final : public Datastore {
     std::uint64_t revision_ = 0;
     /// Held weakly by completions: one that was queued before stop() must not touch what is gone.
     std::shared_ptr<const bool> watching_;
-    alignas(8) std::array<char, 16384> buffer_{};
-    /// The last: whatever runs there is done before all else goes.
-    boost::asio::thread_pool reader_{1};
+    Beside beside_;
+    Beside looks_;  ///< not beside_: a look may come while a file is read
 };
 
 }  // namespace vr::policy

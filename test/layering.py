@@ -37,7 +37,7 @@ ASIO = re.compile(r"boost/(asio|beast)")
 ASIO_FILES = re.compile(
     r"vrouter/(daemon/)?\w+\.\w+$|vhost/|ctl/"
     r"|bgp/((session|speaker|listener)\w*|bfd_sockets|asio_address)\.\w+$"
-    r"|policy/(file_store|publisher|saver)\w*\.\w+$"
+    r"|policy/(beside|directory_watch|file_store|publisher|saver)\w*\.\w+$"
     r"|policy/etcd/(connection|ipam|reporter|session|store)\.\w+$"
     r"|policy/policyd/(client|link|program|reporters|server|status|tls)\.\w+$"
 )
