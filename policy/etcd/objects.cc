@@ -26,18 +26,36 @@ bool is_another(std::string_view value, std::string_view before) {
     return !known.empty() && uid != known;
 }
 
+Result<ParsedObject> read(const Keys& keys, const Key& key, const Change& change) {
+    return parse_stored(change.key.substr(keys.resources().size()), key, *change.value);
+}
+
 }  // namespace
 
-std::vector<Event> Objects::apply(std::vector<Change> changes) {
+Readings read(const Keys& keys, const std::vector<Change>& changes) {
+    Readings readings;
+    readings.reserve(changes.size());
+    for (const Change& change : changes) {
+        const auto key = keys.resource(change.key);
+        readings.push_back(
+            key && change.value ? std::optional(read(keys, *key, change)) : std::nullopt);
+    }
+    return readings;
+}
+
+std::vector<Event> Objects::apply(std::vector<Change> changes, Readings readings) {
     std::vector<Event> events;
+    readings.resize(changes.size());
+    auto reading = readings.begin();
     for (Change& change : changes) {
+        auto read_before = std::move(*reading++);
         const auto key = keys_.resource(change.key);
         if (!key) {
             continue;
         }
         count(*key, &KindCount::remove);
         if (change.value) {
-            take(*key, objects_[*key], std::move(change), events);
+            take(*key, objects_[*key], std::move(change), std::move(read_before), events);
         } else if (const auto object = objects_.find(*key); object != objects_.end()) {
             if (object->second.in_force) {
                 events.emplace_back(Delete{*key});
@@ -60,7 +78,12 @@ void Objects::count(const Key& key, void (KindCount::*step)(bool is_invalid)) {
     }
 }
 
-void Objects::take(const Key& key, Object& object, Change change, std::vector<Event>& events) {
+void Objects::take(
+    const Key& key,
+    Object& object,
+    Change change,
+    std::optional<Result<ParsedObject>> reading,
+    std::vector<Event>& events) {
     object.revision = change.revision;
     const bool same = object.value && *object.value == *change.value;
     if (same && (!change.anew || object.value == object.valid_value)) {
@@ -69,9 +92,8 @@ void Objects::take(const Key& key, Object& object, Change change, std::vector<Ev
     if (change.anew) {
         object.valid_value.reset();
     }
+    auto parsed = reading ? *std::move(reading) : read(keys_, key, change);
     object.value = std::make_shared<const std::string>(*std::move(change.value));
-    const std::string place = change.key.substr(keys_.resources().size());
-    auto parsed = parse_stored(place, key, *object.value);
     object.unknown = !parsed;
     if (!parsed) {
         ParsedObject nothing;

@@ -20,12 +20,19 @@
 
 namespace vr::policy::etcd {
 
+/// What the values of changes say, one for each; nothing of what is gone or no object.
+using Readings = std::vector<std::optional<Result<ParsedObject>>>;
+
+/// On any thread.
+[[nodiscard]] Readings read(const Keys& keys, const std::vector<Change>& changes);
+
 class Objects {
   public:
     explicit Objects(Keys keys) : keys_(std::move(keys)) {}
 
-    /// Takes changes, in order; keys of other kinds are not looked at.
-    [[nodiscard]] std::vector<Event> apply(std::vector<Change> changes);
+    /// Takes changes, in order; keys of other kinds are not looked at.  `readings` are what read() made of
+    /// them, or none: then values are read here, as far as they are others than before.
+    [[nodiscard]] std::vector<Event> apply(std::vector<Change> changes, Readings readings = {});
 
     /// As Datastore::list().
     [[nodiscard]] std::vector<ObjectStatus> list(
@@ -64,7 +71,12 @@ class Objects {
         ResourcePtr in_force;
     };
 
-    void take(const Key& key, Object& object, Change change, std::vector<Event>& events);
+    void take(
+        const Key& key,
+        Object& object,
+        Change change,
+        std::optional<Result<ParsedObject>> reading,
+        std::vector<Event>& events);
     void count(const Key& key, void (KindCount::*step)(bool is_invalid));
     static void recall(const Key& key, Object& object, Change& change);
     [[nodiscard]] ObjectStatus status(const Key& key, const Object& object) const;

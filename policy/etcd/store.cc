@@ -67,8 +67,15 @@ Store::Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener 
       connect_timer_(executor),
       wait_timer_(executor),
       random_(std::random_device{}()),
-      saver_(executor, config_.state_file, "etcd", [this] {
-          return [position = read_, items = good()] { return encode_state(position, items); };
+      saver_(
+          executor,
+          config_.state_file,
+          "etcd",
+          [this] {
+              return [position = read_, items = good()] { return encode_state(position, items); };
+          }),
+      intake_(executor, keys_, [this](Intake::Told told, Readings readings) {
+          take(std::move(told), std::move(readings));
       }) {
     health_.source = "etcd";
     health_.state_file = config_.state_file;
@@ -111,6 +118,7 @@ void Store::stop() {
     running_.reset();
     connect_timer_.cancel();
     wait_timer_.cancel();
+    intake_.stop();
     if (session_) {
         std::exchange(session_, nullptr)->close();
     }
@@ -155,13 +163,16 @@ void Store::on_ended(const std::string& why) {
 void Store::handle(Step step) {
     // The next page travels while this one is worked off.
     ask(step.ask);
-    take(std::move(step.changes));
-    in_sync_ = in_sync_ || step.in_sync;
+    intake_.add({std::move(step.changes), sync_.position(), step.in_sync});
     if (sync_.is_watching() && session_) {
         backoff_.succeeded();
         trouble_.clear();
     }
-    // What else was received together goes into one batch.
+    settle_later();
+}
+
+/// What else was received together goes into one batch.
+void Store::settle_later() {
     if (!std::exchange(settling_, true)) {
         boost::asio::post(executor_, [this, alive = std::weak_ptr(running_)] {
             if (!alive.expired()) {
@@ -175,6 +186,9 @@ void Store::handle(Step step) {
 void Store::settle() {
     settling_ = false;
     deliver(std::exchange(in_sync_, false));
+    if (!intake_.is_empty()) {
+        return;  // not all that etcd has is in force
+    }
     tell_state();
     if (!std::exchange(live_, is_live()) && live_ && on_live_) {
         on_live_();
@@ -262,7 +276,7 @@ void Store::note_state(const std::string& frozen) {
 
 SourceStatus Store::status() const {
     SourceStatus status = health_;
-    status.in_force = sync_.is_in_sync();
+    status.in_force = complete_;
     status.place = session_ ? to_string(session_->endpoint()) : std::string();
     status.revision = static_cast<std::uint64_t>(sync_.position().revision);
     return status;
@@ -285,11 +299,12 @@ void Store::accept() {
 
 /// Reads what has changed.  What follows from that is handed out in another turn of the loop: both together
 /// would take too long where a value is large.
-void Store::take(std::vector<Change> changes) {
-    read_ = sync_.position();
+void Store::take(Intake::Told told, Readings readings) {
+    read_ = told.position;
+    in_sync_ = in_sync_ || told.in_sync;
     const std::string felix = keys_.felix_configuration("");
     const std::string resources = keys_.resources();
-    for (const Change& change : changes) {
+    for (const Change& change : told.changes) {
         // What lies between claims and resources is nobody's business here, and may change all the time.
         changed_ = changed_ || change.key.starts_with(resources);
         if (change.key.starts_with(felix)) {
@@ -304,13 +319,16 @@ void Store::take(std::vector<Change> changes) {
             touched_.push_back(*std::move(key));
         }
     }
-    changed_ = claims_.apply(changes) || changed_;
-    std::ranges::move(objects_.apply(std::move(changes)), std::back_inserter(events_));
+    changed_ = claims_.apply(told.changes) || changed_;
+    std::ranges::move(
+        objects_.apply(std::move(told.changes), std::move(readings)), std::back_inserter(events_));
+    settle_later();
 }
 
 void Store::deliver(bool in_sync) {
+    complete_ = complete_ || in_sync;
     Batch batch;
-    if (sync_.is_in_sync()) {
+    if (complete_) {
         batch.blocks = claims_.take_confirmed();
     }
     batch.events = std::exchange(events_, {});
@@ -325,7 +343,7 @@ void Store::deliver(bool in_sync) {
         }
     }
     batch.kept = kept_.take_changes();
-    if ((std::exchange(changed_, false) || in_sync) && sync_.is_in_sync()) {
+    if ((std::exchange(changed_, false) || in_sync) && complete_) {
         saver_.changed();
     }
     if (!batch.events.empty() || !batch.blocks.empty() || !batch.kept.empty()) {
@@ -402,6 +420,8 @@ Result<std::vector<Write>> Store::plan(
 }
 
 void Store::put(std::string_view file, std::string_view yaml, PutDone done) {
+    // Held against all that etcd has told, also what waits to be read.
+    intake_.catch_up();
     std::vector<Key> keys;
     auto writes = plan(file, yaml, keys);
     if (!writes) {
@@ -466,7 +486,10 @@ void Store::commit(
                 done(fail("somebody else changed it at the same time: try again"));
             } else {
                 handle(sync_.written(part, reply->header));
-                commit(writes, to, done);
+                // Who has written reads it.
+                intake_.add({{}, sync_.position(), false, [this, writes, to, done] {
+                                 commit(writes, to, done);
+                             }});
             }
         });
 }

@@ -2,9 +2,9 @@
 // shell around sync.h, objects.h and claims.h: sessions with one endpoint after the other, the last good
 // state on disk, and writes by compare-and-swap.
 //
-//   Session --answers--> Sync --changes--> Objects --events--> listener
-//      ^                  |                   |
-//      +------ asks ------+                   +--> state file, now and then
+//   Session --answers--> Sync --changes--> Intake --> Objects --events--> listener
+//      ^                  |                              |
+//      +------ asks ------+                              +--> state file, now and then
 //
 // The last good state of an earlier run counts when no etcd answers soon after the start, or one that
 // is frozen (sync.h); it never counts before etcd was asked.
@@ -25,6 +25,7 @@
 #include "policy/datastore.h"
 #include "policy/etcd/backoff.h"
 #include "policy/etcd/claims.h"
+#include "policy/etcd/intake.h"
 #include "policy/etcd/keys.h"
 #include "policy/etcd/objects.h"
 #include "policy/etcd/session.h"
@@ -83,7 +84,9 @@ class Store final : public Datastore {
         return wants_reports_;
     }
 
-    [[nodiscard]] std::shared_ptr<const std::string> value(const Key& key) const {
+    /// As of revision_of(): what waits to be read is taken before.
+    [[nodiscard]] std::shared_ptr<const std::string> value(const Key& key) {
+        intake_.catch_up();
         return objects_.value(key);
     }
 
@@ -104,7 +107,8 @@ class Store final : public Datastore {
     void ask(const Ask& ask);
     void on_range(std::expected<std::string, Session::Failure> body);
     void on_line(std::string_view line);
-    void take(std::vector<Change> changes);
+    void take(Intake::Told told, Readings readings);
+    void settle_later();
     void deliver(bool in_sync);
     void report(const Key& key);
     void tell_state();
@@ -131,6 +135,7 @@ class Store final : public Datastore {
     std::vector<Key> touched_;   ///< the objects that were read, for the same
     bool changed_ = false;       ///< something that is saved, since
     bool in_sync_ = false;       ///< to be told with the next batch
+    bool complete_ = false;      ///< that was told
     bool settling_ = false;
     std::uint64_t batches_ = 0;
 
@@ -148,6 +153,7 @@ class Store final : public Datastore {
     Saver saver_;
     /// Held weakly by completions that may come when the store is gone.
     std::shared_ptr<const bool> running_;
+    Intake intake_;
 };
 
 }  // namespace vr::policy::etcd
