@@ -1,11 +1,12 @@
-// How long a change takes: from the rename() of a resource file, or from before the write to an etcd, to
-// the first packet that is judged by it.
+// How long a change takes: from before the rename() of a resource file, or the write to an etcd, to the first
+// packet that is judged by it.
 //
 // usage: update_bench [--source file|etcd] [--data DIR] [--changes N] [--only WORD] [--endpoints N]
 //                     [--cluster N]
 //
-// --data: where etcd keeps what it has; it confirms nothing that it has not synced there, so in a tmpfs
-// (/dev/shm) a change takes what is ours and etcd's, without the disk.
+// --data: where the files are, or where etcd keeps what it has.  etcd confirms nothing that it has not synced
+// there, and ext4 writes a file to the disk before another one takes its name: in a tmpfs (/dev/shm) a change
+// takes what is ours and etcd's, without the disk.
 // --cluster: beside what is changed, N endpoints of other hosts in 1,000 groups and N / 25 policies of 5 rules,
 // two for each group; those of one group guard the local endpoints, too.
 //
@@ -14,8 +15,8 @@
 // flow every 20 us.  Each change turns the verdict on these packets, from Deny to Allow and back, so that
 // every change shows.  Beside the whole, how long each part took (medians): "source" until the objects are
 // read, "graph" until the machine was told, "compile" until the last program was built, "apply" until the
-// packet; of etcd also how long after its confirmation of the write, or 0 where the watch and we were
-// quicker; and the longest turn of the control thread beside a change (CPU time).  With BENCHMARK_OUT set,
+// packet; also how long after the rename() was done or etcd had confirmed the write ("conf-"), or 0 where we
+// were quicker; and the longest turn of the control thread beside a change (CPU time).  With BENCHMARK_OUT set,
 // JSON goes there.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
@@ -214,8 +215,8 @@ class Source {
 /// A directory of resources, gone at the end.
 class Directory final : public Source {
   public:
-    Directory() {
-        std::string pattern = (fs::temp_directory_path() / "update-XXXXXX").string();
+    explicit Directory(const fs::path& parent) {
+        std::string pattern = (parent / "update-XXXXXX").string();
         path_ = mkdtemp(pattern.data());
     }
 
@@ -232,13 +233,13 @@ class Directory final : public Source {
         std::ofstream{beside} << text;
         const std::int64_t begin = now();
         fs::rename(beside, path_ / name);
-        return Written{begin, begin};
+        return Written{begin, now()};
     }
 
     std::optional<Written> remove(const std::string& name, const policy::Key&) override {
         const std::int64_t begin = now();
         fs::remove(path_ / name);
-        return Written{begin, begin};
+        return Written{begin, now()};
     }
 
     bool fill(std::size_t count, const std::function<std::string(std::size_t)>& text) override {
@@ -589,7 +590,7 @@ bool wait_for_turn(const Probe& probe, std::uint32_t before) {
 struct Options {
     std::size_t changes = 100;
     bool etcd = false;
-    fs::path data = fs::temp_directory_path();  ///< of etcd
+    fs::path data = fs::temp_directory_path();  ///< of the files, or of etcd
     std::string only;
     std::size_t endpoints = 0;  ///< 0: 1, 100 and 1,000
     std::size_t cluster = 0;
@@ -645,16 +646,15 @@ struct Column {
     const char* name;
     double Sample::* part;
     double quantile;
-    bool of_etcd = false;  ///< alone
 };
 
 constexpr Column kColumns[] = {
     {"p50", &Sample::whole, 0.5},
     {"p99", &Sample::whole, 0.99},
     {"max", &Sample::whole, 1.0},
-    {"conf-p50", &Sample::confirmed, 0.5, true},
-    {"conf-p99", &Sample::confirmed, 0.99, true},
-    {"conf-max", &Sample::confirmed, 1.0, true},
+    {"conf-p50", &Sample::confirmed, 0.5},
+    {"conf-p99", &Sample::confirmed, 0.99},
+    {"conf-max", &Sample::confirmed, 1.0},
     {"source", &Sample::source, 0.5},
     {"graph", &Sample::graph, 0.5},
     {"compile", &Sample::compile, 0.5},
@@ -668,23 +668,15 @@ void print_head(const Options& options) {
         options.etcd ? "ms from write to packet" : "ms from rename() to packet",
         "endpoints");
     for (const Column& column : kColumns) {
-        if (options.etcd || !column.of_etcd) {
-            fmt::print(" {:>8}", column.name);
-        }
+        fmt::print(" {:>8}", column.name);
     }
     fmt::print("\n");
 }
 
-void print_row(
-    const std::string& name,
-    std::size_t endpoints,
-    const std::vector<Sample>& samples,
-    const Options& options) {
+void print_row(const std::string& name, std::size_t endpoints, const std::vector<Sample>& samples) {
     fmt::print("{:<26} {:>9}", name, endpoints);
     for (const Column& column : kColumns) {
-        if (options.etcd || !column.of_etcd) {
-            fmt::print(" {:>8.2f}", quantile(samples, column.part, column.quantile) / 1000);
-        }
+        fmt::print(" {:>8.2f}", quantile(samples, column.part, column.quantile) / 1000);
     }
     fmt::print("\n");
     std::fflush(stdout);
@@ -734,7 +726,7 @@ std::unique_ptr<Source> make_source(const Options& options) {
     if (options.etcd) {
         return std::make_unique<Cluster>(options.data);
     }
-    return std::make_unique<Directory>();
+    return std::make_unique<Directory>(options.data);
 }
 
 int run(const Options& options) {
@@ -744,12 +736,11 @@ int run(const Options& options) {
         fmt::print(stderr, "update_bench: {}\n", eal.error().text);
         return 1;
     }
-    if (options.etcd) {
-        fmt::print(
-            "etcd's data: {}, {}\n",
-            options.data.string(),
-            is_in_memory(options.data) ? "in memory" : "on a disk");
-    }
+    fmt::print(
+        "{}: {}, {}\n",
+        options.etcd ? "etcd's data" : "files",
+        options.data.string(),
+        is_in_memory(options.data) ? "in memory" : "on a disk");
     print_head(options);
     std::string rows;
     for (const Scenario& scenario : kScenarios) {
@@ -764,7 +755,7 @@ int run(const Options& options) {
                 fmt::print(stderr, "update_bench: {}: a change did not show\n", scenario.name);
                 return 1;
             }
-            print_row(scenario.name, endpoints, samples, options);
+            print_row(scenario.name, endpoints, samples);
             rows += (rows.empty() ? "" : ",\n    ") + json_row(scenario, endpoints, samples);
         }
     }
