@@ -19,7 +19,6 @@
 
 #include "perf/cpu_time.h"
 #include "vrouter/machine.h"
-#include "vrouter/turns.h"
 
 namespace vr::perf {
 namespace {
@@ -237,7 +236,6 @@ class Bench {
     void turn(Task task) {
         const double begin = cpu_seconds();
         task();
-        settle_heap();
         const double took = cpu_seconds() - begin;
         longest_ = std::max(longest_, took);
         all_ += took;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -23,13 +22,6 @@ Turns::Duration thread_time() {
 }
 
 }  // namespace
-
-void settle_heap() {
-    // Enough for that; where much more is freed at once the end of the heap is given back, too.
-    constexpr std::size_t kLarger = 4096;
-    void* volatile larger = std::malloc(kLarger);
-    std::free(larger);
-}
 
 void Turns::add(Duration took) noexcept {
     const auto ns = static_cast<std::uint64_t>(std::max<std::int64_t>(0, took.count()));
@@ -61,7 +53,6 @@ Turns::Duration Turns::quantile(double quantile) const noexcept {
 void run(boost::asio::io_context& loop, LoopTimes& times) {
     Turns::Duration cpu = thread_time();
     const auto worked = [&cpu] {
-        settle_heap();
         const Turns::Duration before = std::exchange(cpu, thread_time());
         return cpu - before;
     };

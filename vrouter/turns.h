@@ -55,10 +55,6 @@ struct LoopTimes {
     Turns cpu;
 };
 
-/// What is freed in small pieces malloc puts aside, to join and sort it all when somebody asks for a larger one:
-/// milliseconds, once a session with thousands of next hops has ended.  Asked after each turn it has little to do.
-void settle_heap();
-
 /// Runs `loop` until it is stopped or out of work, and counts its turns.  Of a turn that did not begin as
 /// soon as the last one ended only the CPU time is known, and counts as both.
 void run(boost::asio::io_context& loop, LoopTimes& times);

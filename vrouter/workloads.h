@@ -248,7 +248,7 @@ class Workloads final : public WorkloadSink {
     std::map<std::string, Entry> entries_;
     std::deque<std::string> waiting_;  ///< in the order of their turns; some may wait no more
     std::function<void()> unfinished_;
-    bool told_ = false;  ///< that something is
+    bool told_ = false;                                        ///< that something is
     std::map<std::string, std::set<std::string>> interfaces_;  ///< the names of those with each
     Members removals_;         ///< from groups that programs may still need as they are
     Members leaving_members_;  ///< workers may still run such programs

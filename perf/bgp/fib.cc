@@ -18,7 +18,6 @@
 // To be run in a namespace of its own that has 10.99.0.1 and 10.99.1.1-4 (perf/bgp.py).
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <rte_mbuf.h>
 #include <sys/epoll.h>
@@ -508,6 +507,7 @@ bool measure_table(Eal& eal, const Options& options) {
     constexpr std::chrono::milliseconds kStep{5};
     constexpr std::chrono::seconds kLimit{120};
     constexpr unsigned kIdleSteps = 50;
+    constexpr double kIdle = 2.5e-4;  // s of CPU time: half a slice of the speaker's
     if (!router.start()) {
         return false;
     }
@@ -537,7 +537,6 @@ bool measure_table(Eal& eal, const Options& options) {
     forget_turns(router);
     const std::int64_t lost = now();
     const bool restarts = options.event == "restart";
-    const std::size_t in_use = mallinfo2().uordblks;
     if (restarts) {
         static_cast<void>(router.on_control([](Router& r) {
             r.replace_speaker();
@@ -546,13 +545,14 @@ bool measure_table(Eal& eal, const Options& options) {
     } else {
         peers[0].reset();
     }
-    std::size_t before = in_use;
-    unsigned unchanged = 0;
+    double used_so_far = router.control_cpu();
+    unsigned idle = 0;
     const auto gone = [&] {
-        if (restarts) {  // until no memory has been given back for a while
-            const std::size_t present = mallinfo2().uordblks;
-            unchanged = std::exchange(before, present) == present ? unchanged + 1 : 0;
-            return present < in_use && unchanged > kIdleSteps;
+        if (restarts) {  // until the old speaker's tables are freed: nothing has been done for a while
+            static_cast<void>(router.on_control([](Router& r) { return r.installed(); }));
+            const double before = std::exchange(used_so_far, router.control_cpu());
+            idle = used_so_far - before < kIdle ? idle + 1 : 0;
+            return idle > kIdleSteps;
         }
         return router.on_control([](Router& r) { return r.installed(); }) ==
                wanted - options.ip4 - options.ip6;

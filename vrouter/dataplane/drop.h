@@ -133,10 +133,8 @@ inline constexpr std::array<DropRow, kDropCount> kDrops{{
     {DropReason::NatPortsExhausted,
      "nat_ports_exhausted",
      "natOutgoing: other flows to the same destination have the ports (natPortRange) that the "
-     "guest "
-     "gets (flows.nat_ports_percent), or the one place of a protocol whose ports stay (SCTP) or "
-     "that "
-     "has none"},
+     "guest gets (flows.nat_ports_percent), or the one place of a protocol whose ports stay (SCTP) "
+     "or that has none"},
     {DropReason::EgressDenied, "egress_denied", "policy of the sending endpoint"},
     {DropReason::IngressDenied, "ingress_denied", "policy of the receiving endpoint"},
     {DropReason::HostDenied,
