@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "test/machine/router_lab.h"
@@ -180,6 +181,32 @@ TEST_F(WorkloadTurns, EndpointThatMovesStaysAsItWasUntilItsTurn) {
     EXPECT_NE(lab.port_of("w0"), port);
     EXPECT_EQ(lab.machine->port(port), nullptr);
     EXPECT_FALSE(reaches(0));
+}
+
+TEST_F(WorkloadTurns, ReplacedProgramOfAnEndpointThatMovesComesWithItsTurn) {
+    Workload workload = numbered(0);
+    update(workload);
+    finish_all();
+    workload.attachment.vhost_socket = "elsewhere";
+    update(workload);
+    const auto denies = std::make_shared<const acl::Program>(deny_all());
+    lab.workloads->replace_programs({{workload.ingress, denies}});
+    lab.finish_all();
+    EXPECT_TRUE(reaches(0));  // as it was
+    finish_all();
+    EXPECT_FALSE(reaches(0));
+    EXPECT_EQ(lab.opened, 2);
+}
+
+TEST_F(WorkloadTurns, EndpointRemovedWhileItIsCompiledNeverForwards) {
+    update(numbered(0));
+    turn();
+    remove(0);
+    lab.finish_all();
+    EXPECT_TRUE(lab.announced.empty());
+    EXPECT_FALSE(reaches(0));
+    finish_all();
+    EXPECT_FALSE(lab.workloads->find("w0"));
 }
 
 TEST_F(WorkloadTurns, EndpointThatMovesAndComesBackMeanwhileKeepsItsPort) {
