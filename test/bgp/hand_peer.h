@@ -234,6 +234,22 @@ inline constexpr const char* kRoute = "10.0.0.0/24";
 inline constexpr const char* kOther = "10.0.1.0/24";
 inline constexpr const char* kRoute6 = "2001:db8:1::/64";
 
+/// Graceful restart for one family.
+inline Open only_ipv4() {
+    Open open = HandPeer::graceful();
+    open.capabilities.graceful_restart->members.pop_back();
+    return open;
+}
+
+/// Appends an UPDATE with the route to one address.
+inline void add_announcement(std::vector<std::uint8_t>& bytes, Ip4 address) {
+    Attributes attributes;
+    attributes.as_path = AsPath::sequence({65002});
+    attributes.next_hop = kHandAddress;
+    const auto prefix = Prefix<V4>::host(address);
+    pack_announcements<V4>(attributes, AttributeContext{}, {&prefix, 1}, bytes);
+}
+
 /// Of tests of what is kept: the peer is up with three routes and all said.
 inline void begin(HandPeer& hand, const Open& open) {
     hand.come_up(open);
