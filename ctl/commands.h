@@ -37,8 +37,16 @@ struct Files {
     std::function<Result<std::string>(const std::string& name)> read;
     /// The same, for files that may be larger than memory.
     std::function<Result<ReadPiece>(const std::string& name)> open;
-    /// Names in a directory, sorted; nothing when `name` is no directory.
-    std::function<std::optional<std::vector<std::string>>(const std::string& name)> list;
+
+    struct Entry {
+        enum class Type : std::uint8_t { File, Directory, Other };
+
+        std::string name;
+        Type type = Type::File;  ///< links are followed; Other where one leads nowhere
+    };
+
+    /// What is in a directory, by name; nothing when `name` is no directory.
+    std::function<std::optional<std::vector<Entry>>(const std::string& name)> list;
 };
 
 struct Command {

@@ -20,26 +20,49 @@ namespace vr::ctl {
 
 namespace {
 
+/// The files of objects that a directory holds, or why one cannot be read.
+struct Folder {
+    std::vector<policy::SourceFile> files;
+    std::vector<std::pair<std::string, std::string>> unreadable;  ///< with the reason
+    std::vector<std::string> folders;                             ///< within it: not looked into
+};
+
+Folder read_folder(
+    const Files& files, const std::string& path, const std::vector<Files::Entry>& entries) {
+    using Type = Files::Entry::Type;
+    Folder folder;
+    for (const auto& [name, type] : entries) {
+        const std::string file = path + (path.ends_with('/') ? "" : "/") + name;
+        if (type == Type::Directory) {
+            folder.folders.push_back(file);
+        } else if (!policy::is_resource_file(name)) {
+            continue;
+        } else if (type == Type::Other) {  // reading one may wait for ever
+            folder.unreadable.emplace_back(file, "is no regular file");
+        } else if (auto text = files.read(file)) {
+            folder.files.push_back({file, *std::move(text)});
+        } else {
+            folder.unreadable.emplace_back(file, std::move(text).error().text);
+        }
+    }
+    return folder;
+}
+
 /// The file `path`, or all files of objects in the directory of that name.
 Result<std::vector<policy::SourceFile>> read_sources(const Files& files, const std::string& path) {
-    std::vector<std::string> names{path};
     if (const auto listed = files.list(path)) {
-        names.clear();
-        for (const auto& name : *listed) {
-            if (policy::is_resource_file(name)) {
-                names.push_back(path + (path.ends_with('/') ? "" : "/") + name);
-            }
+        Folder folder = read_folder(files, path, *listed);
+        if (!folder.unreadable.empty()) {
+            const auto& [file, why] = folder.unreadable.front();
+            return fail(fmt::format("{}: {}", file, why));
         }
+        return std::move(folder.files);
     }
-    std::vector<policy::SourceFile> sources;
-    for (const auto& name : names) {
-        auto text = files.read(name);
-        if (!text) {
-            return std::unexpected(std::move(text).error());
-        }
-        sources.push_back({name, *std::move(text)});
+    auto text = files.read(path);
+    if (!text) {
+        return std::unexpected(std::move(text).error());
     }
-    return sources;
+    return std::vector<policy::SourceFile>{{path, *std::move(text)}};
 }
 
 pb::Ruling to_pb(policy::Ruling ruling) {
@@ -83,6 +106,9 @@ void fill(
 void run(const policy::Trial& trial, pb::PolicyTest& into) {
     into.mutable_errors()->Add(trial.errors.begin(), trial.errors.end());
     into.mutable_warnings()->Add(trial.warnings.begin(), trial.warnings.end());
+    if (trial.errors.empty() && trial.cases.empty()) {
+        into.add_errors(trial.file + ": no case: nothing would be tested");
+    }
     if (!trial.errors.empty()) {
         return;
     }
@@ -195,17 +221,34 @@ Result<pb::Response> test_policy(const Values& values, const Files& files) {
 
 Result<pb::Response> lint_policy(const Values& values, const Files& files) {
     const std::string directory = values.text("directory");
-    if (!files.list(directory)) {
+    const auto entries = files.list(directory);
+    if (!entries) {
         return fail(fmt::format("DIR: '{}' is not a directory that can be read", directory));
     }
-    const auto sources = read_sources(files, directory);
-    if (!sources) {
-        return std::unexpected(sources.error());
+    const Folder folder = read_folder(files, directory, *entries);
+    if (folder.files.empty() && folder.unreadable.empty()) {
+        return fail(fmt::format(
+            "DIR: '{}' holds no file of objects (*.yaml, *.yml, *.json){}",
+            directory,
+            folder.folders.empty() ? ""
+                                   : ", only folders, into which neither this nor a router looks"));
+    }
+    auto findings = policy::lint(folder.files);
+    for (const auto& [file, why] : folder.unreadable) {
+        findings.push_back({policy::Finding::Kind::Invalid, file, 0, {}, why});
+    }
+    for (const std::string& name : folder.folders) {
+        findings.push_back(
+            {policy::Finding::Kind::Warning,
+             name,
+             0,
+             {},
+             "a folder: a router does not look into it"});
     }
     pb::Response response;
     auto& report = *response.mutable_policy_lint();
-    report.set_files(static_cast<std::uint32_t>(sources->size()));
-    for (const auto& finding : policy::lint(*sources)) {
+    report.set_files(static_cast<std::uint32_t>(folder.files.size() + folder.unreadable.size()));
+    for (const auto& finding : findings) {
         auto& row = *report.add_findings();
         row.set_kind(to_pb(finding.kind));
         row.set_file(finding.file);

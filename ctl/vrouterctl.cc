@@ -82,6 +82,9 @@ Result<ReadPiece> open_file(const std::string& name) {
     }};
 }
 
+/// As much as a router reads of a file of objects.
+constexpr std::size_t kMaxText = 64U << 20U;
+
 Result<std::string> read_file(const std::string& name) {
     const auto read = open_file(name);
     if (!read) {
@@ -97,22 +100,32 @@ Result<std::string> read_file(const std::string& name) {
         if (*size == 0) {
             return text;
         }
+        if (text.size() + *size > kMaxText) {
+            return fail(fmt::format("{}: larger than {} MiB", name, kMaxText >> 20U));
+        }
         text.append(piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(*size));
     }
 }
 
-std::optional<std::vector<std::string>> list_directory(const std::string& name) {
+std::optional<std::vector<Files::Entry>> list_directory(const std::string& name) {
     namespace fs = std::filesystem;
+    using Type = Files::Entry::Type;
     std::error_code error;
-    std::vector<std::string> names;
+    std::vector<Files::Entry> entries;
     for (fs::directory_iterator at(name, error), end; !error && at != end; at.increment(error)) {
-        names.push_back(at->path().filename().string());
+        std::error_code lost;
+        const fs::file_status status = at->status(lost);
+        entries.push_back(
+            {at->path().filename().string(),
+             fs::is_regular_file(status) ? Type::File
+             : fs::is_directory(status)  ? Type::Directory
+                                         : Type::Other});
     }
     if (error) {
         return std::nullopt;
     }
-    std::ranges::sort(names);
-    return names;
+    std::ranges::sort(entries, {}, &Files::Entry::name);
+    return entries;
 }
 
 /// Shows the frames of one answer and remembers what they mean for the exit code.

@@ -46,14 +46,14 @@ std::optional<Field> Field::child(std::string_view key) const {
 }
 
 Field Field::child(std::string_view key, const Node& node) const {
-    Field field(file_, node, *warnings_);
+    Field field(file_, node, *warnings_, mistakes_);
     field.parent_ = this;
     field.key_ = key;
     return field;
 }
 
 Field Field::item(std::size_t index) const {
-    Field field(file_, node_->items[index], *warnings_);
+    Field field(file_, node_->items[index], *warnings_, mistakes_);
     field.parent_ = this;
     field.index_ = index;
     return field;
@@ -79,6 +79,23 @@ std::unexpected<Error> Field::error(std::string_view what) const {
 
 void Field::warn(std::string_view what) const {
     warnings_->push_back(error(what).error().text);
+}
+
+bool Field::goes_on(const Result<void>& parsed, Result<void>& first) const {
+    if (parsed) {
+        return true;
+    }
+    if (first) {
+        first = parsed;
+    }
+    if (mistakes_ == nullptr) {
+        return false;
+    }
+    if (std::ranges::count(*mistakes_, parsed.error().text) ==
+        0) {  // told of a field within already
+        mistakes_->push_back(parsed.error().text);
+    }
+    return true;
 }
 
 Result<void> Field::expect_map() const {

@@ -22,9 +22,14 @@ namespace vr::policy {
 
 class Field {
   public:
-    /// The root of a document; warnings of all fields below go to `warnings`.
-    Field(std::string_view file, const Node& node, std::vector<std::string>& warnings)
-        : file_(file), node_(&node), warnings_(&warnings) {}
+    /// The root of a document; warnings of all fields below go to `warnings`.  Where `mistakes` is given, reading
+    /// goes on behind a mistake among several fields: all of them go there, and the first is the error.
+    Field(
+        std::string_view file,
+        const Node& node,
+        std::vector<std::string>& warnings,
+        std::vector<std::string>* mistakes = nullptr)
+        : file_(file), node_(&node), warnings_(&warnings), mistakes_(mistakes) {}
 
     [[nodiscard]] const Node& node() const { return *node_; }
 
@@ -50,13 +55,17 @@ class Field {
         if (auto list = expect_list(max); !list) {
             return list;
         }
+        Result<void> first;
         for (std::size_t i = 0; i < node_->items.size(); ++i) {
-            if (Result<void> parsed = parse(item(i)); !parsed) {
-                return parsed;
+            if (Result<void> parsed = parse(item(i)); !goes_on(parsed, first)) {
+                break;
             }
         }
-        return {};
+        return first;
     }
+
+    /// Whether further fields are to be read behind one of which `parsed` came; the first mistake is put in `first`.
+    [[nodiscard]] bool goes_on(const Result<void>& parsed, Result<void>& first) const;
 
     static constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
@@ -66,6 +75,7 @@ class Field {
     std::string_view file_;
     const Node* node_;
     std::vector<std::string>* warnings_;
+    std::vector<std::string>* mistakes_;
     const Field* parent_ = nullptr;
     std::string_view key_;
     std::size_t index_ = 0;
@@ -106,6 +116,7 @@ template <typename T>
     if (auto map = field.expect_map(); !map) {
         return map;
     }
+    Result<void> first;
     for (const auto& [key, value] : field.node().fields) {
         const auto found = std::ranges::find(rows, key, &FieldRow<T>::key);
         Result<void> done;
@@ -118,11 +129,11 @@ template <typename T>
         } else if (found->parse != nullptr && value.type != Node::Type::Null) {
             done = found->parse(field.child(key, value), into);
         }
-        if (!done) {
-            return done;
+        if (!field.goes_on(done, first)) {
+            break;
         }
     }
-    return {};
+    return first;
 }
 
 /// Stores `value`, or passes its error on.

@@ -13,12 +13,14 @@
 #include <utility>
 
 #include "policy/catalog.h"
+#include "policy/cover.h"
 #include "policy/document.h"
 #include "policy/inheritance.h"
 #include "policy/match.h"
 #include "policy/origin.h"
 #include "policy/reach.h"
 #include "policy/resolver.h"
+#include "policy/resource.h"
 #include "policy/scope.h"
 #include "policy/spec.h"
 
@@ -205,7 +207,7 @@ class Linter {
                 findings_.push_back(
                     {Finding::Kind::Shadowed, status.file, status.line, object, status.reason});
             } else if (status.state != ObjectState::Valid) {
-                report_text(Finding::Kind::Invalid, status.file, status.reason, object);
+                report_mistakes(status);
                 if (status.state == ObjectState::StandIn || status.state == ObjectState::Partial) {
                     stand_ins_.insert(status.key);
                 } else {
@@ -214,6 +216,20 @@ class Linter {
             }
             for (const auto& warning : status.warnings) {
                 report_text(Finding::Kind::Warning, status.file, warning, object);
+            }
+        }
+    }
+
+    /// The catalog tells the first, and what counts instead.
+    void report_mistakes(const ObjectStatus& status) {
+        const std::string object = to_string(status.key);
+        report_text(Finding::Kind::Invalid, status.file, status.reason, object);
+        const Node* node = find_node(status.file, status.line);
+        const auto all =
+            node != nullptr ? mistakes(status.file, status.key, *node) : std::vector<std::string>{};
+        for (const auto& mistake : all) {
+            if (!status.reason.starts_with(mistake)) {
+                report_text(Finding::Kind::Invalid, status.file, mistake, object);
             }
         }
     }
@@ -233,15 +249,21 @@ class Linter {
 
     /// The line where a rule begins.
     int line_of(const RulePlace& rule, const Finding& object) {
-        for (const auto& document : documents_[object.file]) {
-            const Node* found = find_object(document.root, object.line);
-            const Node* spec = found != nullptr ? found->find("spec") : nullptr;
-            const Node* list = spec != nullptr ? spec->find(word(rule.direction)) : nullptr;
-            if (list != nullptr && rule.index < list->items.size()) {
-                return list->items[rule.index].line;
+        const Node* found = find_node(object.file, object.line);
+        const Node* spec = found != nullptr ? found->find("spec") : nullptr;
+        const Node* list = spec != nullptr ? spec->find(word(rule.direction)) : nullptr;
+        return list != nullptr && rule.index < list->items.size() ? list->items[rule.index].line
+                                                                  : object.line;
+    }
+
+    /// The object that begins there; null: it has no spec.
+    const Node* find_node(const std::string& file, int line) {
+        for (const auto& document : documents_[file]) {
+            if (const Node* found = find_object(document.root, line)) {
+                return found;
             }
         }
-        return object.line;
+        return nullptr;
     }
 
     void check_object(const Resource& object, const Population& population) {
@@ -332,6 +354,9 @@ class Linter {
     static std::string matches_nothing(const LoweredMatch& match, const Population& population) {
         if (!match.match.ip4 && !match.match.ip6) {
             return "matches packets of neither family";
+        }
+        if (Remainder(match).empty()) {
+            return "its criteria leave out all that they name";
         }
         if (!population.has_endpoints()) {
             return {};

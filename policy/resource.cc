@@ -299,6 +299,18 @@ Result<ParsedFile> parse_root(std::string_view file, const Node& root) {
     return reader.take();
 }
 
+std::vector<std::string> mistakes(std::string_view file, const Key& key, const Node& root) {
+    std::vector<std::string> warnings;
+    std::vector<std::string> all;
+    Resource resource;
+    resource.key = key;
+    const Field object(file, root, warnings, &all);
+    Result<void> first;
+    (void)object.goes_on(parse_object(object, resource), first);
+    (void)object.goes_on(parse_spec(object, resource), first);  // also where the head is wrong
+    return all;
+}
+
 Result<ParsedObject> parse_stored(std::string_view file, const Key& key, std::string_view json) {
     const auto root = parse_json(file, json);
     if (!root) {

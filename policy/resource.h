@@ -41,6 +41,11 @@ struct ParsedFile {
 /// The same for one object, or one List of them, that is part of another document of `file`.
 [[nodiscard]] Result<ParsedFile> parse_root(std::string_view file, const Node& root);
 
+/// Every mistake in the object `root`, which is that of `key`, as ParsedObject::error: one is told where others
+/// depend on it.
+[[nodiscard]] std::vector<std::string> mistakes(
+    std::string_view file, const Key& key, const Node& root);
+
 /// Reads the JSON that a datastore keeps for `key`; `file` names the place in messages.  An error means
 /// that the text as a whole is not that object: no JSON, another kind, name or namespace.  ParsedObject's
 /// `text` stays empty.

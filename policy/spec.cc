@@ -171,7 +171,10 @@ Result<void> parse_policy(const Field& object, const Field& spec, Resource& into
         return checked;
     }
     if (!has_types(spec)) {
-        spec.warn("no types: governs ingress and egress");
+        spec.warn(
+            "no types: governs ingress and egress ('vrouterctl apply' and calicoctl write down "
+            "Ingress, and Egress "
+            "where there are such rules)");
     }
     policy.name = written_name(object, into.key, policy);
     into.spec = std::move(policy);
@@ -455,6 +458,26 @@ Result<void> parse_rule_annotations(const Field& rule, RuleAction& action) {
     return {};
 }
 
+Result<void> parse_action(const Field& rule, RuleAction& into) {
+    constexpr std::array<std::pair<std::string_view, RuleAction>, 4> kActions{{
+        {"Allow", RuleAction::Allow},
+        {"Deny", RuleAction::Deny},
+        {"Log", RuleAction::Log},
+        {"Pass", RuleAction::Pass},
+    }};
+    const auto action = rule.child("action");
+    for (const auto& [name, value] : kActions) {
+        if (action && std::ranges::equal(action->node().text, name, {}, tolower, tolower)) {
+            into = value;
+            return parse_rule_annotations(rule, into);
+        }
+    }
+    return action
+               ? action->error(fmt::format(
+                     "unknown action '{}', expected Allow, Deny, Log or Pass", action->node().text))
+               : rule.error("a rule needs an action: Allow, Deny, Log or Pass");
+}
+
 }  // namespace
 
 Result<void> parse_types(const Field& field, Policy& into) {
@@ -529,30 +552,14 @@ Result<void> parse_named_port(const Field& field, std::vector<NamedPort>& into) 
 }
 
 Result<void> parse_rules(const Field& field, std::vector<Rule>& into) {
-    const auto parse_rule = [&](const Field& item) -> Result<void> {
+    const auto parse_rule = [&](const Field& item) {
         Rule rule;
-        if (auto parsed = parse_match(item, rule.match); !parsed) {
-            return parsed;
+        Result<void> first;
+        if (item.goes_on(parse_match(item, rule.match), first)) {
+            (void)item.goes_on(parse_action(item, rule.action), first);
         }
-        const auto action = item.child("action");
-        constexpr std::array<std::pair<std::string_view, RuleAction>, 4> kActions{{
-            {"Allow", RuleAction::Allow},
-            {"Deny", RuleAction::Deny},
-            {"Log", RuleAction::Log},
-            {"Pass", RuleAction::Pass},
-        }};
-        for (const auto& [name, value] : kActions) {
-            if (action && std::ranges::equal(action->node().text, name, {}, tolower, tolower)) {
-                rule.action = value;
-                auto annotated = parse_rule_annotations(item, rule.action);
-                into.push_back(std::move(rule));
-                return annotated;
-            }
-        }
-        return action ? action->error(fmt::format(
-                            "unknown action '{}', expected Allow, Deny, Log or Pass",
-                            action->node().text))
-                      : item.error("a rule needs an action: Allow, Deny, Log or Pass");
+        into.push_back(std::move(rule));
+        return first;
     };
     into.reserve(std::min(field.node().items.size(), kMaxRules));
     return field.each(parse_rule, kMaxRules);

@@ -52,7 +52,7 @@ std::vector<std::string> file_problems(const Config& config) {
     }
     if (const auto& policyd = config.policyd) {
         return tls_file_problems(
-            "datastore.policyd", {policyd->ca, policyd->certificate, policyd->key});
+            "datastore.policyd", {policyd->ca, policyd->certificate, policyd->key, config.node});
     }
     std::vector<std::string> problems;
     if (!config.resource_directory.empty()) {

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -114,6 +115,16 @@ std::vector<std::string> tls_file_problems(const TlsFiles& files) {
     KeyPtr key;
     if (!files.certificate.empty()) {
         certificate = read_certificates("certificate", files.certificate, problems);
+    }
+    if (certificate && !files.name.empty() &&
+        X509_check_host(
+            certificate.get(),
+            files.name.data(),
+            files.name.size(),
+            X509_CHECK_FLAG_NO_WILDCARDS,
+            nullptr) != 1) {
+        problems.push_back(
+            fmt::format("certificate: '{}' is not one for '{}'", files.certificate, files.name));
     }
     if (!files.key.empty()) {
         key = read_key(files.key, problems);

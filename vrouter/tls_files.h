@@ -12,10 +12,11 @@ struct TlsFiles {
     std::string ca;
     std::string certificate;  ///< the first in it is our own
     std::string key;          ///< of `certificate`
+    std::string name;         ///< whom `certificate` must be for; empty: anybody
 };
 
-/// One sentence for each file that cannot be read or understood, for a certificate that is not valid now,
-/// and for a key of another certificate.
+/// One sentence for each file that cannot be read or understood, for a certificate that is not valid now or
+/// is somebody else's, and for a key of another certificate.
 [[nodiscard]] std::vector<std::string> tls_file_problems(const TlsFiles& files);
 
 }  // namespace vr

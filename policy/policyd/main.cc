@@ -5,13 +5,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <csignal>
 #include <cstdio>
+#include <expected>
 #include <string>
 #include <utility>
 
 #include <CLI/CLI.hpp>
+#include <policyd.pb.h>
 
 #include "policy/policyd/config.h"
 #include "policy/policyd/program.h"
+#include "policy/policyd/recording.h"
 #include "policy/policyd/status.h"
 #include "vrouter/net/log.h"
 
@@ -27,6 +30,27 @@ int show_status(const std::string& socket, bool as_json) {
         return 1;
     }
     std::fputs(text->c_str(), stdout);
+    return 0;
+}
+
+/// What `host` was told, empty: all hosts were.
+int show_recording(const std::string& path, const std::string& host) {
+    using Entry = vr::policyd::pb::Recorded;
+    const auto shown = vr::policyd::play(path, [&](const Entry& entry) -> vr::Result<void> {
+        if (host.empty() || entry.host() == host) {
+            const auto lines = vr::policyd::json_lines(entry);
+            if (!lines) {
+                return std::unexpected(lines.error());
+            }
+            std::fputs(lines->c_str(), stdout);
+        }
+        return {};
+    });
+    if (!shown) {
+        std::fflush(stdout);
+        std::fprintf(stderr, "vrouter-policyd: %s\n", shown.error().text.c_str());
+        return 1;
+    }
     return 0;
 }
 
@@ -68,6 +92,13 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", VROUTER_VERSION);
     auto* status = app.add_subcommand("status", "what the running vrouter-policyd does");
     status->fallthrough();  // options may stand behind it
+    std::string played;
+    std::string host;
+    auto* play = app.add_subcommand(
+        "play",
+        "what hosts were told, of a file that --record wrote: JSON, a line for each update");
+    play->add_option("FILE", played, "the recording")->required();
+    play->add_option("--host", host, "of this host alone");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -83,6 +114,9 @@ int main(int argc, char** argv) {
             socket = named.value_or(vr::policyd::PolicydConfig{}.control_socket);
         }
         return show_status(socket, as_json);
+    }
+    if (play->parsed()) {
+        return show_recording(played, host);
     }
     if (asked->count() + json->count() > 0) {
         std::fputs("vrouter-policyd: --socket and --json belong to 'status'\n", stderr);

@@ -1,12 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/policyd/recording.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cstdint>
+#include <utility>
+#include <variant>
+#include <vector>
 
+#include <boost/json.hpp>
 #include <policyd.pb.h>
 
 namespace vr::policyd {
+
+namespace {
+
+namespace json = boost::json;
+
+void tell(const ObjectCame& came, json::object& into) {
+    into["update"] = "object";
+    into["object"] = to_string(came.key);
+    into["document"] = came.document;
+    if (!came.reason.empty()) {
+        into["reason"] = came.reason;
+    }
+}
+
+void tell(const ObjectWent& went, json::object& into) {
+    into["update"] = "removal";
+    into["object"] = to_string(went.key);
+}
+
+json::array texts(const std::vector<policy::PortMember>& members) {
+    json::array all;
+    for (const auto& [port, prefix] : members) {
+        const std::string text = to_string(prefix);
+        all.emplace_back(port == L4Port{} ? text : fmt::format("{} port {}", text, port.value()));
+    }
+    return all;
+}
+
+void tell(const policy::SetUpdate& set, json::object& into) {
+    using How = policy::SetUpdate::How;
+    into["update"] = "set";
+    into["selector"] = set.name.selector;
+    if (!set.name.port.empty()) {
+        into["port"] = set.name.port;
+        into["protocol"] = set.name.protocol;
+    }
+    into["how"] = set.how == How::Replace  ? "replace"
+                  : set.how == How::Change ? "change"
+                                           : "forget";
+    into["added"] = texts(set.added);
+    into["removed"] = texts(set.removed);
+}
+
+void tell(const OwnBlocks& own, json::object& into) {
+    into["update"] = "own blocks";
+    json::array all;
+    for (const IpPrefix& block : own.blocks) {
+        all.emplace_back(to_string(block));
+    }
+    into["blocks"] = std::move(all);
+}
+
+void tell(const AllTold& /*all*/, json::object& into) {
+    into["update"] = "in sync";
+}
+
+}  // namespace
 
 Result<Recording> Recording::create(const std::string& path) {
     Recording recording;
@@ -31,8 +94,7 @@ void Recording::add(const std::string& host, const std::string& sent) {
 }
 
 Result<void> play(
-    const std::string& path,
-    const std::function<void(const std::string& host, const pb::FromServer& message)>& visit) {
+    const std::string& path, const std::function<Result<void>(const pb::Recorded& entry)>& visit) {
     std::ifstream file(path, std::ios::binary);
     if (!file) {
         return fail("cannot read " + path);
@@ -56,10 +118,44 @@ Result<void> play(
             if (!entry.ParseFromArray((*content)->data(), static_cast<int>((*content)->size()))) {
                 return fail(path + " is no recording of vrouter-policyd");
             }
-            visit(entry.host(), entry.message());
+            if (auto visited = visit(entry); !visited) {
+                return fail(std::move(visited).error(), path);
+            }
         }
     }
-    return {};
+    return decoder.is_empty() ? Result<void>{} : fail(path + " ends amid a message");
+}
+
+Result<std::string> json_lines(const pb::Recorded& entry) {
+    const pb::FromServer& message = entry.message();
+    json::object line{{"host", entry.host()}, {"milliseconds", entry.milliseconds()}};
+    if (message.has_welcome()) {
+        const pb::Welcome& welcome = message.welcome();
+        line["welcome"] = {
+            {"epoch", welcome.epoch()},
+            {"resumed", welcome.resumed()},
+            {"sequence", welcome.sequence()}};
+    } else if (message.has_refused()) {
+        line["refused"] = message.refused().reason();
+    } else if (message.has_ping()) {
+        line["ping"] = true;
+    }
+    if (!message.has_batch()) {
+        return json::serialize(line) + "\n";
+    }
+    line["sequence"] = message.batch().sequence_number();
+    line["more"] = message.batch().more();
+    std::string lines;
+    for (const pb::ToDataplane& sent : message.batch().updates()) {
+        const auto update = read_update(sent);
+        if (!update) {
+            return std::unexpected(update.error());
+        }
+        json::object told = line;
+        std::visit([&](const auto& what) { tell(what, told); }, *update);
+        lines += json::serialize(told) + "\n";
+    }
+    return lines;
 }
 
 }  // namespace vr::policyd

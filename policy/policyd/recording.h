@@ -14,6 +14,10 @@
 
 namespace vr::policyd {
 
+namespace pb {
+class Recorded;
+}  // namespace pb
+
 class Recording {
   public:
     /// Begins `path` anew.
@@ -30,9 +34,12 @@ class Recording {
     std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };
 
-/// Calls `visit(host, message)` for each message of a recording, in order.
+/// Calls `visit` for each message of a recording, in order; the first error that it returns ends that.
 [[nodiscard]] Result<void> play(
-    const std::string& path,
-    const std::function<void(const std::string& host, const pb::FromServer& message)>& visit);
+    const std::string& path, const std::function<Result<void>(const pb::Recorded& entry)>& visit);
+
+/// A recorded message as JSON, a line for each update that it holds, or for the message itself:
+///   {"host":"h","milliseconds":12,"sequence":3,"update":"object","object":"Tier t","document":"..."}
+[[nodiscard]] Result<std::string> json_lines(const pb::Recorded& entry);
 
 }  // namespace vr::policyd

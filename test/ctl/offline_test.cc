@@ -59,6 +59,7 @@ const std::map<std::string, std::string>& disk() {
          "   packet: {protocol: TCP, source: 192.0.2.1, destination: 10.0.0.1, destinationPort: "
          "80}}\n"},
         {"ci/broken.yaml", "resources: [absent.yaml]\ncases: []\n"},
+        {"ci/no_case.yaml", "resources: [../p]\ncases: []\n"},
         {"ci/../p/all.yaml",
          "apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\n"
          "metadata: {name: vm, namespace: a}\n"
@@ -95,12 +96,22 @@ Result<ReadPiece> open(const std::string& name) {
     }};
 }
 
-std::optional<std::vector<std::string>> list(const std::string& name) {
+using Entries = std::vector<Files::Entry>;
+using EntryType = Files::Entry::Type;
+
+std::optional<Entries> list(const std::string& name) {
     if (name == "ci/../p") {
-        return std::vector<std::string>{".hidden.yaml", "README", "all.yaml"};
+        return Entries{{".hidden.yaml"}, {"README"}, {"all.yaml"}};
     }
     if (name == "bad" || name == "good/") {
-        return std::vector<std::string>{"x.yaml"};
+        return Entries{{"x.yaml"}};
+    }
+    if (name == "odd") {
+        return Entries{
+            {"gone.yaml"}, {"pipe.yaml", EntryType::Other}, {"within", EntryType::Directory}};
+    }
+    if (name == "above") {
+        return Entries{{"README"}, {"within.yaml", EntryType::Directory}};
     }
     return std::nullopt;
 }
@@ -213,6 +224,10 @@ INSTANTIATE_TEST_SUITE_P(
             {"policy", "test", "ci/broken.yaml"},
             2,
             "ci/broken.yaml:1: resources[0]: cannot read ci/absent.yaml\n"},
+        Row{"NoCase",
+            {"policy", "test", "ci/no_case.yaml"},
+            2,
+            "ci/no_case.yaml: no case: nothing would be tested\n"},
         Row{"AbsentFile", {"policy", "test", "x.yaml"}, 2, "cannot read x.yaml"},
         Row{"Json", {"policy", "test", "ci/good.yaml", "--json"}, 0, "\"passed\":1,\"failed\":0}"}),
     [](const auto& row) { return std::string(row.param.name); });
@@ -227,6 +242,17 @@ INSTANTIATE_TEST_SUITE_P(
             1,
             "bad/x.yaml:4: invalid: Tier t: spec.order: 'x' is not a number\n1 files: 1 "
             "problems\n"},
+        Row{"WhatCannotBeReadIsToldBesideTheRest",
+            {"policy", "lint", "odd"},
+            1,
+            "odd/gone.yaml: invalid: cannot read odd/gone.yaml\nodd/pipe.yaml: invalid: is no "
+            "regular file\nodd/within: warning: a folder: a router does not look into it\n2 files: "
+            "2 problems\n"},
+        Row{"NothingToLookAt",
+            {"policy", "lint", "above"},
+            2,
+            "'above' holds no file of objects (*.yaml, *.yml, *.json), only folders, into which "
+            "neither this nor a router looks"},
         Row{"NoDirectory",
             {"policy", "lint", "ugly"},
             2,

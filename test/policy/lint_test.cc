@@ -65,6 +65,13 @@ INSTANTIATE_TEST_SUITE_P(
     Directories,
     Lint,
     testing::Values(
+        Row{"ARuleThatExceptsWhatItNames",
+            kWeb + policy(
+                       "p",
+                       "ingress: [{action: Allow, protocol: UDP, notProtocol: UDP}, {action: Deny, "
+                       "source: {nets: [10.0.0.0/9, 10.128.0.0/9], notNets: [10.0.0.0/8]}}]"),
+            {"GlobalNetworkPolicy p ingress rule 0: its criteria leave out all that they name",
+             "GlobalNetworkPolicy p ingress rule 1: its criteria leave out all that they name"}},
         Row{"NothingInGoodOnes",
             kWeb +
                 policy(
@@ -315,6 +322,29 @@ INSTANTIATE_TEST_SUITE_P(
             object("Tier", "name: t", "order: 1") + object("Tier", "name: t", "order: 2"),
             {"Tier t defined before in x.yaml:2, which counts"}}),
     [](const auto& row) { return std::string(row.param.name); });
+
+TEST(LintPlaces, EveryMistakeOfAnObject) {
+    const auto all = lint(
+        {{"x.yaml",
+          "apiVersion: projectcalico.org/v3\n"
+          "kind: GlobalNetworkPolicy\n"
+          "metadata: {name: p, labels: {a: [b]}}\n"
+          "spec:\n"
+          "  order: soon\n"
+          "  selector: has(\n"
+          "  ingress:\n"
+          "  - action: Permit\n"
+          "    protocol: TPC\n"
+          "    source: {nets: [10.0.0.0/33]}\n"
+          "  - {action: Allow}\n"
+          "  - {action: Allow, protocol: TCP, destination: {ports: [70000]}}\n"}});
+    std::vector<int> lines;
+    for (const auto& finding : all) {
+        EXPECT_EQ(finding.kind, Finding::Kind::Invalid) << finding.text;
+        lines.push_back(finding.line);
+    }
+    EXPECT_THAT(lines, ElementsAre(3, 5, 6, 8, 9, 10, 12));
+}
 
 TEST(LintPlaces, ARuleIsFoundByItsLine) {
     const std::string text =

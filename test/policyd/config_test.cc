@@ -10,6 +10,7 @@
 
 #include "test/policyd/certificates.h"
 #include "vrouter/net/host_port.h"
+#include "vrouter/tls_files.h"
 
 namespace vr::policyd::config_test {
 namespace {
@@ -131,6 +132,23 @@ TEST(MachineProblems, NameAKeyOfAnotherCertificateAndAMissingDirectory) {
     ASSERT_EQ(problems.size(), 2U);
     EXPECT_NE(problems[0].find("is not that of certificate"), std::string::npos) << problems[0];
     EXPECT_NE(problems[1].find("No such file or directory"), std::string::npos) << problems[1];
+}
+
+/// As a host's --check asks: a server lets in whom the certificate names.
+TEST(TlsFileProblems, NameACertificateOfSomebodyElse) {
+    const TemporaryDirectory directory;
+    const Authority authority(directory.path, "ca");
+    const auto problems = [](const Credentials& of, const std::string& name) {
+        return tls_file_problems({of.ca, of.certificate, of.key, name});
+    };
+    const Credentials own = authority.issue("host-a");
+    EXPECT_EQ(problems(own, "host-a"), std::vector<std::string>{});
+    EXPECT_EQ(problems(own, ""), std::vector<std::string>{});
+    EXPECT_EQ(
+        problems(own, "host-b"),
+        std::vector{"certificate: '" + own.certificate + "' is not one for 'host-b'"});
+    const Names names{.common = "host-b", .alternatives = "IP:127.0.0.1"};
+    EXPECT_EQ(problems(authority.issue("common", names), "host-b"), std::vector<std::string>{});
 }
 
 TEST(MachineProblems, NameWhatIsNoCertificate) {

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/policyd/server.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 
@@ -24,6 +26,7 @@ namespace vr::policyd::server_test {
 namespace {
 
 using boost::asio::ip::tcp;
+using testing::HasSubstr;
 
 std::string endpoint(std::string_view name, std::string_view node, std::string_view address) {
     return document(
@@ -282,11 +285,21 @@ TEST_F(ServerTest, RecordingPlaysWhatTheHostWasTold) {
     ASSERT_TRUE(until([&] { return host.has("n/more"); }));
     StreamedHost played("a");
     (void)played.receiver.hello();
-    ASSERT_TRUE(play(path, [&](const std::string& name, const pb::FromServer& message) {
-        EXPECT_EQ(name, "a");
-        played.deliver(message);
+    std::string lines;
+    ASSERT_TRUE(play(path, [&](const pb::Recorded& entry) -> Result<void> {
+        EXPECT_EQ(entry.host(), "a");
+        played.deliver(entry.message());
+        lines += json_lines(entry).value_or("unreadable");
+        return {};
     }));
     EXPECT_TRUE(Comparable(played.sink) == Comparable(host.sink));
+    EXPECT_THAT(lines, HasSubstr(R"("sequence":1,"more":false,"update":"in sync"})"));
+    EXPECT_THAT(
+        lines, HasSubstr(R"("update":"object","object":"WorkloadEndpoint n/more","document":")"));
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+    const auto cut = play(path, [](const pb::Recorded&) { return Result<void>{}; });
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().text, path + " ends amid a message");
 }
 
 TEST_F(ServerTest, StatusNamesTheHostsThatAreConnected) {

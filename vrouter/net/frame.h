@@ -34,6 +34,9 @@ class FrameDecoder {
     /// needed.  After an error the decoder must not be used again.
     [[nodiscard]] Result<std::optional<Bytes>> next();
 
+    /// True when all that was received has been handed out.
+    [[nodiscard]] bool is_empty() const { return read_ == buffer_.size(); }
+
   private:
     std::size_t most_;
     std::vector<std::uint8_t> buffer_;
