@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "bgp/generations.h"
 #include "bgp/ribs.h"
 
@@ -37,6 +39,15 @@ TEST_F(PathLists, GrowsAndShrinksInOrder) {
         EXPECT_EQ(list.cells()[i].path_id, 2 * i + 1);
         EXPECT_EQ(list.cells()[i].attributes->med, 2 * i + 1);
     }
+}
+
+TEST_F(PathLists, FillsTheBlocksThatTheAllocatorHas) {
+    std::vector<std::size_t> octets;
+    for (std::size_t paths = 1; paths < 24; paths = PathList::grown(paths)) {
+        octets.push_back(PathList::grown(paths) * sizeof(PathCell));
+    }
+    EXPECT_EQ(octets, (std::vector<std::size_t>{48, 80, 112, 160, 192, 224, 256, 320, 384}));
+    EXPECT_EQ(PathList::grown(60000), PathList::kMost);
 }
 
 TEST_F(PathLists, GivesItsReferencesBack) {
