@@ -137,10 +137,10 @@ bool AsPath::begins_with(std::span<const Asn> numbers) const noexcept {
         return true;
     }
     const bool enough = first().has_value() && (words_[0] & 0xffffU) >= numbers.size();
-    return enough && std::ranges::equal(
-                         numbers, std::span{words_}.subspan(1, numbers.size()), {}, [](Asn number) {
-                             return number.value();
-                         });
+    return enough &&
+           std::ranges::equal(numbers, words().subspan(1, numbers.size()), {}, [](Asn number) {
+               return number.value();
+           });
 }
 
 AsPath AsPath::replaced(Asn from, Asn to) const {

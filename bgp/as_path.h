@@ -11,8 +11,8 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
+#include "bgp/compact_vector.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/wire.h"
 
@@ -76,7 +76,9 @@ class AsPath {
     [[nodiscard]] static AsPath merged(const AsPath& path, const AsPath& as4_path);
 
     /// For hashing: equal paths have equal words.
-    [[nodiscard]] std::span<const std::uint32_t> words() const noexcept { return words_; }
+    [[nodiscard]] std::span<const std::uint32_t> words() const noexcept {
+        return {words_.data(), words_.size()};
+    }
 
     /// "65001 65002 {65003 65004}".
     [[nodiscard]] std::string text() const;
@@ -88,7 +90,7 @@ class AsPath {
     template <typename Visit>
     void for_each_segment(Visit visit) const;
 
-    std::vector<std::uint32_t> words_;  ///< per segment: type << 16 | count, then the numbers
+    CompactVector<std::uint32_t> words_;  ///< per segment: type << 16 | count, then the numbers
 };
 
 }  // namespace vr::bgp

@@ -89,6 +89,8 @@ struct PooledAttributes {
     AttributesRef::Reachability reachability;
 };
 
+static_assert(sizeof(PooledAttributes) <= 256);
+
 }  // namespace detail
 
 class AttributePool {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bgp/as_path.h"
+#include "bgp/compact_vector.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/wire.h"
@@ -79,11 +80,11 @@ struct Attributes {
     std::optional<std::uint32_t> local_pref;
     std::optional<Aggregator> aggregator;
     std::optional<Ip4> originator_id;
-    std::vector<Ip4> cluster_list;
-    std::vector<std::uint32_t> communities;
-    std::vector<std::uint64_t> extended_communities;
-    std::vector<LargeCommunity> large_communities;
-    std::vector<UnknownAttribute> unknown;  ///< optional transitive only
+    CompactVector<Ip4> cluster_list;
+    CompactVector<std::uint32_t> communities;
+    CompactVector<std::uint64_t> extended_communities;
+    CompactVector<LargeCommunity> large_communities;
+    CompactVector<UnknownAttribute> unknown;  ///< optional transitive only
     /// A bit for the code of each known attribute that somebody on the way did not know (RFC 4271 5).
     std::uint64_t partial = 0;
 

@@ -181,14 +181,16 @@ void add_community(Attributes& attributes, const Community& community) {
 }
 
 void remove_community(Attributes& attributes, const Community& community) {
-    with_list(
-        attributes, community, [](auto& list, const auto& value) { std::erase(list, value); });
+    with_list(attributes, community, [](auto& list, const auto& value) {
+        list.erase(std::ranges::remove(list, value).begin(), list.end());
+    });
 }
 
 void remove_non_transitive(Attributes& attributes) {
-    std::erase_if(attributes.extended_communities, [](std::uint64_t value) {
-        return !ExtendedCommunity{value}.is_transitive();
-    });
+    auto& list = attributes.extended_communities;
+    const auto gone = std::ranges::remove_if(
+        list, [](std::uint64_t value) { return !ExtendedCommunity{value}.is_transitive(); });
+    list.erase(gone.begin(), list.end());
 }
 
 }  // namespace vr::bgp

@@ -86,7 +86,7 @@ TEST(Community, IsAddedOnce) {
     add_community(attributes, community_of("1:2"));
     add_community(attributes, community_of("1:2"));
     add_community(attributes, community_of("1:2:3"));
-    EXPECT_EQ(attributes.communities, std::vector<std::uint32_t>{0x10002});
+    EXPECT_EQ(attributes.communities, CompactVector<std::uint32_t>{0x10002});
     EXPECT_EQ(attributes.large_communities.size(), 1U);
 }
 
@@ -296,7 +296,7 @@ TEST(Operations, LeaveTheMarkOfRoutesThatAreTheLastResort) {  // RFC 9494 4.3
     apply(
         {RemoveCommunity{community_of("llgr-stale")}, RemoveCommunity{community_of("no-llgr")}},
         attributes);
-    EXPECT_EQ(attributes.communities, std::vector<std::uint32_t>{community::kLlgrStale});
+    EXPECT_EQ(attributes.communities, CompactVector<std::uint32_t>{community::kLlgrStale});
 }
 
 // --- on a session ------------------------------------------------------------------------------

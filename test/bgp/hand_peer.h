@@ -106,7 +106,7 @@ class HandPeer {
         hang_up();
     }
 
-    void announce(std::string_view prefix, std::vector<std::uint32_t> communities = {}) {
+    void announce(std::string_view prefix, CompactVector<std::uint32_t> communities = {}) {
         Attributes attributes;
         attributes.communities = std::move(communities);
         attributes.as_path = AsPath::sequence({65002});

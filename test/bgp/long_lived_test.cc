@@ -473,7 +473,7 @@ Attributes told_inside(LongLivedRoutes how) {
 
 TEST(LongLived, IsToldAsItIsToWhoKnowsIt) {
     const Attributes told = told_inside(LongLivedRoutes::Told);
-    EXPECT_EQ(told.communities, std::vector<std::uint32_t>{community::kLlgrStale});
+    EXPECT_EQ(told.communities, CompactVector<std::uint32_t>{community::kLlgrStale});
     EXPECT_EQ(told.local_pref, 7U);
 }
 
@@ -481,7 +481,7 @@ TEST(LongLived, IsTheWorstOfAllForOthersOfOurAs) {
     const Attributes told = told_inside(LongLivedRoutes::Demoted);
     EXPECT_EQ(
         told.communities,
-        (std::vector<std::uint32_t>{community::kLlgrStale, community::kNoExport}));
+        (CompactVector<std::uint32_t>{community::kLlgrStale, community::kNoExport}));
     EXPECT_EQ(told.local_pref, 0U);
 }
 

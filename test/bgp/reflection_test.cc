@@ -60,7 +60,7 @@ TEST_F(Reflector, SaysWhereTheRouteIsFrom) {
     ASSERT_EQ(received(b).size(), 1U);
     const Attributes got = received(b)[0].attributes;
     EXPECT_EQ(got.originator_id, Ip4::parse("192.0.2.1"));
-    EXPECT_EQ(got.cluster_list, std::vector{*Ip4::parse("192.0.2.100")});
+    EXPECT_EQ(got.cluster_list, CompactVector<Ip4>{*Ip4::parse("192.0.2.100")});
     EXPECT_EQ(got.next_hop, a.address);
 }
 

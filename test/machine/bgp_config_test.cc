@@ -318,7 +318,7 @@ TEST(BgpConfig, AnnouncesWithAttributes) {
         "f");
     ASSERT_TRUE(config) << config.error().text;
     const bgp::Attributes& set = config->bgp->announce.at(0).attributes;
-    EXPECT_EQ(set.communities, std::vector<std::uint32_t>{0xfc000007});
+    EXPECT_EQ(set.communities, bgp::CompactVector<std::uint32_t>{0xfc000007});
     EXPECT_EQ(set.large_communities.size(), 1U);
     EXPECT_EQ(set.local_pref, 300U);
     EXPECT_EQ(set.med, 4U);

@@ -219,7 +219,7 @@ TEST(CalicoRoutes, HaveThePriorityAndCommunitiesOfTheConfiguration) {
         "'fd00::/8', communities: ['64512:6']}]}"));
     const bgp::Attributes own = own_attributes(calico, *parse_prefix("10.65.0.1/32"));
     EXPECT_EQ(own.local_pref, 2147483647U - 2048U);
-    EXPECT_EQ(own.communities, std::vector<std::uint32_t>{0xfc00012c});
+    EXPECT_EQ(own.communities, bgp::CompactVector<std::uint32_t>{0xfc00012c});
     EXPECT_EQ(own.large_communities.size(), 1U);
     EXPECT_TRUE(own_attributes(calico, *parse_prefix("10.66.0.1/32")).communities.empty());
     EXPECT_EQ(own_attributes(calico, *parse_prefix("fd00::1/128")).communities.size(), 1U);
@@ -232,7 +232,7 @@ TEST(CalicoRoutes, AdvertisementsOfTheNodeReplaceThoseOfAll) {
             "{prefixAdvertisements: [{cidr: 10.0.0.0/8, communities: ['64512:2']}]}",
             "node.host1"));
     const bgp::Attributes own = own_attributes(calico, *parse_prefix("10.65.0.1/32"));
-    EXPECT_EQ(own.communities, std::vector<std::uint32_t>{0xfc000002});
+    EXPECT_EQ(own.communities, bgp::CompactVector<std::uint32_t>{0xfc000002});
 }
 
 }  // namespace
