@@ -16,6 +16,10 @@
 #include <thread>
 #include <utility>
 
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
 #include "test/dataplane/pipeline_lab.h"
 
 namespace vr::builder_test {
@@ -23,19 +27,33 @@ namespace {
 
 using namespace vr::test;
 
-/// What the builder answers, on its own thread.
-std::shared_ptr<const Compiled> compile(Builder& builder, const acl::Program& program) {
-    std::promise<std::shared_ptr<const Compiled>> answer;
-    builder.compile(
-        std::make_shared<const acl::Program>(program),
-        [&](const std::shared_ptr<const Compiled>& compiled) { answer.set_value(compiled); });
-    return answer.get_future().get();
-}
+/// A builder on whose answers the caller waits, as the control thread's loop takes them.
+class LoopedBuilder {
+  public:
+    [[nodiscard]] std::shared_ptr<const Compiled> compile(const acl::Program& program) {
+        std::shared_ptr<const Compiled> answer;
+        builder_.compile(
+            std::make_shared<const acl::Program>(program),
+            [&answer](const std::shared_ptr<const Compiled>& compiled) { answer = compiled; });
+        while (!answer) {
+            loop_.run_one();
+        }
+        return answer;
+    }
+
+  private:
+    boost::asio::io_context loop_;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
+        loop_.get_executor()};
+    Builder builder_{
+        [this](std::function<void()> task) { boost::asio::post(loop_, std::move(task)); },
+        acl::EngineChoice::RteAcl,
+        1};
+};
 
 TEST(BuilderTest, RteAclFollowsTheAnswer) {
-    Builder builder(
-        [](const std::function<void()>& task) { task(); }, acl::EngineChoice::RteAcl, 1);
-    const auto compiled = compile(builder, allow_all());
+    LoopedBuilder builder;
+    const auto compiled = builder.compile(allow_all());
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes{1};
     while ((compiled->v4->engine() != acl::Engine::RteAcl ||
             compiled->v6->engine() != acl::Engine::RteAcl) &&
@@ -47,10 +65,9 @@ TEST(BuilderTest, RteAclFollowsTheAnswer) {
 }
 
 TEST(BuilderTest, EndsWithoutBuildingRteAclForWhatNobodyKeeps) {
-    Builder builder(
-        [](const std::function<void()>& task) { task(); }, acl::EngineChoice::RteAcl, 1);
+    LoopedBuilder builder;
     for (int i = 0; i < 20; ++i) {
-        EXPECT_NE(compile(builder, allow_all()), nullptr);
+        EXPECT_NE(builder.compile(allow_all()), nullptr);
     }
 }
 
