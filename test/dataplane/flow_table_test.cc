@@ -301,6 +301,13 @@ TYPED_TEST(FlowsOf, AMappingsKeyIsTakenByFlowsToo) {
     EXPECT_EQ(this->table.size(), 3U);
 }
 
+TYPED_TEST(FlowsOf, AFlowsOwnKeyIsTakenForItsMapping) {
+    EXPECT_TRUE(insert_mapped(this->table, 1, 1).taken);
+    EXPECT_EQ(this->table.size(), 0U);
+    EXPECT_FALSE(insert_mapped(this->table, 1, 2).taken);
+    EXPECT_NE(this->find(key<TypeParam>(1)).entry, nullptr);
+}
+
 TYPED_TEST(FlowsOf, BothAreFoundByWhoAsksForAny) {
     ASSERT_NE(insert_mapped(this->table, 1, 2).flow.entry, nullptr);
     const std::array keys{key<TypeParam>(1), key<TypeParam>(2), key<TypeParam>(3)};

@@ -250,6 +250,14 @@ class RandomPassage : public testing::Test {};
 using Families = testing::Types<V4, V6>;
 TYPED_TEST_SUITE(RandomPassage, Families);
 
+/// A guest that may use an address of the host sends in its name already, and no other port may be drawn:
+/// a mapping would have the flow's own key, so that there is none.
+template <Family F>
+bool is_named_so(const acl::Packet<F>& packet, const policy::Passage& wanted) {
+    return wanted.source == IpAddr{packet.source} &&
+           wanted.source_ports == acl::PortRange{packet.source_port, packet.source_port};
+}
+
 /// Of what is delivered, that it is what the reference says.
 template <Family F>
 void expect_leaves(const Frame& sent, const policy::Passage& wanted, const acl::Packet<F>& packet) {
@@ -314,6 +322,9 @@ TYPED_TEST(RandomPassage, ThePacketPathDecidesAsTheReference) {
             auto wanted = router.wanted(from, to, packet);
             if (wanted.in_hosts_name && !router.is_own(wanted.source)) {
                 wanted.allow = false;
+            }
+            if (wanted.in_hosts_name && is_named_so<TypeParam>(packet, wanted)) {
+                continue;
             }
             const TraceResult foretold = router.foretold(in, packet);
             const auto sent = router.pass(in, packet);

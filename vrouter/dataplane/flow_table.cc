@@ -490,6 +490,9 @@ auto FlowTable<F>::insert_mapped(
     const FlowKey<F>& outside,
     const FlowStart& start,
     FlowTick now) noexcept -> Mapped {
+    if (outside == key) {
+        return {{}, true};  // the flow itself will have it: its sender uses the host's address
+    }
     Tables& t = *tables_;
     const auto flow = t.take_entry(worker);
     const auto mapping = flow ? t.take_entry(worker) : std::nullopt;
