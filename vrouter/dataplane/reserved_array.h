@@ -4,18 +4,26 @@
 // elements never move and a small table costs few resident pages.  New elements are zero bytes, which
 // must be a valid T; no constructor or destructor runs.  SlotPool hands out elements by index and
 // takes them back through the Reclaimer: an index is not used again while a worker may hold it.
+//
+// A new element may lie in a huge page that the kernel has to find and to clear, which takes a tenth of a
+// millisecond, or several where a hypervisor has to find it first.  A SlotPool that grows has this done
+// beforehand, beside the control thread; when it was not done in time, the first write does it as ever.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <memory>
+#include <span>
+#include <system_error>
 #include <type_traits>
 #include <vector>
 
@@ -50,6 +58,19 @@ class ReservedArray {
             die("open");
         }
         open_ = wanted;
+    }
+
+    /// True when `count` elements reach into the second half of the last huge page that is open, and there
+    /// is another one.
+    [[nodiscard]] bool nearly_used(std::size_t count) const noexcept {
+        return count * sizeof(T) + kStep / 2 > open_ && open_ != bytes_;
+    }
+
+    /// Opens that one, and answers its memory.
+    [[nodiscard]] std::span<std::byte> open_next() {
+        auto* from = reinterpret_cast<std::byte*>(data_) + open_;
+        open(open_ / sizeof(T) + 1);
+        return {from, kStep};
     }
 
     [[nodiscard]] T* data() const noexcept { return data_; }
@@ -109,7 +130,9 @@ class SlotPool {
             std::abort();
         }
         store_->slots.open(store_->used + std::size_t{1});
-        return store_->used++;
+        ++store_->used;
+        fetch_ahead();
+        return store_->used - 1;
     }
 
     /// Gives an element back once no worker can hold its index; `dispose` runs then.
@@ -142,7 +165,28 @@ class SlotPool {
         std::uint32_t used = 0;
         std::vector<std::uint32_t> free;
         ReservedArray<T> slots;
+        std::future<void> fetching;  ///< goes first: waits for who is at it
     };
+
+    /// Has memory fetched before it is used.  Who is still at the last piece is not waited for, nor disturbed:
+    /// open_next() takes a lock that he holds.
+    void fetch_ahead() {
+        auto& slots = store_->slots;
+        auto& fetching = store_->fetching;
+        if (!slots.nearly_used(store_->used) ||
+            (fetching.valid() &&
+             fetching.wait_for(std::chrono::seconds{0}) != std::future_status::ready)) {
+            return;
+        }
+        try {
+            // Changes nothing that is there.  Kernels before 5.14 do not know it.
+            fetching = std::async(std::launch::async, [memory = slots.open_next()] {
+                ::madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE);
+            });
+        } catch (const std::system_error&) {
+            // No thread to be had: the first write will fetch it.
+        }
+    }
 
     Reclaimer& reclaimer_;
     std::shared_ptr<Store> store_;
