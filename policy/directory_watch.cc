@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint32_t kFileEvents =
     IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE;
 
-std::string system_error() {
+std::string inotify_error() {
     return std::error_code(errno, std::generic_category()).message();
 }
 
@@ -29,11 +29,11 @@ Result<void> DirectoryWatch::open(const std::filesystem::path& directory) {
     close();
     const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0) {
-        return fail("inotify: " + system_error());
+        return fail("inotify: " + inotify_error());
     }
     inotify_.assign(fd);
     if (inotify_add_watch(fd, directory.c_str(), kFileEvents | kLost | IN_ONLYDIR) < 0) {
-        return fail(fmt::format("cannot watch {}: {}", directory.string(), system_error()));
+        return fail(fmt::format("cannot watch {}: {}", directory.string(), inotify_error()));
     }
     open_ = std::make_shared<const bool>(true);
     return {};
