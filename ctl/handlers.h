@@ -122,8 +122,15 @@ void serve_policy(
 /// What this router cannot do of what a valid object asks for.
 using ObjectProblems = std::function<std::vector<std::string>(const policy::Key&)>;
 
-/// resource.cc: get, apply, delete.
-void serve_resources(Dispatch& dispatch, policy::Datastore& store, ObjectProblems problems = {});
+/// Calls `then` when what the datastore has told is in force.
+using WhenInForce = std::function<void(std::function<void()> then)>;
+
+/// resource.cc: get, apply, delete.  Without `when_in_force` all is at once.
+void serve_resources(
+    Dispatch& dispatch,
+    policy::Datastore& store,
+    ObjectProblems problems = {},
+    WhenInForce when_in_force = {});
 
 /// datastore.cc: show datastore.
 void serve_datastore(Dispatch& dispatch, const policy::Datastore& store);

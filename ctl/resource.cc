@@ -269,7 +269,8 @@ class Changes : public std::enable_shared_from_this<Changes> {
     using Reply = std::move_only_function<void(pb::Response)>;
     using Job = std::variant<pb::Documents, policy::Key>;
 
-    explicit Changes(policy::Datastore& store) : store_(store) {}
+    Changes(policy::Datastore& store, WhenInForce when_in_force)
+        : store_(store), when_in_force_(std::move(when_in_force)) {}
 
     void put(pb::Documents file) { todo_.emplace_back(std::move(file)); }
 
@@ -292,7 +293,7 @@ class Changes : public std::enable_shared_from_this<Changes> {
         busy_ = true;
         while (std::exchange(again_, false)) {
             if (todo_.empty()) {
-                reply_(std::move(response_));
+                answer();
                 break;
             }
             const Job job = std::move(todo_.front());
@@ -300,6 +301,14 @@ class Changes : public std::enable_shared_from_this<Changes> {
             std::visit([this](const auto& what) { start(what); }, job);
         }
         busy_ = false;
+    }
+
+    /// Who is answered finds the changes in force.
+    void answer() {
+        const auto reply = [self = shared_from_this()] {
+            self->reply_(std::move(self->response_));
+        };
+        when_in_force_ ? when_in_force_(reply) : reply();
     }
 
     void start(const pb::Documents& file) {
@@ -330,6 +339,7 @@ class Changes : public std::enable_shared_from_this<Changes> {
     }
 
     policy::Datastore& store_;
+    WhenInForce when_in_force_;
     std::deque<Job> todo_;
     pb::Response response_;
     Reply reply_;
@@ -341,8 +351,7 @@ Later make(const std::shared_ptr<Changes>& changes) {
     return [changes](Changes::Reply reply) { changes->make(std::move(reply)); };
 }
 
-Answer apply(policy::Datastore& store, const pb::ApplyResources& request) {
-    const auto changes = std::make_shared<Changes>(store);
+Answer put(const std::shared_ptr<Changes>& changes, const pb::ApplyResources& request) {
     for (const pb::Documents& file : request.files()) {
         changes->put(file);
     }
@@ -362,8 +371,10 @@ std::string other_meant(const policy::Datastore& store, const policy::Key& key) 
                : "it does not exist, '" + other.name + "' does";
 }
 
-Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
-    const auto changes = std::make_shared<Changes>(store);
+Answer remove(
+    const policy::Datastore& store,
+    const std::shared_ptr<Changes>& changes,
+    const pb::DeleteResources& request) {
     for (const pb::Documents& file : request.files()) {
         const auto parsed = policy::parse_file(file.name(), file.text());
         if (!parsed) {
@@ -398,17 +409,24 @@ Answer remove(policy::Datastore& store, const pb::DeleteResources& request) {
 
 }  // namespace
 
-void serve_resources(Dispatch& dispatch, policy::Datastore& store, ObjectProblems problems) {
+void serve_resources(
+    Dispatch& dispatch,
+    policy::Datastore& store,
+    ObjectProblems problems,
+    WhenInForce when_in_force) {
+    const auto changes = [&store, when_in_force = std::move(when_in_force)] {
+        return std::make_shared<Changes>(store, when_in_force);
+    };
     dispatch.on(
         pb::Request::kGetResources,
         [&store, problems = std::move(problems)](const pb::Request& request) {
             return get(store, problems, request.get_resources());
         });
-    dispatch.on(pb::Request::kApplyResources, [&store](const pb::Request& request) {
-        return apply(store, request.apply_resources());
+    dispatch.on(pb::Request::kApplyResources, [changes](const pb::Request& request) {
+        return put(changes(), request.apply_resources());
     });
-    dispatch.on(pb::Request::kDeleteResources, [&store](const pb::Request& request) {
-        return remove(store, request.delete_resources());
+    dispatch.on(pb::Request::kDeleteResources, [&store, changes](const pb::Request& request) {
+        return remove(store, changes(), request.delete_resources());
     });
 }
 

@@ -19,9 +19,11 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "perf/etcd_server.h"
+#include "policy/backlog.h"
 #include "policy/etcd/messages.h"
 #include "policy/etcd/store.h"
 #include "policy/graph.h"
@@ -48,16 +50,22 @@ double milliseconds(Clock::duration time) {
 struct Router {
     NoWorkloads sink;
     Graph graph{"h0", sink};
+    Backlog backlog;
     etcd::Store store;
     std::function<void()> flushed;
 
     Router(boost::asio::io_context& loop, const EtcdConfig& config)
-        : store(loop.get_executor(), config, [this](const Batch& batch) {
-              graph.on(batch);
-              if (flushed) {
-                  flushed();
-              }
-          }) {}
+        : backlog(
+              graph,
+              [&loop](std::function<void()> task) { boost::asio::post(loop, std::move(task)); },
+              [this](const Batch&) {
+                  if (flushed) {
+                      flushed();
+                  }
+              }),
+          store(
+              loop.get_executor(), config, [this](Batch batch) { backlog.add(std::move(batch)); }) {
+    }
 };
 
 void run_until(boost::asio::io_context& loop, const std::function<bool()>& done) {

@@ -45,6 +45,7 @@
 #include <boost/asio/post.hpp>
 
 #include "perf/etcd_server.h"
+#include "policy/backlog.h"
 #include "policy/etcd/store.h"
 #include "policy/file_store.h"
 #include "policy/graph.h"
@@ -461,11 +462,16 @@ class Router {
               [this](const Workload& workload) { return open(workload); },
               [](const IpPrefix&, bool, std::optional<std::uint32_t>) {}),
           graph_("h", workloads_),
-          store_(source.store(loop_, [this](const policy::Batch& batch) {
+          backlog_(
+              graph_,
+              [this](std::function<void()> task) { boost::asio::post(loop_, std::move(task)); },
+              [this](const policy::Batch&) {
+                  machine_->commit();
+                  stamps.graph.store(now());
+              }),
+          store_(source.store(loop_, [this](policy::Batch batch) {
               stamps.source.store(now());
-              graph_.on(batch);
-              machine_->commit();
-              stamps.graph.store(now());
+              backlog_.add(std::move(batch));
           })) {
         workloads_.on_unfinished(
             [this] { boost::asio::post(loop_, [this] { workloads_.finish(); }); });
@@ -533,6 +539,7 @@ class Router {
     Builder builder_;
     Workloads workloads_;
     policy::Graph graph_;
+    policy::Backlog backlog_;
     std::unique_ptr<policy::Datastore> store_;
     std::string last_;
     Probe* probe_ = nullptr;

@@ -54,7 +54,7 @@ struct Batch {
     std::map<Key, std::string> kept = {};
 };
 
-using Listener = std::function<void(const Batch&)>;
+using Listener = std::function<void(Batch)>;
 
 /// What is enforced for an object.
 enum class ObjectState {

@@ -530,7 +530,7 @@ void FileStore::deliver() {
     if (!pending_.empty() || becomes_understood || !kept.empty()) {
         Batch batch{++revision_, std::exchange(pending_, {})};
         batch.kept = std::move(kept);
-        listener_(batch);
+        listener_(std::move(batch));
     }
 }
 

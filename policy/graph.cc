@@ -59,7 +59,7 @@ Graph::Graph(std::string node, WorkloadSink& sink, MembersFrom members_from)
 
 void Graph::on(const Batch& batch) {
     for (const auto& update : batch.sets) {
-        sets_.feed(update);
+        take(update);
     }
     for (const auto& event : batch.events) {
         take(event);
@@ -83,6 +83,10 @@ void Graph::take(const Event& event) {
     } else {
         in_sync_ = true;
     }
+}
+
+void Graph::take(const SetUpdate& update) {
+    sets_.feed(update);
 }
 
 void Graph::upsert(const ResourcePtr& resource) {
@@ -127,8 +131,8 @@ void Graph::remove(const Key& key) {
 }
 
 void Graph::bestow(const std::string& name, const Profile* profile) {
-    for (const auto& item : inheritance_.set_profile(name, profile)) {
-        place_item(*resources_.at(item));
+    for (auto& item : inheritance_.set_profile(name, profile)) {
+        misplaced_.insert(std::move(item));
     }
 }
 
@@ -222,34 +226,57 @@ void Graph::configure() {
     for (const auto& endpoint : resources(Kind::WorkloadEndpoint)) {
         const auto& spec = endpoint->as<WorkloadEndpoint>();
         if (is_local(*endpoint) && (!spec.floating.empty() || !spec.spoofable.empty())) {
-            place_item(*endpoint);
+            misplaced_.insert(endpoint->key);
         }
     }
 }
 
-void Graph::flush() {
+bool Graph::flush(const Slice& slice) {
     if (!in_sync_) {
-        return;
+        return true;
     }
-    for (const auto& endpoint : std::exchange(removed_local_, {})) {
-        drop_lists(endpoint);
-        if (endpoint.kind == Kind::HostEndpoint) {
-            publisher_.remove_host(endpoint.name);
-        } else {
-            publisher_.remove_workload(workload_name(endpoint));
+    if (!calculate(slice)) {
+        return false;
+    }
+    if (!sets_.has_gaps() && !publisher_.flush(slice)) {
+        return false;
+    }
+    in_force_ = true;
+    const std::set<Kind> kinds = std::exchange(changed_kinds_, {});
+    if (kinds_changed_ && !kinds.empty()) {
+        kinds_changed_(kinds);
+    }
+    return true;
+}
+
+/// What is still to do is in queues, so a further call goes on where the last one ended.
+bool Graph::calculate(const Slice& slice) {
+    const auto place = [&](const auto& item) {
+        if (const auto known = resource(item.value())) {
+            place_item(*known);
         }
+    };
+    const auto find_lists = [&](const auto& endpoint) {
+        resolve(endpoint.value());
+        resolved_local_.insert(endpoint.value());
+    };
+    if (!slice.drain(misplaced_, place)) {
+        return false;
     }
-    std::set<Key> to_publish = std::exchange(changed_local_, {});
-    to_publish.merge(resolver_.take_dirty());
-    for (const auto& endpoint : to_publish) {
-        resolve(endpoint);
+    changed_local_.merge(resolver_.take_dirty());
+    if (!slice.drain(removed_local_, [&](const auto& each) { withdraw(each.value()); }) ||
+        !slice.drain(changed_local_, find_lists)) {
+        return false;
     }
     for (const auto& set : sets_.take_renumbered()) {
         programs_.touch(set);
     }
-    to_publish.merge(replace_programs());
-    for (const auto& endpoint : to_publish) {
-        publish(endpoint);
+    if (!programs_.refresh(slice, changed_programs_)) {
+        return false;
+    }
+    replace_programs();
+    if (!slice.drain(resolved_local_, [&](const auto& each) { publish(each.value()); })) {
+        return false;
     }
     const WorkloadRules rules = workload_rules();
     nets_.want(groups_asked(rules, !marking_.empty()));
@@ -257,34 +284,37 @@ void Graph::flush() {
     publisher_.set_policy_log(felix_.policy_log);
     publisher_.change_members(sets_.take_changes());
     publisher_.change_members(nets_.take_changes());
-    if (!sets_.has_gaps()) {
-        publisher_.flush();
-    }
-    const std::set<Kind> kinds = std::exchange(changed_kinds_, {});
-    if (kinds_changed_ && !kinds.empty()) {
-        kinds_changed_(kinds);
+    return true;
+}
+
+void Graph::withdraw(const Key& endpoint) {
+    drop_lists(endpoint);
+    if (endpoint.kind == Kind::HostEndpoint) {
+        publisher_.remove_host(endpoint.name);
+    } else {
+        publisher_.remove_workload(workload_name(endpoint));
     }
 }
 
-/// Compiles what was touched.  Workloads are told by program, however many share it; returns the host
-/// endpoints that are to be published anew.
-std::set<Key> Graph::replace_programs() {
-    const auto changed = programs_.refresh();
+/// Workloads are told by program, however many share it; host endpoints are published anew.
+void Graph::replace_programs() {
+    if (changed_programs_.empty()) {
+        return;
+    }
+    const auto changed = std::exchange(changed_programs_, {});
     ReplacedPrograms replaced;
     for (const auto& [list, before] : changed) {
         replaced.emplace(before, list->program);
     }
     publisher_.replace_programs(replaced);
-    std::set<Key> hosts;
     for (auto at = local_.lower_bound(Key{Kind::HostEndpoint, {}, {}});
          at != local_.end() && at->first.kind == Kind::HostEndpoint;
          ++at) {
         if (std::ranges::any_of(
                 at->second, [&](const auto* list) { return changed.contains(list); })) {
-            hosts.insert(at->first);
+            resolved_local_.insert(at->first);
         }
     }
-    return hosts;
 }
 
 /// Gives `endpoint` the lists that it should have now.

@@ -1,7 +1,9 @@
 // Graph: the calculation from objects to what the machine must know.  Wires the nodes; each of them
 // does one thing and knows none of the others.
 //
-//   Datastore --on(batch)--> resources
+//   Datastore --batches--> Backlog
+//                              | take(), flush() a slice at a time
+//                          resources
 //                              |
 //        +------------+--------+------------+----------------+
 //        | endpoints, | profiles            | policies,      | others: kinds_changed
@@ -37,6 +39,7 @@
 #include "policy/programs.h"
 #include "policy/publisher.h"
 #include "policy/resolver.h"
+#include "policy/slice.h"
 #include "vrouter/workload.h"
 
 namespace vr::policy {
@@ -51,9 +54,16 @@ class Graph {
 
     /// Takes one event without publishing.
     void take(const Event& event);
+    /// Takes what a stream says of a set, likewise.
+    void take(const SetUpdate& update);
+
     /// Publishes; does nothing before in-sync, nor while a program names a set that the stream has not
     /// told of (MembersFrom::Stream): what is in force stays.
-    void flush();
+    void flush() { (void)flush(Slice()); }
+
+    /// The same as far as `slice` goes; false: a further call is to go on, and nothing is taken before that
+    /// is done.  All is calculated before the first word of it is handed over.
+    [[nodiscard]] bool flush(const Slice& slice);
 
     [[nodiscard]] bool lacks_sets() const { return sets_.has_gaps(); }
 
@@ -68,7 +78,8 @@ class Graph {
 
     [[nodiscard]] const std::map<Key, ResourcePtr>& all_resources() const { return resources_; }
 
-    [[nodiscard]] bool is_in_sync() const { return in_sync_; }
+    /// What the source had told when it said so has been published.
+    [[nodiscard]] bool is_in_sync() const { return in_force_; }
 
     /// The policies that guard a local endpoint, in order; nothing for others.
     [[nodiscard]] std::optional<PolicyList> policies_of(
@@ -102,7 +113,7 @@ class Graph {
 
     void upsert(const ResourcePtr& resource);
     void remove(const Key& key);
-    /// An endpoint or network set came or changed, or inherits other labels.
+    /// An endpoint or network set came or changed, or is another by what it inherits.
     void place_item(const Resource& resource);
     void remove_item(const Key& key);
     void bestow(const std::string& name, const Profile* profile);
@@ -115,7 +126,9 @@ class Graph {
         const Key& endpoint, const HostEndpoint& host, HostHook hook, View view) const;
     void publish(const Key& endpoint);
     void configure();
-    [[nodiscard]] std::set<Key> replace_programs();
+    [[nodiscard]] bool calculate(const Slice& slice);
+    void withdraw(const Key& endpoint);
+    void replace_programs();
     void drop_lists(const Key& endpoint);
     [[nodiscard]] Workload workload(const Key& endpoint) const;
     [[nodiscard]] HostGuard host_guard(const Key& endpoint) const;
@@ -132,12 +145,16 @@ class Graph {
     Publisher publisher_;
     FelixSettings felix_ = felix_settings(nullptr, nullptr);
     std::map<Key, Lists> local_;   ///< as of the last flush
+    std::set<Key> misplaced_;      ///< items that profiles or FelixConfiguration make others
     std::set<Key> changed_local_;  ///< to be published anew
     std::set<Key> removed_local_;
     std::set<Key> marking_;  ///< local endpoints with a DSCP
     std::set<Kind> changed_kinds_;
     std::function<void(const std::set<Kind>&)> kinds_changed_;
+    std::set<Key> resolved_local_;  ///< of them, those that have their lists
+    Programs::Changed changed_programs_;
     bool in_sync_ = false;
+    bool in_force_ = false;
 };
 
 }  // namespace vr::policy

@@ -128,15 +128,14 @@ void Programs::touch(const SetName& set) {
     }
 }
 
-std::map<const Programs::InUse*, std::shared_ptr<const acl::Program>> Programs::refresh() {
-    std::map<const InUse*, std::shared_ptr<const acl::Program>> changed;
-    for (auto* entry : std::exchange(touched_, {})) {
-        auto before = entry->program;
-        if (build(*entry)) {
-            changed.emplace(entry, std::move(before));
+bool Programs::refresh(const Slice& slice, Changed& changed) {
+    return slice.drain(touched_, [&](const auto& node) {
+        InUse& entry = *node.value();
+        auto before = entry.program;
+        if (build(entry)) {
+            changed.emplace(&entry, std::move(before));
         }
-    }
-    return changed;
+    });
 }
 
 bool Programs::build(InUse& entry) {

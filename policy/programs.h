@@ -15,6 +15,7 @@
 #include "policy/ip_set.h"
 #include "policy/model.h"
 #include "policy/policy_list.h"
+#include "policy/slice.h"
 #include "vrouter/dataplane/acl.h"
 
 namespace vr::policy {
@@ -42,8 +43,11 @@ class Programs {
     /// The port numbers of a set changed.
     void touch(const SetName& set);
 
-    /// Compiles what was touched; returns the lists whose program is another now, with the one before.
-    [[nodiscard]] std::map<const InUse*, std::shared_ptr<const acl::Program>> refresh();
+    /// Lists whose program is another now, with the one before.
+    using Changed = std::map<const InUse*, std::shared_ptr<const acl::Program>>;
+
+    /// Compiles what was touched, and adds to `changed`; false: `slice` was over before the end.
+    [[nodiscard]] bool refresh(const Slice& slice, Changed& changed);
 
     /// Distinct programs in use.
     [[nodiscard]] std::size_t size() const { return entries_.size(); }

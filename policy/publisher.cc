@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/publisher.h"
 
-#include <ranges>
 #include <tuple>
 
 namespace vr::policy {
@@ -37,10 +36,12 @@ bool same(const Workload& a, const Workload& b) {
 void Publisher::change_members(const std::vector<MemberChange>& changes) {
     for (const auto& change : changes) {
         const Member member{change.group, change.member};
-        auto& same_way = change.present ? arriving_ : leaving_;
-        auto& other_way = change.present ? leaving_ : arriving_;
-        if (other_way.erase(member) == 0) {
-            same_way.insert(member);
+        if (change.present) {
+            if (leaving_.erase(member) == 0) {
+                arriving_.insert(member);
+            }
+        } else if (arriving_.erase(member) == 0) {
+            leaving_.insert(member);
         }
     }
 }
@@ -92,14 +93,46 @@ void Publisher::remove_host(const std::string& name) {
     }
 }
 
-void Publisher::flush() {
-    for (const auto& [group, member] : arriving_) {
-        sink_->add_member(group, member);
-    }
-    for (auto& [name, guard] : changed_hosts_) {
-        sink_->update_host(guard);
-        published_hosts_.insert_or_assign(name, std::move(guard));
-    }
+bool Publisher::flush(const Slice& slice) {
+    return slice.drain(
+               arriving_,
+               [&](const auto& node) {
+                   sink_->add_member(node.value().first, node.value().second);
+               }) &&
+           slice.drain(changed_hosts_, [&](auto& node) { tell(std::move(node.mapped())); }) &&
+           tell_what_all_share(slice) &&
+           slice.drain(changed_, [&](auto& node) { tell(std::move(node.mapped())); }) &&
+           slice.drain(
+               removed_,
+               [&](const auto& node) {
+                   sink_->remove_workload(node.value());
+                   published_.erase(node.value());
+               }) &&
+           slice.drain(
+               removed_hosts_,
+               [&](const auto& node) {
+                   sink_->remove_host(node.value());
+                   published_hosts_.erase(node.value());
+               }) &&
+           slice.drain(leaving_, [&](const auto& node) {
+               sink_->remove_member(node.value().first, node.value().second);
+           });
+}
+
+void Publisher::tell(HostGuard guard) {
+    sink_->update_host(guard);
+    std::string name = guard.name;
+    published_hosts_.insert_or_assign(std::move(name), std::move(guard));
+}
+
+void Publisher::tell(Workload workload) {
+    sink_->update_workload(workload);
+    std::string name = workload.name;
+    published_.insert_or_assign(std::move(name), std::move(workload));
+}
+
+/// Rules, log, and programs by what took their place.
+bool Publisher::tell_what_all_share(const Slice& slice) {
     if (published_rules_ != rules_) {
         sink_->set_workload_rules(rules_);
         published_rules_ = rules_;
@@ -108,36 +141,15 @@ void Publisher::flush() {
         sink_->set_policy_log(log_terms_);
         published_log_terms_ = log_terms_;
     }
-    if (!replaced_.empty()) {
-        sink_->replace_programs(replaced_);
-        for (auto& [name, workload] : published_) {
-            workload.replace_programs(replaced_);
-        }
-        replaced_.clear();
+    if (replaced_.empty()) {
+        return true;
     }
-    for (auto& [name, workload] : changed_) {
-        sink_->update_workload(workload);
-        published_.insert_or_assign(name, std::move(workload));
+    sink_->replace_programs(replaced_);
+    for (auto& [name, workload] : published_) {
+        workload.replace_programs(replaced_);
     }
-    for (const auto& name : removed_) {
-        sink_->remove_workload(name);
-        published_.erase(name);
-    }
-    for (const auto& name : removed_hosts_) {
-        sink_->remove_host(name);
-        published_hosts_.erase(name);
-    }
-    // Pools with natOutgoing have the highest number: what is no pool any more is no such pool before, or
-    // flows that begin in between went out in the host's name to what was one just now.
-    for (const auto& [group, member] : leaving_ | std::views::reverse) {
-        sink_->remove_member(group, member);
-    }
-    arriving_.clear();
-    changed_.clear();
-    changed_hosts_.clear();
-    removed_.clear();
-    removed_hosts_.clear();
-    leaving_.clear();
+    replaced_.clear();
+    return !slice.is_over();
 }
 
 }  // namespace vr::policy

@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "policy/ip_set.h"
+#include "policy/slice.h"
 #include "vrouter/workload.h"
 
 namespace vr::policy {
@@ -34,7 +36,9 @@ class Publisher {
 
     void set_policy_log(const PolicyLogTerms& terms) { log_terms_ = terms; }
 
-    void flush();
+    /// Hands over what changed, in the order above; false: `slice` was over before the end, and nothing is to
+    /// change until a further call went on from there.
+    bool flush(const Slice& slice = Slice());
 
     /// What the machine has been told.
     [[nodiscard]] const std::map<std::string, Workload>& published() const { return published_; }
@@ -46,9 +50,15 @@ class Publisher {
   private:
     using Member = std::pair<GroupId, IpPrefix>;
 
+    void tell(HostGuard guard);
+    void tell(Workload workload);
+    [[nodiscard]] bool tell_what_all_share(const Slice& slice);
+
     WorkloadSink* sink_;
     std::set<Member> arriving_;
-    std::set<Member> leaving_;
+    /// Pools with natOutgoing have the highest number: what is no pool any more is no such pool before, or
+    /// flows that begin in between went out in the host's name to what was one just now.
+    std::set<Member, std::greater<>> leaving_;
     std::map<std::string, Workload> changed_;
     std::set<std::string> removed_;
     ReplacedPrograms replaced_;

@@ -348,7 +348,7 @@ void Store::deliver(bool in_sync) {
     }
     if (!batch.events.empty() || !batch.blocks.empty() || !batch.kept.empty()) {
         batch.revision = ++batches_;
-        listener_(batch);
+        listener_(std::move(batch));
     }
 }
 

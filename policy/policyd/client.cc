@@ -149,7 +149,7 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             return;
         }
         const bool was_welcome = receiver.is_welcome();
-        const auto batch = receiver.on(*message);
+        auto batch = receiver.on(*message);
         if (!batch) {
             give_up(batch.error().text);
             return;
@@ -174,33 +174,39 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             rounds = message->welcome().resumed() ? 0 : rounds;
         }
         if (*batch) {
-            apply(**batch);
+            apply(**std::move(batch));
         }
     }
 
-    void apply(const policy::Batch& batch) {
+    void apply(policy::Batch batch) {
         rounds = 0;
         failed_in_a_row = 0;
         last_failure.clear();
         told_all = true;
         health.is(policy::SourceStatus::State::InSync, steady_clock::now());
-        take(batch);
+        take(std::move(batch), guarded(attempts, [sequence = receiver.applied()](State& self) {
+                 pb::FromHost message;
+                 message.mutable_acknowledge()->set_sequence(sequence);
+                 self.link->send(frame(message));
+             }));
         if (saver) {
             saver->changed();
         }
-        if (!link) {
-            return;  // stopped by the listener
-        }
-        pb::FromHost message;
-        message.mutable_acknowledge()->set_sequence(receiver.applied());
-        link->send(frame(message));
     }
 
-    void take(const policy::Batch& batch) {
+    /// `then`: when it is in force.
+    void take(policy::Batch batch, const std::function<void()>& then) {
         for (const auto& complaint : receiver.complaints()) {
             log::error("policy: {}", complaint);
         }
-        listener(batch);
+        listener(std::move(batch));
+        const auto done = [weak = weak_from_this(), then] {
+            if (const auto self = weak.lock()) {
+                self->in_force = true;
+                then();
+            }
+        };
+        settings.when_in_force ? settings.when_in_force(done) : done();
     }
 
     /// No server answers: what an earlier life was told counts, if this one was not told anything.
@@ -216,13 +222,13 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             }
             return;
         }
-        const auto batch = receiver.restore(**file);
+        auto batch = receiver.restore(**file);
         if (!batch) {
             log::error("policyd: last good state: {} {}", settings.state_file, batch.error().text);
             return;
         }
         log::warning("policyd: no server answers; the last good state is in force");
-        take(*batch);
+        take(*std::move(batch), [] {});
     }
 
     void give_up(const std::string& why) {
@@ -292,7 +298,7 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
     }
 
     void report() {
-        if (!settings.report || !takes_reports || !told_all || link->is_sending()) {
+        if (!settings.report || !takes_reports || !told_all || !in_force || link->is_sending()) {
             return;
         }
         for (auto& bytes : reports.tell(settings.report())) {
@@ -309,6 +315,7 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
     ReportWriter reports;
     bool takes_reports = false;  ///< the server that is followed does
     bool told_all = false;       ///< by that server
+    bool in_force = false;       ///< all that some server once told
     RenewedContext tls;
     tcp::resolver resolver;
     asio::steady_timer deadline;  ///< of an attempt, or until the next

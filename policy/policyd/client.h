@@ -7,6 +7,9 @@
 // What the host has to tell of itself is asked for several times a second, once a server has told it all
 // that concerns it, and told when it changed and what was told before has left.
 //
+// What was told counts as applied when it is in force: servers hold back what follows until then, and the
+// host tells nothing of itself before the first of it is.
+//
 // What was told is kept on disk, too: a host that starts while no server answers takes it for true once it has
 // asked each of them in vain, until one answers.
 // SPDX-License-Identifier: Apache-2.0
@@ -35,6 +38,8 @@ struct ClientSettings {
     std::string state_file;  ///< for the last good state; empty: none
     std::function<HostReport()> report =
         nullptr;  ///< what to tell servers of this host; null: nothing
+    /// Calls `then` when what the listener was told is in force, on this thread; null: it is at once.
+    std::function<void(std::function<void()> then)> when_in_force = nullptr;
 };
 
 class Client final : public policy::Datastore {

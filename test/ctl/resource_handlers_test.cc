@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -291,6 +292,19 @@ TEST_F(ResourceHandler, AnswersWhenAllChangesAreMade) {
     EXPECT_EQ(response.changes().rows(0).problem(), "too late");
 }
 
+TEST_F(ResourceHandler, AnswersWhenTheChangesAreInForce) {
+    Dispatch dispatch;
+    std::function<void()> in_force;
+    serve_resources(dispatch, store_, {}, [&](auto then) { in_force = std::move(then); });
+    pb::Request request;
+    request.mutable_apply_resources()->add_files()->set_text("kind: Tier");
+    Slices answer;
+    dispatch.answer(request, [&](Slices given) { answer = std::move(given); });
+    ASSERT_TRUE(in_force);
+    EXPECT_FALSE(answer);
+    in_force();
+    EXPECT_TRUE(answer);
+}
 TEST_F(ResourceHandler, DeletesInTheDefaultNamespaceUnlessOneIsGiven) {
     EXPECT_EQ(remove("NetworkPolicy", "p").rows(0).outcome(), pb::Change::OUTCOME_DELETED);
     EXPECT_EQ(remove("Tier", "t").rows(0).outcome(), pb::Change::OUTCOME_DELETED);

@@ -323,8 +323,12 @@ TEST_F(ServerTest, StatusNamesTheHostsThatAreConnected) {
 
 /// A host that tells this of itself.
 struct Teller {
-    Teller(boost::asio::io_context& io, std::uint16_t port, const Credentials& credentials)
-        : client(io, settings(port, credentials), [](const policy::Batch&) {}) {
+    Teller(
+        boost::asio::io_context& io,
+        std::uint16_t port,
+        const Credentials& credentials,
+        bool is_slow = false)
+        : slow(is_slow), client(io, settings(port, credentials), [](const policy::Batch&) {}) {
         EXPECT_TRUE(client.start());
     }
 
@@ -334,12 +338,29 @@ struct Teller {
             ++asked;
             return HostReport{{}, {{kEndpoint, status}}};
         };
+        made.when_in_force = [this](std::function<void()> then) {
+            if (slow) {
+                queued.push_back(std::move(then));
+            } else {
+                then();
+            }
+        };
         return made;
+    }
+
+    /// What was told comes into force.
+    void catch_up() {
+        slow = false;
+        for (const auto& then : std::exchange(queued, {})) {
+            then();
+        }
     }
 
     const policy::Key kEndpoint{policy::Kind::WorkloadEndpoint, "n", "ea"};
     int asked = 0;
     std::optional<std::string> status = "up";
+    bool slow = false;  ///< what it is told waits until catch_up()
+    std::vector<std::function<void()>> queued;
     Client client;
 };
 
@@ -359,6 +380,38 @@ TEST_F(ServerTest, HostTellsHowItsEndpointsAre) {
     host.status = "down";
     ASSERT_TRUE(host.client.start());
     EXPECT_TRUE(until([&] { return told().down == 1; }));
+}
+
+TEST_F(ServerTest, HostAcknowledgesAndReportsWhatIsInForce) {
+    Replica replica(io, of_server);
+    Teller host(io, replica.port, of_a, true);
+    const auto told = [&] { return replica.server->hosts().front(); };
+    ASSERT_TRUE(until([&] { return host.queued.size() == 1; }));
+    EXPECT_EQ(told().unacknowledged, 1U);
+    for (int i = 3; told().pending == 0; ++i) {
+        ASSERT_LT(i, 9) << "no more than two are on their way";
+        const std::string name = "e" + std::to_string(i);
+        replica.set(name, endpoint(name, "a", "10.0.0." + std::to_string(i)));
+    }
+    ASSERT_TRUE(until([&] { return host.queued.size() == 2; }));
+    EXPECT_EQ(told().unacknowledged, 2U);
+    EXPECT_EQ(host.asked, 0);
+    host.catch_up();
+    EXPECT_TRUE(until([&] { return told().unacknowledged + told().pending == 0; }));
+    EXPECT_TRUE(until([&] { return told().up == 1; }));
+}
+
+/// What was told on the connection before comes into force on this one.
+TEST_F(ServerTest, HostThatReturnsWhileItIsSlowReportsWhenAllIsInForce) {
+    Replica replica(io, of_server);
+    Teller host(io, replica.port, of_a, true);
+    ASSERT_TRUE(until([&] { return host.queued.size() == 1; }));
+    host.client.stop();
+    ASSERT_TRUE(host.client.start());
+    ASSERT_TRUE(until([&] { return replica.server->counters().resumed == 1; }));
+    EXPECT_EQ(host.asked, 0);
+    host.catch_up();
+    EXPECT_TRUE(until([&] { return replica.server->hosts().front().up == 1; }));
 }
 
 /// As it was before hosts told anything: what it does not know is a mistake to it.

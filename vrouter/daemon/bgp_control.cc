@@ -74,7 +74,7 @@ BgpControl::BgpControl(const Surroundings& around)
       slow_path_(around.slow_path),
       source_may_tell_peers_(around.has_source),
       link_timer_(loop_),
-      calico_(wanted({})),
+      calico_(wanted()),
       secret_retry_(loop_) {}
 
 BgpControl::~BgpControl() = default;
@@ -174,7 +174,7 @@ Result<void> BgpControl::restart() {
     peer_errors_.clear();
     auto opened = open_speaker(std::move(bfd));
     speaker_->close_first(std::move(connections));
-    update();
+    apply();
     expect_peers(source_may_tell_peers());
     for (const bgp::PeerSummary& peer : before) {
         if (peer.shut_down) {
@@ -211,7 +211,7 @@ Result<BgpControl::Reloaded> BgpControl::reload(const BgpConfig& old) {
     count_changes(reloaded, old.neighbors, config_.bgp->neighbors, &bgp::PeerConfig::address);
     count_changes(reloaded, old.ranges, config_.bgp->ranges, &bgp::RangeConfig::prefix);
     auto set = speaker_->set_ranges(configured_ranges(config_));
-    update();
+    apply();
     expect_peers(source_may_tell_peers());
     std::string problem = set ? config_error_ : set.error().text;
     if (const auto& listening = speaker_->listening(); problem.empty() && !listening) {
@@ -334,13 +334,13 @@ void BgpControl::link_peers_changed() {
     expect_peers(source_may_tell_peers_);
 }
 
-CalicoBgp BgpControl::wanted(const BgpResources& resources) const {
+CalicoBgp BgpControl::wanted() const {
     const auto read = [&](const policy::SecretRef& reference) -> Result<std::string> {
         const auto path =
             secret_path(config_.bgp->secrets_directory, reference.name, reference.key);
         return path ? read_secret(*path) : fail(path.error().text);
     };
-    return calico_bgp(config_, resources, read);
+    return calico_bgp(config_, resources_, read);
 }
 
 /// Whether this start is a return to peers that kept our routes is known once the source has told all, and
@@ -353,16 +353,18 @@ void BgpControl::inherit_deferral(const bgp::SpeakerConfig& old) {
 
 void BgpControl::update() {
     using policy::Kind;
-    BgpResources resources;
-    if (graph_ != nullptr) {
-        resources = {
-            .configurations = graph_->resources(Kind::BGPConfiguration),
-            .filters = graph_->resources(Kind::BGPFilter),
-            .nodes = graph_->resources(Kind::Node),
-            .peers = graph_->resources(Kind::BGPPeer),
-            .pools = graph_->resources(Kind::IPPool)};
-    }
-    const CalicoBgp old = std::exchange(calico_, wanted(resources));
+    resources_ = {
+        .configurations = graph_->resources(Kind::BGPConfiguration),
+        .filters = graph_->resources(Kind::BGPFilter),
+        .nodes = graph_->resources(Kind::Node),
+        .peers = graph_->resources(Kind::BGPPeer),
+        .pools = graph_->resources(Kind::IPPool)};
+    apply();
+}
+
+/// Makes settings and peers those of the config and of the resources.
+void BgpControl::apply() {
+    const CalicoBgp old = std::exchange(calico_, wanted());
     inherit_deferral(old.speaker);
     config_error_.clear();
     if (auto set = speaker_->set_config(calico_.speaker); !set) {
@@ -393,7 +395,7 @@ void BgpControl::update() {
         secret_retry_.expires_after(kSecretRetry);
         secret_retry_.async_wait([this](const boost::system::error_code& error) {
             if (!error) {
-                update();
+                apply();
             }
         });
     }

@@ -81,8 +81,8 @@ class BgpControl {
     /// Where update() finds resources from now on; must outlive all calls but the destructor.
     void follow(const policy::Graph& graph) { graph_ = &graph; }
 
-    /// Makes settings and peers those of the config and of the resources that are followed.  To be called
-    /// when resources of BGP's kinds have changed.
+    /// Takes over the resources that are followed.  To be called when all that has changed of BGP's kinds is
+    /// there; those of the last call count until then.
     void update();
 
     /// The source has said all that it had, were it nothing of BGP's kinds: no peers are to come.
@@ -101,12 +101,13 @@ class BgpControl {
   private:
     [[nodiscard]] Result<void> open_speaker(std::unique_ptr<bgp::BfdSockets> bfd);
     [[nodiscard]] Result<void> start_links();
+    void apply();
     [[nodiscard]] Peers named_peers() const;
     [[nodiscard]] bool source_may_tell_peers() const;
     [[nodiscard]] LinkPeers::UseOf use_of_peer() const;
     void link_peers_changed();
     void watch_link_peers();
-    [[nodiscard]] CalicoBgp wanted(const BgpResources& resources) const;
+    [[nodiscard]] CalicoBgp wanted() const;
     void inherit_deferral(const bgp::SpeakerConfig& old);
     void set_peers(Peers wanted);
     void expect_peers(bool from_source);
@@ -119,6 +120,7 @@ class BgpControl {
     Machine* machine_;
     SlowPath* slow_path_;
     const policy::Graph* graph_ = nullptr;  ///< null: nobody tells resources
+    BgpResources resources_;
     NoRoutes no_routes_;
     std::unique_ptr<KernelNetworks> kernel_networks_;  ///< without a data plane
     std::unique_ptr<BgpRoutes> routes_;                ///< null without a data plane

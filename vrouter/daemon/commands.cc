@@ -6,6 +6,7 @@
 #include <string>
 
 #include "ctl/handlers.h"
+#include "policy/backlog.h"
 #include "policy/etcd/ipam.h"
 #include "policy/graph.h"
 #include "vrouter/daemon/bgp_control.h"
@@ -142,9 +143,13 @@ void Daemon::serve_commands() {
     ctl::serve_ipam(*dispatch_, config_.node, std::move(run_ipam));
     if (store_) {
         ctl::serve_datastore(*dispatch_, *store_);
-        ctl::serve_resources(*dispatch_, *store_, [this](const policy::Key& key) {
-            return bgp_ ? bgp_->problems_of(key) : std::vector<std::string>{};
-        });
+        ctl::serve_resources(
+            *dispatch_,
+            *store_,
+            [this](const policy::Key& key) {
+                return bgp_ ? bgp_->problems_of(key) : std::vector<std::string>{};
+            },
+            [this](std::function<void()> then) { backlog_->after(std::move(then)); });
     }
 }
 

@@ -12,6 +12,7 @@
 
 #include "ctl/dispatch.h"
 #include "ctl/server.h"
+#include "policy/backlog.h"
 #include "policy/etcd/ipam.h"
 #include "policy/etcd/reporter.h"
 #include "policy/etcd/store.h"
@@ -112,6 +113,7 @@ Daemon::~Daemon() {
     ipam_.reset();
     reporter_.reset();
     store_.reset();
+    backlog_.reset();
     graph_.reset();
     bgp_.reset();
     if (machine_) {
@@ -487,6 +489,10 @@ Result<void> Daemon::start_policy() {
     if (bgp_) {
         bgp_->follow(*graph_);
     }
+    backlog_ = std::make_unique<policy::Backlog>(
+        *graph_,
+        [this](std::function<void()> task) { boost::asio::post(loop_, std::move(task)); },
+        [this](const policy::Batch& batch) { on_taken(batch); });
     return open_store();
 }
 
@@ -495,7 +501,7 @@ Result<void> Daemon::open_store() {
         start_etcd();
         return {};
     }
-    const auto listener = [this](const policy::Batch& batch) { on_batch(batch); };
+    const auto listener = [this](policy::Batch batch) { backlog_->add(std::move(batch)); };
     if (!config_.policyd) {
         auto files = std::make_unique<policy::FileStore>(
             loop_.get_executor(),
@@ -521,7 +527,9 @@ Result<void> Daemon::open_store() {
                         std::chrono::steady_clock::now() - started_,
                         statuses(),
                         node_facts(config_)};
-                }},
+                },
+            .when_in_force =
+                [this](std::function<void()> then) { backlog_->after(std::move(then)); }},
         listener);
     policyd::Client& store = *stream;
     store_ = std::move(stream);
@@ -534,8 +542,8 @@ policy::etcd::Reporter::Statuses Daemon::statuses() const {
 
 void Daemon::start_etcd() {
     auto store = std::make_unique<policy::etcd::Store>(
-        loop_.get_executor(), *config_.etcd, [this](const policy::Batch& batch) {
-            on_batch(batch);
+        loop_.get_executor(), *config_.etcd, [this](policy::Batch batch) {
+            backlog_->add(std::move(batch));
         });
     store->start();
     ipam_ =
@@ -545,18 +553,18 @@ void Daemon::start_etcd() {
         *store,
         policy::etcd::Reporter::Host{config_.node, config_.etcd->region, node_facts(config_)},
         [this](bool /*is_news*/) { return statuses(); });
-    store->set_on_live([this] { reporter_->on_live(); });
+    // What is not in force yet would be told to have gone.
+    store->set_on_live([this] { backlog_->after([this] { reporter_->on_live(); }); });
     store_ = std::move(store);
 }
 
-/// A file that was not understood at the start may hold the host's own endpoints.
+/// A file that was not understood at the start, or what waits, may hold the host's own endpoints.
 bool Daemon::is_host_known() const {
-    return graph_->is_in_sync() && !graph_->lacks_sets() &&
+    return graph_->is_in_sync() && !graph_->lacks_sets() && backlog_->is_empty() &&
            (files_ == nullptr || files_->was_understood());
 }
 
-void Daemon::on_batch(const policy::Batch& batch) {
-    graph_->on(batch);
+void Daemon::on_taken(const policy::Batch& batch) {
     tell_bgp_of_sync();
     if (host_closed_ && is_host_known()) {
         // Stays until the programs of host endpoints are in place.

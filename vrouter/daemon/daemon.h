@@ -39,6 +39,7 @@ class Server;
 }  // namespace vr::ctl
 
 namespace vr::policy {
+class Backlog;
 class Datastore;
 class FileStore;
 class Graph;
@@ -84,7 +85,7 @@ class Daemon {
     [[nodiscard]] Result<void> start_policy();
     [[nodiscard]] Result<void> open_store();
     void start_etcd();
-    void on_batch(const policy::Batch& batch);
+    void on_taken(const policy::Batch& batch);
     [[nodiscard]] std::map<policy::Key, std::optional<std::string>> statuses() const;
     [[nodiscard]] bool is_host_known() const;
     void serve_commands();
@@ -104,6 +105,7 @@ class Daemon {
     Announcements announcements_;
     std::unique_ptr<BgpControl> bgp_;
     std::unique_ptr<policy::Graph> graph_;
+    std::unique_ptr<policy::Backlog> backlog_;
     std::unique_ptr<policy::Datastore> store_;
     const policy::FileStore* files_ = nullptr;  ///< store_, when it is a directory
     std::unique_ptr<policy::etcd::Reporter> reporter_;

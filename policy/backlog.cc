@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/backlog.h"
+
+#include <utility>
+
+namespace vr::policy {
+
+Backlog::Backlog(Graph& graph, Post post, Taken taken, std::chrono::microseconds slice)
+    : graph_(graph), post_(std::move(post)), taken_(std::move(taken)), slice_(slice) {}
+
+void Backlog::add(Batch batch) {
+    waiting_.push_back({std::move(batch), {}});
+    if (!posted_) {
+        go_on_later();
+    }
+}
+
+void Backlog::after(std::function<void()> then) {
+    if (waiting_.empty()) {
+        then();
+    } else {
+        waiting_.back().then.push_back(std::move(then));
+    }
+}
+
+void Backlog::go_on_later() {
+    posted_ = true;
+    post_([this, alive = std::weak_ptr(alive_)] {
+        if (!alive.expired()) {
+            go_on();
+        }
+    });
+}
+
+void Backlog::go_on() {
+    const Slice slice(slice_);
+    while (!waiting_.empty() && take_up(waiting_.front().batch, slice)) {
+        const Waiting first = std::move(waiting_.front());
+        waiting_.pop_front();
+        taken_(first.batch);
+        for (const auto& then : first.then) {
+            then();
+        }
+        if (slice.is_over()) {
+            break;
+        }
+    }
+    posted_ = false;
+    if (!waiting_.empty()) {
+        go_on_later();
+    }
+}
+
+/// False: the slice was over before the end.
+bool Backlog::take_up(Batch& batch, const Slice& slice) {
+    const std::size_t sets = batch.sets.size();
+    while (next_ < sets + batch.events.size()) {
+        if (next_ < sets) {
+            graph_.take(batch.sets[next_]);
+        } else {
+            graph_.take(std::exchange(batch.events[next_ - sets], InSync{}));
+        }
+        ++next_;
+        if (slice.is_over()) {
+            return false;
+        }
+    }
+    if (!graph_.flush(slice)) {
+        return false;
+    }
+    next_ = 0;
+    return true;
+}
+
+}  // namespace vr::policy
