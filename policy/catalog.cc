@@ -59,6 +59,7 @@ std::vector<Event> Catalog::set_file(
     file.readable = true;
     if (!parsed) {
         file.error = std::move(parsed).error().text;
+        faulty_.insert(name);
         return {};
     }
     file.error.clear();
@@ -104,6 +105,7 @@ void Catalog::set_unreadable(const std::string& name, std::string reason) {
     File& file = files_[name];
     file.error = name + ": " + std::move(reason);
     file.readable = false;
+    faulty_.insert(name);
 }
 
 std::vector<Event> Catalog::remove_file(const std::string& name) {
@@ -113,64 +115,71 @@ std::vector<Event> Catalog::remove_file(const std::string& name) {
     }
     auto events = replace(file->second, name, {});
     files_.erase(file);
+    faulty_.erase(name);
     return events;
 }
 
+/// Looks each object up once: a file may hold thousands.
 std::vector<Event> Catalog::replace(File& file, const std::string& name, ParsedFile parsed) {
-    std::map<Key, const ParsedObject*> touched;  // and what counted of it
-    for (const ParsedObject& written : file.parsed.objects) {
-        touched.emplace(written.key, first(written.key));
-    }
-    for (const ParsedObject& written : parsed.objects) {
-        touched.emplace(written.key, first(written.key));
-    }
+    std::vector<Touched> touched;
+    const auto touch = [&](const Key& key) {
+        const auto at = objects_.try_emplace(key).first;
+        if (!std::exchange(at->second.touched, true)) {
+            touched.push_back({at, first(at->second)});
+        }
+        return at;
+    };
     for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
-        objects_[file.parsed.objects[i].key].definitions.erase({name, i});
+        touch(file.parsed.objects[i].key)->second.definitions.erase({name, i});
+    }
+    for (std::size_t i = 0; i < parsed.objects.size(); ++i) {
+        touch(parsed.objects[i].key)->second.definitions.insert({name, i});
     }
     const ParsedFile old = std::exchange(file.parsed, std::move(parsed));
-    for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
-        objects_[file.parsed.objects[i].key].definitions.insert({name, i});
+    if (file.parsed.ignored.empty()) {
+        faulty_.erase(name);
+    } else {
+        faulty_.insert(name);
     }
     std::vector<Event> events;
-    for (const auto& [key, before] : touched) {
-        settle(key, before, events);
+    for (const Touched& each : touched) {
+        settle(each, events);
     }
     return events;
 }
 
 /// The definition that counts; null when there is none.
-const ParsedObject* Catalog::first(const Key& key) const {
-    const auto object = objects_.find(key);
-    return object == objects_.end() || object->second.definitions.empty()
-               ? nullptr
-               : &parsed(*object->second.definitions.begin());
+const ParsedObject* Catalog::first(const Object& object) const {
+    return object.definitions.empty() ? nullptr : &parsed(*object.definitions.begin());
 }
 
-/// Decides what is in force for `key` now, of which `counted` counted before.
-void Catalog::settle(const Key& key, const ParsedObject* counted, std::vector<Event>& events) {
-    Object& object = objects_[key];
-    count(key.kind, counted, first(key));
+/// Decides what is in force of an object now.
+void Catalog::settle(const Touched& touched, std::vector<Event>& events) {
+    const Key& key = touched.at->first;
+    Object& object = touched.at->second;
+    object.touched = false;
+    const ParsedObject* now = first(object);
+    count(key.kind, touched.counted, now);
     const ResourcePtr before = object.in_force;
-    if (object.definitions.empty()) {
-        objects_.erase(key);
+    if (now == nullptr) {
         if (before) {
             events.emplace_back(Delete{key});
         }
+        objects_.erase(touched.at);
         return;
     }
-    const ParsedObject& written = parsed(*object.definitions.begin());
-    if (written.resource) {
-        object.in_force = written.resource;
+    if (now->resource) {
+        object.in_force = now->resource;
         object.was_valid = true;
         object.kept.clear();
     } else if (!object.was_valid) {
-        object.in_force = written.stand_in;
-    } else if (counted != nullptr && counted->resource) {
-        object.kept = counted->text;
+        object.in_force = now->stand_in;
+    } else if (touched.counted != nullptr && touched.counted->resource) {
+        object.kept = touched.counted->text;
     }
     if (object.in_force && (!before || *before != *object.in_force)) {
         events.emplace_back(
-            Upsert{object.in_force, std::make_shared<const std::string>(written.text)});
+            Upsert{object.in_force, std::make_shared<const std::string>(now->text)});
     } else if (!object.in_force && before) {
         events.emplace_back(Delete{key});
     }
@@ -208,9 +217,12 @@ std::string Catalog::file_error(const std::string& name) const {
 }
 
 std::string Catalog::first_error() const {
-    const auto with_error =
-        std::ranges::find_if(files_, [](const auto& file) { return !file.second.error.empty(); });
-    return with_error == files_.end() ? std::string() : with_error->second.error;
+    for (const auto& name : faulty_) {
+        if (const std::string& error = files_.at(name).error; !error.empty()) {
+            return error;
+        }
+    }
+    return {};
 }
 
 ObjectStatus Catalog::status(
@@ -261,6 +273,22 @@ std::vector<ObjectStatus> Catalog::list_file(const std::string& name) const {
     return all;
 }
 
+std::vector<ObjectStatus> Catalog::faults(const std::string& name) const {
+    std::vector<ObjectStatus> all;
+    if (const auto file = files_.find(name); file != files_.end()) {
+        for (std::size_t i = 0; i < file->second.parsed.objects.size(); ++i) {
+            const ParsedObject& written = file->second.parsed.objects[i];
+            const Object& object = objects_.at(written.key);
+            const bool counts = *object.definitions.begin() == Definition{name, i};
+            const bool as_written = written.resource && counts && file->second.error.empty();
+            if (!as_written || !written.warnings.empty()) {
+                all.push_back(status(written.key, object, {name, i}));
+            }
+        }
+    }
+    return all;
+}
+
 bool Catalog::is_current(const std::string& name, const std::string& text) const {
     const auto file = files_.find(name);
     return file != files_.end() && file->second.readable && *file->second.text == text;
@@ -302,7 +330,8 @@ std::string Catalog::good_text(const std::string& name, const File& file) const 
 
 std::vector<std::string> Catalog::problems() const {
     std::vector<std::string> all;
-    for (const auto& [name, file] : files_) {
+    for (const auto& name : faulty_) {
+        const File& file = files_.at(name);
         if (!file.error.empty()) {
             all.push_back(file.error);
         }

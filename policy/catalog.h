@@ -64,6 +64,9 @@ class Catalog {
     /// The definitions in one file, in their order there, without their texts.
     [[nodiscard]] std::vector<ObjectStatus> list_file(const std::string& name) const;
 
+    /// Of them, those that do not count as written, or with warnings.
+    [[nodiscard]] std::vector<ObjectStatus> faults(const std::string& name) const;
+
     /// What set_file() is to be told of a file before its text, for what is in force now to be so again.
     struct Good {
         std::string name;
@@ -106,19 +109,27 @@ class Catalog {
         ResourcePtr in_force;    ///< null: missing
         bool was_valid = false;  ///< in_force is a valid version, not a stand-in
         std::string kept;        ///< that version as it was written, when it no longer is
+        bool touched = false;    ///< by the replace() that runs
+    };
+
+    /// An object, and what counted of it before.
+    struct Touched {
+        std::map<Key, Object>::iterator at;
+        const ParsedObject* counted = nullptr;
     };
 
     [[nodiscard]] const ParsedObject& parsed(const Definition& definition) const;
     [[nodiscard]] std::vector<Event> replace(
         File& file, const std::string& name, ParsedFile parsed);
-    [[nodiscard]] const ParsedObject* first(const Key& key) const;
-    void settle(const Key& key, const ParsedObject* counted, std::vector<Event>& events);
+    [[nodiscard]] const ParsedObject* first(const Object& object) const;
+    void settle(const Touched& touched, std::vector<Event>& events);
     void count(Kind kind, const ParsedObject* before, const ParsedObject* now);
     [[nodiscard]] std::string good_text(const std::string& name, const File& file) const;
     [[nodiscard]] ObjectStatus status(
         const Key& key, const Object& object, const Definition& definition) const;
 
     std::map<std::string, File> files_;
+    std::set<std::string> faulty_;  ///< those with errors, or objects outside the model
     std::map<Key, Object> objects_;
     std::map<Kind, KindCount> counts_;
 };

@@ -432,7 +432,7 @@ void FileStore::set_text(
 
 /// Which objects that `file` defines count in their last valid version.
 void FileStore::note_kept(const std::string& file) {
-    for (auto& object : catalog_.list_file(file)) {
+    for (auto& object : catalog_.faults(file)) {
         if (object.state == ObjectState::Kept) {
             kept_.set(object.key, std::move(object.reason));
         }
@@ -441,6 +441,9 @@ void FileStore::note_kept(const std::string& file) {
 
 /// What `file` defined may come to be defined elsewhere.
 void FileStore::forget_kept(const std::string& file) {
+    if (kept_.is_empty()) {
+        return;
+    }
     for (const auto& object : catalog_.list_file(file)) {
         if (object.state != ObjectState::Shadowed) {
             kept_.set(object.key, {});
@@ -460,7 +463,7 @@ void FileStore::report(const std::string& file) const {
         log::error("policy: {} (its last good objects stay in force)", error);
         return;
     }
-    for (const auto& object : catalog_.list_file(file)) {
+    for (const auto& object : catalog_.faults(file)) {
         if (object.state != ObjectState::Valid) {
             log::error(
                 "policy: {} {}: {}", to_string(object.key), to_string(object.state), object.reason);

@@ -26,6 +26,9 @@ class Kept {
         }
     }
 
+    /// Whether no object does.
+    [[nodiscard]] bool is_empty() const { return reasons_.empty(); }
+
     /// Since the last time that this was asked; as Batch::kept.
     [[nodiscard]] std::map<Key, std::string> take_changes() { return std::exchange(changes_, {}); }
 
