@@ -55,12 +55,18 @@ void Rcu::retire(std::function<void()> free) {
     retired_.push_back({rte_rcu_qsbr_start(qsbr_.get()), std::move(free)});
 }
 
-std::size_t Rcu::reclaim() {
+std::size_t Rcu::reclaim(std::chrono::nanoseconds slice) {
+    const auto end = std::chrono::steady_clock::now() + slice;
     while (!retired_.empty() &&
            rte_rcu_qsbr_check(qsbr_.get(), retired_.front().token, false) == 1) {
-        const Retired due = std::move(retired_.front());
-        retired_.pop_front();
-        due.free();
+        {
+            const Retired due = std::move(retired_.front());
+            retired_.pop_front();
+            due.free();
+        }
+        if (std::chrono::steady_clock::now() >= end) {
+            break;
+        }
     }
     return retired_.size();
 }

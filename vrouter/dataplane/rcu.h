@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -33,8 +34,9 @@ class Rcu final : public Reclaimer, public GracePeriod {
     /// Control thread: frees later, see reclaim().
     void retire(std::function<void()> free) override;
 
-    /// Frees what is due; returns how much still waits.  Control thread, to be called regularly.
-    std::size_t reclaim();
+    /// Frees what is due, one thing at least, then for as long as `slice`; returns how much still waits.
+    /// Control thread, to be called regularly.
+    std::size_t reclaim(std::chrono::nanoseconds slice = kSlice);
 
     /// Frees everything at once: the workers have ended.  Control thread.
     void drain();
@@ -43,6 +45,9 @@ class Rcu final : public Reclaimer, public GracePeriod {
     void wait() noexcept override;
 
   private:
+    /// What is freed in one go may be a classifier, or thousands of nodes.
+    static constexpr std::chrono::microseconds kSlice{250};
+
     struct Retired {
         std::uint64_t token;
         std::function<void()> free;
