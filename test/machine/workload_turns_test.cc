@@ -292,6 +292,23 @@ TEST_F(WorkloadTurns, StatusIsNotKnownWhileAnEndpointWaits) {
     EXPECT_EQ(daemon::endpoint_statuses(*lab.workloads).at(key), "up");
 }
 
+TEST_F(WorkloadTurns, StatusesAreToldWhenOneIsAnother) {
+    daemon::ChangedStatuses statuses;
+    EXPECT_TRUE(statuses.take(*lab.workloads)) << "that there is none";
+    EXPECT_FALSE(statuses.take(*lab.workloads));
+    Workload workload = numbered(0);
+    workload.name = "prod/a";
+    update(workload);
+    EXPECT_EQ(statuses.take(*lab.workloads), daemon::endpoint_statuses(*lab.workloads));
+    EXPECT_FALSE(statuses.take(*lab.workloads));
+    finish_all();
+    EXPECT_EQ(statuses.take(*lab.workloads), daemon::endpoint_statuses(*lab.workloads));
+    lab.workloads->remove_workload("prod/a");
+    finish_all();
+    EXPECT_EQ(statuses.take(*lab.workloads)->size(), 0U);
+    EXPECT_FALSE(statuses.take(*lab.workloads));
+}
+
 TEST_F(WorkloadTurns, EndWhileSomeWaitLeavesNothing) {
     update(numbered(0));
     finish_all();

@@ -552,7 +552,10 @@ void Daemon::start_etcd() {
         loop_.get_executor(),
         *store,
         policy::etcd::Reporter::Host{config_.node, config_.etcd->region, node_facts(config_)},
-        [this](bool /*is_news*/) { return statuses(); });
+        [this](bool /*is_news*/) {
+            return workloads_ ? changed_statuses_.take(*workloads_)
+                              : std::optional{policy::etcd::Reporter::Statuses{}};
+        });
     // What is not in force yet would be told to have gone.
     store->set_on_live([this] { backlog_->after([this] { reporter_->on_live(); }); });
     store_ = std::move(store);

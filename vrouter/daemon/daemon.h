@@ -15,6 +15,7 @@
 #include "vrouter/daemon/announcements.h"
 #include "vrouter/daemon/bgp_control.h"
 #include "vrouter/daemon/config.h"
+#include "vrouter/daemon/etcd_status.h"
 
 namespace boost::asio {
 class io_context;  // NOLINT(readability-identifier-naming): Asio's name
@@ -109,6 +110,7 @@ class Daemon {
     std::unique_ptr<policy::Datastore> store_;
     const policy::FileStore* files_ = nullptr;  ///< store_, when it is a directory
     std::unique_ptr<policy::etcd::Reporter> reporter_;
+    ChangedStatuses changed_statuses_;
     std::unique_ptr<policy::etcd::Ipam> ipam_;
     bool host_closed_ = false;  ///< what guards the host is closed_host()
     bool lacks_sets_ = false;   ///< was said

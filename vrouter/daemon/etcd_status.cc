@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/daemon/etcd_status.h"
 
+#include <utility>
+
 namespace vr::daemon {
 
 namespace {
@@ -37,6 +39,16 @@ std::optional<policy::etcd::NodeFacts> node_facts(const Config& config) {
         facts.as_number = own;
     }
     return facts;
+}
+
+std::optional<std::map<policy::Key, std::optional<std::string>>> ChangedStatuses::take(
+    const Workloads& workloads) {
+    States now{workloads.states(), workloads.host_states()};
+    if (told_ == now) {
+        return std::nullopt;
+    }
+    told_ = std::move(now);
+    return endpoint_statuses(workloads);
 }
 
 std::map<policy::Key, std::optional<std::string>> endpoint_statuses(const Workloads& workloads) {

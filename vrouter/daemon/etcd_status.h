@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "policy/etcd/status.h"
@@ -21,5 +22,19 @@ namespace vr::daemon {
 /// "up", "down" or "error", which host endpoints never are; nothing while one is being made ready.
 [[nodiscard]] std::map<policy::Key, std::optional<std::string>> endpoint_statuses(
     const Workloads& workloads);
+
+/// The same where something is different from what was last told; nothing else.
+class ChangedStatuses {
+  public:
+    [[nodiscard]] std::optional<std::map<policy::Key, std::optional<std::string>>> take(
+        const Workloads& workloads);
+
+  private:
+    using States = std::pair<
+        std::vector<std::pair<std::string, WorkloadView::State>>,
+        std::vector<std::pair<std::string, HostGuardView::State>>>;
+
+    std::optional<States> told_;
+};
 
 }  // namespace vr::daemon
