@@ -11,6 +11,8 @@
 #include <set>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 #include "bgp/speaker.h"
 #include "policy/graph.h"
 #include "vrouter/daemon/announcements.h"
@@ -28,6 +30,8 @@ namespace {
 
 /// How often a password that could not be read is tried again.
 constexpr std::chrono::seconds kSecretRetry{5};
+/// So long a turn sets peers.
+constexpr std::chrono::microseconds kPeersTurn{500};
 /// How often peers that are silent are looked for.
 constexpr std::chrono::seconds kWatchLinks{5};
 
@@ -45,6 +49,12 @@ void warn_of_missing_filters(const bgp::PeerConfig& peer, const std::string& nam
             : !peer.import                ? "takes"
                                           : "tells");
     }
+}
+
+/// Whether the addresses of this host have the same attributes.
+bool tells_alike(const CalicoBgp& a, const CalicoBgp& b) {
+    return a.advertisements == b.advertisements && a.local_pref4 == b.local_pref4 &&
+           a.local_pref6 == b.local_pref6;
 }
 
 /// What of a list came, went or is another now, told apart by `name`.
@@ -172,9 +182,12 @@ Result<void> BgpControl::restart() {
     speaker_.reset();
     peers_.clear();
     peer_errors_.clear();
+    refused_.clear();
     auto opened = open_speaker(std::move(bfd));
     speaker_->close_first(std::move(connections));
     apply();
+    go_on_with_peers(policy::Slice());
+    originate_all();
     expect_peers(source_may_tell_peers());
     for (const bgp::PeerSummary& peer : before) {
         if (peer.shut_down) {
@@ -212,6 +225,8 @@ Result<BgpControl::Reloaded> BgpControl::reload(const BgpConfig& old) {
     count_changes(reloaded, old.ranges, config_.bgp->ranges, &bgp::RangeConfig::prefix);
     auto set = speaker_->set_ranges(configured_ranges(config_));
     apply();
+    go_on_with_peers(policy::Slice());
+    originate_all();
     expect_peers(source_may_tell_peers());
     std::string problem = set ? config_error_ : set.error().text;
     if (const auto& listening = speaker_->listening(); problem.empty() && !listening) {
@@ -314,10 +329,10 @@ void BgpControl::watch_link_peers() {
 }
 
 void BgpControl::link_peers_changed() {
-    Peers wanted = peers_;
+    Peers wanted = wanted_peers_;
     std::erase_if(wanted, [](const auto& peer) { return zone_of(peer.first) != 0; });
     wanted.merge(link_peers_.peers());
-    for (const auto& [address, peer] : peers_) {
+    for (const auto& [address, peer] : wanted_peers_) {
         if (!wanted.contains(address)) {
             log::info(
                 "bgp {}: no neighbor any more: silent, or another took its place",
@@ -325,7 +340,7 @@ void BgpControl::link_peers_changed() {
         }
     }
     for (const auto& [address, peer] : wanted) {
-        if (!peers_.contains(address)) {
+        if (!wanted_peers_.contains(address)) {
             log::info(
                 "bgp {}: a neighbor, for it advertises itself there", speaker_->name_of(address));
         }
@@ -360,9 +375,10 @@ void BgpControl::update() {
         .peers = graph_->resources(Kind::BGPPeer),
         .pools = graph_->resources(Kind::IPPool)};
     apply();
+    go_on_with_peers_soon();
 }
 
-/// Makes settings and peers those of the config and of the resources.
+/// Makes settings those of the config and of the resources, and says which peers are wanted.
 void BgpControl::apply() {
     const CalicoBgp old = std::exchange(calico_, wanted());
     inherit_deferral(old.speaker);
@@ -375,9 +391,10 @@ void BgpControl::apply() {
         set_gateways(old.gateways);
     }
     Peers peers = named_peers();
-    std::set<IpAddr> closed = calico_.closed;
-    std::erase_if(closed, [&](const IpAddr& address) { return peers.contains(address); });
-    speaker_->refuse(std::move(closed));
+    std::erase_if(calico_.closed, [&](const IpAddr& address) { return peers.contains(address); });
+    // Who was refused and is to be a peer is not taken for one of a range before.
+    refused_.insert(calico_.closed.begin(), calico_.closed.end());
+    speaker_->refuse(refused_);
     if (!calico_.speaker.router_id.is_unspecified()) {
         peers.merge(calico_.peers);
     } else if (!calico_.peers.empty()) {
@@ -385,10 +402,9 @@ void BgpControl::apply() {
             "bgp: no peers: neither the config's router_id nor Node '{}' names a router id",
             config_.node);
     }
-    set_peers(std::move(peers));
-    expect_peers(calico_.waits_for_secret);
-    for (const IpPrefix& prefix : announcements_.told()) {
-        originate(prefix);
+    want_peers(std::move(peers));
+    if (!tells_alike(calico_, old)) {
+        originate_all();
     }
     secret_retry_.cancel();
     if (calico_.waits_for_secret) {
@@ -396,39 +412,89 @@ void BgpControl::apply() {
         secret_retry_.async_wait([this](const boost::system::error_code& error) {
             if (!error) {
                 apply();
+                go_on_with_peers_soon();
             }
         });
     }
 }
 
+void BgpControl::originate_all() {
+    for (const IpPrefix& prefix : announcements_.told()) {
+        originate(prefix);
+    }
+}
+
 void BgpControl::source_in_sync() {
     source_told_all_ = true;
-    if (source_may_tell_peers_ != calico_.waits_for_secret) {
+    if (!peers_wait_ && source_may_tell_peers_ != calico_.waits_for_secret) {
         expect_peers(calico_.waits_for_secret);
     }
 }
 
+/// At once.
 void BgpControl::set_peers(Peers wanted) {
+    want_peers(std::move(wanted));
+    (void)move_peers(policy::Slice());
+}
+
+void BgpControl::want_peers(Peers wanted) {
+    wanted_peers_ = std::move(wanted);
+    leaving_.clear();
+    changing_.clear();
     for (const auto& [address, peer] : peers_) {
-        if (!wanted.contains(address)) {
-            speaker_->remove_peer(address);
-            peer_errors_.erase(address);
+        if (!wanted_peers_.contains(address)) {
+            leaving_.insert(address);
         }
     }
-    for (const auto& [address, peer] : wanted) {
+    for (const auto& [address, peer] : wanted_peers_) {
         const auto known = peers_.find(address);
-        if (known != peers_.end() && known->second == peer) {
-            continue;
-        }
-        peer_errors_.erase(address);
-        if (auto set = speaker_->set_peer(peer); !set) {
-            log::error("bgp {}: {}", speaker_->name_of(address), set.error().text);
-            peer_errors_.emplace(address, std::move(set).error().text);
-        } else {
-            warn_of_missing_filters(peer, speaker_->name_of(address), calico_.speaker.asn);
+        if (known == peers_.end() || known->second != peer) {
+            changing_.insert(address);
         }
     }
-    peers_ = std::move(wanted);
+}
+
+/// Some of the peers that are not as they are wanted; false: there are more.
+bool BgpControl::move_peers(const policy::Slice& slice) {
+    const auto leave = [&](const auto& node) {
+        speaker_->remove_peer(node.value());
+        peers_.erase(node.value());
+        peer_errors_.erase(node.value());
+    };
+    return slice.drain(leaving_, leave) &&
+           slice.drain(changing_, [&](const auto& node) { set_peer(node.value()); });
+}
+
+void BgpControl::set_peer(const IpAddr& address) {
+    const bgp::PeerConfig& peer = wanted_peers_.at(address);
+    peers_.insert_or_assign(address, peer);
+    peer_errors_.erase(address);
+    if (auto set = speaker_->set_peer(peer); !set) {
+        log::error("bgp {}: {}", speaker_->name_of(address), set.error().text);
+        peer_errors_.emplace(address, std::move(set).error().text);
+    } else {
+        warn_of_missing_filters(peer, speaker_->name_of(address), calico_.speaker.asn);
+    }
+}
+
+/// Until all peers are there nobody is told that no more are to come.
+void BgpControl::go_on_with_peers(const policy::Slice& slice) {
+    if (!move_peers(slice)) {
+        go_on_with_peers_soon();
+        return;
+    }
+    refused_ = calico_.closed;
+    speaker_->refuse(refused_);
+    expect_peers(calico_.waits_for_secret);
+}
+
+void BgpControl::go_on_with_peers_soon() {
+    if (!std::exchange(peers_wait_, true)) {
+        boost::asio::post(loop_, [this] {
+            peers_wait_ = false;
+            go_on_with_peers(policy::Slice(kPeersTurn));
+        });
+    }
 }
 
 /// Peers that a BGPPeer says are reached by a gateway get a route, unless the config has one.

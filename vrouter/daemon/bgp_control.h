@@ -8,6 +8,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "bgp/links.h"
+#include "policy/slice.h"
 #include "vrouter/daemon/bgp_routes.h"
 #include "vrouter/daemon/calico_bgp.h"
 #include "vrouter/daemon/kernel_networks.h"
@@ -82,7 +84,7 @@ class BgpControl {
     void follow(const policy::Graph& graph) { graph_ = &graph; }
 
     /// Takes over the resources that are followed.  To be called when all that has changed of BGP's kinds is
-    /// there; those of the last call count until then.
+    /// there; those of the last call count until then.  Peers follow in other turns of the loop.
     void update();
 
     /// The source has said all that it had, were it nothing of BGP's kinds: no peers are to come.
@@ -110,6 +112,12 @@ class BgpControl {
     [[nodiscard]] CalicoBgp wanted() const;
     void inherit_deferral(const bgp::SpeakerConfig& old);
     void set_peers(Peers wanted);
+    void want_peers(Peers wanted);
+    [[nodiscard]] bool move_peers(const policy::Slice& slice);
+    void set_peer(const IpAddr& address);
+    void go_on_with_peers(const policy::Slice& slice);
+    void go_on_with_peers_soon();
+    void originate_all();
     void expect_peers(bool from_source);
     void show_awaited();
     void set_gateways(const std::map<IpAddr, IpAddr>& old);
@@ -126,7 +134,12 @@ class BgpControl {
     std::unique_ptr<BgpRoutes> routes_;                ///< null without a data plane
     std::shared_ptr<bgp::Speaker> speaker_;
     bool stopping_ = false;
-    Peers peers_;                                ///< as the speaker has them
+    Peers peers_;  ///< as the speaker has them
+    Peers wanted_peers_;
+    std::set<IpAddr> leaving_;                   ///< of peers_
+    std::set<IpAddr> changing_;                  ///< of wanted_peers_
+    bool peers_wait_ = false;                    ///< for another turn
+    std::set<IpAddr> refused_;                   ///< by the speaker
     std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
     std::string config_error_;                   ///< of the speaker's last settings; empty: none
     bgp::Links links_;                           ///< on which peers at link-local addresses are

@@ -256,10 +256,10 @@ class Reader {
 
     /// A BGPPeer replaces the mesh; of two BGPPeers the stricter counts, else the later.
     void claim(const IpAddr& address, Entry entry) {
-        const auto [at, inserted] = entries_.try_emplace(address, entry);
+        const auto [at, inserted] = entries_.try_emplace(address, std::move(entry));
         Entry& there = at->second;
         if (inserted) {
-            return;
+            return;  // else nothing was moved
         }
         if (there.by == nullptr || means_the_same(there, entry)) {
             there = std::move(entry);
