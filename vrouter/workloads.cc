@@ -2,7 +2,6 @@
 #include "vrouter/workloads.h"
 
 #include <algorithm>
-#include <cassert>
 #include <ranges>
 
 #include "vrouter/dataplane/clock.h"
@@ -26,14 +25,6 @@ void for_each_prefix(const Workload& workload, Visit visit) {
     }
     std::ranges::for_each(workload.addresses4, visit);
     std::ranges::for_each(workload.addresses6, visit);
-}
-
-/// Its floating addresses, for as long.
-template <typename Visit>
-void for_each_floating(const Workload& workload, Visit visit) {
-    if (workload.active) {
-        std::ranges::for_each(workload.floating, visit);
-    }
 }
 
 bool contains(const Workload& workload, const IpPrefix& prefix) {
@@ -88,63 +79,23 @@ Workloads::Workloads(
       builder_(builder),
       config_(std::move(config)),
       open_vhost_(std::move(open_vhost)),
-      announce_(std::move(announce)),
-      reserved_(std::move(reserved)),
-      hosts_(machine, builder, [this] { settle(); }) {}
+      reserved_(reserved),
+      hosts_(machine, builder, [this] { settle(1); }),
+      members_(machine, [this] { return is_settled(); }),
+      compilations_(
+          builder,
+          [this](const std::string& name, const CompiledPrograms& compiled) {
+              activate(entries_.at(name), compiled);
+          },
+          [this](std::size_t activated) { settle(activated); }),
+      addresses_(
+          machine, std::move(announce), std::move(reserved), [this](const std::string& name) {
+              publish_translations(entries_.at(name));
+          }) {}
 
 void Workloads::set_workload_rules(const WorkloadRules& rules) {
     machine_.set_workload_rules(rules);
     machine_.commit();
-}
-
-void Workloads::add_member(GroupId group, const IpPrefix& member) {
-    if (removals_.erase({group, member}) != 0 || leaving_members_.erase({group, member}) != 0) {
-        return;  // its removal still waited
-    }
-    std::visit(
-        [&]<Family F>(const Prefix<F>& prefix) {
-            machine_.shared().groups<F>().add(group, prefix);
-        },
-        member);
-    machine_.bump_policy_generation();
-}
-
-void Workloads::remove_member(GroupId group, const IpPrefix& member) {
-    removals_.insert({group, member});
-    if (is_settled() && !removals_wait_) {
-        apply_removals(std::exchange(removals_, {}));
-    }
-}
-
-void Workloads::apply_removals(const Members& members) {
-    for (const auto& [group, member] : members) {
-        std::visit(
-            [&]<Family F>(const Prefix<F>& prefix) {
-                machine_.shared().groups<F>().remove(group, prefix);
-            },
-            member);
-    }
-    machine_.bump_policy_generation();
-}
-
-/// The programs that do without these members are in force: the members go once every worker runs them,
-/// whatever is compiled by then.
-void Workloads::remove_when_seen() {
-    if (removals_.empty() || std::exchange(removals_wait_, true)) {
-        return;
-    }
-    leaving_members_ = std::exchange(removals_, {});
-    machine_.when_seen([this, alive = std::weak_ptr<bool>(alive_)] {
-        if (alive.expired()) {
-            return;
-        }
-        removals_wait_ = false;
-        apply_removals(std::exchange(leaving_members_, {}));
-        machine_.commit();
-        if (is_settled()) {
-            remove_when_seen();  // those that came meanwhile
-        }
-    });
 }
 
 void Workloads::update_workload(const Workload& workload) {
@@ -154,7 +105,7 @@ void Workloads::update_workload(const Workload& workload) {
     forget_interface(entry.workload);
     interfaces_[workload.interface_name].insert(workload.name);
     entry.workload = workload;
-    entry.version = ++versions_;
+    compilations_.forget(workload.name);
     entry.placed = false;
     if (entry.port == PortId{} || moves || !reserved_address(workload).empty()) {
         wait(entry, Turn::Open);
@@ -171,39 +122,35 @@ void Workloads::remove_workload(const std::string& name) {
         return;
     }
     forget_interface(found->second.workload);
-    found->second.version = ++versions_;  // what is being compiled for it comes into force no more
+    compilations_.forget(name);
     wait(found->second, Turn::Close);
     tell_unfinished();
 }
 
 /// Endpoints whose programs are the same wait for them together, and change together.
 void Workloads::replace_programs(const ReplacedPrograms& replaced) {
-    std::map<ProgramsOf, std::shared_ptr<Job>> jobs;
+    std::map<EndpointPrograms, Compilations::Order> orders;
     for (auto& [name, entry] : entries_) {
         if (!entry.workload.replace_programs(replaced)) {
             continue;
         }
-        entry.version = ++versions_;
+        compilations_.forget(name);
         if (entry.in_force) {
             entry.in_force->replace_programs(replaced);  // so that the old ones are kept by nobody
         }
         if (entry.port == PortId{} || entry.turn != Turn::None) {
             continue;  // what it gets in its turn; it may leave its port then
         }
-        auto& job = jobs[programs_of(entry.workload)];
-        if (!job) {
-            job = std::make_shared<Job>(Job{.programs = programs_of(entry.workload)});
-        }
-        job->endpoints.emplace_back(name, entry.version);
+        Compilations::Order& order = orders[programs_of(entry.workload)];
+        order.programs = programs_of(entry.workload);
+        order.endpoints.push_back(name);
         if (entry.endpoint) {
-            keep(*job, kIngress, {entry.endpoint->v4.ingress, entry.endpoint->v6.ingress});
-            keep(*job, kEgress, {entry.endpoint->v4.egress, entry.endpoint->v6.egress});
-            keep_staged(*job, entry);
+            order.keep_enforced(*entry.endpoint);
+            order.keep_staged(*entry.endpoint);
         }
     }
-    for (const auto& [programs, job] : jobs) {
-        ++enforcing_;
-        compile_next(job, 0);
+    for (auto& [programs, order] : orders) {
+        compilations_.begin(std::move(order));
     }
 }
 
@@ -263,7 +210,7 @@ void Workloads::commit() {
     hosts_.assign();
     machine_.commit();
     if (is_settled()) {
-        remove_when_seen();
+        members_.remove_when_seen();
     }
 }
 
@@ -375,13 +322,7 @@ void Workloads::set_guest(const std::string& name, const Port& port, bool there)
     }
     entry.away = !there;
     if (entry.in_force) {
-        const auto change = [&](bool floating, const IpPrefix& prefix) {
-            there ? serve({floating, name}, prefix) : stop_serving({floating, name}, prefix);
-        };
-        for_each_prefix(*entry.in_force, [&](const auto& prefix) { change(false, prefix); });
-        for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
-            change(true, host_prefix(one.external));
-        });
+        addresses_.want(name, wanted(entry));
         machine_.commit();
     }
 }
@@ -389,6 +330,7 @@ void Workloads::set_guest(const std::string& name, const Port& port, bool there)
 /// Until the next commit workers go on with what it has.
 void Workloads::close(Entry& entry) {
     withdraw(entry);
+    compilations_.forget(entry.workload.name);
     if (entry.port != PortId{}) {
         slow_path_.remove_port(entry.port);
         machine_.remove_port(std::exchange(entry.port, PortId{}));
@@ -400,117 +342,11 @@ void Workloads::withdraw(Entry& entry) {
     if (!entry.in_force) {
         return;
     }
-    const std::string& name = entry.workload.name;
-    for_each_prefix(
-        *entry.in_force, [&](const auto& prefix) { stop_serving({false, name}, prefix); });
-    for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
-        stop_serving({true, name}, host_prefix(one.external));
-        translate_no_more(entry, one.external);
-    });
+    addresses_.forget(entry.workload.name);
     machine_.set_endpoint(entry.port, nullptr);
     entry.in_force.reset();
     entry.placed = false;
     entry.endpoint.reset();
-}
-
-/// Why a floating address is not served, if so: its endpoint is none the worse for it.
-std::string Workloads::reserved_floating(const IpPrefix& prefix) const {
-    return reserved_ ? reserved_(prefix) : std::string();
-}
-
-void Workloads::serve(const Server& server, const IpPrefix& prefix) {
-    if (server.floating && !reserved_floating(prefix).empty()) {
-        log::warning("endpoint {}: {}", server.name, reserved_floating(prefix));
-        return;
-    }
-    Servers& servers = servers_[prefix];
-    if (!servers.names.empty() && !servers.names.contains(server)) {
-        log::warning(
-            "endpoint {}: {} is an address of {} too; the first by name gets its packets",
-            server.name,
-            prefix,
-            servers.names.begin()->name);
-    }
-    const auto before =
-        servers.names.empty() ? std::nullopt : std::optional{*servers.names.begin()};
-    if (servers.names.insert(server).second) {
-        hand_over(prefix, before, *servers.names.begin());
-    }
-    announce(prefix, servers);
-}
-
-void Workloads::stop_serving(const Server& server, const IpPrefix& prefix) {
-    const auto found = servers_.find(prefix);
-    if (found == servers_.end() || !found->second.names.contains(server)) {
-        return;
-    }
-    const Server before = *found->second.names.begin();
-    found->second.names.erase(server);
-    if (!found->second.names.empty()) {
-        hand_over(prefix, before, *found->second.names.begin());
-        announce(prefix, found->second);
-        return;
-    }
-    servers_.erase(found);
-    hand_over(prefix, before, std::nullopt);
-    announce_(prefix, false, std::nullopt);
-}
-
-/// Packets to an address get another endpoint's, or nobody's.  While its guest is away and nobody else has the
-/// address, the flows of a floating one wait for it, as those of its own addresses do.
-void Workloads::hand_over(
-    const IpPrefix& prefix, const std::optional<Server>& from, const std::optional<Server>& to) {
-    const IpAddr address = std::visit([](const auto& p) { return IpAddr{p.address()}; }, prefix);
-    if (!to) {
-        if (from && from->floating && !entries_.at(from->name).away) {
-            translate_no_more(entries_.at(from->name), address);
-        }
-        machine_.routes().remove(prefix, RouteSource::Workload);
-        return;
-    }
-    if (const auto known = translators_.find(address);
-        known != translators_.end() && (!to->floating || known->second != to->name)) {
-        translate_no_more(entries_.at(known->second), address);
-    }
-    Entry& entry = entries_.at(to->name);
-    if (!to->floating) {
-        machine_.routes().set(prefix, RouteSource::Workload, Adjacency{entry.port, address});
-        return;
-    }
-    const auto floating =
-        std::ranges::find(entry.in_force->floating, address, &FloatingAddress::external);
-    assert(
-        floating !=
-        entry.in_force->floating.end());  // it leaves servers_ before it leaves in_force
-    machine_.routes().set(
-        prefix,
-        RouteSource::Workload,
-        Floating{{entry.port, floating->internal}, translate(entry, *floating)});
-}
-
-/// The number under which packets to a floating address are translated.
-TranslationId Workloads::translate(Entry& entry, const FloatingAddress& address) {
-    const auto known = std::ranges::find(entry.translations, address, &Translated::address);
-    if (known != entry.translations.end()) {
-        return known->id;
-    }
-    const TranslationId id{++translations_};
-    entry.translations.push_back({address, id});
-    translators_[address.external] = entry.workload.name;
-    publish_translations(entry);
-    return id;
-}
-
-/// Ends the flows of a floating address, too.
-void Workloads::translate_no_more(Entry& entry, const IpAddr& external) {
-    const auto gone = std::ranges::find(
-        entry.translations, external, [](const Translated& one) { return one.address.external; });
-    if (gone != entry.translations.end()) {
-        machine_.forget_translation(gone->id);
-        entry.translations.erase(gone);
-        translators_.erase(external);
-        publish_translations(entry);
-    }
 }
 
 void Workloads::publish_translations(Entry& entry) {
@@ -520,7 +356,7 @@ void Workloads::publish_translations(Entry& entry) {
     auto endpoint = std::make_shared<Endpoint>(*entry.endpoint);
     const auto fill = [&]<Family F>(EndpointFamily<F>& part) {
         part.translations.clear();
-        for (const auto& [address, id] : entry.translations) {
+        for (const auto& [address, id] : addresses_.translations(entry.workload.name)) {
             if (const auto* external = std::get_if<typename F::Addr>(&address.external)) {
                 part.translations.push_back(
                     {id, *external, std::get<typename F::Addr>(address.internal)});
@@ -533,74 +369,19 @@ void Workloads::publish_translations(Entry& entry) {
     machine_.set_endpoint(entry.port, entry.endpoint);
 }
 
-/// Says what is new: with the priority of the first that has the address.
-void Workloads::announce(const IpPrefix& prefix, Servers& servers) {
-    const auto priority = entries_.at(servers.names.begin()->name).workload.route_priority;
-    const bool otherwise = std::exchange(servers.priority, priority) != priority;
-    if (!std::exchange(servers.announced, true) || otherwise) {
-        announce_(prefix, true, priority);
-    }
-}
-
 void Workloads::compile(const std::string& name, Entry& entry) {
     if (entry.port == PortId{}) {
         return;
     }
-    auto job = std::make_shared<Job>(
-        Job{.endpoints = {{name, entry.version}}, .programs = programs_of(entry.workload)});
+    Compilations::Order order{.endpoints = {name}, .programs = programs_of(entry.workload)};
     if (entry.endpoint) {
-        keep_staged(*job, entry);
+        order.keep_staged(*entry.endpoint);
     }
-    ++enforcing_;
-    compile_next(job, 0);
-}
-
-Workloads::ProgramsOf Workloads::programs_of(const Workload& workload) {
-    return {workload.ingress, workload.egress, workload.staged_ingress, workload.staged_egress};
-}
-
-/// What stays staged is counted on.
-void Workloads::keep_staged(Job& job, const Entry& entry) {
-    const EndpointFamily<V4>& v4 = entry.endpoint->v4;
-    const EndpointFamily<V6>& v6 = entry.endpoint->v6;
-    keep(job, kStagedIngress, {v4.staged_ingress, v6.staged_ingress});
-    keep(job, kStagedEgress, {v4.staged_egress, v6.staged_egress});
-}
-
-/// Takes over what is in use for a program.
-void Workloads::keep(Job& job, ProgramKind kind, const Compiled& in_use) {
-    if (in_use.v4 && in_use.v6 && &in_use.v4->program() == job.programs[kind].get()) {
-        job.compiled[kind] = in_use;
-    }
-}
-
-void Workloads::compile_next(const std::shared_ptr<Job>& job, std::size_t kind) {
-    while (kind < kKinds && (!job->programs[kind] || job->compiled[kind].v4 || !is_awaited(*job))) {
-        ++kind;
-    }
-    if (kind >= kStagedIngress) {
-        if (!job->enforced) {
-            job->enforced = true;
-            --enforcing_;
-        }
-        activate(*job);
-        settle(static_cast<unsigned>(job->endpoints.size()));
-    }
-    if (kind == kKinds) {
-        return;
-    }
-    builder_.compile(
-        job->programs[kind],
-        [this, job, kind](const std::shared_ptr<const Compiled>& compiled) {
-            job->compiled[kind] = *compiled;
-            compile_next(job, kind + 1);
-        },
-        kind < kStagedIngress ? Purpose::Enforced : Purpose::Staged);
-    commit_in_time();
+    compilations_.begin(std::move(order));
 }
 
 /// Something was activated.
-void Workloads::settle(unsigned activated) {
+void Workloads::settle(std::size_t activated) {
     activated_ += activated;
     commit_in_time();
 }
@@ -608,7 +389,7 @@ void Workloads::settle(unsigned activated) {
 /// Makes what was activated visible.  A commit copies what workers see, so endpoints that become ready in a
 /// burst share one; but none waits for a program that takes long.
 void Workloads::commit_in_time() {
-    constexpr unsigned kTogether = 32;
+    constexpr std::size_t kTogether = 32;
     constexpr std::size_t kSoon = 1000;
     const bool idle = !busy();
     if (activated_ == 0 || (!idle && activated_ < kTogether && builder_.backlog() <= kSoon)) {
@@ -617,29 +398,7 @@ void Workloads::commit_in_time() {
     commit();
 }
 
-/// Null: changed or removed meanwhile; the newer compilation is on its way.
-Workloads::Entry* Workloads::current(const std::string& name, std::uint64_t version) {
-    const auto found = entries_.find(name);
-    return found != entries_.end() && found->second.version == version &&
-                   found->second.port != PortId{}
-               ? &found->second
-               : nullptr;
-}
-
-bool Workloads::is_awaited(const Job& job) {
-    return std::ranges::any_of(
-        job.endpoints, [this](const auto& of) { return current(of.first, of.second) != nullptr; });
-}
-
-void Workloads::activate(const Job& job) {
-    for (const auto& [name, version] : job.endpoints) {
-        if (Entry* entry = current(name, version)) {
-            activate(*entry, job.compiled);
-        }
-    }
-}
-
-void Workloads::activate(Entry& entry, const std::array<Compiled, kKinds>& compiled) {
+void Workloads::activate(Entry& entry, const CompiledPrograms& compiled) {
     const bool first = !entry.in_force;
     auto endpoint = entry.placed ? std::make_shared<Endpoint>(*entry.endpoint) : endpoint_of(entry);
     const auto judge = [&]<Family F>(EndpointFamily<F>& part, auto Compiled::* of) {
@@ -704,21 +463,10 @@ std::shared_ptr<const EndpointLimits> Workloads::limits(const Entry& entry) cons
 /// Host routes and neighbors for the addresses, as far as they changed.
 void Workloads::attach_addresses(Entry& entry) {
     const TimePoint now = std::chrono::steady_clock::now();
-    const std::string& name = entry.workload.name;
     if (entry.in_force) {
         for_each_prefix(*entry.in_force, [&](const auto& prefix) {
-            const bool kept = contains(entry.workload, prefix);
-            if (!kept) {
-                stop_serving({false, name}, prefix);
-            }
-            if (!kept || (entry.in_force->mac && !entry.workload.mac)) {
+            if (!contains(entry.workload, prefix) || (entry.in_force->mac && !entry.workload.mac)) {
                 slow_path_.remove_neighbor({entry.port, prefix.address()}, now);
-            }
-        });
-        for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
-            if (!entry.workload.active || std::ranges::count(entry.workload.floating, one) == 0) {
-                stop_serving({true, name}, host_prefix(one.external));
-                translate_no_more(entry, one.external);
             }
         });
     }
@@ -727,15 +475,20 @@ void Workloads::attach_addresses(Entry& entry) {
         if (entry.workload.mac) {
             slow_path_.add_permanent({entry.port, prefix.address()}, *entry.workload.mac, now);
         }
-        if (!entry.away) {
-            serve({false, name}, prefix);
-        }
     });
-    for_each_floating(entry.workload, [&](const FloatingAddress& one) {
-        if (!entry.away) {
-            serve({true, name}, host_prefix(one.external));
-        }
-    });
+    addresses_.want(entry.workload.name, wanted(entry));
+}
+
+/// Nothing while it is administratively down.
+ServedAddresses::Wanted Workloads::wanted(const Entry& entry) {
+    const Workload& workload = *entry.in_force;
+    ServedAddresses::Wanted wanted{
+        .port = entry.port, .priority = workload.route_priority, .there = !entry.away};
+    for_each_prefix(workload, [&](const auto& prefix) { wanted.own.emplace_back(prefix); });
+    if (workload.active) {
+        wanted.floating = workload.floating;
+    }
+    return wanted;
 }
 
 PortFacts Workloads::facts(const Entry& entry) const {
@@ -778,7 +531,7 @@ std::optional<WorkloadView> Workloads::find(const std::string& name) const {
         entry.workload,
         entry.port,
         state(entry),
-        entry.error.empty() ? shared_addresses(entry) : entry.error,
+        entry.error.empty() ? addresses_.problems(name) : entry.error,
         entry.endpoint};
 }
 
@@ -790,39 +543,6 @@ std::set<std::string> Workloads::names() const {
 std::string Workloads::first_with(const std::string& interface_name) const {
     const auto found = interfaces_.find(interface_name);
     return found == interfaces_.end() ? std::string() : *found->second.begin();
-}
-
-/// The addresses that another endpoint has too, or that it cannot have, in words.
-std::string Workloads::shared_addresses(const Entry& entry) const {
-    std::string text;
-    if (!entry.in_force) {
-        return text;
-    }
-    const auto add = [&](const std::string& problem) {
-        text += (text.empty() ? "" : "; ") + problem;
-    };
-    const auto tell_others = [&](bool floating, const IpPrefix& prefix) {
-        const auto found = servers_.find(prefix);
-        if (found == servers_.end() || found->second.names.size() < 2) {
-            return;
-        }
-        const Server& first = *found->second.names.begin();
-        const bool is_first = first == Server{floating, entry.workload.name};
-        add(fmt::format(
-            "{} is an address of {} too{}",
-            prefix,
-            is_first ? std::next(found->second.names.begin())->name : first.name,
-            is_first ? "" : ", which gets its packets"));
-    };
-    for_each_prefix(*entry.in_force, [&](const IpPrefix& prefix) { tell_others(false, prefix); });
-    for_each_floating(*entry.in_force, [&](const FloatingAddress& one) {
-        const IpPrefix prefix = host_prefix(one.external);
-        if (const std::string reason = reserved_floating(prefix); !reason.empty()) {
-            add("ipNATs: " + reason);
-        }
-        tell_others(true, prefix);
-    });
-    return text;
 }
 
 }  // namespace vr

@@ -2,11 +2,10 @@
 //
 // An endpoint's life: its port is opened when it is its turn (guests may connect, nothing is forwarded), its
 // two programs are compiled by the builder, then port, routes and neighbors open in one step.  A changed policy
-// takes the same way while the old one stays in force.  Staged programs, which are only counted, follow:
-// nothing waits for them.  Ports are opened and closed some in a turn of the loop, in the order in which that
-// was asked for; an endpoint whose port is to be closed stays as it was until then.  Removed group members wait while programs are being compiled, and until
-// workers run what came of it, so that a program never runs with groups that were already emptied for
-// its successor.  Control thread.
+// takes the same way while the old one stays in force.  Ports are opened and closed some in a turn of the loop,
+// in the order in which that was asked for; an endpoint whose port is to be closed stays as it was until then.
+// How programs are compiled, which addresses are served, and when members of groups go is left to
+// Compilations, ServedAddresses and GroupMembers.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -24,9 +23,12 @@
 #include <vector>
 
 #include "vrouter/builder.h"
+#include "vrouter/compilations.h"
 #include "vrouter/config.h"
+#include "vrouter/group_members.h"
 #include "vrouter/host_guards.h"
 #include "vrouter/machine.h"
+#include "vrouter/served_addresses.h"
 #include "vrouter/slow_path.h"
 #include "vrouter/workload.h"
 
@@ -57,13 +59,8 @@ class Workloads final : public WorkloadSink {
     /// Opens the vhost-user port of a workload.
     using OpenVhost = std::function<Result<std::unique_ptr<Port>>(const Workload& workload)>;
 
-    /// An address that this host serves from now on, with Workload::route_priority / no longer.  When the
-    /// priority changes, it is told again.
-    using Announce =
-        std::function<void(const IpPrefix& prefix, bool up, std::optional<std::uint32_t> priority)>;
-
-    /// Why nobody may have that address as a workload's; empty: somebody may.
-    using Reserved = std::function<std::string(const IpPrefix& prefix)>;
+    using Announce = ServedAddresses::Announce;
+    using Reserved = ServedAddresses::Reserved;
 
     Workloads(
         Machine& machine,
@@ -74,8 +71,12 @@ class Workloads final : public WorkloadSink {
         Announce announce,
         Reserved reserved = {});
 
-    void add_member(GroupId group, const IpPrefix& member) override;
-    void remove_member(GroupId group, const IpPrefix& member) override;
+    void add_member(GroupId group, const IpPrefix& member) override { members_.add(group, member); }
+
+    void remove_member(GroupId group, const IpPrefix& member) override {
+        members_.remove(group, member);
+    }
+
     void update_workload(const Workload& workload) override;
     void remove_workload(const std::string& name) override;
     void replace_programs(const ReplacedPrograms& replaced) override;
@@ -131,19 +132,6 @@ class Workloads final : public WorkloadSink {
     [[nodiscard]] std::string first_with(const std::string& interface_name) const;
 
   private:
-    struct Translated {
-        FloatingAddress address;
-        TranslationId id;
-    };
-
-    /// An endpoint that has an address; nobody loses one of its own to somebody's floating one.
-    struct Server {
-        bool floating = false;
-        std::string name;
-
-        friend auto operator<=>(const Server&, const Server&) = default;
-    };
-
     /// What an endpoint waits for in waiting_.
     enum class Turn : std::uint8_t {
         None,
@@ -158,36 +146,13 @@ class Workloads final : public WorkloadSink {
         std::string interface_name;
         Turn turn = Turn::None;
         std::string error;
-        std::uint64_t version = 0;         ///< of `workload`; older compilations are ignored
         std::optional<Workload> in_force;  ///< what routes, neighbors and endpoint reflect
         bool placed = false;               ///< `workload` is in force but for its programs
         std::shared_ptr<const Endpoint> endpoint;
-        bool away = false;                     ///< the guest that was there
-        std::vector<Translated> translations;  ///< the floating addresses that are its
+        bool away = false;  ///< the guest that was there
         /// What its limits have left: a change of the endpoint fills no bucket.
         std::shared_ptr<PolicerState> ingress_limits = std::make_shared<PolicerState>();
         std::shared_ptr<PolicerState> egress_limits = std::make_shared<PolicerState>();
-    };
-
-    /// Those that have one address, and what was said of it.
-    struct Servers {
-        std::set<Server> names;
-        bool announced = false;
-        std::optional<std::uint32_t> priority;
-    };
-
-    enum ProgramKind : std::uint8_t { kIngress, kEgress, kStagedIngress, kStagedEgress, kKinds };
-
-    using ProgramsOf =
-        std::array<std::shared_ptr<const acl::Program>, kKinds>;  ///< null: there is none
-
-    /// A compilation on its way, one program after the other, for endpoints that have the same programs.
-    struct Job {
-        std::vector<std::pair<std::string, std::uint64_t>>
-            endpoints;  ///< by name, with Entry::version
-        ProgramsOf programs;
-        std::array<Compiled, kKinds> compiled;
-        bool enforced = false;  ///< in force but for what is staged
     };
 
     [[nodiscard]] static WorkloadView::State state(const Entry& entry);
@@ -200,69 +165,40 @@ class Workloads final : public WorkloadSink {
     void open(Entry& entry);
     void close(Entry& entry);
     void compile(const std::string& name, Entry& entry);
-    using Members = std::set<std::pair<GroupId, IpPrefix>>;
-
-    [[nodiscard]] static ProgramsOf programs_of(const Workload& workload);
-    static void keep(Job& job, ProgramKind kind, const Compiled& in_use);
-    static void keep_staged(Job& job, const Entry& entry);
-    void compile_next(const std::shared_ptr<Job>& job, std::size_t kind);
-    [[nodiscard]] Entry* current(const std::string& name, std::uint64_t version);
-    [[nodiscard]] bool is_awaited(const Job& job);
-    void activate(const Job& job);
-    void activate(Entry& entry, const std::array<Compiled, kKinds>& compiled);
+    void activate(Entry& entry, const CompiledPrograms& compiled);
     [[nodiscard]] std::shared_ptr<Endpoint> endpoint_of(const Entry& entry) const;
     [[nodiscard]] std::shared_ptr<const EndpointLimits> limits(const Entry& entry) const;
-    void settle(unsigned activated = 1);
+    void settle(std::size_t activated);
     void commit_in_time();
     void commit();
 
-    [[nodiscard]] bool busy() const { return enforcing_ != 0 || hosts_.busy(); }
+    [[nodiscard]] bool busy() const { return compilations_.busy() || hosts_.busy(); }
 
     /// Whether nothing is in force that was to be replaced or removed.
     [[nodiscard]] bool is_settled() const { return !busy() && !is_unfinished(); }
 
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
-    void serve(const Server& server, const IpPrefix& prefix);
-    void stop_serving(const Server& server, const IpPrefix& prefix);
-    void hand_over(
-        const IpPrefix& prefix, const std::optional<Server>& from, const std::optional<Server>& to);
-    void announce(const IpPrefix& prefix, Servers& servers);
-    [[nodiscard]] TranslationId translate(Entry& entry, const FloatingAddress& address);
-    void translate_no_more(Entry& entry, const IpAddr& external);
+    [[nodiscard]] static ServedAddresses::Wanted wanted(const Entry& entry);
     void publish_translations(Entry& entry);
-    [[nodiscard]] std::string reserved_floating(const IpPrefix& prefix) const;
-    [[nodiscard]] std::string shared_addresses(const Entry& entry) const;
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
-    void apply_removals(const Members& members);
-    void remove_when_seen();
 
     Machine& machine_;
     SlowPath& slow_path_;
     Builder& builder_;
     WorkloadConfig config_;
     OpenVhost open_vhost_;
-    Announce announce_;
     Reserved reserved_;
     HostGuards hosts_;
+    GroupMembers members_;
+    Compilations compilations_;
+    ServedAddresses addresses_;
     std::map<std::string, Entry> entries_;
     std::deque<std::string> waiting_;  ///< in the order of their turns; some may wait no more
     std::function<void()> unfinished_;
     bool told_ = false;                                        ///< that something is
     std::map<std::string, std::set<std::string>> interfaces_;  ///< the names of those with each
-    Members removals_;         ///< from groups that programs may still need as they are
-    Members leaving_members_;  ///< workers may still run such programs
-    bool removals_wait_ = false;
-    /// Which endpoints in force have an address: one as a rule, two while a workload is replaced by its
-    /// successor.  The first gets the packets.
-    std::map<IpPrefix, Servers> servers_;
-    std::uint32_t translations_ = 0;  ///< numbers given out
-    /// Who translates a floating address: one endpoint, also while its guest is away.
-    std::map<IpAddr, std::string> translators_;
-    std::uint64_t versions_ = 0;
-    unsigned activated_ = 0;     ///< endpoints since the last commit
-    std::size_t enforcing_ = 0;  ///< jobs on their way that are not in force
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    std::size_t activated_ = 0;                                ///< endpoints since the last commit
 };
 
 }  // namespace vr
