@@ -6,6 +6,7 @@
 
 #include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/ethdev_port.h"
+#include "vrouter/endpoint_parts.h"
 #include "vrouter/net/headers.h"
 #include "vrouter/net/log.h"
 
@@ -35,15 +36,6 @@ bool contains(const Workload& workload, const IpPrefix& prefix) {
         return std::ranges::count(workload.addresses4, *v4) != 0;
     }
     return std::ranges::count(workload.addresses6, std::get<Prefix<V6>>(prefix)) != 0;
-}
-
-/// Whether flows are judged alike by both: what is only counted does not matter.
-bool judge_flows_alike(const Endpoint& a, const Endpoint& b) {
-    const auto alike = [](const auto& one, const auto& other) {
-        return one.addresses == other.addresses && one.ingress == other.ingress &&
-               one.egress == other.egress;
-    };
-    return a.active == b.active && alike(a.v4, b.v4) && alike(a.v6, b.v6);
 }
 
 }  // namespace
@@ -354,17 +346,7 @@ void Workloads::publish_translations(Entry& entry) {
         return;
     }
     auto endpoint = std::make_shared<Endpoint>(*entry.endpoint);
-    const auto fill = [&]<Family F>(EndpointFamily<F>& part) {
-        part.translations.clear();
-        for (const auto& [address, id] : addresses_.translations(entry.workload.name)) {
-            if (const auto* external = std::get_if<typename F::Addr>(&address.external)) {
-                part.translations.push_back(
-                    {id, *external, std::get<typename F::Addr>(address.internal)});
-            }
-        }
-    };
-    fill(endpoint->v4);
-    fill(endpoint->v6);
+    set_translations(*endpoint, addresses_.translations(entry.workload.name));
     entry.endpoint = std::move(endpoint);
     machine_.set_endpoint(entry.port, entry.endpoint);
 }
@@ -400,15 +382,12 @@ void Workloads::commit_in_time() {
 
 void Workloads::activate(Entry& entry, const CompiledPrograms& compiled) {
     const bool first = !entry.in_force;
-    auto endpoint = entry.placed ? std::make_shared<Endpoint>(*entry.endpoint) : endpoint_of(entry);
-    const auto judge = [&]<Family F>(EndpointFamily<F>& part, auto Compiled::* of) {
-        part.ingress = compiled[kIngress].*of;
-        part.egress = compiled[kEgress].*of;
-        part.staged_ingress = compiled[kStagedIngress].*of;
-        part.staged_egress = compiled[kStagedEgress].*of;
-    };
-    judge(endpoint->v4, &Compiled::v4);
-    judge(endpoint->v6, &Compiled::v6);
+    auto endpoint =
+        std::make_shared<Endpoint>(entry.placed ? *entry.endpoint : describe(entry.workload));
+    if (!entry.placed) {
+        endpoint->limits = limits(entry);
+    }
+    set_programs(*endpoint, compiled);
     if (!entry.endpoint || !judge_flows_alike(*entry.endpoint, *endpoint)) {
         machine_.bump_policy_generation();
     }
@@ -424,21 +403,6 @@ void Workloads::activate(Entry& entry, const CompiledPrograms& compiled) {
         log::info(
             "endpoint {}: policy in place, port {} forwards", entry.workload.name, entry.port);
     }
-}
-
-/// What packets meet, but for who judges them.
-std::shared_ptr<Endpoint> Workloads::endpoint_of(const Entry& entry) const {
-    auto endpoint = std::make_shared<Endpoint>();
-    endpoint->name = entry.workload.name;
-    endpoint->active = entry.workload.active;
-    endpoint->mac = entry.workload.mac.value_or(Mac{});
-    endpoint->v4.addresses = entry.workload.addresses4;
-    endpoint->v6.addresses = entry.workload.addresses6;
-    endpoint->v4.spoofable = entry.workload.spoofable4;
-    endpoint->v6.spoofable = entry.workload.spoofable6;
-    endpoint->limits = limits(entry);
-    endpoint->dscp = entry.workload.qos.dscp;
-    return endpoint;
 }
 
 /// Null where it has none.

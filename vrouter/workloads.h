@@ -166,7 +166,6 @@ class Workloads final : public WorkloadSink {
     void close(Entry& entry);
     void compile(const std::string& name, Entry& entry);
     void activate(Entry& entry, const CompiledPrograms& compiled);
-    [[nodiscard]] std::shared_ptr<Endpoint> endpoint_of(const Entry& entry) const;
     [[nodiscard]] std::shared_ptr<const EndpointLimits> limits(const Entry& entry) const;
     void settle(std::size_t activated);
     void commit_in_time();
