@@ -109,6 +109,8 @@ void Graph::upsert(const ResourcePtr& resource) {
         configure();
     } else if (key.kind == Kind::IPPool || key.kind == Kind::Node) {
         nets_.set(*resource);
+    } else if (key.kind == Kind::LiveMigration) {
+        place_again(migrations_.set(*resource));
     }
 }
 
@@ -124,6 +126,8 @@ void Graph::remove(const Key& key) {
         configure();
     } else if (key.kind == Kind::IPPool || key.kind == Kind::Node) {
         nets_.remove(key);
+    } else if (key.kind == Kind::LiveMigration) {
+        place_again(migrations_.remove(key));
     } else {
         inheritance_.remove_item(key);
         remove_item(key);
@@ -131,7 +135,11 @@ void Graph::remove(const Key& key) {
 }
 
 void Graph::bestow(const std::string& name, const Profile* profile) {
-    for (auto& item : inheritance_.set_profile(name, profile)) {
+    place_again(inheritance_.set_profile(name, profile));
+}
+
+void Graph::place_again(std::vector<Key> items) {
+    for (auto& item : items) {
         misplaced_.insert(std::move(item));
     }
 }
@@ -168,10 +176,12 @@ void Graph::place_item(const Resource& resource) {
         marking_.erase(key);
     }
     if (counts) {
+        migrations_.place(resource);
         resolver_.set_endpoint(key, labels);
         changed_local_.insert(key);
         removed_local_.erase(key);
     } else {
+        migrations_.displace(key);
         resolver_.remove_endpoint(key);
         removed_local_.insert(key);
         changed_local_.erase(key);
@@ -180,6 +190,7 @@ void Graph::place_item(const Resource& resource) {
 
 void Graph::remove_item(const Key& key) {
     sets_.remove_item(key);
+    migrations_.displace(key);
     resolver_.remove_endpoint(key);
     changed_local_.erase(key);
     marking_.erase(key);
@@ -409,6 +420,7 @@ Workload Graph::workload(const Key& key) const {
     }
     workload.attachment = endpoint.attachment;
     workload.route_priority = endpoint.route_priority;
+    workload.migration = migrations_.role(key);
     workload.ingress = lists[0]->program;
     workload.egress = lists[1]->program;
     if (lists[2] != lists[0]) {

@@ -36,6 +36,7 @@
 #include "policy/felix.h"
 #include "policy/inheritance.h"
 #include "policy/ip_set.h"
+#include "policy/migrations.h"
 #include "policy/programs.h"
 #include "policy/publisher.h"
 #include "policy/resolver.h"
@@ -117,6 +118,7 @@ class Graph {
     void place_item(const Resource& resource);
     void remove_item(const Key& key);
     void bestow(const std::string& name, const Profile* profile);
+    void place_again(std::vector<Key> items);
     [[nodiscard]] bool is_local(const Resource& resource) const;
     [[nodiscard]] bool is_refused(const Resource& resource) const;
     void resolve(const Key& endpoint);
@@ -140,12 +142,13 @@ class Graph {
     Inheritance inheritance_;
     IpSets sets_;
     ClusterNets nets_;
+    Migrations migrations_;
     Resolver resolver_;
     Programs programs_;
     Publisher publisher_;
     FelixSettings felix_ = felix_settings(nullptr, nullptr);
     std::map<Key, Lists> local_;   ///< as of the last flush
-    std::set<Key> misplaced_;      ///< items that profiles or FelixConfiguration make others
+    std::set<Key> misplaced_;      ///< items that profiles, migrations or FelixConfiguration make others
     std::set<Key> changed_local_;  ///< to be published anew
     std::set<Key> removed_local_;
     std::set<Key> marking_;  ///< local endpoints with a DSCP

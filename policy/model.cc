@@ -19,6 +19,7 @@ constexpr std::array kKinds{
     KindRow{Kind::HostEndpoint, "HostEndpoint", "hostendpoints", false},
     KindRow{Kind::IPPool, "IPPool", "ippools", false},
     KindRow{Kind::IPReservation, "IPReservation", "ipreservations", false},
+    KindRow{Kind::LiveMigration, "LiveMigration", "livemigrations", true},
     KindRow{Kind::NetworkPolicy, "NetworkPolicy", "networkpolicies", true},
     KindRow{Kind::NetworkSet, "NetworkSet", "networksets", true},
     KindRow{Kind::Node, "Node", "nodes", false},

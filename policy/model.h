@@ -37,6 +37,7 @@ enum class Kind : std::uint8_t {
     HostEndpoint,
     IPPool,
     IPReservation,
+    LiveMigration,
     NetworkPolicy,
     NetworkSet,
     Node,
@@ -154,6 +155,9 @@ struct Rule {
 struct WorkloadEndpoint {
     std::string orchestrator;
     std::string node;
+    std::string workload;  ///< with `endpoint`: how a LiveMigration names it; of a pod: `pod`
+    std::string pod;
+    std::string endpoint;
     std::string interface_name;
     std::optional<Mac> mac;
     std::vector<IpPrefix> networks;         ///< empty: the endpoint is ignored, POLICY 2.2
@@ -168,6 +172,24 @@ struct WorkloadEndpoint {
     std::optional<std::uint32_t> route_priority;  ///< of its host routes; absent: the host's
 
     friend bool operator==(const WorkloadEndpoint&, const WorkloadEndpoint&) = default;
+};
+
+/// What a WorkloadEndpoint is called by who migrates it: in Calico's older words.
+struct EndpointName {
+    std::string host;
+    std::string orchestrator;
+    std::string workload;  ///< "namespace/workload"
+    std::string endpoint;
+
+    friend auto operator<=>(const EndpointName&, const EndpointName&) = default;
+};
+
+/// A guest is on its way from one endpoint to another.
+struct LiveMigration {
+    EndpointName source;
+    EndpointName target;
+
+    friend bool operator==(const LiveMigration&, const LiveMigration&) = default;
 };
 
 /// What a HostEndpoint's interfaceName may be besides a name: every interface without one of its own.
@@ -351,6 +373,7 @@ using Spec = std::variant<
     HostEndpoint,
     IpPool,
     IpReservation,
+    LiveMigration,
     NetworkSet,
     Policy,
     Profile,

@@ -23,6 +23,7 @@ bool same(const Workload& a, const Workload& b) {
             w.qos,
             w.attachment,
             w.route_priority,
+            w.migration,
             w.ingress,
             w.egress,
             w.staged_ingress,

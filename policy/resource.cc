@@ -23,7 +23,7 @@ constexpr std::string_view kApiVersion = "projectcalico.org/v3";
 constexpr std::string_view kSliceVersion = "discovery.k8s.io/v1";
 
 /// Kinds of Calico's that exist and that we do not act upon.
-constexpr std::array<std::string_view, 8> kKnownKinds{
+constexpr std::array<std::string_view, 7> kKnownKinds{
     "BlockAffinity",
     "CalicoNodeStatus",
     "ClusterInformation",
@@ -31,7 +31,6 @@ constexpr std::array<std::string_view, 8> kKnownKinds{
     "IPAMConfiguration",
     "IPAMHandle",
     "KubeControllersConfiguration",
-    "LiveMigration",
 };
 
 std::string text_of(const Field& field, std::string_view key) {

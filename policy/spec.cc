@@ -13,6 +13,7 @@
 #include "policy/host_spec.h"
 #include "policy/kubernetes_policy.h"
 #include "policy/match.h"
+#include "policy/migration_spec.h"
 #include "policy/workload_spec.h"
 
 namespace vr::policy {
@@ -326,6 +327,7 @@ constexpr std::array kSpecRows{
     SpecRow{Kind::HostEndpoint, parse_host_endpoint},
     SpecRow{Kind::IPPool, parse_ip_pool},
     SpecRow{Kind::IPReservation, parse_ip_reservation},
+    SpecRow{Kind::LiveMigration, parse_live_migration},
     SpecRow{Kind::NetworkPolicy, parse_policy},
     SpecRow{Kind::NetworkSet, parse_network_set},
     SpecRow{Kind::Node, parse_cluster_node},

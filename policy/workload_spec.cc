@@ -57,13 +57,20 @@ Result<void> parse_spoofable(const Field& field, WorkloadEndpoint& into) {
     return read;
 }
 
+/// Only live migrations go by these: what is no text names nothing.
+template <std::string WorkloadEndpoint::* Member>
+Result<void> name_into(const Field& field, WorkloadEndpoint& into) {
+    into.*Member = field.text().value_or(std::string());
+    return {};
+}
+
 constexpr std::array<FieldRow<WorkloadEndpoint>, 19> kEndpointRows{{
     {"orchestrator", text_into<&WorkloadEndpoint::orchestrator>},
-    {"workload", nullptr},
+    {"workload", name_into<&WorkloadEndpoint::workload>},
     {"node", text_into<&WorkloadEndpoint::node>},
-    {"endpoint", nullptr},
+    {"endpoint", name_into<&WorkloadEndpoint::endpoint>},
     {"containerID", nullptr},
-    {"pod", nullptr},
+    {"pod", name_into<&WorkloadEndpoint::pod>},
     {"interfaceName", parse_interface_name},
     {"mac", parse_mac},
     {"ipNetworks", parse_ip_networks},

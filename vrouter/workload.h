@@ -52,6 +52,13 @@ struct FloatingAddress {
     friend auto operator<=>(const FloatingAddress&, const FloatingAddress&) = default;
 };
 
+/// What an endpoint is to a live migration that is going on.
+enum class MigrationRole : std::uint8_t {
+    None,
+    Source,
+    Target,  ///< the guest comes here, and is elsewhere until it shows itself
+};
+
 /// Programs that are no longer in force, each with the one that takes its place.
 using ReplacedPrograms =
     std::map<std::shared_ptr<const acl::Program>, std::shared_ptr<const acl::Program>>;
@@ -73,6 +80,7 @@ struct Workload {
     /// How much its addresses are wanted here, where other hosts have them too: lower is more.  Absent:
     /// as all addresses of this host.
     std::optional<std::uint32_t> route_priority;
+    MigrationRole migration = MigrationRole::None;
     /// Policy in both directions, never null.  Endpoints with the same ordered policies share one
     /// program object; a changed policy arrives as a new object.
     std::shared_ptr<const acl::Program> ingress;

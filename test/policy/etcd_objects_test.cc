@@ -41,6 +41,9 @@ TEST(EtcdKeys, AKeyNamesAnObject) {
     EXPECT_EQ(kKeys.of(kWeb), kRoot + "networkpolicies/prod/web");
     EXPECT_EQ(kKeys.resource(kRoot + "networkpolicies/prod/web"), kWeb);
     EXPECT_EQ(kKeys.resource(kRoot + "tiers/t"), (Key{Kind::Tier, {}, "t"}));
+    EXPECT_EQ(
+        kKeys.resource(kRoot + "livemigrations/openstack/h2-openstack-vm-p"),
+        (Key{Kind::LiveMigration, "openstack", "h2-openstack-vm-p"}));
 }
 
 class NoObject : public testing::TestWithParam<std::string> {};

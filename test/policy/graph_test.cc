@@ -56,6 +56,24 @@ const std::string kSpoofing = endpoint(
     "role: web",
     "node: h1, ipNetworks: [10.0.0.1], allowSpoofedSourcePrefixes: [192.0.2.0/28, 'fd00:2::/64']");
 
+const std::string kMoving = endpoint(
+    "vm",
+    "role: web",
+    "node: h1, orchestrator: openstack, workload: vm7, endpoint: p9, ipNetworks: [10.0.0.1]");
+
+std::string migration(std::string_view name, std::string_view from, std::string_view to) {
+    const auto end = [](std::string_view host) {
+        return fmt::format(
+            "{{workloadEndpoint: {{hostname: {}, orchestratorID: openstack, workloadID: a/vm7, "
+            "endpointID: p9}}}}",
+            host);
+    };
+    return object(
+        "LiveMigration",
+        fmt::format("name: {}, namespace: a", name),
+        fmt::format("source: {}, target: {}", end(from), end(to)));
+}
+
 std::string felix(std::string_view name, std::string_view spec) {
     return object("FelixConfiguration", fmt::format("name: {}", name), spec);
 }
@@ -221,6 +239,11 @@ const std::map<std::string, std::string>& states() {
              "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: db-1, "
              "namespace: a, labels: {kubernetes.io/service-name: db}}\nendpoints: [{addresses: "
              "[10.0.0.3]}]\nports: [{port: 3306}]\n"},
+        {"an endpoint moves here", kMoving + migration("m", "h2", "h1")},
+        {"an endpoint moves away", kMoving + migration("m", "h1", "h2")},
+        {"an endpoint moves on", kMoving + migration("m", "h2", "h1") + migration("n", "h1", "h3")},
+        {"an endpoint of that name moves elsewhere", kMoving + migration("m", "h2", "h3")},
+        {"moves without the endpoint", kLocal + migration("m", "h2", "h1")},
         {"one address, two owners",
          kLocal + kToDb + kRemote +
              endpoint("db3", "role: db", "node: h2, ipNetworks: [10.0.0.3]")},
@@ -277,10 +300,11 @@ std::string summary(const RememberingSink& sink) {
     };
     for (const auto& [name, workload] : sink.workloads) {
         text += fmt::format(
-            "{} {} active={} floating={} spoofable={}\n",
+            "{} {} active={} migration={} floating={} spoofable={}\n",
             name,
             workload.interface_name,
             workload.active,
+            static_cast<int>(workload.migration),
             workload.floating.size(),
             workload.spoofable4.size() + workload.spoofable6.size());
         add(*workload.ingress);
@@ -648,6 +672,45 @@ TEST(Graph, TellsWhichKindsChanged) {
     cluster.set(object("BGPPeer", "name: fabric", "peerIP: 192.0.2.1, asNumber: 64512"));
     EXPECT_EQ(changed, std::set<Kind>{Kind::BGPPeer});
     EXPECT_EQ(cluster.graph.resources(Kind::BGPPeer).size(), 1U);
+}
+
+struct RoleRow {
+    std::string state;
+    MigrationRole role;
+};
+
+TEST(Graph, LiveMigrationsGiveEndpointsARole) {
+    for (const auto& [state, role] : std::vector<RoleRow>{
+             {"an endpoint moves here", MigrationRole::Target},
+             {"an endpoint moves away", MigrationRole::Source},
+             {"an endpoint moves on", MigrationRole::Target},
+             {"an endpoint of that name moves elsewhere", MigrationRole::None},
+             {"moves without the endpoint", MigrationRole::None}}) {
+        const Cluster cluster(states().at(state));
+        EXPECT_EQ(cluster.sink.workloads.at("a/vm").migration, role) << state;
+    }
+}
+
+TEST(Graph, APodIsCalledTheSameOnAllHosts) {
+    const auto end = [](std::string_view host, std::string_view pod) {
+        return fmt::format(
+            "{{workloadEndpoint: {{{}orchestratorID: k8s, workloadID: a/{}, endpointID: eth0}}}}",
+            host,
+            pod);
+    };
+    const Cluster cluster(
+        endpoint(
+            "vm",
+            "x: y",
+            "node: h1, orchestrator: k8s, pod: virt-2, endpoint: eth0, ipNetworks: [10.0.0.1]") +
+        object(
+            "LiveMigration",
+            "name: m, namespace: a",
+            fmt::format(
+                "source: {}, target: {}",
+                end("hostname: h9, ", "virt-1"),
+                end("hostname: h9, ", "virt-2"))));
+    EXPECT_EQ(cluster.sink.workloads.at("a/vm").migration, MigrationRole::Target);
 }
 
 TEST(Graph, AnnotationsSayHowPacketsReachAnEndpoint) {

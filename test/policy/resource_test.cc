@@ -22,6 +22,11 @@ std::string yaml(
         spec);
 }
 
+std::string migration_end(std::string_view host) {
+    return "{workloadEndpoint: {hostname: " + std::string(host) +
+           ", orchestratorID: openstack, workloadID: n/vm, endpointID: p}}";
+}
+
 struct Refused {
     std::string name;
     std::string text;
@@ -252,6 +257,26 @@ INSTANTIATE_TEST_SUITE_P(
         {"reservation_of_no_net",
          yaml("IPReservation", "  reservedCIDRs: [10.0.0.0/8, all]"),
          "f.yaml:5: spec.reservedCIDRs[1]: 'all' is"},
+        {"migration_without_target",
+         yaml("LiveMigration", "  source: " + migration_end("h1")),
+         "f.yaml:5: spec: needs source and target"},
+        {"migration_to_itself",
+         yaml(
+             "LiveMigration",
+             "  source: " + migration_end("h1") + "\n  target: " + migration_end("h1")),
+         "f.yaml:5: spec: source and target are the same endpoint"},
+        {"migration_of_a_whole_workload",
+         yaml("LiveMigration", "  source: {workload: {hostname: h1}}"),
+         "f.yaml:5: spec.source: expected workloadEndpoint"},
+        {"migration_of_half_an_endpoint",
+         yaml("LiveMigration", "  source: {workloadEndpoint: {hostname: h1}}"),
+         "f.yaml:5: spec.source.workloadEndpoint: needs hostname, orchestratorID"},
+        {"migration_from_a_list",
+         yaml("LiveMigration", "  source: {workloadEndpoint: {hostname: [h1]}}"),
+         "f.yaml:5: spec.source.workloadEndpoint.hostname: expected a name"},
+        {"migration_misspelt",
+         yaml("LiveMigration", "  sources: " + migration_end("h1")),
+         "f.yaml:5: spec.sources: unknown field, is it 'source'?"},
     }),
     [](const auto& row) { return row.param.name; });
 

@@ -70,9 +70,29 @@ class Author {
                    fmt::format("bgp: {{ipv4Address: 192.0.2.{}/24}}", below(9))) +
                "---\n" +
                document("IPPool", "name: pool", fmt::format("cidr: 10.{}.0.0/16", below(9))) +
-               document("IPReservation", "name: kept", "reservedCIDRs: [10.1.0.1/32]") + "---\n" +
+               document(
+                   "WorkloadEndpoint",
+                   "name: moving, namespace: ns0",
+                   fmt::format(
+                       "node: h{}, interfaceName: tapm, orchestrator: openstack, workload: vm, "
+                       "endpoint: p, ipNetworks: [10.3.0.1]",
+                       below(3))) +
+               "---\n" +
+               document(
+                   "LiveMigration",
+                   "name: moving, namespace: ns0",
+                   fmt::format("source: {}, target: {}", end_of_migration(), end_of_migration())) +
+               "---\n" + document("IPReservation", "name: kept", "reservedCIDRs: [10.1.0.1/32]") +
+               "---\n" +
                document("WorkloadEndpoint", name, "node: h1, interfaceName: tap0, ipNetworks: []") +
                "---\n" + document("NetworkPolicy", "name: bad, namespace: ns0", "selector: '('");
+    }
+
+    std::string end_of_migration() {
+        return fmt::format(
+            "{{workloadEndpoint: {{hostname: h{}, orchestratorID: openstack, workloadID: ns0/vm, "
+            "endpointID: p}}}}",
+            below(3));
     }
 
     /// The same object, not understood: its last valid version counts, if it has one.
@@ -144,7 +164,7 @@ std::set<std::string> needed(const policy::Graph& all, const std::string& host) 
             }
         } else if (
             key.kind == Kind::Tier || key.kind == Kind::Node || key.kind == Kind::IPPool ||
-            key.kind == Kind::FelixConfiguration) {
+            key.kind == Kind::FelixConfiguration || key.kind == Kind::LiveMigration) {
             keys.insert(key);
         }
     }

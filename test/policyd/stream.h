@@ -163,7 +163,8 @@ class Comparable {
     static bool same(const Workload& a, const Workload& b) {
         return a.interface_name == b.interface_name && a.active == b.active && a.mac == b.mac &&
                a.addresses4 == b.addresses4 && a.addresses6 == b.addresses6 &&
-               a.floating == b.floating && a.attachment == b.attachment;
+               a.floating == b.floating && a.attachment == b.attachment &&
+               a.migration == b.migration;
     }
 
     using ProgramPtr = std::shared_ptr<const acl::Program>;
