@@ -192,6 +192,9 @@ void SlowPath::answer(const PortFacts& port, const Packet& packet, TimePoint now
         perform<V6>(neighbors6_.hear(*heard6, now), now);
     }
     discover(port, answer, now);
+    if (guest_heard_ && answer.shows_guest(port)) {
+        guest_heard_(port.id);
+    }
 }
 
 /// Anybody on the wire may send such packets, as many as the wire takes.

@@ -63,6 +63,11 @@ class SlowPath {
 
     void set_router_heard(RouterHeard heard) { router_heard_ = std::move(heard); }
 
+    /// Where it is told that the guest behind a port has spoken, in its own name.
+    using GuestHeard = std::function<void(PortId)>;
+
+    void set_guest_heard(GuestHeard heard) { guest_heard_ = std::move(heard); }
+
     /// Echo requests, solicitations and the like that were answered.
     [[nodiscard]] std::uint64_t answered() const { return answered_; }
 
@@ -111,6 +116,7 @@ class SlowPath {
     Neighbors<V6> neighbors6_;
     RouterDiscovery discovery_;
     RouterHeard router_heard_;
+    GuestHeard guest_heard_;
     std::map<PortId, PortFacts> facts_;
     std::map<PortId, Repeats> conflicts_;  ///< other stations with our addresses
     std::uint64_t answered_ = 0;

@@ -78,6 +78,22 @@ TEST(Arp, SenderZeroInARequestIsAProbe) {
     EXPECT_TRUE(parse(probe)->is_probe());
 }
 
+// As hypervisors announce a guest that has come: 02:..:99 asks for an address of its own.
+const Frame kReverse = bytes(
+    {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+     {0x02, 0, 0, 0, 0, 0x99},
+     {0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3},
+     {0x02, 0, 0, 0, 0, 0x99},
+     {0, 0, 0, 0},
+     {0x02, 0, 0, 0, 0, 0x99},
+     {0, 0, 0, 0}});
+
+TEST(ReverseArp, ARequestNamesItsStation) {
+    EXPECT_EQ(parse_reverse_request(kReverse), kPeerMac);
+    EXPECT_EQ(parse_reverse_request(cut(kReverse, 60)), kPeerMac);
+    EXPECT_FALSE(parse(kReverse));
+}
+
 struct Malformed {
     std::string name;
     Frame frame;
@@ -88,6 +104,29 @@ class ArpMalformed : public testing::TestWithParam<Malformed> {};
 TEST_P(ArpMalformed, IsRefused) {
     EXPECT_FALSE(parse(GetParam().frame));
 }
+
+class ReverseArpMalformed : public testing::TestWithParam<Malformed> {};
+
+TEST_P(ReverseArpMalformed, IsRefused) {
+    EXPECT_FALSE(parse_reverse_request(GetParam().frame));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Frames,
+    ReverseArpMalformed,
+    testing::Values(
+        Malformed{"Empty", {}},
+        Malformed{"EthernetHeaderOnly", cut(kReverse, 14)},
+        Malformed{"OneByteShort", cut(kReverse, 41)},
+        Malformed{"Arp", kRequest},
+        Malformed{"OtherHardware", with(kReverse, 15, 6)},
+        Malformed{"OtherProtocol", with(kReverse, 16, 0x86)},
+        Malformed{"LongAddresses", with(kReverse, 18, 8)},
+        Malformed{"Answer", with(kReverse, 21, 4)},
+        Malformed{"GroupSource", with(with(with(kReverse, 6, 3), 22, 3), 32, 3)},
+        Malformed{"SenderDiffersFromLink", with(kReverse, 27, 0x55)},
+        Malformed{"AsksForAnother", with(kReverse, 37, 0x55)}),
+    [](const auto& test) { return test.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Frames,

@@ -271,6 +271,26 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"RouterSolicitation", host_port(), router_solicitation(kGuestLinkLocal), NotForUs, ""}),
     [](const auto& test) { return test.param.name; });
 
+Frame reverse_arp(Mac mac) {
+    Frame frame = arp_request(Ip4{}, Ip4{}, mac);
+    frame[12] = 0x80;
+    frame[13] = 0x35;
+    frame[21] = 3;
+    mac.store(&frame[32]);
+    return frame;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    ReverseArp,
+    ResponderRules,
+    testing::Values(
+        Row{"OfAGuest", guest_port(), reverse_arp(kPeerMac), Noted, ""},
+        Row{"ForeignMac", guest_port(), reverse_arp(kOtherMac), Spoofed, ""},
+        Row{"Cut", guest_port(), cut(reverse_arp(kPeerMac), 30), Malformed, ""},
+        Row{"OfTheFabric", fabric_port(), reverse_arp(kPeerMac), NotForUs, ""},
+        Row{"OfTheHost", host_port(), reverse_arp(kPeerMac), NotForUs, ""}),
+    [](const auto& test) { return test.param.name; });
+
 INSTANTIATE_TEST_SUITE_P(
     Echo,
     ResponderRules,

@@ -194,8 +194,8 @@ std::uint64_t Worker::sort(
     return bytes;
 }
 
-/// Everything that is not unicast IP to this port: ARP and neighbor discovery for the control thread,
-/// the rest is not forwarded (a router does not bridge).
+/// Everything that is not unicast IP to this port: ARP, a guest's RARP and neighbor discovery for the control
+/// thread, the rest is not forwarded (a router does not bridge).
 void Worker::slow_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noexcept {
     const auto* frame = rte_pktmbuf_mtod(packet, const std::uint8_t*);
     const auto type = load_be<std::uint16_t>(frame + 12);
@@ -204,7 +204,9 @@ void Worker::slow_ether(rte_mbuf* packet, const PortEntry& entry, PortId in) noe
         drop(packet, in, DropReason::PortClosed);
     } else if (!group && destination_number(frame) != mac_number(entry.mac)) {
         drop(packet, in, DropReason::OtherMac);
-    } else if (type == ethertype::kArp) {
+    } else if (
+        type == ethertype::kArp ||
+        (type == ethertype::kReverseArp && entry.kind == PortKind::Workload)) {
         punt(packet, {.port = in, .punt = Punt::LinkLocal, .inject = {}, .next_hop = {}});
     } else if (type == ethertype::kIp6 && group) {
         // Neighbor discovery goes to multicast groups; multicast listener reports (hop-by-hop) are

@@ -15,6 +15,7 @@ namespace vr {
 namespace ethertype {
 inline constexpr std::uint16_t kIp4 = 0x0800;
 inline constexpr std::uint16_t kArp = 0x0806;
+inline constexpr std::uint16_t kReverseArp = 0x8035;
 inline constexpr std::uint16_t kIp6 = 0x86dd;
 }  // namespace ethertype
 

@@ -61,6 +61,24 @@ std::optional<Message> parse(Bytes frame) {
     return m;
 }
 
+std::optional<Mac> parse_reverse_request(Bytes frame) {
+    constexpr std::uint16_t kRequest = 3;
+    const auto link = parse_ethernet(frame);
+    if (!link || link->ether_type != ethertype::kReverseArp) {
+        return std::nullopt;
+    }
+    Reader r{link->payload};
+    const bool sane = r.u16() == kEthernet && r.u16() == V4::kEtherType && r.u8() == 6 &&
+                      r.u8() == 4 && r.u16() == kRequest;
+    const Mac sender = get_mac(r);
+    (void)get_ip4(r);
+    const Mac target = get_mac(r);
+    (void)get_ip4(r);
+    return sane && r.ok() && is_station(sender) && sender == link->source && target == sender
+               ? std::optional{sender}
+               : std::nullopt;
+}
+
 Frame request(Mac sender_mac, Ip4 sender, Ip4 target, std::optional<Mac> unicast_to) {
     return build(
         {.link_source = sender_mac,

@@ -1,4 +1,5 @@
-// ARP for IPv4 over Ethernet: RFC 826, probes and announcements of RFC 5227.
+// ARP for IPv4 over Ethernet: RFC 826, probes and announcements of RFC 5227; of Reverse ARP (RFC 903) what
+// hypervisors announce a guest with that has come.
 //
 // Reads and builds messages; who is answered is decided in responder.h, what is remembered in
 // neighbor.h.  A message whose sender could not be a station is malformed here, so that nothing
@@ -39,6 +40,9 @@ struct Message {
 
 /// Nothing when the frame is no ARP for IPv4 over Ethernet, or its addresses cannot be.
 [[nodiscard]] std::optional<Message> parse(Bytes frame);
+
+/// The station that a Reverse ARP request is about: nothing when the frame is none, or two are named.
+[[nodiscard]] std::optional<Mac> parse_reverse_request(Bytes frame);
 
 /// Asks for `target`'s address: everyone, or only `unicast_to` (RFC 1122 2.3.2.1, unicast poll).
 [[nodiscard]] Frame request(Mac sender_mac, Ip4 sender, Ip4 target, std::optional<Mac> unicast_to);

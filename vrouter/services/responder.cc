@@ -122,6 +122,19 @@ Answer answer_arp(const PortFacts& port, Bytes frame) {
     return answer;
 }
 
+/// How a hypervisor says that a guest is here now; what address it has was told otherwise.
+Answer answer_reverse_arp(const PortFacts& port, Bytes frame) {
+    const auto sender = arp::parse_reverse_request(frame);
+    if (!sender) {
+        return without_frame(Outcome::Malformed);
+    }
+    if (port.role != PortRole::Guest) {
+        return without_frame(Outcome::NotForUs);
+    }
+    return without_frame(
+        is_false_mac(port, *sender, std::nullopt) ? Outcome::Spoofed : Outcome::Noted);
+}
+
 Answer answer_nd(const PortFacts& port, const nd::NeighborSolicitation& m) {
     if (is_false_mac(port, m.envelope.link_source, m.source_mac)) {
         return without_frame(Outcome::Spoofed);
@@ -306,6 +319,9 @@ Answer Responder::answer(const PortFacts& port, Bytes frame, TimePoint now) {
     }
     if (link->ether_type == ethertype::kArp) {
         return limited(answer_arp(port, frame), neighbor_, port.id, now);
+    }
+    if (link->ether_type == ethertype::kReverseArp) {
+        return answer_reverse_arp(port, frame);
     }
     if (link->ether_type == V4::kEtherType) {
         const auto packet = parse_ip<V4>(frame);

@@ -104,6 +104,13 @@ struct Answer {
     std::optional<Frame> frame;
     std::variant<std::monostate, Heard<V4>, Heard<V6>> heard;
     std::variant<std::monostate, HeardRouter, RoutersWanted> discovery;
+
+    /// Whether a guest has shown by it that it is behind the port.
+    [[nodiscard]] bool shows_guest(const PortFacts& port) const {
+        return port.role == PortRole::Guest &&
+               (outcome == Outcome::Answered || outcome == Outcome::Noted ||
+                outcome == Outcome::RateLimited);
+    }
 };
 
 /// How much the router says on its own.
@@ -120,7 +127,8 @@ class Responder {
   public:
     explicit Responder(const ResponderSettings& settings);
 
-    /// Handles an ARP, Neighbor Discovery or echo request frame; anything else is NotForUs.
+    /// Handles an ARP, Neighbor Discovery or echo request frame, or a guest's Reverse ARP; anything else is
+    /// NotForUs.
     [[nodiscard]] Answer answer(const PortFacts& port, Bytes frame, TimePoint now);
 
     /// The ICMP error about `frame`, which came in on `port`; nothing where none is due or the limit is
