@@ -42,6 +42,7 @@ constexpr Column kEndpointColumns[] = {
     field("MAC", "mac"),
     field("ADDRESSES", "addresses"),
     field("FLOATING", "floating"),
+    field("MIGRATION", "migration"),
     made("LIMITS", limits_text),
     field("INGRESS-RULES", "ingress_rules"),
     field("EGRESS-RULES", "egress_rules"),

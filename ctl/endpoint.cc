@@ -53,6 +53,19 @@ pb::EndpointLimits limits_of(const RateLimits& limits, const Policer* policer) {
     return row;
 }
 
+/// What it is to a live migration, and how far that has come.
+std::string migration_of(const WorkloadView& view) {
+    std::string text;
+    if (view.workload.migration != MigrationRole::None) {
+        text = view.workload.migration == MigrationRole::Source ? "source" : "target";
+    }
+    if (view.arrival != Arrival::State::Settled) {
+        text += text.empty() ? "" : ", ";
+        text += to_string(view.arrival);
+    }
+    return text;
+}
+
 pb::Endpoint row_of(const WorkloadView& view, const std::string& port) {
     const Workload& workload = view.workload;
     pb::Endpoint row;
@@ -90,6 +103,7 @@ pb::Endpoint row_of(const WorkloadView& view, const std::string& port) {
     }
     row.set_ingress_rules(rules_of(workload.ingress));
     row.set_egress_rules(rules_of(workload.egress));
+    row.set_migration(migration_of(view));
     row.set_problem(view.error);
     return row;
 }

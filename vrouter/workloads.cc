@@ -83,7 +83,9 @@ Workloads::Workloads(
       addresses_(
           machine, std::move(announce), std::move(reserved), [this](const std::string& name) {
               publish_translations(entries_.at(name));
-          }) {}
+          }) {
+    slow_path_.set_guest_heard([this](PortId port) { hear_guest(port); });
+}
 
 void Workloads::set_workload_rules(const WorkloadRules& rules) {
     machine_.set_workload_rules(rules);
@@ -98,6 +100,9 @@ void Workloads::update_workload(const Workload& workload) {
     interfaces_[workload.interface_name].insert(workload.name);
     entry.workload = workload;
     compilations_.forget(workload.name);
+    entry.arrival.set_role(
+        workload.migration, entry.guest == Guest::There, std::chrono::steady_clock::now());
+    follow_arrival(entry);
     entry.placed = false;
     if (entry.port == PortId{} || moves || !reserved_address(workload).empty()) {
         wait(entry, Turn::Open);
@@ -296,9 +301,13 @@ void Workloads::open(Entry& entry) {
     }
     entry.error.clear();
     entry.port = *id;
+    names_[*id] = name;
     entry.attachment = entry.workload.attachment;
     entry.interface_name = entry.workload.interface_name;
-    entry.away = false;
+    entry.guest = Guest::NeverCame;
+    entry.arrival = {};
+    entry.arrival.set_role(entry.workload.migration, false, std::chrono::steady_clock::now());
+    follow_arrival(entry);
     log::info("endpoint {}: port {} open, waiting for its policy", name, entry.port);
 }
 
@@ -309,12 +318,47 @@ void Workloads::set_guest(const std::string& name, const Port& port, bool there)
     }
     Entry& entry = found->second;
     const PortRecord* record = machine_.port(entry.port);
-    if (record == nullptr || record->port.get() != &port || entry.away == !there) {
-        return;  // of an earlier port, or no change
+    if (record == nullptr || record->port.get() != &port) {
+        return;  // of an earlier port
     }
-    entry.away = !there;
-    if (entry.in_force) {
+    const bool was_away =
+        std::exchange(entry.guest, there ? Guest::There : Guest::Away) == Guest::Away;
+    if (there) {
+        entry.arrival.shown();
+        follow_arrival(entry);
+    }
+    if (entry.in_force && was_away == there) {
         addresses_.want(name, wanted(entry));
+        machine_.commit();
+    }
+}
+
+void Workloads::hear_guest(PortId port) {
+    const auto name = names_.find(port);
+    if (name == names_.end()) {
+        return;
+    }
+    Entry& entry = entries_.at(name->second);
+    entry.arrival.shown();
+    follow_arrival(entry);
+}
+
+void Workloads::tick(TimePoint now) {
+    for (auto& [name, entry] : entries_) {
+        entry.arrival.tick(now);
+        follow_arrival(entry);
+    }
+}
+
+/// Serves its addresses, or no longer, as a live migration has it now.
+void Workloads::follow_arrival(Entry& entry) {
+    const Arrival::State state = entry.arrival.state();
+    if (std::exchange(entry.arrival_followed, state) == state) {
+        return;
+    }
+    log::info("endpoint {}: live migration: {}", entry.workload.name, to_string(state));
+    if (entry.in_force) {
+        addresses_.want(entry.workload.name, wanted(entry));
         machine_.commit();
     }
 }
@@ -324,6 +368,7 @@ void Workloads::close(Entry& entry) {
     withdraw(entry);
     compilations_.forget(entry.workload.name);
     if (entry.port != PortId{}) {
+        names_.erase(entry.port);
         slow_path_.remove_port(entry.port);
         machine_.remove_port(std::exchange(entry.port, PortId{}));
     }
@@ -446,8 +491,15 @@ void Workloads::attach_addresses(Entry& entry) {
 /// Nothing while it is administratively down.
 ServedAddresses::Wanted Workloads::wanted(const Entry& entry) {
     const Workload& workload = *entry.in_force;
+    const Arrival::State arrival = entry.arrival.state();
     ServedAddresses::Wanted wanted{
-        .port = entry.port, .priority = workload.route_priority, .there = !entry.away};
+        .port = entry.port,
+        .priority = workload.route_priority,
+        .there = entry.guest != Guest::Away && arrival != Arrival::State::Awaited};
+    if (arrival == Arrival::State::Preferred) {
+        wanted.priority =
+            std::min(wanted.priority.value_or(Arrival::kPriority), Arrival::kPriority);
+    }
     for_each_prefix(workload, [&](const auto& prefix) { wanted.own.emplace_back(prefix); });
     if (workload.active) {
         wanted.floating = workload.floating;
@@ -495,6 +547,7 @@ std::optional<WorkloadView> Workloads::find(const std::string& name) const {
         entry.workload,
         entry.port,
         state(entry),
+        entry.arrival.state(),
         entry.error.empty() ? addresses_.problems(name) : entry.error,
         entry.endpoint};
 }

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "vrouter/arrival.h"
 #include "vrouter/builder.h"
 #include "vrouter/compilations.h"
 #include "vrouter/config.h"
@@ -48,6 +49,7 @@ struct WorkloadView {
     Workload workload;
     PortId port;
     State state = State::Compiling;
+    Arrival::State arrival = Arrival::State::Settled;
     std::string error;                                   ///< what is wrong with it, if anything
     std::shared_ptr<const Endpoint> endpoint = nullptr;  ///< what packets meet, with its counters
 };
@@ -97,8 +99,15 @@ class Workloads final : public WorkloadSink {
     void reserved_changed();
 
     /// The guest behind `port`, which was opened for the workload, has gone or is back: while it is away
-    /// its addresses are neither routed nor announced.  One that never came yet is not away.
+    /// its addresses are neither routed nor announced.  One that never came yet is not away.  A hypervisor
+    /// connects a guest that it takes over when it lets it run: that ends the wait for it.
     void set_guest(const std::string& name, const Port& port, bool there);
+
+    /// The guest behind the port has spoken: if it was to come from another host, it is here.
+    void hear_guest(PortId port);
+
+    /// What was preferred is no longer when it is time.  To be called about every second.
+    void tick(TimePoint now);
 
     /// Tries again to open ports that could not be opened.  To be called now and then.
     void retry_failed();
@@ -132,6 +141,8 @@ class Workloads final : public WorkloadSink {
     [[nodiscard]] std::string first_with(const std::string& interface_name) const;
 
   private:
+    enum class Guest : std::uint8_t { NeverCame, There, Away };
+
     /// What an endpoint waits for in waiting_.
     enum class Turn : std::uint8_t {
         None,
@@ -149,7 +160,9 @@ class Workloads final : public WorkloadSink {
         std::optional<Workload> in_force;  ///< what routes, neighbors and endpoint reflect
         bool placed = false;               ///< `workload` is in force but for its programs
         std::shared_ptr<const Endpoint> endpoint;
-        bool away = false;  ///< the guest that was there
+        Guest guest = Guest::NeverCame;
+        Arrival arrival;
+        Arrival::State arrival_followed = Arrival::State::Settled;
         /// What its limits have left: a change of the endpoint fills no bucket.
         std::shared_ptr<PolicerState> ingress_limits = std::make_shared<PolicerState>();
         std::shared_ptr<PolicerState> egress_limits = std::make_shared<PolicerState>();
@@ -178,6 +191,7 @@ class Workloads final : public WorkloadSink {
 
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
+    void follow_arrival(Entry& entry);
     [[nodiscard]] static ServedAddresses::Wanted wanted(const Entry& entry);
     void publish_translations(Entry& entry);
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
@@ -193,7 +207,8 @@ class Workloads final : public WorkloadSink {
     Compilations compilations_;
     ServedAddresses addresses_;
     std::map<std::string, Entry> entries_;
-    std::deque<std::string> waiting_;  ///< in the order of their turns; some may wait no more
+    std::map<PortId, std::string> names_;  ///< of those that have a port
+    std::deque<std::string> waiting_;      ///< in the order of their turns; some may wait no more
     std::function<void()> unfinished_;
     bool told_ = false;                                        ///< that something is
     std::map<std::string, std::set<std::string>> interfaces_;  ///< the names of those with each

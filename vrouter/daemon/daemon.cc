@@ -42,6 +42,7 @@ namespace {
 
 /// How often ports that could not be opened are tried again.
 constexpr std::chrono::seconds kPortRetry{5};
+constexpr std::chrono::seconds kArrivalTick{1};
 
 MachineSettings machine_settings(const Config& config) {
     return {
@@ -248,6 +249,7 @@ Result<void> Daemon::start_data_plane() {
     }
     control_ = std::make_unique<Control>(loop_, *machine_, *slow_path_);
     control_->every(kPortRetry, [this] { workloads_->retry_failed(); });
+    control_->every(kArrivalTick, [this] { workloads_->tick(std::chrono::steady_clock::now()); });
     return {};
 }
 
