@@ -72,6 +72,7 @@ class Guest:
         self.memory = options.pop("memory", 192)
         self.mtu = options.pop("mtu", None)
         self.device = options.pop("device", "")  # further virtio-net-device properties
+        self.incoming = options.pop("incoming", None)  # the guest of which this one takes over the machine
         self.image = pathlib.Path(options.pop("image", ROOT / "build/guest"))
         assert not options, f"unknown options: {', '.join(options)}"
         self.process = None
@@ -106,7 +107,24 @@ class Guest:
             "-serial", "chardev:serial",
             "-qmp", f"unix:{self.directory / self.name}.qmp,server=on,wait=off",
             *(self.network_device() if self.socket_path else []),
+            *(["-incoming", f"unix:{self.migration_socket}"] if self.incoming else []),
         ]  # fmt: skip
+
+    @property
+    def migration_socket(self):
+        return self.directory / f"{self.name}.migration"
+
+    def migrate_to(self, other, seconds=30):
+        """Live: returns when the guest runs in the QEMU of `other`, which was launched with incoming=self."""
+        self.qmp("migrate", uri=f"unix:{other.migration_socket}")
+
+        def ended():
+            status = self.qmp("query-migrate")["return"].get("status")
+            return status if status in ("completed", "failed") else None
+
+        status = wait_for(ended, seconds, f"{self.name} has migrated")
+        if status == "failed":
+            raise GuestError(f"{self.name}: migration failed")
 
     def network_device(self):
         mode = "server=on,wait=off" if self.listen else "reconnect=1"
