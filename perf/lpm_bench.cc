@@ -1,7 +1,8 @@
 // Route lookup and update: table size x shape of the table, both families.
 //
 // Addresses are drawn at random from the routes, as many as there are routes and at least 65,536, so
-// large tables are also touched widely.  "random" draws lengths as a full BGP table has them.
+// large tables are also touched widely.  "random" draws lengths as a full BGP table has them; in "mixed"
+// every other route is a host of one of 256 nets.  "longest" is the one insert of all that took the most.
 // SPDX-License-Identifier: Apache-2.0
 #include <benchmark/benchmark.h>
 
@@ -13,13 +14,14 @@
 #include <unordered_set>
 #include <vector>
 
+#include "perf/cpu_time.h"
 #include "perf/measure.h"
 #include "vrouter/dataplane/lpm.h"
 
 namespace vr::perf {
 namespace {
 
-enum class Shape { Net, Host, Random };
+enum class Shape { Net, Host, Random, Mixed };
 
 /// Prefix number `n` of a dense table: consecutive nets or hosts.
 template <Family F>
@@ -49,6 +51,16 @@ template <Family F>
     }
 }
 
+/// Host number `n` of a cluster, whose hosts stand in 256 nets.
+template <Family F>
+[[nodiscard]] Prefix<F> scattered(std::uint32_t n) {
+    if constexpr (std::same_as<F, V4>) {
+        return Prefix<V4>::host(Ip4{0x0a000000U + ((n % 256) << 16U) + n / 256});
+    } else {
+        return Prefix<V6>::host(Ip6{0x20010db800000000U + n % 256, n / 256});
+    }
+}
+
 template <Family F>
 [[nodiscard]] std::vector<Prefix<F>> prefixes(std::uint32_t count, Shape shape) {
     std::mt19937_64 random(count);
@@ -56,8 +68,10 @@ template <Family F>
     std::vector<Prefix<F>> list;
     list.reserve(count);
     for (std::uint32_t n = 0; list.size() < count; ++n) {
-        const auto prefix = shape == Shape::Random ? drawn<F>(random) : dense<F>(n, shape);
-        if (shape != Shape::Random || seen.insert(prefix).second) {
+        const auto prefix = shape == Shape::Mixed && n % 2 == 0               ? scattered<F>(n / 2)
+                            : shape == Shape::Random || shape == Shape::Mixed ? drawn<F>(random)
+                                                                              : dense<F>(n, shape);
+        if (seen.insert(prefix).second) {
             list.push_back(prefix);
         }
     }
@@ -125,6 +139,26 @@ void update(benchmark::State& state, std::uint32_t count, Shape shape) {
     report(state, 2);
 }
 
+/// A table is filled; what the slowest insert took, in microseconds of CPU.
+template <Family F>
+void longest(benchmark::State& state, std::uint32_t count, Shape shape) {
+    const std::vector<Prefix<F>> routes = prefixes<F>(count, shape);
+    double most = 0;
+    for (auto _ : state) {
+        ImmediateReclaimer reclaimer;
+        Lpm<F> lpm(reclaimer);
+        double before = cpu_seconds();
+        for (std::uint32_t i = 0; i < count; ++i) {
+            lpm.insert(routes[i], i + 1);
+            const double after = cpu_seconds();
+            most = std::max(most, after - before);
+            before = after;
+        }
+    }
+    state.counters["longest_us"] = most * 1e6;
+    report(state, count);
+}
+
 template <Family F>
 void add(std::uint32_t count, Shape shape, const std::string& name) {
     const std::string tail = std::string(F::kName) + "/" + name + "/" + std::to_string(count);
@@ -136,6 +170,9 @@ void add(std::uint32_t count, Shape shape, const std::string& name) {
     });
     benchmark::RegisterBenchmark(("update/" + tail).c_str(), [=](benchmark::State& state) {
         update<F>(state, count, shape);
+    });
+    benchmark::RegisterBenchmark(("longest/" + tail).c_str(), [=](benchmark::State& state) {
+        longest<F>(state, count, shape);
     });
 }
 
@@ -149,8 +186,11 @@ void add_all() {
         add<V6>(count, Shape::Net, "net48");
         add<V6>(count, Shape::Random, "random");
     }
-    for (const std::uint32_t count : {1U, 10'000U, 100'000U}) {
+    for (const std::uint32_t count : {1U, 256U, 10'000U, 50'000U, 100'000U, 1'000'000U}) {
         add<V6>(count, Shape::Host, "host128");
+    }
+    for (const std::uint32_t count : {10'000U, 100'000U, 400'000U}) {
+        add<V6>(count, Shape::Mixed, "mixed");
     }
 }
 

@@ -115,6 +115,52 @@ TYPED_TEST(Concurrent, LookupGivesAnAnswerOfBeforeOrAfterEachChange) {
     EXPECT_EQ(wrong, 0U);
 }
 
+/// One host after the other comes, so that the workers' table grows all the time; every third leaves soon.
+TYPED_TEST(Concurrent, HostsThatStayAreFoundWhileTheTableGrows) {
+    using F = TypeParam;
+    constexpr unsigned kHosts = 30'000;
+    Lpm<F> lpm(this->reclaimer);
+    std::mt19937_64 random(5);
+    std::vector<typename F::Addr> hosts;
+    for (unsigned i = 0; i < kHosts; ++i) {
+        if constexpr (std::same_as<F, V4>) {
+            hosts.emplace_back(0x0a000000U + i);
+        } else {
+            hosts.emplace_back(0xfd00000000000000U + i % 5, random());
+        }
+    }
+    std::atomic<unsigned> there{0};
+    std::atomic<unsigned> wrong{0};
+    against_workers(
+        this->reclaimer,
+        [&](unsigned worker, unsigned round) {
+            const unsigned known = there.load(std::memory_order_acquire);
+            std::mt19937 dice(worker * 1000 + round);
+            std::array<unsigned, 32> numbers;
+            std::array<typename F::Addr, 32> addresses;
+            std::array<std::uint32_t, 32> values;
+            for (unsigned i = 0; i < 32; ++i) {
+                numbers[i] = static_cast<unsigned>(dice() % std::min(known + 100, kHosts));
+                addresses[i] = hosts[numbers[i]];
+            }
+            lpm.lookup_bulk(addresses.data(), values.data(), 32);
+            for (unsigned i = 0; i < 32; ++i) {
+                const bool absent = numbers[i] >= known || numbers[i] % 3 == 0;
+                wrong += values[i] == numbers[i] + 1 || (absent && values[i] == 0) ? 0 : 1;
+            }
+        },
+        [&](unsigned step) {
+            for (unsigned i = step * 100; i < std::min((step + 1) * 100, kHosts); ++i) {
+                lpm.insert(Prefix<F>::host(hosts[i]), i + 1);
+                if (i % 3 == 1 && i >= 50) {
+                    lpm.erase(Prefix<F>::host(hosts[(i - 50) / 3 * 3]));
+                }
+            }
+            there.store(std::min((step + 1) * 100, kHosts), std::memory_order_release);
+        });
+    EXPECT_EQ(wrong, 0U);
+}
+
 TYPED_TEST(Concurrent, GroupSetsAreWholeWhileMembersChange) {
     using F = TypeParam;
     GroupTable<F> table(this->reclaimer);

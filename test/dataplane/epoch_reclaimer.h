@@ -21,8 +21,8 @@ class EpochReclaimer final : public Reclaimer {
     explicit EpochReclaimer(unsigned workers) : seen_(workers) {}
 
     ~EpochReclaimer() override {
-        for (auto& [epoch, free] : waiting_) {
-            free();
+        while (!waiting_.empty()) {
+            free_first();
         }
     }
 
@@ -39,12 +39,17 @@ class EpochReclaimer final : public Reclaimer {
     /// Frees what no worker can hold any more.
     void collect() {
         while (!waiting_.empty() && passed(waiting_.front().first)) {
-            waiting_.front().second();
-            waiting_.pop_front();
+            free_first();
         }
     }
 
   private:
+    void free_first() {
+        const auto free = std::move(waiting_.front().second);
+        waiting_.pop_front();
+        free();  // and may retire more
+    }
+
     [[nodiscard]] bool passed(std::uint64_t epoch) const {
         for (const auto& seen : seen_) {
             if (seen.load(std::memory_order_acquire) < epoch) {

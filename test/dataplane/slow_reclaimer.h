@@ -29,8 +29,9 @@ class SlowReclaimer final : public Reclaimer {
 
   private:
     void step() {
-        waiting_.front()();
+        const auto free = std::move(waiting_.front());
         waiting_.pop_front();
+        free();  // and may retire more
     }
 
     std::deque<std::function<void()>> waiting_;

@@ -2,58 +2,99 @@
 #include "vrouter/dataplane/host_hash.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
+#include <random>
+#include <utility>
 #include <vector>
 
 #include "vrouter/dataplane/orders.h"
+#include "vrouter/dataplane/reserved_array.h"
 
 namespace vr {
 namespace {
 
 constexpr unsigned kSlots = 3;
-constexpr unsigned kSmallest = 64;  // buckets
-constexpr unsigned kCached = 256;   // buckets that stay in the first cache: nothing to prefetch
-
-enum class Use : std::uint8_t { Free, Live, Resting };
+constexpr std::size_t kFewest = 64;                       // buckets
+constexpr std::uint32_t kMost = std::uint32_t{1} << 25U;  // as many as NibbleTrie has nodes
+constexpr std::size_t kCached = 256;  // stay in the first cache: nothing to prefetch
+constexpr std::uint32_t kResting = std::uint32_t{1} << 31U;  // the value where a key rests
 
 struct alignas(64) Bucket {
     // Halves of the keys are atomics because a reader may look at a slot while it is filled; it sees
-    // value 0 then, or a value that was stored after the key.
-    std::array<std::array<std::atomic<std::uint64_t>, 2>, kSlots> key;
-    std::array<std::atomic<std::uint32_t>, kSlots> value;
+    // no value then, or one that was stored after the key.
+    std::array<std::array<std::atomic<std::uint64_t>, 2>, kSlots> keys;
+    std::array<std::atomic<std::uint32_t>, kSlots> values;  ///< 0: free
     std::atomic<std::uint32_t> passed;  ///< keys that belong here or before and lie behind
 
-    [[nodiscard]] bool holds(unsigned slot, Ip6 address) const noexcept {
-        return key[slot][0].load(kRelaxed) == address.high() &&
-               key[slot][1].load(kRelaxed) == address.low();
+    [[nodiscard]] Ip6 key(unsigned slot) const noexcept {
+        return {keys[slot][0].load(kRelaxed), keys[slot][1].load(kRelaxed)};
     }
 };
 
 static_assert(sizeof(Bucket) == 64);
 
-[[nodiscard]] std::uint64_t hash(Ip6 address) noexcept {
-    std::uint64_t h = (address.high() ^ 0x9e3779b97f4a7c15U) * 0xff51afd7ed558ccdU;
-    h = (h ^ (h >> 32U) ^ address.low()) * 0xc4ceb9fe1a85ec53U;
-    return h ^ (h >> 29U);
+[[nodiscard]] constexpr bool is_live(std::uint32_t value) noexcept {
+    return static_cast<std::int32_t>(value) > 0;
+}
+
+/// Every bit of the product's halves depends on every bit of both factors.
+[[nodiscard]] std::uint64_t folded(std::uint64_t a, std::uint64_t b) noexcept {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = Wide{a} * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
+}
+
+[[nodiscard]] std::uint64_t drawn() {
+    std::random_device device;
+    return std::uint64_t{device()} << 32U | device();
+}
+
+/// Of 2^k < `count` <= 2^(k+1) buckets, count - 2^k are split: there one bit more of the hash decides.
+[[nodiscard]] inline std::size_t bucket_of(std::uint64_t hash, std::size_t count) noexcept {
+    const std::size_t mask = std::bit_ceil(count) - 1;
+    const std::size_t at = hash & mask;
+    return at < count ? at : at & mask >> 1U;
 }
 
 }  // namespace
 
+/// A slot, by the bucket where its key belongs and the one where it lies.
+struct HostHash::Place {
+    std::size_t home;
+    std::size_t bucket;
+    unsigned slot;
+};
+
 struct HostHash::Table {
-    explicit Table(std::size_t count) : mask(count - 1), buckets(count), use(count) {}
+    explicit Table(Reclaimer& reclaimer) : pool(reclaimer, kMost), buckets(pool.data()) {
+        open(kFewest);
+    }
 
-    [[nodiscard]] std::size_t home(Ip6 address) const noexcept { return hash(address) & mask; }
+    /// Makes the first `count` buckets usable.
+    void open(std::size_t count) {
+        while (pool.used() < count) {
+            static_cast<void>(pool.take());
+        }
+    }
 
-    /// The value of `address`, whose home bucket is `at`.
+    /// The value of `address`, which belongs in bucket `at`.
     [[nodiscard]] std::uint32_t search(Ip6 address, std::size_t at) const noexcept {
-        for (;; at = (at + 1) & mask) {
+        for (;; ++at) {
             const Bucket& bucket = buckets[at];
+            // Which slot it is cannot be foretold: no branch asks.
+            std::uint32_t found = 0;
 #pragma GCC unroll 3
             for (unsigned slot = 0; slot < kSlots; ++slot) {
-                const std::uint32_t value = bucket.value[slot].load(kRead);
-                if (value != 0 && bucket.holds(slot, address)) {
-                    return value;
-                }
+                const std::uint32_t value = bucket.values[slot].load(kRead);
+                const Ip6 key = bucket.key(slot);
+                const std::uint64_t differs =
+                    (key.high() ^ address.high()) | (key.low() ^ address.low());
+                // Of an erased key that came back the old slot may rest here, too.
+                found |= value & (differs == 0 ? ~kResting : 0U);
+            }
+            if (found != 0) {
+                return found;
             }
             if (bucket.passed.load(kRead) == 0) {
                 return 0;
@@ -61,30 +102,33 @@ struct HostHash::Table {
         }
     }
 
-    std::size_t mask;
-    std::vector<Bucket> buckets;
-    std::vector<std::array<Use, kSlots>> use;  ///< the writer's own view
-    std::size_t taken = 0;                     ///< slots live or resting
-};
-
-/// A slot found by the writer.
-struct HostHash::Place {
-    std::size_t bucket;
-    unsigned slot;
-
-    /// Where `address` lies, live or resting.
-    [[nodiscard]] static Place of(const Table& table, Ip6 address) noexcept {
-        for (std::size_t at = hash(address) & table.mask;; at = (at + 1) & table.mask) {
+    void place(std::size_t home, Ip6 address, std::uint32_t value) {
+        for (std::size_t at = home;; ++at) {
+            Bucket& bucket = buckets[at];
             for (unsigned slot = 0; slot < kSlots; ++slot) {
-                if (table.use[at][slot] == Use::Live && table.buckets[at].holds(slot, address)) {
-                    return {at, slot};
+                if (bucket.values[slot].load(kRelaxed) == 0) {
+                    bucket.keys[slot][0].store(address.high(), kRelaxed);
+                    bucket.keys[slot][1].store(address.low(), kRelaxed);
+                    bucket.values[slot].store(value, kPublish);
+                    return;
                 }
             }
-            if (table.buckets[at].passed.load(kRelaxed) == 0) {
-                return {at, kSlots};
-            }
+            open(at + 2);  // a reader may go on there as soon as it reads the next line
+            bucket.passed.fetch_add(1, kPublish);
         }
     }
+
+    /// No reader can have seen a key there.
+    void free(const Place& place) noexcept {
+        buckets[place.bucket].values[place.slot].store(0, kRelaxed);
+        for (std::size_t at = place.home; at != place.bucket; ++at) {
+            buckets[at].passed.fetch_sub(1, kPublish);
+        }
+    }
+
+    SlotPool<Bucket> pool;  ///< gives none back: the next one follows the last
+    Bucket* buckets;
+    std::size_t taken = 0;  ///< keys live or resting, without the copies that splits leave behind
 };
 
 void HostHash::Nets::add(Ip6 host) noexcept {
@@ -101,14 +145,20 @@ void HostHash::Nets::remove(Ip6 host) noexcept {
     }
 }
 
+inline std::uint64_t HostHash::hash(Ip6 address) const noexcept {
+    return folded(folded(address.high() ^ seed_[0], address.low() ^ seed_[1]) ^ seed_[0], seed_[1]);
+}
+
 HostHash::HostHash(Reclaimer& reclaimer)
-    : reclaimer_(reclaimer), owner_(std::make_shared<Table>(kSmallest)), table_(owner_.get()) {}
+    : reclaimer_(reclaimer),
+      seed_{drawn(), drawn()},
+      table_(std::make_shared<Table>(reclaimer)),
+      count_(kFewest) {}
 
 HostHash::~HostHash() = default;
 
 std::uint32_t HostHash::lookup(Ip6 address) const noexcept {
-    const Table& table = *table_.load(kRead);
-    return table.search(address, table.home(address));
+    return table_->search(address, bucket_of(hash(address), count_.load(kRead)));
 }
 
 bool HostHash::lookup_bulk(
@@ -124,17 +174,18 @@ bool HostHash::lookup_bulk(
         return false;
     }
     std::fill_n(values, count, 0U);
-    const Table& table = *table_.load(kRead);
-    if (table.mask < kCached) {
+    const Table& table = *table_;
+    const std::size_t buckets = count_.load(kRead);
+    if (buckets <= kCached) {
         for (unsigned n = 0; n < left; ++n) {
             const unsigned i = possible[n];
-            values[i] = table.search(addresses[i], table.home(addresses[i]));
+            values[i] = table.search(addresses[i], bucket_of(hash(addresses[i]), buckets));
         }
         return true;
     }
     std::array<std::size_t, kBulk> homes;
     for (unsigned n = 0; n < left; ++n) {
-        homes[n] = table.home(addresses[possible[n]]);
+        homes[n] = bucket_of(hash(addresses[possible[n]]), buckets);
         __builtin_prefetch(&table.buckets[homes[n]]);
     }
     for (unsigned n = 0; n < left; ++n) {
@@ -143,72 +194,89 @@ bool HostHash::lookup_bulk(
     return true;
 }
 
-bool HostHash::place(Table& table, Ip6 address, std::uint32_t value) {
-    for (std::size_t at = hash(address) & table.mask;; at = (at + 1) & table.mask) {
-        Bucket& bucket = table.buckets[at];
+/// Where `address` lies; slot kSlots: nowhere.
+HostHash::Place HostHash::find(Ip6 address) const noexcept {
+    const std::size_t first = bucket_of(hash(address), buckets());
+    for (std::size_t at = first;; ++at) {
+        const Bucket& bucket = table_->buckets[at];
         for (unsigned slot = 0; slot < kSlots; ++slot) {
-            if (table.use[at][slot] == Use::Free) {
-                bucket.key[slot][0].store(address.high(), kRelaxed);
-                bucket.key[slot][1].store(address.low(), kRelaxed);
-                bucket.value[slot].store(value, kPublish);
-                table.use[at][slot] = Use::Live;
-                return ++table.taken * 2 <= (table.mask + 1) * kSlots;
+            if (is_live(bucket.values[slot].load(kRelaxed)) && bucket.key(slot) == address) {
+                return {first, at, slot};
             }
         }
-        bucket.passed.fetch_add(1, kPublish);
+        if (bucket.passed.load(kRelaxed) == 0) {
+            return {first, at, kSlots};
+        }
     }
 }
 
 void HostHash::set(Ip6 address, std::uint32_t value) {
-    Table& table = *owner_;
-    const Place found = Place::of(table, address);
+    assert(is_live(value));
+    const Place found = find(address);
     if (found.slot != kSlots) {
-        table.buckets[found.bucket].value[found.slot].store(value, kPublish);
+        table_->buckets[found.bucket].values[found.slot].store(value, kPublish);
         return;
     }
     nets_.add(address);
-    const bool roomy = place(table, address, value);
-    size_.fetch_add(1, kRelaxed);
-    if (!roomy) {
-        grow();
+    table_->place(found.home, address, value);
+    ++size_;
+    if (++table_->taken * 4 > buckets() * kSlots) {
+        split();
     }
 }
 
 void HostHash::erase(Ip6 address) {
-    const Place found = Place::of(*owner_, address);
+    const Place found = find(address);
     assert(found.slot != kSlots);
-    owner_->buckets[found.bucket].value[found.slot].store(0, kPublish);
-    owner_->use[found.bucket][found.slot] = Use::Resting;
+    table_->buckets[found.bucket].values[found.slot].store(kResting, kPublish);
     nets_.remove(address);
-    size_.fetch_sub(1, kRelaxed);
-    reclaimer_.retire([table = owner_, found, home = hash(address) & owner_->mask] {
-        table->use[found.bucket][found.slot] = Use::Free;
+    --size_;
+    reclaimer_.retire([table = table_, found] {
+        table->free(found);
         --table->taken;
-        for (std::size_t at = home; at != found.bucket; at = (at + 1) & table->mask) {
-            table->buckets[at].passed.fetch_sub(1, kPublish);
-        }
     });
 }
 
-/// Moves to a table at most a quarter full.
-void HostHash::grow() {
-    std::size_t buckets = kSmallest;
-    while (buckets * kSlots < size() * 4) {
-        buckets *= 2;
+/// Adds a bucket, for which the first one that is not split yet gives keys.
+///
+/// A copy that stays behind lies before the bucket where its key belongs, so that no later search meets
+/// it.  Hence the end of the loop: what was spilled as far as the new bucket is found from there.
+void HostHash::split() {
+    const std::size_t added = buckets();
+    if (added == kMost) {
+        return;
     }
-    auto next = std::make_shared<Table>(buckets);
-    for (std::size_t at = 0; at <= owner_->mask; ++at) {
+    table_->open(added + 1);
+    const std::size_t from = added - std::bit_floor(added);
+    std::vector<Place> moved;
+    for (std::size_t at = from; at < added; ++at) {
+        const Bucket& bucket = table_->buckets[at];
         for (unsigned slot = 0; slot < kSlots; ++slot) {
-            if (owner_->use[at][slot] == Use::Live) {
-                const auto& key = owner_->buckets[at].key[slot];
-                const auto value = owner_->buckets[at].value[slot].load(kRelaxed);
-                place(*next, Ip6{key[0].load(kRelaxed), key[1].load(kRelaxed)}, value);
+            const std::uint32_t value = bucket.values[slot].load(kRelaxed);
+            if (is_live(value) && bucket_of(hash(bucket.key(slot)), added + 1) == added) {
+                table_->place(added, bucket.key(slot), value);
+                moved.push_back({from, at, slot});
             }
         }
+        if (bucket.passed.load(kRelaxed) == 0) {
+            break;
+        }
     }
-    table_.store(next.get(), kPublish);
-    reclaimer_.retire([old = std::move(owner_)] {});
-    owner_ = std::move(next);
+    count_.store(added + 1, kPublish);
+    if (moved.empty()) {
+        return;
+    }
+    // First nobody looks for them there any more, then nobody looks at them.
+    reclaimer_.retire([&reclaimer = reclaimer_, table = table_, moved = std::move(moved)] {
+        for (const Place& place : moved) {
+            table->buckets[place.bucket].values[place.slot].store(kResting, kPublish);
+        }
+        reclaimer.retire([table, moved] {
+            for (const Place& place : moved) {
+                table->free(place);
+            }
+        });
+    });
 }
 
 }  // namespace vr

@@ -1,10 +1,15 @@
 // HostHash: exact match from IPv6 addresses to 32-bit values, for host routes.
 //
-// Buckets of one cache line hold three keys; a full bucket spills into the next ones and counts what
-// went past it, so a search ends at the first bucket that nothing passed.  One writer, readers without
-// locks: a key is written before its value, and a slot whose key was erased keeps it until the
-// Reclaimer says that no reader looks at it.  Growing builds a new table and retires the old one.
-// A filter of two cache lines stands in front: most of what is in transit lies in no /64 of a host.
+// Linear hashing: each new key makes room by splitting one bucket, whose keys it shares with a new one at
+// the end, so the table grows in place, as fast as it fills, and nothing is ever moved as a whole.  It
+// does not shrink.  Buckets of one cache line hold three keys; a full bucket spills into the next ones
+// and counts what went past it, so a search ends at the first bucket that nothing passed.
+//
+// One writer, readers without locks.  A key is written before its value, and a slot whose key was erased
+// keeps it until the Reclaimer says that no reader looks at it.  A split copies keys before it says that
+// there is one more bucket: who read the number before finds them where they were, until the Reclaimer
+// says that nobody did.  A filter of two cache lines stands in front: most of what is in transit lies in
+// no /64 of a host.  The hash is seeded: who chooses addresses cannot choose collisions.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -27,14 +32,17 @@ class HostHash {
     HostHash(HostHash&&) = delete;
     HostHash& operator=(HostHash&&) = delete;
 
-    /// Adds or replaces; `value` is not 0.  Control thread.
+    /// Adds or replaces; `value` is 1..2^31 - 1.  Control thread.
     void set(Ip6 address, std::uint32_t value);
 
     /// `address` is in the table.  Control thread.
     void erase(Ip6 address);
 
-    [[nodiscard]] std::size_t size() const noexcept {
-        return size_.load(std::memory_order_relaxed);
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    /// How many buckets there are.  Control thread.
+    [[nodiscard]] std::size_t buckets() const noexcept {
+        return count_.load(std::memory_order_relaxed);
     }
 
     /// The value, or 0.  Any worker.
@@ -73,14 +81,16 @@ class HostHash {
         std::array<std::uint32_t, 1U << kBits> hosts_{};  ///< the writer's
     };
 
-    void grow();
-    static bool place(Table& table, Ip6 address, std::uint32_t value);
+    [[nodiscard]] std::uint64_t hash(Ip6 address) const noexcept;
+    [[nodiscard]] Place find(Ip6 address) const noexcept;
+    void split();
 
     Reclaimer& reclaimer_;
     Nets nets_;
-    std::shared_ptr<Table> owner_;
-    std::atomic<Table*> table_;
-    std::atomic<std::size_t> size_{0};
+    std::array<std::uint64_t, 2> seed_;
+    std::shared_ptr<Table> table_;  ///< outlives this when slots still rest with the Reclaimer
+    std::atomic<std::size_t> count_;
+    std::size_t size_ = 0;
 };
 
 }  // namespace vr
