@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "perf/cpu_time.h"
 #include "perf/measure.h"
 #include "vrouter/dataplane/classifier.h"
 #include "vrouter/dataplane/trie_classifier.h"
@@ -241,6 +242,30 @@ void group_update(benchmark::State& state) {
     report(state, 2);
 }
 
+/// A million hosts join a group one by one and leave it again; what the slowest took, in microseconds of CPU.
+template <Family F>
+void group_longest(benchmark::State& state) {
+    constexpr std::uint32_t kHosts = 1'000'000;
+    double longest_add = 0;
+    double longest_remove = 0;
+    for (auto _ : state) {
+        ImmediateReclaimer reclaimer;
+        GroupTable<F> table(reclaimer);
+        const auto longest_of = [](double& longest, auto change) {
+            for (std::uint32_t n = 0; n < kHosts; ++n) {
+                const double before = cpu_seconds();
+                change(Prefix<F>::host(address<F>(n)));
+                longest = std::max(longest, cpu_seconds() - before);
+            }
+        };
+        longest_of(longest_add, [&](auto host) { table.add(GroupId{1}, host); });
+        longest_of(longest_remove, [&](auto host) { table.remove(GroupId{1}, host); });
+    }
+    state.counters["longest_add_us"] = longest_add * 1e6;
+    state.counters["longest_remove_us"] = longest_remove * 1e6;
+    report(state, 2 * kHosts);
+}
+
 template <Family F>
 void add_rows(acl::Engine engine, Kind kind, std::string_view kind_name, std::uint32_t rules) {
     const std::string tail = fmt::format("{}/{}/{}/{}", name(engine), F::kName, kind_name, rules);
@@ -272,6 +297,7 @@ void add_all() {
     const std::string family(F::kName);
     benchmark::RegisterBenchmark(("groups32/" + family).c_str(), group_lookup<F>);
     benchmark::RegisterBenchmark(("group_update/" + family).c_str(), group_update<F>);
+    benchmark::RegisterBenchmark(("group_longest/" + family).c_str(), group_longest<F>);
 }
 
 }  // namespace

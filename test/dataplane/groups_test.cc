@@ -3,14 +3,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <random>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "test/dataplane/allocations.h"
 #include "test/dataplane/reference_lpm.h"
 #include "test/dataplane/slow_reclaimer.h"
 #include "test/rounds.h"
+#include "vrouter/net/byte_order.h"
 
 namespace vr::groups_test {
 namespace {
@@ -142,6 +146,35 @@ TYPED_TEST(GroupsOf, AgreesWithTheListOfMembersUnderRandomChanges) {
             ASSERT_EQ(sets[i], this->table.lookup(addresses[i]));
         }
     }
+}
+
+/// A group of very many members comes and goes: each of them costs what it would in a small one.
+TYPED_TEST(GroupsOf, OneMemberCostsLittleHoweverManyThereAre) {
+    using F = TypeParam;
+    constexpr unsigned kMembers = test::rounds(50'000);
+    std::vector<Prefix<F>> members;
+    for (std::uint32_t n = 0; n < kMembers; ++n) {
+        std::array<std::uint8_t, 16> bytes{10};
+        store_be(bytes.data() + F::kAddrBytes - 4, n);
+        bytes[0] = 10;
+        members.push_back(Prefix<F>::host(F::Addr::load(bytes.data())));
+    }
+    std::shuffle(members.begin(), members.end(), std::mt19937{8});
+    test::Allocations most;
+    const auto measure = [&](auto change) {
+        for (const auto& member : members) {
+            const test::Allocations now = test::allocations_of([&] { change(member); });
+            most = {std::max(most.bytes, now.bytes), std::max(most.calls, now.calls)};
+        }
+    };
+    measure([&](const auto& member) { this->table.add(GroupId{1}, member); });
+    measure([&](const auto& member) { this->table.add(GroupId{2}, member); });
+    EXPECT_EQ(this->table.size(), 2 * members.size());
+    measure([&](const auto& member) { this->table.remove(GroupId{1}, member); });
+    measure([&](const auto& member) { this->table.remove(GroupId{2}, member); });
+    EXPECT_EQ(this->table.size(), 0U);
+    EXPECT_LE(most.bytes, 131072U);  // a chunk each of two PrefixTries, and little else
+    EXPECT_LE(most.calls, 100U);
 }
 
 }  // namespace

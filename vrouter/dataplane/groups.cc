@@ -6,10 +6,10 @@
 #include <cassert>
 #include <iterator>
 #include <map>
-#include <unordered_map>
 #include <utility>
 
 #include "vrouter/dataplane/lpm.h"
+#include "vrouter/dataplane/prefix_trie.h"
 #include "vrouter/dataplane/reserved_array.h"
 
 namespace vr {
@@ -19,12 +19,15 @@ using Ids = std::vector<GroupId>;
 
 constexpr std::uint32_t kMaxSets = std::uint32_t{1} << 24U;
 
-/// Each distinct set once, under an index that workers resolve without locks.  Index 0 is the empty set.
+/// Each distinct set once, under an index that workers resolve without locks.
 class SetStore {
   public:
+    static constexpr std::uint32_t kEmpty = 0;
+
     explicit SetStore(Reclaimer& reclaimer) : slots_(reclaimer, kMaxSets) {
-        const std::uint32_t none = slots_.take();
-        slots_[none].store(&empty_, std::memory_order_release);
+        [[maybe_unused]] const std::uint32_t none = slots_.take();
+        assert(none == kEmpty);
+        slots_[kEmpty].store(&empty_, std::memory_order_release);
     }
 
     ~SetStore() {
@@ -100,6 +103,12 @@ struct GroupTable<F>::State {
     /// Gives `member` and every member inside it the set it must have now.
     void refresh(const Prefix<F>& member);
 
+    /// The groups that name exactly `member`.
+    [[nodiscard]] Ids own_of(const Prefix<F>& member) const { return sets.ids(own.find(member)); }
+
+    /// Makes `ids` what own_of() answers.
+    void set_own(const Prefix<F>& member, const Ids& ids);
+
     /// Makes `ids` the set of `member`, a member that has own groups.
     void assign(const Prefix<F>& member, std::uint32_t old, const Ids& ids);
 
@@ -109,10 +118,23 @@ struct GroupTable<F>::State {
     }
 
     SetStore sets;
-    Lpm<F> lpm;                              ///< member -> index of its set
-    std::unordered_map<Prefix<F>, Ids> own;  ///< groups that name exactly this member
+    Lpm<F> lpm;         ///< member -> index of its set
+    PrefixTrie<F> own;  ///< member -> index of the set of groups that name exactly it
     std::size_t size = 0;
 };
+
+template <Family F>
+void GroupTable<F>::State::set_own(const Prefix<F>& member, const Ids& ids) {
+    const std::uint32_t old = own.find(member);
+    if (ids.empty()) {
+        own.erase(member);
+    } else {
+        own.insert(member, sets.acquire(ids));
+    }
+    if (old != SetStore::kEmpty) {
+        sets.release(old);
+    }
+}
 
 template <Family F>
 void GroupTable<F>::State::assign(const Prefix<F>& member, std::uint32_t old, const Ids& ids) {
@@ -138,7 +160,7 @@ void GroupTable<F>::State::refresh(const Prefix<F>& member) {
         while (!around.empty() && !around.back().first.contains(prefix)) {
             around.pop_back();
         }
-        Ids ids = united(around.empty() ? outer : around.back().second, own.at(prefix));
+        Ids ids = united(around.empty() ? outer : around.back().second, own_of(prefix));
         assign(prefix, index, ids);
         around.emplace_back(prefix, std::move(ids));
     }
@@ -152,13 +174,14 @@ GroupTable<F>::~GroupTable() = default;
 
 template <Family F>
 void GroupTable<F>::add(GroupId group, const Prefix<F>& member) {
-    Ids& own = state_->own[member];
+    Ids own = state_->own_of(member);
     const auto at = std::lower_bound(own.begin(), own.end(), group);
     if (at != own.end() && *at == group) {
         return;
     }
     own.insert(at, group);
     ++state_->size;
+    state_->set_own(member, own);
     if (own.size() == 1) {
         state_->assign(member, Lpm<F>::kNone, united(state_->inherited(member), own));
     }
@@ -167,21 +190,17 @@ void GroupTable<F>::add(GroupId group, const Prefix<F>& member) {
 
 template <Family F>
 void GroupTable<F>::remove(GroupId group, const Prefix<F>& member) {
-    const auto found = state_->own.find(member);
-    if (found == state_->own.end()) {
-        return;
-    }
-    Ids& own = found->second;
+    Ids own = state_->own_of(member);
     const auto at = std::lower_bound(own.begin(), own.end(), group);
     if (at == own.end() || *at != group) {
         return;
     }
     own.erase(at);
     --state_->size;
+    state_->set_own(member, own);
     if (own.empty()) {
         const auto index = state_->lpm.find(member);
         assert(index);
-        state_->own.erase(found);
         state_->lpm.erase(member);
         state_->sets.release(*index);
     }
