@@ -301,6 +301,7 @@ def fib_rows(quick):
     rows = [
         FibRow(f"FIB: {million} routes of IPv4", ("table", "--ip4", million), table),
         FibRow(f"FIB: {share} routes of IPv6", ("table", "--ip6", share), table),
+        FibRow(f"FIB: {share} hosts of IPv6", ("table", "--ip6", share, "--prefix-length", 128), table),
         FibRow(f"FIB: bgp restart, {million} routes", ("table", "--ip4", million, "--event", "restart"), table),
     ]
     ways = "last packet the old way after {moved_ms:.0f} ms; longest turn {turn_max_ms:.1f} ms, 99.9 % {turn_p999_ms:.1f} ms"

@@ -1,6 +1,6 @@
 // bgp_fib: how soon packets follow what BGP peers say; prints one JSON object.
 //
-// usage: bgp_fib table --ip4 ROUTES --ip6 ROUTES [--event session|restart]
+// usage: bgp_fib table --ip4 ROUTES --ip6 ROUTES [--prefix-length 64|128] [--event session|restart]
 //        bgp_fib loss --ip4 ROUTES --event session|station
 //        bgp_fib ways --ip4 ROUTES
 //
@@ -76,9 +76,9 @@ Ip4 peer_address(unsigned peer) {
     return Ip4{kFirstPeer.value() + peer};
 }
 
-/// The `number`-th /64 of the peers' routes.
-Ip6 route6(unsigned number) {
-    return Ip6{kFirstRoute6High + number, 0};
+/// The `number`-th /64 of the peers' routes, or host of the first.
+Ip6 route6(unsigned number, unsigned length) {
+    return length == 64 ? Ip6{kFirstRoute6High + number, 0} : Ip6{kFirstRoute6High, number};
 }
 
 Ip6 peer_address6(unsigned peer) {
@@ -435,6 +435,7 @@ class Peers {
 struct Options {
     unsigned ip4 = 0;
     unsigned ip6 = 0;
+    unsigned prefix_length = 64;  ///< of IPv6
     std::string event = "session";
 };
 
@@ -454,7 +455,8 @@ std::vector<std::uint8_t> table_of(const Options& options, unsigned peer) {
     for (unsigned at = 0; at < options.ip6; at += kGroup) {
         encode_update(
             Announcement6{
-                .first = route6(at),
+                .first = route6(at, options.prefix_length),
+                .length = options.prefix_length,
                 .count = std::min(kGroup, options.ip6 - at),
                 .next_hop = peer_address6(peer),
                 .as_path = {kPeerAsn, 100000 + at / kGroup},
@@ -501,8 +503,8 @@ bool measure_table(Eal& eal, const Options& options) {
         probes.push_back(probe_to<V4>(kFirstRoute, 0));
         probes.push_back(probe_to<V4>(Ip4{kFirstRoute.value() + options.ip4 - 1}, 1));
     } else {
-        probes.push_back(probe_to<V6>(route6(0), 0));
-        probes.push_back(probe_to<V6>(route6(options.ip6 - 1), 1));
+        probes.push_back(probe_to<V6>(route6(0, options.prefix_length), 0));
+        probes.push_back(probe_to<V6>(route6(options.ip6 - 1, options.prefix_length), 1));
     }
     constexpr std::chrono::milliseconds kStep{5};
     constexpr std::chrono::seconds kLimit{120};
@@ -771,6 +773,8 @@ int main(int argc, char** argv) {
     auto* table = app.add_subcommand("table", "a table comes and goes");
     table->add_option("--ip4", options.ip4, "routes of IPv4");
     table->add_option("--ip6", options.ip6, "routes of IPv6");
+    table->add_option("--prefix-length", options.prefix_length, "of those of IPv6")
+        ->check(CLI::IsMember({64, 128}));
     table->add_option("--event", options.event, "what ends the session")
         ->check(CLI::IsMember({"session", "restart"}));
     auto* loss = app.add_subcommand("loss", "one of four next hops is lost");

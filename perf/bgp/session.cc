@@ -284,12 +284,13 @@ void encode_update(const Announcement6& announcement, Writer& out) {
     announcement.next_hop.store(octets.data());
     reach.bytes(octets);
     reach.u8(0);
-    announcement.first.store(octets.data());
-    const auto first = load_be<std::uint64_t>(octets.data());
+    const unsigned length = announcement.length;
     for (unsigned i = 0; i < announcement.count; ++i) {
-        reach.u8(64);
-        reach.u32(static_cast<std::uint32_t>((first + i) >> 32U));
-        reach.u32(static_cast<std::uint32_t>(first + i));
+        const auto [high, low] = std::pair{announcement.first.high(), announcement.first.low()};
+        const Ip6 route = length == 64 ? Ip6{high + i, low} : Ip6{high, low + i};
+        route.store(octets.data());
+        reach.u8(static_cast<std::uint8_t>(length));
+        reach.bytes(std::span{octets}.first(length / 8));
     }
     Writer attributes;
     write_path(announcement.as_path, attributes);

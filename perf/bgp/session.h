@@ -108,9 +108,10 @@ void encode_update(const Announcement& announcement, Writer& out);
 /// One UPDATE that withdraws a host route.
 void encode_withdrawal(Ip4 address, Writer& out);
 
-/// An announcement of /64 networks of IPv6.
+/// An announcement of /64 networks or hosts of IPv6.
 struct Announcement6 {
     Ip6 first;
+    unsigned length = 64;  ///< or 128
     unsigned count = 0;
     Ip6 next_hop;
     std::vector<std::uint32_t> as_path;
