@@ -7,8 +7,9 @@
 //
 // Departures from the RFC, all of them usual: no DelayOpen; a failed connection attempt leads to Active
 // (and from there to the next attempt) instead of Idle; leaving Idle after an error waits for the idle
-// hold time, which doubles with every error until a session has lived.  Error subcodes: RFC 6608.
-// The send hold timer is RFC 9687's.
+// hold time, which doubles with every error until a session has lived; where section 8.2.2 answers with
+// an FSM error, a message that is malformed gets the error of sections 6.1 to 6.3, and a NOTIFICATION no
+// answer.  Error subcodes: RFC 6608.  The send hold timer is RFC 9687's.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -7,8 +7,9 @@ import signal
 
 import pytest
 from network import link_local
-from peers import Bfdd, Bird, Frr, Gobgp, Neighbor
+from peers import Bird, Frr, Gobgp, Neighbor
 from rack import FABRIC, ROUTER, Rack
+from zebra import Bfdd
 
 OUTSIDE = "172.16.0.0/16"
 TARGET = "172.16.0.1"

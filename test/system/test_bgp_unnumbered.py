@@ -9,9 +9,10 @@ import signal
 
 import pytest
 from network import link_local
-from peers import Bird, Neighbor, UnnumberedFrr
+from peers import Bird, Neighbor
 from process import wait_for
 from rack import ROUTER, Rack
+from zebra import UnnumberedFrr
 
 NETWORKS = ["172.16.0.0/16", "fd00:172::/32"]
 TARGETS = ["172.16.0.1", "fd00:172::1"]
