@@ -64,9 +64,11 @@ class Namespace:
         self.write_sysctl("net/ipv6/conf/all/forwarding", 1)
 
     def add_address(self, interface, *addresses):
-        for address in addresses:
-            nodad = ["nodad"] if ipaddress.ip_interface(address).version == 6 else []
-            self.sh("ip", "addr", "add", address, "dev", interface, *nodad)
+        def line(address):
+            nodad = "nodad" if ipaddress.ip_interface(address).version == 6 else ""
+            return f"addr add {address} dev {interface} {nodad}\n"
+
+        self.sh("ip", "-batch", "-", input="".join(map(line, addresses)))
 
     def add_route(self, prefix, via, interface=None):
         self.sh("ip", "route", "replace", prefix, "via", via, *(["dev", interface] if interface else []))
