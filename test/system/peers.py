@@ -35,6 +35,9 @@ class Neighbor:
     long_lived: int = 0  # seconds after that, RFC 9494; BIRD only
     bfd: bool = False  # every 100 ms, three lost are too many; BIRD only
     local: str = ""  # the peer's own address, where it has several; BIRD wants it for BFD over several hops
+    ttl_security: bool = False  # RFC 5082
+    as_override: bool = False  # FRR and GoBGP; BIRD 2 has no such option
+    two_octets: bool = False  # a speaker from before RFC 6793; BIRD only
 
     def __post_init__(self):
         self.families = self.families or (family_of(self.address),)
@@ -80,7 +83,28 @@ class Peer:
         self.process = Process(command, self.directory / "log", self.namespace, **options)
         return self
 
+    def announce(self, network):
+        """From now on."""
+        self.networks.append(network)
+        self.apply_network(network)
+
+    def withdraw(self, network):
+        self.networks.remove(network)
+        self.apply_network(network)
+
+    def apply_network(self, network):
+        """Tells it, or no more, as `networks` says."""
+        raise NotImplementedError
+
     def established(self, address):
+        raise NotImplementedError
+
+    def as_path(self, prefix):
+        """Of the best route to it, in IPv4; empty when there is none."""
+        raise NotImplementedError
+
+    def last_words(self):
+        """Where it shows why its first session ended."""
         raise NotImplementedError
 
     def routes(self, family=4):
@@ -159,6 +183,10 @@ class Bird(Peer):
         yield f"  {'multihop' if neighbor.multihop else 'direct'};"
         if neighbor.passive:
             yield "  passive;"
+        if neighbor.ttl_security:
+            yield "  ttl security on;"
+        if neighbor.two_octets:
+            yield "  enable as4 off;"
         if neighbor.reflector_client:
             yield "  rr client;"
             if self.cluster:
@@ -204,6 +232,9 @@ class Bird(Peer):
         self.write("bird.conf", self.configuration())
         self.order("configure")
 
+    def apply_network(self, network):
+        self.reconfigure()
+
     def apply_policies(self):
         self.reconfigure()
 
@@ -220,6 +251,13 @@ class Bird(Peer):
         word = Neighbor(address, 0).word
         return bool(re.search(rf"^{word} .*Established", self.ask("show", "protocols"), re.MULTILINE))
 
+    def as_path(self, prefix):
+        found = re.search(r"BGP.as_path: (.*)", self.ask("show", "route", prefix, "primary", "all"))
+        return found.group(1).strip() if found else ""
+
+    def last_words(self):
+        return self.ask("show", "protocols", "all", self.neighbors[0].word)
+
     def routes(self, family=4):
         table, prefix, best = {}, None, False
         for line in self.ask("show", "route", "table", f"master{family}").splitlines():
@@ -230,7 +268,6 @@ class Bird(Peer):
             if prefix and best:
                 table.setdefault(prefix, set()).update({hop.group(1)} if hop else ())
         return table
-
 
     def next_hops_of(self, prefix):
         """Of the best route to an IPv6 prefix: the global address and, if it was told one, the link-local."""
@@ -275,6 +312,8 @@ class Frr(Peer):
                 lines.append(f" neighbor {n.address} disable-connected-check")
             if n.password:
                 lines.append(f" neighbor {n.address} password {n.password}")
+            if n.ttl_security:
+                lines.append(f" neighbor {n.address} ttl-security hops 1")
             if ":" in n.address and 4 in n.families and 4 not in self.next_hops:
                 lines.append(f" neighbor {n.address} capability extended-nexthop")
         for family in (4, 6):
@@ -287,6 +326,8 @@ class Frr(Peer):
                         lines.append(f"  neighbor {n.address} route-reflector-client")
                     if n.add_path:
                         lines.append(f"  neighbor {n.address} addpath-tx-all-paths")
+                    if n.as_override:
+                        lines.append(f"  neighbor {n.address} as-override")
                     if family in self.next_hops:
                         lines.append(f"  neighbor {n.address} route-map next-hop{family} out")
             lines.append(" exit-address-family")
@@ -318,6 +359,12 @@ class Frr(Peer):
     def order(self, *lines):
         """Configuration lines, such as 'router bgp 65001', 'neighbor 10.0.0.1 shutdown'."""
         return self.ask("configure terminal", *lines)
+
+    def apply_network(self, network):
+        no = "" if network in self.networks else "no "
+        family = f"address-family ipv{family_of(network)} unicast"
+        told = self.order(f"router bgp {self.asn}", family, f"{no}network {network}")
+        assert "%" not in told, told
 
     def apply_policies(self):
         lines = []
@@ -354,6 +401,13 @@ class Frr(Peer):
         state = self.ask_json(f"show bgp neighbors {address}").get(address, {})
         return state.get("bgpState") == "Established"
 
+    def as_path(self, prefix):
+        best = [p for p in self.ask_json(f"show bgp ipv4 unicast {prefix}").get("paths", []) if p.get("bestpath")]
+        return best[0]["aspath"]["string"] if best else ""
+
+    def last_words(self):
+        return self.ask(f"show bgp neighbors {self.neighbors[0].address} json")
+
     def routes(self, family=4):
         routes = self.ask_json(f"show bgp ipv{family} unicast").get("routes", {})
         best = {p: [r for r in paths if r.get("bestpath")] for p, paths in routes.items()}
@@ -378,6 +432,8 @@ class Gobgp(Peer):
             return {
                 "config": {"neighbor-address": n.address, "peer-as": n.asn, "auth-password": n.password},
                 "transport": {"config": {"passive-mode": n.passive, "local-address": n.local}},
+                "ttl-security": {"config": {"enabled": n.ttl_security, "ttl-min": 255}},
+                "as-path-options": {"config": {"replace-peer-as": n.as_override}},
                 "ebgp-multihop": {"config": {"enabled": n.multihop, "multihop-ttl": 64 if n.multihop else 0}},
                 "timers": {"config": {"connect-retry": 1, "hold-time": n.hold_time, "idle-hold-time-after-reset": 1}},
                 "afi-safis": [
@@ -398,7 +454,7 @@ class Gobgp(Peer):
                 "route-reflector": {
                     "config": {
                         "route-reflector-client": n.reflector_client,
-                        "route-reflector-cluster-id": self.router_id,
+                        "route-reflector-cluster-id": self.cluster or self.router_id,
                     }
                 },
             }
@@ -415,19 +471,17 @@ class Gobgp(Peer):
         self.launch(*words, *(["-r"] if returning else []))
         self.process.wait_for(lambda: self.ask("global"), 10, f"{self}: its API")
         for network in self.networks:
-            self.announce(network)
+            self.apply_network(network)
         return self
 
     def ask(self, *words):
         return self.namespace.sh("gobgp", *words, check=False)
 
-    def announce(self, network, *attributes):
+    def apply_network(self, network):
         family = family_of(network)
         hop = ["nexthop", self.next_hops[family]] if family in self.next_hops else []
-        self.namespace.sh("gobgp", "global", "rib", "add", network, *hop, *attributes, "-a", f"ipv{family}")
-
-    def withdraw(self, network):
-        self.namespace.sh("gobgp", "global", "rib", "del", network, "-a", f"ipv{family_of(network)}")
+        words = ["add", network, *hop] if network in self.networks else ["del", network]
+        self.namespace.sh("gobgp", "global", "rib", *words, "-a", f"ipv{family}")
 
     def restart_sessions(self):
         for n in self.neighbors:
@@ -449,6 +503,14 @@ class Gobgp(Peer):
     def established(self, address):
         sessions = self.ask_json("neighbor")
         return any(s["state"].get("session_state") == 6 for s in sessions if s["state"]["neighbor_address"] == address)
+
+    def as_path(self, prefix):
+        paths = self.ask_json("global", "rib", prefix).get(prefix, [])
+        segments = (s for path in paths[:1] for a in path["attrs"] for s in a.get("as_paths", []))
+        return " ".join(str(asn) for segment in segments for asn in segment["asns"])
+
+    def last_words(self):
+        return self.process.output()
 
     def routes(self, family=4):
         table = self.ask_json("global", "rib", "-a", f"ipv{family}")

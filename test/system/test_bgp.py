@@ -39,30 +39,6 @@ def make(make_peer, kind, rack, asn=OTHER_AS, over=4, **options):
     return make_peer(kind, rack.fabric, asn, FABRIC[4], [neighbor], OUTSIDE.values(), next_hops=FABRIC)
 
 
-def announce(peer, prefix):
-    peer.networks.append(prefix)
-    if isinstance(peer, Bird):
-        peer.reconfigure()
-    elif isinstance(peer, Frr):
-        peer.order(f"router bgp {peer.asn}", *family_lines(prefix), f"network {prefix}")
-    else:
-        peer.announce(prefix)
-
-
-def withdraw(peer, prefix):
-    peer.networks.remove(prefix)
-    if isinstance(peer, Bird):
-        peer.reconfigure()
-    elif isinstance(peer, Frr):
-        peer.order(f"router bgp {peer.asn}", *family_lines(prefix), f"no network {prefix}")
-    else:
-        peer.withdraw(prefix)
-
-
-def family_lines(prefix):
-    return [f"address-family ipv{6 if ':' in prefix else 4} unicast"]
-
-
 def check_routes(rack, peer, workload):
     for family, own in zip(FAMILIES, workload.addresses):
         rack.router.wait_route(OUTSIDE[family], FABRIC[family])
@@ -109,10 +85,10 @@ def test_learnt_routes_follow_the_peer(rack, make_peer, kind):
     rack.start()
     rack.router.wait_established(FABRIC[4])
     for family in FAMILIES:
-        announce(peer, LATER[family])
+        peer.announce(LATER[family])
         rack.router.wait_route(LATER[family], FABRIC[family])
     for family in FAMILIES:
-        withdraw(peer, LATER[family])
+        peer.withdraw(LATER[family])
         rack.router.wait_no_route(LATER[family])
     assert set(OUTSIDE.values()) <= set(rack.router.routes())
 
