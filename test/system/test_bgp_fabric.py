@@ -1,17 +1,19 @@
-"""What happens in a fabric of several routers costs no packet: a reflector dies, a workload moves.
+"""A fabric of several routers: a reflector dies or a workload moves at no packet's cost, paths share flows.
 
 SPDX-License-Identifier: Apache-2.0
 """
 
 import re
+import socket
 
 import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
 from rack import ROUTER, Rack
 from stream import Stream
+from wire import inside
 
-# Counts every packet of a stream: what else runs on a small machine would cost some.
-pytestmark = pytest.mark.alone
+# Where every packet of a stream is counted, what else runs on a small machine would cost some.
+alone = pytest.mark.alone
 
 AS = 64512
 HIGHEST = 2**31 - 1  # of which a route's priority is taken off
@@ -40,6 +42,7 @@ def switched(network, directory, make_router):
     return rack, join
 
 
+@alone
 @pytest.mark.parametrize(
     "kinds, cluster",
     [([Bird, Frr], ""), ([Bird, Frr], "192.0.2.99"), ([Gobgp, Bird], "")],
@@ -83,11 +86,61 @@ def test_either_of_two_reflectors_may_die(switched, make_peer, kinds, cluster):
     assert stream.lost == [], (stream.sent, router.show("drops"), router.show("ports"))
 
 
+@pytest.mark.parametrize("kind", [Bird, Frr, Gobgp])
+def test_flows_are_shared_by_paths_of_one_neighbor(switched, make_peer, kind):
+    """RFC 7911: two paths of a reflector are two next hops in the FIB, until it withdraws one path identifier."""
+    rack, join = switched
+    router, reflector = rack.router, REFLECTORS[0]
+    router.set_bgp(AS, ROUTER[4], [{"address": reflector, "as": AS, "add_path": "receive"}])
+    sessions = [Neighbor(client, AS, reflector_client=True) for client in CLIENTS]
+    sessions.append(Neighbor(ROUTER[4], AS, reflector_client=True, add_path=True))
+    make_peer(kind, join("reflector", reflector), AS, reflector, sessions, keep_next_hop=True).start()
+    clients, targets = [], []
+    for number, address in enumerate(CLIENTS):
+        targets.append(join(f"client{number}", address))
+        targets[-1].add_address("lo", f"{TARGET}/32")
+        clients.append(make_peer(Bird, targets[-1], AS, address, [Neighbor(reflector, AS)], [OUTSIDE]).start())
+    guest = rack.veth_guest(rack.workload(1))
+    rack.start()
+
+    def leads_to(*hops):
+        router.wait(lambda: router.routes().get(OUTSIDE) == set(hops), 30, f"packets for {OUTSIDE} go to {hops}")
+        ids = [row["path_id"] for row in router.ask("bgp", "routes", OUTSIDE)]
+        assert len(ids) == len(set(ids)) == len(hops) and None not in ids
+
+    def unheard(target):
+        """Datagrams that came to a port of it where nobody listens."""
+        rows = target.sh("cat", "/proc/net/snmp").splitlines()
+        names, values = (row.split() for row in rows if row.startswith("Udp:"))
+        return int(values[names.index("NoPorts")])
+
+    def all_hear_of(targets):
+        """Flows of the guest, until each of these has had one."""
+        before = [unheard(target) for target in targets]
+
+        def heard():
+            with inside(guest.namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"?", (TARGET, 9))
+            return all(unheard(target) > old for target, old in zip(targets, before))
+
+        router.wait(heard, 20, "each has had a flow")
+
+    leads_to(*CLIENTS)
+    all_hear_of(targets)
+    clients[0].withdraw(OUTSIDE)
+    leads_to(CLIENTS[1])
+    all_hear_of(targets[1:])
+    clients[0].announce(OUTSIDE)
+    leads_to(*CLIENTS)
+    all_hear_of(targets)
+
+
 def local_prefs(bird, prefix):
     told = re.findall(r"BGP.local_pref: (\d+)", bird.ask("show", "route", "all", prefix))
     return {int(value) for value in told}
 
 
+@alone
 def test_workload_moves_without_a_gap(racks, make_peer):
     """The host that it moves to announces it with a higher LOCAL_PREF before the other withdraws it.
 
