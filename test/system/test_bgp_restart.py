@@ -108,7 +108,7 @@ def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
 
 
 @alone
-@pytest.mark.parametrize("kind", [Bird, Frr])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_packet_is_lost_while_our_own_control_part_restarts(rack, make_peer, kind):
     """BIRD's routes are the way back to the guest, and it watches us by BFD; FRR's are only looked at.
 
@@ -240,11 +240,6 @@ def start_reflector(network, make_router, make_peer, config=(), long_lived=0, le
     return router, *peers
 
 
-@pytest.fixture
-def reflector(network, make_router, make_peer):
-    return start_reflector(network, make_router, make_peer)
-
-
 def test_reflector_that_stays_away_long_is_the_last_resort(network, make_router, make_peer):
     """RFC 9494 with BIRD as the one that keeps."""
     config = {"restart_time": 2, "long_lived_time": 600}
@@ -260,7 +255,7 @@ def test_reflector_that_stays_away_long_is_the_last_resort(network, make_router,
     learner.process.wait_for(lambda: not marked() and LEARNT[0] in learner.routes(), 40, "it is good again")
 
 
-@pytest.mark.parametrize("kind", [Bird, Frr])
+@pytest.mark.parametrize("kind", KINDS)
 def test_reflector_that_stays_away_too_long_is_forgotten(network, make_router, make_peer, kind):
     """What it told goes with its restart time, and is there again with it."""
     router, _, learner = start_reflector(network, make_router, make_peer, {"restart_time": 2}, learner=kind)
@@ -273,10 +268,14 @@ def test_reflector_that_stays_away_too_long_is_forgotten(network, make_router, m
 
 
 @alone
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGUSR2], ids=["killed", "told to come back"])
-def test_reflector_that_restarts_costs_nobody_a_route(reflector, end):
+@pytest.mark.parametrize(
+    "end, kind",
+    [(signal.SIGUSR2, Bird), *((signal.SIGKILL, kind) for kind in KINDS)],
+    ids=["told to come back", *(f"killed, {kind.__name__}" for kind in KINDS)],
+)
+def test_reflector_that_restarts_costs_nobody_a_route(network, make_router, make_peer, end, kind):
     """What it passed on stays while it is away, and what changed meanwhile is put right."""
-    router, announcer, learner = reflector
+    router, announcer, learner = start_reflector(network, make_router, make_peer, learner=kind)
     router.process.signal(end)
     router.process.child.wait(10 * PATIENCE)
     announcer.networks.remove(LEARNT[1])
