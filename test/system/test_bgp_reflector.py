@@ -115,72 +115,9 @@ def test_every_path_comes_with_add_path(reflector, client, kind):
     client(Bird, 3, [SHARED], add_path=True)
     all_up(router, (1, 2, 3))
     wait_for(lambda: paths_of(listener, SHARED) == 2, 10, "both paths")
-    first.networks.clear()
-    first.reconfigure()
+    first.withdraw(SHARED)
     wait_for(lambda: paths_of(listener, SHARED) == 1, 10, "one path is withdrawn")
     listener.wait_route(SHARED, address(3))
-
-
-class Host(Bird):
-    """One of many hosts in a namespace, each with an address of its own and both reflectors.
-
-    Multihop: BIRD takes no next hop that is the address of its own kernel when it must be on the link.
-    """
-
-    def __init__(self, namespace, directory, own, reflectors, networks):
-        home = directory / own
-        home.mkdir()
-        sessions = [Neighbor(reflector, AS, multihop=True, local=own) for reflector in reflectors]
-        super().__init__(namespace, home, AS, own, sessions, networks)
-
-    def configuration(self):
-        return super().configuration().replace("  local ", "  strict bind; local ")
-
-    def prefixes(self):
-        """Of its table; the others' addresses are this kernel's own, so their routes are not usable here."""
-        return set(re.findall(r"^(\S+/32) ", self.ask("show", "route"), re.MULTILINE))
-
-
-HOSTS = [f"10.9.1.{number}" for number in range(1, 11)]
-ROUTES = 25  # of each
-
-
-@pytest.mark.alone
-def test_many_hosts_know_each_other_again_after_both_reflectors_restarted(fabric, directory, cleanup, make_peer):
-    spaces = [(f"reflector{i}", f"10.9.0.{i}") for i in (1, 2)]
-    routers = []
-    for name, own in spaces:
-        space = fabric(name, own)
-        space.add_address("eth0", f"{own}/16")
-        router = Router(space, directory, name, dataplane="none")
-        for key in ("eal", "workers", "ports", "workloads", "datastore"):
-            router.config.pop(key)
-        clients = {"prefix": "10.9.1.0/24", "as": AS, "route_reflector_client": True, "import": "all", "export": "all"}
-        router.config["bgp"] = {"as": AS, "router_id": own, "ranges": [clients]}
-        cleanup.callback(router.stop)
-        routers.append(router)
-    space = fabric("hosts", "10.9.2.1")
-    space.add_address("eth0", *[f"{own}/16" for own in HOSTS])
-    announced = {own: {f"10.100.{i}.{j}/32" for j in range(ROUTES)} for i, own in enumerate(HOSTS)}
-    hosts = [make_peer(Host, space, own, [own for _, own in spaces], announced[own]) for own in HOSTS]
-    for program in (*routers, *hosts):
-        program.start()
-
-    everything = set().union(*announced.values())
-
-    def all_know_all():
-        return all(host.prefixes() == everything for host in hosts)
-
-    def both_told():
-        return all(len(router.ask("bgp", "routes")) == len(HOSTS) * ROUTES for router in routers)
-
-    wait_for(lambda: both_told() and all_know_all(), 60, "every host has every route")
-    for router in routers:
-        router.stop()
-    wait_for(lambda: all(host.prefixes() == announced[host.router_id] for host in hosts), 60, "every host has only its own routes")
-    for router in routers:
-        router.start()
-    wait_for(lambda: both_told() and all_know_all(), 60, "every host has every route again")
 
 
 def test_dumped_table_is_read_by_ourselves_and_by_others(reflector, client, directory):
