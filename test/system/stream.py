@@ -34,8 +34,8 @@ class Stream:
 
     def send(self):
         while not self.done.wait(self.interval):
-            self.sender.sendto(self.sent.to_bytes(4, "big"), (self.address, PORT))
-            self.sent += 1
+            self.sent += 1  # first: who receives must not take all before it for all
+            self.sender.sendto((self.sent - 1).to_bytes(4, "big"), (self.address, PORT))
 
     def listener(self, destination):
         """A thread, not yet started, that receives in a namespace."""
