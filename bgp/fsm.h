@@ -174,11 +174,6 @@ class Fsm {
 
     [[nodiscard]] State state() const noexcept { return state_; }
 
-    /// Keepalives are sent this often, jitter apart; 0: none.
-    [[nodiscard]] std::chrono::milliseconds keepalive_time() const noexcept {
-        return keepalive_time_;
-    }
-
     void set_timers(const PeerTimers& timers) { timers_ = timers; }
 
     /// Makes the pause after the error that is about to come at least this long.
@@ -224,7 +219,8 @@ class Fsm {
     Deadline keepalive_;
     Deadline idle_hold_;
     std::chrono::milliseconds hold_time_{0};
-    std::chrono::milliseconds keepalive_time_{0};
+    std::chrono::milliseconds keepalive_time_{
+        0};  ///< keepalives are sent this often, jitter apart; 0: none
     std::chrono::milliseconds next_idle_hold_;
     std::chrono::milliseconds next_pause_{0};
     Ending ending_ = Ending::Lost;

@@ -28,6 +28,9 @@ class Dir24 {
     /// Undoes set(): `prefix` has left `all`.
     void clear(const PrefixTrie<V4>& all, const Prefix<V4>& prefix);
 
+    /// Takes the 64 MiB of the entries from the kernel now: one huge page for each /5 else, when its first prefix comes.
+    void fetch() const noexcept { blocks_.fetch(); }
+
     [[nodiscard]] std::uint32_t lookup(Ip4 address) const noexcept;
 
     void lookup_bulk(const Ip4* addresses, std::uint32_t* values, unsigned count) const noexcept;

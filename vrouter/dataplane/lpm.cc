@@ -96,6 +96,13 @@ template <Family F>
 Lpm<F>::~Lpm() = default;
 
 template <Family F>
+void Lpm<F>::fetch() const noexcept
+    requires std::same_as<F, V4>
+{
+    tables_->engine.fetch();
+}
+
+template <Family F>
 void Lpm<F>::insert(const Prefix<F>& prefix, std::uint32_t value) {
     assert(value != kNone && value <= kMaxValue);
     const bool added = tables_->prefixes.insert(prefix, value);
