@@ -38,7 +38,7 @@ Folder read_folder(
         } else if (!policy::is_resource_file(name)) {
             continue;
         } else if (type == Type::Other) {  // reading one may wait for ever
-            folder.unreadable.emplace_back(file, "is no regular file");
+            folder.unreadable.emplace_back(file, file + " is no regular file");
         } else if (auto text = files.read(file)) {
             folder.files.push_back({file, *std::move(text)});
         } else {
@@ -54,7 +54,7 @@ Result<std::vector<policy::SourceFile>> read_sources(const Files& files, const s
         Folder folder = read_folder(files, path, *listed);
         if (!folder.unreadable.empty()) {
             const auto& [file, why] = folder.unreadable.front();
-            return fail(fmt::format("{}: {}", file, why));
+            return fail(why);
         }
         return std::move(folder.files);
     }

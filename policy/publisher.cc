@@ -100,7 +100,8 @@ bool Publisher::flush(const Slice& slice) {
                [&](const auto& node) {
                    sink_->add_member(node.value().first, node.value().second);
                }) &&
-           slice.drain(changed_hosts_, [&](auto& node) { tell(std::move(node.mapped())); }) &&
+           // Together: a guard that goes to another port must not do so before the one that follows it is told.
+           Slice().drain(changed_hosts_, [&](auto& node) { tell(std::move(node.mapped())); }) &&
            tell_what_all_share(slice) &&
            slice.drain(changed_, [&](auto& node) { tell(std::move(node.mapped())); }) &&
            slice.drain(

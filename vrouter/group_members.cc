@@ -20,8 +20,8 @@ void GroupMembers::add(GroupId group, const IpPrefix& member) {
 
 void GroupMembers::remove(GroupId group, const IpPrefix& member) {
     removals_.insert({group, member});
-    if (is_settled_() && !waits_) {
-        apply_removals(std::exchange(removals_, {}));
+    if (is_settled_()) {
+        remove_when_seen();  // a worker may still judge by what was in force a moment ago
     }
 }
 

@@ -340,6 +340,10 @@ void Machine::commit() {
 }
 
 void Machine::finish() {
+    if (rcu_.is_behind()) {
+        rcu_.reclaim();
+        call_seen();
+    }
     close_unused();
     begin_forgetting();
     forget_flows();
@@ -370,7 +374,8 @@ void Machine::call_seen() {
 }
 
 void Machine::publish() {
-    if (rcu_.reclaim() != 0 && resting_ >= kMostResting) {
+    rcu_.reclaim();
+    while (resting_ >= kMostResting) {
         rcu_.wait();  // a worker that hangs must not cost all memory
         rcu_.reclaim();
     }

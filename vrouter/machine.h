@@ -123,7 +123,7 @@ class Machine {
 
     /// True while there is something that commit() or housekeeping() began and finish() goes on with.
     [[nodiscard]] bool is_unfinished() const {
-        return forgetting_ || !unused_.empty() || routes_.dirty();
+        return forgetting_ || !unused_.empty() || routes_.dirty() || rcu_.is_behind();
     }
 
     /// Goes on with it for a slice.

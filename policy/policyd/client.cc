@@ -182,7 +182,10 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         rounds = 0;
         failed_in_a_row = 0;
         last_failure.clear();
-        told_all = true;
+        if (!std::exchange(told_all, true)) {
+            in_force = false;
+            whole = takes + 1;  // what was before is not all
+        }
         health.is(policy::SourceStatus::State::InSync, steady_clock::now());
         take(std::move(batch), guarded(attempts, [sequence = receiver.applied()](State& self) {
                  pb::FromHost message;
@@ -199,10 +202,11 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
         for (const auto& complaint : receiver.complaints()) {
             log::error("policy: {}", complaint);
         }
+        ++takes;
         listener(std::move(batch));
-        const auto done = [weak = weak_from_this(), then] {
+        const auto done = [weak = weak_from_this(), then, number = takes] {
             if (const auto self = weak.lock()) {
-                self->in_force = true;
+                self->in_force |= number >= self->whole;
                 then();
             }
         };
@@ -316,6 +320,8 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
     bool takes_reports = false;  ///< the server that is followed does
     bool told_all = false;       ///< by that server
     bool in_force = false;       ///< all that some server once told
+    std::uint64_t takes = 0;     ///< batches that the listener was told
+    std::uint64_t whole = 0;     ///< the first of them with which all is in force
     RenewedContext tls;
     tcp::resolver resolver;
     asio::steady_timer deadline;  ///< of an attempt, or until the next

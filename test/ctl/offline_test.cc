@@ -245,7 +245,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"WhatCannotBeReadIsToldBesideTheRest",
             {"policy", "lint", "odd"},
             1,
-            "odd/gone.yaml: invalid: cannot read odd/gone.yaml\nodd/pipe.yaml: invalid: is no "
+            "odd/gone.yaml: invalid: cannot read odd/gone.yaml\nodd/pipe.yaml: invalid: "
+            "odd/pipe.yaml is no "
             "regular file\nodd/within: warning: a folder: a router does not look into it\n2 files: "
             "2 problems\n"},
         Row{"NothingToLookAt",

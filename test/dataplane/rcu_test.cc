@@ -27,6 +27,7 @@ TEST_F(RcuTest, NothingIsFreedThatAWorkerMayHold) {
     rcu_.online(0);
     retire(2);
     EXPECT_EQ(rcu_.reclaim(), 2U);
+    EXPECT_FALSE(rcu_.is_behind()) << "nothing of it is due";
     rcu_.quiescent(0);
     EXPECT_EQ(rcu_.reclaim(std::chrono::hours{1}), 0U);
     EXPECT_EQ(freed_, 2);
@@ -36,8 +37,10 @@ TEST_F(RcuTest, WhatIsDueIsFreedInSlices) {
     retire(3);
     EXPECT_EQ(rcu_.reclaim(kOne), 2U);
     EXPECT_EQ(freed_, 1);
+    EXPECT_TRUE(rcu_.is_behind());
     EXPECT_EQ(rcu_.reclaim(kOne), 1U);
     EXPECT_EQ(rcu_.reclaim(kOne), 0U);
+    EXPECT_FALSE(rcu_.is_behind());
     EXPECT_EQ(freed_, 3);
 }
 

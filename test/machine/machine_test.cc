@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
 
+#include <chrono>
+
 #include "test/machine/router_lab.h"
 #include "vrouter/dataplane/clock.h"
 #include "vrouter/dataplane/packet_pool.h"
@@ -88,6 +90,24 @@ TEST_F(MachineTest, PortLivesUntilNoWorkerCanHoldIt) {
     machine().housekeeping();
     EXPECT_FALSE(*alive);
     machine().rcu().offline(0);
+}
+
+TEST_F(MachineTest, WhatIsDueIsFreedTurnByTurn) {
+    int freed = 0;
+    for (int i = 0; i < 3; ++i) {
+        lab.machine->rcu().retire([&] {
+            const auto begin = std::chrono::steady_clock::now();
+            while (std::chrono::steady_clock::now() - begin < std::chrono::milliseconds{1}) {
+            }  // more than a slice
+            ++freed;
+        });
+    }
+    lab.machine->housekeeping();
+    EXPECT_EQ(freed, 1);
+    while (lab.machine->is_unfinished()) {
+        lab.machine->finish();
+    }
+    EXPECT_EQ(freed, 3);
 }
 
 TEST_F(MachineTest, GoneIsToldWhenNothingNamesThePortAnyMore) {

@@ -457,6 +457,28 @@ TEST_F(MemberThatLeaves, StaysWhenItComesBackWhileAWorkerMayRunTheOldProgram) {
     EXPECT_EQ(members(), 1U);
 }
 
+/// What is handed over in slices may be in force before the last of it is told.
+TEST_F(WorkloadsTest, MemberThatLeavesBehindItsProgramWaitsForWorkersToo) {
+    const GroupId group{7};
+    const Prefix<V4> member = Prefix<V4>::host(host<V4>(kOutside));
+    const auto members = [&] {
+        lab.machine->housekeeping();
+        return lab.machine->shared().groups4.size();
+    };
+    lab.workloads->add_member(group, member);
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, allow_from(group)));
+    lab.finish_all();
+    lab.machine->rcu().online(0);
+    lab.machine->workers()[0]->poll_once();
+    lab.workloads->update_workload(RouterLab::workload("a", kAddress, deny_all()));
+    lab.finish_all();
+    lab.workloads->remove_member(group, member);
+    EXPECT_EQ(members(), 1U);
+    lab.machine->workers()[0]->poll_once();
+    EXPECT_EQ(members(), 0U);
+    lab.machine->rcu().offline(0);
+}
+
 TEST_F(WorkloadsTest, MemberThatComesBackMeanwhileStays) {
     const GroupId group{7};
     const Prefix<V4> member = Prefix<V4>::host(host<V4>(kOutside));

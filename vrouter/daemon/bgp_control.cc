@@ -485,14 +485,16 @@ void BgpControl::go_on_with_peers(const policy::Slice& slice) {
     }
     refused_ = calico_.closed;
     speaker_->refuse(refused_);
-    expect_peers(calico_.waits_for_secret);
+    expect_peers(calico_.waits_for_secret || (graph_ != nullptr && !source_told_all_));
 }
 
 void BgpControl::go_on_with_peers_soon() {
     if (!std::exchange(peers_wait_, true)) {
         boost::asio::post(loop_, [this] {
             peers_wait_ = false;
-            go_on_with_peers(policy::Slice(kPeersTurn));
+            if (!stopping_) {
+                go_on_with_peers(policy::Slice(kPeersTurn));
+            }
         });
     }
 }

@@ -149,7 +149,12 @@ void Daemon::serve_commands() {
             [this](const policy::Key& key) {
                 return bgp_ ? bgp_->problems_of(key) : std::vector<std::string>{};
             },
-            [this](std::function<void()> then) { backlog_->after(std::move(then)); });
+            [this](std::function<void()> then) {
+                // A source hands on what was written in the turn that it posted before it answered.
+                boost::asio::post(loop_, [this, then = std::move(then)]() mutable {
+                    backlog_->after(std::move(then));
+                });
+            });
     }
 }
 

@@ -128,7 +128,8 @@ struct HostHash::Table {
 
     SlotPool<Bucket> pool;  ///< gives none back: the next one follows the last
     Bucket* buckets;
-    std::size_t taken = 0;  ///< keys live or resting, without the copies that splits leave behind
+    std::size_t taken =
+        0;  ///< slots: of keys live or resting, and the copies that splits leave behind
 };
 
 void HostHash::Nets::add(Ip6 host) noexcept {
@@ -266,6 +267,7 @@ void HostHash::split() {
     if (moved.empty()) {
         return;
     }
+    table_->taken += moved.size();
     // First nobody looks for them there any more, then nobody looks at them.
     reclaimer_.retire([&reclaimer = reclaimer_, table = table_, moved = std::move(moved)] {
         for (const Place& place : moved) {
@@ -275,6 +277,7 @@ void HostHash::split() {
             for (const Place& place : moved) {
                 table->free(place);
             }
+            table->taken -= moved.size();
         });
     });
 }

@@ -57,8 +57,11 @@ void Rcu::retire(std::function<void()> free) {
 
 std::size_t Rcu::reclaim(std::chrono::nanoseconds slice) {
     const auto end = std::chrono::steady_clock::now() + slice;
-    while (!retired_.empty() &&
-           rte_rcu_qsbr_check(qsbr_.get(), retired_.front().token, false) == 1) {
+    const auto is_due = [&] {
+        return !retired_.empty() &&
+               rte_rcu_qsbr_check(qsbr_.get(), retired_.front().token, false) == 1;
+    };
+    while (is_due()) {
         {
             const Retired due = std::move(retired_.front());
             retired_.pop_front();
@@ -68,6 +71,7 @@ std::size_t Rcu::reclaim(std::chrono::nanoseconds slice) {
             break;
         }
     }
+    behind_ = is_due();
     return retired_.size();
 }
 

@@ -38,6 +38,9 @@ class Rcu final : public Reclaimer, public GracePeriod {
     /// Control thread, to be called regularly.
     std::size_t reclaim(std::chrono::nanoseconds slice = kSlice);
 
+    /// True when the last reclaim() left something that was due, its slice being over.
+    [[nodiscard]] bool is_behind() const noexcept { return behind_; }
+
     /// Frees everything at once: the workers have ended.  Control thread.
     void drain();
 
@@ -59,6 +62,7 @@ class Rcu final : public Reclaimer, public GracePeriod {
 
     std::unique_ptr<rte_rcu_qsbr, Free> qsbr_;
     std::deque<Retired> retired_;
+    bool behind_ = false;
 };
 
 }  // namespace vr
