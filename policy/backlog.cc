@@ -54,9 +54,16 @@ void Backlog::go_on() {
 /// False: the slice was over before the end.
 bool Backlog::take_up(Batch& batch, const Slice& slice) {
     const std::size_t sets = batch.sets.size();
-    while (next_ < sets + batch.events.size()) {
+    while (true) {
+        // What one object sets off, before the next is taken: it may concern all others.
+        if (!graph_.settle(slice)) {
+            return false;
+        }
+        if (next_ == sets + batch.events.size()) {
+            break;
+        }
         if (next_ < sets) {
-            graph_.take(batch.sets[next_]);
+            graph_.take(std::move(batch.sets[next_]));
         } else {
             graph_.take(std::exchange(batch.events[next_ - sets], InSync{}));
         }

@@ -59,7 +59,7 @@ Graph::Graph(std::string node, WorkloadSink& sink, MembersFrom members_from)
 
 void Graph::on(const Batch& batch) {
     for (const auto& update : batch.sets) {
-        take(update);
+        take(SetUpdate(update));
     }
     for (const auto& event : batch.events) {
         take(event);
@@ -85,8 +85,8 @@ void Graph::take(const Event& event) {
     }
 }
 
-void Graph::take(const SetUpdate& update) {
-    sets_.feed(update);
+void Graph::take(SetUpdate update) {
+    sets_.feed(std::move(update));
 }
 
 void Graph::upsert(const ResourcePtr& resource) {
@@ -96,7 +96,7 @@ void Graph::upsert(const ResourcePtr& resource) {
         std::holds_alternative<NetworkSet>(resource->spec) ||
         std::holds_alternative<EndpointSlice>(resource->spec)) {
         (void)inheritance_.set_item(key, own_labels(*resource), inherited_profiles(*resource));
-        place_item(*resource);
+        place_item(resource);
     } else if (const auto* profile = std::get_if<Profile>(&resource->spec)) {
         programs_.touch(key);
         bestow(key.name, profile);
@@ -135,7 +135,9 @@ void Graph::remove(const Key& key) {
 }
 
 void Graph::bestow(const std::string& name, const Profile* profile) {
-    place_again(inheritance_.set_profile(name, profile));
+    if (inheritance_.set_profile(name, profile)) {
+        bestowing_[name] = Key{Kind{}, {}, {}};
+    }
 }
 
 void Graph::place_again(std::vector<Key> items) {
@@ -144,22 +146,51 @@ void Graph::place_again(std::vector<Key> items) {
     }
 }
 
-void Graph::place_item(const Resource& resource) {
+bool Graph::settle(const Slice& slice) {
+    while (sets_.has_work()) {
+        sets_.work();
+        publisher_.change_members(sets_.take_changes());
+        if (slice.is_over()) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// All that have a profile which bestows other labels now.
+bool Graph::place_followers(const Slice& slice) {
+    while (!bestowing_.empty()) {
+        const auto profile = bestowing_.begin();
+        if (const Key* next = inheritance_.next_follower(profile->first, profile->second)) {
+            profile->second = behind(*next);
+            place_item(resources_.at(*next));
+        } else {
+            bestowing_.erase(profile);
+        }
+        if (!settle(slice) || slice.is_over()) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void Graph::place_item(const ResourcePtr& object) {
+    const Resource& resource = *object;
     const Key& key = resource.key;
     const Labels labels = inheritance_.labels(key);
     if (const auto* set = std::get_if<NetworkSet>(&resource.spec)) {
-        sets_.set_item(key, labels, set->nets, {});
+        sets_.set_item(key, labels, {object, set->nets, {}});
         return;
     }
     if (const auto* slice = std::get_if<EndpointSlice>(&resource.spec)) {
-        sets_.set_item(key, labels, slice->addresses, slice->ports);
+        sets_.set_item(key, labels, {object, slice->addresses, slice->ports});
         return;
     }
     if (const auto* host = std::get_if<HostEndpoint>(&resource.spec)) {
         if (host->lends) {
-            sets_.set_item(key, labels, host->expected_ips, host->ports);
+            sets_.set_item(key, labels, {object, host->expected_ips, host->ports});
         } else {
-            sets_.set_item(key, labels, {}, {});
+            sets_.set_item(key, labels, {});
         }
     } else {
         const auto& workload = resource.as<WorkloadEndpoint>();
@@ -167,9 +198,14 @@ void Graph::place_item(const Resource& resource) {
             remove_item(key);  // ignored completely, POLICY 2.2
             return;
         }
-        sets_.set_item(key, labels, workload.networks, workload.ports);
+        sets_.set_item(key, labels, {object, workload.networks, workload.ports});
     }
-    const bool counts = is_local(resource) && !is_refused(resource);
+    if (is_local(resource)) {
+        own_.insert(key);
+    } else {
+        own_.erase(key);
+    }
+    const bool counts = own_.contains(key) && !is_refused(resource);
     if (counts && has_dscp(resource.spec)) {
         marking_.insert(key);
     } else {
@@ -194,6 +230,7 @@ void Graph::remove_item(const Key& key) {
     resolver_.remove_endpoint(key);
     changed_local_.erase(key);
     marking_.erase(key);
+    own_.erase(key);
     removed_local_.insert(key);
 }
 
@@ -229,15 +266,12 @@ void Graph::configure() {
         return found ? &found->as<FelixConfiguration>() : nullptr;
     };
     felix_ = felix_settings(find(std::string(kFelixDefault)), find(felix_name(node_)));
-    for (const auto& host : resources(Kind::HostEndpoint)) {
-        if (is_local(*host)) {
-            changed_local_.insert(host->key);
-        }
-    }
-    for (const auto& endpoint : resources(Kind::WorkloadEndpoint)) {
-        const auto& spec = endpoint->as<WorkloadEndpoint>();
-        if (is_local(*endpoint) && (!spec.floating.empty() || !spec.spoofable.empty())) {
-            misplaced_.insert(endpoint->key);
+    for (const auto& key : own_) {
+        const auto* workload = std::get_if<WorkloadEndpoint>(&resources_.at(key)->spec);
+        if (workload == nullptr) {
+            changed_local_.insert(key);
+        } else if (!workload->floating.empty() || !workload->spoofable.empty()) {
+            misplaced_.insert(key);
         }
     }
 }
@@ -262,16 +296,16 @@ bool Graph::flush(const Slice& slice) {
 
 /// What is still to do is in queues, so a further call goes on where the last one ended.
 bool Graph::calculate(const Slice& slice) {
-    const auto place = [&](const auto& item) {
-        if (const auto known = resource(item.value())) {
-            place_item(*known);
-        }
-    };
     const auto find_lists = [&](const auto& endpoint) {
         resolve(endpoint.value());
         resolved_local_.insert(endpoint.value());
     };
-    if (!slice.drain(misplaced_, place)) {
+    const auto place = [&](const auto& item) {
+        if (const auto known = resource(item.value())) {
+            place_item(known);
+        }
+    };
+    if (!place_followers(slice) || !slice.drain(misplaced_, place)) {
         return false;
     }
     changed_local_.merge(resolver_.take_dirty());
@@ -279,12 +313,18 @@ bool Graph::calculate(const Slice& slice) {
         !slice.drain(changed_local_, find_lists)) {
         return false;
     }
-    for (const auto& set : sets_.take_renumbered()) {
-        programs_.touch(set);
-    }
-    if (!programs_.refresh(slice, changed_programs_)) {
-        return false;
-    }
+    // Programs name sets; what numbers the ports of a set have, by which they are compiled, its members tell.
+    do {
+        if (!settle(slice)) {
+            return false;
+        }
+        for (const auto& set : sets_.take_renumbered()) {
+            programs_.touch(set);
+        }
+        if (!programs_.refresh(slice, changed_programs_)) {
+            return false;
+        }
+    } while (sets_.has_work());
     replace_programs();
     if (!slice.drain(resolved_local_, [&](const auto& each) { publish(each.value()); })) {
         return false;
@@ -293,7 +333,6 @@ bool Graph::calculate(const Slice& slice) {
     nets_.want(groups_asked(rules, !marking_.empty()));
     publisher_.set_workload_rules(rules);
     publisher_.set_policy_log(felix_.policy_log);
-    publisher_.change_members(sets_.take_changes());
     publisher_.change_members(nets_.take_changes());
     return true;
 }

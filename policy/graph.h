@@ -2,7 +2,7 @@
 // does one thing and knows none of the others.
 //
 //   Datastore --batches--> Backlog
-//                              | take(), flush() a slice at a time
+//                              | take(), settle(), flush() a slice at a time
 //                          resources
 //                              |
 //        +------------+--------+------------+----------------+
@@ -56,7 +56,11 @@ class Graph {
     /// Takes one event without publishing.
     void take(const Event& event);
     /// Takes what a stream says of a set, likewise.
-    void take(const SetUpdate& update);
+    void take(SetUpdate update);
+
+    /// Does what the last one set off, as far as `slice` goes; false: there is more.  flush() does it, too, but
+    /// much may wait by then.
+    [[nodiscard]] bool settle(const Slice& slice);
 
     /// Publishes; does nothing before in-sync, nor while a program names a set that the stream has not
     /// told of (MembersFrom::Stream): what is in force stays.
@@ -115,10 +119,11 @@ class Graph {
     void upsert(const ResourcePtr& resource);
     void remove(const Key& key);
     /// An endpoint or network set came or changed, or is another by what it inherits.
-    void place_item(const Resource& resource);
+    void place_item(const ResourcePtr& resource);
     void remove_item(const Key& key);
     void bestow(const std::string& name, const Profile* profile);
     void place_again(std::vector<Key> items);
+    [[nodiscard]] bool place_followers(const Slice& slice);
     [[nodiscard]] bool is_local(const Resource& resource) const;
     [[nodiscard]] bool is_refused(const Resource& resource) const;
     void resolve(const Key& endpoint);
@@ -147,8 +152,11 @@ class Graph {
     Programs programs_;
     Publisher publisher_;
     FelixSettings felix_ = felix_settings(nullptr, nullptr);
-    std::map<Key, Lists> local_;   ///< as of the last flush
-    std::set<Key> misplaced_;      ///< items that profiles, migrations or FelixConfiguration make others
+    std::map<Key, Lists> local_;  ///< as of the last flush
+    std::map<std::string, Key>
+        bestowing_;                ///< profiles, with the first item that has yet to get labels
+    std::set<Key> misplaced_;      ///< items that migrations or FelixConfiguration make others
+    std::set<Key> own_;            ///< endpoints of this node, refused ones as well
     std::set<Key> changed_local_;  ///< to be published anew
     std::set<Key> removed_local_;
     std::set<Key> marking_;  ///< local endpoints with a DSCP

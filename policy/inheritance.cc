@@ -33,19 +33,22 @@ void Inheritance::remove_item(const Key& item) {
     items_.erase(known);
 }
 
-std::vector<Key> Inheritance::set_profile(const std::string& name, const Profile* profile) {
+bool Inheritance::set_profile(const std::string& name, const Profile* profile) {
     const Labels labels = profile == nullptr ? Labels{} : profile->labels_to_apply;
     const bool unread = profile != nullptr && profile->labels_unread;
     const bool as_read = unread ? !unread_.insert(name).second : unread_.erase(name) == 0;
     const bool same = labels.empty() ? bestowed_.erase(name) == 0
                                      : std::exchange(bestowed_[name], labels) == labels;
-    if (as_read && same) {
-        return {};
-    }
+    return !as_read || !same;
+}
+
+const Key* Inheritance::next_follower(const std::string& name, const Key& from) const {
     const auto followers = followers_.find(name);
-    return followers == followers_.end()
-               ? std::vector<Key>{}
-               : std::vector<Key>(followers->second.begin(), followers->second.end());
+    if (followers == followers_.end()) {
+        return nullptr;
+    }
+    const auto next = followers->second.lower_bound(from);
+    return next == followers->second.end() ? nullptr : &*next;
 }
 
 Labels Inheritance::labels(const Key& item) const {

@@ -18,9 +18,11 @@ class Inheritance {
     Labels set_item(const Key& item, Labels own, std::vector<std::string> profiles);
     void remove_item(const Key& item);
 
-    /// Profile `name` bestows its labels now, null: it is gone.  Returns the items that have it, if anything
-    /// changes for them.
-    std::vector<Key> set_profile(const std::string& name, const Profile* profile);
+    /// Profile `name` bestows its labels now, null: it is gone.  True: something changes for those that have it.
+    bool set_profile(const std::string& name, const Profile* profile);
+
+    /// The first from `from` on of the items that have profile `name`; null: there is none.
+    [[nodiscard]] const Key* next_follower(const std::string& name, const Key& from) const;
 
     [[nodiscard]] Labels labels(const Key& item) const;
 

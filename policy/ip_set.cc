@@ -4,28 +4,36 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 namespace vr::policy {
 
 namespace {
 
-/// Calls `visit(port, network)` for each member that `item` brings into `set`.
-template <typename Item, typename Visit>
-void for_each_member(const SetName& set, const Item& item, Visit visit) {
-    std::set<L4Port> ports;
+/// How a member of a set that a stream tells of counts.
+constexpr unsigned kTold = 1;
+constexpr unsigned kToldAgain = 2;  ///< while all others are looked for, which leave
+
+/// Under which numbers an item with `ports` is in `set`.
+std::vector<L4Port> ports_in(const SetName& set, std::span<const NamedPort> ports) {
     if (set.port.empty()) {
-        ports.insert(L4Port{});
+        return {L4Port{}};
     }
-    for (const auto& port : item.ports) {
-        if (!set.port.empty() && port.name == set.port && port.protocol == set.protocol) {
-            ports.insert(port.port);
+    std::set<L4Port> numbers;
+    for (const auto& port : ports) {
+        if (port.name == set.port && port.protocol == set.protocol) {
+            numbers.insert(port.port);
         }
     }
-    for (const auto port : ports) {
-        for (const auto& network : item.networks) {
-            visit(port, network);
-        }
-    }
+    return {numbers.begin(), numbers.end()};
+}
+
+bool same(const IpSets::Item& a, const IpSets::Item& b) {
+    const auto parts = [](const IpSets::Item& item) {
+        return std::tuple(item.owner, item.networks.data(), item.ports.data());
+    };
+    return parts(a) == parts(b);
 }
 
 template <typename F>
@@ -36,11 +44,7 @@ bool covers(const Prefix<F>& net, const IpAddr& address) {
 
 }  // namespace
 
-void IpSets::set_item(
-    const Key& key,
-    const Labels& labels,
-    std::vector<IpPrefix> networks,
-    std::vector<NamedPort> ports) {
+void IpSets::set_item(const Key& key, const Labels& labels, Item item) {
     if (members_from_ == MembersFrom::Stream) {
         return;
     }
@@ -51,13 +55,18 @@ void IpSets::set_item(
     const auto before = index_.selectors_of(id);
     (void)index_.set_item(id, labels);
     const auto after = index_.selectors_of(id);
+    const Item old = std::exchange(items_[id], item);
+    const bool moves_all = !same(old, item);
     // First in, then out: what stays is never absent.
-    const Item old = std::exchange(items_[id], Item{std::move(networks), std::move(ports)});
     for (const auto set : after) {
-        contribute(set, items_[id]);
+        if (moves_all || !before.contains(set)) {
+            moves_.push_back({set, item, true});
+        }
     }
     for (const auto set : before) {
-        withdraw(set, old);
+        if (moves_all || !after.contains(set)) {
+            moves_.push_back({set, old, false});
+        }
     }
 }
 
@@ -68,16 +77,15 @@ void IpSets::remove_item(const Key& key) {
     }
     const ItemId id = known->second;
     for (const auto& change : index_.remove_item(id)) {
-        withdraw(change.selector, items_[id]);
+        moves_.push_back({change.selector, items_[id], false});
     }
     items_.erase(id);
     item_ids_.erase(known);
 }
 
-void IpSets::feed(const SetUpdate& update) {
-    using How = SetUpdate::How;
+void IpSets::feed(SetUpdate update) {
     const auto known = set_ids_.find(update.name);
-    if (update.how == How::Forget) {
+    if (update.how == SetUpdate::How::Forget) {
         if (known != set_ids_.end()) {
             Set& set = sets_.at(known->second);
             set.fed = false;
@@ -89,19 +97,7 @@ void IpSets::feed(const SetUpdate& update) {
     }
     const SelectorId id = known == set_ids_.end() ? open_set(update.name) : known->second;
     sets_.at(id).fed = true;
-    std::vector<PortMember> leaving = update.removed;
-    if (update.how == How::Replace) {
-        const std::set<PortMember> wanted(update.added.begin(), update.added.end());
-        leaving = members(update.name);
-        std::erase_if(leaving, [&](const PortMember& member) { return wanted.contains(member); });
-    }
-    // First in, then out: what stays is never absent.
-    for (const auto& member : update.added) {
-        enter(id, member);
-    }
-    for (const auto& member : leaving) {
-        leave(id, member);
-    }
+    feeds_.push_back({.set = id, .update = std::move(update)});
 }
 
 bool IpSets::has_gaps() const {
@@ -115,10 +111,7 @@ void IpSets::acquire(const SetName& name, const Selector& selector) {
     const auto known = set_ids_.find(name);
     const SelectorId id = known == set_ids_.end() ? open_set(name) : known->second;
     if (known == set_ids_.end() && members_from_ == MembersFrom::Objects) {
-        for (const auto& change : index_.set_selector(id, selector)) {
-            contribute(id, items_[change.item]);
-        }
-        renumbered_.erase(name);  // nobody has seen other numbers
+        scans_.push_back(index_.begin_selector(id, selector));
     }
     ++sets_.at(id).users;
 }
@@ -141,19 +134,116 @@ SelectorId IpSets::open_set(const SetName& name) {
     return id;
 }
 
+/// Nobody finds it by name any more; members leave one by one.
 void IpSets::close_set(SelectorId id) {
-    Set& set = sets_.at(id);
-    index_.remove_selector(id);
-    while (!set.groups.empty()) {
-        const auto& [port, group] = *set.groups.begin();
-        for (const auto& [member, count] : group.members) {
-            changes_.push_back({group.id, member, false});
+    set_ids_.erase(sets_.at(id).name);
+    closing_.push_back(id);
+}
+
+void IpSets::work(std::size_t most) {
+    const auto go_on_with = [&](auto& queue) {
+        if (queue.empty()) {
+            return false;
         }
-        close_group(set, port);
+        if (!go_on(queue.front(), most)) {
+            queue.pop_front();
+        }
+        return true;
+    };
+    (void)(go_on_with(moves_) || go_on_with(feeds_) || go_on_with(scans_) || go_on_with(closing_));
+}
+
+/// This and those below: false when all is done.
+bool IpSets::go_on(Move& move, std::size_t most) {
+    const auto set = sets_.find(move.set);
+    if (set == sets_.end()) {
+        return false;
     }
-    renumbered_.erase(set.name);
-    set_ids_.erase(set.name);
-    sets_.erase(id);
+    const auto ports = ports_in(set->second.name, move.item.ports);
+    const auto networks = move.item.networks;
+    const std::size_t all = ports.size() * networks.size();
+    for (const auto end = std::min(all, move.done + most); move.done < end; ++move.done) {
+        const PortMember member{
+            ports[move.done / networks.size()], networks[move.done % networks.size()]};
+        if (move.comes) {
+            contribute(move.set, member);
+        } else {
+            withdraw(move.set, member);
+        }
+    }
+    return move.done < all;
+}
+
+bool IpSets::go_on(Feed& feed, std::size_t most) {
+    const auto& [name, how, added, removed] = feed.update;
+    const bool replaces = how == SetUpdate::How::Replace;
+    for (std::size_t n = 0; n < most; ++n) {
+        // First in, then out: what stays is never absent.
+        if (feed.entered < added.size()) {
+            enter(feed.set, added[feed.entered++], replaces ? kToldAgain : kTold);
+        } else if (!replaces && feed.left < removed.size()) {
+            leave(feed.set, removed[feed.left++]);
+        } else if (!replaces || !ask_next(feed)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// Has the next member leave that was not told again; false: there is no next.
+bool IpSets::ask_next(Feed& feed) {
+    auto& groups = sets_.at(feed.set).groups;
+    for (auto group = groups.lower_bound(feed.port); group != groups.end(); ++group) {
+        if (group->first != feed.port) {
+            feed.port = group->first;
+            feed.asked.reset();
+        }
+        auto& members = group->second.members;
+        const auto next = feed.asked ? members.upper_bound(*feed.asked) : members.begin();
+        if (next == members.end()) {
+            continue;
+        }
+        feed.asked = next->first;
+        if (std::exchange(next->second, kTold) != kToldAgain) {
+            leave(feed.set, {feed.port, *feed.asked});
+        }
+        return true;
+    }
+    return false;
+}
+
+bool IpSets::go_on(LabelIndex::Scan& scan, std::size_t most) {
+    std::vector<MatchChange> changes;
+    const bool more = index_.judge(scan, most, changes);
+    for (const auto& change : changes) {
+        moves_.push_back({change.selector, items_.at(change.item), change.matches});
+    }
+    return more;
+}
+
+bool IpSets::go_on(SelectorId closing, std::size_t most) {
+    if (!index_.remove_selector(closing, most)) {
+        return true;
+    }
+    Set& set = sets_.at(closing);
+    for (std::size_t n = 0; n < most && !set.groups.empty(); ++n) {
+        auto& [id, members] = set.groups.begin()->second;
+        if (members.empty()) {
+            groups_.erase(id);
+            set.groups.erase(set.groups.begin());
+        } else {
+            changes_.push_back({id, members.begin()->first, false});
+            members.erase(members.begin());
+        }
+    }
+    if (!set.groups.empty()) {
+        return true;
+    }
+    if (!set_ids_.contains(set.name)) {
+        renumbered_.erase(set.name);
+    }
+    sets_.erase(closing);
+    return false;
 }
 
 std::map<L4Port, GroupId> IpSets::groups(const SetName& name) const {
@@ -214,32 +304,36 @@ std::optional<std::pair<SetName, L4Port>> IpSets::owner(GroupId group) const {
     if (known == groups_.end()) {
         return std::nullopt;
     }
-    return std::pair(sets_.at(known->second.first).name, known->second.second);
+    const auto& [set, port] = known->second;
+    const SetName& name = sets_.at(set).name;
+    const auto living = set_ids_.find(name);
+    return living != set_ids_.end() && living->second == set ? std::optional(std::pair(name, port))
+                                                             : std::nullopt;
 }
 
-void IpSets::contribute(SelectorId set_id, const Item& item) {
-    for_each_member(sets_.at(set_id).name, item, [&](L4Port port, const IpPrefix& member) {
-        Group& group = open_group(set_id, port);
-        if (group.members[member]++ == 0) {
-            changes_.push_back({group.id, member, true});
-        }
-    });
-}
-
-void IpSets::withdraw(SelectorId set_id, const Item& item) {
-    for_each_member(sets_.at(set_id).name, item, [&](L4Port port, const IpPrefix& member) {
-        if (sets_.at(set_id).groups.at(port).members.at(member) > 1) {
-            --sets_.at(set_id).groups.at(port).members.at(member);
-        } else {
-            leave(set_id, {port, member});
-        }
-    });
-}
-
-/// Makes `member` one that counts once.
-void IpSets::enter(SelectorId set_id, const PortMember& member) {
+void IpSets::contribute(SelectorId set_id, const PortMember& member) {
     Group& group = open_group(set_id, member.first);
-    if (group.members.try_emplace(member.second, 1U).second) {
+    if (group.members[member.second]++ == 0) {
+        changes_.push_back({group.id, member.second, true});
+    }
+}
+
+void IpSets::withdraw(SelectorId set_id, const PortMember& member) {
+    auto& groups = sets_.at(set_id).groups;
+    const auto group = groups.find(member.first);
+    if (group == groups.end()) {
+        return;  // the set is being emptied
+    }
+    const auto known = group->second.members.find(member.second);
+    if (known != group->second.members.end() && --known->second == 0) {
+        leave(set_id, member);
+    }
+}
+
+/// Makes `member` one that counts as `count`.
+void IpSets::enter(SelectorId set_id, const PortMember& member, unsigned count) {
+    Group& group = open_group(set_id, member.first);
+    if (group.members.insert_or_assign(member.second, count).second) {
         changes_.push_back({group.id, member.second, true});
     }
 }

@@ -4,6 +4,9 @@
 // each port number that the name stands for.  An address may come from several items (endpoints,
 // network sets) and counts once.  Group ids are never used again.
 //
+// What one call sets off may be a million members: it waits in queues, and work() does a little of it.  A set
+// that went is emptied behind all else, so members come before others leave.
+//
 // Members come from the objects that set_item() knows, or with MembersFrom::Stream from feed() alone.
 // Then a set may be named by a rule before the stream told of it: a gap, over which nothing may be
 // published, because an empty set would let a Deny pass.
@@ -11,9 +14,14 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -41,22 +49,33 @@ class IpSets {
     explicit IpSets(MembersFrom members_from = MembersFrom::Objects)
         : members_from_(members_from) {}
 
-    void set_item(
-        const Key& key,
-        const Labels& labels,
-        std::vector<IpPrefix> networks,
-        std::vector<NamedPort> ports);
+    /// What an item brings into sets: parts of `owner`.
+    struct Item {
+        std::shared_ptr<const void> owner;
+        std::span<const IpPrefix> networks;
+        std::span<const NamedPort> ports;
+    };
+
+    void set_item(const Key& key, const Labels& labels, Item item);
     void remove_item(const Key& key);
 
     /// What a stream says of a set.
-    void feed(const SetUpdate& update);
+    void feed(SetUpdate update);
     /// True while a rule in use names a set that the stream has not told of.
     [[nodiscard]] bool has_gaps() const;
 
-    /// One more user of the set; the first one fills it.
+    /// One more user of the set; the first one has it filled.
     void acquire(const SetName& name, const Selector& selector);
-    /// One user less; the last one empties and forgets the set.
+    /// One user less; the last one has it emptied and forgotten.
     void release(const SetName& name);
+
+    /// There is work to do, before which sets are not what they are to be.
+    [[nodiscard]] bool has_work() const {
+        return !moves_.empty() || !feeds_.empty() || !scans_.empty() || !closing_.empty();
+    }
+
+    /// Does some of it: looks at up to `most` members or items.
+    void work(std::size_t most = 32);
 
     /// The groups of a set in use by port number; port 0 alone when the set names no port.
     [[nodiscard]] std::map<L4Port, GroupId> groups(const SetName& name) const;
@@ -75,11 +94,6 @@ class IpSets {
     [[nodiscard]] std::string describe(GroupId group) const;
 
   private:
-    struct Item {
-        std::vector<IpPrefix> networks;
-        std::vector<NamedPort> ports;
-    };
-
     struct Group {
         GroupId id;
         std::map<IpPrefix, unsigned> members;  ///< how many items contribute each
@@ -92,10 +106,33 @@ class IpSets {
         std::map<L4Port, Group> groups;
     };
 
-    void contribute(SelectorId set_id, const Item& item);
-    void withdraw(SelectorId set_id, const Item& item);
-    void enter(SelectorId set_id, const PortMember& member);
-    void leave(SelectorId set_id, const PortMember& member);
+    /// What `item` brings is to come into a set, or to leave it.
+    struct Move {
+        SelectorId set;
+        Item item;
+        bool comes = false;
+        std::size_t done = 0;  ///< of its members
+    };
+
+    /// Of a stream's update.
+    struct Feed {
+        SelectorId set;
+        SetUpdate update;
+        std::size_t entered = 0;  ///< of `added`
+        std::size_t left = 0;     ///< of `removed`
+        L4Port port;              ///< of the last member that was asked whether it leaves
+        std::optional<IpPrefix> asked;
+    };
+
+    [[nodiscard]] bool go_on(Move& move, std::size_t most);
+    [[nodiscard]] bool go_on(Feed& feed, std::size_t most);
+    [[nodiscard]] bool go_on(LabelIndex::Scan& scan, std::size_t most);
+    [[nodiscard]] bool go_on(SelectorId closing, std::size_t most);
+    [[nodiscard]] bool ask_next(Feed& feed);
+    void contribute(SelectorId set, const PortMember& member);
+    void withdraw(SelectorId set, const PortMember& member);
+    void enter(SelectorId set, const PortMember& member, unsigned count);
+    void leave(SelectorId set, const PortMember& member);
     Group& open_group(SelectorId set_id, L4Port port);
     void close_group(Set& set, L4Port port);
     [[nodiscard]] SelectorId open_set(const SetName& name);
@@ -111,6 +148,10 @@ class IpSets {
     std::uint32_t last_item_ = 0;
     std::uint32_t last_set_ = 0;
     std::uint32_t last_group_ = 0;
+    std::deque<Move> moves_;
+    std::deque<Feed> feeds_;
+    std::deque<LabelIndex::Scan> scans_;
+    std::deque<SelectorId> closing_;
     std::vector<MemberChange> changes_;
     std::set<SetName> renumbered_;
 };

@@ -2,6 +2,8 @@
 #include "policy/label_index.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace vr::policy {
 
@@ -67,6 +69,13 @@ std::vector<MatchChange> LabelIndex::remove_item(ItemId id) {
 }
 
 std::vector<MatchChange> LabelIndex::set_selector(SelectorId id, const Selector& selector) {
+    Scan scan = begin_selector(id, selector);
+    std::vector<MatchChange> changes;
+    (void)judge(scan, std::numeric_limits<std::size_t>::max(), changes);
+    return changes;
+}
+
+LabelIndex::Scan LabelIndex::begin_selector(SelectorId id, const Selector& selector) {
     const auto [known, fresh] = selectors_.try_emplace(id);
     Entry& entry = known->second;
     if (!fresh) {
@@ -75,25 +84,49 @@ std::vector<MatchChange> LabelIndex::set_selector(SelectorId id, const Selector&
     entry.selector = selector;
     entry.place = choose_place(selector);
     index_selector(id, entry, true);
-    std::set<ItemId> to_judge = candidates(selector);
-    to_judge.insert(entry.matched.begin(), entry.matched.end());
-    std::vector<MatchChange> changes;
-    for (const auto item : to_judge) {
-        judge(item, id, changes);
+    Scan scan;
+    scan.selector = id;
+    auto restrictions = selector.restrictions();
+    const auto rarest = std::ranges::min_element(
+        restrictions, {}, [this](const auto& restriction) { return holders(restriction); });
+    if (rarest != restrictions.end()) {
+        scan.among = std::move(*rarest);
+        std::ranges::sort(scan.among->values);
     }
-    return changes;
+    return scan;
+}
+
+bool LabelIndex::judge(Scan& scan, std::size_t count, std::vector<MatchChange>& changes) {
+    for (; count > 0; --count) {
+        const auto item = next(scan);
+        if (!item) {
+            return false;
+        }
+        judge(*item, scan.selector, changes);
+    }
+    return true;
 }
 
 void LabelIndex::remove_selector(SelectorId id) {
+    (void)remove_selector(id, std::numeric_limits<std::size_t>::max());
+}
+
+bool LabelIndex::remove_selector(SelectorId id, std::size_t count) {
     const auto found = selectors_.find(id);
     if (found == selectors_.end()) {
-        return;
+        return true;
     }
-    for (const auto item : found->second.matched) {
-        items_.at(item).matched.erase(id);
+    index_selector(id, found->second, false);  // nothing more is to match
+    auto& matched = found->second.matched;
+    for (; count > 0 && !matched.empty(); --count) {
+        items_.at(*matched.begin()).matched.erase(id);
+        matched.erase(matched.begin());
     }
-    index_selector(id, found->second, false);
+    if (!matched.empty()) {
+        return false;
+    }
     selectors_.erase(found);
+    return true;
 }
 
 std::set<SelectorId> LabelIndex::selectors_of(ItemId item) const {
@@ -133,31 +166,60 @@ std::set<SelectorId> LabelIndex::candidates(const Item& item) const {
     return found;
 }
 
-std::set<ItemId> LabelIndex::candidates(const Selector& selector) const {
-    std::set<ItemId> found;
-    const auto restrictions = selector.restrictions();
-    if (restrictions.empty()) {
-        for (const auto& [id, item] : items_) {
-            found.insert(id);
+/// Items may have come, changed or gone since the last one: from an id on, there is always a next.
+std::optional<ItemId> LabelIndex::next(Scan& scan) const {
+    if (scan.matched_before) {
+        const auto selector = selectors_.find(scan.selector);
+        if (selector == selectors_.end()) {
+            return std::nullopt;
         }
-        return found;
-    }
-    const auto rarest = std::ranges::min_element(
-        restrictions, {}, [this](const auto& restriction) { return holders(restriction); });
-    const auto label = items_by_label_.find(rarest->label);
-    if (label == items_by_label_.end()) {
-        return found;
-    }
-    const auto& by_value = label->second.by_value;
-    for (const auto& value : rarest->values) {
-        collect(by_value, value, found);
-    }
-    if (rarest->values.empty()) {
-        for (const auto& [value, items] : by_value) {
-            found.insert(items.begin(), items.end());
+        const auto& matched = selector->second.matched;
+        if (const auto at = matched.lower_bound(scan.from); at != matched.end()) {
+            scan.from = ItemId{at->value() + 1};
+            return *at;
         }
+        scan.matched_before = false;
+        scan.from = ItemId{};
+    }
+    const auto found = next_candidate(scan);
+    if (found) {
+        scan.from = ItemId{found->value() + 1};
     }
     return found;
+}
+
+std::optional<ItemId> LabelIndex::next_candidate(Scan& scan) const {
+    if (!scan.among) {
+        const auto at = items_.lower_bound(scan.from);
+        return at == items_.end() ? std::nullopt : std::optional(at->first);
+    }
+    const auto label = items_by_label_.find(scan.among->label);
+    if (label == items_by_label_.end()) {
+        return std::nullopt;
+    }
+    const auto& by_value = label->second.by_value;
+    const auto& values = scan.among->values;
+    for (auto at = by_value.lower_bound(scan.value); at != by_value.end();) {
+        if (!values.empty()) {
+            const auto wanted = std::ranges::lower_bound(values, at->first);
+            if (wanted == values.end()) {
+                return std::nullopt;
+            }
+            if (*wanted != at->first) {
+                at = by_value.lower_bound(*wanted);
+                continue;
+            }
+        }
+        if (at->first != scan.value) {
+            scan.value = at->first;
+            scan.from = ItemId{};
+        }
+        if (const auto item = at->second.lower_bound(scan.from); item != at->second.end()) {
+            return *item;
+        }
+        ++at;
+    }
+    return std::nullopt;
 }
 
 std::size_t LabelIndex::holders(const Selector::Restriction& restriction) const {

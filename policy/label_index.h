@@ -2,8 +2,8 @@
 //
 // A change of one item evaluates the selectors that can match its labels; a new selector evaluates the
 // items that have a label it asks for: of the labels that it asks for together, the one that fewest have,
-// so that "all of this namespace with that role" looks at the few with the role.  Changes are returned,
-// never called back.
+// so that "all of this namespace with that role" looks at the few with the role.  Where these are many, a
+// Scan goes through them bit by bit.  Changes are returned, never called back.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -42,8 +42,27 @@ class LabelIndex {
 
     /// Adds a selector or changes it.
     [[nodiscard]] std::vector<MatchChange> set_selector(SelectorId id, const Selector& selector);
+
+    /// How far a new selector, or a changed one, has been judged.
+    class Scan {
+      private:
+        friend class LabelIndex;
+        SelectorId selector;
+        bool matched_before = true;  ///< first those that match the old one
+        std::optional<Selector::Restriction> among;
+        std::string value;  ///< the next item is of this value of the label or a later one, ...
+        ItemId from;        ///< ... this item or a later one
+    };
+
+    /// The same, but nothing is judged yet, except for items that change meanwhile.
+    [[nodiscard]] Scan begin_selector(SelectorId id, const Selector& selector);
+    /// Judges the next `count` items; false: there is none left.
+    [[nodiscard]] bool judge(Scan& scan, std::size_t count, std::vector<MatchChange>& changes);
+
     /// Forgets a selector; what matched it is not reported.
     void remove_selector(SelectorId id);
+    /// Forgets `count` of what matches `id`, and with the last one the selector; false: there are more.
+    [[nodiscard]] bool remove_selector(SelectorId id, std::size_t count);
 
     [[nodiscard]] std::set<SelectorId> selectors_of(ItemId item) const;
     [[nodiscard]] std::set<ItemId> items_of(SelectorId selector) const;
@@ -71,7 +90,8 @@ class LabelIndex {
 
     void judge(ItemId item_id, SelectorId selector_id, std::vector<MatchChange>& changes);
     [[nodiscard]] std::set<SelectorId> candidates(const Item& item) const;
-    [[nodiscard]] std::set<ItemId> candidates(const Selector& selector) const;
+    [[nodiscard]] std::optional<ItemId> next(Scan& scan) const;
+    [[nodiscard]] std::optional<ItemId> next_candidate(Scan& scan) const;
     void index_item(ItemId id, const Labels& labels);
     void unindex_item(ItemId id, const Labels& labels);
     /// How many items fulfil `restriction`; how many selectors items find beside one placed there.
@@ -82,7 +102,7 @@ class LabelIndex {
     /// Enters or takes out a selector where items look for it.
     void index_selector(SelectorId id, const Entry& entry, bool present);
 
-    std::unordered_map<ItemId, Item> items_;
+    std::map<ItemId, Item> items_;
     std::unordered_map<SelectorId, Entry> selectors_;
     std::map<std::string, Holders, std::less<>> items_by_label_;
     std::set<SelectorId> unrestricted_;

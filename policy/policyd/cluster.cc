@@ -16,6 +16,7 @@ using policy::Kind;
 using policy::Labels;
 using policy::PortMember;
 using policy::Resource;
+using policy::ResourcePtr;
 using policy::Selector;
 using policy::SetName;
 using policy::SetUpdate;
@@ -114,7 +115,7 @@ void Cluster::upsert(const policy::Upsert& event) {
     }
     if (brings_only_members(key.kind) || is_endpoint(key.kind)) {
         (void)inheritance_.set_item(key, own_labels(resource), inherited_profiles(resource));
-        place(resource);
+        place(event.resource);
     } else if (const auto* profile = std::get_if<policy::Profile>(&resource.spec)) {
         set_names(item_of(key), sets_of(event.resource));
         bestow(key.name, profile);
@@ -176,18 +177,20 @@ void Cluster::remove(const Key& key) {
 
 // --- endpoints and sets ---------------------------------------------------------------------
 
-void Cluster::place(const Resource& resource) {
+void Cluster::place(const ResourcePtr& object) {
+    const Resource& resource = *object;
     const Labels labels = inheritance_.labels(resource.key);
     if (const auto* set = std::get_if<policy::NetworkSet>(&resource.spec)) {
-        sets_.set_item(resource.key, labels, set->nets, {});
+        sets_.set_item(resource.key, labels, {object, set->nets, {}});
     } else if (const auto* slice = std::get_if<policy::EndpointSlice>(&resource.spec)) {
-        sets_.set_item(resource.key, labels, slice->addresses, slice->ports);
+        sets_.set_item(resource.key, labels, {object, slice->addresses, slice->ports});
     } else {
-        place_endpoint(resource, labels);
+        place_endpoint(object, labels);
     }
 }
 
-void Cluster::place_endpoint(const Resource& resource, const Labels& labels) {
+void Cluster::place_endpoint(const ResourcePtr& object, const Labels& labels) {
+    const Resource& resource = *object;
     const Key& key = resource.key;
     const Standing standing = standing_of(resource);
     if (standing.ignored) {
@@ -195,9 +198,9 @@ void Cluster::place_endpoint(const Resource& resource, const Labels& labels) {
         return;
     }
     if (standing.lends) {
-        sets_.set_item(key, labels, standing.networks, standing.ports);
+        sets_.set_item(key, labels, {object, standing.networks, standing.ports});
     } else {
-        sets_.set_item(key, labels, {}, {});
+        sets_.set_item(key, labels, {});
     }
     if (standing.node.empty()) {
         leave_host(key);  // of no host: an invalid one whose addresses count (salvage.h)
@@ -260,8 +263,13 @@ void Cluster::leave_host(const Key& key) {
 }
 
 void Cluster::bestow(const std::string& name, const policy::Profile* profile) {
-    for (const auto& item : inheritance_.set_profile(name, profile)) {
-        place(*resources_.at(item));
+    if (!inheritance_.set_profile(name, profile)) {
+        return;
+    }
+    Key from{Kind{}, {}, {}};
+    while (const Key* next = inheritance_.next_follower(name, from)) {
+        from = policy::behind(*next);
+        place(resources_.at(*next));
     }
 }
 
@@ -379,7 +387,6 @@ ItemPtr Cluster::set_item_of(const SetName& name, const Selector& selector) {
     Set& set = found->second;
     if (fresh) {
         sets_.acquire(name, selector);
-        set.members = sets_.members(name).size();
         set.item = std::make_shared<Item>();
         set.item->id = ++last_item_;
         set.item->is_set = true;
@@ -483,6 +490,7 @@ void Cluster::forget_unused() {
             sets_.release(item->set);
         }
     }
+    settle();
     (void)sets_.take_changes();  // of the released sets
 }
 
@@ -511,6 +519,12 @@ void Cluster::forget_closed_groups(Set& set, const std::set<GroupId>& open) {
     std::erase_if(set.groups, [&](GroupId group) { return !open.contains(group); });
 }
 
+void Cluster::settle() {
+    while (sets_.has_work()) {
+        sets_.work();
+    }
+}
+
 /// Makes one delta of all that happened to the members of each set since the last flush.
 void Cluster::tell_member_changes() {
     struct Change {
@@ -518,6 +532,7 @@ void Cluster::tell_member_changes() {
         bool is = false;
     };
 
+    settle();
     std::map<Set*, std::map<PortMember, Change>> by_set;
     for (const auto& change : sets_.take_changes()) {
         if (const Owner* of = owner(change.group)) {

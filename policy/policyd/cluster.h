@@ -105,8 +105,8 @@ class Cluster {
     void take(const policy::Event& event);
     void upsert(const policy::Upsert& event);
     void remove(const policy::Key& key);
-    void place(const policy::Resource& resource);
-    void place_endpoint(const policy::Resource& resource, const policy::Labels& labels);
+    void place(const policy::ResourcePtr& object);
+    void place_endpoint(const policy::ResourcePtr& object, const policy::Labels& labels);
     [[nodiscard]] std::vector<ItemPtr> needs_of(
         const policy::Resource& endpoint, policy::ItemId id);
     void unplace(const policy::Key& key);
@@ -128,6 +128,7 @@ class Cluster {
     void use(Host& host, const ItemPtr& item);
     void drop(Host& host, const ItemPtr& item);
 
+    void settle();
     void tell_member_changes();
     [[nodiscard]] const Owner* owner(GroupId group);
     void forget_closed_groups(Set& set, const std::set<GroupId>& open);

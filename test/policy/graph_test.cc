@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <random>
 #include <string>
@@ -359,12 +360,15 @@ std::string sorted_lines(const std::string& text) {
     return fmt::format("{}", fmt::join(lines, "\n"));
 }
 
+/// Is over as soon as it has begun.
+const Slice kOneStep{std::chrono::microseconds{0}};
+
 /// Leads a graph from state to state.
 class Walker {
   public:
     explicit Walker(unsigned seed) : random_(seed) { cluster_.graph.take(InSync{}); }
 
-    enum class Step { Flush, Hold, FlushEachEvent };
+    enum class Step { Flush, Hold, FlushEachEvent, Slices };
 
     void go(const std::string& state, Step step) {
         std::map<Key, ResourcePtr> wanted;
@@ -391,9 +395,14 @@ class Walker {
             if (step == Step::FlushEachEvent) {
                 cluster_.graph.flush();
             }
+            if (step == Step::Slices && random_() % 2 == 0) {
+                (void)cluster_.graph.settle(kOneStep);
+            }
         }
         if (step == Step::Flush) {
             cluster_.graph.flush();
+        }
+        while (step == Step::Slices && !cluster_.graph.flush(kOneStep)) {
         }
         present_ = std::move(wanted);
     }
@@ -461,6 +470,18 @@ TEST(PathIndependence, AnyWalkFlushedAtEachEvent) {
         Walker walker(seed);
         for (const auto& state : order) {
             walker.go(state, Walker::Step::FlushEachEvent);
+            walker.check(state);
+        }
+    }
+}
+
+TEST(PathIndependence, AnyWalkInSlices) {
+    for (unsigned seed = 1; seed <= 30; ++seed) {
+        auto order = names();
+        std::ranges::shuffle(order, std::mt19937(seed));
+        Walker walker(seed);
+        for (const auto& state : order) {
+            walker.go(state, Walker::Step::Slices);
             walker.check(state);
         }
     }

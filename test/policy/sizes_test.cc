@@ -166,15 +166,18 @@ TEST(Sizes, AHugeListWithOneBadEntry) {
 
 TEST(Sizes, AGroupOfAMillionMembers) {
     constexpr std::uint32_t kMembers = test::rounds(1'000'000);
-    std::vector<IpPrefix> nets;
-    nets.reserve(kMembers);
+    const auto nets = std::make_shared<std::vector<IpPrefix>>();
+    nets->reserve(kMembers);
     for (std::uint32_t i = 0; i < kMembers; ++i) {
-        nets.emplace_back(Prefix<V4>::host(Ip4{0x0a000000U + 2 * i}));
+        nets->emplace_back(Prefix<V4>::host(Ip4{0x0a000000U + 2 * i}));
     }
     IpSets sets;
     const Selector selector = Selector::has("bad");
-    sets.set_item({Kind::GlobalNetworkSet, {}, "s"}, {{"bad", "yes"}}, std::move(nets), {});
+    sets.set_item({Kind::GlobalNetworkSet, {}, "s"}, {{"bad", "yes"}}, {nets, *nets, {}});
     sets.acquire({selector.text(), {}, 0}, selector);
+    while (sets.has_work()) {
+        sets.work();
+    }
     ImmediateReclaimer reclaimer;
     GroupTable<V4> table(reclaimer);
     for (const auto& change : sets.take_changes()) {
