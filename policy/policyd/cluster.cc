@@ -70,9 +70,14 @@ bool may_guard(const Resource& policy, Kind endpoint) {
 
 // --- events ---------------------------------------------------------------------------------
 
-void Cluster::on(const policy::Batch& batch) {
-    for (const auto& event : batch.events) {
-        take(event);
+bool Cluster::go_on(const policy::Slice& slice) {
+    if (waiting_.empty()) {
+        return settle(slice);  // sets that went
+    }
+    busy_ = true;
+    policy::Batch& batch = waiting_.front();
+    if (!take_all(batch, slice) || !settle(slice)) {
+        return false;
     }
     for (const auto& [key, reason] : batch.kept) {
         keep(key, reason);
@@ -82,6 +87,39 @@ void Cluster::on(const policy::Batch& batch) {
     }
     tell_member_changes();
     forget_unused();
+    waiting_.pop_front();
+    next_ = 0;
+    busy_ = false;
+    return true;
+}
+
+bool Cluster::take_all(policy::Batch& batch, const policy::Slice& slice) {
+    while (next_ < batch.events.size()) {
+        if (!settle(slice)) {
+            return false;
+        }
+        take(std::exchange(batch.events[next_++], policy::InSync{}));
+        if (slice.is_over()) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/// What one object sets off, before the next is taken: it may concern all others.
+bool Cluster::settle(const policy::Slice& slice) {
+    while (sets_.has_work() || !bestowing_.empty()) {
+        if (sets_.has_work()) {
+            sets_.work();
+            note_member_changes();
+        } else {
+            place_next_follower();
+        }
+        if (slice.is_over()) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void Cluster::take(const policy::Event& event) {
@@ -263,13 +301,18 @@ void Cluster::leave_host(const Key& key) {
 }
 
 void Cluster::bestow(const std::string& name, const policy::Profile* profile) {
-    if (!inheritance_.set_profile(name, profile)) {
-        return;
+    if (inheritance_.set_profile(name, profile)) {
+        bestowing_[name] = Key{Kind{}, {}, {}};
     }
-    Key from{Kind{}, {}, {}};
-    while (const Key* next = inheritance_.next_follower(name, from)) {
-        from = policy::behind(*next);
+}
+
+void Cluster::place_next_follower() {
+    const auto profile = bestowing_.begin();
+    if (const Key* next = inheritance_.next_follower(profile->first, profile->second)) {
+        profile->second = policy::behind(*next);
         place(resources_.at(*next));
+    } else {
+        bestowing_.erase(profile);
     }
 }
 
@@ -490,8 +533,6 @@ void Cluster::forget_unused() {
             sets_.release(item->set);
         }
     }
-    settle();
-    (void)sets_.take_changes();  // of the released sets
 }
 
 // --- members --------------------------------------------------------------------------------
@@ -519,28 +560,21 @@ void Cluster::forget_closed_groups(Set& set, const std::set<GroupId>& open) {
     std::erase_if(set.groups, [&](GroupId group) { return !open.contains(group); });
 }
 
-void Cluster::settle() {
-    while (sets_.has_work()) {
-        sets_.work();
+void Cluster::note_member_changes() {
+    for (const auto& change : sets_.take_changes()) {
+        const Owner* of = owner(change.group);
+        if (of == nullptr || of->set->fresh) {
+            continue;  // nobody knows any of it
+        }
+        of->set->changed
+            .try_emplace({of->port, change.member}, Change{.was = !change.present, .is = false})
+            .first->second.is = change.present;
+        changed_sets_.insert(of->set);
     }
 }
 
 /// Makes one delta of all that happened to the members of each set since the last flush.
 void Cluster::tell_member_changes() {
-    struct Change {
-        bool was = false;
-        bool is = false;
-    };
-
-    settle();
-    std::map<Set*, std::map<PortMember, Change>> by_set;
-    for (const auto& change : sets_.take_changes()) {
-        if (const Owner* of = owner(change.group)) {
-            auto& members = by_set[of->set];
-            members.try_emplace({of->port, change.member}, Change{!change.present, false})
-                .first->second.is = change.present;
-        }
-    }
     for (const auto& name : sets_.take_renumbered()) {
         if (const auto set = sets_by_name_.find(name); set != sets_by_name_.end()) {
             std::set<GroupId> open;
@@ -550,31 +584,35 @@ void Cluster::tell_member_changes() {
             forget_closed_groups(set->second, open);
         }
     }
-    for (auto& [set, members] : by_set) {
-        SetUpdate update{set->item->set, SetUpdate::How::Change, {}, {}};
-        for (const auto& [member, change] : members) {
-            if (change.was != change.is) {
-                (change.is ? update.added : update.removed).push_back(member);
-            }
-        }
-        if (set->fresh || (update.added.empty() && update.removed.empty())) {
-            continue;
-        }
-        set->members += update.added.size();
-        set->members -= update.removed.size();
-        set->item->add_delta(
-            ++last_version_,
-            set_update(update),
-            std::max(kLeastDeltaBytes, set->members * kBytesPerMember));
-        for (const auto& [host, reasons] : set->item->users) {
-            if (host->feed != nullptr) {
-                host->feed->touch(set->item);
-            }
-        }
+    for (Set* set : std::exchange(changed_sets_, {})) {
+        tell_member_changes(*set);
     }
     for (auto& [name, set] : sets_by_name_) {
         if (std::exchange(set.fresh, false)) {
             set.members = sets_.members(name).size();
+        }
+    }
+}
+
+void Cluster::tell_member_changes(Set& set) {
+    SetUpdate update{set.item->set, SetUpdate::How::Change, {}, {}};
+    for (const auto& [member, change] : std::exchange(set.changed, {})) {
+        if (change.was != change.is) {
+            (change.is ? update.added : update.removed).push_back(member);
+        }
+    }
+    if (update.added.empty() && update.removed.empty()) {
+        return;
+    }
+    set.members += update.added.size();
+    set.members -= update.removed.size();
+    set.item->add_delta(
+        ++last_version_,
+        set_update(update),
+        std::max(kLeastDeltaBytes, set.members * kBytesPerMember));
+    for (const auto& [host, reasons] : set.item->users) {
+        if (host->feed != nullptr) {
+            host->feed->touch(set.item);
         }
     }
 }

@@ -20,12 +20,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "policy/datastore.h"
@@ -33,6 +36,7 @@
 #include "policy/ip_set.h"
 #include "policy/label_index.h"
 #include "policy/policyd/item.h"
+#include "policy/slice.h"
 
 namespace vr::policyd {
 
@@ -54,9 +58,24 @@ class Cluster {
     Cluster& operator=(Cluster&&) = delete;
     ~Cluster() = default;
 
-    /// Works out what follows from a batch, whose upserts come with their text; feeds know what of it
-    /// concerns them when this returns.
-    void on(const policy::Batch& batch);
+    /// Takes a batch, whose upserts come with their text, behind those that wait.
+    void add(policy::Batch batch) { waiting_.push_back(std::move(batch)); }
+
+    /// Works out what follows from the first that waits, as far as `slice` goes.  True: feeds know what of
+    /// it concerns them.  False: a further call is to go on, and feeds have no news until then.
+    [[nodiscard]] bool go_on(const policy::Slice& slice);
+
+    /// go_on() has something to do.
+    [[nodiscard]] bool has_waiting() const { return !waiting_.empty() || sets_.has_work(); }
+
+    /// In the middle of a batch.
+    [[nodiscard]] bool is_busy() const { return busy_; }
+
+    /// All of a batch at once.
+    void on(policy::Batch batch) {
+        add(std::move(batch));
+        (void)go_on(policy::Slice());
+    }
 
     [[nodiscard]] bool is_in_sync() const { return in_sync_; }
 
@@ -81,11 +100,18 @@ class Cluster {
         std::vector<ItemPtr> needs;
     };
 
+    /// What happened to a member since the last flush.
+    struct Change {
+        bool was = false;
+        bool is = false;
+    };
+
     struct Set {
         ItemPtr item;
         std::size_t members = 0;
-        bool fresh = true;         ///< made since the last flush: nobody knows any of it
-        std::set<GroupId> groups;  ///< as entered in owners_
+        bool fresh = true;  ///< made since the last flush: nobody knows any of it
+        std::map<policy::PortMember, Change> changed;  ///< since then
+        std::set<GroupId> groups;                      ///< as entered in owners_
     };
 
     struct Owner {
@@ -128,8 +154,12 @@ class Cluster {
     void use(Host& host, const ItemPtr& item);
     void drop(Host& host, const ItemPtr& item);
 
-    void settle();
+    [[nodiscard]] bool take_all(policy::Batch& batch, const policy::Slice& slice);
+    [[nodiscard]] bool settle(const policy::Slice& slice);
+    void place_next_follower();
+    void note_member_changes();
     void tell_member_changes();
+    void tell_member_changes(Set& set);
     [[nodiscard]] const Owner* owner(GroupId group);
     void forget_closed_groups(Set& set, const std::set<GroupId>& open);
     void forget_unused();
@@ -142,7 +172,13 @@ class Cluster {
     std::map<std::string, Host> hosts_;
     std::map<policy::Key, ItemPtr> for_all_;  ///< what every host needs
     std::map<std::string, ItemPtr> owned_;  ///< the blocks of addresses of each host that owns any
-    std::set<ItemPtr> unused_;              ///< lost their last user since the last flush
+    /// Profiles whose labels are others, with the first of those who have it that has yet to get them.
+    std::map<std::string, policy::Key> bestowing_;
+    std::set<Set*> changed_sets_;
+    std::deque<policy::Batch> waiting_;
+    std::size_t next_ = 0;  ///< event of the first
+    bool busy_ = false;
+    std::set<ItemPtr> unused_;  ///< lost their last user since the last flush
 
     policy::Inheritance inheritance_;
     policy::IpSets sets_;

@@ -20,7 +20,7 @@ Feed::~Feed() {
 }
 
 bool Feed::has_news() const {
-    return cluster_->is_in_sync() && (!news_.empty() || !told_in_sync_);
+    return cluster_->is_in_sync() && !cluster_->is_busy() && (!news_.empty() || !told_in_sync_);
 }
 
 Parcel Feed::take(std::size_t most) {

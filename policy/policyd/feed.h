@@ -45,7 +45,8 @@ class Feed {
     Feed& operator=(Feed&&) = delete;
     ~Feed();
 
-    /// True when take() has something to tell.  Nothing is told before the cluster is in sync.
+    /// True when take() has something to tell.  Nothing is told before the cluster is in
+    /// sync, nor in the middle of a batch.
     [[nodiscard]] bool has_news() const;
     /// The next parcel, of about `most` bytes.
     [[nodiscard]] Parcel take(std::size_t most = kParcelBytes);

@@ -5,10 +5,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <memory>
+#include <utility>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include "policy/etcd/store.h"
@@ -22,6 +25,9 @@
 namespace vr::policyd {
 
 namespace {
+
+/// How long the calculation may hold up the loop.
+constexpr std::chrono::milliseconds kSlice{2};
 
 class Program {
   public:
@@ -67,7 +73,7 @@ class Program {
 
   private:
     Result<void> follow_datastore() {
-        const auto listener = [this](const policy::Batch& batch) { on_batch(batch); };
+        const auto listener = [this](policy::Batch batch) { on_batch(std::move(batch)); };
         if (config_.etcd) {
             auto etcd = std::make_unique<policy::etcd::Store>(
                 loop_.get_executor(), *config_.etcd, listener);
@@ -88,13 +94,31 @@ class Program {
         return store.start();
     }
 
-    void on_batch(const policy::Batch& batch) {
-        cluster_.on(batch);
-        if (server_) {
-            server_->tell();
-        } else if (cluster_.is_in_sync()) {
-            // Only now: until the datastore is known in full, hosts stay with another replica.
-            open();
+    void on_batch(policy::Batch batch) {
+        cluster_.add(std::move(batch));
+        if (!posted_) {
+            go_on_later();
+        }
+    }
+
+    void go_on_later() {
+        posted_ = true;
+        boost::asio::post(loop_, [this] { go_on(); });
+    }
+
+    /// In slices: hosts whose server is silent leave it, for one that is as busy.
+    void go_on() {
+        posted_ = false;
+        if (cluster_.go_on(policy::Slice(kSlice))) {
+            if (server_) {
+                server_->tell();
+            } else if (cluster_.is_in_sync()) {
+                // Only now: until the datastore is known in full, hosts stay with another replica.
+                open();
+            }
+        }
+        if (cluster_.has_waiting()) {
+            go_on_later();
         }
     }
 
@@ -117,6 +141,7 @@ class Program {
     const PolicydConfig& config_;
     boost::asio::io_context loop_{1};
     Cluster cluster_;
+    bool posted_ = false;  ///< go_on() will run
     std::unique_ptr<policy::Datastore> store_;
     std::unique_ptr<Reporters> reporters_;  ///< with etcd
     std::unique_ptr<Server> server_;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 
 #include "policy/scope.h"
 #include "test/policy/cluster_writer.h"
@@ -191,6 +192,9 @@ struct KnowingHost {
     std::set<IpPrefix> blocks;
 };
 
+/// Is over as soon as it has begun.
+const policy::Slice kOneStep{std::chrono::microseconds{0}};
+
 /// A vrouter-policyd, what it remembers of the hosts that have been there, and of each host the other
 /// kind, which knows what this replica knows.
 struct Replica {
@@ -218,8 +222,15 @@ struct Replica {
         }
     }
 
-    void on(const policy::Batch& batch) const {
-        cluster->on(batch);
+    /// Takes `batch`, and works on it in `steps` steps; all of it, if that is none.
+    void on(const policy::Batch& batch, int steps) const {
+        cluster->add(batch);
+        if (steps == 0) {
+            finish();
+        }
+        for (; steps > 0; --steps) {
+            (void)cluster->go_on(kOneStep);
+        }
         for (const auto& [name, host] : knowing) {
             host->graph.on(batch);
             if (const auto own = batch.blocks.find(name); own != batch.blocks.end()) {
@@ -227,12 +238,19 @@ struct Replica {
             }
         }
     }
+
+    void finish() const {
+        while (cluster->has_waiting()) {
+            (void)cluster->go_on(policy::Slice());
+        }
+    }
 };
 
 /// Two replicas and the hosts that they tell.
 class Site {
   public:
-    explicit Site(unsigned seed) : author(seed) {
+    /// `most_steps` that replicas do before something else happens; 0: all that there are.
+    explicit Site(unsigned seed, int most_steps = 0) : author(seed), most_steps_(most_steps) {
         for (auto& replica : replicas_) {
             restart(replica);
         }
@@ -299,6 +317,7 @@ class Site {
     }
 
     void compare(End& end) {
+        replicas_[end.at].finish();
         end.streamed.drain(feed(end), std::size_t{1} << static_cast<unsigned>(author.below(12)));
         const std::string& name = end.streamed.name;
         const KnowingHost& knowing = *replicas_[end.at].knowing.at(name);
@@ -321,7 +340,7 @@ class Site {
             owned.erase(block);
         }
         for (auto& replica : replicas_) {
-            replica.on({0, {}, {}, {{host, owned}}});
+            replica.on({0, {}, {}, {{host, owned}}}, steps());
         }
     }
 
@@ -332,7 +351,7 @@ class Site {
             files_.erase(file);
         }
         for (auto& replica : replicas_) {
-            replica.on(replica.documents.set(file, text));
+            replica.on(replica.documents.set(file, text), steps());
         }
     }
 
@@ -342,11 +361,14 @@ class Site {
         std::vector<Author::File> files(files_.begin(), files_.end());
         author.shuffle(files);
         for (const auto& [file, text] : files) {
-            replica.on(replica.documents.set(file, text));
+            replica.on(replica.documents.set(file, text), steps());
         }
-        replica.on({0, {policy::InSync{}}, {}, blocks_});
+        replica.on({0, {policy::InSync{}}, {}, blocks_}, steps());
     }
 
+    int steps() { return most_steps_ == 0 ? 0 : 1 + author.below(most_steps_); }
+
+    int most_steps_;
     std::map<std::string, std::string> files_;
     std::map<std::string, std::set<IpPrefix>> blocks_;
     std::array<Replica, 2> replicas_;
@@ -365,9 +387,8 @@ TEST_P(RandomSite, StreamedHostsHaveWhatKnowingHostsHave) {
     }
 }
 
-TEST_P(RandomSite, HostsThatMissFramesCatchUp) {
-    Site site(GetParam() + 1000);
-    for (int step = 0; step < 120 && !HasFailure(); ++step) {
+void miss_frames(Site& site) {
+    for (int step = 0; step < 120 && !testing::Test::HasFailure(); ++step) {
         site.edit();
         if (site.author.below(12) == 0) {
             site.lose_replica();
@@ -387,6 +408,17 @@ TEST_P(RandomSite, HostsThatMissFramesCatchUp) {
     for (const auto& end : site.ends) {
         site.compare(*end);
     }
+}
+
+TEST_P(RandomSite, HostsThatMissFramesCatchUp) {
+    Site site(GetParam() + 1000);
+    miss_frames(site);
+}
+
+/// Hosts come, go and ask for news in the middle of batches.
+TEST_P(RandomSite, WhatIsWorkedOutInSlicesIsTheSame) {
+    Site site(GetParam() + 2000, 20);
+    miss_frames(site);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomSite, testing::Range(1U, 1U + test::rounds(20)));

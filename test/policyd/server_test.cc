@@ -174,6 +174,43 @@ TEST_F(ServerTest, HostGetsItsOwnEndpointsAlone) {
     EXPECT_TRUE(until([&] { return host.has("n/more"); }));
 }
 
+/// Half of a batch may be wider than both of its ends; meanwhile the connection is served.
+TEST_F(ServerTest, HostIsToldNothingInTheMiddleOfABatch) {
+    Replica replica(io, of_server);
+    Follower host(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return host.has("n/ea"); }));
+    policy::Batch batch;
+    for (const char* name : {"one", "two", "three"}) {
+        auto part = replica.documents.set(name, endpoint(name, "a", "10.0.0.9"));
+        batch.events.insert(batch.events.end(), part.events.begin(), part.events.end());
+    }
+    replica.cluster.add(std::move(batch));
+    const policy::Slice one_step{std::chrono::microseconds{0}};
+    while (!replica.cluster.go_on(one_step)) {
+        replica.server->tell();
+        io.poll();
+        EXPECT_EQ(host.sink.workloads.size(), 1U);
+    }
+    replica.server->tell();
+    EXPECT_TRUE(until([&] { return host.sink.workloads.size() == 4; }));
+    EXPECT_EQ(replica.server->counters().lost, 0U);
+}
+
+TEST_F(ServerTest, HostThatComesInTheMiddleOfABatchIsToldAllBehindIt) {
+    Replica replica(io, of_server);
+    auto batch = replica.documents.set("more", endpoint("more", "a", "10.0.0.3"));
+    replica.cluster.add(std::move(batch));
+    ASSERT_FALSE(replica.cluster.go_on(policy::Slice{std::chrono::microseconds{0}}));
+    Follower host(io, "a", {replica.port}, of_a);
+    ASSERT_TRUE(until([&] { return replica.server->counters().snapshots == 1; }));
+    io.poll();
+    EXPECT_TRUE(host.sink.workloads.empty());
+    while (!replica.cluster.go_on(policy::Slice())) {
+    }
+    replica.server->tell();
+    EXPECT_TRUE(until([&] { return host.has("n/ea") && host.has("n/more"); }));
+}
+
 TEST_F(ServerTest, StreamOfAnotherHostIsRefused) {
     Replica replica(io, of_server);
     Follower host(io, "b", {replica.port}, of_a);
