@@ -3,11 +3,13 @@
 
 namespace vr {
 
-GroupMembers::GroupMembers(Machine& machine, std::function<bool()> is_settled)
-    : machine_(machine), is_settled_(std::move(is_settled)) {}
+GroupMembers::GroupMembers(
+    Machine& machine, std::function<bool()> is_settled, std::function<void()> unfinished)
+    : machine_(machine), is_settled_(std::move(is_settled)), unfinished_(std::move(unfinished)) {}
 
 void GroupMembers::add(GroupId group, const IpPrefix& member) {
-    if (removals_.erase({group, member}) != 0 || leaving_.erase({group, member}) != 0) {
+    if (removals_.erase({group, member}) != 0 || leaving_.erase({group, member}) != 0 ||
+        due_.erase({group, member}) != 0) {
         return;  // its removal still waited
     }
     std::visit(
@@ -25,10 +27,12 @@ void GroupMembers::remove(GroupId group, const IpPrefix& member) {
     }
 }
 
-void GroupMembers::apply_removals(const Members& members) {
-    for (const auto& [group, member] : members) {
+void GroupMembers::finish() {
+    for (unsigned i = 0; i < kTurn && !due_.empty(); ++i) {
+        const auto [group, member] = *due_.begin();
+        due_.erase(due_.begin());
         std::visit(
-            [&]<Family F>(const Prefix<F>& prefix) {
+            [&, group = group]<Family F>(const Prefix<F>& prefix) {
                 machine_.shared().groups<F>().remove(group, prefix);
             },
             member);
@@ -46,8 +50,12 @@ void GroupMembers::remove_when_seen() {
             return;
         }
         waits_ = false;
-        apply_removals(std::exchange(leaving_, {}));
+        due_.merge(std::exchange(leaving_, {}));
+        finish();
         machine_.commit();
+        if (is_unfinished()) {
+            unfinished_();
+        }
         if (is_settled_()) {
             remove_when_seen();  // those that came meanwhile
         }

@@ -1,7 +1,8 @@
 // GroupMembers: who belongs to the groups that programs name.
 //
 // Members come at once.  Removed ones wait while programs are being compiled, and until workers run what came
-// of it, so that a program never runs with groups that were already emptied for its successor.  Control thread.
+// of it, so that a program never runs with groups that were already emptied for its successor.  Then they go
+// some in a turn.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -16,8 +17,10 @@ namespace vr {
 
 class GroupMembers {
   public:
-    /// `is_settled`: whether nothing is in force that was to be replaced or removed.
-    GroupMembers(Machine& machine, std::function<bool()> is_settled);
+    /// `is_settled`: whether nothing is in force that was to be replaced or removed.  `unfinished` is called
+    /// when something is left for finish().
+    GroupMembers(
+        Machine& machine, std::function<bool()> is_settled, std::function<void()> unfinished);
 
     void add(GroupId group, const IpPrefix& member);
     void remove(GroupId group, const IpPrefix& member);
@@ -26,15 +29,24 @@ class GroupMembers {
     /// be called when all is settled.
     void remove_when_seen();
 
-  private:
-    using Members = std::set<std::pair<GroupId, IpPrefix>>;
+    [[nodiscard]] bool is_unfinished() const { return !due_.empty(); }
 
-    void apply_removals(const Members& members);
+    /// Removes some of those that may go.  To be followed by a commit.
+    void finish();
+
+  private:
+    /// Those of the highest group go first, as policy/publisher.h wants it.
+    using Members = std::set<std::pair<GroupId, IpPrefix>, std::greater<>>;
+
+    /// A third of a millisecond's worth.
+    static constexpr unsigned kTurn = 256;
 
     Machine& machine_;
     std::function<bool()> is_settled_;
+    std::function<void()> unfinished_;
     Members removals_;  ///< from groups that programs may still need as they are
     Members leaving_;   ///< workers may still run such programs
+    Members due_;       ///< nobody needs them any more
     bool waits_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -73,7 +73,8 @@ Workloads::Workloads(
       open_vhost_(std::move(open_vhost)),
       reserved_(reserved),
       hosts_(machine, builder, [this] { settle(1); }),
-      members_(machine, [this] { return is_settled(); }),
+      members_(
+          machine, [this] { return is_settled(); }, [this] { tell_unfinished(); }),
       compilations_(
           builder,
           [this](const std::string& name, const CompiledPrograms& compiled) {
@@ -196,6 +197,9 @@ void Workloads::finish() {
         if (std::chrono::steady_clock::now() >= end) {
             break;
         }
+    }
+    if (members_.is_unfinished()) {
+        members_.finish();
     }
     commit();
     tell_unfinished();

@@ -116,9 +116,11 @@ class Workloads final : public WorkloadSink {
     [[nodiscard]] bool is_opening() const { return !waiting_.empty(); }
 
     /// True while there is something that finish() goes on with.
-    [[nodiscard]] bool is_unfinished() const { return is_opening() || hosts_.is_unassigned(); }
+    [[nodiscard]] bool is_unfinished() const {
+        return is_opening() || hosts_.is_unassigned() || members_.is_unfinished();
+    }
 
-    /// Opens and closes ports for one turn, and makes visible what went.
+    /// Opens and closes ports and removes members for one turn, and makes visible what went.
     void finish();
 
     /// `unfinished` is called when something is left for finish() in another turn: once until then.
@@ -187,7 +189,9 @@ class Workloads final : public WorkloadSink {
     [[nodiscard]] bool busy() const { return compilations_.busy() || hosts_.busy(); }
 
     /// Whether nothing is in force that was to be replaced or removed.
-    [[nodiscard]] bool is_settled() const { return !busy() && !is_unfinished(); }
+    [[nodiscard]] bool is_settled() const {
+        return !busy() && !is_opening() && !hosts_.is_unassigned();
+    }
 
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);

@@ -479,6 +479,31 @@ TEST_F(WorkloadsTest, MemberThatLeavesBehindItsProgramWaitsForWorkersToo) {
     lab.machine->rcu().offline(0);
 }
 
+TEST_F(WorkloadsTest, ThousandsOfMembersLeaveSomeInATurn) {
+    const GroupId group{7};
+    const auto member = [](std::uint32_t i) { return Prefix<V4>::host(host<V4>(i)); };
+    lab.open_at_once = false;
+    lab.machine->rcu().online(0);
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+        lab.workloads->add_member(group, member(i));
+    }
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+        lab.workloads->remove_member(group, member(i));
+    }
+    lab.machine->rcu().offline(0);
+    const auto& groups = lab.machine->shared().groups4;
+    lab.machine->housekeeping();
+    lab.machine->housekeeping();  // those that came while the first one waited
+    EXPECT_GT(groups.size(), 1000U);
+    lab.workloads->add_member(group, member(0));  // is to go, or has gone
+    while (lab.workloads->is_unfinished()) {
+        const std::size_t before = groups.size();
+        lab.workloads->finish();
+        EXPECT_LE(before - groups.size(), 256U);
+    }
+    EXPECT_EQ(groups.size(), 1U);
+}
+
 TEST_F(WorkloadsTest, MemberThatComesBackMeanwhileStays) {
     const GroupId group{7};
     const Prefix<V4> member = Prefix<V4>::host(host<V4>(kOutside));
