@@ -41,7 +41,7 @@ void GroupMembers::finish() {
 }
 
 void GroupMembers::remove_when_seen() {
-    if (removals_.empty() || std::exchange(waits_, true)) {
+    if (removals_.empty() || is_unfinished() || std::exchange(waits_, true)) {
         return;
     }
     leaving_ = std::exchange(removals_, {});
@@ -50,7 +50,7 @@ void GroupMembers::remove_when_seen() {
             return;
         }
         waits_ = false;
-        due_.merge(std::exchange(leaving_, {}));
+        due_ = std::exchange(leaving_, {});
         finish();
         machine_.commit();
         if (is_unfinished()) {
