@@ -305,6 +305,7 @@ TEST_F(ResourceHandler, AnswersWhenTheChangesAreInForce) {
     in_force();
     EXPECT_TRUE(answer);
 }
+
 TEST_F(ResourceHandler, DeletesInTheDefaultNamespaceUnlessOneIsGiven) {
     EXPECT_EQ(remove("NetworkPolicy", "p").rows(0).outcome(), pb::Change::OUTCOME_DELETED);
     EXPECT_EQ(remove("Tier", "t").rows(0).outcome(), pb::Change::OUTCOME_DELETED);
