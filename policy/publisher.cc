@@ -100,7 +100,7 @@ bool Publisher::flush(const Slice& slice) {
                [&](const auto& node) {
                    sink_->add_member(node.value().first, node.value().second);
                }) &&
-           // Together: a guard that goes to another port must not do so before the one that follows it is told.
+           // Together: where a guard goes to another port, the one that follows it must be known.
            Slice().drain(changed_hosts_, [&](auto& node) { tell(std::move(node.mapped())); }) &&
            tell_what_all_share(slice) &&
            slice.drain(changed_, [&](auto& node) { tell(std::move(node.mapped())); }) &&

@@ -1,8 +1,9 @@
 // Publisher: hands the machine the difference between what it has and what it should have.
 //
 // One flush: new members, then programs and endpoints (the host's own first), then removals of endpoints and
-// members, so that no program is published before the groups that it names are filled.  What cancels out, or is the same as
-// before, is not told.
+// members, so that no program is published before the groups that it names are filled.  All of that in slices but the
+// guards of the host, which are told together: one of them may follow another one at a port.  What cancels out, or is
+// the same as before, is not told.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

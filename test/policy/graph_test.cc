@@ -601,36 +601,6 @@ TEST(Graph, EndpointsWithOneListStillShareOneProgramWhenItsRulesChange) {
         cluster.graph.published().at("a/vm").egress, cluster.sink.workloads.at("a/vm").egress);
 }
 
-/// What waits to be told, as it does while a set is not known, is told as it is by then.
-TEST(Publisher, OfProgramsReplacedAgainBeforeTheyAreToldTheNewestCounts) {
-    const auto program = [] { return std::make_shared<const acl::Program>(); };
-    const auto first = program();
-    const auto second = program();
-    const auto third = program();
-    RememberingSink sink;
-    Publisher publisher(sink);
-    const auto add = [&](const std::string& name, const auto& ingress) {
-        Workload workload;
-        workload.name = name;
-        workload.ingress = ingress;
-        workload.egress = ingress;
-        publisher.set_workload(workload);
-    };
-    add("told", first);
-    publisher.flush();
-    publisher.replace_programs({{first, second}});
-    add("new", second);
-    publisher.replace_programs({{second, third}});
-    publisher.flush();
-    for (const std::string name : {"told", "new"}) {
-        EXPECT_EQ(sink.workloads.at(name).ingress, third) << name;
-        EXPECT_EQ(publisher.published().at(name).egress, third) << name;
-    }
-    const int calls = sink.calls;
-    publisher.flush();
-    EXPECT_EQ(sink.calls, calls);
-}
-
 /// One policy of all endpoints and the host, after another that comes first or second.
 std::string edited(std::string_view spec, std::string_view kind = "GlobalNetworkPolicy") {
     return kLocal + kTwin + kEth0 +
