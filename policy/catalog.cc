@@ -48,14 +48,15 @@ bool is_resource_file(std::string_view name) {
 }
 
 std::vector<Event> Catalog::set_file(const std::string& name, const std::string& text) {
-    return is_current(name, text) ? std::vector<Event>()
-                                  : set_file(name, text, parse_file(name, text));
+    return is_current(name, text)
+               ? std::vector<Event>()
+               : set_file(name, std::make_shared<const std::string>(text), parse_file(name, text));
 }
 
 std::vector<Event> Catalog::set_file(
-    const std::string& name, std::string text, Result<ParsedFile> parsed) {
+    const std::string& name, std::shared_ptr<const std::string> text, Result<ParsedFile> parsed) {
     File& file = files_[name];
-    file.text = std::make_shared<const std::string>(std::move(text));
+    file.text = std::move(text);
     file.readable = true;
     if (!parsed) {
         file.error = std::move(parsed).error().text;
@@ -87,7 +88,7 @@ std::vector<Event> Catalog::set_stand_in(
     ParsedObject& only = parsed.objects.emplace_back();
     only.key = key;
     only.line = 1;
-    only.text = text;
+    only.text = std::make_shared<const std::string>(text);
     only.error = std::move(reason);
     only.stand_in = key.kind == Kind::HostEndpoint
                         ? stand_in(Field(name, object, only.warnings), key)
@@ -171,15 +172,14 @@ void Catalog::settle(const Touched& touched, std::vector<Event>& events) {
     if (now->resource) {
         object.in_force = now->resource;
         object.was_valid = true;
-        object.kept.clear();
+        object.kept.reset();
     } else if (!object.was_valid) {
         object.in_force = now->stand_in;
     } else if (touched.counted != nullptr && touched.counted->resource) {
         object.kept = touched.counted->text;
     }
     if (object.in_force && (!before || *before != *object.in_force)) {
-        events.emplace_back(
-            Upsert{object.in_force, std::make_shared<const std::string>(now->text)});
+        events.emplace_back(Upsert{object.in_force, now->text});
     } else if (!object.in_force && before) {
         events.emplace_back(Delete{key});
     }
@@ -256,7 +256,7 @@ std::vector<ObjectStatus> Catalog::list(const Key& from, std::size_t count) cons
     for (auto at = objects_.lower_bound(from); at != objects_.end() && count > 0; ++at, --count) {
         for (const auto& definition : at->second.definitions) {
             all.push_back(status(at->first, at->second, definition));
-            all.back().yaml = parsed(definition).text;
+            all.back().yaml = *parsed(definition).text;
         }
     }
     return all;
@@ -290,8 +290,13 @@ std::vector<ObjectStatus> Catalog::faults(const std::string& name) const {
 }
 
 bool Catalog::is_current(const std::string& name, const std::string& text) const {
+    const auto known = shared_text(name);
+    return known && *known == text;
+}
+
+std::shared_ptr<const std::string> Catalog::shared_text(const std::string& name) const {
     const auto file = files_.find(name);
-    return file != files_.end() && file->second.readable && *file->second.text == text;
+    return file == files_.end() || !file->second.readable ? nullptr : file->second.text;
 }
 
 std::string_view Catalog::text(const std::string& name) const {
@@ -304,28 +309,30 @@ std::vector<Catalog::Good> Catalog::good() const {
     std::vector<Good> all;
     all.reserve(files_.size());
     for (const auto& [name, file] : files_) {
-        const bool as_written =
-            file.error.empty() && std::ranges::none_of(file.parsed.objects, [](const auto& object) {
-                return object.resource == nullptr;
-            });
-        all.push_back(
-            {name,
-             as_written ? file.text : std::make_shared<const std::string>(good_text(name, file))});
+        all.push_back(good(name, file));
     }
     return all;
 }
 
-/// The objects of a file that is not valid throughout: their last valid versions, or what never had one.
-std::string Catalog::good_text(const std::string& name, const File& file) const {
-    std::string text;
-    for (std::size_t i = 0; i < file.parsed.objects.size(); ++i) {
-        const ParsedObject& written = file.parsed.objects[i];
+/// Of a file that is not valid throughout: its objects' last valid versions, or what never had one.
+Catalog::Good Catalog::good(const std::string& name, const File& file) const {
+    const auto& objects = file.parsed.objects;
+    const bool as_written =
+        file.error.empty() && std::ranges::none_of(objects, [](const auto& object) {
+            return object.resource == nullptr;
+        });
+    if (as_written) {
+        return {name, {file.text}};
+    }
+    Good good{name, {}};
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+        const ParsedObject& written = objects[i];
         const Object& object = objects_.at(written.key);
         const bool counts = *object.definitions.begin() == Definition{name, i};
         const bool kept = !written.resource && counts && object.was_valid;
-        text += "---\n" + (kept ? object.kept : written.text) + "\n";
+        good.texts.push_back(kept ? object.kept : written.text);
     }
-    return text;
+    return good;
 }
 
 std::vector<std::string> Catalog::problems() const {

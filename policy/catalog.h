@@ -34,7 +34,9 @@ class Catalog {
     [[nodiscard]] std::vector<Event> set_file(const std::string& name, const std::string& text);
     /// The same for a text that was read before, by parse_file().
     [[nodiscard]] std::vector<Event> set_file(
-        const std::string& name, std::string text, Result<ParsedFile> parsed);
+        const std::string& name,
+        std::shared_ptr<const std::string> text,
+        Result<ParsedFile> parsed);
     /// A file is there of which only is known that it should define `key`, for `node` if that is a host
     /// endpoint: its stand-in takes its place, whatever the file held before.
     [[nodiscard]] std::vector<Event> set_stand_in(
@@ -70,15 +72,17 @@ class Catalog {
     /// What set_file() is to be told of a file before its text, for what is in force now to be so again.
     struct Good {
         std::string name;
-        std::shared_ptr<const std::string> text;
+        /// Of the file as a whole, or documents one after the other.
+        std::vector<std::shared_ptr<const std::string>> texts;
     };
 
     /// Of all files.
     [[nodiscard]] std::vector<Good> good() const;
     /// True when `text` is what the file is known to hold.
     [[nodiscard]] bool is_current(const std::string& name, const std::string& text) const;
-    /// What the file is known to hold; empty when it is not known.
+    /// What the file is known to hold; empty, or null, when it is not known.
     [[nodiscard]] std::string_view text(const std::string& name) const;
+    [[nodiscard]] std::shared_ptr<const std::string> shared_text(const std::string& name) const;
 
     /// Where an object is defined: file, line, and how many objects that file holds.
     struct Place {
@@ -108,8 +112,9 @@ class Catalog {
         std::set<Definition> definitions;
         ResourcePtr in_force;    ///< null: missing
         bool was_valid = false;  ///< in_force is a valid version, not a stand-in
-        std::string kept;        ///< that version as it was written, when it no longer is
-        bool touched = false;    ///< by the replace() that runs
+        /// That version as it was written, when it no longer is; else null.
+        std::shared_ptr<const std::string> kept;
+        bool touched = false;  ///< by the replace() that runs
     };
 
     /// An object, and what counted of it before.
@@ -124,7 +129,7 @@ class Catalog {
     [[nodiscard]] const ParsedObject* first(const Object& object) const;
     void settle(const Touched& touched, std::vector<Event>& events);
     void count(Kind kind, const ParsedObject* before, const ParsedObject* now);
-    [[nodiscard]] std::string good_text(const std::string& name, const File& file) const;
+    [[nodiscard]] Good good(const std::string& name, const File& file) const;
     [[nodiscard]] ObjectStatus status(
         const Key& key, const Object& object, const Definition& definition) const;
 

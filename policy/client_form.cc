@@ -30,17 +30,17 @@ Node list_of(const std::vector<std::string_view>& words) {
 
 std::string client_form(const ParsedObject& object) {
     const auto* policy = object.resource ? std::get_if<Policy>(&object.resource->spec) : nullptr;
-    auto documents = parse_documents("object", object.text);
+    auto documents = parse_documents("object", *object.text);
     if (policy == nullptr || !documents || object.key.kind == Kind::StagedKubernetesNetworkPolicy) {
-        return object.text;
+        return *object.text;
     }
     Node& root = documents->front().root;
     const auto spec = std::ranges::find(root.fields, "spec", &Member::key);
     if (spec == root.fields.end() || spec->value.type != Node::Type::Map) {
-        return object.text;
+        return *object.text;
     }
     if (const Node* types = spec->value.find("types"); types != nullptr && !types->items.empty()) {
-        return object.text;
+        return *object.text;
     }
     std::vector<std::string_view> types;
     if (!policy->ingress.empty() || policy->egress.empty()) {

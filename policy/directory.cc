@@ -82,10 +82,17 @@ Result<std::string> Directory::text(const std::string& file) const {
     return std::move(text).str();
 }
 
-Reading Directory::read(const std::string& file) const {
+Reading Directory::read(
+    const std::string& file, const std::shared_ptr<const std::string>& known) const {
     auto read = text(file);
-    auto parsed = read ? parse_file(file, *read) : fail(read.error().text);
-    return {std::move(read), std::move(parsed)};
+    if (!read) {
+        return {fail(read.error().text), fail(read.error().text)};
+    }
+    if (known && *known == *read) {
+        return {known, fail("as before")};
+    }
+    auto parsed = parse_file(file, *read);
+    return {std::make_shared<const std::string>(*std::move(read)), std::move(parsed)};
 }
 
 std::uintmax_t Directory::size(const std::string& file) const {

@@ -19,8 +19,8 @@ namespace vr::policy {
 
 /// A file, read.
 struct Reading {
-    Result<std::string> text;
-    Result<ParsedFile> parsed;  ///< an error where `text` is one
+    Result<std::shared_ptr<const std::string>> text;
+    Result<ParsedFile> parsed;  ///< an error where `text` is one, or what was known
 };
 
 class Directory {
@@ -60,8 +60,9 @@ class Directory {
     [[nodiscard]] Result<LookPtr> look(const LookPtr& last) const;
 
     [[nodiscard]] Result<std::string> text(const std::string& file) const;
-    /// May run on any thread.
-    [[nodiscard]] Reading read(const std::string& file) const;
+    /// Where it holds what is `known` of it, which may be null, `text` is that.  May run on any thread.
+    [[nodiscard]] Reading read(
+        const std::string& file, const std::shared_ptr<const std::string>& known) const;
 
     /// 0 where it cannot be told.
     [[nodiscard]] std::uintmax_t size(const std::string& file) const;

@@ -12,6 +12,14 @@ namespace {
 
 constexpr std::string_view kFilesMagic = "vrouter files state 1\n";
 
+std::string text_of(const Catalog::Good& file) {
+    std::string all;
+    for (const auto& text : file.texts) {
+        all += (all.empty() ? "" : "\n---\n") + *text;
+    }
+    return all;
+}
+
 }  // namespace
 
 std::string encode_files(std::string_view directory, const std::vector<Catalog::Good>& files) {
@@ -20,7 +28,7 @@ std::string encode_files(std::string_view directory, const std::vector<Catalog::
     put_number(bytes, static_cast<std::uint32_t>(files.size()));
     for (const Catalog::Good& file : files) {
         put_text(bytes, file.name);
-        put_text(bytes, *file.text);
+        put_text(bytes, text_of(file));
     }
     seal(bytes);
     return bytes;

@@ -265,7 +265,7 @@ bool FileStore::stands_still(const Result<LookPtr>& seen) {
 /// Whether objects were held, and what the last look found holds none.
 bool FileStore::is_emptied() const {
     const auto brings = [this](const auto& found) {
-        const Reading reading = directory_.read(found.first);
+        const Reading reading = directory_.read(found.first, nullptr);
         return reading.parsed && !reading.parsed->objects.empty();
     };
     return !holds_no_object() && std::ranges::none_of(*found_, brings);
@@ -373,7 +373,9 @@ bool FileStore::is_large(const std::string& file) const {
 /// Reads `reading_` on the other thread, takes over what it says, and goes on with `then` in another turn.
 void FileStore::load_beside(std::function<void()> then) {
     beside_.read(
-        [directory = directory_, file = reading_] { return directory.read(file); },
+        [directory = directory_, file = reading_, known = catalog_.shared_text(reading_)] {
+            return directory.read(file, known);
+        },
         [this, file = reading_, then = std::move(then)](Reading reading) {
             const bool counts = std::exchange(reading_, {}) == file && doubt_.empty();
             if (counts && directory_.identity() != watched_) {
@@ -388,13 +390,15 @@ void FileStore::load_beside(std::function<void()> then) {
 
 void FileStore::load(const std::string& file) {
     outrun(file);
-    auto text = directory_.text(file);
-    if (const auto good = good_.extract(file); good && (!text || *text != good.mapped())) {
-        set_text(file, good.mapped(), parse_file(file, good.mapped()));
+    Reading reading = directory_.read(file, catalog_.shared_text(file));
+    if (auto good = good_.extract(file)) {
+        auto text = std::make_shared<const std::string>(std::move(good.mapped()));
+        if (!reading.text || **reading.text != *text) {
+            auto parsed = parse_file(file, *text);
+            set_text(file, std::move(text), std::move(parsed));
+        }
     }
-    const bool is_news = text && !catalog_.is_current(file, *text);
-    auto parsed = is_news ? parse_file(file, *text) : fail("");
-    take(file, {std::move(text), std::move(parsed)});
+    take(file, std::move(reading));
 }
 
 /// `file` is told of from here on: an answer of the other thread would be older.
@@ -414,18 +418,18 @@ void FileStore::take(const std::string& file, Reading reading) {
         note_kept(file);
         return;
     }
-    if (catalog_.is_current(file, *reading.text)) {
+    if (*reading.text == catalog_.shared_text(file)) {
         return;
     }
-    set_text(file, *reading.text, std::move(reading.parsed));
+    set_text(file, *std::move(reading.text), std::move(reading.parsed));
     save();
     report(file);
 }
 
 void FileStore::set_text(
-    const std::string& file, const std::string& text, Result<ParsedFile> parsed) {
+    const std::string& file, std::shared_ptr<const std::string> text, Result<ParsedFile> parsed) {
     forget_kept(file);
-    auto events = catalog_.set_file(file, text, std::move(parsed));
+    auto events = catalog_.set_file(file, std::move(text), std::move(parsed));
     std::ranges::move(events, std::back_inserter(pending_));
     note_kept(file);
 }

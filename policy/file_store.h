@@ -129,7 +129,10 @@ class FileStore final : public Datastore {
     void catch_up();
     void note_kept(const std::string& file);
     void forget_kept(const std::string& file);
-    void set_text(const std::string& file, const std::string& text, Result<ParsedFile> parsed);
+    void set_text(
+        const std::string& file,
+        std::shared_ptr<const std::string> text,
+        Result<ParsedFile> parsed);
     void save();
     void report(const std::string& file) const;
     void deliver();

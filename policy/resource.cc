@@ -265,7 +265,7 @@ class FileReader {
             }
         }
         ParsedObject parsed = read(object, key, warnings);
-        parsed.text = text;
+        parsed.text = std::make_shared<const std::string>(text);
         parsed_.objects.push_back(std::move(parsed));
         return {};
     }

@@ -8,6 +8,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,10 +21,10 @@ namespace vr::policy {
 
 struct ParsedObject {
     Key key;
-    int line = 0;          ///< where it begins in the file
-    std::string text;      ///< as written (items of a List: rewritten), YAML
-    ResourcePtr resource;  ///< null: invalid, see error
-    std::string error;     ///< "FILE:LINE: path: reason"
+    int line = 0;                             ///< where it begins in the file
+    std::shared_ptr<const std::string> text;  ///< as written (items of a List: rewritten), YAML
+    ResourcePtr resource;                     ///< null: invalid, see error
+    std::string error;                        ///< "FILE:LINE: path: reason"
     /// Invalid only: what to enforce if no valid version is known; may be null.
     ResourcePtr stand_in;
     std::string counts;  ///< what of the object `stand_in` holds (salvage.h); may be empty
@@ -48,7 +49,7 @@ struct ParsedFile {
 
 /// Reads the JSON that a datastore keeps for `key`; `file` names the place in messages.  An error means
 /// that the text as a whole is not that object: no JSON, another kind, name or namespace.  ParsedObject's
-/// `text` stays empty.
+/// `text` stays null.
 [[nodiscard]] Result<ParsedObject> parse_stored(
     std::string_view file, const Key& key, std::string_view json);
 

@@ -34,6 +34,16 @@ TEST(Catalog, AnUnchangedObjectIsNotToldAgain) {
     EXPECT_TRUE(set(catalog, "a.yaml", policy("order: 1") + "# a comment\n").empty());
 }
 
+/// One may be of tens of megabytes.
+TEST(Catalog, TheTextOfAnObjectIsNotCopied) {
+    Catalog catalog;
+    const auto events = set(catalog, "a.yaml", policy("order: 1"));
+    const auto text = std::get<Upsert>(events.at(0)).text;
+    EXPECT_EQ(catalog.good().at(0).texts.at(0), catalog.shared_text("a.yaml"));
+    (void)set(catalog, "a.yaml", policy("order: [1]"));
+    EXPECT_EQ(catalog.good().at(0).texts.at(0), text);
+}
+
 TEST(Catalog, ARemovedFileRemovesItsObjects) {
     Catalog catalog;
     (void)set(catalog, "a.yaml", policy("order: 1"));

@@ -65,7 +65,7 @@ TEST(ClientForm, WhatHasTypesOrNeedsNoneStaysAsWritten) {
                       "{order: 1}\n")}) {
         const auto parsed = parse_file("f.yaml", text);
         ASSERT_TRUE(parsed);
-        EXPECT_EQ(client_form(parsed->objects.at(0)), parsed->objects.at(0).text);
+        EXPECT_EQ(client_form(parsed->objects.at(0)), *parsed->objects.at(0).text);
     }
 }
 

@@ -458,7 +458,7 @@ TEST(ObjectText, ReadsAsWhatItWasReadFrom) {
         const auto file = parse_file("f.yaml", text);
         ASSERT_TRUE(file) << file.error().text;
         ASSERT_EQ(file->objects.size(), 1U);
-        const auto again = parse_file("g.yaml", file->objects[0].text);
+        const auto again = parse_file("g.yaml", *file->objects[0].text);
         ASSERT_TRUE(again) << again.error().text << text;
         ASSERT_EQ(again->objects.size(), 1U);
         EXPECT_EQ(again->objects[0].key, file->objects[0].key);
