@@ -464,7 +464,11 @@ void FileStore::save() {
 
 void FileStore::report(const std::string& file) const {
     if (const std::string error = catalog_.file_error(file); !error.empty()) {
-        log::error("policy: {} (its last good objects stay in force)", error);
+        log::error(
+            "policy: {} ({})",
+            error,
+            catalog_.list_file(file).empty() ? "it has no effect"
+                                             : "its last good objects stay in force");
         return;
     }
     for (const auto& object : catalog_.faults(file)) {
