@@ -23,7 +23,6 @@
 #include <set>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "policy/label_index.h"
@@ -141,10 +140,10 @@ class IpSets {
     MembersFrom members_from_;
     LabelIndex index_;
     std::map<Key, ItemId> item_ids_;
-    std::unordered_map<ItemId, Item> items_;
+    std::map<ItemId, Item> items_;
     std::map<SetName, SelectorId> set_ids_;
-    std::unordered_map<SelectorId, Set> sets_;
-    std::unordered_map<GroupId, std::pair<SelectorId, L4Port>> groups_;
+    std::map<SelectorId, Set> sets_;
+    std::map<GroupId, std::pair<SelectorId, L4Port>> groups_;
     std::uint32_t last_item_ = 0;
     std::uint32_t last_set_ = 0;
     std::uint32_t last_group_ = 0;

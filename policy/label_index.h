@@ -12,8 +12,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -103,7 +101,7 @@ class LabelIndex {
     void index_selector(SelectorId id, const Entry& entry, bool present);
 
     std::map<ItemId, Item> items_;
-    std::unordered_map<SelectorId, Entry> selectors_;
+    std::map<SelectorId, Entry> selectors_;
     std::map<std::string, Holders, std::less<>> items_by_label_;
     std::set<SelectorId> unrestricted_;
     std::map<std::string, std::set<SelectorId>> selectors_by_label_;

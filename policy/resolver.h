@@ -6,7 +6,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 
 #include "policy/label_index.h"
 #include "policy/model.h"
@@ -59,10 +58,10 @@ class Resolver {
 
     LabelIndex index_;
     std::map<Key, ItemId> endpoint_ids_;
-    std::unordered_map<ItemId, Key> endpoints_;
+    std::map<ItemId, Key> endpoints_;
     std::map<Key, Entry> policies_;
     std::map<Key, std::set<Key>> replaced_;  ///< by which staged policies
-    std::unordered_map<SelectorId, Key> policy_keys_;
+    std::map<SelectorId, Key> policy_keys_;
     std::map<std::string, Tier> tiers_;
     std::uint32_t last_endpoint_ = 0;
     std::uint32_t last_policy_ = 0;
