@@ -86,7 +86,6 @@ Step Sync::list() {
     must_list_ = true;  // until it is done
     list_revision_ = live_.revision;
     list_from_ = begin_;
-    seen_.clear();
     held_.clear();
     return {RangeRequest{list_from_, end_, list_revision_, page_size_}, {}, false};
 }
@@ -95,18 +94,18 @@ Step Sync::on_page(RangeReply reply) {
     if (reply.header.cluster != live_.cluster) {
         return {Reconnect{"endpoints belong to different clusters"}, {}, false};
     }
-    std::string last;
+    std::string next = list_from_;
     for (KeyValue& item : reply.items) {
-        if (item.key < list_from_ || !is_in_range(item.key)) {
+        if (item.key < next || !is_in_range(item.key)) {
             return {Reconnect{"a listing is out of order"}, {}, false};
         }
-        last = item.key;
-        seen_.insert(item.key);
+        miss(next, item.key);
+        next = item.key + '\0';
         take(std::move(item));
     }
     Step step;
-    if (reply.more && !last.empty()) {
-        list_from_ = last + '\0';
+    if (reply.more && !reply.items.empty()) {
+        list_from_ = std::move(next);
         step.ask = RangeRequest{list_from_, end_, list_revision_, page_size_};
         if (!in_sync_ && good_.cluster == 0) {
             // Nothing is published before in-sync: pages are worked off as they come.  Beside a restored
@@ -115,16 +114,7 @@ Step Sync::on_page(RangeReply reply) {
         }
         return step;
     }
-    std::vector<std::string> gone;
-    for (const auto& [key, revision] : known_) {
-        if (!seen_.contains(key)) {
-            gone.push_back(key);
-        }
-    }
-    for (const std::string& key : gone) {
-        take_gone(key, list_revision_);
-    }
-    seen_.clear();
+    miss(next, end_);
     must_list_ = false;
     page_size_ = kPageSize;
     live_.revision = list_revision_;
@@ -132,6 +122,13 @@ Step Sync::on_page(RangeReply reply) {
     step.ask = watch();
     release(step, true);
     return step;
+}
+
+/// A listing has nothing from `from` on and before `end`.
+void Sync::miss(const std::string& from, const std::string& end) {
+    for (auto at = known_.lower_bound(from); at != known_.end() && at->first < end; ++at) {
+        take_gone(at->first, list_revision_);
+    }
 }
 
 Step Sync::on_refused(const Refusal& refusal) {
@@ -291,6 +288,10 @@ void Sync::release(Step& step, bool complete) {
         recall();
     }
     for (auto& [key, held] : std::exchange(held_, {})) {
+        if (!complete && !held.value) {
+            held_.emplace(key, std::move(held));  // nothing is deleted before in-sync
+            continue;
+        }
         const auto known = known_.find(key);
         const bool anew =
             held.value && known != known_.end() && is_another(held.created, known->second);

@@ -25,8 +25,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -137,6 +135,7 @@ class Sync {
     void take_ready(const std::optional<std::string>& value, std::int64_t create_revision);
     void take(KeyValue item);
     void take_gone(const std::string& key, std::int64_t revision);
+    void miss(const std::string& from, const std::string& end);
     void take_event(WatchEvent event);
     [[nodiscard]] bool is_in_range(const std::string& key) const;
     [[nodiscard]] bool is_known(const std::string& key, std::int64_t revision) const;
@@ -153,7 +152,6 @@ class Sync {
     std::int64_t list_revision_ = 0;
     std::string list_from_;  ///< the first key of the next page
     std::int64_t page_size_ = kPageSize;
-    std::unordered_set<std::string> seen_;  ///< by this listing
 
     Ready ready_ = Ready::Absent;
     std::int64_t ready_created_ = 0;  ///< create_revision of ClusterInformation; 0: absent
@@ -163,8 +161,8 @@ class Sync {
     unsigned cancellations_ = 0;  ///< of the watch, since it told something
 
     Position good_;
-    std::unordered_map<std::string, std::int64_t> known_;  ///< handed out, with mod_revision
-    std::map<std::string, Held> held_;                     ///< differs from what was handed out
+    std::map<std::string, std::int64_t> known_;  ///< handed out, with mod_revision
+    std::map<std::string, Held> held_;           ///< differs from what was handed out
     std::vector<KeyValue> stored_;
     bool in_sync_ = false;
 };

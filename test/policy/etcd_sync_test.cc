@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "test/policy/etcd_follower.h"
 
@@ -82,6 +83,54 @@ TEST(EtcdSync, ListsAgainAfterCompactionAndTellsOnlyWhatDiffers) {
     follower.run(etcd);
     EXPECT_EQ(follower.state, below_prefix(etcd));
     EXPECT_EQ(follower.changes - changes, 3U);
+}
+
+TEST(EtcdSync, WhatIsGoneIsFoundInEveryPage) {
+    Etcd etcd = small();
+    for (int i = 0; i < 3000; ++i) {
+        etcd.put("/c/many/" + std::to_string(i), "x");
+    }
+    Follower follower;
+    follower.connect(etcd);
+    for (int i = 0; i < 3000; i += 3) {
+        etcd.remove("/c/many/" + std::to_string(i));
+    }
+    etcd.remove_all("/c/many/9", "/c/many/A");
+    etcd.compact();
+    follower.connect(etcd);
+    EXPECT_EQ(follower.state, below_prefix(etcd));
+}
+
+TEST(EtcdSync, WhatIsGoneWhenAFirstListingBeginsAgainIsDeletedAtItsEnd) {
+    Etcd etcd = small();
+    for (int i = 0; i < 2500; ++i) {
+        etcd.put("/c/many/" + std::to_string(i), "x");
+    }
+    Follower follower;
+    follower.take(follower.sync.connected());
+    (void)follower.step(etcd);
+    (void)follower.step(etcd);
+    ASSERT_TRUE(follower.state.contains("/c/a"));
+    etcd.remove("/c/a");
+    follower.take(follower.sync.on_refused({Refusal::kOutOfRange, "compacted"}));
+    follower.run(etcd);  // which asserts that
+    EXPECT_EQ(follower.state, below_prefix(etcd));
+}
+
+TEST(EtcdSync, APageThatIsOutOfOrderIsNotTaken) {
+    Etcd etcd = small();
+    for (const auto* keys : {"ba", "aa"}) {
+        Follower follower;
+        follower.take(follower.sync.connected());
+        (void)follower.step(etcd);
+        RangeReply page{etcd.header(), {}, false};
+        for (const char key : std::string_view(keys)) {
+            page.items.push_back({std::string("/c/") + key, "1", 1, 1});
+        }
+        const Step step = follower.sync.on_range(page);
+        EXPECT_TRUE(std::holds_alternative<Reconnect>(step.ask));
+        EXPECT_TRUE(step.changes.empty());
+    }
 }
 
 TEST(EtcdSync, ADeleteThatWasCompactedAwayIsFound) {
