@@ -5,11 +5,18 @@
 
 namespace vr::policy {
 
-Backlog::Backlog(Graph& graph, Post post, Taken taken, std::chrono::microseconds slice)
-    : graph_(graph), post_(std::move(post)), taken_(std::move(taken)), slice_(slice) {}
+Backlog::Backlog(
+    Graph& graph, Post post, Taken taken, std::chrono::microseconds slice, std::size_t enough)
+    : graph_(graph),
+      post_(std::move(post)),
+      taken_(std::move(taken)),
+      slice_(slice),
+      enough_(enough) {}
 
 void Backlog::add(Batch batch) {
-    waiting_.push_back({std::move(batch), {}});
+    const std::size_t size = 1 + batch.sets.size() + batch.events.size();
+    size_ += size;
+    waiting_.push_back({std::move(batch), size, {}});
     if (!posted_) {
         go_on_later();
     }
@@ -20,6 +27,18 @@ void Backlog::after(std::function<void()> then) {
         then();
     } else {
         waiting_.back().then.push_back(std::move(then));
+    }
+}
+
+bool Backlog::has_room() const {
+    return waiting_.empty() || size_ - waiting_.front().size < enough_;
+}
+
+void Backlog::when_room(std::function<void()> then) {
+    if (has_room()) {
+        then();
+    } else {
+        for_room_.push_back(std::move(then));
     }
 }
 
@@ -37,12 +56,18 @@ void Backlog::go_on() {
     while (!waiting_.empty() && take_up(waiting_.front().batch, slice)) {
         const Waiting first = std::move(waiting_.front());
         waiting_.pop_front();
+        size_ -= first.size;
         taken_(first.batch);
         for (const auto& then : first.then) {
             then();
         }
         if (slice.is_over()) {
             break;
+        }
+    }
+    if (has_room()) {
+        for (const auto& then : std::exchange(for_room_, {})) {
+            then();
         }
     }
     posted_ = false;

@@ -34,9 +34,14 @@ class Backlog {
         Graph& graph,
         Post post,
         Taken taken,
-        std::chrono::microseconds slice = std::chrono::microseconds{500});
+        std::chrono::microseconds slice = std::chrono::microseconds{500},
+        std::size_t enough = 4096);
 
     void add(Batch batch);
+
+    /// Calls `then` when a source may tell more: at once, unless `enough` objects wait behind the batch that is
+    /// being taken up.
+    void when_room(std::function<void()> then);
 
     /// Calls `then` when the machine has all that was added: at once if it does.
     void after(std::function<void()> then);
@@ -47,20 +52,25 @@ class Backlog {
   private:
     struct Waiting {
         Batch batch;
+        std::size_t size = 0;  ///< of it, as long as it waited
         std::vector<std::function<void()>> then;
     };
 
     void go_on();
     void go_on_later();
     [[nodiscard]] bool take_up(Batch& batch, const Slice& slice);
+    [[nodiscard]] bool has_room() const;
 
     Graph& graph_;
     Post post_;
     Taken taken_;
     std::chrono::microseconds slice_;
+    std::size_t enough_;
     std::deque<Waiting> waiting_;  ///< the first is being taken up, if there is one
-    std::size_t next_ = 0;         ///< of its sets and events
-    bool posted_ = false;          ///< go_on() runs, or will
+    std::size_t size_ = 0;         ///< of all in waiting_
+    std::vector<std::function<void()>> for_room_;
+    std::size_t next_ = 0;  ///< of its sets and events
+    bool posted_ = false;   ///< go_on() runs, or will
     std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

@@ -49,6 +49,9 @@ struct Batch {
     /// Of each host whose confirmed claims to blocks of addresses are not what they were: all blocks that
     /// it owns now, DATASTORE 3.1.  From sources that know of any, and not before in-sync.
     std::map<std::string, std::set<IpPrefix>> blocks = {};
+    /// The source has told, by the end of this, what it had at its start, and there was a moment when it
+    /// understood all of that.
+    bool understood = true;
     /// Of each object for which that is not what it was: why its last valid version counts in place of the
     /// present one; empty: the present one does.
     std::map<Key, std::string> kept = {};

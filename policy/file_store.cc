@@ -122,12 +122,25 @@ void FileStore::go_through_events(std::uint32_t seen) {
     if (!reading_.empty()) {
         load_beside(go_on);
     } else if (events_wait_) {
-        boost::asio::post(executor_, go_on);
+        go_on_later(go_on);
     } else if ((seen & DirectoryWatch::kLost) != 0) {
         on_directory_lost();
     } else {
-        read_events();
+        events_wait_ = true;  // perhaps, and it may be long until they are read
+        options_.when_room([this, alive = std::weak_ptr(watching_), watch = watches_] {
+            if (!alive.expired() && watch == watches_) {
+                events_wait_ = false;
+                read_events();
+            }
+        });
     }
+}
+
+/// In another turn, once there is room for what it finds.
+void FileStore::go_on_later(std::function<void()> go_on) {
+    options_.when_room([executor = executor_, go_on = std::move(go_on)]() mutable {
+        boost::asio::post(executor, std::move(go_on));
+    });
 }
 
 void FileStore::on_event(std::uint32_t mask, const std::string& name) {
@@ -179,7 +192,11 @@ void FileStore::look_again_later() {
     look_timer_.async_wait(
         [this, alive = std::weak_ptr(watching_)](boost::system::error_code error) {
             if (!error && !alive.expired()) {
-                look_again();
+                options_.when_room([this, alive] {
+                    if (!alive.expired()) {
+                        look_again();
+                    }
+                });
             }
         });
 }
@@ -318,8 +335,7 @@ void FileStore::forget(std::set<std::string> files) {
             save();
         }
         if (!files.empty() && std::chrono::steady_clock::now() >= end) {
-            boost::asio::post(
-                executor_,
+            go_on_later(
                 [this, alive = std::weak_ptr(watching_), files = std::move(files)]() mutable {
                     if (!alive.expired()) {
                         forget(std::move(files));
@@ -384,7 +400,7 @@ void FileStore::load_beside(std::function<void()> then) {
                 take(file, std::move(reading));
                 deliver();
             }
-            boost::asio::post(executor_, then);
+            go_on_later(then);
         });
 }
 
@@ -540,6 +556,7 @@ void FileStore::deliver() {
     auto kept = kept_.take_changes();
     if (!pending_.empty() || becomes_understood || !kept.empty()) {
         Batch batch{++revision_, std::exchange(pending_, {})};
+        batch.understood = understood_;
         batch.kept = std::move(kept);
         listener_(std::move(batch));
     }
@@ -574,6 +591,7 @@ SourceStatus FileStore::status() const {
 void FileStore::catch_up() {
     if (events_wait_ && doubt_.empty()) {
         scan();
+        deliver();
     }
 }
 

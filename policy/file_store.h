@@ -45,6 +45,7 @@
 #include "policy/file_state.h"
 #include "policy/kept.h"
 #include "policy/saver.h"
+#include "policy/when_room.h"
 
 namespace vr::policy {
 
@@ -63,6 +64,8 @@ struct FileStoreOptions {
     std::chrono::microseconds turn{1000};
     /// A file of so many bytes is read beside the loop.
     std::uintmax_t large = kLargeText;
+    /// Before what changes is read.
+    WhenRoom when_room = at_once;
 };
 
 class FileStore final : public Datastore {
@@ -82,10 +85,6 @@ class FileStore final : public Datastore {
     [[nodiscard]] std::vector<std::string> problems() const override;
     [[nodiscard]] SourceStatus status() const override;
 
-    /// In sync, and there was a moment when every file was understood.  A batch follows when this becomes
-    /// true, if only an empty one.
-    [[nodiscard]] bool was_understood() const { return understood_; }
-
     [[nodiscard]] std::map<Kind, KindCount> counts() const override { return catalog_.counts(); }
 
     /// One file per object, "networkpolicy.prod.web.yaml"; delivered before this returns.
@@ -104,6 +103,7 @@ class FileStore final : public Datastore {
     [[nodiscard]] Result<void> watch();
     void read_events();
     void go_through_events(std::uint32_t seen);
+    void go_on_later(std::function<void()> go_on);
     void on_event(std::uint32_t mask, const std::string& name);
     void on_directory_lost();
     void doubt(const std::string& why);
@@ -157,8 +157,8 @@ class FileStore final : public Datastore {
     std::optional<Saver> saver_;
     GoodTexts good_;  ///< as they were saved, of files that were not read since the start
     bool in_sync_ = false;
-    bool understood_ = false;
-    bool read_ = false;  ///< with the care that `beginning_` asks for
+    bool understood_ = false;  ///< as Batch::understood; a batch follows when it becomes true
+    bool read_ = false;        ///< with the care that `beginning_` asks for
     Directory::Identity watched_;
     std::uint64_t watches_ = 0;  ///< what an earlier one tells is not heard
     std::string doubt_;          ///< why what is there does not count; empty: it does

@@ -183,6 +183,15 @@ class HttpConnection final : public Connection,
             }));
     }
 
+    void read_when_room() {
+        const auto when_room = events_.when_room;
+        when_room([weak = this->weak_from_this()] {
+            if (const auto self = weak.lock(); self && !self->closed_) {
+                self->read();
+            }
+        });
+    }
+
     void on_read() {
         const bool done = parser_->is_done();
         if (done || (endless_ && parser_->is_header_done())) {
@@ -202,7 +211,11 @@ class HttpConnection final : public Connection,
             }
         }
         if (!done) {
-            read();
+            if (endless_) {
+                read_when_room();
+            } else {
+                read();
+            }
             return;
         }
         const unsigned status = parser_->get().result_int();

@@ -16,6 +16,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include "policy/when_room.h"
 #include "vrouter/etcd_config.h"
 #include "vrouter/net/result.h"
 
@@ -43,6 +44,8 @@ class Connection {
         /// HTTP status and body.
         std::function<void(unsigned status, std::string body)> done;
         std::function<void(Trouble trouble, const std::string& why)> failed;
+        /// Before more of an endless body is read.
+        WhenRoom when_room = at_once;
     };
 
     Connection() = default;

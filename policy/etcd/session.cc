@@ -228,6 +228,7 @@ void Session::open_watch() {
             here->end(why);
         }
     };
+    events.when_room = events_.when_room;
     watch_connection_->send(std::move(request), std::move(events));
 }
 

@@ -46,6 +46,8 @@ class Session : public std::enable_shared_from_this<Session> {
         std::function<void(std::string_view line)> watched;
         /// The session has ended, all by itself.
         std::function<void(const std::string& why)> ended;
+        /// Before more of the watch is read.
+        WhenRoom when_room = at_once;
     };
 
     Session(

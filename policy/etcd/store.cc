@@ -51,10 +51,12 @@ Result<std::string> stored_form(const std::string& yaml, const std::string* befo
 
 }  // namespace
 
-Store::Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener listener)
+Store::Store(
+    boost::asio::any_io_executor executor, EtcdConfig config, Listener listener, WhenRoom when_room)
     : executor_(executor),
       config_(std::move(config)),
       listener_(std::move(listener)),
+      when_room_(std::move(when_room)),
       keys_(config_.prefix),
       // From the claims on, which come before the resources: one range, and so one watch, for both.
       sync_(
@@ -132,6 +134,7 @@ void Store::connect() {
     Session::Events events;
     events.watched = [this](std::string_view line) { on_line(line); };
     events.ended = [this](const std::string& why) { on_ended(why); };
+    events.when_room = when_room_;
     session_ =
         std::make_shared<Session>(executor_, endpoint, config_, Patience{}, std::move(events));
     session_->start(keys_.cluster_information());

@@ -32,13 +32,19 @@
 #include "policy/etcd/sync.h"
 #include "policy/kept.h"
 #include "policy/saver.h"
+#include "policy/when_room.h"
 #include "vrouter/etcd_config.h"
 
 namespace vr::policy::etcd {
 
 class Store final : public Datastore {
   public:
-    Store(boost::asio::any_io_executor executor, EtcdConfig config, Listener listener);
+    /// `when_room` is asked before more of the watch is read.
+    Store(
+        boost::asio::any_io_executor executor,
+        EtcdConfig config,
+        Listener listener,
+        WhenRoom when_room = at_once);
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
     Store(Store&&) = delete;
@@ -123,6 +129,7 @@ class Store final : public Datastore {
     boost::asio::any_io_executor executor_;
     EtcdConfig config_;
     Listener listener_;
+    WhenRoom when_room_;
     Keys keys_;
     Sync sync_;
     Objects objects_;

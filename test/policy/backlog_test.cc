@@ -101,6 +101,14 @@ std::string picture(const Cluster& cluster) {
     return text;
 }
 
+/// What kFromSet names, as a stream tells it.
+SetUpdate told_set() {
+    return {
+        .name = {Selector::parse("set == 'x'")->text(), {}, 0},
+        .how = SetUpdate::How::Replace,
+        .added = {{L4Port{}, *Prefix<V4>::parse("192.0.2.0/24")}}};
+}
+
 class BacklogTest : public testing::Test {
   protected:
     BacklogTest() { begin(kOneStep); }
@@ -343,10 +351,7 @@ TEST_F(BacklogTest, SetsOfAStreamAreTakenBeforeTheRulesThatNameThem) {
         kOneStep);
     Batch batch{.revision = 1, .events = come(endpoint("vm", 1) + policy("p", kFromSet))};
     batch.events.emplace_back(InSync{});
-    batch.sets.push_back(
-        {.name = {Selector::parse("set == 'x'")->text(), {}, 0},
-         .how = SetUpdate::How::Replace,
-         .added = {{L4Port{}, *Prefix<V4>::parse("192.0.2.0/24")}}});
+    batch.sets.push_back(told_set());
     backlog.add(std::move(batch));
     while (turn()) {
         EXPECT_TRUE(sink.workloads.empty() || sink.members.size() == 1);
@@ -374,6 +379,39 @@ TEST_F(BacklogTest, WhoIsCalledMayAddMore) {
     run_to_the_end();
     EXPECT_THAT(log_, ElementsAre("1", "2", "then"));
     EXPECT_TRUE(has("twin"));
+}
+
+/// A source that changes something all the time, and waits while there is no room.
+TEST_F(BacklogTest, AStreamThatNeverEndsWaits) {
+    constexpr std::size_t kEnough = 8;
+    backlog_ = std::make_unique<Backlog>(
+        cluster_->graph,
+        [this](auto task) { tasks_.push_back(std::move(task)); },
+        [this](const Batch& batch) { log_.push_back(fmt::format("{}", batch.revision)); },
+        kOneStep,
+        kEnough);
+    add_in_sync(endpoint("vm", 1) + policy("p", kFromSet));
+    std::uint64_t most = 0;
+    std::function<void()> tell = [&] {
+        add(come(set("s", revision_ % 2 == 0 ? "192.0.2.1" : "192.0.2.2")));
+        most = std::max(most, revision_ - log_.size());
+        backlog_->when_room([&] { tasks_.emplace_back(tell); });
+    };
+    backlog_->when_room(tell);
+    while (log_.size() < 50) {
+        ASSERT_TRUE(turn());
+    }
+    EXPECT_FALSE(backlog_->is_empty());
+    EXPECT_TRUE(cluster_->graph.is_in_sync());
+    EXPECT_LE(most, 1 + kEnough / 2);
+}
+
+TEST_F(BacklogTest, WhatIsBeingTakenUpTakesNoRoom) {
+    add_in_sync(endpoint("vm", 1));
+    add({});
+    bool room = false;
+    backlog_->when_room([&] { room = true; });
+    EXPECT_TRUE(room) << "a directory as a whole is one batch";
 }
 
 TEST_F(BacklogTest, WhoStopsMeanwhileHearsNoMore) {

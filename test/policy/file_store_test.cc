@@ -16,6 +16,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -66,6 +67,7 @@ class FileStoreTest : public testing::TestWithParam<std::uintmax_t> {
 
     void take(const Batch& batch) {
         ++batches_;
+        understood_ = batch.understood;
         for (const auto& event : batch.events) {
             if (const auto* came = std::get_if<Upsert>(&event)) {
                 told_.push_back(fmt::format(
@@ -109,6 +111,7 @@ class FileStoreTest : public testing::TestWithParam<std::uintmax_t> {
     std::map<Key, std::string> kept_;
     std::vector<std::string> told_;  ///< "NAME ORDER" or "NAME gone"
     bool in_sync_ = false;
+    bool understood_ = false;
     int batches_ = 0;
     std::chrono::milliseconds look_ = kLook;
     std::unique_ptr<FileStore> watching_;
@@ -207,21 +210,70 @@ TEST_P(FileStoreTest, WhatIsWholeIsInSyncOnceItStandsStill) {
 
 TEST_P(FileStoreTest, WhatIsNotUnderstoodAtTheStartIsToldWhenItIs) {
     write("a.yaml", "{");
-    FileStore& store = start();
-    EXPECT_FALSE(store.was_understood());
+    start();
+    EXPECT_FALSE(understood_);
     const int before = batches_;
     write("a.yaml", "# of no object\n");
     wait_for([&] { return batches_ > before; });
-    EXPECT_TRUE(store.was_understood());
+    EXPECT_TRUE(understood_);
 }
 
 TEST_P(FileStoreTest, WhatIsUnderstoodAtTheStartIsSoForGood) {
     write("a.yaml", tier("a", 1));
     FileStore& store = start();
-    EXPECT_TRUE(store.was_understood());
+    EXPECT_TRUE(understood_);
     write("b.yaml", "{");
     wait_for([&] { return !store.problems().empty(); });
-    EXPECT_TRUE(store.was_understood());
+    write("a.yaml", tier("a", 2));
+    wait_for([&] { return order("a") == 2; });
+    EXPECT_TRUE(understood_);
+}
+
+TEST_P(FileStoreTest, ChangesAreReadWhenThereIsRoom) {
+    std::vector<std::function<void()>> waiting;
+    watching_ = std::make_unique<FileStore>(
+        io_.get_executor(),
+        directory_,
+        [this](const Batch& batch) { take(batch); },
+        FileStoreOptions{
+            .look_interval = look_,
+            .turn = std::chrono::microseconds{0},
+            .large = GetParam(),
+            .when_room = [&](auto then) { waiting.push_back(std::move(then)); }});
+    ASSERT_TRUE(watching_->start());
+    for (const std::string name : {"a", "b", "c"}) {
+        write(name + ".yaml", tier(name, 1));
+    }
+    int asked = 0;
+    while (objects_.size() < 3) {
+        const int before = batches_;
+        wait_for([&] { return !waiting.empty(); });
+        EXPECT_LE(batches_ - before, 1);
+        for (const auto& then : std::exchange(waiting, {})) {
+            ++asked;
+            then();
+        }
+    }
+    EXPECT_GE(asked, 3);
+    watching_.reset();
+    for (const auto& then : waiting) {
+        then();  // of what is gone
+    }
+}
+
+/// What a client writes is held against what is there, though nobody has had room to read that.
+TEST_P(FileStoreTest, APutDoesNotWaitForRoom) {
+    watching_ = std::make_unique<FileStore>(
+        io_.get_executor(),
+        directory_,
+        [this](const Batch& batch) { take(batch); },
+        FileStoreOptions{.large = GetParam(), .when_room = [](const auto& /*then*/) {}});
+    ASSERT_TRUE(watching_->start());
+    write("before.yaml", tier("before", 1));
+    wait_for([&] { return order("before") == 1; });
+    write("a.yaml", tier("a", 1) + tier("b", 1));
+    EXPECT_FALSE(watching_->put("-", tier("a", 2))) << "it is one of two in a.yaml";
+    EXPECT_EQ(order("b"), 1);
 }
 
 /// While it lives a process opens one file, but no second.

@@ -500,19 +500,21 @@ Result<void> Daemon::start_policy() {
 }
 
 Result<void> Daemon::open_store() {
+    const auto listener = [this](policy::Batch batch) { backlog_->add(std::move(batch)); };
+    const auto when_room = [this](std::function<void()> then) {
+        backlog_->when_room(std::move(then));
+    };
     if (config_.etcd) {
-        start_etcd();
+        start_etcd(listener, when_room);
         return {};
     }
-    const auto listener = [this](policy::Batch batch) { backlog_->add(std::move(batch)); };
     if (!config_.policyd) {
         auto files = std::make_unique<policy::FileStore>(
             loop_.get_executor(),
             config_.resource_directory,
             listener,
-            policy::FileStoreOptions{.state_file = config_.file_state});
+            policy::FileStoreOptions{.state_file = config_.file_state, .when_room = when_room});
         policy::FileStore& store = *files;
-        files_ = &store;
         store_ = std::move(files);
         return store.start();
     }
@@ -543,11 +545,9 @@ policy::etcd::Reporter::Statuses Daemon::statuses() const {
     return workloads_ ? endpoint_statuses(*workloads_) : policy::etcd::Reporter::Statuses{};
 }
 
-void Daemon::start_etcd() {
+void Daemon::start_etcd(policy::Listener listener, policy::WhenRoom when_room) {
     auto store = std::make_unique<policy::etcd::Store>(
-        loop_.get_executor(), *config_.etcd, [this](policy::Batch batch) {
-            backlog_->add(std::move(batch));
-        });
+        loop_.get_executor(), *config_.etcd, std::move(listener), std::move(when_room));
     store->start();
     ipam_ =
         std::make_unique<policy::etcd::Ipam>(loop_.get_executor(), *store, config_.etcd->prefix);
@@ -564,15 +564,11 @@ void Daemon::start_etcd() {
     store_ = std::move(store);
 }
 
-/// A file that was not understood at the start, or what waits, may hold the host's own endpoints.
-bool Daemon::is_host_known() const {
-    return graph_->is_in_sync() && !graph_->lacks_sets() && backlog_->is_empty() &&
-           (files_ == nullptr || files_->was_understood());
-}
-
 void Daemon::on_taken(const policy::Batch& batch) {
     tell_bgp_of_sync();
-    if (host_closed_ && is_host_known()) {
+    // A file that was not understood at the start may hold the host's own endpoints.  What waits behind
+    // `batch` changes nothing about that, or who changes something all the time kept the host closed.
+    if (host_closed_ && graph_->is_in_sync() && !graph_->lacks_sets() && batch.understood) {
         // Stays until the programs of host endpoints are in place.
         workloads_->remove_host(std::string(kClosedHost));
         host_closed_ = false;

@@ -11,7 +11,9 @@
 #include <set>
 #include <string>
 
+#include "policy/datastore.h"
 #include "policy/model.h"
+#include "policy/when_room.h"
 #include "vrouter/daemon/announcements.h"
 #include "vrouter/daemon/bgp_control.h"
 #include "vrouter/daemon/config.h"
@@ -41,10 +43,7 @@ class Server;
 
 namespace vr::policy {
 class Backlog;
-class Datastore;
-class FileStore;
 class Graph;
-struct Batch;
 }  // namespace vr::policy
 
 namespace vr::policy::etcd {
@@ -85,10 +84,9 @@ class Daemon {
     [[nodiscard]] bool has_source() const;
     [[nodiscard]] Result<void> start_policy();
     [[nodiscard]] Result<void> open_store();
-    void start_etcd();
+    void start_etcd(policy::Listener listener, policy::WhenRoom when_room);
     void on_taken(const policy::Batch& batch);
     [[nodiscard]] std::map<policy::Key, std::optional<std::string>> statuses() const;
-    [[nodiscard]] bool is_host_known() const;
     void serve_commands();
     void set_blocks(std::set<IpPrefix> blocks);
     void announce(const Announcements::Difference& difference);
@@ -108,7 +106,6 @@ class Daemon {
     std::unique_ptr<policy::Graph> graph_;
     std::unique_ptr<policy::Backlog> backlog_;
     std::unique_ptr<policy::Datastore> store_;
-    const policy::FileStore* files_ = nullptr;  ///< store_, when it is a directory
     std::unique_ptr<policy::etcd::Reporter> reporter_;
     ChangedStatuses changed_statuses_;
     std::unique_ptr<policy::etcd::Ipam> ipam_;
