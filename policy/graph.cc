@@ -283,10 +283,12 @@ bool Graph::flush(const Slice& slice) {
     if (!calculate(slice)) {
         return false;
     }
-    if (!sets_.has_gaps() && !publisher_.flush(slice)) {
-        return false;
+    if (!sets_.has_gaps()) {
+        if (!publisher_.flush(slice)) {
+            return false;
+        }
+        in_force_ = true;
     }
-    in_force_ = true;
     const std::set<Kind> kinds = std::exchange(changed_kinds_, {});
     if (kinds_changed_ && !kinds.empty()) {
         kinds_changed_(kinds);

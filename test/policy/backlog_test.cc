@@ -360,6 +360,19 @@ TEST_F(BacklogTest, SetsOfAStreamAreTakenBeforeTheRulesThatNameThem) {
     EXPECT_EQ(sink.workloads.size(), 1U);
 }
 
+TEST_F(BacklogTest, NothingIsInForceWhileASetIsNotTold) {
+    RememberingSink sink;
+    Graph graph("h1", sink, MembersFrom::Stream);
+    Batch batch{.revision = 1, .events = come(endpoint("vm", 1) + policy("p", kFromSet))};
+    batch.events.emplace_back(InSync{});
+    graph.on(batch);
+    EXPECT_TRUE(graph.lacks_sets());
+    EXPECT_FALSE(graph.is_in_sync());
+    graph.on({.revision = 2, .events = {}, .sets = {told_set()}});
+    EXPECT_TRUE(graph.is_in_sync());
+    EXPECT_EQ(sink.workloads.size(), 1U);
+}
+
 TEST_F(BacklogTest, WhoWaitsIsCalledBehindWhatWasThereByThen) {
     backlog_->after([&] { log_.emplace_back("at once"); });
     EXPECT_THAT(log_, ElementsAre("at once"));
