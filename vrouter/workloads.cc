@@ -103,7 +103,9 @@ void Workloads::update_workload(const Workload& workload) {
     compilations_.forget(workload.name);
     entry.arrival.set_role(
         workload.migration, entry.guest == Guest::There, std::chrono::steady_clock::now());
-    follow_arrival(entry);
+    if (follow_arrival(entry)) {
+        machine_.commit();
+    }
     entry.placed = false;
     if (entry.port == PortId{} || moves || !reserved_address(workload).empty()) {
         wait(entry, Turn::Open);
@@ -311,7 +313,7 @@ void Workloads::open(Entry& entry) {
     entry.guest = Guest::NeverCame;
     entry.arrival = {};
     entry.arrival.set_role(entry.workload.migration, false, std::chrono::steady_clock::now());
-    follow_arrival(entry);
+    (void)follow_arrival(entry);  // nothing of it is in force yet
     log::info("endpoint {}: port {} open, waiting for its policy", name, entry.port);
 }
 
@@ -327,12 +329,16 @@ void Workloads::set_guest(const std::string& name, const Port& port, bool there)
     }
     const bool was_away =
         std::exchange(entry.guest, there ? Guest::There : Guest::Away) == Guest::Away;
+    bool moves = false;
     if (there) {
         entry.arrival.shown();
-        follow_arrival(entry);
+        moves = follow_arrival(entry);
     }
     if (entry.in_force && was_away == there) {
         addresses_.want(name, wanted(entry));
+        moves = true;
+    }
+    if (moves) {
         machine_.commit();
     }
 }
@@ -344,27 +350,33 @@ void Workloads::hear_guest(PortId port) {
     }
     Entry& entry = entries_.at(name->second);
     entry.arrival.shown();
-    follow_arrival(entry);
-}
-
-void Workloads::tick(TimePoint now) {
-    for (auto& [name, entry] : entries_) {
-        entry.arrival.tick(now);
-        follow_arrival(entry);
+    if (follow_arrival(entry)) {
+        machine_.commit();
     }
 }
 
-/// Serves its addresses, or no longer, as a live migration has it now.
-void Workloads::follow_arrival(Entry& entry) {
+void Workloads::tick(TimePoint now) {
+    bool moves = false;
+    for (auto& [name, entry] : entries_) {
+        entry.arrival.tick(now);
+        moves = follow_arrival(entry) || moves;
+    }
+    if (moves) {
+        machine_.commit();
+    }
+}
+
+/// Serves its addresses, or no longer, as a live migration has it now; true: a commit is to make that visible.
+bool Workloads::follow_arrival(Entry& entry) {
     const Arrival::State state = entry.arrival.state();
     if (std::exchange(entry.arrival_followed, state) == state) {
-        return;
+        return false;
     }
     log::info("endpoint {}: live migration: {}", entry.workload.name, to_string(state));
     if (entry.in_force) {
         addresses_.want(entry.workload.name, wanted(entry));
-        machine_.commit();
     }
+    return entry.in_force.has_value();
 }
 
 /// Until the next commit workers go on with what it has.

@@ -195,7 +195,7 @@ class Workloads final : public WorkloadSink {
 
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
-    void follow_arrival(Entry& entry);
+    [[nodiscard]] bool follow_arrival(Entry& entry);
     [[nodiscard]] static ServedAddresses::Wanted wanted(const Entry& entry);
     void publish_translations(Entry& entry);
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
