@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/file_store.h"
 
+#include <fmt/format.h>
 #include <sys/inotify.h>
 
 #include <algorithm>
 #include <chrono>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -19,6 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds kGrace{100};
+
+/// That a directory stands still is known a moment after the start.
+constexpr std::string_view kInTheMaking = "it may be in the making";
 
 }  // namespace
 
@@ -513,7 +518,7 @@ std::string FileStore::missing() const {
             return "it holds no object";
         }
     }
-    return read_ ? std::string() : "it may be in the making";
+    return read_ ? std::string() : std::string(kInTheMaking);
 }
 
 /// What vanished is not held any more, though it may be in force still.
@@ -536,7 +541,13 @@ void FileStore::begin() {
         return;
     }
     if (lack != waited_for_) {
-        log::warning("policy: {} is not taken for everything yet: {}", directory_.name(), lack);
+        const auto line =
+            fmt::format("policy: {} is not taken for everything yet: {}", directory_.name(), lack);
+        if (lack == kInTheMaking) {
+            log::info("{}", line);  // so it is at every start
+        } else {
+            log::warning("{}", line);
+        }
         waited_for_ = lack;
         health_.fails(
             SourceStatus::State::Waiting,

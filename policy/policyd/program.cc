@@ -55,7 +55,7 @@ class Program {
             return 1;
         }
         if (!server_) {
-            log::warning("vrouter-policyd: does not listen before its datastore is known in full");
+            log::info("vrouter-policyd: does not listen before its datastore is known in full");
         }
         boost::asio::signal_set signals{loop_, SIGINT, SIGTERM};
         signals.async_wait([this](const boost::system::error_code& error, int signal) {
