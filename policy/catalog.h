@@ -50,6 +50,18 @@ class Catalog {
     [[nodiscard]] std::vector<Event> remove_file(const std::string& name);
 
     [[nodiscard]] std::set<std::string> files() const;
+
+    /// In order.
+    template <typename Visit>
+    void each_file(Visit visit) const {
+        for (const auto& [name, file] : files_) {
+            visit(name);
+        }
+    }
+
+    /// Those with errors, or objects outside the model.
+    [[nodiscard]] const std::set<std::string>& faulty() const { return faulty_; }
+
     /// Why `name` cannot be understood; empty when it can.
     [[nodiscard]] std::string file_error(const std::string& name) const;
 
@@ -134,7 +146,7 @@ class Catalog {
         const Key& key, const Object& object, const Definition& definition) const;
 
     std::map<std::string, File> files_;
-    std::set<std::string> faulty_;  ///< those with errors, or objects outside the model
+    std::set<std::string> faulty_;
     std::map<Key, Object> objects_;
     std::map<Kind, KindCount> counts_;
 };

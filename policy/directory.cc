@@ -95,6 +95,20 @@ Reading Directory::read(
     return {std::make_shared<const std::string>(*std::move(read)), std::move(parsed)};
 }
 
+Directory::Scan Directory::scan(const LookPtr& last, const std::set<std::string>& also) const {
+    Scan scan{look(last), {}};
+    if (!scan.look) {
+        return scan;
+    }
+    for (const auto& [file, stamp] : **scan.look) {
+        const bool is_same = last && last->contains(file) && last->at(file) == stamp;
+        if (!is_same || also.contains(file)) {
+            scan.read.emplace(file, read(file, nullptr));
+        }
+    }
+    return scan;
+}
+
 std::uintmax_t Directory::size(const std::string& file) const {
     std::error_code error;
     const auto size = fs::file_size(path_ / file, error);

@@ -54,15 +54,23 @@ class Directory {
 
     [[nodiscard]] Identity identity() const;
 
-    /// The resource files that there are.
-    [[nodiscard]] Result<std::set<std::string>> files() const;
-    /// The same with what tells whether they change: `last` where nothing has.  Any thread.
+    /// The resource files that there are, with what tells whether they change: `last`, which may be null, where
+    /// nothing has.  Any thread.
     [[nodiscard]] Result<LookPtr> look(const LookPtr& last) const;
 
     [[nodiscard]] Result<std::string> text(const std::string& file) const;
     /// Where it holds what is `known` of it, which may be null, `text` is that.  May run on any thread.
     [[nodiscard]] Reading read(
         const std::string& file, const std::shared_ptr<const std::string>& known) const;
+
+    /// The files that there are, and what those say whose stamp is not that in `last`, or which are of `also`.
+    struct Scan {
+        Result<LookPtr> look;
+        std::map<std::string, Reading> read;
+    };
+
+    /// `last` may be null.  Any thread.
+    [[nodiscard]] Scan scan(const LookPtr& last, const std::set<std::string>& also) const;
 
     /// 0 where it cannot be told.
     [[nodiscard]] std::uintmax_t size(const std::string& file) const;
@@ -75,6 +83,8 @@ class Directory {
     [[nodiscard]] Result<void> remove(const std::string& file) const;
 
   private:
+    [[nodiscard]] Result<std::set<std::string>> files() const;
+
     std::filesystem::path path_;
 };
 

@@ -115,16 +115,19 @@ void FileStore::go_through_events(std::uint32_t seen) {
         }
         seen |= event->mask;
         on_event(event->mask, event->name);
-    } while (reading_.empty() && std::chrono::steady_clock::now() < end);
+    } while (reading_.empty() && !must_scan_ && std::chrono::steady_clock::now() < end);
     deliver();
     const auto go_on = [this, alive = std::weak_ptr(watching_), watch = watches_, seen] {
         if (!alive.expired() && watch == watches_) {
             go_through_events(seen);
         }
     };
-    events_wait_ = !reading_.empty() || watch_.has_next();
+    events_wait_ = !reading_.empty() || must_scan_ || watch_.has_next();
     if (!reading_.empty()) {
         load_beside(go_on);
+    } else if (must_scan_) {
+        after_scan_ = go_on;
+        look_again_later();
     } else if (events_wait_) {
         go_on_later(go_on);
     } else if ((seen & DirectoryWatch::kLost) != 0) {
@@ -153,7 +156,7 @@ void FileStore::on_event(std::uint32_t mask, const std::string& name) {
     }
     // Configuration maps are replaced by renaming a hidden link that all files go through.
     if ((mask & IN_Q_OVERFLOW) != 0 || name.starts_with("..")) {
-        scan();
+        must_scan_ = true;
         return;
     }
     if (!is_resource_file(name)) {
@@ -235,32 +238,40 @@ void FileStore::forget(std::set<std::string> files) {
 // --- reading --------------------------------------------------------------------------------
 
 /// Sets list_error_.
-template <typename Listed>
-void FileStore::note_listed(const Result<Listed>& listed) {
-    const std::string before =
-        std::exchange(list_error_, listed ? std::string() : listed.error().text);
-    if (!listed && list_error_ != before) {
+void FileStore::note_listed(const Result<LookPtr>& seen) {
+    const std::string before = std::exchange(list_error_, seen ? std::string() : seen.error().text);
+    if (!seen && list_error_ != before) {
         log::error("policy: {}: {}", directory_.name(), list_error_);
     }
 }
 
 void FileStore::scan() {
-    const auto files = directory_.files();
-    note_listed(files);
-    if (!files) {
+    const auto seen = directory_.look(nullptr);
+    note_listed(seen);
+    if (!seen) {
         read_ = false;
         return;
     }
-    for (const auto& file : *files) {
-        vanished_.erase(file);
+    scanned_.clear();
+    for (const auto& [file, stamp] : **seen) {
         load(file);
     }
     good_.clear();  // what was removed meanwhile, and comes back, is new
-    for (const auto& file : catalog_.files()) {
-        if (!files->contains(file)) {
+    note_vanished(**seen);
+}
+
+/// Files that are held and not among `present`.
+void FileStore::note_vanished(const Directory::Look& present) {
+    std::erase_if(vanished_, [&](const auto& file) { return present.contains(file); });
+    auto at = present.begin();
+    catalog_.each_file([&](const std::string& file) {
+        while (at != present.end() && at->first < file) {
+            ++at;
+        }
+        if (at == present.end() || at->first != file) {
             vanished_.insert(file);
         }
-    }
+    });
     if (!vanished_.empty()) {
         forget_vanished_later();
     }
@@ -306,6 +317,9 @@ void FileStore::load(const std::string& file) {
 void FileStore::outrun(const std::string& file) {
     if (reading_ == file) {
         reading_.clear();
+    }
+    if (looking_) {
+        outrun_.insert(file);
     }
 }
 
@@ -437,6 +451,9 @@ void FileStore::begin() {
 }
 
 void FileStore::deliver() {
+    if (!scanned_.empty()) {
+        return;  // half of it may be wider than both ends
+    }
     begin();
     const bool becomes_understood =
         !understood_ && in_sync_ && doubt_.empty() && catalog_.first_error().empty();

@@ -10,9 +10,10 @@
 //     the same files and an object in them: it is being filled until then.
 // Files whose name begins with a dot are not looked at.
 //
-// Looks are taken, and a large file that changed is read, on a thread of its own, and what it says is taken over in another turn of
-// the loop.  What happened after it waits until then, so the order stays.  Only put(), remove() and the looks
-// at the directory come in between: of a file that they have touched meanwhile the thread's answer is dropped.
+// Looks are taken, and a large file that changed or all that changed unseen are read, on a thread of its own, and what
+// they say is taken over in other turns of the loop.  What happened after it waits until then, so the order stays.  Only
+// put(), remove() and the looks at the directory come in between: of a file that was told of meanwhile the thread's
+// answer is dropped.
 //
 // With a state file, the last valid versions of its objects outlive the process, too: each file counts as it
 // did when it was last read, until it has been read again.
@@ -109,18 +110,22 @@ class FileStore final : public Datastore {
     void doubt(const std::string& why);
     void look_again_later();
     void look_again();
+    void end_look();
     void look_beside();
-    void reread(const Result<LookPtr>& seen);
+    [[nodiscard]] bool is_to_be_read(const Result<LookPtr>& seen);
     [[nodiscard]] bool stands_still(const Result<LookPtr>& seen);
-    [[nodiscard]] bool is_emptied() const;
+    void scan_beside();
+    [[nodiscard]] bool counts(const Directory::Scan& scan);
+    void take_scanned();
+    void end_scan();
     void forget_vanished_later();
     void forget_vanished();
     void forget(std::set<std::string> files);
 
     /// Reads the whole directory.
     void scan();
-    template <typename Listed>
-    void note_listed(const Result<Listed>& listed);
+    void note_listed(const Result<LookPtr>& seen);
+    void note_vanished(const Directory::Look& present);
     [[nodiscard]] bool is_large(const std::string& file) const;
     void load_beside(std::function<void()> then);
     void load(const std::string& file);
@@ -160,12 +165,18 @@ class FileStore final : public Datastore {
     bool understood_ = false;  ///< as Batch::understood; a batch follows when it becomes true
     bool read_ = false;        ///< with the care that `beginning_` asks for
     Directory::Identity watched_;
-    std::uint64_t watches_ = 0;  ///< what an earlier one tells is not heard
-    std::string doubt_;          ///< why what is there does not count; empty: it does
-    LookPtr found_;              ///< by the last look at a directory that is waited for
-    LookPtr loaded_;             ///< the look that was last read
-    std::string reading_;        ///< the large file whose answer is waited for; empty: none
-    bool events_wait_ = false;   ///< some were read and not acted upon
+    std::uint64_t watches_ = 0;         ///< what an earlier one tells is not heard
+    std::string doubt_;                 ///< why what is there does not count; empty: it does
+    LookPtr found_;                     ///< by the last look at a directory that is waited for
+    bool settled_ = false;              ///< it found what the one before had found
+    LookPtr loaded_;                    ///< the look that was last read
+    std::string reading_;               ///< the large file whose answer is waited for; empty: none
+    bool events_wait_ = false;          ///< some were read and not acted upon
+    bool looking_ = false;              ///< or reading what a look has found
+    bool must_scan_ = false;            ///< something has changed of which nothing was told
+    std::function<void()> after_scan_;  ///< events that came after that
+    std::map<std::string, Reading> scanned_;  ///< to be taken over, and delivered together
+    std::set<std::string> outrun_;            ///< files that were told of since a scan began
     SourceStatus health_;
     std::string list_error_;  ///< of the last scan
     std::string waited_for_;  ///< what was last said to be missing

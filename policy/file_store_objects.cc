@@ -34,7 +34,7 @@ SourceStatus FileStore::status() const {
 
 /// What is written is held against all that is there, also what waits to be read.
 void FileStore::catch_up() {
-    if (events_wait_ && doubt_.empty()) {
+    if ((events_wait_ || !scanned_.empty()) && doubt_.empty()) {
         scan();
         deliver();
     }

@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
 namespace vr::policy::file_store_test {
@@ -106,6 +107,9 @@ class FileStoreTest : public testing::TestWithParam<std::uintmax_t> {
     }
 
     boost::asio::io_context io_;
+    /// There is other work, as in a program, while all that the store waits for is another thread.
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
+        io_.get_executor()};
     fs::path directory_;
     std::map<Key, ResourcePtr> objects_;
     std::map<Key, std::string> kept_;
@@ -259,6 +263,56 @@ TEST_P(FileStoreTest, ChangesAreReadWhenThereIsRoom) {
     for (const auto& then : waiting) {
         then();  // of what is gone
     }
+}
+
+/// What came back is read in turns, and counts as a whole: half of it may be wider than both ends.
+TEST_P(FileStoreTest, WhatCameBackIsToldTogether) {
+    for (const std::string name : {"a", "b", "c"}) {
+        write(name + ".yaml", tier(name, 1));
+    }
+    watching_ = std::make_unique<FileStore>(
+        io_.get_executor(),
+        directory_,
+        [this](const Batch& batch) { take(batch); },
+        FileStoreOptions{
+            .look_interval = look_, .turn = std::chrono::microseconds{0}, .large = GetParam()});
+    ASSERT_TRUE(watching_->start());
+    const int before = batches_;
+    const fs::path away = directory_.string() + "-away";
+    fs::rename(directory_, away);
+    wait_for([&] { return !watching_->problems().empty(); });
+    for (const std::string name : {"a", "b", "c"}) {
+        std::ofstream(away / (name + ".yaml")) << tier(name, 2);
+    }
+    fs::rename(away, directory_);
+    wait_for([&] { return watching_->problems().empty(); });
+    EXPECT_EQ(batches_ - before, 1);
+    EXPECT_THAT(told_, ElementsAre("a 1", "b 1", "c 1", "a 2", "b 2", "c 2"));
+    EXPECT_FALSE(watching_->put("-", tier("a", 3) + tier("a", 4)));
+}
+
+/// As a configuration map is: its files are links through a hidden one, which is renamed.
+TEST_P(FileStoreTest, FilesThatAreExchangedTogetherAreToldTogether) {
+    for (const int version : {1, 2}) {
+        const std::string hidden = "..v" + std::to_string(version);
+        fs::create_directory(directory_ / hidden);
+        for (const std::string name : {"a", "b", "c"}) {
+            write(hidden + "/" + name + ".yaml", tier(name, version));
+        }
+    }
+    fs::create_directory_symlink("..v1", directory_ / "..data");
+    for (const std::string name : {"a", "b", "c"}) {
+        fs::create_symlink("..data/" + name + ".yaml", directory_ / (name + ".yaml"));
+    }
+    look_ = std::chrono::hours{1};
+    start();
+    const int before = batches_;
+    fs::create_directory_symlink("..v2", directory_ / "..new");
+    fs::rename(directory_ / "..new", directory_ / "..data");
+    write("d.yaml", tier("d", 1));  // waits behind that
+    wait_for([&] { return order("d") == 1; });
+    EXPECT_LE(batches_ - before, 2);
+    EXPECT_THAT(told_, ElementsAre("a 1", "b 1", "c 1", "a 2", "b 2", "c 2", "d 1"));
 }
 
 /// What a client writes is held against what is there, though nobody has had room to read that.
