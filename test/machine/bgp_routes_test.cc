@@ -96,6 +96,26 @@ TEST_F(BgpRoutesTest, LinkLocalAddressIsThePortsBesideItsOthers) {
     EXPECT_EQ(routes.link_local_beside(*Ip6::parse("2001:db8::2"), kPort.value()), std::nullopt);
 }
 
+TEST_F(BgpRoutesTest, HundredsOfRoutesDoNotWaitForTheTurnAfterThem) {
+    constexpr std::uint32_t kRoutes = 1000;
+    const auto prefix = [](std::uint32_t i) { return Prefix<V4>::host(Ip4{0x0a000000U + i}); };
+    tell("10.1.0.0/16");
+    after_all();  // its gateway is found
+    const std::size_t before = fib4.size();
+    for (std::uint32_t i = 0; i < kRoutes; ++i) {
+        routes.update(prefix(i), {.next_hops = {*parse_ip("192.0.2.9")}});
+    }
+    EXPECT_GT(fib4.size(), before + kRoutes / 2);
+    after_all();
+    EXPECT_EQ(fib4.size(), before + kRoutes);
+    for (std::uint32_t i = 0; i < kRoutes; ++i) {
+        routes.withdraw(prefix(i));
+    }
+    EXPECT_LT(fib4.size(), before + kRoutes / 2);
+    after_all();
+    EXPECT_EQ(fib4.size(), before);
+}
+
 TEST_F(BgpRoutesTest, NothingGoesBeforeARestartIsDone) {
     tell("10.0.0.0/24");
     tell("10.0.1.0/24");

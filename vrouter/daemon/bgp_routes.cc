@@ -20,6 +20,10 @@ constexpr unsigned kMostGateways = 4;
 /// Routes looked at in one turn when those that are stale go.
 constexpr std::size_t kSweepSlice = 512;
 
+/// So many changes are not left for a later turn: writing a route to the FIB takes as long as telling it, and
+/// whoever tells them looks at the clock.
+constexpr std::size_t kCommitSlice = 256;
+
 /// Answers looked at in one turn when ways have changed, and those of them that are found anew.
 constexpr std::size_t kCompareSlice = 1024;
 constexpr std::size_t kAnswerSlice = 128;
@@ -77,13 +81,13 @@ void BgpRoutes::update(const IpPrefix& prefix, const bgp::LearntRoute& route) {
     if (told_again_) {
         told_again_->add(prefix);
     }
-    commit_soon();
+    commit_some();
 }
 
 void BgpRoutes::withdraw(const IpPrefix& prefix) {
     routes_.remove(prefix, RouteSource::EBgp);
     routes_.remove(prefix, RouteSource::IBgp);
-    commit_soon();
+    commit_some();
 }
 
 void BgpRoutes::avoid(const IpAddr& next_hop, bool avoid) {
@@ -371,6 +375,15 @@ void BgpRoutes::ask_again() {
     });
 }
 
+void BgpRoutes::commit_some() {
+    if (++staged_ == kCommitSlice) {
+        staged_ = 0;
+        commit_();
+    } else {
+        commit_soon();
+    }
+}
+
 void BgpRoutes::commit_soon() {
     if (std::exchange(commit_posted_, true)) {
         return;
@@ -378,6 +391,7 @@ void BgpRoutes::commit_soon() {
     boost::asio::post(loop_, [this, alive = std::weak_ptr<bool>(alive_)] {
         if (!alive.expired()) {
             commit_posted_ = false;
+            staged_ = 0;
             commit_();
         }
     });

@@ -35,8 +35,9 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     /// Null for a port that is gone.
     using PortOf = std::function<const PortRecord*(PortId)>;
 
-    /// `commit` and `moved` are called at most once per turn of `loop`: the first to make staged routes visible,
-    /// the other with no more next hops than are found in one.  `routes` must outlive this object.
+    /// `commit` makes staged routes visible: in the next turn of `loop`, or where many are told, some hundred at a
+    /// time, while they are.  `moved` is called at most once per turn, with no more next hops than are found in one.
+    /// `routes` must outlive this object.
     BgpRoutes(
         boost::asio::io_context& loop,
         RouteTable& routes,
@@ -67,6 +68,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     [[nodiscard]] std::string interface_to(const IpAddr& destination) const override;
 
   private:
+    void commit_some();
     void commit_soon();
     void note_changed_ways(ChangedWays changed);
     void compare_soon();
@@ -127,6 +129,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     std::unique_ptr<ToldAgain> told_again_;                         ///< while others may be stale
     RouteTable::Cursor swept_;
     bool sweeps_ = false;
+    std::size_t staged_ = 0;  ///< changes since the last commit
     bool commit_posted_ = false;
     bool moved_posted_ = false;
     bool asks_slowly_ = false;  ///< there are too many flips to be counted
