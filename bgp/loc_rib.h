@@ -168,7 +168,7 @@ class LocRib {
     PrefixIndex<F, PrefixOf> index_;
     RouteId end_ = 0;
     std::size_t used_ = 0;
-    std::vector<RouteId> free_;
+    std::deque<RouteId> free_;
     std::deque<RouteId> dirty_;         ///< first in, first decided
     std::optional<RouteId> resolving_;  ///< next number to look at
     // Room for one decision, kept.

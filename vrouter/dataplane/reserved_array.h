@@ -19,13 +19,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <future>
 #include <memory>
 #include <span>
 #include <system_error>
 #include <type_traits>
-#include <vector>
 
 #include "vrouter/dataplane/reclaim.h"
 
@@ -167,7 +167,7 @@ class SlotPool {
 
         std::uint32_t capacity;
         std::uint32_t used = 0;
-        std::vector<std::uint32_t> free;
+        std::deque<std::uint32_t> free;  ///< a vector of a million would move as a whole
         ReservedArray<T> slots;
         std::future<void> fetching;  ///< goes first: waits for who is at it
     };
