@@ -209,6 +209,7 @@ class Router {
                                   : speaker_->next_hops_changed();
               }),
           peers_(peers) {
+        machine_->shared().routes4.fetch();  // as vrouterd does
         open_fabric();
         for (unsigned peer = 0; peer < peers; ++peer) {
             set_station(peer, true);
