@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "vrouter/dataplane/sweeps.h"
 #include "vrouter/net/prefix.h"
 #include "vrouter/next_hops.h"
-#include "vrouter/sweeps.h"
 
 namespace vr {
 

@@ -20,10 +20,10 @@
 #include <variant>
 #include <vector>
 
+#include "vrouter/dataplane/sweeps.h"
 #include "vrouter/dataplane/tables.h"
 #include "vrouter/net/addr.h"
 #include "vrouter/net/ids.h"
-#include "vrouter/sweeps.h"
 
 namespace vr {
 

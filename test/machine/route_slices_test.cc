@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "test/machine/route_lab.h"
-#include "vrouter/sweeps.h"
+#include "vrouter/dataplane/sweeps.h"
 
 namespace vr::route_slices_test {
 namespace {
