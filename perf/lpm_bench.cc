@@ -3,11 +3,13 @@
 // Addresses are drawn at random from the routes, as many as there are routes and at least 65,536, so
 // large tables are also touched widely.  "random" draws lengths as a full BGP table has them; in "mixed"
 // every other route is a host of one of 256 nets.  "longest" is the one insert of all that took the most.
+// "around" is a prefix of that length around 50,000 routes.
 // SPDX-License-Identifier: Apache-2.0
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <memory>
 #include <random>
 #include <string>
@@ -139,6 +141,18 @@ void update(benchmark::State& state, std::uint32_t count, Shape shape) {
     report(state, 2);
 }
 
+/// A prefix around the whole table comes and goes: two updates.
+template <Family F>
+void around(benchmark::State& state, std::uint32_t count, Shape shape, unsigned length) {
+    Loaded<F> table(count, shape);
+    const auto prefix = *Prefix<F>::make(table.routes.front().address(), length);
+    for (auto _ : state) {
+        table.lpm.insert(prefix, 1);
+        table.lpm.erase(prefix);
+    }
+    report(state, 2);
+}
+
 /// A table is filled; what the slowest insert took, in microseconds of CPU.
 template <Family F>
 void longest(benchmark::State& state, std::uint32_t count, Shape shape) {
@@ -176,6 +190,20 @@ void add(std::uint32_t count, Shape shape, const std::string& name) {
     });
 }
 
+template <Family F>
+void add_around(Shape shape, std::initializer_list<unsigned> lengths) {
+    for (const unsigned length : lengths) {
+        const auto name = "around/" + std::string(F::kName) +
+                          (shape == Shape::Random ? "/random/"
+                           : shape == Shape::Host ? "/host/"
+                                                  : "/net/") +
+                          std::to_string(length);
+        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+            around<F>(state, 50'000, shape, length);
+        });
+    }
+}
+
 void add_all() {
     for (const std::uint32_t count : {1U, 256U, 10'000U, 100'000U, 1'000'000U}) {
         add<V4>(count, Shape::Net, "net24");
@@ -192,6 +220,10 @@ void add_all() {
     for (const std::uint32_t count : {10'000U, 100'000U, 400'000U}) {
         add<V6>(count, Shape::Mixed, "mixed");
     }
+    add_around<V4>(Shape::Random, {1, 4, 9});
+    add_around<V4>(Shape::Host, {16});
+    add_around<V6>(Shape::Random, {3});
+    add_around<V6>(Shape::Net, {32});
 }
 
 }  // namespace

@@ -115,6 +115,32 @@ TYPED_TEST(Concurrent, LookupGivesAnAnswerOfBeforeOrAfterEachChange) {
     EXPECT_EQ(wrong, 0U);
 }
 
+/// Always one of the two stands: the one comes before the other goes.
+TYPED_TEST(Concurrent, NobodyMissesBothOfAShortAndALongPrefix) {
+    using F = TypeParam;
+    Lpm<F> lpm(this->reclaimer);
+    std::array<std::uint8_t, 16> bytes{10};
+    const auto address = F::Addr::load(bytes.data());
+    const std::array prefixes{*Prefix<F>::make(address, 8), *Prefix<F>::make(address, 9)};
+    lpm.insert(prefixes[0], 1);
+    std::array<typename F::Addr, 32> addresses;
+    addresses.fill(address);
+    std::atomic<unsigned> wrong{0};
+    against_workers(
+        this->reclaimer,
+        [&](unsigned, unsigned) {
+            std::array<std::uint32_t, 32> values;
+            lpm.lookup_bulk(addresses.data(), values.data(), 32);
+            const bool none = std::ranges::count(values, 0U) != 0 || lpm.lookup(address) == 0;
+            wrong += none ? 1 : 0;
+        },
+        [&](unsigned step) {
+            lpm.insert(prefixes[(step + 1) % 2], step + 1);
+            lpm.erase(prefixes[step % 2]);
+        });
+    EXPECT_EQ(wrong, 0U);
+}
+
 /// One host after the other comes, so that the workers' table grows all the time; every third leaves soon.
 TYPED_TEST(Concurrent, HostsThatStayAreFoundWhileTheTableGrows) {
     using F = TypeParam;

@@ -59,6 +59,51 @@ TYPED_TEST(LpmOf, LongestPrefixWinsWhateverTheOrderOfInsertion) {
     EXPECT_EQ(this->lpm.lookup(this->address(10, 2)), 2U);
 }
 
+TYPED_TEST(LpmOf, ShortPrefixesNestAroundLongOnes) {
+    const auto everywhere = [&] {
+        return std::array{
+            this->lpm.lookup(this->address(10, 1)),
+            this->lpm.lookup(this->address(11, 1)),
+            this->lpm.lookup(this->address(100, 1)),
+            this->lpm.lookup(this->address(200, 1))};
+    };
+    using Answers = std::array<std::uint32_t, 4>;
+    this->lpm.insert(this->prefix(10, 9), 9);
+    this->lpm.insert(this->prefix(10, 7), 7);
+    this->lpm.insert(this->prefix(0, 1), 1);
+    EXPECT_EQ(everywhere(), (Answers{9, 7, 1, 0}));
+    this->lpm.insert(Prefix<TypeParam>{}, 5);
+    this->lpm.insert(this->prefix(10, 8), 8);
+    this->lpm.insert(this->prefix(0, 1), 2);
+    EXPECT_EQ(everywhere(), (Answers{9, 7, 2, 5}));
+    this->lpm.erase(this->prefix(10, 9));
+    this->lpm.erase(this->prefix(10, 7));
+    EXPECT_EQ(everywhere(), (Answers{8, 2, 2, 5}));
+    this->lpm.erase(this->prefix(0, 1));
+    this->lpm.erase(this->prefix(10, 8));
+    EXPECT_EQ(everywhere(), (Answers{5, 5, 5, 5}));
+    this->lpm.erase(Prefix<TypeParam>{});
+    EXPECT_EQ(everywhere(), (Answers{0, 0, 0, 0}));
+}
+
+/// A /24 of IPv4 with longer prefixes has entries of its own.
+TYPED_TEST(LpmOf, NetsComeAndGoAroundHosts) {
+    const auto host = Prefix<TypeParam>::host(this->address(10, 1));
+    this->lpm.insert(this->prefix(10, 16), 16);
+    this->lpm.insert(host, 1);
+    this->lpm.insert(this->prefix(10, 12), 12);
+    EXPECT_EQ(this->lpm.lookup(this->address(10, 2)), 16U);
+    this->lpm.erase(this->prefix(10, 16));
+    EXPECT_EQ(this->lpm.lookup(this->address(10, 1)), 1U);
+    EXPECT_EQ(this->lpm.lookup(this->address(10, 2)), 12U);
+    this->lpm.erase(host);
+    EXPECT_EQ(this->lpm.lookup(this->address(10, 1)), 12U);
+    this->lpm.insert(this->prefix(10, 16), 17);
+    EXPECT_EQ(this->lpm.lookup(this->address(10, 1)), 17U);
+    this->lpm.erase(this->prefix(10, 12));
+    EXPECT_EQ(this->lpm.lookup(this->address(10, 1)), 17U);
+}
+
 TYPED_TEST(LpmOf, EraseUncoversWhatLiesAround) {
     this->lpm.insert(this->prefix(10, 8), 1);
     this->lpm.insert(this->prefix(10, 20), 2);

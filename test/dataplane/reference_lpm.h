@@ -57,11 +57,7 @@ template <Family F>
 
 template <Family F>
 [[nodiscard]] Prefix<F> clustered_prefix(std::mt19937& random) {
-    // Very short ones are rare: each repaints much of an IPv4 table.
-    auto length = random() % 4 == 0 ? F::kBits : random() % (F::kBits + 1);
-    if (length < 8 && random() % 16 != 0) {
-        length += 8;
-    }
+    const auto length = random() % 4 == 0 ? F::kBits : random() % (F::kBits + 1);
     return *Prefix<F>::make(clustered_address<F>(random), static_cast<unsigned>(length));
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/dataplane/dir24.h"
 
-#include <algorithm>
-
 #include "vrouter/dataplane/orders.h"
 
 namespace vr {
@@ -12,16 +10,18 @@ constexpr std::size_t kBlocks = std::size_t{1} << 24U;
 
 }  // namespace
 
-Dir24::Dir24(Reclaimer& reclaimer) : blocks_(kBlocks), groups_(reclaimer, kBlocks) {
+Dir24::Dir24(Reclaimer& reclaimer)
+    : blocks_(kBlocks), depths_(kBlocks), groups_(reclaimer, kBlocks) {
     blocks_.open(kBlocks);
+    depths_.open(kBlocks);
 }
 
 std::uint32_t Dir24::lookup(Ip4 address) const noexcept {
-    std::uint32_t value = blocks_[address.value() >> 8U].load(kRead);
+    const std::uint32_t value = blocks_[address.value() >> 8U].load(kRead);
     if ((value & kGroup) != 0) [[unlikely]] {
-        value = groups_[value & ~kGroup][address.value() & 0xffU].load(kRead);
+        return groups_[value & ~kGroup].entries[address.value() & 0xffU].load(kRead);
     }
-    return value != 0 ? value : default_.load(kRead);
+    return value;
 }
 
 void Dir24::lookup_bulk(
@@ -32,102 +32,95 @@ void Dir24::lookup_bulk(
         values[i] = blocks_[addresses[i].value() >> 8U].load(kRead);
         any |= values[i];
     }
-    if ((any & kGroup) != 0) {
-        // Without branches, as which addresses lie in a group is as random as the traffic: the others
-        // read the first entry of all and keep what they have.
-        const Entry* entries = groups_.data()->data();
-        for (unsigned i = 0; i < count; ++i) {
-            const std::uint32_t value = values[i];
-            const std::uint64_t grouped = std::uint64_t{0} - (value >> 31U);
-            const std::uint64_t entry =
-                std::uint64_t{value & ~kGroup} << 8U | (addresses[i].value() & 0xffU);
-            const auto mask = static_cast<std::uint32_t>(grouped);
-            values[i] = (entries[entry & grouped].load(kRead) & mask) | (value & ~mask);
-        }
+    if ((any & kGroup) == 0) {
+        return;
     }
-    const std::uint32_t fallback = default_.load(kRead);
+    // Without branches, as which addresses lie in a group is as random as the traffic: the others
+    // read the first entry of all and keep what they have.
+    constexpr std::uint64_t kStride = sizeof(Group) / sizeof(Entry);
+    const Entry* entries = groups_.data()->entries.data();
     for (unsigned i = 0; i < count; ++i) {
-        values[i] = values[i] != 0 ? values[i] : fallback;
+        const std::uint32_t value = values[i];
+        const std::uint64_t grouped = std::uint64_t{0} - (value >> 31U);
+        const std::uint64_t entry = (value & ~kGroup) * kStride + (addresses[i].value() & 0xffU);
+        const auto mask = static_cast<std::uint32_t>(grouped);
+        values[i] = (entries[entry & grouped].load(kRead) & mask) | (value & ~mask);
     }
 }
 
-void Dir24::set(
-    const PrefixTrie<V4>& all, const Prefix<V4>& prefix, std::uint32_t value, bool added) {
-    if (prefix.length() == 0) {
-        default_.store(value, kPublish);
-        return;
+void Dir24::set(const Prefix<V4>& prefix, std::uint32_t value, bool added) {
+    const unsigned length = prefix.length();
+    if (length > 24 && added) {
+        enter_group(prefix.address().value() >> 8U);
     }
-    if (prefix.length() > 24 && added) {
-        enter_group(blocks_[prefix.address().value() >> 8U]);
-    }
-    paint(all, prefix, value);
+    paint(prefix, {value, length, 0, length});
 }
 
-void Dir24::clear(const PrefixTrie<V4>& all, const Prefix<V4>& prefix) {
-    if (prefix.length() == 0) {
-        default_.store(0, kPublish);
-        return;
-    }
-    const auto cover = all.cover(prefix);
-    paint(all, prefix, cover && cover->first.length() != 0 ? cover->second : 0);
-    if (prefix.length() > 24) {
-        leave_group(blocks_[prefix.address().value() >> 8U]);
+void Dir24::clear(const Prefix<V4>& prefix, const std::optional<PrefixTrie<V4>::Entry>& cover) {
+    const unsigned length = prefix.length();
+    paint(prefix, {cover ? cover->second : 0, cover ? cover->first.length() : 0, length, length});
+    if (length > 24) {
+        leave_group(prefix.address().value() >> 8U);
     }
 }
 
-/// Writes the addresses of `prefix` that no longer prefix decides.
-void Dir24::paint(
-    const PrefixTrie<V4>& all, const Prefix<V4>& prefix, std::uint32_t value) noexcept {
-    const auto end_of = [](const Prefix<V4>& p) {
-        return p.address().value() + (std::uint64_t{1} << (32U - p.length()));
-    };
-    std::uint64_t from = prefix.address().value();
-    all.for_each_next_inside(prefix, [&](const Prefix<V4>& inner) {
-        fill(from, inner.address().value(), value);
-        from = end_of(inner);
-    });
-    fill(from, end_of(prefix), value);
+inline void Dir24::Paint::apply(Entry& entry, std::uint8_t& its_depth) const noexcept {
+    if (from <= its_depth && its_depth <= to) {
+        its_depth = static_cast<std::uint8_t>(depth);
+        entry.store(value, kPublish);
+    }
 }
 
-/// Writes addresses first..end-1.  A border inside a /24 exists only where it has a group.
-void Dir24::fill(std::uint64_t first, std::uint64_t end, std::uint32_t value) noexcept {
-    while (first < end) {
-        const std::uint64_t block = first >> 8U;
-        const std::uint64_t next = std::min((block + 1) << 8U, end);
-        const std::uint32_t entry = blocks_[block].load(kRelaxed);
-        if ((entry & kGroup) == 0) {
-            blocks_[block].store(value, kPublish);
-        } else {
-            Group& group = groups_[entry & ~kGroup];
-            for (; first < next; ++first) {
-                group[first & 0xffU].store(value, kPublish);
-            }
+void Dir24::paint(const Prefix<V4>& prefix, const Paint& paint) noexcept {
+    const std::size_t first = prefix.address().value() >> 8U;
+    const auto paint_group = [&](std::uint32_t entry, unsigned from, unsigned count) {
+        Group& group = groups_[entry & ~kGroup];
+        for (unsigned at = from; at < from + count; ++at) {
+            paint.apply(group.entries[at], group.depths[at]);
         }
-        first = next;
+    };
+    if (prefix.length() > 24) {
+        paint_group(
+            blocks_[first].load(kRelaxed),
+            prefix.address().value() & 0xffU,
+            1U << (32 - prefix.length()));
+        return;
+    }
+    const std::size_t end = first + (std::size_t{1} << (24 - prefix.length()));
+    for (std::size_t block = first; block < end; ++block) {
+        const std::uint32_t entry = blocks_[block].load(kRelaxed);
+        if ((entry & kGroup) != 0) {
+            paint_group(entry, 0, 256);
+        } else {
+            paint.apply(blocks_[block], depths_[block]);
+        }
     }
 }
 
 /// Counts one more long prefix in a /24, which gets a group with its first.
-void Dir24::enter_group(Entry& entry) {
-    const std::uint32_t value = entry.load(kRelaxed);
+void Dir24::enter_group(std::size_t block) {
+    const std::uint32_t value = blocks_[block].load(kRelaxed);
     if ((value & kGroup) != 0) {
-        ++longer_[value & ~kGroup];
+        ++groups_[value & ~kGroup].longer;
         return;
     }
     const std::uint32_t index = groups_.take();
-    for (Entry& host : groups_[index]) {
-        host.store(value, std::memory_order_relaxed);  // published with the entry below
+    Group& group = groups_[index];
+    for (Entry& entry : group.entries) {
+        entry.store(value, kRelaxed);  // published with the block's below
     }
-    longer_.resize(std::max<std::size_t>(longer_.size(), index + std::size_t{1}));
-    longer_[index] = 1;
-    entry.store(kGroup | index, kPublish);
+    group.depths.fill(depths_[block]);
+    group.longer = 1;
+    blocks_[block].store(kGroup | index, kPublish);
 }
 
 /// The reverse: with the last long prefix gone, all 256 entries are alike.
-void Dir24::leave_group(Entry& entry) {
-    const std::uint32_t index = entry.load(kRelaxed) & ~kGroup;
-    if (--longer_[index] == 0) {
-        entry.store(groups_[index][0].load(kRelaxed), kPublish);
+void Dir24::leave_group(std::size_t block) {
+    const std::uint32_t index = blocks_[block].load(kRelaxed) & ~kGroup;
+    Group& group = groups_[index];
+    if (--group.longer == 0) {
+        depths_[block] = group.depths[0];
+        blocks_[block].store(group.entries[0].load(kRelaxed), kPublish);
         groups_.retire(index);
     }
 }

@@ -1,16 +1,16 @@
 // Dir24: the workers' table of IPv4 prefixes, one or two memory accesses per lookup (DIR-24-8).
 //
 // One entry per /24; where prefixes longer than /24 exist the entry leads to a group of 256 entries,
-// one per address.  The default route lies beside the table, so that it costs no 64 MiB.  Every entry
-// holds the value of the longest match: who changes a prefix passes the PrefixTrie that tells where
-// longer ones stand.  Entries change one by one; a reader sees the old or the new value of each.
+// one per address.  Every entry holds the value of the longest match and has beside it, for the writer, that
+// prefix's length: so a prefix is written without asking what stands inside it.  Entries change one by one; a
+// reader sees the old or the new value of each.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <vector>
+#include <optional>
 
 #include "vrouter/dataplane/prefix_trie.h"
 #include "vrouter/dataplane/reserved_array.h"
@@ -21,15 +21,18 @@ class Dir24 {
   public:
     explicit Dir24(Reclaimer& reclaimer);
 
-    /// Makes `value` the answer for `prefix`, save where longer prefixes of `all` stand.  `added`:
-    /// `prefix` was not in the table before.
-    void set(const PrefixTrie<V4>& all, const Prefix<V4>& prefix, std::uint32_t value, bool added);
+    /// Makes `value` the answer for `prefix`, save where longer prefixes stand.  `added`: `prefix` was not
+    /// in the table before.
+    void set(const Prefix<V4>& prefix, std::uint32_t value, bool added);
 
-    /// Undoes set(): `prefix` has left `all`.
-    void clear(const PrefixTrie<V4>& all, const Prefix<V4>& prefix);
+    /// Undoes set(); `cover` is the longest remaining prefix around it, with its value, if any.
+    void clear(const Prefix<V4>& prefix, const std::optional<PrefixTrie<V4>::Entry>& cover);
 
-    /// Takes the 64 MiB of the entries from the kernel now: one huge page for each /5 else, when its first prefix comes.
-    void fetch() const noexcept { blocks_.fetch(); }
+    /// Takes the 80 MiB of the entries from the kernel now: one huge page for each /5 else, when its first prefix comes.
+    void fetch() const noexcept {
+        blocks_.fetch();
+        depths_.fetch();
+    }
 
     [[nodiscard]] std::uint32_t lookup(Ip4 address) const noexcept;
 
@@ -43,20 +46,33 @@ class Dir24 {
 
   private:
     using Entry = std::atomic<std::uint32_t>;
-    using Group = std::array<Entry, 256>;
+
+    struct alignas(64) Group {
+        std::array<Entry, 256> entries;
+        std::array<std::uint8_t, 256> depths;
+        std::uint16_t longer;  ///< prefixes longer than /24
+    };
+
+    /// Entries that were given by prefixes of length `from`..`to` get `value`, given by length `depth`.
+    struct Paint {
+        std::uint32_t value;
+        unsigned depth;
+        unsigned from;
+        unsigned to;
+
+        void apply(Entry& entry, std::uint8_t& its_depth) const noexcept;
+    };
 
     /// Set in a /24's entry: the other bits are the number of its group.
     static constexpr std::uint32_t kGroup = std::uint32_t{1} << 31U;
 
-    void fill(std::uint64_t first, std::uint64_t end, std::uint32_t value) noexcept;
-    void paint(const PrefixTrie<V4>& all, const Prefix<V4>& prefix, std::uint32_t value) noexcept;
-    void enter_group(Entry& entry);
-    void leave_group(Entry& entry);
+    void paint(const Prefix<V4>& prefix, const Paint& paint) noexcept;
+    void enter_group(std::size_t block);
+    void leave_group(std::size_t block);
 
     ReservedArray<Entry> blocks_;
+    ReservedArray<std::uint8_t> depths_;  ///< of those that lead to no group
     SlotPool<Group> groups_;
-    std::vector<std::uint16_t> longer_;  ///< per group: prefixes longer than /24 in it
-    Entry default_{0};
 };
 
 }  // namespace vr

@@ -10,6 +10,7 @@
 #include "vrouter/dataplane/host_hash.h"
 #include "vrouter/dataplane/nibble_trie.h"
 #include "vrouter/dataplane/prefix_trie.h"
+#include "vrouter/dataplane/short_prefixes.h"
 
 namespace vr {
 namespace {
@@ -19,8 +20,7 @@ class HostsAndNets {
   public:
     explicit HostsAndNets(Reclaimer& reclaimer) : hosts_(reclaimer), nets_(reclaimer) {}
 
-    void set(
-        const PrefixTrie<V6>& /*all*/, const Prefix<V6>& prefix, std::uint32_t value, bool added) {
+    void set(const Prefix<V6>& prefix, std::uint32_t value, bool added) {
         if (prefix.is_host()) {
             hosts_.set(prefix.address(), value);
         } else {
@@ -28,11 +28,11 @@ class HostsAndNets {
         }
     }
 
-    void clear(const PrefixTrie<V6>& all, const Prefix<V6>& prefix) {
+    void clear(const Prefix<V6>& prefix, const std::optional<PrefixTrie<V6>::Entry>& cover) {
         if (prefix.is_host()) {
             hosts_.erase(prefix.address());
         } else {
-            nets_.clear(prefix, all.cover(prefix));
+            nets_.clear(prefix, cover);
         }
     }
 
@@ -77,6 +77,11 @@ class HostsAndNets {
 };
 
 template <Family F>
+[[nodiscard]] bool is_short(const Prefix<F>& prefix) noexcept {
+    return prefix.length() <= ShortPrefixes<F>::kLongest;
+}
+
+template <Family F>
 using Engine = std::conditional_t<std::same_as<F, V4>, Dir24, HostsAndNets>;
 
 }  // namespace
@@ -86,7 +91,8 @@ struct Lpm<F>::Tables {
     explicit Tables(Reclaimer& reclaimer) : engine(reclaimer) {}
 
     PrefixTrie<F> prefixes;
-    Engine<F> engine;
+    Engine<F> engine;  ///< all but the shortest; 0 where it has none
+    ShortPrefixes<F> shortest;
 };
 
 template <Family F>
@@ -106,7 +112,11 @@ template <Family F>
 void Lpm<F>::insert(const Prefix<F>& prefix, std::uint32_t value) {
     assert(value != kNone && value <= kMaxValue);
     const bool added = tables_->prefixes.insert(prefix, value);
-    tables_->engine.set(tables_->prefixes, prefix, value, added);
+    if (is_short(prefix)) {
+        tables_->shortest.set(prefix, value);
+    } else {
+        tables_->engine.set(prefix, value, added);
+    }
 }
 
 template <Family F>
@@ -114,7 +124,15 @@ bool Lpm<F>::erase(const Prefix<F>& prefix) {
     if (!tables_->prefixes.erase(prefix)) {
         return false;
     }
-    tables_->engine.clear(tables_->prefixes, prefix);
+    auto cover = tables_->prefixes.cover(prefix);
+    if (is_short(prefix)) {
+        tables_->shortest.clear(prefix, cover);
+        return true;
+    }
+    if (cover && is_short(cover->first)) {
+        cover.reset();
+    }
+    tables_->engine.clear(prefix, cover);
     return true;
 }
 
@@ -153,13 +171,41 @@ std::size_t Lpm<F>::size() const noexcept {
 
 template <Family F>
 std::uint32_t Lpm<F>::lookup(Addr address) const noexcept {
-    return tables_->engine.lookup(address);
+    const ShortPrefixes<F>& shortest = tables_->shortest;
+    for (;;) {
+        const std::uint32_t changes = shortest.changes();
+        if (const std::uint32_t value = tables_->engine.lookup(address); value != kNone) {
+            return value;
+        }
+        const std::uint32_t covering = shortest.lookup(address);
+        if (shortest.changes() == changes) [[likely]] {
+            return covering;
+        }
+    }
 }
 
 template <Family F>
 void Lpm<F>::lookup_bulk(
     const Addr* addresses, std::uint32_t* values, unsigned count) const noexcept {
-    tables_->engine.lookup_bulk(addresses, values, count);
+    const ShortPrefixes<F>& shortest = tables_->shortest;
+    for (;;) {
+        const std::uint32_t changes = shortest.changes();
+        tables_->engine.lookup_bulk(addresses, values, count);
+        bool is_complete = true;  // counted without a branch for each
+        for (unsigned i = 0; i < count; ++i) {
+            is_complete &= values[i] != kNone;
+        }
+        if (is_complete) {
+            return;
+        }
+        for (unsigned i = 0; i < count; ++i) {
+            const std::uint32_t covering = shortest.lookup(addresses[i]);
+            values[i] = values[i] != kNone ? values[i] : covering;
+        }
+        if (shortest.changes() == changes) [[likely]] {
+            return;
+        }
+    }
 }
 
 template <Family F>

@@ -5,7 +5,8 @@
 // Serves routes (value = NextHopId) and group membership (value = index of a group set).
 //
 // The control thread's truth is a PrefixTrie (prefix_trie.h); workers read Dir24 (dir24.h) for IPv4,
-// HostHash and NibbleTrie (host_hash.h, nibble_trie.h) for IPv6, which follow it change by change.
+// HostHash and NibbleTrie (host_hash.h, nibble_trie.h) for IPv6, and where these say nothing ShortPrefixes
+// (short_prefixes.h), which follow it change by change.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -35,7 +36,7 @@ class Lpm {
     Lpm& operator=(Lpm&&) = delete;
     ~Lpm();
 
-    /// Takes from the kernel now, while nobody waits, what the first prefixes anywhere would (64 MiB).
+    /// Takes from the kernel now, while nobody waits, what the first prefixes anywhere would (80 MiB).
     void fetch() const noexcept
         requires std::same_as<F, V4>;
 

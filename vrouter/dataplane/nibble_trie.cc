@@ -95,7 +95,7 @@ std::uint32_t NibbleTrie::lookup(Ip6 address) const noexcept {
     if (link.is_leaf()) {
         link.word = leaves_[link.index()].answer(address).load(kRead);
     }
-    return link.word != 0 ? link.word : default_.load(kRead);
+    return link.word;
 }
 
 void NibbleTrie::lookup_bulk(
@@ -106,18 +106,16 @@ void NibbleTrie::lookup_bulk(
     assert(count <= kBulk);
     const Node* nodes = nodes_.data();
     const Leaf* leaves = leaves_.data();
-    const std::uint32_t fallback = default_.load(kRead);
     std::array<std::uint8_t, kBulk> open;
     std::array<std::uint8_t, kBulk> last;
     unsigned opened = 0;
     unsigned lasting = 0;
     // All addresses take a step before any takes the next: their misses overlap.
     const auto settle = [&](std::uint8_t i, Link link) {
+        values[i] = link.word;
         if (link.is_answer()) {
-            values[i] = link.word != 0 ? link.word : fallback;
             return;
         }
-        values[i] = link.word;
         if (link.is_leaf()) {
             __builtin_prefetch(&leaves[link.index()]);
             last[lasting++] = i;
@@ -148,8 +146,7 @@ void NibbleTrie::lookup_bulk(
     for (unsigned n = 0; n < lasting; ++n) {
         const std::uint8_t i = last[n];
         const Leaf& leaf = leaves[Link{values[i]}.index()];
-        const std::uint32_t value = leaf.answer(addresses[i]).load(kRead);
-        values[i] = value != 0 ? value : fallback;
+        values[i] = leaf.answer(addresses[i]).load(kRead);
     }
 }
 
@@ -277,11 +274,9 @@ void NibbleTrie::paint_slots(
 
 void NibbleTrie::set(const Prefix<V6>& prefix, std::uint32_t value, bool added) {
     const unsigned length = prefix.length();
-    assert(length < V6::kBits);
+    assert(length != 0 && length < V6::kBits);
     const Paint paint{value, length, 0, length};
-    if (length == 0) {
-        default_.store(value, kPublish);
-    } else if (length <= kRootBits) {
+    if (length <= kRootBits) {
         paint_prefix(root(), prefix, paint);
     } else {
         insert(prefix, paint, added);
@@ -344,14 +339,7 @@ void NibbleTrie::insert(const Prefix<V6>& prefix, const Paint& paint, bool added
 void NibbleTrie::clear(
     const Prefix<V6>& prefix, const std::optional<PrefixTrie<V6>::Entry>& cover) {
     const unsigned length = prefix.length();
-    if (length == 0) {
-        default_.store(0, kPublish);
-        return;
-    }
-    // The default route is not in the slots: what only it covers holds 0.
-    const bool covered = cover && cover->first.length() != 0;
-    const Paint paint{
-        covered ? cover->second : 0, covered ? cover->first.length() : 0, length, length};
+    const Paint paint{cover ? cover->second : 0, cover ? cover->first.length() : 0, length, length};
     if (length <= kRootBits) {
         paint_prefix(root(), prefix, paint);
         return;

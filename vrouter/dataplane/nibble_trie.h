@@ -1,4 +1,4 @@
-// NibbleTrie: the workers' table of IPv6 prefixes shorter than /128.
+// NibbleTrie: the workers' table of IPv6 prefixes, but for /0 and /128.
 //
 // The first 20 bits index a table; below it, nodes of 16 slots decide four bits each and skip runs of
 // bits that all their prefixes share; a prefix that stands alone below a slot is a leaf of half a cache
@@ -120,7 +120,6 @@ class NibbleTrie {
     ReservedArray<std::uint8_t> root_depth_;
     SlotPool<Node> nodes_;
     SlotPool<Leaf> leaves_;
-    Slot default_{0};
 };
 
 }  // namespace vr

@@ -107,24 +107,6 @@ class PrefixTrie {
         }
     }
 
-    /// Visits, in address order, the prefixes inside `within` that no other such prefix covers.
-    template <typename Visit>
-    void for_each_next_inside(const Prefix<F>& within, Visit&& visit) const {
-        const Index top = subtree(within);
-        if (top == kNowhere) {
-            return;
-        }
-        if (nodes_[top].prefix != within) {
-            walk_outermost(top, visit);
-            return;
-        }
-        for (const Index child : nodes_[top].child) {
-            if (child != 0) {
-                walk_outermost(child, visit);
-            }
-        }
-    }
-
   private:
     using Index = std::uint32_t;
     static constexpr Index kNowhere = ~Index{0};
@@ -255,20 +237,6 @@ class PrefixTrie {
         for (const Index child : node.child) {
             if (child != 0) {
                 walk(child, visit);
-            }
-        }
-    }
-
-    template <typename Visit>
-    void walk_outermost(Index at, Visit& visit) const {
-        const Node& node = nodes_[at];
-        if (node.value != 0) {
-            visit(node.prefix);
-            return;
-        }
-        for (const Index child : node.child) {
-            if (child != 0) {
-                walk_outermost(child, visit);
             }
         }
     }
