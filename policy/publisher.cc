@@ -95,11 +95,7 @@ void Publisher::remove_host(const std::string& name) {
 }
 
 bool Publisher::flush(const Slice& slice) {
-    return slice.drain(
-               arriving_,
-               [&](const auto& node) {
-                   sink_->add_member(node.value().first, node.value().second);
-               }) &&
+    return add_members(slice) &&
            // Together: where a guard goes to another port, the one that follows it must be known.
            Slice().drain(changed_hosts_, [&](auto& node) { tell(std::move(node.mapped())); }) &&
            tell_what_all_share(slice) &&
@@ -119,6 +115,22 @@ bool Publisher::flush(const Slice& slice) {
            slice.drain(leaving_, [&](const auto& node) {
                sink_->remove_member(node.value().first, node.value().second);
            });
+}
+
+/// Each when all inside the one before have followed: what is in a pool with natOutgoing must find all others to be
+/// in a pool.
+bool Publisher::add_members(const Slice& slice) {
+    do {
+        if (sink_->refresh_members()) {
+            continue;
+        }
+        if (arriving_.empty()) {
+            return true;
+        }
+        const auto node = arriving_.extract(arriving_.begin());
+        sink_->add_member(node.value().first, node.value().second);
+    } while (!slice.is_over());
+    return false;
 }
 
 void Publisher::tell(HostGuard guard) {

@@ -51,6 +51,7 @@ class Publisher {
   private:
     using Member = std::pair<GroupId, IpPrefix>;
 
+    [[nodiscard]] bool add_members(const Slice& slice);
     void tell(HostGuard guard);
     void tell(Workload workload);
     [[nodiscard]] bool tell_what_all_share(const Slice& slice);

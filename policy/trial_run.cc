@@ -33,6 +33,13 @@ class Tables final : public WorkloadSink {
             [&]<Family F>(const Prefix<F>& prefix) { groups<F>().remove(group, prefix); }, member);
     }
 
+    bool refresh_members() override {
+        constexpr std::size_t kMany = 65536;
+        groups4_.refresh(kMany);
+        groups6_.refresh(kMany);
+        return !groups4_.is_settled() || !groups6_.is_settled();
+    }
+
     void update_workload(const Workload& workload) override {
         workloads_.insert_or_assign(workload.name, workload);
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/group_members.h"
 
+#include <algorithm>
+
 namespace vr {
 
 GroupMembers::GroupMembers(
@@ -18,6 +20,28 @@ void GroupMembers::add(GroupId group, const IpPrefix& member) {
         },
         member);
     machine_.bump_policy_generation();
+    if (!is_refreshed()) {
+        unfinished_();
+    }
+}
+
+bool GroupMembers::is_refreshed() const {
+    return machine_.shared().groups4.is_settled() && machine_.shared().groups6.is_settled();
+}
+
+std::size_t GroupMembers::refresh(std::size_t most) {
+    SharedState& tables = machine_.shared();
+    const std::size_t done = tables.groups4.refresh(most);
+    return done + (done < most ? tables.groups6.refresh(most - done) : 0);
+}
+
+bool GroupMembers::refresh() {
+    if (is_refreshed()) {
+        return false;
+    }
+    refresh(kTurn);
+    machine_.bump_policy_generation();
+    return !is_refreshed();
 }
 
 void GroupMembers::remove(GroupId group, const IpPrefix& member) {
@@ -28,7 +52,11 @@ void GroupMembers::remove(GroupId group, const IpPrefix& member) {
 }
 
 void GroupMembers::finish() {
-    for (unsigned i = 0; i < kTurn && !due_.empty(); ++i) {
+    for (std::size_t left = kTurn; left != 0 && is_unfinished();) {
+        if (!is_refreshed()) {
+            left -= std::min(left, refresh(left));
+            continue;
+        }
         const auto [group, member] = *due_.begin();
         due_.erase(due_.begin());
         std::visit(
@@ -36,6 +64,7 @@ void GroupMembers::finish() {
                 machine_.shared().groups<F>().remove(group, prefix);
             },
             member);
+        --left;
     }
     machine_.bump_policy_generation();
 }

@@ -1,8 +1,8 @@
 // GroupMembers: who belongs to the groups that programs name.
 //
-// Members come at once.  Removed ones wait while programs are being compiled, and until workers run what came
-// of it, so that a program never runs with groups that were already emptied for its successor.  Then they go
-// some in a turn.  Control thread.
+// Members come at once, but for those inside a net that comes: they follow in slices.  Removed ones wait while programs
+// are being compiled, and until workers run what came of it, so that a program never runs with groups that were
+// already emptied for its successor.  Then they go some in a turn.  Control thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -29,12 +29,20 @@ class GroupMembers {
     /// be called when all is settled.
     void remove_when_seen();
 
-    [[nodiscard]] bool is_unfinished() const { return !due_.empty(); }
+    /// Goes on with the members inside nets that came or went; true when there are more.  To be followed by a
+    /// commit.
+    bool refresh();
 
-    /// Removes some of those that may go.  To be followed by a commit.
+    [[nodiscard]] bool is_unfinished() const { return !due_.empty() || !is_refreshed(); }
+
+    /// Does so, and removes some of those that may go, each when the members inside the one before have followed.
+    /// To be followed by a commit.
     void finish();
 
   private:
+    [[nodiscard]] bool is_refreshed() const;
+    std::size_t refresh(std::size_t most);
+
     /// Those of the highest group go first, as policy/publisher.h wants it.
     using Members = std::set<std::pair<GroupId, IpPrefix>, std::greater<>>;
 

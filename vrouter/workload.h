@@ -141,6 +141,10 @@ class WorkloadSink {
     virtual void add_member(GroupId group, const IpPrefix& member) = 0;
     virtual void remove_member(GroupId group, const IpPrefix& member) = 0;
 
+    /// Goes on with members inside nets that came, some hundred at a time; true when there are more.  Until there
+    /// are none nothing is to be told that relies on them, nor another member.
+    virtual bool refresh_members() { return false; }
+
     /// Creates or changes an endpoint.  Nothing is forwarded before its programs are compiled.
     virtual void update_workload(const Workload& workload) = 0;
     virtual void remove_workload(const std::string& name) = 0;

@@ -79,6 +79,8 @@ class Workloads final : public WorkloadSink {
         members_.remove(group, member);
     }
 
+    bool refresh_members() override { return members_.refresh(); }
+
     void update_workload(const Workload& workload) override;
     void remove_workload(const std::string& name) override;
     void replace_programs(const ReplacedPrograms& replaced) override;

@@ -218,6 +218,7 @@ TYPED_TEST(Concurrent, GroupSetsAreWholeWhileMembersChange) {
             } else {
                 table.remove(group, member);
             }
+            table.refresh(random() % 8);
         });
     EXPECT_EQ(wrong, 0U);
 }

@@ -25,7 +25,19 @@ class GroupsOf : public testing::Test {
     SlowReclaimer reclaimer;
     GroupTable<F> table{reclaimer};
 
+    void settle() {
+        while (!table.is_settled()) {
+            table.refresh(64);
+        }
+    }
+
+    /// When all is settled.
     std::vector<unsigned> at(typename F::Addr address) {
+        settle();
+        return now_at(address);
+    }
+
+    std::vector<unsigned> now_at(typename F::Addr address) {
         std::vector<unsigned> ids;
         for (const GroupId id : table.lookup(address)->ids()) {
             ids.push_back(id.value());
@@ -110,11 +122,74 @@ TYPED_TEST(GroupsOf, SetsKnowTheirGroups) {
     EXPECT_FALSE(this->table.lookup(this->address(10, 1))->contains(GroupId{4}));
 }
 
+TYPED_TEST(GroupsOf, MembersInsideANetFollowInSlices) {
+    for (unsigned i = 0; i < 200; ++i) {
+        this->table.add(GroupId{1}, this->host(10, static_cast<std::uint8_t>(i)));
+    }
+    const auto with_both = [&] {
+        unsigned count = 0;
+        for (unsigned i = 0; i < 200; ++i) {
+            const auto ids = this->now_at(this->address(10, static_cast<std::uint8_t>(i)));
+            count += ids == Wanted{1, 2} ? 1 : 0;
+        }
+        return count;
+    };
+    this->table.add(GroupId{2}, this->net(10, 8));
+    EXPECT_EQ(this->now_at(this->address(10, 255)), Wanted{2});
+    EXPECT_EQ(this->table.refresh(50), 50U);
+    EXPECT_EQ(with_both(), 49U);  // and the net
+    this->settle();
+    EXPECT_EQ(with_both(), 200U);
+    this->table.remove(GroupId{2}, this->net(10, 8));
+    EXPECT_EQ(this->table.refresh(50), 50U);
+    EXPECT_EQ(with_both(), 150U);
+    this->settle();
+    EXPECT_EQ(with_both(), 0U);
+}
+
+TYPED_TEST(GroupsOf, MembersChangeWhileThoseInsideANetFollow) {
+    for (unsigned i = 0; i < 100; ++i) {
+        this->table.add(GroupId{1}, this->host(10, static_cast<std::uint8_t>(2 * i)));
+    }
+    this->table.add(GroupId{2}, this->net(10, 8));
+    this->table.refresh(50);
+    this->table.add(GroupId{1}, this->host(10, 3));  // before and behind where it is
+    this->table.add(GroupId{1}, this->host(10, 151));
+    EXPECT_EQ(this->now_at(this->address(10, 3)), (Wanted{1, 2}));
+    EXPECT_EQ(this->now_at(this->address(10, 151)), (Wanted{1, 2}));
+    for (unsigned i = 40; i < 60; ++i) {  // where it is
+        this->table.remove(GroupId{1}, this->host(10, static_cast<std::uint8_t>(2 * i)));
+    }
+    this->table.add(GroupId{3}, this->net(0, 4));  // around it
+    this->table.refresh(10);
+    this->table.remove(GroupId{2}, this->net(10, 8));  // and it goes again
+    this->settle();
+    EXPECT_EQ(this->now_at(this->address(10, 2)), (Wanted{1, 3}));
+    EXPECT_EQ(this->now_at(this->address(10, 100)), (Wanted{3}));
+    EXPECT_EQ(this->now_at(this->address(10, 198)), (Wanted{1, 3}));
+}
+
+TYPED_TEST(GroupsOf, NetThatComesBackMeanwhileReachesAll) {
+    for (unsigned i = 0; i < 100; ++i) {
+        this->table.add(GroupId{1}, this->host(10, static_cast<std::uint8_t>(i)));
+    }
+    this->table.add(GroupId{2}, this->net(10, 8));
+    this->settle();
+    this->table.remove(GroupId{2}, this->net(10, 8));
+    this->table.refresh(50);
+    this->table.add(GroupId{2}, this->net(10, 8));
+    this->settle();
+    for (unsigned i = 0; i < 100; ++i) {
+        const auto address = this->address(10, static_cast<std::uint8_t>(i));
+        EXPECT_EQ(this->now_at(address), (Wanted{1, 2})) << i;
+    }
+}
+
 TYPED_TEST(GroupsOf, AgreesWithTheListOfMembersUnderRandomChanges) {
     using F = TypeParam;
     std::mt19937 random(7);
     std::set<std::pair<Prefix<F>, unsigned>> members;
-    constexpr unsigned kPhase = test::rounds(500);
+    constexpr unsigned kPhase = test::rounds(1000);
     for (unsigned step = 0; step < 6 * kPhase; ++step) {
         const auto group = static_cast<unsigned>(random() % 12);
         if (members.empty() || random() % 100 < (step / kPhase % 2 == 0 ? 75U : 35U)) {
@@ -128,6 +203,11 @@ TYPED_TEST(GroupsOf, AgreesWithTheListOfMembersUnderRandomChanges) {
             members.erase(victim);
         }
         ASSERT_EQ(this->table.size(), members.size());
+        if (random() % 4 != 0) {
+            this->table.refresh(random() % 3);  // others change while it is at it
+            continue;
+        }
+        this->settle();
         constexpr unsigned kProbes = 20;
         std::array<typename F::Addr, kProbes> addresses;
         std::array<const GroupSet*, kProbes> sets;

@@ -48,7 +48,11 @@ class NatLab : public SealedLab<F> {
     }
 
     void add(GroupId group, const Prefix<F>& net) {
-        lab_.machine->shared().template groups<F>().add(group, net);
+        auto& groups = lab_.machine->shared().template groups<F>();
+        groups.add(group, net);
+        while (!groups.is_settled()) {
+            groups.refresh(256);
+        }
     }
 
     void configure(const NatOutgoing& nat) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -502,6 +503,72 @@ TEST_F(WorkloadsTest, ThousandsOfMembersLeaveSomeInATurn) {
         EXPECT_LE(before - groups.size(), 256U);
     }
     EXPECT_EQ(groups.size(), 1U);
+}
+
+TEST_F(WorkloadsTest, MembersInsideANetFollowSomeInATurn) {
+    constexpr std::uint32_t kMembers = 2000;
+    const GroupId group{7};
+    const GroupId nets{8};
+    const IpPrefix net = *Prefix<V4>::make(host<V4>(0), 16);
+    lab.open_at_once = false;
+    for (std::uint32_t i = 0; i < kMembers; ++i) {
+        lab.workloads->add_member(group, Prefix<V4>::host(host<V4>(i)));
+    }
+    const auto inside = [&] {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < kMembers; ++i) {
+            const GroupSet* set = lab.machine->shared().groups4.lookup(host<V4>(i));
+            count += set->contains(nets) ? 1 : 0;
+        }
+        return count;
+    };
+    const auto follow = [&] {
+        std::uint32_t turns = 0;
+        for (; lab.workloads->is_unfinished(); ++turns) {
+            const std::uint32_t before = inside();
+            lab.workloads->finish();
+            EXPECT_LE(std::max(before, inside()) - std::min(before, inside()), 256U);
+        }
+        return turns;
+    };
+    lab.workloads->add_member(nets, net);
+    EXPECT_TRUE(lab.workloads->refresh_members());
+    EXPECT_GT(follow(), 5U);
+    EXPECT_EQ(inside(), kMembers);
+    EXPECT_FALSE(lab.workloads->refresh_members());
+    lab.workloads->remove_member(nets, net);
+    lab.machine->housekeeping();
+    EXPECT_GT(follow(), 5U);
+    EXPECT_EQ(inside(), 0U);
+}
+
+/// As long as guests are in a pool with natOutgoing, what else is in it must be in one, too.
+TEST_F(WorkloadsTest, NetGoesWhenMembersInsideTheOneBeforeHaveFollowed) {
+    constexpr std::uint32_t kMembers = 1000;
+    const IpPrefix net = *Prefix<V4>::make(host<V4>(0), 16);
+    lab.open_at_once = false;
+    for (std::uint32_t i = 0; i < kMembers; ++i) {
+        lab.workloads->add_member(GroupId{7}, Prefix<V4>::host(host<V4>(i)));
+    }
+    for (const GroupId pools : {kAllPools, kNatPools}) {
+        lab.workloads->add_member(pools, net);
+        while (lab.workloads->refresh_members()) {
+        }
+    }
+    lab.workloads->remove_member(kNatPools, net);
+    lab.workloads->remove_member(kAllPools, net);
+    const auto all = [&](GroupId pools) {
+        std::uint32_t count = 0;
+        for (std::uint32_t i = 0; i < kMembers; ++i) {
+            const GroupSet* set = lab.machine->shared().groups4.lookup(host<V4>(i));
+            count += set->contains(pools) ? 1 : 0;
+        }
+        return count;
+    };
+    for (lab.machine->housekeeping(); lab.workloads->is_unfinished(); lab.workloads->finish()) {
+        EXPECT_TRUE(all(kNatPools) == 0 || all(kAllPools) == kMembers);
+    }
+    EXPECT_EQ(all(kAllPools), 0U);
 }
 
 TEST_F(WorkloadsTest, MemberThatComesBackMeanwhileStays) {

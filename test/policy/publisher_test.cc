@@ -43,6 +43,47 @@ TEST(Publisher, OfProgramsReplacedAgainBeforeTheyAreToldTheNewestCounts) {
     EXPECT_EQ(sink.calls, calls);
 }
 
+/// Has so many members inside the last net that came still to do.
+class SlowSink final : public RememberingSink {
+  public:
+    void add_member(GroupId group, const IpPrefix& member) override {
+        EXPECT_EQ(left, 0) << "those inside the one before have not followed";
+        RememberingSink::add_member(group, member);
+        left = 3;
+    }
+
+    void update_workload(const Workload& workload) override {
+        EXPECT_EQ(left, 0);
+        RememberingSink::update_workload(workload);
+    }
+
+    bool refresh_members() override {
+        left -= left != 0 ? 1 : 0;
+        return left != 0;
+    }
+
+    int left = 0;
+};
+
+TEST(Publisher, NothingIsToldBeforeMembersInsideNetsHaveFollowed) {
+    SlowSink sink;
+    Publisher publisher(sink);
+    Workload workload;
+    workload.name = "a";
+    workload.ingress = std::make_shared<const acl::Program>();
+    workload.egress = workload.ingress;
+    publisher.set_workload(workload);
+    const IpPrefix net = *parse_prefix("10.0.0.0/8");
+    publisher.change_members({{kAllPools, net, true}, {kNatPools, net, true}});
+    int turns = 1;
+    while (!publisher.flush(Slice(std::chrono::microseconds{0}))) {
+        ++turns;
+    }
+    EXPECT_GT(turns, 6);
+    EXPECT_EQ(sink.members.at(kNatPools).size(), 1U);
+    EXPECT_TRUE(sink.workloads.contains("a"));
+}
+
 /// A guard that goes to another port leaves its own to one that must be known by then.
 TEST(Publisher, GuardsOfTheHostAreToldTogetherHoweverShortTheSlice) {
     RememberingSink sink;

@@ -35,6 +35,9 @@ class RandomCluster : public testing::Test {
                 }
             }
         }
+        while (!groups.is_settled()) {
+            groups.refresh(256);
+        }
         for (const auto& [name, workload] : cluster.sink.workloads) {
             for (const auto direction : {Direction::Ingress, Direction::Egress}) {
                 const auto& program =

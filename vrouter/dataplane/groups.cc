@@ -11,6 +11,7 @@
 #include "vrouter/dataplane/lpm.h"
 #include "vrouter/dataplane/prefix_trie.h"
 #include "vrouter/dataplane/reserved_array.h"
+#include "vrouter/dataplane/sweeps.h"
 
 namespace vr {
 namespace {
@@ -100,7 +101,7 @@ template <Family F>
 struct GroupTable<F>::State {
     explicit State(Reclaimer& reclaimer) : sets(reclaimer), lpm(reclaimer) {}
 
-    /// Gives `member` and every member inside it the set it must have now.
+    /// Gives `member` the set that it must have now.
     void refresh(const Prefix<F>& member);
 
     /// The groups that name exactly `member`.
@@ -109,17 +110,20 @@ struct GroupTable<F>::State {
     /// Makes `ids` what own_of() answers.
     void set_own(const Prefix<F>& member, const Ids& ids);
 
-    /// Makes `ids` the set of `member`, a member that has own groups.
-    void assign(const Prefix<F>& member, std::uint32_t old, const Ids& ids);
+    /// The groups of all members that contain `member`.
+    [[nodiscard]] Ids all_of(const Prefix<F>& member) const;
 
-    [[nodiscard]] Ids inherited(const Prefix<F>& member) const {
-        const auto cover = lpm.cover(member);
-        return cover ? sets.ids(cover->second) : Ids{};
+    /// What is inside `member` has other groups now.
+    void note_change(const Prefix<F>& member) {
+        if (!member.is_host()) {
+            changed.start(member);
+        }
     }
 
     SetStore sets;
     Lpm<F> lpm;         ///< member -> index of its set
     PrefixTrie<F> own;  ///< member -> index of the set of groups that name exactly it
+    Sweeps<Prefix<F>, Prefix<F>> changed;  ///< nets, by the next member inside to be refreshed
     std::size_t size = 0;
 };
 
@@ -137,32 +141,23 @@ void GroupTable<F>::State::set_own(const Prefix<F>& member, const Ids& ids) {
 }
 
 template <Family F>
-void GroupTable<F>::State::assign(const Prefix<F>& member, std::uint32_t old, const Ids& ids) {
-    const std::uint32_t index = sets.acquire(ids);
+Ids GroupTable<F>::State::all_of(const Prefix<F>& member) const {
+    Ids ids = own_of(member);
+    for (auto around = own.cover(member); around; around = own.cover(around->first)) {
+        ids = united(ids, sets.ids(around->second));
+    }
+    return ids;
+}
+
+template <Family F>
+void GroupTable<F>::State::refresh(const Prefix<F>& member) {
+    const std::uint32_t old = lpm.find(member).value_or(Lpm<F>::kNone);
+    const std::uint32_t index = sets.acquire(all_of(member));
     if (index != old) {
         lpm.insert(member, index);
     }
     if (old != Lpm<F>::kNone) {
         sets.release(old);
-    }
-}
-
-template <Family F>
-void GroupTable<F>::State::refresh(const Prefix<F>& member) {
-    std::vector<std::pair<Prefix<F>, std::uint32_t>> inside;
-    lpm.for_each_within(member, [&](const Prefix<F>& prefix, std::uint32_t index) {
-        inside.emplace_back(prefix, index);
-    });
-    // Covering members come first: the stack holds the chain of those around the current one.
-    std::vector<std::pair<Prefix<F>, Ids>> around;
-    const Ids outer = inherited(member);
-    for (const auto& [prefix, index] : inside) {
-        while (!around.empty() && !around.back().first.contains(prefix)) {
-            around.pop_back();
-        }
-        Ids ids = united(around.empty() ? outer : around.back().second, own_of(prefix));
-        assign(prefix, index, ids);
-        around.emplace_back(prefix, std::move(ids));
     }
 }
 
@@ -182,10 +177,8 @@ void GroupTable<F>::add(GroupId group, const Prefix<F>& member) {
     own.insert(at, group);
     ++state_->size;
     state_->set_own(member, own);
-    if (own.size() == 1) {
-        state_->assign(member, Lpm<F>::kNone, united(state_->inherited(member), own));
-    }
     state_->refresh(member);
+    state_->note_change(member);
 }
 
 template <Family F>
@@ -203,8 +196,42 @@ void GroupTable<F>::remove(GroupId group, const Prefix<F>& member) {
         assert(index);
         state_->lpm.erase(member);
         state_->sets.release(*index);
+    } else {
+        state_->refresh(member);
     }
-    state_->refresh(member);
+    state_->note_change(member);
+}
+
+template <Family F>
+std::size_t GroupTable<F>::refresh(std::size_t most) {
+    using Slice = typename Sweeps<Prefix<F>, Prefix<F>>::Slice;
+    std::size_t done = 0;
+    const auto refresh_some =
+        [&](const Prefix<F>& net, const std::optional<Prefix<F>>& from, std::size_t some) {
+            std::vector<Prefix<F>> inside;
+            std::optional<Prefix<F>> next;
+            state_->own.for_each_within(
+                net, from.value_or(net), [&](const Prefix<F>& member, std::uint32_t) {
+                    if (inside.size() == some) {
+                        next = member;
+                        return false;
+                    }
+                    inside.push_back(member);
+                    return true;
+                });
+            for (const Prefix<F>& member : inside) {
+                state_->refresh(member);
+            }
+            done += std::max<std::size_t>(inside.size(), 1);
+            return Slice{.taken = inside.size(), .next = next};
+        };
+    state_->changed.advance(most, refresh_some);
+    return done;
+}
+
+template <Family F>
+bool GroupTable<F>::is_settled() const noexcept {
+    return state_->changed.empty();
 }
 
 template <Family F>

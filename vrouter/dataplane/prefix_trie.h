@@ -107,6 +107,15 @@ class PrefixTrie {
         }
     }
 
+    /// The same from `from` on, which lies inside `within`, and for as long as `visit` says true.
+    template <typename Visit>
+    void for_each_within(const Prefix<F>& within, const Prefix<F>& from, Visit&& visit) const {
+        const Index top = subtree(within);
+        if (top != kNowhere) {
+            static_cast<void>(walk_from(top, from, visit));
+        }
+    }
+
   private:
     using Index = std::uint32_t;
     static constexpr Index kNowhere = ~Index{0};
@@ -239,6 +248,20 @@ class PrefixTrie {
                 walk(child, visit);
             }
         }
+    }
+
+    template <typename Visit>
+    [[nodiscard]] bool walk_from(Index at, const Prefix<F>& from, Visit& visit) const {
+        const Node& node = nodes_[at];
+        const bool before = node.prefix < from;
+        if (before && !node.prefix.contains(from)) {
+            return true;  // and so is all inside it
+        }
+        if (node.value != 0 && !before && !visit(node.prefix, node.value)) {
+            return false;
+        }
+        return std::ranges::all_of(
+            node.child, [&](Index child) { return child == 0 || walk_from(child, from, visit); });
     }
 
     Nodes nodes_;
