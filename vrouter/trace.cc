@@ -228,6 +228,9 @@ void TraceWalk<F>::deliver_local() {
     }
 }
 
+template void TraceWalk<V4>::translate_source(const Translation<V4>& translation);
+template void TraceWalk<V6>::translate_source(const Translation<V6>& translation);
+
 TraceResult trace(Machine& machine, const TraceQuery& query) {
     return std::holds_alternative<Ip4>(query.source) ? TraceWalk<V4>{machine, query}.run()
                                                      : TraceWalk<V6>{machine, query}.run();

@@ -72,6 +72,13 @@ bool TraceWalk<F>::go_out() {
     }
     result_.source = *address;
     result_.source_ports = outside_ports(*nat, flow_key());
+    if (*address == source_ &&
+        result_.source_ports == acl::PortRange{facts_.source_port, facts_.source_port}) {
+        return drop(
+            "translation",
+            DropReason::NatPortsExhausted,
+            "goes by the host's address and its port already: an answer would be the host's");
+    }
     if (!changes_ports(facts_.protocol)) {
         return has_outside(*address) &&
                pass("translation", fmt::format("the source becomes {}", *address));
