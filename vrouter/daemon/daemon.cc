@@ -212,7 +212,7 @@ Result<void> Daemon::start_data_plane() {
         return std::unexpected(std::move(machine).error());
     }
     machine_ = std::move(*machine);
-    machine_->shared().routes4.fetch();
+    machine_->shared().fetch();
     slow_path_ = std::make_unique<SlowPath>(*machine_);
     for (const PortConfig& port : config_.ports) {
         if (auto opened = open_fabric_port(port); !opened) {

@@ -418,6 +418,13 @@ template <Family F>
 FlowTable<F>::~FlowTable() = default;
 
 template <Family F>
+void FlowTable<F>::fetch() const noexcept {
+    tables_->entries.fetch();
+    tables_->buckets.fetch();
+    tables_->overflow.fetch();
+}
+
+template <Family F>
 void FlowTable<F>::lookup_bulk(
     const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept {
     tables_->template lookup<Tables::Sought::Flows>(keys, hits, count);

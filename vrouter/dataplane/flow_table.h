@@ -138,6 +138,9 @@ class FlowTable {
     FlowTable& operator=(FlowTable&&) = delete;
     ~FlowTable();
 
+    /// Takes from the kernel now what workers would at the first flows, a huge page at a time.
+    void fetch() const noexcept;
+
     /// Finds `count` keys, memory accesses overlapped.  A hit stays valid until the caller's next
     /// quiescent point.  Any worker.
     void lookup_bulk(const FlowKey<F>* keys, FlowHit<F>* hits, unsigned count) const noexcept;

@@ -236,6 +236,13 @@ struct SharedState {
     FlowTable<V6> flows6;
     std::atomic<const Tables*> tables{nullptr};
 
+    /// Takes from the kernel now, while nobody waits, what first writes would.
+    void fetch() const noexcept {
+        routes4.fetch();
+        flows4.fetch();
+        flows6.fetch();
+    }
+
     /// FlowTable::connections() of both families.
     [[nodiscard]] std::size_t connections(PortId endpoint, FlowSide side) const noexcept {
         return flows4.connections(endpoint, side) + flows6.connections(endpoint, side);
