@@ -14,6 +14,7 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,9 @@ def fuzz(target, seconds, seed):
             failed, output = run([str(word) for word in command], limit)
             spent = time.monotonic() - begun
             case = ET.Element("testcase", classname=target.name, name=name, time=f"{spent:.1f}")
-            print(f"{'FAILED' if failed else 'ok':6} {target.name} {name}, {spent:.1f} s", flush=True)
+            runs = re.search(r"Done (\d+) runs", output)
+            told = f", {runs[1]} runs" if runs else ""
+            print(f"{'FAILED' if failed else 'ok':6} {target.name} {name}, {spent:.1f} s{told}", flush=True)
             text = "".join(c for c in output[-4000:] if c.isprintable() or c in "\n\t") if failed else ""
             if failed:
                 ET.SubElement(case, "failure", message=name).text = text
