@@ -32,6 +32,7 @@ class Neighbor:
     password: str = ""
     add_path: bool = False  # several paths per prefix, both ways
     restart_time: int = 0  # seconds; graceful restart when not 0
+    restart_families: tuple = (4, 6)  # for which it restarts gracefully; BIRD and GoBGP
     long_lived: int = 0  # seconds after that, RFC 9494; BIRD only
     bfd: bool = False  # every 100 ms, three lost are too many; BIRD only
     local: str = ""  # the peer's own address, where it has several; BIRD wants it for BFD over several hops
@@ -206,6 +207,8 @@ class Bird(Peer):
                 hop = f"next hop address {self.next_hops[family]};"
             if family == 4 and (interface or ":" in self.next_hops.get(4, "")):
                 hop += " extended next hop on;"
+            if neighbor.restart_time and family not in neighbor.restart_families:
+                hop += " graceful restart off;"
             taken, told = (self.all_but(networks, family) for networks in (self.refused, self.hidden))
             export = f"source ~ [RTS_BGP, RTS_STATIC] && {told}"
             yield f"  ipv{family} {{ import where {taken}; export where {export}; {hop} {paths} }};"
@@ -439,7 +442,9 @@ class Gobgp(Peer):
                 "afi-safis": [
                     {
                         "config": {"afi-safi-name": f"ipv{family}-unicast"},
-                        "mp-graceful-restart": {"config": {"enabled": bool(n.restart_time)}},
+                        "mp-graceful-restart": {
+                            "config": {"enabled": bool(n.restart_time) and family in n.restart_families}
+                        },
                         "add-paths": {"config": {"receive": n.add_path, "send-max": 8 if n.add_path else 0}},
                     }
                     for family in n.families

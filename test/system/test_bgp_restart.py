@@ -32,11 +32,12 @@ def rack(network, directory, make_router):
     return rack
 
 
-def begin(rack, make_peer, kind, restart_time=20, long_lived=0, **options):
-    """Router, guest and peer with a session; the way back to the guest is static."""
+def begin(rack, make_peer, kind, restart_time=20, long_lived=0, there=None, **options):
+    """Router, guest and peer with a session, `there` more of its end; the way back to the guest is static."""
     neighbor = {"address": FABRIC[4], "as": OTHER_AS, "next_hop4": ROUTER[4], "next_hop6": ROUTER[6], "passive": True}
     rack.router.set_bgp(OWN_AS, ROUTER[4], [{**neighbor, **options}])
-    session = Neighbor(ROUTER[4], OWN_AS, families=FAMILIES, restart_time=restart_time, long_lived=long_lived)
+    times = {"restart_time": restart_time, "long_lived": long_lived}
+    session = Neighbor(ROUTER[4], OWN_AS, families=FAMILIES, **times, **(there or {}))
     peer = make_peer(kind, rack.fabric, OTHER_AS, FABRIC[4], [session], OUTSIDE.values(), next_hops=FABRIC)
     peer.start()
     guest = rack.veth_guest(rack.workload(1))
@@ -105,6 +106,54 @@ def test_routes_of_a_peer_that_stays_away_go_in_time(rack, make_peer):
     assert set(OUTSIDE.values()) <= set(rack.router.routes())
     for prefix in OUTSIDE.values():
         rack.router.wait_no_route(prefix, 30)
+
+
+@pytest.mark.parametrize("kind", [Bird, Gobgp])
+def test_routes_of_one_family_alone_are_kept(rack, make_peer, kind):
+    """FRR keeps to all families or none."""
+    peer, _ = begin(rack, make_peer, kind, there={"restart_families": (4,)})
+    peer.process.kill()
+    rack.router.wait_no_route(OUTSIDE[6], 20)
+    assert OUTSIDE[4] in rack.router.routes()
+    peer.start(returning=True)
+    rack.router.wait_route(OUTSIDE[6], FABRIC[6], 30)
+    assert OUTSIDE[4] in rack.router.routes()
+
+
+@pytest.mark.parametrize("kind", [Bird, Gobgp])
+def test_routes_of_a_peer_that_goes_twice_go(rack, make_peer, kind):
+    """It was back, but had said nothing yet: it waits for a third one, who does not come.  FRR waits for nobody."""
+    peer, _ = begin(rack, make_peer, kind, restart_time=60)
+    peer.process.kill()
+    peer.neighbors.append(Neighbor("192.0.2.99", 65009, families=FAMILIES, restart_time=60))
+    peer.start(returning=True)
+    rack.router.wait(lambda: session(rack)["sessions"] == 2, 30, "the peer is back")
+    assert not session(rack)["ipv4"]["end_of_rib_received"]
+    assert set(OUTSIDE.values()) <= set(rack.router.routes()), "kept until it has said all"
+    peer.process.kill()
+    for prefix in OUTSIDE.values():
+        rack.router.wait_no_route(prefix, 20)
+
+
+def test_router_whose_data_plane_was_away_does_not_claim_to_have_forwarded(rack, make_peer):
+    """RFC 4724 4.1: it comes back, but without the forwarding bit, and what FRR kept goes though nobody withdraws it.
+
+    BIRD keeps nothing of a session that its hold time ends; RFC 8538 does.
+    """
+    own, other = rack.workload(1).addresses[0], rack.workload(2)
+    rack.router.put(other.endpoint())
+    peer, _ = begin(rack, make_peer, Frr, restart_time=60, graceful_restart="full", hold_time=3)
+    for prefix in (own, other.addresses[0]):
+        peer.wait_route(prefix, seconds=20)
+    rack.router.kill()
+    wait_for(lambda: not peer.established(ROUTER[4]), 20, "the router is away")
+    assert {own, other.addresses[0]} <= set(peer.routes()), "kept while it is away"
+    rack.router.remove(other.endpoint())
+    rack.start()
+    peer.wait_established(ROUTER[4], 30)
+    assert "IPv4 Unicast(not preserved)" in peer.ask(f"show bgp neighbors {ROUTER[4]}")
+    peer.wait_no_route(other.addresses[0])
+    peer.wait_route(own, seconds=20)
 
 
 @alone
@@ -214,8 +263,11 @@ def test_routes_of_a_peer_long_gone_are_the_last_resort(rack, make_peer):
 LEARNT = ["172.16.0.0/16", "172.17.0.0/16"]
 
 
-def start_reflector(network, make_router, make_peer, config=(), long_lived=0, learner=Bird):
-    """vrouterd without a data plane between two peers, one of which announces routes: (router, announcer, learner)."""
+def start_reflector(network, make_router, make_peer, config=(), long_lived=0, learner=Bird, announcer=(Bird, 60)):
+    """vrouterd without a data plane between two peers, one of which announces routes: (router, announcer, learner).
+
+    `announcer`: what it is, and its restart time.
+    """
     here, *spaces = (network.namespace(name) for name in ("reflector", "announcer", "learner"))
     router = make_router(here, "reflector", dataplane="none")
     for key in ("eal", "workers", "ports", "workloads", "datastore"):
@@ -231,8 +283,8 @@ def start_reflector(network, make_router, make_peer, config=(), long_lived=0, le
             "address": address, "as": asn, "import": "all", "export": "all", "graceful_restart": "full",
             "next_hop": "self", "hold_time": 9, "connect_retry": 1, **dict(config),
         })  # fmt: skip
-        session = Neighbor(own, OWN_AS, restart_time=60, long_lived=long_lived)
-        kind = learner if number == 2 else Bird
+        kind, restart_time = (learner, 60) if number == 2 else announcer
+        session = Neighbor(own, OWN_AS, restart_time=restart_time, long_lived=long_lived)
         peers.append(make_peer(kind, space, asn, address, [session], networks).start())
     router.start()
     for prefix in LEARNT:
@@ -290,6 +342,23 @@ def test_reflector_that_restarts_costs_nobody_a_route(network, make_router, make
 
     wait_for(settled, 40, "the learner has heard all")
     assert LEARNT[0] in learner.routes()
+
+
+def test_reflector_that_restarts_does_not_wait_for_who_does_not(network, make_router, make_peer):
+    """A GoBGP without graceful restart says no End-of-RIB: what the other peer kept is put right all the same."""
+    router, announcer, learner = start_reflector(network, make_router, make_peer, announcer=(Gobgp, 0))
+    router.kill()
+    wait_for(lambda: "Established" not in learner.last_words(), 20, "the reflector is away")
+    announcer.withdraw(LEARNT[1])
+    assert set(LEARNT) <= set(learner.routes()), "kept while it is away"
+    router.start()
+
+    def settled():
+        routes = learner.routes()
+        assert LEARNT[0] in routes, "never gone"
+        return LEARNT[1] not in routes
+
+    wait_for(settled, 30, "the learner has heard all")
 
 
 @pytest.fixture
