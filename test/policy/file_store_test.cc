@@ -212,6 +212,15 @@ TEST_P(FileStoreTest, WhatIsWholeIsInSyncOnceItStandsStill) {
     wait_for([&] { return in_sync_; });
 }
 
+/// Beside the loop: a directory that is large, or far away, holds up nothing else.
+TEST_P(FileStoreTest, WhatALookFindsCountsInAnotherTurn) {
+    write("a.yaml", tier("a", 1));
+    start(Beginning::Whole);
+    ASSERT_EQ(io_.run_one(), 1U);  // it is time to look
+    EXPECT_FALSE(in_sync_);
+    wait_for([&] { return in_sync_; });
+}
+
 TEST_P(FileStoreTest, WhatIsNotUnderstoodAtTheStartIsToldWhenItIs) {
     write("a.yaml", "{");
     start();
