@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -118,11 +119,17 @@ class Follower {
     std::size_t ranges = 0;
     bool in_sync = false;
     std::string reconnect;
+    std::function<void(const Step& step)> told;  ///< called with all that is handed out, if set
 
     void connect(const Etcd& etcd) {
+        begin();
+        run(etcd);
+    }
+
+    /// A connection is there; what was asked on another one is never answered.
+    void begin() {
         watching_ = 0;
         take(sync.connected());
-        run(etcd);
     }
 
     /// Until nothing is left to be asked or told.
@@ -173,6 +180,9 @@ class Follower {
             ask_ = std::move(step.ask);
         }
         changes += step.changes.size();
+        if (told) {
+            told(step);
+        }
         for (auto& change : step.changes) {
             EXPECT_TRUE(!change.anew || (change.value && state.contains(change.key)))
                 << "made anew, but not told before";

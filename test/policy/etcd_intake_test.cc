@@ -5,15 +5,18 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "policy/etcd/intake.h"
+#include "test/policy/etcd_follower.h"
 
 namespace vr::policy::etcd::etcd_intake_test {
 namespace {
@@ -234,6 +237,172 @@ TEST_F(EtcdIntake, AnyOrderOfTurnsTellsTheSame) {
         }
         run_to_the_end();
         EXPECT_EQ(taken_, wanted) << "seed " << seed;
+    }
+}
+
+// --- behind a connection ----------------------------------------------------------------------
+
+const Keys kBelow("/c");
+
+std::string key_of(const std::string& name) {
+    return kBelow.of({Kind::Tier, {}, name});
+}
+
+/// An etcd that numbers what it writes, and who follows it by way of an intake.
+class FollowedByIntake {
+  public:
+    FollowedByIntake() {
+        etcd_.put(kReady, kIsReady);
+        follower_.told = [this](const Step& step) {
+            intake_.add({step.changes, follower_.sync.position(), step.in_sync});
+        };
+        follower_.begin();
+    }
+
+    void put(const std::string& name, std::size_t padding) {
+        const std::string key = key_of(name);
+        wanted_[name] = ++written_;
+        etcd_.put(key, tier(name, written_, padding));
+    }
+
+    void remove(const std::string& name) {
+        if (wanted_.erase(name) > 0) {
+            etcd_.remove(key_of(name));
+        }
+    }
+
+    void compact() { etcd_.compact(); }
+
+    void lose_the_connection() { follower_.begin(); }
+
+    void hear() { (void)follower_.step(etcd_); }
+
+    void turn() { loop_.poll_one(); }
+
+    void catch_up() { intake_.catch_up(); }
+
+    void run_to_the_end() {
+        follower_.run(etcd_);
+        while (!intake_.is_empty()) {
+            ASSERT_NE(loop_.run_one_for(std::chrono::seconds{20}), 0U);
+        }
+    }
+
+    /// By name, the number of the last write.
+    [[nodiscard]] const std::map<std::string, int>& wanted() const { return wanted_; }
+
+    [[nodiscard]] const std::map<std::string, int>& in_force() const { return in_force_; }
+
+    /// Of what was told more than once, or behind what came later.
+    [[nodiscard]] const std::vector<std::string>& mistakes() const { return mistakes_; }
+
+  private:
+    void take(const Event& event) {
+        if (const auto* went = std::get_if<Delete>(&event)) {
+            if (in_force_.erase(went->key.name) == 0) {
+                mistakes_.push_back(went->key.name + " gone twice");
+            }
+            return;
+        }
+        const Resource& came = *std::get<Upsert>(event).resource;
+        if (came.key.kind != Kind::Tier) {
+            return;
+        }
+        const int number = static_cast<int>(*came.as<Tier>().order);
+        if (number <= std::exchange(last_[came.key.name], number)) {
+            mistakes_.push_back(text(event));
+        }
+        in_force_[came.key.name] = number;
+    }
+
+    boost::asio::io_context loop_{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> busy_{
+        loop_.get_executor()};
+    Etcd etcd_;
+    Follower follower_;
+    Objects objects_{kBelow};
+    int written_ = 0;
+    std::map<std::string, int> wanted_;
+    std::map<std::string, int> in_force_;
+    std::map<std::string, int> last_;  ///< that was told of a name
+    std::vector<std::string> mistakes_;
+    Intake intake_{
+        loop_.get_executor(),
+        kBelow,
+        [this](Intake::Told step, Readings readings) {
+            for (const Event& event :
+                 objects_.apply(std::move(step.changes), std::move(readings))) {
+                take(event);
+            }
+        },
+        kLarge};
+};
+
+TEST(EtcdIntakeBehindAConnection, WhatIsReadWhenItIsLostIsTakenOnce) {
+    FollowedByIntake at;
+    at.run_to_the_end();
+    at.put("a", kLarge);
+    at.hear();
+    at.lose_the_connection();
+    at.put("a", 0);
+    at.run_to_the_end();
+    EXPECT_THAT(at.mistakes(), IsEmpty());
+    EXPECT_EQ(at.in_force(), at.wanted());
+}
+
+TEST(EtcdIntakeBehindAConnection, WhatIsReadWhenASnapshotIsNeededIsTakenOnce) {
+    FollowedByIntake at;
+    at.run_to_the_end();
+    at.put("a", kLarge);
+    at.put("b", 0);
+    at.hear();
+    at.put("a", 0);
+    at.remove("b");
+    at.put("c", kLarge);
+    at.compact();
+    at.lose_the_connection();
+    at.run_to_the_end();
+    EXPECT_THAT(at.mistakes(), IsEmpty());
+    EXPECT_EQ(at.in_force(), at.wanted());
+}
+
+TEST(EtcdIntakeBehindAConnection, WhateverHappensNothingIsLostOrTakenTwice) {
+    for (unsigned seed = 0; seed < 300; ++seed) {
+        std::minstd_rand random(seed);
+        FollowedByIntake at;
+        for (int i = 0; i < 60; ++i) {
+            const std::string name(1, static_cast<char>('a' + random() % 4));
+            switch (random() % 10) {
+                case 0:
+                case 1:
+                    at.put(name, kLarge);
+                    break;
+                case 2:
+                    at.put(name, 0);
+                    break;
+                case 3:
+                    at.remove(name);
+                    break;
+                case 4:
+                    at.compact();
+                    break;
+                case 5:
+                    at.lose_the_connection();
+                    break;
+                case 6:
+                    at.turn();
+                    break;
+                case 7:
+                    at.catch_up();
+                    break;
+                default:
+                    at.hear();
+                    break;
+            }
+        }
+        at.run_to_the_end();
+        EXPECT_THAT(at.mistakes(), IsEmpty()) << "seed " << seed;
+        EXPECT_EQ(at.in_force(), at.wanted()) << "seed " << seed;
     }
 }
 
