@@ -71,7 +71,11 @@ class Etcd:
         return self.namespace.sh(*command, *words, **options)
 
     def write(self, key, value):
-        self.ctl("put", "--", key, value if isinstance(value, str) else json.dumps(value))
+        text = value if isinstance(value, str) else json.dumps(value)
+        if len(text) > 100_000:  # more than a word of a command may have
+            self.ctl("put", "--", key, input=text)
+        else:
+            self.ctl("put", "--", key, text)
 
     def put(self, *documents):
         for document in documents:

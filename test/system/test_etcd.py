@@ -282,7 +282,8 @@ def test_an_authority_that_cannot_be_read_is_told_and_survived(house):
     assert [row["kind"] for row in house.router.show("endpoints")] == ["host"]
 
 
-def test_users_with_a_password(house):
+def start_with_users(house):
+    """An etcd that wants a user and a password; it knows no token any more when it starts again."""
     etcd = house.add_etcd().start().wait_healthy()
     etcd.ctl("user", "add", "root:secret")
     etcd.ctl("user", "grant-role", "root", "root")
@@ -292,13 +293,52 @@ def test_users_with_a_password(house):
     password.write_text("secret\n")
     house.use(username="root", password_file=str(password))
     house.start()
-    # Tokens are forgotten by a restart.
+    return etcd
+
+
+def test_users_with_a_password(house):
+    etcd = start_with_users(house)
     before = house.in_syncs()
     etcd.kill()
     etcd.start().wait_healthy()
     house.wait_in_sync_again(before)
     etcd.put(policy())
     house.wait_shut()
+
+
+@pytest.mark.parametrize("compacted", [False, True], ids=["watched on", "listed anew"])
+def test_large_values_survive_the_connection_that_brought_them(house, compacted):
+    """What they say is read beside the loop: meanwhile the connection goes, and the next wants a new token.
+
+    Who is in the set `gate` is denied.  It is so large that reading it takes longer than etcdctl takes to end.
+    """
+    etcd = start_with_users(house)
+    others = [f"10.{a}.{b}.0/26" for a in range(250) for b in range(250)]
+
+    def gate(*nets):
+        return resource("GlobalNetworkSet", "gate", {"nets": [*nets, *others]}, labels={"gate": "shut"})
+
+    denied = {"action": "Deny", "protocol": "TCP", "source": {"selector": "gate == 'shut'"}}
+    etcd.put(resource("GlobalNetworkPolicy", "default.gate", {"order": 1, "types": ["Ingress"], "ingress": [denied]}))
+
+    def write_and_lose(*documents):
+        before = house.in_syncs()
+        etcd.put(*documents)
+        etcd.kill()
+        house.router.process.signal(19)  # SIGSTOP
+        etcd.start().wait_healthy()
+        if compacted:
+            etcd.put(resource("GlobalNetworkSet", "other", {"nets": []}))
+            etcd.compact()
+        house.router.process.signal(18)  # SIGCONT
+        house.wait_in_sync_again(before)
+
+    everyone = [f"{FABRIC[4]}/32", f"{FABRIC[6]}/128"]
+    write_and_lose(gate(*everyone))
+    house.wait_shut()
+    write_and_lose(gate(*everyone, "192.0.2.77/32"), gate())
+    house.wait_open()
+    assert house.opens(), "the older one does not come back"
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
