@@ -1,10 +1,13 @@
 // Ports of endpoints are opened and closed some in a turn: here one, when the test says so.
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "test/machine/router_lab.h"
@@ -307,6 +310,41 @@ TEST_F(WorkloadTurns, StatusesAreToldWhenOneIsAnother) {
     finish_all();
     EXPECT_EQ(statuses.take(*lab.workloads)->size(), 0U);
     EXPECT_FALSE(statuses.take(*lab.workloads));
+}
+
+/// Whoever takes them between two turns: what is to go has its own until it is gone, what comes has none before it
+/// forwards, and a change in the middle is not lost.
+TEST_F(WorkloadTurns, StatusesTakenBetweenTurnsAreThoseOfThatMoment) {
+    const auto key = [](const std::string& name) {
+        return policy::Key{policy::Kind::WorkloadEndpoint, "prod", name};
+    };
+    const auto change = [this](std::uint32_t number, bool active) {
+        Workload workload = numbered(number);
+        workload.name = fmt::format("prod/{}", number);
+        workload.active = active;
+        update(workload);
+    };
+    using Statuses = std::map<policy::Key, std::optional<std::string>>;
+    daemon::ChangedStatuses statuses;
+    change(0, true);
+    change(1, true);
+    finish_all();
+    (void)statuses.take(*lab.workloads);
+
+    lab.workloads->remove_workload("prod/0");
+    change(2, true);
+    EXPECT_EQ(
+        statuses.take(*lab.workloads),
+        (Statuses{{key("0"), "up"}, {key("1"), "up"}, {key("2"), std::nullopt}}));
+    turn();
+    change(1, false);
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(
+            statuses.take(*lab.workloads), (Statuses{{key("1"), "up"}, {key("2"), std::nullopt}}));
+        turn();
+    }
+    finish_all();
+    EXPECT_EQ(statuses.take(*lab.workloads), (Statuses{{key("1"), "down"}, {key("2"), "up"}}));
 }
 
 TEST_F(WorkloadTurns, EndWhileSomeWaitLeavesNothing) {
