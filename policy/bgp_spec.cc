@@ -14,30 +14,8 @@ namespace vr::policy {
 
 namespace {
 
-/// "120s", "1m30s", "1h"
 Result<void> parse_duration(const Field& field, std::optional<int>& seconds) {
-    const std::string& text = field.node().text;
-    const char* at = text.data();
-    const char* const end = at + text.size();
-    int total = 0;
-    while (at != end) {
-        int value = 0;
-        const auto [stop, error] = std::from_chars(at, end, value);
-        if (error != std::errc{} || value < 0 || value > 100'000 || stop == end) {
-            break;
-        }
-        const int unit = *stop == 'h' ? 3600 : *stop == 'm' ? 60 : *stop == 's' ? 1 : 0;
-        if (unit == 0 || total > 1'000'000) {
-            break;
-        }
-        total += value * unit;
-        at = stop + 1;
-    }
-    if (text.empty() || at != end) {
-        return field.error(fmt::format("'{}' is not a duration such as 120s", text));
-    }
-    seconds = total;
-    return {};
+    return store(field.seconds(), seconds.emplace());
 }
 
 /// "192.0.2.1", "192.0.2.1:179", "fd00::1", "[fd00::1]:179"

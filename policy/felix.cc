@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/felix.h"
 
+#include <chrono>
 #include <initializer_list>
 #include <utility>
 
@@ -73,6 +74,9 @@ void override_with(const FelixConfiguration& other, FelixConfiguration& felix) {
     take(&FelixConfiguration::log_prefix);
     take(&FelixConfiguration::log_rate);
     take(&FelixConfiguration::log_burst);
+    take(&FelixConfiguration::migration_seconds);
+    take(&FelixConfiguration::elevated_priority4);
+    take(&FelixConfiguration::elevated_priority6);
 }
 
 /// Only where somebody says that this is OpenStack: guests of other clouds get nothing for free.
@@ -106,6 +110,17 @@ PolicyLogTerms policy_log(const FelixConfiguration& felix) {
     return terms;
 }
 
+MigrationTerms migration(const FelixConfiguration& felix) {
+    MigrationTerms terms;
+    auto& [priority4, priority6] = terms.priority;
+    priority4 = felix.elevated_priority4.value_or(priority4);
+    priority6 = felix.elevated_priority6.value_or(priority6);
+    if (felix.migration_seconds) {
+        terms.settling = std::chrono::seconds(*felix.migration_seconds);
+    }
+    return terms;
+}
+
 }  // namespace
 
 std::string felix_name(const std::string& node) {
@@ -131,6 +146,7 @@ FelixSettings felix_settings(const FelixConfiguration* everywhere, const FelixCo
              .openstack = openstack_services(both)},
         .nat_outgoing = nat_outgoing(both),
         .policy_log = policy_log(both),
+        .migration = migration(both),
         .floating = both.floating.value_or(false),
         .spoofing = both.spoofing.value_or(false)};
 }

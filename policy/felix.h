@@ -10,6 +10,7 @@
 
 #include "policy/model.h"
 #include "vrouter/policy_log_terms.h"
+#include "vrouter/workload.h"
 
 namespace vr::policy {
 
@@ -19,6 +20,7 @@ struct FelixSettings {
     WorkloadRules workloads;   ///< without what pools say
     NatOutgoing nat_outgoing;  ///< for where a pool has it
     PolicyLogTerms policy_log;
+    MigrationTerms migration;
     bool floating = false;  ///< ipNATs count for all; false: for OpenStack's endpoints alone
     bool spoofing = false;  ///< endpoints with allowSpoofedSourcePrefixes are valid
 

@@ -123,6 +123,30 @@ Result<std::string> Field::text() const {
     return node_->text;
 }
 
+Result<int> Field::seconds() const {
+    const std::string& text = node_->text;
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    int total = 0;
+    while (at != end) {
+        int value = 0;
+        const auto [stop, error] = std::from_chars(at, end, value);
+        if (error != std::errc{} || value < 0 || value > 100'000 || stop == end) {
+            break;
+        }
+        const int unit = *stop == 'h' ? 3600 : *stop == 'm' ? 60 : *stop == 's' ? 1 : 0;
+        if (unit == 0 || total > 1'000'000) {
+            break;
+        }
+        total += value * unit;
+        at = stop + 1;
+    }
+    if (text.empty() || at != end) {
+        return this->error(fmt::format("'{}' is not a duration such as 120s", text));
+    }
+    return total;
+}
+
 Result<std::int64_t> Field::integer(std::int64_t min, std::int64_t max) const {
     const std::string& text = node_->text;
     std::int64_t value = 0;

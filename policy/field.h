@@ -45,6 +45,8 @@ class Field {
     [[nodiscard]] Result<void> expect_map() const;
     [[nodiscard]] Result<std::string> text() const;
     [[nodiscard]] Result<std::int64_t> integer(std::int64_t min, std::int64_t max) const;
+    /// A duration such as "120s", "1m30s" or "1h".
+    [[nodiscard]] Result<int> seconds() const;
     [[nodiscard]] Result<double> number() const;
     [[nodiscard]] Result<bool> boolean() const;
     [[nodiscard]] Result<std::vector<std::string>> texts() const;

@@ -335,6 +335,7 @@ bool Graph::calculate(const Slice& slice) {
     nets_.want(groups_asked(rules, !marking_.empty()));
     publisher_.set_workload_rules(rules);
     publisher_.set_policy_log(felix_.policy_log);
+    publisher_.set_migration_terms(felix_.migration);
     publisher_.change_members(nets_.take_changes());
     return true;
 }

@@ -254,6 +254,11 @@ Result<void> parse_log_burst(const Field& field, FelixConfiguration& into) {
     return {};
 }
 
+template <std::optional<std::uint32_t> FelixConfiguration::* Member>
+Result<void> parse_priority(const Field& field, FelixConfiguration& into) {
+    return store(field.integer(1, kLeastRoutePriority), (into.*Member).emplace());
+}
+
 Result<void> parse_metadata_port(const Field& field, FelixConfiguration& into) {
     return store_port(field, into.metadata_port.emplace());
 }
@@ -340,7 +345,7 @@ std::optional<HostEndpoint> closed_host_endpoint(const Field& object, Labels& la
 Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spec, Resource& into) {
     // Its other fields, a hundred and more, steer Calico's own data planes or are not acted upon yet.
     FelixConfiguration felix;
-    static constexpr std::array<FieldRow<FelixConfiguration>, 18> kRows{{
+    static constexpr std::array<FieldRow<FelixConfiguration>, 21> kRows{{
         {"failsafeInboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_inbound>},
         {"failsafeOutboundHostPorts", parse_failsafe_ports<&FelixConfiguration::failsafe_outbound>},
         {"defaultEndpointToHostAction", parse_endpoint_to_host},
@@ -359,6 +364,12 @@ Result<void> parse_felix_configuration(const Field& /*object*/, const Field& spe
         {"logPrefix", parse_log_prefix},
         {"logActionRateLimit", parse_log_rate},
         {"logActionRateLimitBurst", parse_log_burst},
+        {"liveMigrationRouteConvergenceTime",
+         [](const Field& f, FelixConfiguration& c) {
+             return store(f.seconds(), c.migration_seconds.emplace());
+         }},
+        {"ipv4ElevatedRoutePriority", parse_priority<&FelixConfiguration::elevated_priority4>},
+        {"ipv6ElevatedRoutePriority", parse_priority<&FelixConfiguration::elevated_priority6>},
     }};
     if (auto parsed = parse_fields<FelixConfiguration>(spec, kRows, felix, Unknown::RefuseSimilar);
         !parsed) {

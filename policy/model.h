@@ -240,6 +240,9 @@ struct FelixConfiguration {
     std::optional<std::string> log_prefix;             ///< logPrefix
     std::optional<double> log_rate;                    ///< logActionRateLimit, lines a second
     std::optional<std::uint32_t> log_burst;            ///< logActionRateLimitBurst
+    std::optional<int> migration_seconds;              ///< liveMigrationRouteConvergenceTime
+    std::optional<std::uint32_t> elevated_priority4;   ///< ipv4ElevatedRoutePriority
+    std::optional<std::uint32_t> elevated_priority6;   ///< ipv6ElevatedRoutePriority
 
     friend bool operator==(const FelixConfiguration&, const FelixConfiguration&) = default;
 };

@@ -155,6 +155,10 @@ bool Publisher::tell_what_all_share(const Slice& slice) {
         sink_->set_policy_log(log_terms_);
         published_log_terms_ = log_terms_;
     }
+    if (published_migration_terms_ != migration_terms_) {
+        sink_->set_migration_terms(migration_terms_);
+        published_migration_terms_ = migration_terms_;
+    }
     if (replaced_.empty()) {
         return true;
     }

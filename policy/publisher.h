@@ -37,6 +37,8 @@ class Publisher {
 
     void set_policy_log(const PolicyLogTerms& terms) { log_terms_ = terms; }
 
+    void set_migration_terms(const MigrationTerms& terms) { migration_terms_ = terms; }
+
     /// Hands over what changed, in the order above; false: `slice` was over before the end, and nothing is to
     /// change until a further call went on from there.
     bool flush(const Slice& slice = Slice());
@@ -72,6 +74,8 @@ class Publisher {
     std::optional<WorkloadRules> published_rules_;
     PolicyLogTerms log_terms_;
     PolicyLogTerms published_log_terms_;
+    MigrationTerms migration_terms_;
+    MigrationTerms published_migration_terms_;
 };
 
 }  // namespace vr::policy

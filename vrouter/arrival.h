@@ -4,9 +4,10 @@
 //     Settled  -------------------------------> Awaited -----------------> Preferred
 //        ^                                         |                           |
 //        +-----------------------------------------+---------------------------+
-//          no longer, or as source: at once           kSettling after it is no longer target
+//          no longer, or as source: at once         some time after it is no longer target
 //
-// The source goes on as before: it serves its addresses as long as its guest is there.  Pure.
+// The source goes on as before: it serves its addresses as long as its guest is there.  However long the target
+// waits, its guest may be at the source still, and would be cut off: time alone never ends the wait.  Pure.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -34,20 +35,21 @@ class Arrival {
     /// The guest has shown that it is here.
     void shown();
 
-    void tick(TimePoint now);
+    /// `settling`: how long others may take to follow once the migration is over.
+    void tick(TimePoint now, std::chrono::seconds settling);
+
+    /// True once, when the guest is awaited for so long that somebody should look.
+    [[nodiscard]] bool is_missed(TimePoint now);
 
     [[nodiscard]] State state() const { return state_; }
 
-    /// How long others may take to follow once the migration is over, as in Calico.
-    static constexpr std::chrono::seconds kSettling{30};
-
-    /// Of its addresses while it is preferred, unless they have a better one; 1024 is normal.
-    static constexpr std::uint32_t kPriority = 512;
+    static constexpr std::chrono::minutes kPatience{10};
 
   private:
     MigrationRole role_ = MigrationRole::None;
     State state_ = State::Settled;
-    std::optional<TimePoint> settled_at_;
+    std::optional<TimePoint> over_since_;
+    std::optional<TimePoint> awaited_since_;  ///< nothing: it is not, or is_missed() was told
 };
 
 [[nodiscard]] std::string_view to_string(Arrival::State state);

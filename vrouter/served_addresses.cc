@@ -155,7 +155,8 @@ void ServedAddresses::translate_no_more(const std::string& name, const IpAddr& e
 
 /// Says what is new: with the priority of the first that has the address.
 void ServedAddresses::announce(const IpPrefix& prefix, Servers& servers) {
-    const auto priority = endpoints_.at(servers.names.begin()->name).wanted.priority;
+    const auto priority =
+        endpoints_.at(servers.names.begin()->name).wanted.priority[prefix.index()];
     const bool otherwise = std::exchange(servers.priority, priority) != priority;
     if (!std::exchange(servers.announced, true) || otherwise) {
         announce_(prefix, true, priority);

@@ -7,6 +7,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <functional>
@@ -28,8 +29,9 @@ class ServedAddresses {
         PortId port;
         std::vector<IpPrefix> own;
         std::vector<FloatingAddress> floating;
-        std::optional<std::uint32_t> priority;  ///< Workload::route_priority
-        bool there = true;                      ///< false: for now it is sent nothing
+        /// As Workload::route_priority, by family.
+        std::array<std::optional<std::uint32_t>, 2> priority;
+        bool there = true;  ///< false: for now it is sent nothing
     };
 
     struct Translated {

@@ -8,6 +8,8 @@
 #pragma once
 
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,6 +59,15 @@ enum class MigrationRole : std::uint8_t {
     None,
     Source,
     Target,  ///< the guest comes here, and is elsewhere until it shows itself
+};
+
+/// How the addresses of a guest that a live migration has brought are told, as FelixConfiguration says.
+struct MigrationTerms {
+    /// While they are preferred, unless they have a better one; 1024 is normal.  By family, as in IpPrefix.
+    std::array<std::uint32_t, 2> priority{512, 512};
+    std::chrono::seconds settling{30};  ///< how long others may take to follow once it is over
+
+    friend bool operator==(const MigrationTerms&, const MigrationTerms&) = default;
 };
 
 /// Programs that are no longer in force, each with the one that takes its place.
@@ -163,6 +174,8 @@ class WorkloadSink {
 
     /// How Log rules are written; for those who write them.
     virtual void set_policy_log(const PolicyLogTerms& /*terms*/) {}
+
+    virtual void set_migration_terms(const MigrationTerms& /*terms*/) {}
 };
 
 }  // namespace vr

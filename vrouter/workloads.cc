@@ -93,6 +93,17 @@ void Workloads::set_workload_rules(const WorkloadRules& rules) {
     machine_.commit();
 }
 
+/// Of those that are preferred now, too.
+void Workloads::set_migration_terms(const MigrationTerms& terms) {
+    migration_terms_ = terms;
+    for (auto& [name, entry] : entries_) {
+        if (entry.in_force && entry.arrival.state() == Arrival::State::Preferred) {
+            addresses_.want(name, wanted(entry));
+        }
+    }
+    machine_.commit();
+}
+
 void Workloads::update_workload(const Workload& workload) {
     Entry& entry = entries_[workload.name];
     const bool moves =
@@ -358,8 +369,15 @@ void Workloads::hear_guest(PortId port) {
 void Workloads::tick(TimePoint now) {
     bool moves = false;
     for (auto& [name, entry] : entries_) {
-        entry.arrival.tick(now);
+        entry.arrival.tick(now, migration_terms_.settling);
         moves = follow_arrival(entry) || moves;
+        if (entry.arrival.is_missed(now)) {
+            log::warning(
+                "endpoint {}: live migration: no sign of its guest for {} minutes; where it has "
+                "failed or the guest is silent, deleting the LiveMigration ends the wait",
+                name,
+                Arrival::kPatience.count());
+        }
     }
     if (moves) {
         machine_.commit();
@@ -505,16 +523,19 @@ void Workloads::attach_addresses(Entry& entry) {
 }
 
 /// Nothing while it is administratively down.
-ServedAddresses::Wanted Workloads::wanted(const Entry& entry) {
+ServedAddresses::Wanted Workloads::wanted(const Entry& entry) const {
     const Workload& workload = *entry.in_force;
     const Arrival::State arrival = entry.arrival.state();
     ServedAddresses::Wanted wanted{
         .port = entry.port,
-        .priority = workload.route_priority,
+        .priority = {workload.route_priority, workload.route_priority},
         .there = entry.guest != Guest::Away && arrival != Arrival::State::Awaited};
     if (arrival == Arrival::State::Preferred) {
-        wanted.priority =
-            std::min(wanted.priority.value_or(Arrival::kPriority), Arrival::kPriority);
+        for (std::size_t family = 0; family < wanted.priority.size(); ++family) {
+            const std::uint32_t preferred = migration_terms_.priority[family];
+            wanted.priority[family] =
+                std::min(wanted.priority[family].value_or(preferred), preferred);
+        }
     }
     for_each_prefix(workload, [&](const auto& prefix) { wanted.own.emplace_back(prefix); });
     if (workload.active) {

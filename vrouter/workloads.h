@@ -97,6 +97,8 @@ class Workloads final : public WorkloadSink {
 
     void set_policy_log(const PolicyLogTerms& terms) override { machine_.set_policy_log(terms); }
 
+    void set_migration_terms(const MigrationTerms& terms) override;
+
     /// Other addresses are reserved than before: endpoints that have one are closed.
     void reserved_changed();
 
@@ -198,7 +200,7 @@ class Workloads final : public WorkloadSink {
     void withdraw(Entry& entry);
     void attach_addresses(Entry& entry);
     [[nodiscard]] bool follow_arrival(Entry& entry);
-    [[nodiscard]] static ServedAddresses::Wanted wanted(const Entry& entry);
+    [[nodiscard]] ServedAddresses::Wanted wanted(const Entry& entry) const;
     void publish_translations(Entry& entry);
     [[nodiscard]] PortFacts facts(const Entry& entry) const;
 
@@ -212,6 +214,7 @@ class Workloads final : public WorkloadSink {
     GroupMembers members_;
     Compilations compilations_;
     ServedAddresses addresses_;
+    MigrationTerms migration_terms_;
     std::map<std::string, Entry> entries_;
     std::map<PortId, std::string> names_;  ///< of those that have a port
     std::deque<std::string> waiting_;      ///< in the order of their turns; some may wait no more

@@ -26,6 +26,7 @@ constexpr std::uint32_t kAddress = kGuestA;
 // --- the core -------------------------------------------------------------------------------
 
 constexpr TimePoint kStart{1h};
+constexpr auto kSettling = 30s;
 
 struct Walk {
     std::string name;
@@ -78,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
             "awaited for long",
             [](Arrival& a) {
                 target(a);
-                a.tick(kStart + 24h);
+                a.tick(kStart + 24h, kSettling);
             },
             Arrival::State::Awaited},
         Walk{
@@ -107,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(
             "shown, the migration goes on for long",
             [](Arrival& a) {
                 preferred(a);
-                a.tick(kStart + 24h);
+                a.tick(kStart + 24h, kSettling);
             },
             Arrival::State::Preferred},
         Walk{"just over", over, Arrival::State::Preferred},
@@ -115,14 +116,14 @@ INSTANTIATE_TEST_SUITE_P(
             "over for less than others need",
             [](Arrival& a) {
                 over(a);
-                a.tick(kStart + 1min + Arrival::kSettling - 1ms);
+                a.tick(kStart + 1min + kSettling - 1ms, kSettling);
             },
             Arrival::State::Preferred},
         Walk{
             "over for as long as others need",
             [](Arrival& a) {
                 over(a);
-                a.tick(kStart + 1min + Arrival::kSettling);
+                a.tick(kStart + 1min + kSettling, kSettling);
             },
             Arrival::State::Settled},
         Walk{
@@ -137,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(
             [](Arrival& a) {
                 over(a);
                 a.set_role(Target, true, kStart + 61s);
-                a.tick(kStart + 24h);
+                a.tick(kStart + 24h, kSettling);
             },
             Arrival::State::Preferred},
         Walk{
@@ -162,6 +163,29 @@ INSTANTIATE_TEST_SUITE_P(
         std::ranges::replace(name, ' ', '_');
         return name;
     });
+
+TEST(Arrival, AGuestThatIsAwaitedForLongIsMissedOnce) {
+    Arrival arrival;
+    arrival.set_role(Target, false, kStart);
+    EXPECT_FALSE(arrival.is_missed(kStart + Arrival::kPatience - 1ms));
+    EXPECT_TRUE(arrival.is_missed(kStart + Arrival::kPatience));
+    EXPECT_FALSE(arrival.is_missed(kStart + 24h));
+    EXPECT_EQ(arrival.state(), Arrival::State::Awaited);
+}
+
+TEST(Arrival, AGuestThatHasShownItselfIsNotMissed) {
+    Arrival arrival;
+    arrival.set_role(Target, false, kStart);
+    arrival.shown();
+    EXPECT_FALSE(arrival.is_missed(kStart + 24h));
+}
+
+TEST(Arrival, AWaitThatIsOverIsNotMissed) {
+    Arrival arrival;
+    arrival.set_role(Target, false, kStart);
+    arrival.set_role(None, false, kStart + 1s);
+    EXPECT_FALSE(arrival.is_missed(kStart + 24h));
+}
 
 // --- an endpoint ----------------------------------------------------------------------------
 
@@ -190,9 +214,7 @@ class ArrivalTest : public testing::Test {
     }
 
     /// The time of others to follow is over.
-    void settle() {
-        lab.workloads->tick(std::chrono::steady_clock::now() + Arrival::kSettling + 1s);
-    }
+    void settle() { lab.workloads->tick(std::chrono::steady_clock::now() + kSettling + 1s); }
 
     [[nodiscard]] std::string state() const {
         return std::string(to_string(lab.workloads->find("a")->arrival));
@@ -429,6 +451,31 @@ TEST_F(ArrivalTest, APriorityOfItsOwnThatIsWorseComesBack) {
     update(None, 2000);
     settle();
     EXPECT_EQ(said(), (Said{"+10.1.0.2/32 2000", "+fd00::a01:2/128 2000"}));
+}
+
+TEST_F(ArrivalTest, PriorityAndTimeAreThoseThatWereTold) {
+    lab.workloads->set_migration_terms({{100, 200}, 5s});
+    update(Target);
+    connect();
+    EXPECT_EQ(said(), (Said{"+10.1.0.2/32 100", "+fd00::a01:2/128 200"}));
+    lab.workloads->set_migration_terms({{100, 300}, 5s});
+    EXPECT_EQ(said(), (Said{"+fd00::a01:2/128 300"})) << "while it is preferred, too";
+    update(None);
+    const auto over = std::chrono::steady_clock::now();
+    lab.workloads->tick(over + 4s);
+    EXPECT_EQ(said(), Said{});
+    lab.workloads->tick(over + 5s);
+    EXPECT_EQ(said(), kUp);
+}
+
+/// It may be at the source still: whoever served its addresses here would cut it off.
+TEST_F(ArrivalTest, AGuestThatIsAwaitedForLongIsAwaitedStill) {
+    update(Target);
+    lab.workloads->tick(std::chrono::steady_clock::now() + Arrival::kPatience + 1s);
+    EXPECT_EQ(state(), "awaited");
+    EXPECT_EQ(said(), Said{});
+    hear(reverse_arp(kGuestMacA));
+    EXPECT_EQ(said(), kPreferred);
 }
 
 TEST_F(ArrivalTest, ATargetThatIsRemovedIsForgotten) {

@@ -75,6 +75,8 @@ class RememberingSink : public WorkloadSink {
 
     void set_policy_log(const PolicyLogTerms& terms) override { log_terms = terms; }
 
+    void set_migration_terms(const MigrationTerms& terms) override { migration_terms = terms; }
+
     [[nodiscard]] bool contains(GroupId group, const IpAddr& address) const {
         const auto found = members.find(group);
         if (found == members.end()) {
@@ -100,6 +102,7 @@ class RememberingSink : public WorkloadSink {
     std::map<std::string, HostGuard> hosts;
     WorkloadRules rules;
     PolicyLogTerms log_terms;
+    MigrationTerms migration_terms;
     std::vector<std::string> updated;
     std::vector<std::string> replaced_of;  ///< endpoints of which a program was replaced
     int calls = 0;

@@ -490,6 +490,12 @@ INSTANTIATE_TEST_SUITE_P(
         {"log_rate_unit",
          object("FelixConfiguration", "name: default", "logActionRateLimit: 5/week"),
          "expected N/second"},
+        {"migration_time",
+         object("FelixConfiguration", "name: default", "liveMigrationRouteConvergenceTime: 30"),
+         "'30' is not a duration"},
+        {"elevated_priority",
+         object("FelixConfiguration", "name: default", "ipv6ElevatedRoutePriority: 0"),
+         "'0' is not a whole number from 1 to 2147483646"},
         {"log_burst",
          object("FelixConfiguration", "name: default", "logActionRateLimitBurst: 10000"),
          "9999"},
@@ -646,6 +652,20 @@ TEST(Felix, WhatNatOutgoingMakesOfAFlow) {
     EXPECT_EQ(nat.address, parse_ip("192.0.2.9"));
     EXPECT_TRUE(nat.spares_hosts);
     EXPECT_EQ(nat_of("natPortRange: 4000").last_port, L4Port{4000});
+}
+
+TEST(Felix, HowAGuestThatHasMovedIsTold) {
+    const auto terms_of = [](const std::string& spec) {
+        const auto file = parse_file("f", object("FelixConfiguration", "name: default", spec));
+        EXPECT_TRUE(file && file->objects.at(0).resource) << spec;
+        return felix_settings(&file->objects.at(0).resource->as<FelixConfiguration>(), nullptr)
+            .migration;
+    };
+    EXPECT_EQ(terms_of(""), (MigrationTerms{{512, 512}, std::chrono::seconds(30)}));
+    EXPECT_EQ(
+        terms_of("liveMigrationRouteConvergenceTime: 1m30s, ipv4ElevatedRoutePriority: 100, "
+                 "ipv6ElevatedRoutePriority: 200"),
+        (MigrationTerms{{100, 200}, std::chrono::seconds(90)}));
 }
 
 TEST(Felix, HowLogRulesAreWritten) {

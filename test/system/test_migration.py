@@ -89,6 +89,7 @@ def test_a_target_waits_for_its_guest_and_is_preferred_for_a_while(racks, move, 
     prefix = source.addresses[0]
     migration = live_migration(source, target)
     before = old.veth_guest(source)
+    new.router.put(resource("FelixConfiguration", "default", {"liveMigrationRouteConvergenceTime": "5s"}))
     for rack in racks:
         rack.start()
         rack.router.wait_established(rack.gateway[4], 30)
@@ -121,7 +122,7 @@ def test_a_target_waits_for_its_guest_and_is_preferred_for_a_while(racks, move, 
         for rack in racks:
             rack.router.remove(migration)
         new.router.wait(lambda: phase(new.router, target) == "preferred", 5, "the migration is over")
-        wait_announced(bird, prefix, {new.own[4]: NORMAL}, 60)
+        wait_announced(bird, prefix, {new.own[4]: NORMAL})
         stream.wait_more()
     assert stream.lost == []
 
