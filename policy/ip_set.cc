@@ -222,7 +222,8 @@ bool IpSets::go_on(LabelIndex::Scan& scan, std::size_t most) {
 }
 
 bool IpSets::go_on(SelectorId closing, std::size_t most) {
-    if (!index_.remove_selector(closing, most)) {
+    std::vector<MatchChange> ignored;  // its members leave below, whoever brought them
+    if (!index_.remove_selector(closing, most, ignored)) {
         return true;
     }
     Set& set = sets_.at(closing);
@@ -287,16 +288,39 @@ std::string IpSets::describe(GroupId group) const {
                      "{} with port {}={}", name.selector, name.port, known->second.second.value());
 }
 
-std::vector<PortMember> IpSets::members(const SetName& name) const {
-    std::vector<PortMember> all;
-    if (const auto known = set_ids_.find(name); known != set_ids_.end()) {
-        for (const auto& [port, group] : sets_.at(known->second).groups) {
-            for (const auto& [member, count] : group.members) {
-                all.emplace_back(port, member);
+std::vector<PortMember> IpSets::members(
+    const SetName& name, const std::optional<PortMember>& last, std::size_t most) const {
+    std::vector<PortMember> some;
+    const auto known = set_ids_.find(name);
+    if (known == set_ids_.end()) {
+        return some;
+    }
+    const auto& groups = sets_.at(known->second).groups;
+    for (auto group = last ? groups.lower_bound(last->first) : groups.begin();
+         group != groups.end();
+         ++group) {
+        const auto& [port, held] = *group;
+        const bool goes_on = last && last->first == port;
+        for (auto member = goes_on ? held.members.upper_bound(last->second) : held.members.begin();
+             member != held.members.end();
+             ++member) {
+            if (some.size() == most) {
+                return some;
             }
+            some.emplace_back(port, member->first);
         }
     }
-    return all;
+    return some;
+}
+
+std::size_t IpSets::size(const SetName& name) const {
+    std::size_t size = 0;
+    if (const auto known = set_ids_.find(name); known != set_ids_.end()) {
+        for (const auto& [port, group] : sets_.at(known->second).groups) {
+            size += group.members.size();
+        }
+    }
+    return size;
 }
 
 std::optional<std::pair<SetName, L4Port>> IpSets::owner(GroupId group) const {

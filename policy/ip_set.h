@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -85,8 +86,13 @@ class IpSets {
     [[nodiscard]] std::set<SetName> take_renumbered();
 
     [[nodiscard]] bool contains(GroupId group, const IpAddr& address) const;
-    /// Everything that a set in use holds.
-    [[nodiscard]] std::vector<PortMember> members(const SetName& name) const;
+    /// What a set in use holds, in order: up to `most` members, those behind `last` if there is one.
+    [[nodiscard]] std::vector<PortMember> members(
+        const SetName& name,
+        const std::optional<PortMember>& last = {},
+        std::size_t most = std::numeric_limits<std::size_t>::max()) const;
+    /// How many members that are.
+    [[nodiscard]] std::size_t size(const SetName& name) const;
     /// The set and port number that a group stands for; nothing once it is gone.
     [[nodiscard]] std::optional<std::pair<SetName, L4Port>> owner(GroupId group) const;
     /// The set that `group` belongs to, for people.

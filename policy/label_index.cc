@@ -108,10 +108,12 @@ bool LabelIndex::judge(Scan& scan, std::size_t count, std::vector<MatchChange>& 
 }
 
 void LabelIndex::remove_selector(SelectorId id) {
-    (void)remove_selector(id, std::numeric_limits<std::size_t>::max());
+    std::vector<MatchChange> ignored;
+    (void)remove_selector(id, std::numeric_limits<std::size_t>::max(), ignored);
 }
 
-bool LabelIndex::remove_selector(SelectorId id, std::size_t count) {
+bool LabelIndex::remove_selector(
+    SelectorId id, std::size_t count, std::vector<MatchChange>& changes) {
     const auto found = selectors_.find(id);
     if (found == selectors_.end()) {
         return true;
@@ -120,6 +122,7 @@ bool LabelIndex::remove_selector(SelectorId id, std::size_t count) {
     auto& matched = found->second.matched;
     for (; count > 0 && !matched.empty(); --count) {
         items_.at(*matched.begin()).matched.erase(id);
+        changes.push_back({*matched.begin(), id, false});
         matched.erase(matched.begin());
     }
     if (!matched.empty()) {

@@ -60,7 +60,8 @@ class LabelIndex {
     /// Forgets a selector; what matched it is not reported.
     void remove_selector(SelectorId id);
     /// Forgets `count` of what matches `id`, and with the last one the selector; false: there are more.
-    [[nodiscard]] bool remove_selector(SelectorId id, std::size_t count);
+    [[nodiscard]] bool remove_selector(
+        SelectorId id, std::size_t count, std::vector<MatchChange>& changes);
 
     [[nodiscard]] std::set<SelectorId> selectors_of(ItemId item) const;
     [[nodiscard]] std::set<ItemId> items_of(SelectorId selector) const;

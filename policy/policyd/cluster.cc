@@ -14,18 +14,15 @@ namespace vr::policyd {
 using policy::Key;
 using policy::Kind;
 using policy::Labels;
-using policy::PortMember;
 using policy::Resource;
 using policy::ResourcePtr;
 using policy::Selector;
 using policy::SetName;
-using policy::SetUpdate;
 
 namespace {
 
-/// Changes of a set are kept while they are smaller than this part of the set, or this.
-constexpr std::size_t kLeastDeltaBytes = 4096;
-constexpr std::size_t kBytesPerMember = 5;
+/// Endpoints that are looked at between two looks at the clock.
+constexpr std::size_t kStep = 32;
 
 /// Kinds that hosts know by the members of sets alone.
 bool brings_only_members(Kind kind) {
@@ -60,12 +57,6 @@ Standing standing_of(const Resource& endpoint) {
         workload.networks.empty()};
 }
 
-/// POLICY 2.6: doNotTrack and preDNAT policies are for host endpoints only.
-bool may_guard(const Resource& policy, Kind endpoint) {
-    return endpoint == Kind::HostEndpoint ||
-           policy.as<policy::Policy>().hook == policy::Hook::Normal;
-}
-
 }  // namespace
 
 // --- events ---------------------------------------------------------------------------------
@@ -79,14 +70,13 @@ bool Cluster::go_on(const policy::Slice& slice) {
     if (!take_all(batch, slice) || !settle(slice)) {
         return false;
     }
-    for (const auto& [key, reason] : batch.kept) {
-        keep(key, reason);
+    const auto all_kept = [&](auto& kept) { keep(kept.key(), kept.mapped()); };
+    const auto all_owned = [&](auto& owned) { own(owned.key(), owned.mapped()); };
+    const auto all_unused = [&](auto& item) { forget(item.value()); };
+    if (!slice.drain(batch.kept, all_kept) || !slice.drain(batch.blocks, all_owned) ||
+        !sets_.flush(slice) || !slice.drain(unused_, all_unused)) {
+        return false;
     }
-    for (const auto& [host, blocks] : batch.blocks) {
-        own(host, blocks);
-    }
-    tell_member_changes();
-    forget_unused();
     waiting_.pop_front();
     next_ = 0;
     busy_ = false;
@@ -108,12 +98,15 @@ bool Cluster::take_all(policy::Batch& batch, const policy::Slice& slice) {
 
 /// What one object sets off, before the next is taken: it may concern all others.
 bool Cluster::settle(const policy::Slice& slice) {
-    while (sets_.has_work() || !bestowing_.empty()) {
+    while (sets_.has_work() || !bestowing_.empty() || !selecting_.empty() || !leaving_.empty()) {
         if (sets_.has_work()) {
             sets_.work();
-            note_member_changes();
-        } else {
+        } else if (!bestowing_.empty()) {
             place_next_follower();
+        } else if (!selecting_.empty()) {
+            find_some(selecting_.front());
+        } else {
+            let_some_go(leaving_.front());
         }
         if (slice.is_over()) {
             return false;
@@ -181,7 +174,7 @@ void Cluster::keep(const Key& key, const std::string& reason) {
         kept_[key] = reason;
     }
     const ItemPtr item = item_of(key);
-    set_content(item, with_reason(item->whole, reason));
+    set_content(item, with_reason(item->content, reason));
 }
 
 void Cluster::remove(const Key& key) {
@@ -201,10 +194,9 @@ void Cluster::remove(const Key& key) {
     } else if (key.kind == Kind::Profile) {
         set_names(item, {});
         bestow(key.name, nullptr);
-    } else if (policy_ids_.contains(key)) {
+    } else if (selections_.contains(key)) {
         set_stage(key, false);
-        deselect(key);
-        set_names(item, {});
+        deselect(key);  // host by host, with the sets that it names
     } else if (for_all_.erase(key) > 0) {
         for (auto& [name, host] : hosts_) {
             drop(host, item);
@@ -267,7 +259,7 @@ std::vector<ItemPtr> Cluster::needs_of(const Resource& endpoint, policy::ItemId 
     std::vector<ItemPtr> needs{item_of(endpoint.key)};
     for (const auto policy : policy_index_.selectors_of(id)) {
         const Key& key = policy_keys_.at(policy);
-        if (may_guard(*resources_.at(key), endpoint.key.kind)) {
+        if (endpoint.key.kind == Kind::HostEndpoint || !selections_.at(key).only_hosts) {
             needs.push_back(item_of(key));
         }
     }
@@ -318,51 +310,66 @@ void Cluster::place_next_follower() {
 
 // --- policies -------------------------------------------------------------------------------
 
-void Cluster::select(const Resource& policy) {
-    const Key& key = policy.key;
-    policy::SelectorId& id = policy_ids_[key];
-    if (id == policy::SelectorId{}) {
-        id = policy::SelectorId{++last_policy_};
-        policy_keys_.emplace(id, key);
+void Cluster::select(const Resource& resource) {
+    const Key& key = resource.key;
+    const auto& policy = resource.as<policy::Policy>();
+    const Selector scope = policy_scope(policy, key.ns);
+    const bool only_hosts = policy.hook != policy::Hook::Normal;
+    Selection& selection = selections_[key];
+    const bool fresh = selection.id == policy::SelectorId{};
+    if (!fresh && selection.scope == scope.text() && selection.only_hosts == only_hosts) {
+        return;
     }
-    const Selector scope = policy_scope(policy.as<policy::Policy>(), key.ns);
-    std::set<policy::ItemId> concerned = policy_index_.items_of(id);
-    (void)policy_index_.set_selector(id, scope);
-    concerned.merge(policy_index_.items_of(id));
-    for (const auto endpoint : concerned) {
-        settle(endpoint, policy);
+    const ItemPtr item = item_of(key);
+    if (!fresh) {
+        leaving_.push_back({selection.id, item, selection.only_hosts, {}});
     }
-}
-
-/// Makes the host of `endpoint` need `policy`, or no longer.
-void Cluster::settle(policy::ItemId endpoint, const Resource& policy) {
-    const Key& key = endpoint_keys_.at(endpoint);
-    Placed& placed = placed_.at(key);
-    const ItemPtr item = item_of(policy.key);
-    const bool needed = may_guard(policy, key.kind) &&
-                        policy_index_.selectors_of(endpoint).contains(policy_ids_.at(policy.key));
-    const auto known = std::ranges::find(placed.needs, item);
-    if (needed && known == placed.needs.end()) {
-        use(*placed.host, item);
-        placed.needs.push_back(item);
-    } else if (!needed && known != placed.needs.end()) {
-        placed.needs.erase(known);
-        drop(*placed.host, item);
-    }
+    selection = {policy::SelectorId{++last_policy_}, scope.text(), only_hosts};
+    policy_keys_.emplace(selection.id, key);
+    selecting_.push_back(
+        {selection.id, item, only_hosts, policy_index_.begin_selector(selection.id, scope)});
 }
 
 void Cluster::deselect(const Key& key) {
-    const auto known = policy_ids_.find(key);
-    const ItemPtr item = item_of(key);
-    for (const auto endpoint : policy_index_.items_of(known->second)) {
-        Placed& placed = placed_.at(endpoint_keys_.at(endpoint));
-        if (std::erase(placed.needs, item) > 0) {
-            drop(*placed.host, item);
+    const auto known = selections_.find(key);
+    leaving_.push_back({known->second.id, item_of(key), known->second.only_hosts, {}});
+    selections_.erase(known);
+}
+
+/// An endpoint whose labels a policy selects; null: the policy is not for such a one.
+Cluster::Placed* Cluster::selected(policy::ItemId endpoint, bool only_hosts) {
+    const Key& key = endpoint_keys_.at(endpoint);
+    return key.kind == Kind::HostEndpoint || !only_hosts ? &placed_.at(key) : nullptr;
+}
+
+/// Makes the hosts of some endpoints need a policy.
+void Cluster::find_some(Selecting& selecting) {
+    std::vector<policy::MatchChange> changes;
+    const bool more = policy_index_.judge(selecting.scan, kStep, changes);
+    for (const auto& change : changes) {
+        if (Placed* placed = selected(change.item, selecting.only_hosts)) {
+            use(*placed->host, selecting.policy);
+            placed->needs.push_back(selecting.policy);
         }
     }
-    policy_index_.remove_selector(known->second);
-    policy_keys_.erase(known->second);
-    policy_ids_.erase(known);
+    if (!more) {
+        selecting_.pop_front();
+    }
+}
+
+void Cluster::let_some_go(Selecting& leaving) {
+    std::vector<policy::MatchChange> changes;
+    const bool over = policy_index_.remove_selector(leaving.id, kStep, changes);
+    for (const auto& change : changes) {
+        if (Placed* placed = selected(change.item, leaving.only_hosts)) {
+            placed->needs.erase(std::ranges::find(placed->needs, leaving.policy));
+            drop(*placed->host, leaving.policy);
+        }
+    }
+    if (over) {
+        policy_keys_.erase(leaving.id);
+        leaving_.pop_front();
+    }
 }
 
 /// Who needs a policy needs the staged ones that would replace it, POLICY 2.5 step 6, even those that
@@ -425,21 +432,6 @@ ItemPtr Cluster::item_of(const Key& key) {
     return item;
 }
 
-ItemPtr Cluster::set_item_of(const SetName& name, const Selector& selector) {
-    const auto [found, fresh] = sets_by_name_.try_emplace(name);
-    Set& set = found->second;
-    if (fresh) {
-        sets_.acquire(name, selector);
-        set.item = std::make_shared<Item>();
-        set.item->id = ++last_item_;
-        set.item->is_set = true;
-        set.item->set = name;
-        set.item->version = ++last_version_;
-        set.item->removal = set_update({name, SetUpdate::How::Forget, {}, {}});
-    }
-    return set.item;
-}
-
 Host& Cluster::host_of(const std::string& name) {
     const auto [found, fresh] = hosts_.try_emplace(name);
     if (fresh) {
@@ -454,26 +446,22 @@ Host& Cluster::host_of(const std::string& name) {
     return found->second;
 }
 
-void Cluster::set_content(const ItemPtr& item, Chunk whole) {
-    item->version = whole ? ++last_version_ : 0;
-    item->whole = std::move(whole);
-    for (const auto& [host, reasons] : item->users) {
-        if (host->feed != nullptr) {
-            host->feed->touch(item);
-        }
-    }
+void Cluster::set_content(const ItemPtr& item, Chunk content) {
+    item->version = content ? ++last_version_ : 0;
+    item->content = std::move(content);
+    touch_users(item);
 }
 
 void Cluster::set_names(const ItemPtr& item, std::map<SetName, Selector> names) {
     for (const auto& [host, reasons] : item->users) {
         for (const auto& [name, selector] : names) {
             if (!item->names.contains(name)) {
-                use(*host, set_item_of(name, selector));
+                use(*host, sets_.item_of(name, selector));
             }
         }
         for (const auto& [name, selector] : item->names) {
             if (!names.contains(name)) {
-                drop(*host, sets_by_name_.at(name).item);
+                drop(*host, sets_.item(name));
             }
         }
     }
@@ -489,7 +477,7 @@ void Cluster::use(Host& host, const ItemPtr& item) {
         host.feed->touch(item);
     }
     for (const auto& [name, selector] : item->names) {
-        use(host, set_item_of(name, selector));
+        use(host, sets_.item_of(name, selector));
     }
     for (const auto& stage : item->stages) {
         use(host, stage);
@@ -507,7 +495,7 @@ void Cluster::drop(Host& host, const ItemPtr& item) {
         host.feed->touch(item);
     }
     for (const auto& [name, selector] : item->names) {
-        drop(host, sets_by_name_.at(name).item);
+        drop(host, sets_.item(name));
     }
     for (const auto& stage : item->stages) {
         drop(host, stage);
@@ -517,103 +505,15 @@ void Cluster::drop(Host& host, const ItemPtr& item) {
     }
 }
 
-/// Forgets sets that nobody needs, and objects that neither exist nor are waited for.
-void Cluster::forget_unused() {
-    for (const auto& item : std::exchange(unused_, {})) {
-        if (!item->users.empty()) {
-            continue;
-        }
-        if (!item->is_set) {
-            if (item->version == 0 && item->stages.empty()) {
-                items_.erase(item->key);
-            }
-        } else if (const auto set = sets_by_name_.find(item->set); set != sets_by_name_.end()) {
-            forget_closed_groups(set->second, {});
-            sets_by_name_.erase(set);
-            sets_.release(item->set);
-        }
-    }
-}
-
-// --- members --------------------------------------------------------------------------------
-
-/// Which set a group belongs to, also for a moment after it is gone; null when nobody knew it.
-const Cluster::Owner* Cluster::owner(GroupId group) {
-    if (const auto known = owners_.find(group); known != owners_.end()) {
-        return &known->second;
-    }
-    const auto living = sets_.owner(group);
-    const auto set = living ? sets_by_name_.find(living->first) : sets_by_name_.end();
-    if (set == sets_by_name_.end()) {
-        return nullptr;
-    }
-    set->second.groups.insert(group);
-    return &(owners_[group] = {&set->second, living->second});
-}
-
-void Cluster::forget_closed_groups(Set& set, const std::set<GroupId>& open) {
-    for (const auto group : set.groups) {
-        if (!open.contains(group)) {
-            owners_.erase(group);
-        }
-    }
-    std::erase_if(set.groups, [&](GroupId group) { return !open.contains(group); });
-}
-
-void Cluster::note_member_changes() {
-    for (const auto& change : sets_.take_changes()) {
-        const Owner* of = owner(change.group);
-        if (of == nullptr || of->set->fresh) {
-            continue;  // nobody knows any of it
-        }
-        of->set->changed
-            .try_emplace({of->port, change.member}, Change{.was = !change.present, .is = false})
-            .first->second.is = change.present;
-        changed_sets_.insert(of->set);
-    }
-}
-
-/// Makes one delta of all that happened to the members of each set since the last flush.
-void Cluster::tell_member_changes() {
-    for (const auto& name : sets_.take_renumbered()) {
-        if (const auto set = sets_by_name_.find(name); set != sets_by_name_.end()) {
-            std::set<GroupId> open;
-            for (const auto& [port, group] : sets_.groups(name)) {
-                open.insert(group);
-            }
-            forget_closed_groups(set->second, open);
-        }
-    }
-    for (Set* set : std::exchange(changed_sets_, {})) {
-        tell_member_changes(*set);
-    }
-    for (auto& [name, set] : sets_by_name_) {
-        if (std::exchange(set.fresh, false)) {
-            set.members = sets_.members(name).size();
-        }
-    }
-}
-
-void Cluster::tell_member_changes(Set& set) {
-    SetUpdate update{set.item->set, SetUpdate::How::Change, {}, {}};
-    for (const auto& [member, change] : std::exchange(set.changed, {})) {
-        if (change.was != change.is) {
-            (change.is ? update.added : update.removed).push_back(member);
-        }
-    }
-    if (update.added.empty() && update.removed.empty()) {
+/// Forgets a set that nobody needs, or an object that neither exists nor is waited for.
+void Cluster::forget(const ItemPtr& unused) {
+    if (!unused->users.empty()) {
         return;
     }
-    set.members += update.added.size();
-    set.members -= update.removed.size();
-    set.item->add_delta(
-        ++last_version_,
-        set_update(update),
-        std::max(kLeastDeltaBytes, set.members * kBytesPerMember));
-    for (const auto& [host, reasons] : set.item->users) {
-        if (host->feed != nullptr) {
-            host->feed->touch(set.item);
-        }
+    if (unused->is_set) {
+        sets_.forget(unused->set);
+    } else if (unused->version == 0 && unused->stages.empty()) {
+        items_.erase(unused->key);
     }
 }
 
@@ -630,26 +530,12 @@ void Cluster::detach(Host& host) {
     host.feed = nullptr;
 }
 
-/// What tells a host of `item` that has version `told` of it, 0 for none.
-std::vector<Chunk> Cluster::content(Item& item, std::uint64_t told) {
-    if (told == item.version) {
-        return {};
+Chunk Cluster::next(Item& item, Known& known) const {
+    assert(!busy_ && "half of a batch may be wider than both of its ends");
+    if (item.is_set) {
+        return sets_.next(item, known);
     }
-    const auto known =
-        std::ranges::find_if(item.deltas, [&](const auto& delta) { return delta.to == told; });
-    if (told != 0 && !item.deltas.empty() && (told == item.base || known != item.deltas.end())) {
-        std::vector<Chunk> changes;
-        for (auto at = told == item.base ? item.deltas.begin() : std::next(known);
-             at != item.deltas.end();
-             ++at) {
-            changes.push_back(at->chunk);
-        }
-        return changes;
-    }
-    if (!item.whole) {
-        item.whole = set_update({item.set, SetUpdate::How::Replace, sets_.members(item.set), {}});
-    }
-    return {item.whole};
+    return std::exchange(known.version, item.version) == item.version ? nullptr : item.content;
 }
 
 }  // namespace vr::policyd

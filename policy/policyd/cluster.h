@@ -27,15 +27,14 @@
 #include <memory>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "policy/datastore.h"
 #include "policy/inheritance.h"
-#include "policy/ip_set.h"
 #include "policy/label_index.h"
 #include "policy/policyd/item.h"
+#include "policy/policyd/set_items.h"
 #include "policy/slice.h"
 
 namespace vr::policyd {
@@ -83,7 +82,7 @@ class Cluster {
 
     [[nodiscard]] std::size_t objects() const { return resources_.size(); }
 
-    [[nodiscard]] std::size_t sets() const { return sets_by_name_.size(); }
+    [[nodiscard]] std::size_t sets() const { return sets_.size(); }
 
     [[nodiscard]] std::size_t endpoints() const { return placed_.size(); }
 
@@ -100,23 +99,19 @@ class Cluster {
         std::vector<ItemPtr> needs;
     };
 
-    /// What happened to a member since the last flush.
-    struct Change {
-        bool was = false;
-        bool is = false;
+    /// By what a policy selects endpoints.
+    struct Selection {
+        policy::SelectorId id;
+        std::string scope;
+        bool only_hosts = false;  ///< POLICY 2.6: doNotTrack and preDNAT are for host endpoints
     };
 
-    struct Set {
-        ItemPtr item;
-        std::size_t members = 0;
-        bool fresh = true;  ///< made since the last flush: nobody knows any of it
-        std::map<policy::PortMember, Change> changed;  ///< since then
-        std::set<GroupId> groups;                      ///< as entered in owners_
-    };
-
-    struct Owner {
-        Set* set = nullptr;
-        L4Port port;
+    /// Endpoints that a selection selects are to be found, or let go.
+    struct Selecting {
+        policy::SelectorId id;
+        ItemPtr policy;
+        bool only_hosts = false;
+        policy::LabelIndex::Scan scan;  ///< to be found
     };
 
     // For Feed.
@@ -126,7 +121,8 @@ class Cluster {
     /// A number that no feed has had yet.
     [[nodiscard]] std::uint64_t new_beginning() { return ++last_beginning_; }
 
-    [[nodiscard]] std::vector<Chunk> content(Item& item, std::uint64_t told);
+    /// The next of what tells a host of `item` that has `known` of it; null: it is all there is.
+    [[nodiscard]] Chunk next(Item& item, Known& known) const;
 
     void take(const policy::Event& event);
     void upsert(const policy::Upsert& event);
@@ -140,16 +136,16 @@ class Cluster {
     void bestow(const std::string& name, const policy::Profile* profile);
     void select(const policy::Resource& policy);
     void deselect(const policy::Key& policy);
-    void settle(policy::ItemId endpoint, const policy::Resource& policy);
+    [[nodiscard]] Placed* selected(policy::ItemId endpoint, bool only_hosts);
+    void find_some(Selecting& selecting);
+    void let_some_go(Selecting& selecting);
     void set_stage(const policy::Key& policy, bool replaces);
     void keep(const policy::Key& key, const std::string& reason);
     void own(const std::string& host, const std::set<IpPrefix>& blocks);
 
     [[nodiscard]] ItemPtr item_of(const policy::Key& key);
-    [[nodiscard]] ItemPtr set_item_of(
-        const policy::SetName& name, const policy::Selector& selector);
     [[nodiscard]] Host& host_of(const std::string& name);
-    void set_content(const ItemPtr& item, Chunk whole);
+    void set_content(const ItemPtr& item, Chunk content);
     void set_names(const ItemPtr& item, std::map<policy::SetName, policy::Selector> names);
     void use(Host& host, const ItemPtr& item);
     void drop(Host& host, const ItemPtr& item);
@@ -157,39 +153,33 @@ class Cluster {
     [[nodiscard]] bool take_all(policy::Batch& batch, const policy::Slice& slice);
     [[nodiscard]] bool settle(const policy::Slice& slice);
     void place_next_follower();
-    void note_member_changes();
-    void tell_member_changes();
-    void tell_member_changes(Set& set);
-    [[nodiscard]] const Owner* owner(GroupId group);
-    void forget_closed_groups(Set& set, const std::set<GroupId>& open);
-    void forget_unused();
+    void forget(const ItemPtr& unused);
 
     std::map<policy::Key, policy::ResourcePtr> resources_;
     std::map<policy::Key, std::string> kept_;  ///< why last valid versions count
     std::map<policy::Key, ItemPtr> items_;
-    std::map<policy::SetName, Set> sets_by_name_;
-    std::unordered_map<GroupId, Owner> owners_;
     std::map<std::string, Host> hosts_;
     std::map<policy::Key, ItemPtr> for_all_;  ///< what every host needs
     std::map<std::string, ItemPtr> owned_;  ///< the blocks of addresses of each host that owns any
     /// Profiles whose labels are others, with the first of those who have it that has yet to get them.
     std::map<std::string, policy::Key> bestowing_;
-    std::set<Set*> changed_sets_;
+    std::deque<Selecting> selecting_;  ///< first those, ...
+    std::deque<Selecting> leaving_;    ///< ... then these: what stays is never dropped
     std::deque<policy::Batch> waiting_;
     std::size_t next_ = 0;  ///< event of the first
     bool busy_ = false;
     std::set<ItemPtr> unused_;  ///< lost their last user since the last flush
 
     policy::Inheritance inheritance_;
-    policy::IpSets sets_;
     policy::LabelIndex policy_index_;
     std::map<policy::Key, Placed> placed_;
-    std::unordered_map<policy::ItemId, policy::Key> endpoint_keys_;
-    std::map<policy::Key, policy::SelectorId> policy_ids_;
-    std::unordered_map<policy::SelectorId, policy::Key> policy_keys_;
+    std::map<policy::ItemId, policy::Key> endpoint_keys_;
+    std::map<policy::Key, Selection> selections_;
+    std::map<policy::SelectorId, policy::Key> policy_keys_;
 
     std::uint64_t last_version_ = 0;
     std::uint64_t last_item_ = 0;
+    SetItems sets_{last_item_};
     std::uint64_t last_beginning_ = 0;
     std::uint32_t last_endpoint_ = 0;
     std::uint32_t last_policy_ = 0;

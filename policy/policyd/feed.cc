@@ -23,30 +23,27 @@ bool Feed::has_news() const {
     return cluster_->is_in_sync() && !cluster_->is_busy() && (!news_.empty() || !told_in_sync_);
 }
 
-Parcel Feed::take(std::size_t most) {
+Parcel Feed::take(std::size_t most, const policy::Slice& slice) {
     Parcel parcel;
     parcel.sequence = ++sequence_;
     Sent& sent = sent_.emplace_back();
     sent.sequence = parcel.sequence;
     std::size_t bytes = 0;
-    while (!news_.empty() && bytes < most) {
-        const ItemPtr item = std::move(news_.extract(news_.begin()).mapped());
-        sent.items.push_back(item);
+    while (!news_.empty() && (parcel.chunks.empty() || (bytes < most && !slice.is_over()))) {
+        const ItemPtr item = news_.begin()->second;
+        Chunk chunk = next(item);
         const auto told = told_.find(item->id);
-        if (item->version == 0 || !host_->items.contains(item->id)) {
-            if (told != told_.end()) {
-                parcel.chunks.push_back(item->removal);
-                bytes += item->removal->size();
-                told_.erase(told);
-            }
+        if (told == told_.end() || told->second.known.version == item->version) {
+            news_.erase(news_.begin());
+        }
+        if (!chunk) {
             continue;
         }
-        const std::uint64_t version = told == told_.end() ? 0 : told->second.version;
-        for (auto& chunk : cluster_->content(*item, version)) {
-            bytes += chunk->size();
-            parcel.chunks.push_back(std::move(chunk));
+        if (sent.items.empty() || sent.items.back() != item) {
+            sent.items.push_back(item);
         }
-        told_.insert_or_assign(item->id, Told{item, item->version});
+        bytes += chunk->size();
+        parcel.chunks.push_back(std::move(chunk));
     }
     parcel.more = !news_.empty();
     if (!parcel.more && !told_in_sync_) {
@@ -55,6 +52,15 @@ Parcel Feed::take(std::size_t most) {
         sent.in_sync = true;
     }
     return parcel;
+}
+
+/// The next of what tells the host of `item`; null: it knows all.
+Chunk Feed::next(const ItemPtr& item) {
+    if (item->version == 0 || !host_->items.contains(item->id)) {
+        return told_.erase(item->id) > 0 ? item->removal : nullptr;
+    }
+    Told& told = told_.try_emplace(item->id, Told{item, {}}).first->second;
+    return cluster_->next(*item, told.known);
 }
 
 void Feed::touch(const ItemPtr& item) {
@@ -80,7 +86,7 @@ bool Feed::resume(std::uint64_t sequence) {
     for (const auto& sent : std::exchange(sent_, {})) {
         for (const auto& item : sent.items) {
             // The host may have it or not, in whatever version.
-            told_.insert_or_assign(item->id, Told{item, 0});
+            told_.insert_or_assign(item->id, Told{item, {}});
             touch(item);
         }
         told_in_sync_ = told_in_sync_ && !sent.in_sync;
@@ -94,6 +100,14 @@ void Feed::restart() {
     news_ = host_->items;
     told_in_sync_ = false;
     beginning_ = cluster_->new_beginning();
+}
+
+void touch_users(const ItemPtr& item) {
+    for (const auto& [host, reasons] : item->users) {
+        if (host->feed != nullptr) {
+            host->feed->touch(item);
+        }
+    }
 }
 
 pb::Welcome greet(Feed& feed, const pb::Hello& hello, const std::string& life) {

@@ -12,12 +12,12 @@
 #include <deque>
 #include <map>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "policy/policyd/cluster.h"
 #include "policy/policyd/item.h"
 #include "policy/policyd/wire.h"
+#include "policy/slice.h"
 
 namespace vr::policyd {
 
@@ -48,8 +48,9 @@ class Feed {
     /// True when take() has something to tell.  Nothing is told before the cluster is in
     /// sync, nor in the middle of a batch.
     [[nodiscard]] bool has_news() const;
-    /// The next parcel, of about `most` bytes.
-    [[nodiscard]] Parcel take(std::size_t most = kParcelBytes);
+    /// The next parcel, of about `most` bytes or what `slice` allows; at least one change.
+    [[nodiscard]] Parcel take(
+        std::size_t most = kParcelBytes, const policy::Slice& slice = policy::Slice());
 
     /// The host has applied everything up to `sequence`.
     void acknowledge(std::uint64_t sequence);
@@ -78,7 +79,7 @@ class Feed {
   private:
     struct Told {
         ItemPtr item;
-        std::uint64_t version = 0;  ///< 0: some version, which one is not known
+        Known known;
     };
 
     struct Sent {
@@ -87,15 +88,20 @@ class Feed {
         bool in_sync = false;
     };
 
+    [[nodiscard]] Chunk next(const ItemPtr& item);
+
     Cluster* cluster_;
     Host* host_;
-    std::unordered_map<std::uint64_t, Told> told_;
+    std::map<std::uint64_t, Told> told_;
     std::map<std::uint64_t, ItemPtr> news_;
     std::deque<Sent> sent_;
     std::uint64_t sequence_ = 0;
     std::uint64_t beginning_ = 0;
     bool told_in_sync_ = false;
 };
+
+/// Tells the feeds of all that need it that `item` changed.
+void touch_users(const ItemPtr& item);
 
 /// How the server that lives the life `life` answers a host: goes on where it was, or begins anew.  The
 /// epoch that hosts remember names the life and the feed's beginning.

@@ -41,6 +41,20 @@ std::size_t memory_of(const Update& update) {
     return bytes;
 }
 
+/// Makes one of `update` and of `last`, which came before it, if it brings a further part of that set: what the
+/// graph is told to replace a set is the whole.
+bool join(Update& last, const Update& update) {
+    auto* set = std::get_if<SetUpdate>(&last);
+    const auto* more = std::get_if<SetUpdate>(&update);
+    const bool joins = set != nullptr && more != nullptr && set->name == more->name &&
+                       set->how == SetUpdate::How::Replace && more->how == SetUpdate::How::Change &&
+                       more->removed.empty();
+    if (joins) {
+        set->added.insert(set->added.end(), more->added.begin(), more->added.end());
+    }
+    return joins;
+}
+
 /// What is to be written down, apart from the receiver.
 struct Picture {
     std::string host;
@@ -159,7 +173,9 @@ Result<std::optional<Batch>> Receiver::on_batch(const pb::Batch& batch) {
             told_all_ = true;
         } else {
             pending_bytes_ += memory_of(*update);
-            pending_.push_back(*std::move(update));
+            if (pending_.empty() || !join(pending_.back(), *update)) {
+                pending_.push_back(*std::move(update));
+            }
         }
         if (pending_bytes_ > most_bytes_) {
             return fail(fmt::format("a batch that takes more than {} bytes", most_bytes_));

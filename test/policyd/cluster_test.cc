@@ -423,6 +423,46 @@ TEST_P(RandomSite, WhatIsWorkedOutInSlicesIsTheSame) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomSite, testing::Range(1U, 1U + test::rounds(20)));
 
+/// In slices of one step: who stays needs it throughout.
+TEST(Cluster, APolicyMayBecomeOneForHostEndpointsAloneAndBack) {
+    Cluster cluster;
+    Documents documents;
+    cluster.on({0, {policy::InSync{}}});
+    cluster.on(documents.set(
+        "w",
+        document(
+            "WorkloadEndpoint",
+            "name: e, namespace: n",
+            "node: h1, interfaceName: tap0, ipNetworks: [10.0.0.1]")));
+    cluster.on(
+        documents.set("h", document("HostEndpoint", "name: e", "node: h2, interfaceName: eth0")));
+    StreamedHost workload("h1");
+    StreamedHost host("h2");
+    Feed to_workload(cluster, "h1");
+    Feed to_host(cluster, "h2");
+    workload.connect(to_workload, "life");
+    host.connect(to_host, "life");
+    const auto becomes = [&](const std::optional<std::string>& spec) {
+        cluster.add(documents.set(
+            "p", spec ? std::optional(document("GlobalNetworkPolicy", "name: p", *spec)) : spec));
+        while (!cluster.go_on(kOneStep)) {
+        }
+        workload.drain(to_workload);
+        host.drain(to_host);
+        const std::string name = "GlobalNetworkPolicy p";
+        return std::pair(
+            workload.receiver.catalog().files().contains(name),
+            host.receiver.catalog().files().contains(name));
+    };
+    const std::string before = "types: [Ingress], preDNAT: true, applyOnForward: true";
+    EXPECT_EQ(becomes("types: [Ingress]"), std::pair(true, true));
+    EXPECT_EQ(becomes(before), std::pair(false, true));
+    EXPECT_EQ(becomes("order: 1, types: [Ingress]"), std::pair(true, true));
+    EXPECT_EQ(becomes("order: 1, types: [Ingress], selector: has(x)"), std::pair(false, false));
+    EXPECT_EQ(becomes(before), std::pair(false, true));
+    EXPECT_EQ(becomes(std::nullopt), std::pair(false, false));
+}
+
 TEST(Cluster, ForgetsSetsThatNoHostNeeds) {
     Cluster cluster;
     Documents documents;
