@@ -26,7 +26,7 @@ namespace vr::policyd {
 
 namespace {
 
-/// How long the calculation may hold up the loop.
+/// How long the calculation, or telling hosts what it found, may hold up the loop.
 constexpr std::chrono::milliseconds kSlice{2};
 
 class Program {
@@ -109,15 +109,16 @@ class Program {
     /// In slices: hosts whose server is silent leave it, for one that is as busy.
     void go_on() {
         posted_ = false;
-        if (cluster_.go_on(policy::Slice(kSlice))) {
-            if (server_) {
-                server_->tell();
-            } else if (cluster_.is_in_sync()) {
+        if (telling_) {
+            telling_ = !server_->tell(policy::Slice(kSlice));
+        } else if (cluster_.go_on(policy::Slice(kSlice))) {
+            if (!server_ && cluster_.is_in_sync()) {
                 // Only now: until the datastore is known in full, hosts stay with another replica.
                 open();
             }
+            telling_ = server_ != nullptr;
         }
-        if (cluster_.has_waiting()) {
+        if (telling_ || cluster_.has_waiting()) {
             go_on_later();
         }
     }
@@ -141,7 +142,8 @@ class Program {
     const PolicydConfig& config_;
     boost::asio::io_context loop_{1};
     Cluster cluster_;
-    bool posted_ = false;  ///< go_on() will run
+    bool posted_ = false;   ///< go_on() will run
+    bool telling_ = false;  ///< hosts, of the last batch: all of them are asked before the next one
     std::unique_ptr<policy::Datastore> store_;
     std::unique_ptr<Reporters> reporters_;  ///< with etcd
     std::unique_ptr<Server> server_;

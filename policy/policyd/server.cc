@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <random>
@@ -41,6 +42,9 @@ constexpr int kRememberTicks = 200;          ///< 60 s
 constexpr std::size_t kMostComplaints = 20;  ///< in ...
 constexpr int kComplaintTicks = 34;          ///< ... 10 s
 constexpr int kSitePrefixBytes = 8;          ///< a /64
+
+/// How long one host may hold up the others.
+constexpr std::chrono::milliseconds kSlice{2};
 
 /// What one caller may have all addresses of.
 std::string network_of(const asio::ip::address& address) {
@@ -228,7 +232,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         if (session.refused) {
             leave(session, {});
         } else {
-            pump(session);
+            pump(session, policy::Slice(kSlice));
         }
     }
 
@@ -243,7 +247,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             on_hello(session, message->hello());
         } else if (message->has_acknowledge() && session.let_in) {
             slots.at(session.host).feed->acknowledge(message->acknowledge().sequence());
-            pump(session);
+            pump(session, policy::Slice(kSlice));
         } else if (message->has_report() && session.let_in) {
             session.told.take(message->report());
             if (reporters != nullptr && session.told.is_whole()) {
@@ -301,7 +305,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             session.address,
             resumed ? "goes on where it was" : "gets a snapshot");
         send(session, frame(answer));
-        pump(session);
+        pump(session, policy::Slice(kSlice));
     }
 
     void refuse(Session& session, const std::string& why) {
@@ -355,7 +359,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
 
     // --- telling ----------------------------------------------------------------------------
 
-    void pump(Session& session) {
+    void pump(Session& session, const policy::Slice& slice) {
         if (!session.let_in || session.refused) {
             return;
         }
@@ -364,7 +368,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
             (feed.unacknowledged() >= kWindow && !session.more)) {
             return;
         }
-        Parcel parcel = feed.take();
+        Parcel parcel = feed.take(Feed::kParcelBytes, slice);
         session.more = parcel.more;
         Envelope envelope = batch_frame(parcel.chunks, parcel.sequence, parcel.more);
         std::vector<Chunk> pieces{std::make_shared<const std::string>(std::move(envelope.head))};
@@ -397,17 +401,18 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
         }
     }
 
-    void tell() {
-        // By number: a session may end while another is served.
-        std::vector<std::uint64_t> all;
-        for (const auto& [id, session] : sessions) {
-            all.push_back(id);
-        }
-        for (const auto id : all) {
-            if (const auto found = sessions.find(id); found != sessions.end()) {
-                pump(found->second);
+    bool tell(const policy::Slice& slice) {
+        // By number: a session may end meanwhile, also while another is served.
+        for (auto next = sessions.upper_bound(told_last); next != sessions.end();
+             next = sessions.upper_bound(told_last)) {
+            told_last = next->first;
+            pump(next->second, slice);
+            if (slice.is_over()) {
+                return false;
             }
         }
+        told_last = 0;
+        return true;
     }
 
     // --- time -------------------------------------------------------------------------------
@@ -473,6 +478,7 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
     int complaint_ticks = 0;
     std::map<std::string, Slot> slots;
     std::uint64_t last_session = 0;
+    std::uint64_t told_last = 0;  ///< of the sessions that are being told; 0: the first is the next
     std::optional<Recording> recording;
     ServerCounters counters;
 };
@@ -493,8 +499,8 @@ Result<std::unique_ptr<Server>> Server::listen(
     return std::unique_ptr<Server>(new Server(state));
 }
 
-void Server::tell() {
-    state_->tell();
+bool Server::tell(const policy::Slice& slice) {
+    return state_->tell(slice);
 }
 
 L4Port Server::port() const {

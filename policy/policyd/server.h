@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "policy/policyd/tls.h"
+#include "policy/slice.h"
 #include "vrouter/net/ids.h"
 #include "vrouter/net/result.h"
 
@@ -75,8 +76,9 @@ class Server {
     /// Closes every connection.
     ~Server();
 
-    /// To be called when the cluster has taken a batch.
-    void tell();
+    /// To be called when the cluster has taken a batch: tells the hosts, one after the other, as far as `slice`
+    /// goes.  False: a further call is to go on.
+    [[nodiscard]] bool tell(const policy::Slice& slice);
 
     /// The port that the first listening socket got.
     [[nodiscard]] L4Port port() const;

@@ -54,7 +54,7 @@ struct Replica {
     void set(const std::string& file, const std::optional<std::string>& text) {
         cluster.on(documents.set(file, text));
         if (server) {
-            server->tell();
+            (void)server->tell(policy::Slice());
         }
     }
 
@@ -187,11 +187,11 @@ TEST_F(ServerTest, HostIsToldNothingInTheMiddleOfABatch) {
     replica.cluster.add(std::move(batch));
     const policy::Slice one_step{std::chrono::microseconds{0}};
     while (!replica.cluster.go_on(one_step)) {
-        replica.server->tell();
+        (void)replica.server->tell(policy::Slice());
         io.poll();
         EXPECT_EQ(host.sink.workloads.size(), 1U);
     }
-    replica.server->tell();
+    (void)replica.server->tell(policy::Slice());
     EXPECT_TRUE(until([&] { return host.sink.workloads.size() == 4; }));
     EXPECT_EQ(replica.server->counters().lost, 0U);
 }
@@ -207,8 +207,41 @@ TEST_F(ServerTest, HostThatComesInTheMiddleOfABatchIsToldAllBehindIt) {
     EXPECT_TRUE(host.sink.workloads.empty());
     while (!replica.cluster.go_on(policy::Slice())) {
     }
-    replica.server->tell();
+    (void)replica.server->tell(policy::Slice());
     EXPECT_TRUE(until([&] { return host.has("n/ea") && host.has("n/more"); }));
+}
+
+/// In turns, of which each host gets one.
+TEST_F(ServerTest, HostsAreToldOneAfterTheOther) {
+    Replica replica(io, of_server);
+    Follower a(io, "a", {replica.port}, of_a);
+    Follower b(io, "b", {replica.port}, authority.issue("b"));
+    ASSERT_TRUE(until([&] { return a.has("n/ea") && b.has("n/eb"); }));
+    replica.cluster.on(replica.documents.set("a", endpoint("na", "a", "10.0.0.3")));
+    replica.cluster.on(replica.documents.set("b", endpoint("nb", "b", "10.0.0.4")));
+    const auto before = replica.server->counters().parcels;
+    const policy::Slice one_step{std::chrono::microseconds{0}};
+    EXPECT_FALSE(replica.server->tell(one_step));
+    EXPECT_EQ(replica.server->counters().parcels, before + 1);
+    EXPECT_FALSE(replica.server->tell(one_step));
+    EXPECT_EQ(replica.server->counters().parcels, before + 2);
+    EXPECT_TRUE(replica.server->tell(one_step)) << "all were asked";
+    EXPECT_TRUE(until([&] { return a.has("n/na") && b.has("n/nb"); }));
+}
+
+TEST_F(ServerTest, AHostThatLeavesWhileOthersAreToldIsNotMissed) {
+    Replica replica(io, of_server);
+    auto a = std::make_unique<Follower>(io, "a", std::vector{replica.port}, of_a);
+    Follower b(io, "b", {replica.port}, authority.issue("b"));
+    ASSERT_TRUE(until([&] { return a->has("n/ea") && b.has("n/eb"); }));
+    replica.cluster.on(replica.documents.set("a", endpoint("na", "a", "10.0.0.3")));
+    replica.cluster.on(replica.documents.set("b", endpoint("nb", "b", "10.0.0.4")));
+    const policy::Slice one_step{std::chrono::microseconds{0}};
+    EXPECT_FALSE(replica.server->tell(one_step));
+    a.reset();
+    ASSERT_TRUE(until([&] { return replica.server->counters().lost > 0; }));
+    EXPECT_TRUE(replica.server->tell(policy::Slice()));
+    EXPECT_TRUE(until([&] { return b.has("n/nb"); }));
 }
 
 TEST_F(ServerTest, StreamOfAnotherHostIsRefused) {
