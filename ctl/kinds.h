@@ -46,6 +46,11 @@ inline constexpr std::array kKinds{
     Kind{.name = "HostEndpoint", .word = "hostendpoint", .plural = "hostendpoints", .brief = "hep"},
     Kind{.name = "IPPool", .word = "ippool", .plural = "ippools", .brief = "ipp"},
     Kind{
+        .name = "IPReservation",
+        .word = "ipreservation",
+        .plural = "ipreservations",
+        .brief = "ipr"},
+    Kind{
         .name = "LiveMigration",
         .word = "livemigration",
         .plural = "livemigrations",

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ctl/kinds.h"
+#include "policy/model.h"
 
 namespace vr::ctl::grammar_test {
 namespace {
@@ -330,6 +331,13 @@ TEST(Grammar, HelpListsTheKindsOfResources) {
         for (const Kind& kind : kKinds) {
             EXPECT_NE(text.find(kind.word), std::string::npos) << line << " " << kind.word;
         }
+    }
+}
+
+TEST(Grammar, KnowsEveryKindOfObject) {
+    for (const policy::KindRow& kind : policy::kinds()) {
+        EXPECT_EQ(kind_of(kind.name), kind.name);
+        EXPECT_EQ(kind_of(kind.plural), kind.name);
     }
 }
 
