@@ -270,9 +270,12 @@ const std::vector<Case> kCases{
          "{selector: \"x == 'y'\", namespaceSelector: all()}}]}\n" +
          head("WorkloadEndpoint", "name: out, namespace: b, labels: {x: y}") +
          "spec: {node: h2, interfaceName: tapb, ipNetworks: [10.0.0.10/32]}\n" +
-         head("GlobalNetworkSet", "name: s, labels: {x: y}") + "spec: {nets: [198.51.100.0/24]}\n",
+         head("GlobalNetworkSet", "name: s, labels: {x: y}") + "spec: {nets: [198.51.100.0/24]}\n" +
+         head("HostEndpoint", "name: h, labels: {x: y}") +
+         "spec: {node: h2, interfaceName: eth0, expectedIPs: [198.51.101.7]}\n",
      {{kIn, "10.0.0.10", ipproto::kTcp, 1000, 80, true},
-      {kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, false}}},
+      {kIn, "198.51.100.7", ipproto::kTcp, 1000, 80, false},
+      {kIn, "198.51.101.7", ipproto::kTcp, 1000, 80, false}}},
     {"29 Pass ends a profile",
      "profiles: [one, two]",
      head("Profile", "name: one") + "spec: {ingress: [{action: Pass}, {action: Allow}]}\n" +
