@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "policy/client_form.h"
 #include "policy/field.h"
 #include "policy/resource.h"
 #include "vrouter/net/headers.h"
@@ -199,6 +200,13 @@ bool owns(const Resource& endpoint, const IpAddr& address) {
            std::ranges::count(workload->floating, address, &FloatingAddress::external) != 0;
 }
 
+/// What is tested is what `apply` would store.
+void fill_in(ParsedObject& object) {
+    if (const std::string text = client_form(object); text != *object.text) {
+        object.resource = parse_file("object", text).value().objects.front().resource;
+    }
+}
+
 class Reader {
   public:
     Reader(const std::string& file, const ReadSources& read) : read_(&read) { trial_.file = file; }
@@ -274,6 +282,7 @@ class Reader {
                 (void)note(fail(object.error));
                 continue;
             }
+            fill_in(object);
             const std::string place = fmt::format("{}:{}", file, object.line);
             const auto [known, fresh] = index_.try_emplace(object.key, object.resource, place);
             if (fresh) {

@@ -10,7 +10,8 @@
 //               destinationPort: 80}}
 //
 // Unlike a router, which keeps going, a trial is strict: an object that is invalid or defined twice is
-// an error.  Reading only; trial_run.h judges.  Pure but for `read`.
+// an error.  Objects count as `apply` would store them (client_form.h).  Reading only; trial_run.h judges.  Pure
+// but for `read`.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

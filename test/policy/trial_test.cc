@@ -246,6 +246,33 @@ TEST(Trial, EndpointsOfSeveralHostsAreJudged) {
 
 // --- reading --------------------------------------------------------------------------------
 
+/// As `apply` would store it: one that a router finds without types governs both directions.
+TEST(Trial, APolicyWithoutTypesGovernsTheDirectionsOfItsRules) {
+    const std::string policy = R"(apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: first}
+spec: {order: 1, egress: [{action: Deny, protocol: UDP}]}
+)";
+    const auto in_a_file = [&](const std::string&) {
+        return Result<std::vector<SourceFile>>{{{"p.yaml", policy}}};
+    };
+    std::string inline_policy = "- " + policy;
+    for (std::size_t at = inline_policy.find('\n'); at + 1 < inline_policy.size();
+         at = inline_policy.find('\n', at + 1)) {
+        inline_policy.insert(at + 1, "  ");
+    }
+    const std::string cases = "cases:\n" + packet(
+                                               "protocol: TCP, source: 10.0.0.9, destination: "
+                                               "10.0.0.2, destinationPort: 80");
+    for (const auto& resource : {std::string("- p.yaml\n"), inline_policy}) {
+        const Trial trial = read_trial("t.yaml", kObjects + resource + cases, in_a_file);
+        ASSERT_THAT(trial.errors, IsEmpty());
+        EXPECT_EQ(trial.objects.back()->as<Policy>().types, Governs::Egress);
+        EXPECT_EQ(run_trial(trial).front().compiled, Ruling::Allow)
+            << "ingress is not the first one's";
+    }
+}
+
 TEST(Trial, ACaseKnowsItsLine) {
     const Trial trial = read(packet("protocol: 47, source: 10.0.0.9, destination: 10.0.0.2"));
     ASSERT_EQ(trial.cases.size(), 1U);
