@@ -9,7 +9,7 @@
 #include "policy/document.h"
 #include "policy/field.h"
 #include "policy/salvage.h"
-#include "policy/spec.h"
+#include "policy/stand_in.h"
 
 namespace vr::policy {
 

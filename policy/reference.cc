@@ -10,7 +10,7 @@
 #include "policy/match.h"
 #include "policy/origin.h"
 #include "policy/scope.h"
-#include "policy/spec.h"
+#include "policy/stand_in.h"
 
 namespace vr::policy {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "policy/scope.h"
-#include "policy/spec.h"
+#include "policy/stand_in.h"
 
 namespace vr::policy {
 

@@ -13,6 +13,7 @@
 #include "policy/json_document.h"
 #include "policy/salvage.h"
 #include "policy/spec.h"
+#include "policy/stand_in.h"
 
 namespace vr::policy {
 

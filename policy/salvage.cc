@@ -16,6 +16,7 @@
 #include "policy/host_spec.h"
 #include "policy/match.h"
 #include "policy/spec.h"
+#include "policy/stand_in.h"
 
 namespace vr::policy {
 

@@ -25,7 +25,7 @@ struct Salvage {
 };
 
 /// What to put in place of an invalid `object`.  `known` has its key and its labels, all of which could be
-/// read; `stand_in` is what denies in its place (spec.h), if anything does.  An endpoint of a workload
+/// read; `stand_in` is what denies in its place (stand_in.h), if anything does.  An endpoint of a workload
 /// belongs to no host then, and so forwards nothing anywhere; a profile denies and lends its labels, all or none.
 [[nodiscard]] Salvage salvage(const Field& object, Resource known, ResourcePtr stand_in);
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <set>
 #include <span>
 
@@ -23,7 +22,6 @@ namespace {
 constexpr std::size_t kMaxRules = 1024;
 constexpr std::string_view kActionAnnotation = "vrouter.io/action";
 constexpr std::string_view kMetadataAnnotation = "projectcalico.org/metadata";
-constexpr double kBeforeAll = -std::numeric_limits<double>::infinity();
 
 template <auto Member, typename T>
 Result<void> selector_into(const Field& field, T& into) {
@@ -35,41 +33,7 @@ Result<void> rules_into(const Field& field, T& into) {
     return parse_rules(field, into.*Member);
 }
 
-Result<void> parse_order(const Field& field, std::optional<double>& into) {
-    auto order = field.number();
-    if (!order) {
-        return std::unexpected(std::move(order).error());
-    }
-    into = *order;
-    return {};
-}
-
 // --- NetworkPolicy, GlobalNetworkPolicy, Profile, Tier --------------------------------------
-
-template <Hook Which>
-Result<void> parse_hook(const Field& field, Policy& into) {
-    auto on = field.boolean();
-    if (!on) {
-        return std::unexpected(std::move(on).error());
-    }
-    if (*on && into.hook != Hook::Normal) {
-        return field.error("doNotTrack and preDNAT exclude each other");
-    }
-    if (*on) {
-        into.hook = Which;
-    }
-    return {};
-}
-
-Result<void> parse_tier_name(const Field& field, Policy& into) {
-    if (auto read = store(field.text(), into.tier); !read) {
-        return read;
-    }
-    if (into.tier.empty()) {
-        into.tier = "default";
-    }
-    return {};
-}
 
 // The first is for staged policies alone, those behind performanceHints for global ones.
 constexpr std::array<FieldRow<Policy>, 13> kPolicyRows{{
@@ -339,92 +303,6 @@ constexpr std::array kSpecRows{
     SpecRow{Kind::WorkloadEndpoint, parse_workload_endpoint},
 };
 
-/// Tries to read one field of a broken spec; false when it is there but unreadable, or misspelt.
-template <typename Parse>
-bool try_field(const Field& spec, std::string_view key, Parse parse) {
-    if (const auto field = spec.child(key)) {
-        return parse(*field).has_value();
-    }
-    return !is_misspelt(spec, key);
-}
-
-/// Where a broken policy was to act; what cannot be read acts on new flows, forwarded ones too.
-void read_hook(const Field& spec, Policy& policy) {
-    const bool untracked = try_field(
-        spec, "doNotTrack", [&](const Field& f) { return parse_hook<Hook::Untracked>(f, policy); });
-    const bool pre_dnat = try_field(
-        spec, "preDNAT", [&](const Field& f) { return parse_hook<Hook::PreDnat>(f, policy); });
-    const bool forward = try_field(spec, "applyOnForward", [&](const Field& f) {
-        return store(f.boolean(), policy.apply_on_forward);
-    });
-    if (!untracked || !pre_dnat) {
-        policy.hook = Hook::Normal;
-    }
-    if (!untracked || !pre_dnat || !forward) {
-        policy.apply_on_forward = true;
-    }
-    if (policy.hook == Hook::PreDnat) {
-        policy.types = Governs::Both;
-    }
-}
-
-Policy denying_policy(const Field& object, const Key& key) {
-    const auto spec = object.child("spec");
-    Policy policy;
-    if (spec && spec->node().type == Node::Type::Map) {
-        if (!try_field(*spec, "tier", [&](const Field& f) { return parse_tier_name(f, policy); })) {
-            policy.tier = kFirstTier;
-        }
-        if (!try_field(
-                *spec, "order", [&](const Field& f) { return parse_order(f, policy.order); })) {
-            policy.order = kBeforeAll;
-        }
-        const auto read = [&](std::string_view name, std::optional<Selector>& into) {
-            if (!try_field(*spec, name, [&](const Field& f) {
-                    return parse_optional_selector(f, into);
-                })) {
-                into = std::nullopt;
-            }
-        };
-        std::optional<Selector> selector;
-        read("selector", selector);
-        policy.selector = selector.value_or(Selector());
-        read("serviceAccountSelector", policy.service_account_selector);
-        if (key.kind == Kind::GlobalNetworkPolicy) {
-            read("namespaceSelector", policy.namespace_selector);
-        }
-        if (!try_field(*spec, "types", [&](const Field& f) { return parse_types(f, policy); })) {
-            policy.types = Governs::Both;
-        }
-        read_hook(*spec, policy);
-    } else {
-        policy.tier = kFirstTier;
-        policy.order = kBeforeAll;
-        policy.apply_on_forward = key.kind == Kind::GlobalNetworkPolicy;
-    }
-    policy.name = key.name;
-    policy.ingress = {Rule{}};
-    policy.egress = {Rule{}};
-    return policy;
-}
-
-/// One whose order is lost may come before all, but then must not bring its Allow rules along.
-Tier denying_tier(const Field& object, const Key& key) {
-    Tier tier;
-    const auto spec = object.child("spec");
-    if (spec && spec->node().type == Node::Type::Map &&
-        try_field(*spec, "order", [&](const Field& f) { return parse_order(f, tier.order); })) {
-        return tier;
-    }
-    if (const auto built_in = built_in_tier(key.name)) {
-        tier.order = built_in->order;
-    } else {
-        tier.order = kBeforeAll;
-        tier.closed = true;
-    }
-    return tier;
-}
-
 }  // namespace
 
 std::optional<Field> annotation(const Field& metadata, std::string_view name) {
@@ -481,6 +359,43 @@ Result<void> parse_action(const Field& rule, RuleAction& into) {
 }
 
 }  // namespace
+
+Result<void> parse_order(const Field& field, std::optional<double>& into) {
+    auto order = field.number();
+    if (!order) {
+        return std::unexpected(std::move(order).error());
+    }
+    into = *order;
+    return {};
+}
+
+template <Hook Which>
+Result<void> parse_hook(const Field& field, Policy& into) {
+    auto on = field.boolean();
+    if (!on) {
+        return std::unexpected(std::move(on).error());
+    }
+    if (*on && into.hook != Hook::Normal) {
+        return field.error("doNotTrack and preDNAT exclude each other");
+    }
+    if (*on) {
+        into.hook = Which;
+    }
+    return {};
+}
+
+template Result<void> parse_hook<Hook::Untracked>(const Field&, Policy&);
+template Result<void> parse_hook<Hook::PreDnat>(const Field&, Policy&);
+
+Result<void> parse_tier_name(const Field& field, Policy& into) {
+    if (auto read = store(field.text(), into.tier); !read) {
+        return read;
+    }
+    if (into.tier.empty()) {
+        into.tier = "default";
+    }
+    return {};
+}
 
 Result<void> parse_types(const Field& field, Policy& into) {
     bool ingress = false;
@@ -578,51 +493,6 @@ Result<void> parse_spec(const Field& object, Resource& into) {
     return row->parse(object, spec ? *spec : object.child("spec", kEmpty), into);
 }
 
-Profile denying_profile() {
-    Profile profile;
-    profile.closed = true;
-    profile.ingress = {Rule{}};
-    profile.egress = {Rule{}};
-    return profile;
-}
-
-ResourcePtr stand_in(const Field& object, const Key& key) {
-    Resource resource;
-    resource.key = key;
-    if (key.kind == Kind::NetworkPolicy || key.kind == Kind::GlobalNetworkPolicy) {
-        resource.spec = denying_policy(object, key);
-    } else if (key.kind == Kind::Tier && key.name != "default") {
-        resource.spec = denying_tier(object, key);
-    } else if (key.kind == Kind::Profile && key.name != kDefaultAllowProfile) {
-        Profile unread = denying_profile();
-        unread.labels_unread = true;
-        resource.spec = std::move(unread);
-    } else if (key.kind == Kind::HostEndpoint) {
-        auto closed = closed_host_endpoint(object, resource.labels);
-        if (!closed) {
-            return nullptr;
-        }
-        resource.spec = std::move(*closed);
-    } else if (key.kind == Kind::BGPConfiguration) {
-        resource.spec = closed_bgp_configuration(object);
-    } else if (key.kind == Kind::BGPPeer) {
-        auto closed = closed_bgp_peer(object);
-        if (!closed) {
-            return nullptr;
-        }
-        resource.spec = std::move(*closed);
-    } else if (key.kind == Kind::IPPool) {
-        auto closed = closed_ip_pool(object);
-        if (!closed) {
-            return nullptr;
-        }
-        resource.spec = std::move(*closed);
-    } else {
-        return nullptr;
-    }
-    return std::make_shared<const Resource>(std::move(resource));
-}
-
 void drop_doubles(std::vector<IpPrefix>& nets) {
     std::set<IpPrefix> seen;
     std::erase_if(nets, [&](const IpPrefix& net) { return !seen.insert(net).second; });
@@ -632,18 +502,6 @@ bool is_misspelt(const Field& map, std::string_view key) {
     return std::ranges::any_of(map.node().fields, [&](const auto& field) {
         return field.key != key && similar(field.key, std::span(&key, 1)) == key;
     });
-}
-
-ResourcePtr stand_in(const Key& key) {
-    // What else is invalid as a whole is passed over: without its key it denies no packet.
-    if (key.kind != Kind::NetworkPolicy && key.kind != Kind::GlobalNetworkPolicy &&
-        key.kind != Kind::Tier && key.kind != Kind::Profile) {
-        return nullptr;
-    }
-    Node nothing;
-    nothing.type = Node::Type::Map;
-    std::vector<std::string> warnings;
-    return stand_in(Field({}, nothing, warnings), key);
 }
 
 }  // namespace vr::policy

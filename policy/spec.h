@@ -14,20 +14,6 @@ namespace vr::policy {
 /// Fills `into.spec` from `object`, the whole document; key and labels are filled already.
 [[nodiscard]] Result<void> parse_spec(const Field& object, Resource& into);
 
-/// What to enforce in place of an invalid object that was never valid: a policy that denies all that
-/// it may select, a tier that denies at its end, BGP without a mesh.  Fields that cannot be read count as the strictest
-/// value.  Null for kinds whose absence opens nothing, and for those of salvage.h.
-[[nodiscard]] ResourcePtr stand_in(const Field& object, const Key& key);
-
-/// The same where nothing but the key is known: of policies, tiers and profiles; null for others.
-[[nodiscard]] ResourcePtr stand_in(const Key& key);
-
-/// In place of an invalid one.
-[[nodiscard]] Profile denying_profile();
-
-/// A tier before all others, for stand-ins whose tier cannot be read.
-inline constexpr std::string_view kFirstTier = "";
-
 /// Keeps the first of equal ones.
 void drop_doubles(std::vector<IpPrefix>& nets);
 
@@ -50,8 +36,14 @@ inline constexpr std::string_view kServiceNameLabel = "kubernetes.io/service-nam
 [[nodiscard]] bool is_interface_name(std::string_view name);
 
 /// Fields that several kinds of policies have.
+[[nodiscard]] Result<void> parse_order(const Field& field, std::optional<double>& into);
+[[nodiscard]] Result<void> parse_tier_name(const Field& field, Policy& into);
 [[nodiscard]] Result<void> parse_types(const Field& field, Policy& into);
 [[nodiscard]] Result<void> parse_staged_action(const Field& field, Policy& into);
+
+/// doNotTrack and preDNAT.
+template <Hook Which>
+[[nodiscard]] Result<void> parse_hook(const Field& field, Policy& into);
 
 /// Rules and their action, used by policies and profiles.
 [[nodiscard]] Result<void> parse_rules(const Field& field, std::vector<Rule>& into);

@@ -6,7 +6,7 @@
 
 #include <functional>
 
-#include "policy/spec.h"
+#include "policy/stand_in.h"
 #include "test/policyd/stream.h"
 
 namespace vr::policyd::receiver_test {
