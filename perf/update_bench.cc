@@ -23,7 +23,6 @@
 #include <fmt/ranges.h>
 #include <linux/magic.h>
 #include <rte_mbuf.h>
-#include <stdlib.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -45,12 +44,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
-#include "perf/etcd_server.h"
+#include "perf/update_objects.h"
+#include "perf/update_source.h"
 #include "policy/backlog.h"
-#include "policy/etcd/store.h"
-#include "policy/file_store.h"
 #include "policy/graph.h"
-#include "policy/resource.h"
 #include "test/dataplane/packet_builder.h"
 #include "vrouter/builder.h"
 #include "vrouter/control.h"
@@ -64,22 +61,12 @@
 namespace vr::perf {
 namespace {
 
-namespace fs = std::filesystem;
-using test::host;
-using Clock = std::chrono::steady_clock;
-
 constexpr Mac kRouterMac{{2, 0, 0, 0, 0, 1}};
 constexpr Mac kSenderMac{{2, 0, 0, 0, 1, 1}};
-constexpr std::uint32_t kClient = 0xc0000201;  ///< 192.0.2.1, on the fabric
 constexpr std::uint32_t kFirstGuest = 0x0a010001;
-constexpr int kRules = 1000;
 constexpr std::chrono::microseconds kInterval{20};
 /// A flow each interval is begun while it is allowed: were the table full, no change would show.
 constexpr std::uint32_t kFlows = 1U << 21U;
-
-std::int64_t now() {
-    return Clock::now().time_since_epoch().count();
-}
 
 /// When each part was done with the newest change; written by the threads that do it.
 struct Stamps {
@@ -184,254 +171,6 @@ class Probe final : public Port {
     std::atomic<std::uint32_t> turns_{0};
     std::atomic<std::int64_t> turned_at_{0};
 };
-
-/// When a write began, and when it was known to be in effect.
-struct Written {
-    std::int64_t begin = 0;
-    std::int64_t confirmed = 0;
-};
-
-/// Where resources are written to, and how a router reads them.
-class Source {
-  public:
-    Source() = default;
-    Source(const Source&) = delete;
-    Source& operator=(const Source&) = delete;
-    Source(Source&&) = delete;
-    Source& operator=(Source&&) = delete;
-    virtual ~Source() = default;
-
-    /// Writes one object; `name` is its file's.  Nothing when it failed.
-    virtual std::optional<Written> replace(const std::string& name, const std::string& text) = 0;
-    /// Removes one, in the same way.
-    virtual std::optional<Written> remove(const std::string& name, const policy::Key& key) = 0;
-    /// Writes `count` objects, one file or transaction each; false when one failed.
-    [[nodiscard]] virtual bool fill(
-        std::size_t count, const std::function<std::string(std::size_t)>& text) = 0;
-    /// A store that reads what was written, once start() was called.
-    virtual std::unique_ptr<policy::Datastore> store(
-        boost::asio::io_context& loop, policy::Listener listener) = 0;
-    [[nodiscard]] virtual bool start(policy::Datastore& store) = 0;
-};
-
-/// A directory of resources, gone at the end.
-class Directory final : public Source {
-  public:
-    explicit Directory(const fs::path& parent) {
-        std::string pattern = (parent / "update-XXXXXX").string();
-        path_ = mkdtemp(pattern.data());
-    }
-
-    Directory(const Directory&) = delete;
-    Directory& operator=(const Directory&) = delete;
-    Directory(Directory&&) = delete;
-    Directory& operator=(Directory&&) = delete;
-
-    ~Directory() override { fs::remove_all(path_); }
-
-    /// Writes beside, then renames into place, which is when it begins.
-    std::optional<Written> replace(const std::string& name, const std::string& text) override {
-        const fs::path beside = path_ / ("." + name);
-        std::ofstream{beside} << text;
-        const std::int64_t begin = now();
-        fs::rename(beside, path_ / name);
-        return Written{begin, now()};
-    }
-
-    std::optional<Written> remove(const std::string& name, const policy::Key&) override {
-        const std::int64_t begin = now();
-        fs::remove(path_ / name);
-        return Written{begin, now()};
-    }
-
-    bool fill(std::size_t count, const std::function<std::string(std::size_t)>& text) override {
-        for (std::size_t i = 0; i < count; ++i) {
-            std::ofstream{path_ / fmt::format("cluster{}.yaml", i)} << text(i);
-        }
-        return true;
-    }
-
-    std::unique_ptr<policy::Datastore> store(
-        boost::asio::io_context& loop, policy::Listener listener) override {
-        return std::make_unique<policy::FileStore>(loop.get_executor(), path_, std::move(listener));
-    }
-
-    bool start(policy::Datastore& store) override {
-        return static_cast<policy::FileStore&>(store).start().has_value();
-    }
-
-  private:
-    fs::path path_;
-};
-
-/// An etcd, written to by a store of its own.
-class Cluster final : public Source {
-  public:
-    explicit Cluster(const fs::path& data)
-        : server_(loop_, data),
-          writer_(loop_.get_executor(), server_.config("writer"), [](const auto&) {}) {
-        writer_.start();
-        run_until([this] { return writer_.is_live(); });
-    }
-
-    /// What a client does before it writes is not part of it.
-    std::optional<Written> replace(const std::string&, const std::string& text) override {
-        const auto parsed = policy::parse_file("object", text);
-        const std::string path = writer_.keys().of(parsed->objects.front().key);
-        return commit({path, *policy::yaml_to_json(text), writer_.revision_of(path)});
-    }
-
-    std::optional<Written> remove(const std::string&, const policy::Key& key) override {
-        const std::string path = writer_.keys().of(key);
-        return commit({path, std::nullopt, writer_.revision_of(path)});
-    }
-
-    bool fill(std::size_t count, const std::function<std::string(std::size_t)>& text) override {
-        constexpr std::size_t kAtOnce = 64;
-        std::size_t done = 0;
-        bool failed = false;
-        for (std::size_t i = 0; i < count && !failed; ++i) {
-            writer_.put("object", text(i), [&](const auto& written) {
-                ++done;
-                failed = failed || !written;
-            });
-            run_until([&] { return done + kAtOnce > i; });
-        }
-        run_until([&] { return failed || done == count; });
-        return done == count && !failed;
-    }
-
-    std::unique_ptr<policy::Datastore> store(
-        boost::asio::io_context& loop, policy::Listener listener) override {
-        return std::make_unique<policy::etcd::Store>(
-            loop.get_executor(), server_.config("reader"), std::move(listener));
-    }
-
-    bool start(policy::Datastore& store) override {
-        static_cast<policy::etcd::Store&>(store).start();
-        return server_.is_started();
-    }
-
-  private:
-    std::optional<Written> commit(policy::etcd::Write write) {
-        std::optional<bool> done;
-        Written written{now(), 0};
-        writer_.write(std::move(write), [&](const Result<void>& result) {
-            written.confirmed = now();
-            done = result.has_value();
-        });
-        run_until([&] { return done.has_value(); });
-        return done.value_or(false) ? std::optional{written} : std::nullopt;
-    }
-
-    template <typename Done>
-    void run_until(Done done) {
-        const auto limit = Clock::now() + std::chrono::seconds{20};
-        while (!done() && Clock::now() < limit) {
-            loop_.run_one_for(std::chrono::seconds{1});
-        }
-    }
-
-    boost::asio::io_context loop_{1};
-    EtcdServer server_;
-    policy::etcd::Store writer_;
-};
-
-std::string head(const std::string& kind, const std::string& name, const std::string& labels = "") {
-    return "apiVersion: projectcalico.org/v3\nkind: " + kind + "\nmetadata: {name: " + name +
-           ", namespace: prod, labels: {" + labels + "}}\nspec:\n";
-}
-
-std::string endpoint_name(std::size_t i) {
-    return fmt::format("h-openstack-w{:03}-eth0", i);
-}
-
-std::string endpoint(const std::string& node, std::size_t i, Ip4 address, const std::string& role) {
-    return head("WorkloadEndpoint", node + endpoint_name(i).substr(1), "role: " + role) +
-           fmt::format(
-               "  node: {}\n  orchestrator: openstack\n  workload: w{:03}\n  endpoint: eth0\n"
-               "  interfaceName: tap{:03}\n  mac: \"02:00:00:00:09:{:02x}\"\n  ipNetworks: "
-               "[{}/32]\n",
-               node,
-               i,
-               i,
-               i % 256,
-               to_string(address));
-}
-
-std::string network_set(bool with_client) {
-    return head("NetworkSet", "clients", "role: client") + "  nets: [198.51.100.0/24" +
-           (with_client ? ", " + to_string(host<V4>(kClient)) + "/32]\n" : "]\n");
-}
-
-/// Rules that look at everything and match nothing, then one about the clients.
-std::string network_policy(bool allow) {
-    std::string text = head("NetworkPolicy", "default.web") +
-                       "  tier: default\n  order: 100\n  selector: role == 'server'\n"
-                       "  types: [Ingress]\n  ingress:\n";
-    for (int i = 0; i + 1 < kRules; ++i) {
-        text += fmt::format(
-            "  - action: Deny\n    protocol: UDP\n    source: {{nets: [172.16.{}.{}/32]}}\n"
-            "    destination: {{ports: [{}]}}\n",
-            i / 256,
-            i % 256,
-            i + 1);
-    }
-    return text + "  - action: " + (allow ? "Allow" : "Deny") +
-           "\n    source: {selector: role == 'client'}\n";
-}
-
-constexpr std::size_t kGroups = 1000;
-
-std::string endpoint_elsewhere(std::size_t i) {
-    const std::string name = fmt::format("h{}-openstack-c{}-eth0", i / 100, i);
-    return head("WorkloadEndpoint", name, fmt::format("group: g{}", i % kGroups)) +
-           fmt::format(
-               "  node: h{}\n  orchestrator: openstack\n  workload: c{}\n  endpoint: eth0\n"
-               "  interfaceName: tap{}\n  ipNetworks: [{}/32]\n",
-               i / 100,
-               i,
-               i,
-               to_string(Ip4{0x0b000000 + static_cast<std::uint32_t>(i)}));
-}
-
-/// Lets a few groups reach another one; those of the first also guard the local endpoints, behind what is changed.
-std::string policy_elsewhere(std::size_t i) {
-    std::string text = head("NetworkPolicy", fmt::format("default.c{}", i)) +
-                       fmt::format(
-                           "  tier: default\n  order: 200\n  types: [Ingress]\n"
-                           "  selector: group == 'g{}'{}\n  ingress:\n",
-                           i % kGroups,
-                           i % kGroups == 0 ? " || role == 'server'" : "");
-    for (std::size_t rule = 0; rule < 5; ++rule) {
-        text += fmt::format(
-            "  - action: Allow\n    protocol: TCP\n    source: {{selector: group == 'g{}'}}\n"
-            "    destination: {{ports: [{}]}}\n",
-            (i * 7 + rule * 131) % kGroups,
-            1000 + rule);
-    }
-    return text;
-}
-
-/// What is changed, to and fro.
-struct Scenario {
-    std::string name;
-    std::string file;
-    std::string (*text)(bool allow);  ///< empty: it goes, and is the client
-    bool has_client;                  ///< the set holds the client from the start
-};
-
-const policy::Key kClientKey{policy::Kind::WorkloadEndpoint, "prod", "x-openstack-w000-eth0"};
-
-std::string client(bool allow) {
-    return endpoint("x", 0, host<V4>(kClient), allow ? "client" : "other");
-}
-
-const std::vector<Scenario> kScenarios{
-    {"members of a network set", "set.yaml", network_set, false},
-    {"labels of an endpoint", "client.yaml", client, false},
-    {"endpoint comes", "client.yaml", [](bool allow) { return allow ? client(true) : ""; }, false},
-    {"policy of 1,000 rules", "policy.yaml", network_policy, true}};
 
 Config bench_config() {
     Config config;
