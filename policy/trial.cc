@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "policy/client_form.h"
@@ -157,14 +158,17 @@ constexpr std::array<Word<Ruling>, 3> kRulings{
     {{"allow", Ruling::Allow}, {"deny", Ruling::Deny}, {"reject", Ruling::Reject}}};
 constexpr std::array<Word<FlowState>, 2> kFlows{
     {{"new", FlowState::New}, {"established", FlowState::Established}}};
+constexpr std::array<Word<HostPath>, 2> kPaths{
+    {{"host", HostPath::Host}, {"forwarded", HostPath::Forwarded}}};
 
-constexpr std::array<FieldRow<TrialCase>, 6> kCaseRows{{
+constexpr std::array<FieldRow<TrialCase>, 7> kCaseRows{{
     {"name", [](const Field& f, TrialCase& c) { return store(f.text(), c.name); }},
     {"endpoint", [](const Field& f, TrialCase& c) { return store(f.text(), c.endpoint); }},
     {"direction",
      [](const Field& f, TrialCase& c) { return parse_word(f, kDirectionWords, c.direction); }},
     {"expect", [](const Field& f, TrialCase& c) { return parse_word(f, kRulings, c.expected); }},
     {"flow", [](const Field& f, TrialCase& c) { return parse_word(f, kFlows, c.flow); }},
+    {"path", [](const Field& f, TrialCase& c) { return parse_word(f, kPaths, c.path.emplace()); }},
     {"packet", [](const Field& f, TrialCase& c) { return parse_packet(f, c.packet); }},
 }};
 
@@ -188,16 +192,55 @@ std::string folder_of(const std::string& file) {
 }
 
 /// True when `address` is one that the endpoint may use.
-bool owns(const Resource& endpoint, const IpAddr& address) {
-    const auto holds = [&]<typename F>(const Prefix<F>& net) {
-        const auto* own = std::get_if<typename F::Addr>(&address);
-        return own != nullptr && net.contains(*own);
+bool owns(const WorkloadEndpoint& endpoint, const IpAddr& address) {
+    return std::ranges::any_of(
+               endpoint.networks, [&](const IpPrefix& net) { return contains(net, address); }) ||
+           std::ranges::count(endpoint.floating, address, &FloatingAddress::external) != 0;
+}
+
+std::vector<IpAddr> addresses_of(const ClusterNode& node) {
+    std::vector<IpAddr> all = node.addresses;
+    if (node.address4) {
+        all.emplace_back(*node.address4);
+    }
+    if (node.address6) {
+        all.emplace_back(*node.address6);
+    }
+    return all;
+}
+
+/// The way of a packet that has `address` on the side of `host`; nothing: the objects do not tell.
+std::optional<HostPath> path_at(
+    std::span<const ResourcePtr> objects, const HostEndpoint& host, const IpAddr& address) {
+    const auto stays_on_link = [](const auto& one) {
+        return one.is_multicast() || one.is_broadcast() || one.is_link_local();
     };
-    const auto* workload = std::get_if<WorkloadEndpoint>(&endpoint.spec);
-    return workload == nullptr ||
-           std::ranges::any_of(
-               workload->networks, [&](const auto& net) { return std::visit(holds, net); }) ||
-           std::ranges::count(workload->floating, address, &FloatingAddress::external) != 0;
+    if (std::visit(stays_on_link, address)) {
+        return HostPath::Host;
+    }
+    std::vector<IpAddr> own;
+    for (const IpPrefix& expected : host.expected_ips) {
+        own.push_back(std::visit([](const auto& net) { return IpAddr{net.address()}; }, expected));
+    }
+    bool of_others = false;
+    for (const auto& object : objects) {
+        if (const auto* workload = std::get_if<WorkloadEndpoint>(&object->spec)) {
+            of_others |= owns(*workload, address);
+        } else if (const auto* node = std::get_if<ClusterNode>(&object->spec)) {
+            const auto addresses = addresses_of(*node);
+            if (object->key.name == host.node) {
+                own.insert(own.end(), addresses.begin(), addresses.end());
+            } else {
+                of_others |= std::ranges::count(addresses, address) != 0;
+            }
+        }
+    }
+    if (std::ranges::count(own, address) != 0) {
+        return HostPath::Host;
+    }
+    const bool own_known =
+        std::ranges::any_of(own, [&](const IpAddr& one) { return one.index() == address.index(); });
+    return of_others || own_known ? std::optional(HostPath::Forwarded) : std::nullopt;
 }
 
 /// What is tested is what `apply` would store.
@@ -308,13 +351,40 @@ class Reader {
         if (!endpoint) {
             return where.error(fmt::format("no endpoint '{}' among the resources", made.endpoint));
         }
-        const bool in = made.direction == Direction::Ingress;
-        if (!owns(*endpoint, in ? made.packet.destination : made.packet.source)) {
+        if (const auto* host = std::get_if<HostEndpoint>(&endpoint->spec)) {
+            find_path(where, *host, made);
+        } else if (made.path) {
+            return where.error("only what passes a HostEndpoint has a path");
+        } else if (!owns(endpoint->as<WorkloadEndpoint>(), near_side(made))) {
             where.warn(fmt::format(
-                "{} does not have the packet's {}", made.endpoint, in ? "destination" : "source"));
+                "{} does not have the packet's {}", made.endpoint, word_of_near_side(made)));
         }
         trial_.cases.push_back(std::move(made));
         return {};
+    }
+
+    /// The address on the endpoint's side.
+    static const IpAddr& near_side(const TrialCase& c) {
+        return c.direction == Direction::Ingress ? c.packet.destination : c.packet.source;
+    }
+
+    static std::string_view word_of_near_side(const TrialCase& c) {
+        return c.direction == Direction::Ingress ? "destination" : "source";
+    }
+
+    void find_path(const Field& where, const HostEndpoint& host, TrialCase& into) {
+        if (into.path) {
+            return;
+        }
+        into.path = path_at(trial_.objects, host, near_side(into));
+        if (!into.path) {
+            where.warn(fmt::format(
+                "neither expectedIPs nor Node {} tells whether the packet's {} is the host's: "
+                "taken as such; path: forwarded says otherwise",
+                host.node,
+                word_of_near_side(into)));
+            into.path = HostPath::Host;
+        }
     }
 
     /// NAMESPACE/NAME of a WorkloadEndpoint, or the name of a HostEndpoint.

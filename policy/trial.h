@@ -9,6 +9,9 @@
 //      packet: {protocol: TCP, source: 10.0.0.9, sourcePort: 31245, destination: 10.0.0.2,
 //               destinationPort: 80}}
 //
+// What passes a host endpoint is judged as the host's own or as forwarded: `path` says which, or else the
+// address on the host's side, as far as the objects tell whose it is.
+//
 // Unlike a router, which keeps going, a trial is strict: an object that is invalid or defined twice is
 // an error.  Objects count as `apply` would store them (client_form.h).  Reading only; trial_run.h judges.  Pure
 // but for `read`.
@@ -16,6 +19,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +40,12 @@ struct SourceFile {
 /// Reads a file, or every file of objects in a directory.
 using ReadSources = std::function<Result<std::vector<SourceFile>>(const std::string& path)>;
 
+/// Whose a packet is that passes a host endpoint.
+enum class HostPath {
+    Host,       ///< from or to the host itself
+    Forwarded,  ///< the host only passes it on: to a workload, or through
+};
+
 struct TrialCase {
     int line = 0;
     std::string name;
@@ -44,6 +54,7 @@ struct TrialCase {
     Direction direction = Direction::Ingress;
     Ruling expected = Ruling::Deny;
     FlowState flow = FlowState::New;
+    std::optional<HostPath> path;  ///< in each case of a HostEndpoint, and no other
     Sample packet;
 };
 

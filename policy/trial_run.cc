@@ -170,22 +170,22 @@ class Court {
         return packet;
     }
 
-    /// POLICY 2.6: a packet to or from the host itself meets untracked policy, then the flow table,
-    /// then preDNAT policy, then what is normal; the first that is not silent decides.  One to a floating
-    /// address passes through.
+    /// POLICY 2.6: what comes in meets untracked policy, then the flow table, then preDNAT policy, then
+    /// what is normal or, passed on, what is for that; the first that is not silent decides.  What the
+    /// host itself sends meets the first, second and fourth, what it passes on, going out, the second and
+    /// fourth.
     template <Family F>
     CaseResult judge_host(const TrialCase& c, const acl::Packet<F>& packet) {
-        const acl::Packet<F> translated = behind<F>(c, packet);
-        const bool passes_through = translated.destination != packet.destination;
+        const acl::Packet<F> translated =
+            c.path == HostPath::Forwarded ? behind<F>(c, packet) : packet;
         const auto as_seen = [&](HostHook hook) -> const acl::Packet<F>& {
             return may_be_silent(hook) ? packet : translated;
         };
-        const auto wanted = first_word(c, passes_through, [&](HostHook hook) {
+        const auto wanted = first_word(c, [&](HostHook hook) {
             return policy::judge<F>(trial_->objects, c.key, hook, as_seen(hook));
         });
-        const auto said = first_word(c, passes_through, [&](HostHook hook) {
-            return compiled_host(c, hook, as_seen(hook));
-        });
+        const auto said =
+            first_word(c, [&](HostHook hook) { return compiled_host(c, hook, as_seen(hook)); });
         return {
             .compiled = ruling(said.allow, said.reject),
             .reference = ruling(wanted.allow, wanted.reject),
@@ -194,11 +194,15 @@ class Court {
     }
 
     template <typename Ask>
-    static Decision first_word(const TrialCase& c, bool passes_through, Ask ask) {
+    static Decision first_word(const TrialCase& c, Ask ask) {
         const bool in = c.direction == Direction::Ingress;
-        const Decision untracked = ask(in ? HostHook::UntrackedIngress : HostHook::UntrackedEgress);
-        if (!untracked.silent) {
-            return untracked;
+        const bool passed_on = c.path == HostPath::Forwarded;
+        if (in || !passed_on) {
+            const Decision untracked =
+                ask(in ? HostHook::UntrackedIngress : HostHook::UntrackedEgress);
+            if (!untracked.silent) {
+                return untracked;
+            }
         }
         if (c.flow == FlowState::Established) {
             return {.allow = true, .by = established_flow()};
@@ -209,7 +213,7 @@ class Court {
                 return before_dnat;
             }
         }
-        if (passes_through) {
+        if (passed_on) {
             return ask(in ? HostHook::ForwardIngress : HostHook::ForwardEgress);
         }
         return ask(in ? HostHook::NormalIngress : HostHook::NormalEgress);

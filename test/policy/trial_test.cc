@@ -174,6 +174,168 @@ TEST(Trial, HostEndpointsAreJudgedByAllTheirHooks) {
     }
 }
 
+// --- what a host passes on --------------------------------------------------------------------
+
+/// POLICY 2.9 cases 23 and 24: an endpoint without policy, and one whose policy denies what is forwarded.
+const std::string kHosts = R"(- apiVersion: projectcalico.org/v3
+  kind: HostEndpoint
+  metadata: {name: bare}
+  spec: {node: a, interfaceName: eth0}
+- apiVersion: projectcalico.org/v3
+  kind: HostEndpoint
+  metadata: {name: guarded, labels: {uplink: yes}}
+  spec: {node: a, interfaceName: eth1, expectedIPs: [192.0.2.2]}
+- apiVersion: projectcalico.org/v3
+  kind: GlobalNetworkPolicy
+  metadata: {name: transit}
+  spec:
+    selector: has(uplink)
+    types: [Ingress, Egress]
+    applyOnForward: true
+    ingress: [{action: Deny}]
+    egress: [{action: Deny}]
+)";
+const std::string kNode = R"(- apiVersion: projectcalico.org/v3
+  kind: Node
+  metadata: {name: a}
+  spec: {bgp: {ipv4Address: 192.0.2.1/24}, addresses: [{address: 198.51.100.1}]}
+)";
+
+struct PathRow {
+    const char* name;
+    const char* fields;     ///< of the case: endpoint, direction, and more
+    const char* addresses;  ///< and what else its packet says
+    Ruling ruling;
+    const char* by;
+    const std::string& objects = kNode;
+};
+
+class Paths : public testing::TestWithParam<PathRow> {};
+
+TEST_P(Paths, AreJudgedForTheHostOrPassedOn) {
+    const Trial trial = read_trial(
+        "t.yaml",
+        kObjects + kHosts + GetParam().objects + "cases:\n- {name: n, expect: deny, " +
+            GetParam().fields + ", packet: {protocol: TCP, " + GetParam().addresses + "}}\n",
+        no_files);
+    ASSERT_THAT(trial.errors, IsEmpty());
+    EXPECT_THAT(trial.warnings, IsEmpty());
+    const auto results = run_trial(trial);
+    ASSERT_EQ(results.size(), 1U);
+    EXPECT_EQ(results[0].compiled, GetParam().ruling);
+    EXPECT_EQ(results[0].by.policy, GetParam().by);
+    EXPECT_TRUE(results[0].agrees());
+}
+
+constexpr const char* kForwarded = "end of forward tiers";
+constexpr const char* kTransit = "GlobalNetworkPolicy transit";
+constexpr const char* kToWorkload =
+    "source: 198.18.0.1, destination: 10.0.0.2, destinationPort: 80";
+constexpr const char* kToHost = "source: 198.18.0.1, destination: 192.0.2.1, destinationPort: 80";
+constexpr const char* kNothing = "end of profiles";
+const std::string kNoNode;
+
+INSTANTIATE_TEST_SUITE_P(
+    Trial,
+    Paths,
+    testing::Values(
+        PathRow{
+            "Case23Failsafe",
+            "endpoint: bare, direction: ingress",
+            "source: 198.18.0.1, destination: 192.0.2.1, destinationPort: 22",
+            Ruling::Allow,
+            "failsafe port"},
+        PathRow{
+            "Case23ToTheHost",
+            "endpoint: bare, direction: ingress",
+            kToHost,
+            Ruling::Deny,
+            kNothing},
+        PathRow{
+            "Case23ToAnotherAddressOfItsNode",
+            "endpoint: bare, direction: ingress",
+            "source: 198.18.0.1, destination: 198.51.100.1, destinationPort: 80",
+            Ruling::Deny,
+            kNothing},
+        PathRow{
+            "Case23ToAWorkload",
+            "endpoint: bare, direction: ingress",
+            kToWorkload,
+            Ruling::Allow,
+            kForwarded},
+        PathRow{
+            "Case23ToAWorkloadOfAnUnknownNode",
+            "endpoint: bare, direction: ingress",
+            kToWorkload,
+            Ruling::Allow,
+            kForwarded,
+            kNoNode},
+        PathRow{
+            "Case23FromAWorkload",
+            "endpoint: bare, direction: egress",
+            "source: 10.0.0.2, destination: 198.18.0.1, destinationPort: 80",
+            Ruling::Allow,
+            kForwarded},
+        PathRow{
+            "Case23Through",
+            "endpoint: bare, direction: ingress",
+            "source: 198.18.0.1, destination: 198.18.0.9, destinationPort: 80",
+            Ruling::Allow,
+            kForwarded},
+        PathRow{
+            "Case24ToAWorkload",
+            "endpoint: guarded, direction: ingress",
+            kToWorkload,
+            Ruling::Deny,
+            kTransit},
+        PathRow{
+            "Case24FromAWorkload",
+            "endpoint: guarded, direction: egress",
+            "source: 'fd00::2', destination: 'fd00::9', destinationPort: 80",
+            Ruling::Deny,
+            kTransit},
+        PathRow{
+            "Case24OfAnAllowedFlow",
+            "endpoint: guarded, direction: ingress, flow: established",
+            kToWorkload,
+            Ruling::Allow,
+            "established flow"},
+        PathRow{
+            "LinkLocalIsForTheHost",
+            "endpoint: bare, direction: ingress",
+            "source: 'fe80::9', destination: 'ff02::1', destinationPort: 80",
+            Ruling::Deny,
+            kNothing},
+        PathRow{
+            "WhatIsWrittenCounts",
+            "endpoint: bare, direction: ingress, path: host",
+            kToWorkload,
+            Ruling::Deny,
+            kNothing},
+        PathRow{
+            "WhatIsWrittenCountsForTransit",
+            "endpoint: bare, direction: ingress, path: forwarded",
+            kToHost,
+            Ruling::Allow,
+            kForwarded,
+            kNoNode}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Trial, ThatNothingTellsWhoseAPacketIsIsWarnedOf) {
+    const Trial trial = read_trial(
+        "t.yaml",
+        kObjects + kHosts +
+            "cases:\n- {name: n, endpoint: bare, direction: ingress, expect: deny, " +
+            "packet: {protocol: TCP, " + kToHost + "}}\n",
+        no_files);
+    ASSERT_THAT(trial.errors, IsEmpty());
+    EXPECT_THAT(
+        trial.warnings,
+        ElementsAre(HasSubstr("neither expectedIPs nor Node a tells whether the packet's "
+                              "destination is the host's")));
+    EXPECT_EQ(run_trial(trial).at(0).by.policy, kNothing);
+}
+
 /// POLICY 2.9 case 21.
 TEST(Trial, FloatingAddressesAreTranslatedBeforePolicyOfWorkloads) {
     const std::string objects = R"(resources:
@@ -398,6 +560,11 @@ INSTANTIATE_TEST_SUITE_P(
             with(packet("protocol: TCP, source: 10.0.0.9, destination: 10.0.0.2, "
                         "destinationPort: 1, icmp: {type: 8}")),
             "icmp needs protocol ICMP"},
+        Mistake{
+            "PathOfAWorkload",
+            with("- {name: n, endpoint: prod/web-1, direction: ingress, expect: allow, path: host, "
+                 "packet: {protocol: 47, source: 10.0.0.9, destination: 10.0.0.2}}\n"),
+            "cases[0].endpoint: only what passes a HostEndpoint has a path"},
         Mistake{
             "NoAddress",
             with(packet("protocol: 47, source: 10.0.0, destination: 10.0.0.2")),
