@@ -63,13 +63,15 @@ void Reporter::call(
 
 void Reporter::on_live() {
     writing_ = false;
-    node_written_ = false;
+    node_checked_.reset();
     beat();
 }
 
 void Reporter::resume(Host host) {
     host.first = host.first || host_.first;
-    node_written_ = node_written_ && host.facts == host_.facts;
+    if (host.facts != host_.facts) {
+        node_checked_.reset();
+    }
     host_ = std::move(host);
     active_ = true;
     if (late_) {
@@ -99,9 +101,7 @@ void Reporter::beat() {
         return;
     }
     read_statuses();
-    if (!std::exchange(node_written_, true)) {
-        write_node();
-    }
+    check_node();
     renew_lease();
 }
 
@@ -147,25 +147,41 @@ void Reporter::put_agent_status() {
         [](const std::string& /*body*/) {});
 }
 
-void Reporter::write_node() {
-    if (!host_.facts) {
-        return;
-    }
+/// Whether it says what is wanted; no revision is read twice.
+void Reporter::check_node() {
     const Key key{Kind::Node, {}, host_.node};
-    auto wanted = node_resource(store_.value(key).get(), host_.node, *host_.facts);
-    if (!wanted) {
-        log::warning("etcd: {}", wanted.error().text);
-        return;
-    }
-    if (!*wanted) {
-        return;
-    }
     const std::string path = store_.keys().of(key);
-    store_.write({path, **std::move(wanted), store_.revision_of(path)}, [](const auto& written) {
-        if (!written) {
-            log::warning("etcd: Node resource: {}", written.error().text);
-        }
-    });
+    const std::int64_t revision = store_.revision_of(path);
+    if (!host_.facts || node_checked_ == revision) {
+        return;
+    }
+    auto wanted = node_resource(store_.value(key).get(), host_.node, *host_.facts);
+    if (wanted && *wanted) {
+        write_node(path, **std::move(wanted), revision);
+        return;
+    }
+    node_checked_ = revision;
+    complain_of_node(wanted ? std::string() : wanted.error().text);
+}
+
+/// The next beat looks at what became of it.
+void Reporter::write_node(const std::string& path, std::string value, std::int64_t revision) {
+    store_.write(
+        {path, std::move(value), revision},
+        [this, alive = std::weak_ptr(alive_)](const Result<void>& written) {
+            if (!alive.expired()) {
+                complain_of_node(
+                    written ? std::string() : "Node resource: " + written.error().text);
+            }
+        });
+}
+
+/// Empty: there is nothing to complain of any more.
+void Reporter::complain_of_node(std::string complaint) {
+    if (!complaint.empty() && complaint != node_complaint_) {
+        log::warning("etcd: {}", complaint);
+    }
+    node_complaint_ = std::move(complaint);
 }
 
 // --- endpoints ------------------------------------------------------------------------------

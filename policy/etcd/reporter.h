@@ -4,8 +4,9 @@
 //   - the status of endpoints, if a FelixConfiguration wants it: one key at a time, compared with what
 //     is there, so that what an earlier run left behind goes;
 //   - the Node resource, when its BGP addresses are not the ones of the config.
-// What is there is read again with each status of the agent: it may be others that write for the host (a
-// replica of vrouter-policyd that it left), and the last word of those may come late.
+// What is there is looked at again with each status of the agent: it may be others that write for the host (a
+// replica of vrouter-policyd that it left), and the last word of those may come late; and a Node that was
+// deleted, or could not be written, is to come back.
 // What cannot be written now is written later; nothing waits for it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -74,7 +75,9 @@ class Reporter {
     void beat_later();
     void renew_lease();
     void put_agent_status();
-    void write_node();
+    void check_node();
+    void write_node(const std::string& path, std::string value, std::int64_t revision);
+    void complain_of_node(std::string complaint);
     void read_statuses();
     void read_statuses(
         std::uint64_t number,
@@ -93,9 +96,10 @@ class Reporter {
     EndpointStatuses statuses_;
     std::int64_t lease_ = 0;  ///< 0: none
     bool active_ = true;
-    bool late_ = false;          ///< a beat was left out
-    bool node_written_ = false;  ///< or found to be right
-    std::uint64_t reads_ = 0;    ///< of all statuses: the last that was begun counts
+    bool late_ = false;                         ///< a beat was left out
+    std::optional<std::int64_t> node_checked_;  ///< its revision that was looked at; absent: none
+    std::string node_complaint_;                ///< that was logged last
+    std::uint64_t reads_ = 0;                   ///< of all statuses: the last that was begun counts
     bool statuses_read_ = false;
     bool writing_ = false;
     std::string complaint_;  ///< that was logged last

@@ -389,6 +389,9 @@ def test_status_is_written_back(house):
     bgp = {"asNumber": 64512, "ipv4Address": "192.0.2.1/24", "ipv6Address": "fd00:2::1/64"}
     node = json.loads(wait_for(lambda: house.etcd.get(RESOURCES + "nodes/host-a"), 5, "the Node is there"))
     assert node["spec"]["bgp"] == bgp
+    house.etcd.ctl("del", RESOURCES + "nodes/host-a")
+    node = json.loads(wait_for(lambda: house.etcd.get(RESOURCES + "nodes/host-a"), 40, "the Node is back"))
+    assert node["spec"]["bgp"] == bgp
     down = house.workload.endpoint(annotations={**house.guest.annotations, "vrouter.io/admin-state": "down"})
     house.etcd.put(down)
     wait_for(lambda: house.etcd.get(endpoint) == '{"status":"down"}', 5, "the endpoint is down")
