@@ -1,5 +1,5 @@
 // Reads the kinds that policy itself does not use and hands on: BGPConfiguration, BGPFilter, BGPPeer,
-// IPPool, Node; and what several kinds share.
+// IPPool, IPReservation, Node; and what several kinds share.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
