@@ -28,6 +28,9 @@ namespace vr::policy {
 [[nodiscard]] std::optional<IpPool> closed_ip_pool(const Field& object);
 
 [[nodiscard]] Result<void> parse_ip_pool(const Field& object, const Field& spec, Resource& into);
+/// Of the prefixes of its blocks: what it says, or else /26 and /122.
+[[nodiscard]] unsigned block_length(const IpPool& pool);
+
 [[nodiscard]] Result<void> parse_ip_reservation(
     const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_cluster_node(

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "policy/bgp_spec.h"
 #include "policy/ipam/block.h"
-#include "policy/ipam/cidr.h"
 #include "policy/json_document.h"
 #include "policy/resource.h"
 
@@ -14,8 +14,6 @@ namespace vr::policy::ipam {
 namespace {
 
 constexpr std::string_view kWorkload = "Workload";
-constexpr unsigned kBlockLength4 = 26;
-constexpr unsigned kBlockLength6 = 122;
 
 /// Whether a pool is assigned from without being named.  Which namespace a workload is in is not known
 /// where addresses are assigned, so a pool of some namespaces must be named.
@@ -32,16 +30,13 @@ bool is_automatic(const std::string& pool) {
            (namespaces == nullptr || of_all(*namespaces));
 }
 
-/// Nothing for a pool whose blocks make no sense.
+/// Nothing for a pool that is smaller than a block.
 std::optional<Pool> pool_from(
     const Resource& resource, const std::string& text, const Labels& node) {
     const auto& spec = resource.as<IpPool>();
-    const unsigned by_default = spec.cidr.index() == 0 ? kBlockLength4 : kBlockLength6;
     Pool pool{.name = resource.key.name, .cidr = spec.cidr};
-    pool.block_length = spec.block_size == 0 ? by_default : static_cast<unsigned>(spec.block_size);
-    const unsigned width = width_of(spec.cidr);
-    if (pool.block_length > width || pool.block_length < length_of(spec.cidr) ||
-        width - pool.block_length > Block::kMaxBits) {
+    pool.block_length = block_length(spec);
+    if (pool.block_length < length_of(spec.cidr)) {
         return std::nullopt;
     }
     const bool allowed =
