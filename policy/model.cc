@@ -63,6 +63,13 @@ std::optional<Kind> find_kind(std::string_view text) {
     return std::nullopt;
 }
 
+std::string misnamed(Kind kind) {
+    const KindRow& row = row_of(kind);
+    return "names no " + std::string(row.name) + ": expected " +
+           (row.namespaced ? "NAMESPACE/NAME" : "a name") + " behind " + std::string(row.plural) +
+           "/";
+}
+
 std::string to_string(const Key& key) {
     const std::string kind(row_of(key.kind).name);
     return key.ns.empty() ? kind + " " + key.name : kind + " " + key.ns + "/" + key.name;

@@ -71,6 +71,9 @@ struct Key {
     friend auto operator<=>(const Key&, const Key&) = default;
 };
 
+/// What is wrong with a datastore's key that is where objects of `kind` are, but names none.
+[[nodiscard]] std::string misnamed(Kind kind);
+
 /// "NetworkPolicy prod/web", "Profile kns.prod"
 [[nodiscard]] std::string to_string(const Key& key);
 

@@ -27,6 +27,13 @@ Result<Survey> survey(Records& records) {
     if (!listed) {
         return std::unexpected(std::move(listed).error());
     }
+    auto config = records.get(ConfigId{});
+    if (!config) {
+        return std::unexpected(std::move(config).error());
+    }
+    if (*config) {
+        listed->push_back(**std::move(config));
+    }
     return Survey(*std::move(listed));
 }
 

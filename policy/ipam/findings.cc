@@ -47,7 +47,7 @@ RecordWrite unchanged(const SurveyBlock& stored) {
 }  // namespace
 
 std::string_view to_string(Trouble trouble) {
-    constexpr std::array<std::string_view, 11> kNames{
+    constexpr std::array<std::string_view, 12> kNames{
         "leaked_address",
         "wrong_handle",
         "unconfirmed_claim",
@@ -58,7 +58,8 @@ std::string_view to_string(Trouble trouble) {
         "overlapping_block",
         "outside_of_pools",
         "unrecorded_address",
-        "unreadable"};
+        "unreadable",
+        "overlapping_pool"};
     return kNames[static_cast<std::size_t>(trouble)];
 }
 
@@ -265,6 +266,18 @@ void Survey::find_users(std::vector<Finding>& found) const {
         });
         if (settings_.pool_of(host) != nullptr && !recorded) {
             found.push_back({Trouble::UnrecordedAddress, vr::to_string(address), list_text(users)});
+        }
+    }
+}
+
+/// Of each pool the first by name that has addresses of it: that one's blocks they are in.
+void Survey::find_pools(std::vector<Finding>& found) const {
+    const auto& pools = settings_.pools;
+    for (auto one = pools.begin(); one != pools.end(); ++one) {
+        const auto other = std::find_if(
+            pools.begin(), one, [&](const Pool& pool) { return overlap(pool.cidr, one->cidr); });
+        if (other != one) {
+            found.push_back({Trouble::OverlappingPool, one->name, "overlaps " + other->name});
         }
     }
 }

@@ -38,6 +38,9 @@ bool is_below(const std::string& key, Kind kind) {
     return key.find("/" + std::string(row_of(kind).plural) + "/") != std::string::npos;
 }
 
+/// Whose keys are read beside those of IPAM itself.
+constexpr std::array kObjects{Kind::IPPool, Kind::Node, Kind::WorkloadEndpoint};
+
 }  // namespace
 
 std::vector<Range> Survey::ranges() {
@@ -46,6 +49,7 @@ std::vector<Range> Survey::ranges() {
         BlocksOf{6},
         AffinitiesOf{},
         AllHandles{},
+        AllReservations{},
         AllOf{Kind::IPPool},
         AllOf{Kind::Node},
         AllOf{Kind::WorkloadEndpoint}};
@@ -53,10 +57,11 @@ std::vector<Range> Survey::ranges() {
 
 Survey::Survey(std::vector<Record> records) {
     // Without reservations and a configuration there is nothing that could be unreadable.
-    std::erase_if(records, [](const Record& record) {
-        return std::holds_alternative<ReservationId>(record.id);
+    const auto reservations = std::ranges::stable_partition(records, [](const Record& record) {
+        return !std::holds_alternative<ReservationId>(record.id);
     });
-    settings_ = settings(records, std::nullopt, {}).value_or(Settings{});
+    settings_ =
+        settings({records.begin(), reservations.begin()}, std::nullopt, {}).value_or(Settings{});
     for (const Record& record : records) {
         take(record);
     }
@@ -88,12 +93,28 @@ void Survey::take(const Record& record) {
             decoded ? std::optional(*std::move(decoded)) : std::nullopt, record.revision};
     } else if (const auto* key = std::get_if<Key>(&record.id)) {
         take_resource(*key, record);
-    } else if (const auto* strange = std::get_if<StrangeId>(&record.id)) {
-        unreadable_[strange->key] = "is no key of IPAM's";
-        if (is_below(strange->key, Kind::WorkloadEndpoint) || is_below(strange->key, Kind::Node)) {
-            users_known_ = false;
+    } else if (std::holds_alternative<ReservationId>(record.id)) {
+        if (const auto nets = decode_reservation(record.value); !nets) {
+            trouble(nets.error());
         }
+    } else if (std::holds_alternative<ConfigId>(record.id)) {
+        if (const auto config = decode_config(record.value); !config) {
+            trouble(config.error());
+        }
+    } else if (const auto* strange = std::get_if<StrangeId>(&record.id)) {
+        take_strange(strange->key);
     }
+}
+
+/// What lies where objects do may be meant for one that has an address.
+void Survey::take_strange(const std::string& key) {
+    const auto kind = std::ranges::find_if(kObjects, [&](Kind one) { return is_below(key, one); });
+    if (kind == kObjects.end()) {
+        unreadable_[key] = "is no key of IPAM's";
+        return;
+    }
+    unreadable_[key] = misnamed(*kind);
+    users_known_ = users_known_ && *kind == Kind::IPPool;
 }
 
 void Survey::take_resource(const Key& key, const Record& record) {
@@ -102,6 +123,11 @@ void Survey::take_resource(const Key& key, const Record& record) {
         take_node(key, record.value);
     } else if (key.kind == Kind::WorkloadEndpoint) {
         take_endpoint(key, record.value);
+    } else if (key.kind == Kind::IPPool) {
+        const auto parsed = parse_stored(policy::to_string(key), key, record.value);
+        if (!parsed || !parsed->resource) {
+            unreadable_[policy::to_string(key)] = parsed ? parsed->error : parsed.error().text;
+        }
     }
 }
 
@@ -179,6 +205,7 @@ std::vector<Finding> Survey::findings(Time now, std::chrono::seconds grace) cons
     find_claims(found);
     find_blocks(found);
     find_users(found);
+    find_pools(found);
     for (const auto& [what, why] : unreadable_) {
         found.push_back({Trouble::Unreadable, what, why});
     }

@@ -34,6 +34,7 @@ enum class Trouble : std::uint8_t {
     OutsideOfPools,     ///< a block that no pool contains
     UnrecordedAddress,  ///< an endpoint in a pool has it, but it is not assigned
     Unreadable,         ///< a record that cannot be read
+    OverlappingPool,    ///< two pools with the same addresses
 };
 
 /// "leaked_address"
@@ -65,7 +66,7 @@ inline constexpr std::chrono::seconds kGrace{900};
 
 class Survey {
   public:
-    /// What there is to read.
+    /// What there is to read, beside the configuration.
     [[nodiscard]] static std::vector<Range> ranges();
 
     explicit Survey(std::vector<Record> records);
@@ -108,6 +109,7 @@ class Survey {
 
     void take(const Record& record);
     void take_resource(const Key& key, const Record& record);
+    void take_strange(const std::string& key);
     void take_endpoint(const Key& key, const std::string& value);
     void take_node(const Key& key, const std::string& value);
     void lose_users(const Key& key, std::string why);
@@ -124,6 +126,7 @@ class Survey {
     void find_claims(std::vector<Finding>& found) const;
     void find_blocks(std::vector<Finding>& found) const;
     void find_users(std::vector<Finding>& found) const;
+    void find_pools(std::vector<Finding>& found) const;
 
     Settings settings_;
     std::map<IpPrefix, SurveyBlock> blocks_;

@@ -107,7 +107,7 @@ TEST_F(IpamHandler, WhatIsYoungHasNotLeakedUnlessThatIsSaid) {
 }
 
 TEST_F(IpamHandler, EveryNameOfATroubleIsThatOfTheAnswer) {
-    for (int i = 0; i <= static_cast<int>(ipam::Trouble::Unreadable); ++i) {
+    for (int i = 0; i <= static_cast<int>(ipam::Trouble::OverlappingPool); ++i) {
         std::string name = pb::IpamFinding::Trouble_Name(i + 1);
         std::string wanted = "TROUBLE_";
         for (const char c : to_string(static_cast<ipam::Trouble>(i))) {

@@ -153,6 +153,15 @@ INSTANTIATE_TEST_SUITE_P(
         return param.param.name;
     });
 
+TEST_F(IpamCollect, AKeyThatNamesNoObjectIsToldAsThat) {
+    records.put(StrangeId{"/calico/resources/v3/projectcalico.org/workloadendpoints/x"}, "{}");
+    const auto findings = survey(records)->findings(kLater, kGrace);
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_EQ(
+        findings[0].detail,
+        "names no WorkloadEndpoint: expected NAMESPACE/NAME behind workloadendpoints/");
+}
+
 TEST_F(IpamCollect, AddressesOfNoHostAndReservedOnesAreNotLeaked) {
     Block balancer(*parse_prefix("10.0.0.0/26"), "virtual:load-balancer", 1);
     EXPECT_TRUE(balancer.assign_address(*parse_ip("10.0.0.1"), "", {}));
@@ -443,6 +452,27 @@ const Case kCases[] = {
      },
      {"overlapping_block 10.0.0.64/26"},
      false},
+    {"PoolsThatOverlap",
+     [](IpamLab& lab) { lab.pool("inner", "10.0.0.64/26"); },
+     {"overlapping_pool p"},
+     false},
+    {"PoolWithBlocksThatCannotBe",
+     [](IpamLab& lab) { lab.pool("q", "10.1.0.0/24", R"(,"blockSize":33)"); },
+     {"unreadable IPPool q"},
+     false},
+    {"WhatEndsEveryAttempt",
+     [](IpamLab& lab) {
+         lab.records.put(ReservationId{"r"}, R"({"spec":{"reservedCIDRs":["x"]}})");
+         lab.config("garbage");
+     },
+     {"unreadable IPAM configuration", "unreadable IPReservation r"},
+     false},
+    {"ReservationAndConfiguration",
+     [](IpamLab& lab) {
+         lab.records.put(ReservationId{"r"}, R"({"spec":{"reservedCIDRs":["10.0.0.0/30"]}})");
+         lab.config(R"({"strict_affinity":true})");
+     },
+     {}},
     {"GarbageEverywhere",
      [](IpamLab& lab) {
          lab.records.put(BlockId{*parse_prefix("10.0.0.0/26")}, "garbage");
