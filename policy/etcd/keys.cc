@@ -62,24 +62,38 @@ std::string Keys::felix_configuration(std::string_view name) const {
 }
 
 std::optional<Key> Keys::resource(std::string_view key) const {
-    const std::string prefix = resources();
-    if (!key.starts_with(prefix)) {
-        return std::nullopt;
-    }
-    std::string_view path = key.substr(prefix.size());
-    const std::string_view plural = cut(path);
-    const auto rows = kinds();
-    const auto row = std::ranges::find(rows, plural, &KindRow::plural);
-    if (row == rows.end()) {
+    const auto row = row_at(key);
+    if (!row) {
         return std::nullopt;
     }
     Key resource{row->kind, {}, {}};
     if (row->namespaced) {
-        resource.ns = cut(path);
+        resource.ns = cut(key);
     }
-    resource.name = path;
+    resource.name = key;
     const bool right = is_word(resource.name) && (!row->namespaced || is_word(resource.ns));
     return right ? std::optional(std::move(resource)) : std::nullopt;
+}
+
+std::optional<Kind> Keys::misnamed(std::string_view key) const {
+    if (resource(key)) {
+        return std::nullopt;
+    }
+    const auto row = row_at(key);
+    return row ? std::optional(row->kind) : std::nullopt;
+}
+
+/// The kind whose keys begin as `path` does, which is cut off; nothing for what is no kind's.
+std::optional<KindRow> Keys::row_at(std::string_view& path) const {
+    const std::string prefix = resources();
+    if (!path.starts_with(prefix)) {
+        return std::nullopt;
+    }
+    path.remove_prefix(prefix.size());
+    const std::string_view plural = cut(path);
+    const auto rows = kinds();
+    const auto row = std::ranges::find(rows, plural, &KindRow::plural);
+    return row == rows.end() ? std::nullopt : std::optional(*row);
 }
 
 std::string Keys::status(std::string_view region, std::string_view host) const {

@@ -24,6 +24,8 @@ class Keys {
 
     /// The resource that a key is about; nothing for kinds that are not acted upon.
     [[nodiscard]] std::optional<Key> resource(std::string_view key) const;
+    /// The kind among whose keys one is that names no object of it; nothing for all others.
+    [[nodiscard]] std::optional<Kind> misnamed(std::string_view key) const;
 
     /// The agent status of `host`; `region` as in "no-region" or "region-NAME".
     [[nodiscard]] std::string status(std::string_view region, std::string_view host) const;
@@ -37,6 +39,8 @@ class Keys {
         std::string_view region, std::string_view host, const Key& endpoint) const;
 
   private:
+    [[nodiscard]] std::optional<KindRow> row_at(std::string_view& path) const;
+
     std::string root_;
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <ranges>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -23,6 +24,15 @@ namespace {
 
 /// How long a start waits for etcd before the last good state counts.
 constexpr std::chrono::seconds kFirstWait{3};
+
+/// Of mistakes that may be many.
+constexpr std::size_t kToldOfAKind = 16;
+
+/// A key as it can be shown: it may hold any byte.
+std::string legible(std::string key) {
+    std::ranges::replace_if(key, [](char c) { return c < ' ' || c > '~'; }, '?');
+    return key;
+}
 
 const Node* find(const Node& node, std::string_view a, std::string_view b) {
     const Node* inner = node.find(a);
@@ -320,6 +330,10 @@ void Store::take(Intake::Told told, Readings readings) {
         }
         if (auto key = keys_.resource(change.key)) {
             touched_.push_back(*std::move(key));
+        } else if (!change.value) {
+            misnamed_.erase(change.key);
+        } else if (const auto kind = keys_.misnamed(change.key)) {
+            misnamed_[change.key] = *kind;
         }
     }
     changed_ = claims_.apply(told.changes) || changed_;
@@ -380,6 +394,12 @@ std::vector<std::string> Store::problems() const {
     }
     if (!saver_.error().empty()) {
         all.push_back("etcd: last good state: " + saver_.error());
+    }
+    for (const auto& [key, kind] : misnamed_ | std::views::take(kToldOfAKind)) {
+        all.push_back(fmt::format("etcd: {} {}", legible(key), misnamed(kind)));
+    }
+    if (misnamed_.size() > kToldOfAKind) {
+        all.push_back(fmt::format("etcd: {} more such keys", misnamed_.size() - kToldOfAKind));
     }
     return all;
 }

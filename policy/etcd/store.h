@@ -140,9 +140,10 @@ class Store final : public Datastore {
     Position read_;              ///< where what was read comes from
     std::vector<Event> events_;  ///< that follow from it, to be delivered with the next batch
     std::vector<Key> touched_;   ///< the objects that were read, for the same
-    bool changed_ = false;       ///< something that is saved, since
-    bool in_sync_ = false;       ///< to be told with the next batch
-    bool complete_ = false;      ///< that was told
+    std::map<std::string, Kind> misnamed_;  ///< keys among those of a kind that name no object
+    bool changed_ = false;                  ///< something that is saved, since
+    bool in_sync_ = false;                  ///< to be told with the next batch
+    bool complete_ = false;                 ///< that was told
     bool settling_ = false;
     std::uint64_t batches_ = 0;
 

@@ -46,6 +46,15 @@ TEST(EtcdKeys, AKeyNamesAnObject) {
         (Key{Kind::LiveMigration, "openstack", "h2-openstack-vm-p"}));
 }
 
+TEST(EtcdKeys, WhatIsAmongObjectsOfAKindAndIsNoneIsMisnamed) {
+    EXPECT_EQ(kKeys.misnamed(kRoot + "workloadendpoints/toodeep"), Kind::WorkloadEndpoint);
+    EXPECT_EQ(kKeys.misnamed(kRoot + "tiers/a/b"), Kind::Tier);
+    EXPECT_EQ(kKeys.misnamed(kRoot + "tiers/"), Kind::Tier);
+    EXPECT_EQ(kKeys.misnamed(kRoot + "tiers/a"), std::nullopt);
+    EXPECT_EQ(kKeys.misnamed(kRoot + "nonsense/a"), std::nullopt);
+    EXPECT_EQ(kKeys.misnamed("/calico/ipam/v2/config"), std::nullopt);
+}
+
 class NoObject : public testing::TestWithParam<std::string> {};
 
 TEST_P(NoObject, IsPassedOver) {

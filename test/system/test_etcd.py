@@ -195,6 +195,9 @@ def test_garbage_changes_nothing_and_is_shown(running):
     wait_for(lambda: "profiles/p" in running.router.ctl("get", "all", "-o", "wide"), 5, "it is shown")
     shown = running.router.ctl("get", "networkpolicies", "-o", "wide")
     assert "networkpolicies/prod/default.web: not readable" in shown
+    shown = running.router.ctl("get", "all", "-o", "wide")
+    assert "networkpolicies/x names no NetworkPolicy: expected NAMESPACE/NAME behind networkpolicies/" in shown
+    assert "tiers/a/b names no Tier: expected a name behind tiers/" in shown
     assert running.opens()
     running.etcd.put(policy())
     running.wait_shut()
