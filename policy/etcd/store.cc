@@ -304,10 +304,6 @@ std::string Store::why_not_live() const {
     return !trouble_.empty() ? trouble_ : !frozen.empty() ? frozen : "not in sync yet";
 }
 
-void Store::accept() {
-    handle(sync_.accept());
-}
-
 // --- objects --------------------------------------------------------------------------------
 
 /// Reads what has changed.  What follows from that is handed out in another turn of the loop: both together

@@ -66,9 +66,6 @@ class Store final : public Datastore {
     void put(std::string_view file, std::string_view yaml, PutDone done) override;
     void remove(const Key& key, RemoveDone done) override;
 
-    /// Takes the store as it is although it looks wiped or exchanged; see sync.h.
-    void accept();
-
     // --- for who writes into etcd beside resources ---
 
     [[nodiscard]] const Keys& keys() const { return keys_; }

@@ -67,8 +67,6 @@ Step Sync::on_check(const RangeReply& reply) {
     }
     const bool foreign = good_.cluster != 0 && (good_.cluster != reply.header.cluster ||
                                                 good_.revision > reply.header.revision);
-    accepted_ = accepted_ && live_.cluster == reply.header.cluster &&
-                live_.revision <= reply.header.revision;
     foreign_ = foreign;
     live_ = reply.header;
     take_ready(there ? std::optional(reply.items.front().value) : std::nullopt, created);
@@ -211,13 +209,8 @@ void Sync::take_event(WatchEvent event) {
 }
 
 void Sync::take_ready(const std::optional<std::string>& value, std::int64_t create_revision) {
-    const Ready before = std::exchange(
-        ready_,
-        !value               ? Ready::Absent
-        : says_ready(*value) ? Ready::Yes
-                             : Ready::No);
+    ready_ = !value ? Ready::Absent : says_ready(*value) ? Ready::Yes : Ready::No;
     ready_created_ = create_revision;
-    accepted_ = accepted_ && ready_ == before;
 }
 
 bool Sync::is_known(const std::string& key, std::int64_t revision) const {
@@ -247,9 +240,6 @@ void Sync::take_gone(const std::string& key, std::int64_t revision) {
 }
 
 std::string Sync::frozen() const {
-    if (accepted_) {
-        return {};
-    }
     if (ready_ == Ready::No) {
         return "ClusterInformation does not say datastoreReady: true";
     }
@@ -339,15 +329,6 @@ Step Sync::written(const std::vector<Write>& writes, const Header& header) {
     // Others may have written in between: the watch still has to tell that.
     live_.revision = position;
     release(step, true);
-    return step;
-}
-
-Step Sync::accept() {
-    accepted_ = true;
-    Step step;
-    if (phase_ == Phase::Watching) {
-        release(step, true);
-    }
     return step;
 }
 

@@ -14,9 +14,8 @@
 //   - ClusterInformation was there and is gone: somebody wiped the store;
 //   - it is another etcd, or an older state of the same one (cluster id, or a revision below that of
 //     the last good state), unless a ClusterInformation there says datastoreReady: true.
-// accept() ends it by hand, until ClusterInformation or the store change again.  Whoever restores a
-// store from outside says datastoreReady: true last.  A store that never had a ClusterInformation is
-// taken as it is.
+// Whoever restores a store says datastoreReady: true last, which ends it.  A store that never had a
+// ClusterInformation is taken as it is.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -97,9 +96,6 @@ class Sync {
     /// We wrote this ourselves; hands it out before the watch tells it.
     [[nodiscard]] Step written(const std::vector<Write>& writes, const Header& header);
 
-    /// An operator takes the store as it is.
-    [[nodiscard]] Step accept();
-
     /// The mod_revision of a key as etcd has it; 0: it does not exist.
     [[nodiscard]] std::int64_t revision_of(const std::string& key) const;
 
@@ -156,7 +152,6 @@ class Sync {
     Ready ready_ = Ready::Absent;
     std::int64_t ready_created_ = 0;  ///< create_revision of ClusterInformation; 0: absent
     bool foreign_ = false;
-    bool accepted_ = false;
     bool must_list_ = false;
     unsigned cancellations_ = 0;  ///< of the watch, since it told something
 

@@ -414,14 +414,6 @@ TEST_P(ExchangedStore, FreezesUntilItSaysThatItIsReady) {
     EXPECT_EQ(follower.state, below_prefix(other));
 }
 
-TEST_P(ExchangedStore, IsTakenWhenAnOperatorSaysSo) {
-    follower.take(follower.sync.accept());
-    EXPECT_EQ(follower.state, below_prefix(other));
-    other.put("/c/more", "1");
-    follower.run(other);
-    EXPECT_EQ(follower.state, below_prefix(other));
-}
-
 TEST_P(ExchangedStore, IsForgottenWhenTheOldOneIsBack) {
     etcd.put("/c/a", "9");
     follower.connect(etcd);
