@@ -24,6 +24,11 @@ inline constexpr std::array kKinds{
     Kind{.name = "BGPFilter", .word = "bgpfilter", .plural = "bgpfilters", .brief = "bgpf"},
     Kind{.name = "BGPPeer", .word = "bgppeer", .plural = "bgppeers", .brief = "bgpp"},
     Kind{
+        .name = "ClusterInformation",
+        .word = "clusterinformation",
+        .plural = "clusterinformations",
+        .brief = "clusterinfo"},
+    Kind{
         .name = "EndpointSlice",
         .word = "endpointslice",
         .plural = "endpointslices",

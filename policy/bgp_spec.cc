@@ -384,6 +384,21 @@ Result<void> parse_node_addresses(const Field& field, ClusterNode& into) {
 
 }  // namespace
 
+Result<void> parse_cluster_information(const Field& /*object*/, const Field& spec, Resource& into) {
+    static constexpr std::array<FieldRow<ClusterInformation>, 5> kRows{{
+        {"datastoreReady", boolean_into<&ClusterInformation::ready>},
+        {"clusterGUID", nullptr},
+        {"clusterType", nullptr},
+        {"calicoVersion", nullptr},
+        {"variant", nullptr},
+    }};
+    ClusterInformation information;
+    auto parsed =
+        parse_fields<ClusterInformation>(spec, kRows, information, Unknown::RefuseSimilar);
+    into.spec = information;
+    return parsed;
+}
+
 Result<void> parse_cluster_node(const Field& /*object*/, const Field& spec, Resource& into) {
     static constexpr auto kHost = [](const Field& f, auto& address) -> Result<void> {
         using Address = typename std::remove_reference_t<decltype(address)>::value_type;

@@ -1,5 +1,5 @@
 // Reads the kinds that policy itself does not use and hands on: BGPConfiguration, BGPFilter, BGPPeer,
-// IPPool, IPReservation, Node; and what several kinds share.
+// ClusterInformation, IPPool, IPReservation, Node; and what several kinds share.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -32,6 +32,8 @@ namespace vr::policy {
 [[nodiscard]] unsigned block_length(const IpPool& pool);
 
 [[nodiscard]] Result<void> parse_ip_reservation(
+    const Field& object, const Field& spec, Resource& into);
+[[nodiscard]] Result<void> parse_cluster_information(
     const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_cluster_node(
     const Field& object, const Field& spec, Resource& into);

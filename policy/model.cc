@@ -12,6 +12,7 @@ constexpr std::array kKinds{
     KindRow{Kind::BGPConfiguration, "BGPConfiguration", "bgpconfigurations", false},
     KindRow{Kind::BGPFilter, "BGPFilter", "bgpfilters", false},
     KindRow{Kind::BGPPeer, "BGPPeer", "bgppeers", false},
+    KindRow{Kind::ClusterInformation, "ClusterInformation", "clusterinformations", false},
     KindRow{Kind::EndpointSlice, "EndpointSlice", "endpointslices", true},
     KindRow{Kind::FelixConfiguration, "FelixConfiguration", "felixconfigurations", false},
     KindRow{Kind::GlobalNetworkPolicy, "GlobalNetworkPolicy", "globalnetworkpolicies", false},

@@ -30,6 +30,7 @@ enum class Kind : std::uint8_t {
     BGPConfiguration,
     BGPFilter,
     BGPPeer,
+    ClusterInformation,
     EndpointSlice,
     FelixConfiguration,
     GlobalNetworkPolicy,
@@ -351,6 +352,13 @@ struct IpPool {
     friend bool operator==(const IpPool&, const IpPool&) = default;
 };
 
+/// Whether a datastore is to be believed: read by etcd/sync, where alone it means something.
+struct ClusterInformation {
+    bool ready = false;
+
+    friend bool operator==(const ClusterInformation&, const ClusterInformation&) = default;
+};
+
 /// Addresses that no block gives away.  Read by those who allocate (ipam/); no host acts upon it.
 struct IpReservation {
     std::vector<IpPrefix> nets;
@@ -373,6 +381,7 @@ using Spec = std::variant<
     BgpConfiguration,
     BgpFilter,
     BgpPeer,
+    ClusterInformation,
     ClusterNode,
     EndpointSlice,
     FelixConfiguration,

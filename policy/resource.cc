@@ -24,10 +24,9 @@ constexpr std::string_view kApiVersion = "projectcalico.org/v3";
 constexpr std::string_view kSliceVersion = "discovery.k8s.io/v1";
 
 /// Kinds of Calico's that exist and that we do not act upon.
-constexpr std::array<std::string_view, 7> kKnownKinds{
+constexpr std::array<std::string_view, 6> kKnownKinds{
     "BlockAffinity",
     "CalicoNodeStatus",
-    "ClusterInformation",
     "IPAMBlock",
     "IPAMConfiguration",
     "IPAMHandle",

@@ -284,6 +284,7 @@ constexpr std::array kSpecRows{
     SpecRow{Kind::BGPConfiguration, parse_bgp_configuration},
     SpecRow{Kind::BGPFilter, parse_bgp_filter},
     SpecRow{Kind::BGPPeer, parse_bgp_peer},
+    SpecRow{Kind::ClusterInformation, parse_cluster_information},
     SpecRow{Kind::EndpointSlice, parse_endpoint_slice},
     SpecRow{Kind::FelixConfiguration, parse_felix_configuration},
     SpecRow{Kind::GlobalNetworkPolicy, parse_policy},

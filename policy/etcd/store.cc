@@ -34,6 +34,13 @@ std::string legible(std::string key) {
     return key;
 }
 
+/// What ends a freeze is the same whatever began it.
+std::string stays_in_force(const std::string& frozen) {
+    return frozen +
+           "; the last good state stays in force until ClusterInformation says datastoreReady: "
+           "true, to be written when all else is there (`vrouterctl apply` does)";
+}
+
 const Node* find(const Node& node, std::string_view a, std::string_view b) {
     const Node* inner = node.find(a);
     return inner != nullptr ? inner->find(b) : nullptr;
@@ -263,7 +270,7 @@ void Store::tell_state() {
     if (!trouble_.empty()) {
         log::warning("etcd {}; the last state stays in force", trouble_);
     } else if (!frozen.empty()) {
-        log::error("etcd: {}; the last good state stays in force", frozen);
+        log::error("etcd: {}", stays_in_force(frozen));
     } else if (sync_.is_watching()) {
         log::info(
             "etcd {}: in sync at revision {}, {} objects",
@@ -386,7 +393,7 @@ std::vector<std::string> Store::problems() const {
         all.push_back("etcd " + trouble_);
     }
     if (const std::string frozen = sync_.frozen(); sync_.is_watching() && !frozen.empty()) {
-        all.push_back("etcd: " + frozen + "; the last good state stays in force");
+        all.push_back("etcd: " + stays_in_force(frozen));
     }
     if (!saver_.error().empty()) {
         all.push_back("etcd: last good state: " + saver_.error());
@@ -427,12 +434,14 @@ Result<std::vector<Write>> Store::plan(
         if (std::ranges::count(keys, object.key) > 0) {
             return fail(to_string(object.key) + " is given twice");
         }
-        auto value = stored_form(client_form(object), objects_.value(object.key).get());
+        const std::string path = keys_.of(object.key);
+        const std::int64_t revision = sync_.revision_of(path);
+        const auto before = revision == 0 ? nullptr : objects_.value(object.key);
+        auto value = stored_form(client_form(object), before.get());
         if (!value) {
             return std::unexpected(std::move(value).error());
         }
-        const std::string path = keys_.of(object.key);
-        writes.push_back({path, *std::move(value), sync_.revision_of(path)});
+        writes.push_back({path, *std::move(value), revision});
         keys.push_back(object.key);
     }
     return writes;
@@ -474,6 +483,12 @@ void Store::write(Write write, std::function<void(Result<void>)> done) {
     commit({std::move(write)}, 0, std::move(done));
 }
 
+/// Whether these are of what ends a freeze alone: all that etcd has is known then, too.
+bool Store::may_thaw(const std::vector<Write>& writes) const {
+    return session_ && sync_.is_watching() && writes.size() == 1 &&
+           writes.front().key == keys_.cluster_information();
+}
+
 /// Writes from number `from` on, in as many transactions as are needed.
 void Store::commit(
     std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done) {
@@ -481,7 +496,7 @@ void Store::commit(
         done({});
         return;
     }
-    if (!is_live()) {
+    if (!is_live() && !may_thaw(writes)) {
         done(fail("etcd is not written to: " + why_not_live()));
         return;
     }

@@ -118,6 +118,7 @@ class Store final : public Datastore {
     void note_state(const std::string& frozen);
     [[nodiscard]] Result<std::vector<Write>> plan(
         std::string_view file, std::string_view yaml, std::vector<Key>& keys) const;
+    [[nodiscard]] bool may_thaw(const std::vector<Write>& writes) const;
     void commit(
         std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done);
 

@@ -135,7 +135,7 @@ void Cluster::take(const policy::Event& event) {
 void Cluster::upsert(const policy::Upsert& event) {
     const Resource& resource = *event.resource;
     const Key& key = resource.key;
-    if (key.kind == Kind::IPReservation) {
+    if (key.kind == Kind::IPReservation || key.kind == Kind::ClusterInformation) {
         return;  // no host acts upon it
     }
     if (!brings_only_members(key.kind)) {
@@ -178,7 +178,7 @@ void Cluster::keep(const Key& key, const std::string& reason) {
 }
 
 void Cluster::remove(const Key& key) {
-    if (key.kind == Kind::IPReservation) {
+    if (key.kind == Kind::IPReservation || key.kind == Kind::ClusterInformation) {
         return;
     }
     if (brings_only_members(key.kind)) {

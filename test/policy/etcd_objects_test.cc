@@ -76,8 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
         kRoot + "networkpolicies//web",
         kRoot + "networkpolicies/prod/",
         kRoot + "tiers/\xff",
-        kRoot + "tiers/a b",
-        kRoot + "clusterinformations/default"));
+        kRoot + "tiers/a b"));
 
 TEST(EtcdKeys, AnEndpointsNameSaysWhatItBelongsTo) {
     EXPECT_EQ(

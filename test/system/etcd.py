@@ -86,7 +86,8 @@ class Etcd:
 
     def set_ready(self, ready=True):
         meta = {"name": "default"}
-        self.write(READY, {"kind": "ClusterInformation", "metadata": meta, "spec": {"datastoreReady": ready}})
+        head = {"apiVersion": "projectcalico.org/v3", "kind": "ClusterInformation", "metadata": meta}
+        self.write(READY, {**head, "spec": {"datastoreReady": ready}})
 
     def get(self, key):
         """The value of a key, or None."""

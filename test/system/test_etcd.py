@@ -160,9 +160,14 @@ def test_an_etcd_that_comes_back_empty_changes_nothing_until_it_is_ready(running
     running.etcd.start().wait_healthy()
     running.wait_problem("last good state stays in force", 15)
     assert running.opens()
+    assert "until ClusterInformation says datastoreReady: true" in running.problems()
     running.etcd.put(policy(), running.workload.endpoint(labels={"role": "server"}, profiles=[]))
-    running.etcd.set_ready()
+    status, output = running.router.ctl_status("apply", "-f", "-", input=as_yaml(policy(81)))
+    assert status != 0 and "not written to" in output
+    ready = resource("ClusterInformation", "default", {"datastoreReady": True})
+    running.router.ctl("apply", "-f", "-", input=as_yaml(ready))
     wait_for(lambda: "in force" not in running.problems(), 10, "it is taken")
+    assert "default" in running.router.ctl("get", "clusterinformation")
     running.etcd.put(policy())
     running.wait_shut()
 
