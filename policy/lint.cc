@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -138,13 +139,18 @@ class Linter {
   public:
     explicit Linter(const std::vector<SourceFile>& files) {
         for (const auto& file : files) {
-            for (const auto& event : catalog_.set_file(file.name, file.text)) {
+            auto parsed = parse_file(file.name, file.text);
+            if (auto documents = parse_documents(file.name, file.text)) {
+                if (!parsed) {
+                    parsed = read_the_rest(file.name, *documents);
+                }
+                documents_.emplace(file.name, *std::move(documents));
+            }
+            const auto text = std::make_shared<const std::string>(file.text);
+            for (const auto& event : catalog_.set_file(file.name, text, std::move(parsed))) {
                 if (const auto* came = std::get_if<Upsert>(&event)) {
                     objects_[came->resource->key] = came->resource;
                 }
-            }
-            if (auto documents = parse_documents(file.name, file.text)) {
-                documents_.emplace(file.name, *std::move(documents));
             }
         }
     }
@@ -166,6 +172,34 @@ class Linter {
     }
 
   private:
+    /// Of a file that a router refuses as a whole: what is no object is reported, the others are looked at.
+    ParsedFile read_the_rest(const std::string& file, const std::vector<Document>& documents) {
+        ParsedFile rest;
+        for (const auto& document : documents) {
+            read_root(file, document.root, rest);
+        }
+        return rest;
+    }
+
+    void read_root(const std::string& file, const Node& root, ParsedFile& into) {
+        auto parsed = parse_root(file, root);
+        const Node* items = root.find("items");
+        if (parsed) {
+            std::ranges::move(parsed->objects, std::back_inserter(into.objects));
+            std::ranges::move(parsed->ignored, std::back_inserter(into.ignored));
+        } else if (items != nullptr && !items->items.empty()) {
+            for (const auto& item : items->items) {
+                read_root(file, item, into);
+            }
+        } else {
+            report_text(
+                Finding::Kind::Invalid,
+                file,
+                parsed.error().text + "; a router takes nothing of this file",
+                {});
+        }
+    }
+
     /// Reports "FILE:LINE: text", or text that names its file alone.
     void report_text(
         Finding::Kind kind, const std::string& file, std::string text, std::string of) {

@@ -8,7 +8,7 @@
 //
 // Rules are compared by their criteria (cover.h), not by sampling: what is reported is true, but not
 // everything that is true is found.  What selectors select is judged only where the directory holds
-// endpoints.  Pure.
+// endpoints, or Nodes.  Of a file that a router refuses as a whole what can be read is looked at, too.  Pure.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -375,7 +375,23 @@ TEST(LintPlaces, AFileThatCannotBeUnderstood) {
     ASSERT_EQ(findings.size(), 2U);
     EXPECT_EQ(findings[0].file, "a.yaml");
     EXPECT_EQ(findings[1].line, 1);
-    EXPECT_EQ(findings[1].text, "an object needs metadata.name");
+    EXPECT_EQ(
+        findings[1].text, "an object needs metadata.name; a router takes nothing of this file");
+}
+
+TEST(LintPlaces, TheRestOfAFileWithUnknownKindsIsLookedAt) {
+    EXPECT_THAT(
+        found(
+            object("Teir", "name: s", "order: 1") + object("Tier", "name: t", "order: x") +
+            "---\napiVersion: projectcalico.org/v3\nkind: TierList\nitems:\n"
+            "- {apiVersion: projectcalico.org/v3, kind: Tire, metadata: {name: u}}\n"
+            "- {apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: v}, spec: {order: "
+            "y}}\n"),
+        ElementsAre(
+            " kind: unknown kind 'Teir'; a router takes nothing of this file",
+            "Tier t spec.order: 'x' is not a number",
+            " kind: unknown kind 'Tire'; a router takes nothing of this file",
+            "Tier v spec.order: 'y' is not a number"));
 }
 
 TEST(LintPlaces, AnEmptyDirectoryIsFine) {
