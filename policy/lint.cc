@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "policy/catalog.h"
+#include "policy/clashes.h"
 #include "policy/cover.h"
 #include "policy/document.h"
 #include "policy/inheritance.h"
@@ -162,6 +163,11 @@ class Linter {
         for (const auto& [key, object] : objects_) {
             if (!stand_ins_.contains(key)) {
                 check_object(*object, population);
+            }
+        }
+        for (auto& clash : clashes(objects_)) {
+            if (!stand_ins_.contains(clash.object)) {
+                report(clash.kind, clash.object, std::move(clash.text));
             }
         }
         check_reach(population);

@@ -3,7 +3,9 @@
 //   invalid          refused, or names what does not exist
 //   shadowed         a definition that another file's precedes; a rule or policy that no packet reaches,
 //                    because an earlier rule decides for every packet that it could match
-//   matches nothing  a policy without endpoints, a rule that no packet can match
+//                    or a host endpoint whose interface another one guards
+//   matches nothing  a policy without endpoints, a rule that no packet can match; a name or selector that
+//                    no Node has
 //   warning          accepted, but not understood in full
 //
 // Rules are compared by their criteria (cover.h), not by sampling: what is reported is true, but not

@@ -29,6 +29,19 @@ const std::string kWeb = object(
     "node: h, interfaceName: t1, ipNetworks: [10.0.0.1], ports: [{name: http, protocol: TCP, port: "
     "80}]");
 
+const std::string kNode = object("Node", "name: h, labels: {rack: r1}", "");
+
+std::string workload(std::string_view name, std::string_view node, std::string_view address) {
+    return object(
+        "WorkloadEndpoint",
+        fmt::format("name: {}, namespace: a", name),
+        fmt::format(
+            "orchestrator: openstack, workload: vm, endpoint: p, node: {}, interfaceName: t, "
+            "ipNetworks: [{}]",
+            node,
+            address));
+}
+
 std::string policy(std::string_view name, std::string_view spec) {
     return object(
         "GlobalNetworkPolicy",
@@ -320,7 +333,65 @@ INSTANTIATE_TEST_SUITE_P(
              "GlobalNetworkPolicy p selects no endpoint"}},
         Row{"SecondDefinition",
             object("Tier", "name: t", "order: 1") + object("Tier", "name: t", "order: 2"),
-            {"Tier t defined before in x.yaml:2, which counts"}}),
+            {"Tier t defined before in x.yaml:2, which counts"}},
+        Row{"UnknownFilter",
+            object("BGPPeer", "name: p", "peerIP: 192.0.2.1, asNumber: 1, filters: [f, g]") +
+                object("BGPFilter", "name: f", ""),
+            {"BGPPeer p names BGPFilter g, which does not exist: no route is exchanged"}},
+        Row{"PeersOfNodes",
+            kNode + object("BGPPeer", "name: a", "node: h, peerSelector: rack == 'r1'") +
+                object("BGPPeer", "name: b", "nodeSelector: rack == 'r1', peerSelector: all()"),
+            {}},
+        Row{"PeersOfNoNode",
+            kNode + object("BGPPeer", "name: a", "node: i, peerIP: 192.0.2.1, asNumber: 1") +
+                object("BGPPeer", "name: b", "nodeSelector: rack == 'r2', peerSelector: has(x)"),
+            {"BGPPeer a node: no Node is called i",
+             "BGPPeer b nodeSelector: no Node is rack == \"r2\"",
+             "BGPPeer b peerSelector: no Node is has(x)"}},
+        Row{"NothingIsSaidOfNodesWithoutAny",
+            object("BGPPeer", "name: a", "node: i, peerIP: 192.0.2.1, asNumber: 1") +
+                object("IPPool", "name: p", "cidr: 10.0.0.0/16, nodeSelector: has(x)") +
+                object("FelixConfiguration", "name: node.i", ""),
+            {}},
+        Row{"PoolOfNoNode",
+            kNode + object("IPPool", "name: p", "cidr: 10.0.0.0/16, nodeSelector: has(x)"),
+            {"IPPool p nodeSelector: no Node is has(x)"}},
+        Row{"PoolsThatOverlap",
+            object("IPPool", "name: a", "cidr: 10.0.0.0/16") +
+                object("IPPool", "name: b", "cidr: 10.0.1.0/24") +
+                object("IPPool", "name: c", "cidr: 10.0.2.0/24") +
+                object("IPPool", "name: d", "cidr: 10.1.0.0/24") +
+                object("IPPool", "name: e", "cidr: 'fd00::/64'"),
+            {"IPPool b 10.0.1.0/24 overlaps 10.0.0.0/16 of IPPool a",
+             "IPPool c 10.0.2.0/24 overlaps 10.0.0.0/16 of IPPool a"}},
+        Row{"NamesThatNobodyLooksFor",
+            kNode + object("FelixConfiguration", "name: defaults", "") +
+                object("FelixConfiguration", "name: default", "") +
+                object("FelixConfiguration", "name: node.h", "") +
+                object("BGPConfiguration", "name: node.i", "") +
+                object("BGPConfiguration", "name: default", ""),
+            {"FelixConfiguration defaults has no effect: only default and node.NAME have",
+             "BGPConfiguration node.i has no effect: no Node is called i"}},
+        Row{"HostEndpointsOfOneInterface",
+            object("HostEndpoint", "name: a", "node: h, interfaceName: eth0") +
+                object("HostEndpoint", "name: b", "node: h, interfaceName: eth0") +
+                object("HostEndpoint", "name: c", "node: i, interfaceName: eth0") +
+                object("HostEndpoint", "name: d", "node: h, expectedIPs: [192.0.2.1, 192.0.2.2]") +
+                object("HostEndpoint", "name: e", "node: h, expectedIPs: [192.0.2.2]"),
+            {"HostEndpoint b HostEndpoint a guards interface eth0 of h",
+             "HostEndpoint e HostEndpoint d guards the interface with 192.0.2.2/32 of h"}},
+        Row{"EndpointsWithOneAddress",
+            kWeb + workload("two", "i", "10.0.0.1") + workload("three", "i", "10.0.0.2"),
+            {"WorkloadEndpoint a/web 10.0.0.1/32 is an address of WorkloadEndpoint a/two, too"}},
+        Row{"AGuestThatMoves",
+            workload("from", "h", "10.0.0.1") + workload("to", "i", "10.0.0.1") +
+                object(
+                    "LiveMigration",
+                    "name: m, namespace: a",
+                    "source: {workloadEndpoint: {hostname: h, orchestratorID: openstack, "
+                    "workloadID: a/vm, endpointID: p}}, target: {workloadEndpoint: {hostname: i, "
+                    "orchestratorID: openstack, workloadID: a/vm, endpointID: p}}"),
+            {}}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(LintPlaces, EveryMistakeOfAnObject) {
@@ -392,6 +463,14 @@ TEST(LintPlaces, TheRestOfAFileWithUnknownKindsIsLookedAt) {
             "Tier t spec.order: 'x' is not a number",
             " kind: unknown kind 'Tire'; a router takes nothing of this file",
             "Tier v spec.order: 'y' is not a number"));
+}
+
+TEST(LintPlaces, WhatIsForEtcdIsWarnedOf) {
+    const auto findings =
+        lint({{"x.yaml", object("ClusterInformation", "name: default", "datastoreReady: true")}});
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_EQ(findings[0].kind, Finding::Kind::Warning);
+    EXPECT_EQ(findings[0].text, "has no effect in a directory: it is for etcd");
 }
 
 TEST(LintPlaces, AnEmptyDirectoryIsFine) {
