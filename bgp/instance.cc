@@ -42,6 +42,7 @@ void Instance::start(Time now) {
     if (config_.selection_deferral) {
         ribs_.selection_deferred = true;
         deferred_until_ = stale_until_ = now + *config_.selection_deferral;
+        quiet_until_ = now + kQuiet;
         keeps_stale_ = true;
     }
 }
@@ -53,6 +54,9 @@ void Instance::tick(Time now) {
     if (stale_until_ && *stale_until_ <= now) {
         stale_until_.reset();
     }
+    if (quiet_until_ && *quiet_until_ <= now) {
+        quiet_until_.reset();
+    }
 }
 
 bool Instance::dismantle() {
@@ -61,9 +65,10 @@ bool Instance::dismantle() {
 }
 
 bool Instance::may_decide() {
-    if (deferred_until_ && !peers_expected_ && !peers_.empty() &&
-        std::ranges::none_of(
-            peers_, [](const auto& each) { return each.second->is_waited_for(); })) {
+    const auto awaited = [](const auto& each) { return each.second->is_waited_for(); };
+    const bool more_come =
+        peers_expected_ || (callers_expected_ ? quiet_until_.has_value() : peers_.empty());
+    if (deferred_until_ && !more_come && std::ranges::none_of(peers_, awaited)) {
         deferred_until_.reset();
     }
     return !deferred_until_;
@@ -122,6 +127,9 @@ Result<Peer*> Instance::add_peer(const PeerConfig& config, Time now) {
     if (!inserted) {
         return fail(
             fmt::format("peer {}: there is one already", to_string(without_zone(config.address))));
+    }
+    if (quiet_until_) {
+        quiet_until_ = now + kQuiet;
     }
     at->second = std::make_unique<Peer>(config_, config, ribs_, random_);
     at->second->start(now);
@@ -303,7 +311,10 @@ bool Instance::work_peers() {
 }
 
 Time Instance::next_deadline() const {
-    Time next = std::min(deferred_until_.value_or(Time::max()), stale_until_.value_or(Time::max()));
+    Time next = Time::max();
+    for (const auto& own : {deferred_until_, stale_until_, quiet_until_}) {
+        next = std::min(next, own.value_or(Time::max()));
+    }
     for (const auto& [address, peer] : peers_) {
         next = std::min(next, peer->next_deadline());
     }

@@ -31,9 +31,22 @@ class Instance {
     /// Begins to wait for the peers when this is a restart (RFC 4724 4.1); before those that keep our routes.
     void start(Time now);
 
-    /// Whether peers may still come that nobody has named (of ranges, or of a source that is still read):
-    /// a restarter then waits as long as it may, not only for the peers that it knows.
+    /// Whether a source that is still read may name more peers: a restarter then waits as long as it may,
+    /// not only for the peers that it knows.
     void expect_peers(bool expected) { peers_expected_ = expected; }
+
+    /// A restarter that does not know who called before waits for those who call until nobody new has for
+    /// so long.
+    static constexpr std::chrono::seconds kQuiet{5};
+
+    /// Whether peers may call that nobody has named.
+    void expect_callers(bool expected) { callers_expected_ = expected; }
+
+    /// Who called before is a peer by now: nobody else is waited for.
+    void set_callers_known() { quiet_until_.reset(); }
+
+    /// False when nothing is kept any more for peers to say it again.
+    [[nodiscard]] bool is_restarting() const noexcept { return keeps_stale_; }
 
     /// A new peer, started; fails when its address is taken or its configuration makes no sense.
     [[nodiscard]] Result<Peer*> add_peer(const PeerConfig& config, Time now);
@@ -162,7 +175,9 @@ class Instance {
     std::optional<Time> deferred_until_;  ///< selection waits for the peers, RFC 4724 4.1
     std::optional<Time> stale_until_;     ///< so long the machine keeps routes for them, at most
     bool keeps_stale_ = false;            ///< restart_done() is to come
+    std::optional<Time> quiet_until_;     ///< whoever may call is awaited so long
     bool peers_expected_ = false;
+    bool callers_expected_ = false;
     LearntRoute learnt_;  ///< room for one, kept
     bool resolving_ = false;
     std::map<IpAddr, std::unique_ptr<Peer>> peers_;

@@ -132,8 +132,18 @@ class Peer {
     /// True when the session is lost and none of its routes is kept, but not all of them are gone yet.
     [[nodiscard]] bool is_leaving() const;
 
-    /// Before our restart it had no session, and the machine nothing of it: while that is so, nobody waits for it.
-    void set_was_away() noexcept { was_away_ = true; }
+    /// What it was before our restart; that counts until it has a session.
+    enum class Was : std::uint8_t {
+        Unknown,  ///< as who never was there; it is waited for
+        Away,     ///< without a session, and the machine had nothing of it: nobody waits for it
+        Plain,    ///< there without graceful restart: selection does not wait for it (RFC 4724 4.1)
+        Graceful,  ///< there, and it says when it is done
+    };
+
+    void set_was(Was was) noexcept { was_ = was; }
+
+    /// Whether it was there before our restart.
+    [[nodiscard]] bool was_there() const noexcept { return was_ >= Was::Plain; }
 
     /// True when the peer has said all, or is not going to: nothing to wait for after our restart
     /// (RFC 4724 4.1).
@@ -268,7 +278,7 @@ class Peer {
     PeerRib<V4> v4_;
     PeerRib<V6> v6_;
     bool wanted_ = false;
-    bool was_away_ = false;
+    Was was_ = Was::Unknown;
     std::optional<std::string> shut_down_;
     std::optional<Direction> established_;
     Time established_since_{};

@@ -195,14 +195,14 @@ bool Peer::has_said_all() const {
     // RFC 5882 4.3.2: where forwarding failed, a restart of ours is over as far as the peer's routes go:
     // those that nobody else offers leave with the rest that is stale.  When it may be only its control
     // part, they are avoided and kept, or BFD and graceful restart could not live together.
-    return shut_down_ || path_ == Path::Dead || (was_away_ && !established_) ||
+    return shut_down_ || path_ == Path::Dead || (was_ == Was::Away && !established_) ||
            (established_ && done(routes<V4>()) && done(routes<V6>()));
 }
 
 bool Peer::is_waited_for() const {
     // RFC 4724 4.1: those that restart too wait for us; without graceful restart few say when they are done.
-    const bool is_up_for_good = established_ && (!restart_ || restart_->restarting);
-    return !has_said_all() && !is_up_for_good && !is_path_lost();
+    const bool says_nothing = established_ ? !restart_ || restart_->restarting : was_ == Was::Plain;
+    return !has_said_all() && !says_nothing && !is_path_lost();
 }
 
 RestartSummary Peer::restart_summary(Time now) const {

@@ -156,7 +156,7 @@ Result<void> Speaker::set_ranges(std::vector<RangeConfig> ranges) {
         }
     }
     ranges_ = std::move(ranges);
-    expect_peers(source_unread_);
+    instance_->expect_callers(!ranges_.empty());
     for (const auto& [prefix, password] : keys) {
         listeners_.set_key(prefix, password);
     }
@@ -195,13 +195,19 @@ Result<void> Speaker::add_peer(const PeerConfig& config) {
     const auto [at, inserted] = neighbours_.try_emplace(config.address, **added);
     settle(at->second);
     watch(config);
-    const auto loss = has_unclaimed_bfd_ ? bfd_->loss(config.address) : std::nullopt;
-    if (loss) {  // told the speaker before us, or nobody
-        at->second.peer.bfd_down(loss->control_independent, Clock::now());
-        settle(at->second);
+    claim_bfd(at->second);
+    return {};
+}
+
+/// What BFD told the speaker before us, or nobody.
+void Speaker::claim_bfd(Neighbour& neighbour) {
+    const auto loss =
+        has_unclaimed_bfd_ ? bfd_->loss(neighbour.peer.config().address) : std::nullopt;
+    if (loss) {
+        neighbour.peer.bfd_down(loss->control_independent, Clock::now());
+        settle(neighbour);
         want_work();
     }
-    return {};
 }
 
 /// Begins, changes or ends the peer's BFD session as `config` has it.
@@ -302,7 +308,7 @@ Result<void> Speaker::add_again(const PeerConfig& config, const Before& old) {
 
 void Speaker::expect_peers(bool expected) {
     source_unread_ = expected;
-    instance_->expect_peers(source_unread_ || !ranges_.empty());
+    instance_->expect_peers(source_unread_);
     want_work();
 }
 
@@ -361,8 +367,27 @@ bool Speaker::bring_up(const IpAddr& address) {
     return change(address, [](Peer& peer) { peer.bring_up(Clock::now()); });
 }
 
-void Speaker::set_was_away(const IpAddr& address) {
-    change(address, [](Peer& peer) { peer.set_was_away(); });
+void Speaker::remember(const std::vector<PeerSummary>& before) {
+    for (const PeerSummary& old : before) {
+        const bool was_there =
+            old.state == State::Established || old.ipv4.received + old.ipv6.received != 0;
+        if (std::uint8_t why{}; was_there && !neighbours_.contains(old.address)) {
+            if (Neighbour* caller = welcome(old.address, why)) {
+                claim_bfd(*caller);
+            }
+        }
+        change(old.address, [&](Peer& peer) {
+            if (old.shut_down) {
+                peer.shut_down(*old.shut_down, Clock::now());
+            }
+            peer.set_was(
+                !was_there           ? Peer::Was::Away
+                : old.restart.agreed ? Peer::Was::Graceful
+                                     : Peer::Was::Plain);
+        });
+    }
+    instance_->set_callers_known();
+    want_work();
 }
 
 void Speaker::originate(const IpPrefix& prefix, const Attributes& attributes) {

@@ -111,8 +111,9 @@ class Speaker {
     bool shut_down(const IpAddr& address, const std::string& text);
     bool bring_up(const IpAddr& address);
 
-    /// Of a speaker that takes another's place: Peer::set_was_away().
-    void set_was_away(const IpAddr& address);
+    /// Of a speaker that takes another's place: the peers that there were, once those of now are known.  Callers
+    /// of ranges are peers again before they call, so that they are waited for, and nobody else is.
+    void remember(const std::vector<PeerSummary>& before);
 
     /// Who becomes a peer without being named.  Sessions of ranges that are no longer there end.
     [[nodiscard]] Result<void> set_ranges(std::vector<RangeConfig> ranges);
@@ -211,6 +212,7 @@ class Speaker {
     [[nodiscard]] Zone zone_of_caller(const Session::Socket& socket);
     void take_up(Neighbour& neighbour);
     void watch(const PeerConfig& config);
+    void claim_bfd(Neighbour& neighbour);
     [[nodiscard]] BfdSockets::Changed hear_bfd();
     void bfd_changed(const IpAddr& address, const bfd::Change& change);
     [[nodiscard]] Neighbour* welcome(const IpAddr& caller, std::uint8_t& why);

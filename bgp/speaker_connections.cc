@@ -141,9 +141,10 @@ void Speaker::dismiss_idle() {
         Neighbour& neighbour = at->second;
         const bool connected = std::ranges::any_of(
             neighbour.sessions, [](const SessionPtr& session) { return session != nullptr; });
+        const bool awaited = instance_->is_restarting() && neighbour.peer.was_there();
         if (connected) {
             maybe_idle_.erase(address);
-        } else if (!neighbour.waiting && neighbour.peer.drained()) {
+        } else if (!neighbour.waiting && !awaited && neighbour.peer.drained()) {
             maybe_idle_.erase(address);
             remove_peer(address);
         }

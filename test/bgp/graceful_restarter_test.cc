@@ -150,6 +150,74 @@ TEST(Restarter, WaitsForPeersThatAreStillToCome) {
     EXPECT_EQ(kept(hand), "a");
 }
 
+/// Whom a range lets in, nobody has named.
+TEST(Restarter, WaitsForCallersUntilNobodyNewComes) {
+    HandPeer hand{full, back()};
+    hand.instance.expect_callers(true);
+    begin(hand, HandPeer::graceful());
+    hand.pass(4s);
+    PeerConfig next = hand.peer->config();
+    next.address = Ip4{0xc0000203};
+    ASSERT_TRUE(hand.instance.add_peer(next, hand.now));
+    hand.instance.remove_peer(next.address, {}, hand.now);
+    hand.pass(4s);
+    EXPECT_EQ(kept(hand), "") << "one more came";
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "abc");
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, WaitsForCallersThatHaveNotSaidAll) {
+    HandPeer hand{full, back()};
+    hand.instance.expect_callers(true);
+    hand.come_up(HandPeer::graceful());
+    hand.announce(kRoute);
+    hand.pass(59s);
+    EXPECT_EQ(kept(hand), "");
+    hand.pass(1s);
+    EXPECT_EQ(kept(hand), "a");
+}
+
+TEST(Restarter, WaitsForNobodyElseWhenItKnowsWhoCalled) {
+    HandPeer hand{full, back()};
+    hand.instance.expect_callers(true);
+    hand.instance.set_callers_known();
+    begin(hand, HandPeer::graceful());
+    EXPECT_EQ(kept(hand), "abc");
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
+TEST(Restarter, EndsThoughNobodyCalls) {
+    testing::RecordingSink sink;
+    testing::TestOracle oracle;
+    Instance instance{back(), sink, oracle, [] { return 0.5; }};
+    const Time begun{1h};
+    instance.start(begun);
+    instance.expect_callers(true);
+    const auto done_after = [&](std::chrono::seconds time) {
+        instance.tick(begun + time);
+        while (instance.work()) {
+        }
+        return sink.restarts_done;
+    };
+    EXPECT_EQ(done_after(4s), 0U);
+    EXPECT_EQ(done_after(5s), 1U);
+}
+
+TEST(Restarter, DoesNotWaitForWhoDidNotSayBeforeWhenItWasDone) {  // RFC 4724 4.1
+    HandPeer hand{full, back()};
+    hand.peer->set_was(Peer::Was::Plain);
+    hand.instance.originate(*parse_prefix("10.9.0.0/24"), {});
+    hand.settle();
+    EXPECT_FALSE(hand.instance.ribs().selection_deferred);
+    EXPECT_EQ(hand.sink.restarts_done, 0U) << "what the machine has of it stays";
+    hand.come_up(HandPeer::ordinary());
+    const std::vector<std::string> heard = hand.take_heard();
+    EXPECT_EQ(std::ranges::count(heard, "UPDATE 10.9.0.0/24"), 1);
+    hand.pass(60s);
+    EXPECT_EQ(hand.sink.restarts_done, 1U);
+}
+
 TEST(Restarter, DoesNotWaitForWhoRestartsToo) {
     HandPeer hand{full, back()};
     Open open = HandPeer::graceful();
@@ -233,7 +301,7 @@ TEST(Restarter, DoesNotWaitForWhoIsShutDown) {
 
 TEST(Restarter, DoesNotWaitForWhoWasAwayBefore) {
     HandPeer hand{full, back()};
-    hand.peer->set_was_away();
+    hand.peer->set_was(Peer::Was::Away);
     hand.pass(0s);
     EXPECT_EQ(hand.sink.restarts_done, 1U);
 }
@@ -241,7 +309,7 @@ TEST(Restarter, DoesNotWaitForWhoWasAwayBefore) {
 TEST(Restarter, WaitsForWhoWasAwayBeforeOnceItIsThere) {
     HandPeer hand{full, back()};
     hand.instance.expect_peers(true);
-    hand.peer->set_was_away();
+    hand.peer->set_was(Peer::Was::Away);
     hand.come_up(HandPeer::graceful());
     hand.instance.expect_peers(false);
     hand.settle();

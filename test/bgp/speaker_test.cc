@@ -458,6 +458,88 @@ TEST_F(Loopback, RestartEndsThoughNobodyCalls) {
     EXPECT_TRUE(wait_for([&] { return sink.restarts_done == 1; }));
 }
 
+/// A speaker that takes the place of one that a caller of a range was at.
+class Returned : public Loopback {
+  protected:
+    void SetUp() override {
+        config.selection_deferral = 60s;
+        speaker.emplace(io, config, sink, oracle);
+        ASSERT_TRUE(speaker->start());
+        range.peer.asn = Asn{65002};
+        range.peer.graceful_restart.mode = GracefulRestartConfig::Mode::Full;
+        ASSERT_TRUE(speaker->set_ranges({range}));
+        caller.address = *parse_ip("127.0.0.2");
+        caller.state = State::Established;
+        caller.restart.agreed = true;
+    }
+
+    void call() {
+        PeerConfig there;
+        there.address = *parse_ip("127.0.0.3");
+        there.asn = Asn{65003};
+        there.port = speaker->port();
+        there.source = caller.address;
+        ASSERT_TRUE(b.add_peer(there));
+    }
+
+    [[nodiscard]] bool waits() const { return speaker->instance().ribs().selection_deferred; }
+
+    SpeakerConfig config = config_of("127.0.0.3", 65003);
+    RecordingSink sink;
+    std::optional<Speaker> speaker;
+    RangeConfig range{.prefix = *parse_prefix("127.0.0.0/24"), .peer = {}};
+    PeerSummary caller;
+};
+
+TEST_F(Returned, WaitsForItsCallersAlone) {
+    PeerSummary other = caller;
+    other.address = *parse_ip("127.0.0.9");
+    other.state = State::Idle;
+    speaker->remember({caller, other});
+    EXPECT_EQ(speaker->addresses(), std::vector{caller.address}) << "the other one was away";
+    call();
+    EXPECT_TRUE(wait_for([&] { return sink.restarts_done == 1; }));
+    EXPECT_EQ(speaker->peers().at(0).state, State::Established);
+}
+
+TEST_F(Returned, WaitsForACallerThatIsNotBack) {
+    PeerSummary other = caller;
+    other.address = *parse_ip("127.0.0.9");
+    speaker->remember({caller, other});
+    call();
+    EXPECT_TRUE(wait_for([&] {
+        const auto peer = speaker->peer(caller.address);
+        return peer && peer->ipv4.end_of_rib_received && peer->ipv6.end_of_rib_received;
+    }));
+    EXPECT_TRUE(waits());
+    EXPECT_EQ(speaker->addresses().size(), 2U);
+}
+
+TEST_F(Returned, DoesNotWaitForCallersWithoutGracefulRestart) {
+    caller.restart.agreed = false;
+    speaker->remember({caller});
+    EXPECT_TRUE(wait_for([&] { return !waits(); }));
+    EXPECT_EQ(sink.restarts_done, 0U) << "what the machine has of it stays";
+    EXPECT_EQ(speaker->addresses().size(), 1U);
+}
+
+TEST_F(Returned, ForgetsWhoDoesNotCall) {
+    SpeakerConfig brief = config;
+    brief.selection_deferral = 0s;
+    speaker.emplace(io, brief, sink, oracle);
+    ASSERT_TRUE(speaker->start());
+    ASSERT_TRUE(speaker->set_ranges({range}));
+    speaker->remember({caller});
+    EXPECT_EQ(speaker->addresses().size(), 1U);
+    EXPECT_TRUE(wait_for([&] { return speaker->addresses().empty(); }));
+}
+
+TEST_F(Returned, NeedsNoCallerThatIsNoneNow) {
+    speaker->refuse({caller.address});
+    speaker->remember({caller});
+    EXPECT_TRUE(wait_for([&] { return sink.restarts_done == 1; }));
+}
+
 TEST_F(Loopback, RestartMayBeKnownOnlyLater) {
     connect();
     ASSERT_TRUE(wait_for_state(b, State::Established));

@@ -9,7 +9,7 @@ import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
 from process import PATIENCE, wait_for
 from rack import FABRIC, ROUTER, Rack
-from reflector_lab import CLIENTS, REFLECTOR, Lab
+from reflector_lab import CLIENTS, REFLECTOR, Lab, block
 from resources import resource
 from stream import Stream
 
@@ -405,3 +405,29 @@ def test_client_that_is_told_later_meets_no_return(clients):
     client.wait_route(OUTSIDE[4], seconds=20)
     assert "Graceful restart" in client.shown()
     assert "AF preserved: ipv4" not in client.shown() and "Restart recovering" not in client.shown()
+
+
+@pytest.mark.parametrize("restart", ["on", "off"], ids=["graceful clients", "plain clients"])
+def test_reflector_waits_for_those_who_called(network, directory, make_router, make_peer, restart):
+    """Clients of a range: told at the start, after `bgp restart` and after a crash, long before the restart time is over."""
+    lab = Lab(network, directory, make_router, make_peer)
+    clients = {"prefix": "10.99.0.0/16", "as": "internal", "graceful_restart": "full", "route_reflector_client": True}
+    lab.configure(ranges=[clients])
+    lab.router.config.pop("datastore")
+    lab.router.start()
+    one, _ = lab.start_clients([(address, {"text": f"graceful restart {restart};"}) for address in CLIENTS[:2]])
+
+    def passes_on(network):
+        """Of this the speaker that was there before cannot have told."""
+        one.networks.append(network)
+        one.reconfigure()
+        lab.wait_sessions(2)
+        told = {block(CLIENTS[0]), *one.networks}
+        lab.router.wait(lambda: told <= lab.told(CLIENTS[1]), 8, f"the other client is told {network}")
+
+    passes_on("10.78.1.0/24")
+    lab.router.ctl("bgp", "restart")
+    passes_on("10.78.2.0/24")
+    lab.router.kill()
+    lab.router.start()
+    passes_on("10.78.3.0/24")

@@ -189,15 +189,7 @@ Result<void> BgpControl::restart() {
     go_on_with_peers(policy::Slice());
     originate_all();
     expect_peers(source_may_tell_peers());
-    for (const bgp::PeerSummary& peer : before) {
-        if (peer.shut_down) {
-            speaker_->shut_down(peer.address, *peer.shut_down);
-        }
-        const bool is_there = peer.state == bgp::State::Established;
-        if (!is_there && peer.ipv4.received + peer.ipv6.received == 0) {
-            speaker_->set_was_away(peer.address);
-        }
-    }
+    speaker_->remember(before);
     if (!opened) {
         return fail(std::move(opened).error(), "restarted, but not all is well");
     }
