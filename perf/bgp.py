@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """vrouterd's BGP beside BIRD, FRR and GoBGP: what a table, many peers and a loss cost, in one run.
 
 Every speaker gets the same load from the same generator (perf/bgp, bgp_load), in two network namespaces
@@ -8,7 +8,7 @@ receivers.  Times are wall time, CPU that of the speaker's process.
 
 Then ours with its FIB behind it (perf/bgp, bgp_fib): a table until packets follow it, the loss of one of
 four next hops, and another way to all next hops; with how long the control thread was busy with one thing, by
-its own CPU time.
+its own CPU time.  And with a guest: its vhost-user connection ends until peers hear of it (vhost_withdraw.py).
 
     ./dev perf bgp [-- --quick] [-- --speakers vrouterd,bird --rows accept]
 SPDX-License-Identifier: Apache-2.0
@@ -27,6 +27,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import vhost_withdraw
 
 BUILD = pathlib.Path(os.environ.get("BUILD", "build-perf"))
 SPEAKER = "10.99.0.1"
@@ -376,6 +378,11 @@ def main():
             load = os.getloadavg()[0]
             print(f"{row.name}\n  {'vrouterd':<9} {row.text.format(**figures) if figures else 'failed'} (load {load:.1f})", flush=True)
             results.append({"name": row.name, "speaker": "vrouterd", "load_average": load, **(figures or {"failed": True})})
+    if "vrouterd" in kinds and arguments.rows in vhost_withdraw.ROW:
+        figures = vhost_withdraw.figures(10 if arguments.quick else 100)
+        load = os.getloadavg()[0]
+        print(f"{vhost_withdraw.ROW}\n  {'vrouterd':<9} {vhost_withdraw.TEXT.format(**figures)} (load {load:.1f})", flush=True)
+        results.append({"name": vhost_withdraw.ROW, "speaker": "vrouterd", "load_average": load, **figures})
     if "BENCHMARK_OUT" in os.environ:
         pathlib.Path(os.environ["BENCHMARK_OUT"]).write_text(json.dumps({"benchmarks": results}, indent=1))
     return 1 if any("failed" in result for result in results) else 0
