@@ -18,6 +18,22 @@ namespace {
 
 namespace json = boost::json;
 
+/// JSON is UTF-8, while names and documents may be any octets: of a line that is none, those above 127 are
+/// replaced.
+std::string line_of(const json::object& told) {
+    std::string text = json::serialize(told) + "\n";
+    boost::system::error_code error;
+    (void)json::parse(text, error);
+    if (!error) {
+        return text;
+    }
+    std::string readable;
+    for (const char octet : text) {
+        readable += static_cast<std::uint8_t>(octet) < 0x80 ? std::string(1, octet) : "\uFFFD";
+    }
+    return readable;
+}
+
 void tell(const ObjectCame& came, json::object& into) {
     into["update"] = "object";
     into["object"] = to_string(came.key);
@@ -94,11 +110,7 @@ void Recording::add(const std::string& host, const std::string& sent) {
 }
 
 Result<void> play(
-    const std::string& path, const std::function<Result<void>(const pb::Recorded& entry)>& visit) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) {
-        return fail("cannot read " + path);
-    }
+    std::istream& file, const std::function<Result<void>(const pb::Recorded& entry)>& visit) {
     // A recorded frame holds one of the stream, and a little more.
     FrameDecoder decoder(kMaxFrame + 65536);
     std::array<char, 65536> buffer{};
@@ -109,21 +121,31 @@ Result<void> play(
         while (true) {
             const auto content = decoder.next();
             if (!content) {
-                return fail(Error{content.error()}, path);
+                return fail(content.error().text);
             }
             if (!*content) {
                 break;
             }
             pb::Recorded entry;
             if (!entry.ParseFromArray((*content)->data(), static_cast<int>((*content)->size()))) {
-                return fail(path + " is no recording of vrouter-policyd");
+                return fail("is no recording of vrouter-policyd");
             }
             if (auto visited = visit(entry); !visited) {
-                return fail(std::move(visited).error(), path);
+                return visited;
             }
         }
     }
-    return decoder.is_empty() ? Result<void>{} : fail(path + " ends amid a message");
+    return decoder.is_empty() ? Result<void>{} : fail("ends amid a message");
+}
+
+Result<void> play(
+    const std::string& path, const std::function<Result<void>(const pb::Recorded& entry)>& visit) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) {
+        return fail("cannot read " + path);
+    }
+    auto played = play(file, visit);
+    return played ? std::move(played) : fail(std::move(played).error(), path);
 }
 
 Result<std::string> json_lines(const pb::Recorded& entry) {
@@ -141,7 +163,7 @@ Result<std::string> json_lines(const pb::Recorded& entry) {
         line["ping"] = true;
     }
     if (!message.has_batch()) {
-        return json::serialize(line) + "\n";
+        return line_of(line);
     }
     line["sequence"] = message.batch().sequence_number();
     line["more"] = message.batch().more();
@@ -153,7 +175,7 @@ Result<std::string> json_lines(const pb::Recorded& entry) {
         }
         json::object told = line;
         std::visit([&](const auto& what) { tell(what, told); }, *update);
-        lines += json::serialize(told) + "\n";
+        lines += line_of(told);
     }
     return lines;
 }

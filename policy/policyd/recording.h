@@ -7,6 +7,7 @@
 #include <chrono>
 #include <fstream>
 #include <functional>
+#include <istream>
 #include <string>
 
 #include "policy/policyd/wire.h"
@@ -35,6 +36,8 @@ class Recording {
 };
 
 /// Calls `visit` for each message of a recording, in order; the first error that it returns ends that.
+[[nodiscard]] Result<void> play(
+    std::istream& file, const std::function<Result<void>(const pb::Recorded& entry)>& visit);
 [[nodiscard]] Result<void> play(
     const std::string& path, const std::function<Result<void>(const pb::Recorded& entry)>& visit);
 

@@ -369,7 +369,7 @@ TEST_F(ServerTest, RecordingPlaysWhatTheHostWasTold) {
     std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
     const auto cut = play(path, [](const pb::Recorded&) { return Result<void>{}; });
     ASSERT_FALSE(cut);
-    EXPECT_EQ(cut.error().text, path + " ends amid a message");
+    EXPECT_EQ(cut.error().text, path + ": ends amid a message");
 }
 
 TEST_F(ServerTest, StatusNamesTheHostsThatAreConnected) {
