@@ -69,12 +69,12 @@ bgp:
       as_override: true
       remove_private_as: true
       enforce_first_as: false
-      route_reflector_client: true
       add_path: send
       extended_messages: true
       bfd: {transmit_ms: 100, multiplier: 5}
     - {address: 192.0.2.253, group: racks}
     - {address: 192.0.2.252, group: racks, as: 64514, hold_time: 9, export: all}
+    - {address: 192.0.2.251, as: internal, route_reflector_client: true}
   ranges:
     - {prefix: 10.99.0.0/16, limit: 7, group: racks, password: p}
 )";
@@ -148,7 +148,8 @@ TEST(BgpConfig, ReadsANeighbor) {
     EXPECT_TRUE(peer.as_override);
     EXPECT_TRUE(peer.remove_private_as);
     EXPECT_FALSE(peer.enforce_first_as);
-    EXPECT_TRUE(peer.reflector_client);
+    EXPECT_FALSE(peer.reflector_client);
+    EXPECT_TRUE(full().neighbors.at(3).reflector_client);
     EXPECT_EQ(peer.add_path, (bgp::AddPathConfig{.receive = false, .send = true}));
     EXPECT_TRUE(peer.extended_messages);
     const bgp::BfdConfig bfd{
@@ -577,6 +578,20 @@ const Mistake kMistakes[] = {
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, "
      "password_file: /nonexistent/secret}]}",
      "f:2: bgp.neighbors[0].password_file: secret '/nonexistent/secret': No such file"},
+    {"client_of_another_as",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {address: 1.1.1.2, as: 2, route_reflector_client: true}]}",
+     "f:3: bgp.neighbors[0].route_reflector_client: only neighbors of our AS are clients: leave it "
+     "out, or say 'as: internal'"},
+    {"client_of_whichever_other_as",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, groups: [{name: g, route_reflector_client: "
+     "true}],\n"
+     " ranges: [{prefix: 10.0.0.0/8, group: g, as: external}]}",
+     "f:3: bgp.ranges[0].route_reflector_client: only neighbors of our AS are clients"},
+    {"client_of_our_other_as",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [\n"
+     "  {address: 1.1.1.2, as: 1, local_as: 3, route_reflector_client: true}]}",
+     "f:3: bgp.neighbors[0].route_reflector_client: only neighbors of our AS are clients"},
     {"range_prefix",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, ranges: [{as: 2}]}",
      "f:2: bgp.ranges[0]: key 'prefix' is missing"},

@@ -293,6 +293,16 @@ void check_family(YamlSection& yaml, const bgp::PeerConfig& peer, std::size_t fa
     }
 }
 
+/// RFC 4456: who is of another AS hears everything anyway, and is no client.
+void check_client(YamlSection& yaml, const bgp::PeerConfig& peer, Asn own_as) {
+    const bool internal = !peer.any_external_as && peer.asn == peer.local_as.value_or(own_as);
+    if (peer.reflector_client && !internal) {
+        yaml.refuse(
+            "route_reflector_client",
+            "only neighbors of our AS are clients: leave it out, or say 'as: internal'");
+    }
+}
+
 /// Where a neighbor is: an address, one of a link, or a link.
 struct Whereabouts {
     IpAddr address;         ///< unspecified: of whoever advertises itself on `interface`
@@ -369,6 +379,7 @@ void read_neighbor(
     bgp::PeerConfig peer = std::move(draft).of(bgp.speaker);
     peer.address = where.address;
     check_family(yaml, peer, peer.address.index());
+    check_client(yaml, peer, bgp.speaker.asn);
     if (!where.interface.empty()) {
         check_link_neighbor(yaml, peer);
         // Whoever is found on a link must not be one that is named there.
@@ -406,6 +417,7 @@ void read_range(
     range.peer = std::move(draft).of(bgp.speaker);
     range.peer.passive = true;
     check_family(yaml, range.peer, range.prefix.index());
+    check_client(yaml, range.peer, bgp.speaker.asn);
     if (const auto* v6 = std::get_if<Prefix<V6>>(&range.prefix);
         v6 && v6->address().is_link_local()) {
         yaml.refuse(
