@@ -34,8 +34,9 @@ Instance::Instance(
       sink_(sink),
       random_(std::move(random)),
       ribs_(oracle, config_.multipath, seed_of(random_)) {
-    own_.identifier = config_.router_id;
+    own_.identifier = loaded_.identifier = config_.router_id;
     ribs_.sources.add(own_);
+    ribs_.sources.add(loaded_);
 }
 
 void Instance::start(Time now) {
@@ -94,7 +95,7 @@ void Instance::end_restart() {
 
 void Instance::set_config(const SpeakerConfig& config) {
     config_ = config;
-    own_.identifier = config_.router_id;
+    own_.identifier = loaded_.identifier = config_.router_id;
 }
 
 Result<void> Instance::check(const PeerConfig& config) const {
@@ -153,12 +154,44 @@ Peer* Instance::find(const IpAddr& address) {
 }
 
 void Instance::originate(const IpPrefix& prefix, const Attributes& attributes) {
+    set_own(own_, prefix, attributes);
+}
+
+void Instance::load(const IpPrefix& prefix, const Attributes& attributes) {
+    set_own(loaded_, prefix, attributes);
+}
+
+void Instance::set_own(
+    const PathSource& source, const IpPrefix& prefix, const Attributes& attributes) {
     const AttributesRef set = ribs_.pool.intern(attributes);
     std::visit(
         [&]<Family F>(const Prefix<F>& of_family) {
-            ribs_.of<F>().set(of_family, PathCell{.attributes = set, .source = own_.id});
+            ribs_.of<F>().set(of_family, PathCell{.attributes = set, .source = source.id});
         },
         prefix);
+}
+
+template <Family F>
+bool Instance::unload_family(std::size_t& index, std::size_t& left, std::size_t& gone) {
+    LocRib<F>& loc = ribs_.of<F>();
+    for (; index < loc.end() && left > 0; ++index, --left) {
+        const auto id = static_cast<RouteId>(index);
+        if (loc.at(id) != nullptr) {
+            gone += loc.remove_where(
+                id, [this](const PathCell& path) { return path.source == loaded_.id; });
+        }
+    }
+    return index < loc.end();
+}
+
+bool Instance::unload(RouteCursor& cursor, std::size_t most, std::size_t& gone) {
+    if (!cursor.ipv6) {
+        if (unload_family<V4>(cursor.index, most, gone)) {
+            return true;
+        }
+        cursor = RouteCursor{.ipv6 = true, .index = 0};
+    }
+    return unload_family<V6>(cursor.index, most, gone);
 }
 
 bool Instance::withdraw(const IpPrefix& prefix) {

@@ -70,6 +70,13 @@ class Instance {
     /// No longer ours; false when it was not.
     bool withdraw(const IpPrefix& prefix);
 
+    /// Tells `prefix` as originate() does, but apart from that: what an operator has loaded, one path each.
+    void load(const IpPrefix& prefix, const Attributes& attributes);
+
+    /// Takes back what was loaded among about `most` routes from `cursor` on, and counts it in `gone`; true when
+    /// more are left.
+    [[nodiscard]] bool unload(RouteCursor& cursor, std::size_t most, std::size_t& gone);
+
     /// The oracle's answers may have changed / that for this one may have.
     void next_hops_changed();
     void next_hop_changed(const IpAddr& next_hop);
@@ -155,6 +162,11 @@ class Instance {
         const typename LocRib<F>::Route& route,
         const typename LocRib<F>::Change& change);
 
+    void set_own(const PathSource& source, const IpPrefix& prefix, const Attributes& attributes);
+
+    template <Family F>
+    [[nodiscard]] bool unload_family(std::size_t& index, std::size_t& left, std::size_t& gone);
+
     template <Family F>
     [[nodiscard]] bool visit_family(
         std::size_t& index, std::size_t& left, const VisitRoute& visit) const;
@@ -170,7 +182,8 @@ class Instance {
     SpeakerConfig config_;
     RouteSink& sink_;
     Random random_;
-    PathSource own_;  ///< of what we originate
+    PathSource own_;     ///< of what we originate
+    PathSource loaded_;  ///< of what load() brought
     Ribs ribs_;
     std::optional<Time> deferred_until_;  ///< selection waits for the peers, RFC 4724 4.1
     std::optional<Time> stale_until_;     ///< so long the machine keeps routes for them, at most

@@ -78,8 +78,9 @@ void MrtDump::write_peers(Writer& out) const {
 }
 
 void MrtDump::write_route(const RouteSummary& route, Writer& out) {
-    write_record(route, false, out);
-    write_record(route, true, out);
+    const bool best_has_id = !route.paths.empty() && route.paths.front().path_id.has_value();
+    write_record(route, best_has_id, out);
+    write_record(route, !best_has_id, out);
 }
 
 void MrtDump::write_record(const RouteSummary& route, bool path_ids, Writer& out) {

@@ -1,8 +1,8 @@
 // MrtDump: a table as an MRT file has it, TABLE_DUMP_V2 of RFC 6396; pure.
 //
 // One record names the peers, one follows for each prefix with all its paths as the decision saw them,
-// after import policy.  Those that came with a path identifier have a record of their own, RFC 8050 4,
-// which old readers skip: they still find all others.  What this host originates is of the peer of index 0: the speaker itself, at
+// after import policy, the best one first.  Those that came with a path identifier have a record of their own,
+// RFC 8050 4, which old readers skip: they still find all others.  What this host originates is of the peer of index 0: the speaker itself, at
 // 0.0.0.0.  When a path came is not kept: records say when they were written.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once

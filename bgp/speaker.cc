@@ -401,6 +401,17 @@ bool Speaker::withdraw(const IpPrefix& prefix) {
     return was_ours;
 }
 
+void Speaker::load(const IpPrefix& prefix, const Attributes& attributes) {
+    instance_->load(prefix, attributes);
+    want_work();
+}
+
+bool Speaker::unload(RouteCursor& cursor, std::size_t most, std::size_t& gone) {
+    const bool more = instance_->unload(cursor, most, gone);
+    want_work();
+    return more;
+}
+
 void Speaker::next_hops_changed() {
     instance_->next_hops_changed();
     want_work();

@@ -132,6 +132,10 @@ class Speaker {
 
     bool withdraw(const IpPrefix& prefix);
 
+    /// Instance::load() and unload().
+    void load(const IpPrefix& prefix, const Attributes& attributes);
+    [[nodiscard]] bool unload(RouteCursor& cursor, std::size_t most, std::size_t& gone);
+
     /// The oracle's answers may have changed / those for these may have.
     void next_hops_changed();
     void next_hops_changed(const std::vector<IpAddr>& next_hops);

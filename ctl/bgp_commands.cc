@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/bgp_commands.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "ctl/command_parts.h"
+#include "ctl/offline.h"
 #include "ctl/text.h"
 
 namespace vr::ctl {
@@ -122,24 +126,17 @@ Result<pb::Request> bgp_reload_request(const Values& /*values*/) {
     return request;
 }
 
+Result<pb::Request> bgp_unload_request(const Values& /*values*/) {
+    pb::Request request;
+    request.mutable_unload_bgp();
+    return request;
+}
+
 Layout details_of_one_neighbor(const Values& values) {
     return values.has("neighbor") ? Layout::Details : Layout::Table;
 }
 
-}  // namespace
-
-Command show_bgp_row() {
-    return {
-        .words = "show bgp",
-        .help = "BGP neighbours; one of them in detail",
-        .arguments = {positional("neighbor", kNeighbor, "only this neighbour")},
-        .request = bgp_request,
-        .columns = kBgpColumns,
-        .layout = details_of_one_neighbor};
-}
-
-std::vector<Command> bgp_rows() {
-    const auto neighbor = required(positional("neighbor", kNeighborOrAll, "which"));
+std::vector<Command> shown_rows() {
     return {
         {.words = "bgp summary",
          .help = "Neighbours, with sessions, prefixes and messages",
@@ -154,6 +151,15 @@ std::vector<Command> bgp_rows() {
          .arguments = {positional("neighbor", kNeighbor, "only this neighbour")},
          .request = bgp_request,
          .layout = always_details},
+        {.words = "bgp graceful-restart",
+         .help = "What is kept of neighbours that restart, what they keep of us, and for how long",
+         .request = bgp_request,
+         .columns = kBgpRestartColumns},
+    };
+}
+
+std::vector<Command> table_rows() {
+    return {
         {.words = "bgp routes",
          .help = "Paths to prefixes, and why those that are not best are not",
          .arguments =
@@ -166,15 +172,31 @@ std::vector<Command> bgp_rows() {
               flag("best", "--best", "best paths only")},
          .request = bgp_routes_request,
          .columns = kBgpRouteColumns},
-        {.words = "bgp graceful-restart",
-         .help = "What is kept of neighbours that restart, what they keep of us, and for how long",
-         .request = bgp_request,
-         .columns = kBgpRestartColumns},
         {.words = "bgp dump",
          .help = "The whole table as an MRT file (RFC 6396), to standard output",
          .request = bgp_dump_request,
          .example = "vrouterctl bgp dump > table.mrt",
          .text = bgp_dump_text},
+        {.words = "bgp load",
+         .help = "Tell the table of an MRT file, too: a path for each prefix, its first; not after "
+                 "'bgp restart'",
+         .arguments =
+             {required(positional("file", kLargeFile, "such as 'bgp dump' makes")),
+              option("neighbor", "--neighbor", kAddress, "only what this peer of the file said")},
+         .conversation = load_mrt,
+         .example = "vrouterctl bgp load table.mrt",
+         .text = bgp_loaded_text,
+         .exit = bgp_loaded_exit},
+        {.words = "bgp unload",
+         .help = "Tell no more of what was loaded",
+         .request = bgp_unload_request,
+         .text = bgp_loaded_text},
+    };
+}
+
+std::vector<Command> action_rows() {
+    const auto neighbor = required(positional("neighbor", kNeighborOrAll, "which"));
+    return {
         {.words = "bgp clear",
          .help = "Start a session anew, or exchange its routes again",
          .arguments =
@@ -201,6 +223,25 @@ std::vector<Command> bgp_rows() {
          .request = bgp_restart_request,
          .text = bgp_changed_text},
     };
+}
+
+}  // namespace
+
+Command show_bgp_row() {
+    return {
+        .words = "show bgp",
+        .help = "BGP neighbours; one of them in detail",
+        .arguments = {positional("neighbor", kNeighbor, "only this neighbour")},
+        .request = bgp_request,
+        .columns = kBgpColumns,
+        .layout = details_of_one_neighbor};
+}
+
+std::vector<Command> bgp_rows() {
+    auto rows = shown_rows();
+    std::ranges::move(table_rows(), std::back_inserter(rows));
+    std::ranges::move(action_rows(), std::back_inserter(rows));
+    return rows;
 }
 
 }  // namespace vr::ctl

@@ -391,7 +391,7 @@ std::vector<Command> offline_rows() {
     };
 }
 
-std::vector<Command> other_rows() {
+std::vector<Command> resource_rows() {
     return {
         {.words = "get",
          .help = "Resources of a kind ('all': every kind), valid or not",
@@ -420,6 +420,11 @@ std::vector<Command> other_rows() {
          .request = delete_request,
          .text = changes_text,
          .exit = changes_exit},
+    };
+}
+
+std::vector<Command> other_rows() {
+    return {
         {.words = "trace",
          .help = "What would happen to a packet, and which rule or route decides",
          .arguments =
@@ -468,6 +473,7 @@ const std::vector<Command>& commands() {
         auto rows = show_rows();
         std::ranges::move(bgp_rows(), std::back_inserter(rows));
         std::ranges::move(ipam_rows(), std::back_inserter(rows));
+        std::ranges::move(resource_rows(), std::back_inserter(rows));
         std::ranges::move(other_rows(), std::back_inserter(rows));
         std::ranges::move(offline_rows(), std::back_inserter(rows));
         return rows;

@@ -63,6 +63,12 @@ struct Command {
         const Values& values,
         const Files& files,
         const std::function<void(const pb::Response& frame)>& show) = nullptr;
+    /// Many requests, one after the other, made from files; the answer to all of them, or the router's refusal of one.
+    /// An error: the command line is wrong.
+    Result<pb::Response> (*conversation)(
+        const Values& values,
+        const Files& files,
+        const std::function<Result<pb::Response>(const pb::Request& request)>& ask) = nullptr;
     std::string_view example{};  ///< how it is typed, for --help and the README
     std::span<const Column> columns{};
     std::string (*text)(const pb::Response& frame) = nullptr;

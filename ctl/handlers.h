@@ -115,6 +115,10 @@ void serve_bgp_dump(
     FindSpeaker speaker,
     std::function<std::chrono::system_clock::time_point()> now = &std::chrono::system_clock::now);
 
+/// bgp_load.cc: bgp load, bgp unload.  `forwards`: there is a data plane, which must not draw traffic for routes of a
+/// file.
+void serve_bgp_load(Dispatch& dispatch, FindSpeaker speaker, bool forwards);
+
 /// policy.cc: show policy.
 void serve_policy(
     Dispatch& dispatch, Endpoints endpoints, HostEndpoints hosts, GroupText group_text);

@@ -196,10 +196,14 @@ Result<bool> ask(const Invocation& invocation, Answer& answer, bool last) {
     return called ? Result<bool>{ready} : fail(called.error().text);
 }
 
+Files files_here() {
+    return {.read = read_file, .open = open_file, .list = list_directory};
+}
+
 /// Commands that need no router.
 Exit perform_here(const Invocation& invocation) {
     const Command& command = *invocation.command;
-    const Files files{.read = read_file, .open = open_file, .list = list_directory};
+    const Files files = files_here();
     Answer answer{invocation};
     Result<void> shown;
     if (command.frames != nullptr) {
@@ -223,7 +227,35 @@ Exit perform_here(const Invocation& invocation) {
     return answer.exit();
 }
 
+/// Commands that ask a router many things about files of this machine.
+Exit converse(const Invocation& invocation) {
+    const Complaints complaints{invocation.json};
+    auto client = Client::connect(invocation.socket, invocation.timeout, invocation.answer);
+    bool reached = client.has_value();
+    const auto ask_once = [&](const pb::Request& request) -> Result<pb::Response> {
+        pb::Response answer;
+        const auto called =
+            client->call(request, [&](const pb::Response& frame) { answer = frame; });
+        reached = called.has_value();
+        return called ? Result<pb::Response>{std::move(answer)} : fail(called.error().text);
+    };
+    const auto said =
+        client ? invocation.command->conversation(invocation.values, files_here(), ask_once)
+               : Result<pb::Response>{fail(client.error().text)};
+    if (!said) {
+        const Exit exit = reached ? Exit::Usage : Exit::Unreachable;
+        complaints.say(exit, fmt::format("vrouterctl: {}\n", said.error().text));
+        return exit;
+    }
+    Answer answer{invocation};
+    answer.show(*said);
+    return answer.exit();
+}
+
 Exit perform(const Invocation& invocation) {
+    if (invocation.command->conversation != nullptr) {
+        return converse(invocation);
+    }
     if (invocation.command->request == nullptr) {
         return perform_here(invocation);
     }

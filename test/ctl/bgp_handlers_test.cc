@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 
+#include "bgp/mrt.h"
 #include "bgp/speaker.h"
 #include "ctl/handlers.h"
 #include "ctl/text.h"
@@ -47,6 +49,7 @@ class BgpHandler : public testing::Test {
         serve_bgp(dispatch, find, {.restart = restart, .reload = reload});
         serve_bgp_routes(dispatch, find);
         serve_bgp_dump(dispatch, find);
+        serve_bgp_load(dispatch, find, false);
     }
 
     std::shared_ptr<bgp::Speaker> make_speaker() {
@@ -327,6 +330,98 @@ TEST_F(BgpHandler, DumpsTheWholeTable) {
         EXPECT_LE(at, file.size());
     }
     EXPECT_EQ(records, 501U);
+}
+
+/// The octets of a file with a path to each prefix, by the peers given.
+std::string mrt_of(
+    const std::vector<std::string>& prefixes, std::string_view next_hop = "192.0.2.7") {
+    bgp::MrtDump dump{bgp::MrtPeer{}, {}, 0};
+    Writer out;
+    dump.write_peers(out);
+    for (const std::string& prefix : prefixes) {
+        bgp::RouteSummary route{.prefix = *parse_prefix(prefix), .paths = {}};
+        route.paths.emplace_back().attributes.next_hop = *parse_ip(next_hop);
+        dump.write_route(route, out);
+    }
+    const auto octets = out.release();
+    return {octets.begin(), octets.end()};
+}
+
+pb::Request load_request(const std::string& mrt) {
+    pb::Request request;
+    request.mutable_load_bgp()->set_mrt(mrt);
+    return request;
+}
+
+TEST_F(BgpHandler, LoadsRoutesBesideItsOwnAndTakesThemBack) {
+    speaker->originate(*parse_prefix("10.0.0.0/24"));
+    EXPECT_EQ(
+        ask(load_request(mrt_of({"10.0.0.0/24", "10.0.1.0/24"}))).front().bgp_loaded().routes(),
+        2U);
+    EXPECT_EQ(
+        ask(load_request(mrt_of({"fd00::/64"}, "fd00::7"))).front().bgp_loaded().routes(), 1U);
+    settle();
+    EXPECT_EQ(routes("10.0.0.0/24").size(), 2U);
+    ASSERT_EQ(routes("10.0.1.0/24").size(), 1U);
+    EXPECT_EQ(routes("10.0.1.0/24")[0].next_hop(), "192.0.2.7");
+    pb::Request unload;
+    unload.mutable_unload_bgp();
+    EXPECT_EQ(ask(unload).back().bgp_loaded().routes(), 3U);
+    settle();
+    EXPECT_EQ(routes("10.0.0.0/24").size(), 1U);
+    EXPECT_EQ(routes("10.0.1.0/24").size(), 0U);
+    EXPECT_EQ(routes("fd00::/64").size(), 0U);
+    EXPECT_EQ(ask(unload).back().bgp_loaded().routes(), 0U);
+}
+
+TEST_F(BgpHandler, UnloadsInSlices) {
+    std::vector<std::string> prefixes;
+    for (unsigned i = 0; i < 128; ++i) {
+        prefixes.push_back("10.0." + std::to_string(i) + ".0/24");
+    }
+    for (unsigned i = 0; i < 2000; ++i) {
+        speaker->originate(Prefix<V4>::host(Ip4{0x0b000000 + i}));
+    }
+    EXPECT_EQ(ask(load_request(mrt_of(prefixes))).front().bgp_loaded().routes(), 128U);
+    pb::Request unload;
+    unload.mutable_unload_bgp();
+    const auto frames = ask(unload);
+    EXPECT_GT(frames.size(), 3U);
+    EXPECT_EQ(frames.back().bgp_loaded().routes(), 128U);
+}
+
+TEST_F(BgpHandler, LoadsAllOfARequestOrNothing) {
+    std::vector<std::string> many;
+    for (unsigned i = 0; i < 129; ++i) {
+        many.push_back("10.1." + std::to_string(i) + ".0/24");
+    }
+    const std::string good = mrt_of({"10.0.0.0/24"});
+    const std::map<std::string, std::string> refused{
+        {mrt_of(many), "too many routes for one request"},
+        {good.substr(0, good.size() - 1), "record 2: the file ends within it"},
+        {good + "x", "record 3: the file ends within it"},
+        {"no such file at all", "record 1"}};
+    for (const auto& [mrt, why] : refused) {
+        const pb::Error error = ask(load_request(mrt)).front().error();
+        EXPECT_EQ(error.code(), pb::Error::CODE_INVALID);
+        EXPECT_NE(error.text().find(why), std::string::npos) << error.text();
+    }
+    settle();
+    EXPECT_TRUE(routes("").empty());
+}
+
+TEST_F(BgpHandler, LoadsNothingWherePacketsWouldFollow) {
+    Dispatch forwards;
+    serve_bgp_load(
+        forwards, [this]() -> const std::shared_ptr<bgp::Speaker>& { return speaker; }, true);
+    Slices slices;
+    forwards.answer(
+        load_request(mrt_of({"10.0.0.0/24"})), [&](Slices given) { slices = std::move(given); });
+    pb::Response frame;
+    EXPECT_FALSE(slices(frame));
+    EXPECT_EQ(frame.error().code(), pb::Error::CODE_REFUSED);
+    settle();
+    EXPECT_TRUE(routes("").empty());
 }
 
 TEST_F(BgpHandler, AListingEndsWithTheSpeakerThatItIsOf) {

@@ -16,12 +16,15 @@
 
 #include <boost/json/parse.hpp>
 
+#include "bgp/mrt_reader.h"
+#include "ctl/bgp_row.h"
 #include "ctl/grammar.h"
 #include "ctl/table.h"
 
 namespace vr::ctl::offline_test {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 /// A table of one peer, 192.0.2.2 in AS 65001, and one route, 10.0.0.0/8.
@@ -43,6 +46,40 @@ std::string large_table() {
         table.append(kTable, kPeers);
     }
     return table;
+}
+
+std::string table_of(const std::vector<bgp::RouteSummary>& routes) {
+    bgp::MrtDump dump{
+        bgp::MrtPeer{},
+        {{.address = *parse_ip("192.0.2.2")}, {.address = *parse_ip("192.0.2.3")}},
+        0};
+    Writer out;
+    dump.write_peers(out);
+    for (const bgp::RouteSummary& route : routes) {
+        dump.write_route(route, out);
+    }
+    const auto octets = out.release();
+    return {octets.begin(), octets.end()};
+}
+
+bgp::PathSummary path_by(std::string_view peer) {
+    bgp::PathSummary path{.peer = parse_ip(peer)};
+    path.attributes.next_hop = *parse_ip(peer);
+    return path;
+}
+
+std::string two_paths() {
+    return table_of(
+        {{.prefix = *parse_prefix("10.0.0.0/8"),
+          .paths = {path_by("192.0.2.2"), path_by("192.0.2.3")}}});
+}
+
+std::string many_prefixes() {
+    std::vector<bgp::RouteSummary> routes;
+    for (std::uint32_t i = 0; i < kLargeRows; ++i) {
+        routes.push_back({.prefix = Prefix<V4>::host(Ip4{i}), .paths = {path_by("192.0.2.2")}});
+    }
+    return table_of(routes);
 }
 
 /// Files and directories by name.
@@ -73,6 +110,9 @@ const std::map<std::string, std::string>& disk() {
         {"table.mrt", kTable},
         {"cut.mrt", kTable.substr(0, kTable.size() - 1)},
         {"large.mrt", large_table()},
+        {"two_paths.mrt", two_paths()},
+        {"many.mrt", many_prefixes()},
+        {"cut_later.mrt", kTable + kTable.substr(31, 20)},
     };
     return kDisk;
 }
@@ -288,6 +328,88 @@ TEST(Examples, AreInTheHelp) {
         line.emplace_back("--help");
         EXPECT_THAT(run(line).text, HasSubstr(std::string(command.example)));
     }
+}
+
+/// What a router hears of `bgp load` with these words; it refuses the request of number `refused`.
+struct Heard {
+    std::vector<std::string> requests;  ///< "PREFIX by NEXT-HOP" of each route
+    Result<pb::Response> answer;
+};
+
+Heard load(const std::vector<std::string>& words, std::size_t refused = 1000) {
+    std::vector<std::string> line{"bgp", "load"};
+    line.insert(line.end(), words.begin(), words.end());
+    const auto parsed = parse(line, "/default.sock", read);
+    const auto& invocation = std::get<Invocation>(parsed);
+    Heard heard;
+    const auto ask = [&](const pb::Request& request) -> Result<pb::Response> {
+        const std::string& mrt = request.load_bgp().mrt();
+        const std::vector<std::uint8_t> octets(mrt.begin(), mrt.end());
+        std::string routes;
+        std::uint64_t count = 0;
+        bgp::MrtReader reader{Bytes{octets}};
+        while (reader.read(
+            [&](const bgp::MrtPath& path) {
+                routes += to_string(path.prefix) + " by " + to_string(path.attributes.next_hop);
+                ++count;
+            },
+            [](const std::string& problem) { ADD_FAILURE() << problem; })) {
+        }
+        heard.requests.push_back(routes);
+        EXPECT_LE(count, kMostLoaded);
+        pb::Response response;
+        if (heard.requests.size() == refused) {
+            response.mutable_error()->set_text("no");
+        } else {
+            response.mutable_bgp_loaded()->set_routes(count);
+        }
+        return response;
+    };
+    const Files files{.read = read, .open = open, .list = list};
+    heard.answer = invocation.command->conversation(invocation.values, files, ask);
+    return heard;
+}
+
+TEST(BgpLoad, SendsTheFirstPathOfEachPrefix) {
+    const Heard heard = load({"two_paths.mrt"});
+    EXPECT_THAT(heard.requests, ElementsAre("10.0.0.0/8 by 192.0.2.2"));
+    EXPECT_EQ(heard.answer->bgp_loaded().routes(), 1U);
+    EXPECT_EQ(bgp_loaded_text(*heard.answer), "routes: 1\n");
+    EXPECT_EQ(bgp_loaded_exit(*heard.answer), Exit::Ok);
+}
+
+TEST(BgpLoad, SendsWhatOnePeerSaid) {
+    EXPECT_THAT(
+        load({"two_paths.mrt", "--neighbor", "192.0.2.3"}).requests,
+        ElementsAre("10.0.0.0/8 by 192.0.2.3"));
+    const Heard heard = load({"two_paths.mrt", "--neighbor", "192.0.2.4"});
+    EXPECT_TRUE(heard.requests.empty());
+    EXPECT_EQ(heard.answer->bgp_loaded().routes(), 0U);
+}
+
+TEST(BgpLoad, SendsALargeTablePieceByPiece) {
+    const Heard heard = load({"many.mrt"});
+    EXPECT_EQ(heard.answer->bgp_loaded().routes(), kLargeRows);
+    EXPECT_EQ(heard.requests.size(), (kLargeRows + kMostLoaded - 1) / kMostLoaded);
+}
+
+TEST(BgpLoad, EndsWhenTheRouterRefuses) {
+    const Heard heard = load({"many.mrt"}, 2);
+    EXPECT_EQ(heard.requests.size(), 2U);
+    EXPECT_TRUE(heard.answer->has_error());
+}
+
+TEST(BgpLoad, SaysWhatItDoesNotUnderstandAndLoadsTheRest) {
+    const Heard heard = load({"cut.mrt"});
+    EXPECT_EQ(heard.answer->bgp_loaded().routes(), 0U);
+    EXPECT_EQ(
+        bgp_loaded_text(*heard.answer), "routes: 0\nproblem: record 2: the file ends within it\n");
+    EXPECT_EQ(bgp_loaded_exit(*heard.answer), Exit::Refused);
+    EXPECT_EQ(load({"cut_later.mrt"}).answer->bgp_loaded().routes(), 1U);
+}
+
+TEST(BgpLoad, TheFileMustBeThere) {
+    EXPECT_FALSE(load({"absent.mrt"}).answer);
 }
 
 TEST(BgpRead, PrintsEveryPathOfATable) {

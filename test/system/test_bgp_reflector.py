@@ -60,9 +60,9 @@ def reflector(fabric, directory, cleanup):
 
 @pytest.fixture
 def client(fabric, make_peer):
-    def make(kind, number, networks, **options):
+    def make(kind, number, networks, to=REFLECTOR, **options):
         space = fabric(f"client{number}", address(number))
-        neighbor = Neighbor(REFLECTOR, AS, families=(4,), **options)
+        neighbor = Neighbor(to, AS, families=(4,), **options)
         return make_peer(kind, space, AS, address(number), [neighbor], networks, next_hops={4: address(number)}).start()
 
     return make
@@ -118,6 +118,42 @@ def test_every_path_comes_with_add_path(reflector, client, kind):
     first.withdraw(SHARED)
     wait_for(lambda: paths_of(listener, SHARED) == 1, 10, "one path is withdrawn")
     listener.wait_route(SHARED, address(3))
+
+
+def test_dumped_table_is_loaded_by_another_router(fabric, make_router, reflector, client, directory):
+    """Which then has the same table and tells it, until it is unloaded; a file that ends early is said to."""
+    router = reflector((1, 2))
+    networks = {1: ["172.16.1.0/24", SHARED], 2: ["172.16.2.0/24", SHARED]}
+    for number, prefixes in networks.items():
+        client(Bird, number, prefixes)
+    all_up(router, networks)
+    everything = {prefix for prefixes in networks.values() for prefix in prefixes}
+
+    def table(of):
+        keys = ("next_hop", "as_path", "origin", "local_pref", "med", "communities")
+        return {row["prefix"]: [row.get(key) for key in keys] for row in of.ask("bgp", "routes", "--best")}
+
+    router.wait(lambda: set(table(router)) == everything, 20, "all routes are there")
+    dump = directory / "table.mrt"
+    ctl = [BUILD / "vrouterctl", "--socket", router.control_socket, "bgp", "dump"]
+    dump.write_bytes(subprocess.run(ctl, capture_output=True, timeout=15, check=True).stdout)
+
+    other = make_router(fabric("other", address(200)), "other", dataplane="none")
+    for key in ("eal", "workers", "ports", "workloads", "datastore"):
+        other.config.pop(key)
+    other.set_bgp(AS, address(200), [{"address": address(3), "as": AS, "passive": True}])
+    other.start()
+    listener = client(Bird, 3, [], to=address(200))
+    assert other.ctl("bgp", "load", str(dump)) == f"routes: {len(everything)}\n"
+    other.wait(lambda: table(other) == table(router), 15, "both have the same table")
+    listener.wait_route("172.16.1.0/24", address(1), 30)
+    cut = directory / "cut.mrt"
+    cut.write_bytes(dump.read_bytes()[:-1])
+    status, told = other.ctl_status("bgp", "load", str(cut))[:2]
+    assert status == 1 and "the file ends within it" in told
+    assert other.ctl("bgp", "unload") == f"routes: {len(everything)}\n"
+    listener.wait_no_route("172.16.1.0/24", 30)
+    assert table(other) == {}
 
 
 def test_dumped_table_is_read_by_ourselves_and_by_others(reflector, client, directory):

@@ -135,6 +135,7 @@ void Daemon::serve_commands() {
              }});
         ctl::serve_bgp_routes(*dispatch_, speaker);
         ctl::serve_bgp_dump(*dispatch_, speaker);
+        ctl::serve_bgp_load(*dispatch_, speaker, machine_ != nullptr);
     }
     policy::ipam::Run run_ipam;
     if (ipam_) {
