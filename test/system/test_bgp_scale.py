@@ -6,18 +6,21 @@ routes.  VROUTER_CHURN_SECONDS says how long routes change.
 SPDX-License-Identifier: Apache-2.0
 """
 
+import json
 import os
 import pathlib
 import random
 import re
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
 from process import wait_for
 from reflector_lab import AS, CLIENTS, REFLECTOR, Lab
+from router import BUILD
 from scripted_speaker import AS_PATH, NEXT_HOP, TRANSITIVE, ScriptedSpeaker, attribute, nlri, update
 
 REFLECTORS = ["10.9.0.1", "10.9.0.2"]
@@ -126,6 +129,20 @@ class Cluster:
 
             daemon.process.wait_for(has, 30, f"{daemon} has the reflectors' table")
 
+    def check_dump(self, make_router, file):
+        """What a reflector has dumped can be read, and is the table of a router that loads it."""
+        reader = make_router(self.join("reader", "10.9.3.1"), "reader", dataplane="none")
+        for key in ("eal", "workers", "ports", "workloads", "datastore"):
+            reader.config.pop(key)
+        reader.set_bgp(AS, "10.9.3.1", [])
+        reader.start()
+        command = [BUILD / "vrouterctl", "--socket", self.routers[0].control_socket, "bgp", "dump"]
+        file.write_bytes(subprocess.run(command, capture_output=True, timeout=60, check=True).stdout)
+        rows = json.loads(reader.ctl("bgp", "read", file, "--json"))
+        assert {row["prefix"]: row["neighbor"] for row in rows} == self.known
+        assert reader.ctl("bgp", "load", file) == f"routes: {len(self.known)}\n"
+        assert {row["prefix"]: row["next_hop"] for row in reader.ask("bgp", "routes")} == self.known
+
     def change(self, choose):
         """A route of a scripted host goes, or comes back."""
         host = choose.choice(SCRIPTED)
@@ -145,7 +162,7 @@ def resident_mb(router):
 
 
 @pytest.mark.timeout(180 + SECONDS)
-def test_tables_of_many_hosts(network, make_router, make_peer, cleanup):
+def test_tables_of_many_hosts(network, directory, make_router, make_peer, cleanup):
     """Every host is told all in the beginning, after both reflectors restarted, and after many changes."""
     cluster = Cluster(network, make_router, make_peer, cleanup)
     for program in (*cluster.routers, *cluster.daemons):
@@ -177,6 +194,7 @@ def test_tables_of_many_hosts(network, make_router, make_peer, cleanup):
     cluster.wait_settled()
     print(f"{changes} changes known after {time.monotonic() - begun:.1f} s")
     cluster.wait_equal()
+    cluster.check_dump(make_router, directory / "table.mrt")
     for router in cluster.routers:
         print(f"{resident_mb(router)} MB resident")
         assert resident_mb(router) < 64
