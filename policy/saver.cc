@@ -49,8 +49,8 @@ void Saver::stop() {
     running_.reset();
     timer_.cancel();
     thread_->join();
-    if (changed_) {
-        if (const auto saved = write_whole(path_, picture_()()); !saved) {
+    if (const Encode encode = changed_ ? picture_() : nullptr) {
+        if (const auto saved = write_whole(path_, encode()); !saved) {
             log::error("{}: last good state: {}", who_, saved.error().text);
         }
     }
@@ -70,6 +70,12 @@ void Saver::save_later() {
 }
 
 void Saver::save() {
+    Encode encode = picture_();
+    if (!encode) {
+        saving_ = false;
+        save_later();
+        return;
+    }
     changed_ = false;
     const auto started = steady_clock::now();
     boost::asio::post(
@@ -77,7 +83,7 @@ void Saver::save() {
         [this,
          executor = executor_,
          path = path_,
-         encode = picture_(),
+         encode = std::move(encode),
          started,
          alive = std::weak_ptr(running_)] {
             auto result = write_whole(path, encode());

@@ -25,7 +25,7 @@ class Saver {
   public:
     /// Makes the content of the file; runs on another thread.
     using Encode = std::function<std::string()>;
-    /// Takes hold of the present state; runs where the executor's handlers do.
+    /// Takes hold of the present state; runs where the executor's handlers do.  Null: not now, ask later.
     using Picture = std::function<Encode()>;
 
     /// `who` begins what is logged.

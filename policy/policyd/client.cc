@@ -12,6 +12,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <policyd.pb.h>
@@ -81,8 +82,13 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
 
     // --- one attempt after the other ---------------------------------------------------------
 
+    /// Behind what an earlier one brought.
     void attempt() {
-        const std::uint64_t number = ++attempts;
+        when_ready(guarded(++attempts, [](State& self) { self.call(); }));
+    }
+
+    void call() {
+        const std::uint64_t number = attempts;
         deadline.expires_after(
             std::min(kMostPatience, kPatience * (1U << std::min(rounds, kMostDoublings))));
         deadline.async_wait(guarded(number, [](State& self, error_code error) {
@@ -149,9 +155,8 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             return;
         }
         const bool was_welcome = receiver.is_welcome();
-        auto batch = receiver.on(*message);
-        if (!batch) {
-            give_up(batch.error().text);
+        if (const auto taken = receiver.on(*message); !taken) {
+            give_up(taken.error().text);
             return;
         }
         if (!was_welcome && receiver.is_welcome()) {
@@ -173,27 +178,78 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
                                              : "waiting for its snapshot");
             rounds = message->welcome().resumed() ? 0 : rounds;
         }
-        if (*batch) {
-            apply(**std::move(batch));
+        if (receiver.is_applying()) {
+            rounds = 0;
+            failed_in_a_row = 0;
+            last_failure.clear();
+            link->hold();
+            begin(attempts);
+            when_ready(guarded(attempts, [](State& self) { self.link->release(); }));
+        }
+    }
+
+    // --- a batch, turn by turn, though the connection ends -----------------------------------
+
+    /// Calls `then` when a batch is applied, if one is, and there is room for the next.
+    void when_ready(std::function<void()> then) {
+        if (receiver.is_applying()) {
+            ready.push_back(std::move(then));
+        } else {
+            settings.when_room(std::move(then));
+        }
+    }
+
+    /// `attempt`: that brought the batch; 0: the state file.
+    void begin(std::uint64_t attempt) {
+        brought_by = attempt;
+        go_on_later();
+    }
+
+    void go_on_later() {
+        asio::post(io, [weak = weak_from_this()] {
+            // Not after stop(), which has finished it.
+            if (const auto self = weak.lock(); self && self->receiver.is_applying()) {
+                self->go_on();
+            }
+        });
+    }
+
+    void go_on() {
+        auto batch = receiver.go_on(policy::Slice(settings.slice));
+        if (!batch) {
+            go_on_later();
+            return;
+        }
+        apply(*std::move(batch));
+        for (auto& then : std::exchange(ready, {})) {
+            when_ready(std::move(then));
         }
     }
 
     void apply(policy::Batch batch) {
-        rounds = 0;
-        failed_in_a_row = 0;
-        last_failure.clear();
-        if (!std::exchange(told_all, true)) {
+        const bool from_server = brought_by != 0;
+        if (from_server && !std::exchange(told_all, true)) {
             in_force = false;
             whole = takes + 1;  // what was before is not all
         }
-        health.is(policy::SourceStatus::State::InSync, steady_clock::now());
-        take(std::move(batch), guarded(attempts, [sequence = receiver.applied()](State& self) {
+        if (brought_by == attempts) {
+            health.is(policy::SourceStatus::State::InSync, steady_clock::now());
+        }
+        take(std::move(batch), guarded(brought_by, [sequence = receiver.applied()](State& self) {
                  pb::FromHost message;
                  message.mutable_acknowledge()->set_sequence(sequence);
                  self.link->send(frame(message));
              }));
-        if (saver) {
+        if (from_server && saver) {
             saver->changed();
+        }
+    }
+
+    /// At once, at the end: a batch that is begun is told and saved.
+    void finish() {
+        if (receiver.is_applying()) {
+            apply(*receiver.go_on(policy::Slice()));
+            ready.clear();
         }
     }
 
@@ -215,7 +271,7 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
 
     /// No server answers: what an earlier life was told counts, if this one was not told anything.
     void take_last_good() {
-        if (receiver.is_in_sync() || settings.state_file.empty() ||
+        if (receiver.is_in_sync() || receiver.is_applying() || settings.state_file.empty() ||
             std::exchange(asked_state_file, true)) {
             return;
         }
@@ -226,13 +282,13 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             }
             return;
         }
-        auto batch = receiver.restore(**file);
-        if (!batch) {
-            log::error("policyd: last good state: {} {}", settings.state_file, batch.error().text);
+        if (const auto restored = receiver.restore(**file); !restored) {
+            log::error(
+                "policyd: last good state: {} {}", settings.state_file, restored.error().text);
             return;
         }
         log::warning("policyd: no server answers; the last good state is in force");
-        take(*std::move(batch), [] {});
+        begin(0);
     }
 
     void give_up(const std::string& why) {
@@ -253,11 +309,7 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
             return;
         }
         failed_in_a_row = 0;
-        const std::uint64_t number = attempts;
         take_last_good();
-        if (number != attempts) {
-            return;  // stopped by the listener
-        }
         const auto pause = std::min(kMostPause, kPause * (1U << std::min(rounds, kMostDoublings)));
         ++rounds;
         deadline.expires_after(
@@ -332,6 +384,8 @@ struct Client::State : std::enable_shared_from_this<Client::State> {
     std::string following;
     std::string last_failure;
     policy::SourceStatus health;
+    std::uint64_t brought_by = 0;              ///< which attempt, the batch that is applied
+    std::vector<std::function<void()>> ready;  ///< when it is
     std::optional<policy::Saver> saver;
     bool asked_state_file = false;
     std::uint64_t attempts = 0;
@@ -358,6 +412,7 @@ Result<void> Client::start() {
 void Client::stop() {
     state_->disconnect();
     state_->following.clear();
+    state_->finish();
     if (state_->saver) {
         state_->saver->stop();
     }

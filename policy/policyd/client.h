@@ -4,6 +4,8 @@
 // Nothing that was told is taken back by that: the listener gets only what the next server tells
 // otherwise.  The catalog shows what this host was told.
 //
+// A batch is applied in turns of the loop, of which none is long; meanwhile nothing more is read.
+//
 // What the host has to tell of itself is asked for several times a second, once a server has told it all
 // that concerns it, and told when it changed and what was told before has left.
 //
@@ -15,6 +17,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,6 +26,7 @@
 #include "policy/datastore.h"
 #include "policy/policyd/report.h"
 #include "policy/policyd/tls.h"
+#include "policy/when_room.h"
 #include "vrouter/net/host_port.h"
 
 namespace boost::asio {
@@ -40,6 +44,10 @@ struct ClientSettings {
         nullptr;  ///< what to tell servers of this host; null: nothing
     /// Calls `then` when what the listener was told is in force, on this thread; null: it is at once.
     std::function<void(std::function<void()> then)> when_in_force = nullptr;
+    /// Is asked behind each batch before more is read, and before a server is called.
+    policy::WhenRoom when_room = policy::at_once;
+    /// How long a turn of the loop applies of a batch.
+    std::chrono::microseconds slice{500};
 };
 
 class Client final : public policy::Datastore {
@@ -53,7 +61,7 @@ class Client final : public policy::Datastore {
 
     /// Reads the credentials and begins to look for a server, which is tried for ever.
     [[nodiscard]] Result<void> start();
-    /// Follows no longer.
+    /// Follows no longer.  Of a batch that is being applied the listener is told before this returns.
     void stop();
 
     /// The server that is followed; empty: none.

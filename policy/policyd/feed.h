@@ -35,7 +35,8 @@ class Welcome;
 
 class Feed {
   public:
-    static constexpr std::size_t kParcelBytes = std::size_t{16} << 20U;
+    /// Of a frame, about: what a host reads in one turn takes it a fraction of a millisecond.
+    static constexpr std::size_t kParcelBytes = std::size_t{64} << 10U;
 
     /// At most one feed for a host.  `cluster` must outlive it.
     Feed(Cluster& cluster, const std::string& host);

@@ -33,14 +33,11 @@ void Link::start(asio::ssl::stream_base::handshake_type side, Callbacks callback
         self->keepalive_.heard();
         const auto on_secured = self->callbacks_.on_secured;
         on_secured();
-        self->read();
+        self->hand_out();
     });
 }
 
 void Link::read() {
-    if (!open_) {
-        return;
-    }
     stream_.async_read_some(
         asio::buffer(received_), [self = shared_from_this()](error_code error, std::size_t size) {
             if (!self->open_) {
@@ -55,20 +52,31 @@ void Link::read() {
             }
             self->keepalive_.heard();
             self->decoder_.feed(Bytes{self->received_}.first(size));
-            while (self->open_) {
-                const auto content = self->decoder_.next();
-                if (!content) {
-                    self->end(content.error().text);
-                    return;
-                }
-                if (!*content) {
-                    break;
-                }
-                const auto on_frame = self->callbacks_.on_frame;
-                on_frame(**content);
-            }
-            self->read();
+            self->hand_out();
         });
+}
+
+/// What has come, then reads on.
+void Link::hand_out() {
+    while (open_ && !held_) {
+        const auto content = decoder_.next();
+        if (!content) {
+            end(content.error().text);
+            return;
+        }
+        if (!*content) {
+            read();
+            return;
+        }
+        const auto on_frame = callbacks_.on_frame;
+        on_frame(**content);
+    }
+}
+
+void Link::release() {
+    const auto self = shared_from_this();  // callbacks may let go of it
+    held_ = false;
+    hand_out();
 }
 
 void Link::send(std::string bytes) {
@@ -124,7 +132,7 @@ void Link::tick(const std::string& ping) {
     if (!open_) {
         return;
     }
-    if (!keepalive_.tick()) {
+    if (!held_ && !keepalive_.tick()) {
         end("nothing heard for a while");
         return;
     }

@@ -1,8 +1,9 @@
 // Link: one TLS connection that carries frames both ways.  Asio shell, the same at both ends.
 //
 // What is to be sent is a list of shared pieces, of which at most kGather bytes are copied at a time: a
-// snapshot on its way to hundreds of hosts exists once.  After close(), or once the other end is gone, no
-// callback comes any more.
+// snapshot on its way to hundreds of hosts exists once.  Who takes no more frames for a while holds the link: what
+// comes waits at the other end, not here.  After close(), or once the other end is gone, no callback comes any
+// more.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -39,6 +40,12 @@ class Link : public std::enable_shared_from_this<Link> {
 
     /// Shakes hands, then reads frames.
     void start(boost::asio::ssl::stream_base::handshake_type side, Callbacks callbacks);
+
+    /// No further frame is handed out, nor are bytes read, until release(); silence of the other end is not
+    /// noticed meanwhile.
+    void hold() { held_ = true; }
+
+    void release();
     void send(std::string bytes);
     void send(std::vector<Chunk> pieces);
     void close();
@@ -57,6 +64,7 @@ class Link : public std::enable_shared_from_this<Link> {
     static constexpr std::size_t kGather = 65536;
 
     void read();
+    void hand_out();
     void write();
     void end(std::string why);
 
@@ -71,6 +79,7 @@ class Link : public std::enable_shared_from_this<Link> {
     std::string gathered_;
     bool sending_ = false;
     bool open_ = false;
+    bool held_ = false;
     std::uint64_t bytes_sent_ = 0;
 };
 

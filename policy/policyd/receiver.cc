@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <iterator>
 #include <utility>
 
@@ -41,18 +42,11 @@ std::size_t memory_of(const Update& update) {
     return bytes;
 }
 
-/// Makes one of `update` and of `last`, which came before it, if it brings a further part of that set: what the
-/// graph is told to replace a set is the whole.
-bool join(Update& last, const Update& update) {
-    auto* set = std::get_if<SetUpdate>(&last);
-    const auto* more = std::get_if<SetUpdate>(&update);
-    const bool joins = set != nullptr && more != nullptr && set->name == more->name &&
-                       set->how == SetUpdate::How::Replace && more->how == SetUpdate::How::Change &&
-                       more->removed.empty();
-    if (joins) {
-        set->added.insert(set->added.end(), more->added.begin(), more->added.end());
-    }
-    return joins;
+/// True if `more` is a further part of the set that `first` replaces: what the graph is told to replace a set is
+/// the whole.
+bool continues(const SetUpdate& first, const SetUpdate& more) {
+    return first.name == more.name && first.how == SetUpdate::How::Replace &&
+           more.how == SetUpdate::How::Change && more.removed.empty();
 }
 
 /// What is to be written down, apart from the receiver.
@@ -109,6 +103,7 @@ struct Picture {
 }  // namespace
 
 pb::Hello Receiver::hello() {
+    assert(!applying_);
     welcome_ = false;
     snapshot_ = false;
     told_all_ = false;
@@ -122,7 +117,8 @@ pb::Hello Receiver::hello() {
     return hello;
 }
 
-Result<std::optional<Batch>> Receiver::on(const pb::FromServer& message) {
+Result<void> Receiver::on(const pb::FromServer& message) {
+    assert(!applying_);
     switch (message.content_case()) {
         case pb::FromServer::kWelcome:
             return on_welcome(message.welcome());
@@ -134,10 +130,10 @@ Result<std::optional<Batch>> Receiver::on(const pb::FromServer& message) {
         case pb::FromServer::CONTENT_NOT_SET:
             break;
     }
-    return std::nullopt;
+    return {};
 }
 
-Result<std::optional<Batch>> Receiver::on_welcome(const pb::Welcome& welcome) {
+Result<void> Receiver::on_welcome(const pb::Welcome& welcome) {
     if (welcome_) {
         return fail("the server says welcome twice");
     }
@@ -152,10 +148,10 @@ Result<std::optional<Batch>> Receiver::on_welcome(const pb::Welcome& welcome) {
     snapshot_ = !welcome.resumed();
     server_epoch_ = welcome.epoch();
     received_ = welcome.sequence();
-    return std::nullopt;
+    return {};
 }
 
-Result<std::optional<Batch>> Receiver::on_batch(const pb::Batch& batch) {
+Result<void> Receiver::on_batch(const pb::Batch& batch) {
     if (!welcome_) {
         return fail("the server sends changes before its welcome");
     }
@@ -173,82 +169,81 @@ Result<std::optional<Batch>> Receiver::on_batch(const pb::Batch& batch) {
             told_all_ = true;
         } else {
             pending_bytes_ += memory_of(*update);
-            if (pending_.empty() || !join(pending_.back(), *update)) {
-                pending_.push_back(*std::move(update));
-            }
+            pending_.push_back(*std::move(update));
         }
         if (pending_bytes_ > most_bytes_) {
             return fail(fmt::format("a batch that takes more than {} bytes", most_bytes_));
         }
     }
-    if (batch.more() || (snapshot_ && !told_all_)) {
-        return std::nullopt;
+    if (!batch.more() && (!snapshot_ || told_all_)) {
+        begin();
     }
-    return apply();
+    return {};
 }
 
-Batch Receiver::apply() {
-    Batch batch;
+// --- a batch, slice by slice -----------------------------------------------------------------
+
+void Receiver::begin() {
+    applying_ = true;
     complaints_.clear();
-    batch.revision = ++revision_;
-    const std::set<IpPrefix> blocks_before = blocks_;
-    if (snapshot_) {
-        forget_what_a_snapshot_lacks(batch);
-        snapshot_ = false;
+    batch_ = {.revision = ++revision_};
+    blocks_before_ = blocks_;
+    if (std::exchange(snapshot_, false)) {
+        lacking_objects_ = std::exchange(objects_, {});
+        lacking_sets_ = std::exchange(sets_, {});
+        own({});
     }
-    for (auto& update : std::exchange(pending_, {})) {
-        if (auto* set = std::get_if<SetUpdate>(&update)) {
-            change(*set, batch);
-        } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
-            put(*came, batch);
-        } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
-            take_out(went->key, batch);
-        } else if (auto* blocks = std::get_if<OwnBlocks>(&update)) {
-            own(std::move(blocks->blocks), batch);
+}
+
+std::optional<Batch> Receiver::go_on(const policy::Slice& slice) {
+    while (!pending_.empty()) {
+        Update update = std::move(pending_.front());
+        pending_.pop_front();
+        apply(std::move(update));
+        if (slice.is_over()) {
+            return std::nullopt;
         }
     }
+    const auto take = [this](const auto& object) { take_out(object.value()); };
+    const auto forget = [this](auto& set) {
+        free_later(set.mapped());
+        batch_.sets.push_back({std::move(set.key()), SetUpdate::How::Forget, {}, {}});
+    };
+    if (!slice.drain(lacking_objects_, take) || !slice.drain(lacking_sets_, forget)) {
+        return std::nullopt;
+    }
+    for (; !freed_.empty(); freed_.pop_back()) {
+        if (!slice.drain(freed_.back(), [](const auto& /*member*/) {})) {
+            return std::nullopt;
+        }
+    }
+    return finish();
+}
+
+void Receiver::apply(Update update) {
+    if (auto* set = std::get_if<SetUpdate>(&update)) {
+        change(*set);
+    } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
+        put(*came);
+    } else if (const auto* went = std::get_if<ObjectWent>(&update)) {
+        take_out(went->key);
+    } else if (auto* blocks = std::get_if<OwnBlocks>(&update)) {
+        own(std::move(blocks->blocks));
+    }
+}
+
+Batch Receiver::finish() {
+    applying_ = false;
     pending_bytes_ = 0;
-    if (blocks_ == blocks_before) {
-        batch.blocks.erase(host_);  // went and came again
+    if (blocks_ == blocks_before_) {
+        batch_.blocks.erase(host_);  // went and came again
     }
     if (told_all_ && !std::exchange(in_sync_, true)) {
-        batch.events.emplace_back(policy::InSync{});
+        batch_.events.emplace_back(policy::InSync{});
     }
     epoch_ = server_epoch_;
     applied_ = received_;
-    return batch;
-}
-
-/// What is known and not in pending_, the whole snapshot, goes.
-void Receiver::forget_what_a_snapshot_lacks(Batch& batch) {
-    std::set<Key> told_objects;
-    std::set<policy::SetName> told_sets;
-    bool told_blocks = false;
-    for (const auto& update : pending_) {
-        if (const auto* set = std::get_if<SetUpdate>(&update)) {
-            told_sets.insert(set->name);
-        } else if (const auto* came = std::get_if<ObjectCame>(&update)) {
-            told_objects.insert(came->key);
-        } else if (std::holds_alternative<OwnBlocks>(update)) {
-            told_blocks = true;
-        }
-    }
-    if (!told_blocks) {
-        own({}, batch);
-    }
-    std::vector<Key> gone;
-    std::ranges::set_difference(objects_, told_objects, std::back_inserter(gone));
-    for (const auto& key : gone) {
-        take_out(key, batch);
-    }
-    for (auto set = sets_.begin(); set != sets_.end();) {
-        if (told_sets.contains(set->first)) {
-            ++set;
-        } else {
-            batch.sets.push_back({set->first, SetUpdate::How::Forget, {}, {}});
-            set = sets_.erase(set);
-        }
-    }
+    return std::exchange(batch_, {});
 }
 
 /// Members that no file is being made of: a copy if need be.
@@ -260,12 +255,19 @@ Receiver::Members& Receiver::Set::to_change() {
     return *members;
 }
 
-void Receiver::change(SetUpdate& update, Batch& batch) {
+void Receiver::change(SetUpdate& update) {
+    if (auto before = lacking_sets_.extract(update.name)) {
+        sets_.insert(std::move(before));
+    }
     if (update.how == SetUpdate::How::Forget) {
-        sets_.erase(update.name);
+        if (const auto set = sets_.find(update.name); set != sets_.end()) {
+            free_later(set->second);
+            sets_.erase(set);
+        }
     } else {
         Set& set = sets_[update.name];
         if (update.how == SetUpdate::How::Replace) {
+            free_later(set);
             set = {};
         }
         Members& members = set.to_change();
@@ -274,19 +276,46 @@ void Receiver::change(SetUpdate& update, Batch& batch) {
             members.erase(member);
         }
     }
-    batch.sets.push_back(std::move(update));
+    tell(update);
 }
 
-void Receiver::own(std::set<IpPrefix> blocks, Batch& batch) {
-    if (blocks != blocks_) {
-        blocks_ = std::move(blocks);
-        batch.blocks[host_] = blocks_;
+void Receiver::tell(SetUpdate& update) {
+    if (!batch_.sets.empty() && continues(batch_.sets.back(), update)) {
+        auto& added = batch_.sets.back().added;
+        added.insert(added.end(), update.added.begin(), update.added.end());
+        return;
+    }
+    // All parts at once: to grow would copy a million members in one turn.
+    std::size_t count = update.added.size();
+    for (const auto& next : pending_) {
+        const auto* more = std::get_if<SetUpdate>(&next);
+        if (more == nullptr || !continues(update, *more)) {
+            break;
+        }
+        count += more->added.size();
+    }
+    update.added.reserve(count);
+    batch_.sets.push_back(std::move(update));
+}
+
+/// Members that a file is being made of go with the last who holds them, on the saver's thread.
+void Receiver::free_later(Set& set) {
+    if (!set.written || set.written->load(std::memory_order_acquire)) {
+        freed_.push_back(std::move(*set.members));
     }
 }
 
-void Receiver::put(const ObjectCame& came, Batch& batch) {
+void Receiver::own(std::set<IpPrefix> blocks) {
+    if (blocks != blocks_) {
+        blocks_ = std::move(blocks);
+        batch_.blocks[host_] = blocks_;
+    }
+}
+
+void Receiver::put(const ObjectCame& came) {
     const auto& [key, document, reason] = came;
     const std::string name = to_string(key);
+    lacking_objects_.erase(key);
     objects_.insert(key);
     if (reason.empty()) {
         kept_.erase(key);
@@ -296,8 +325,8 @@ void Receiver::put(const ObjectCame& came, Batch& batch) {
     if (catalog_.is_current(name, document)) {
         return;
     }
-    const auto add = [&batch](std::vector<policy::Event> events) {
-        std::ranges::move(events, std::back_inserter(batch.events));
+    const auto add = [this](std::vector<policy::Event> events) {
+        std::ranges::move(events, std::back_inserter(batch_.events));
     };
     add(catalog_.set_file(name, document));
     const std::string error = catalog_.file_error(name);
@@ -323,11 +352,12 @@ void Receiver::put(const ObjectCame& came, Batch& batch) {
     }
 }
 
-void Receiver::take_out(const Key& key, Batch& batch) {
+void Receiver::take_out(const Key& key) {
+    lacking_objects_.erase(key);
     objects_.erase(key);
     kept_.erase(key);
     auto events = catalog_.remove_file(to_string(key));
-    std::ranges::move(events, std::back_inserter(batch.events));
+    std::ranges::move(events, std::back_inserter(batch_.events));
 }
 
 std::vector<policy::ObjectStatus> Receiver::list(const policy::Key& from, std::size_t count) const {
@@ -355,6 +385,9 @@ std::map<policy::Kind, policy::KindCount> Receiver::counts() const {
 // --- the last good state ---------------------------------------------------------------------
 
 std::function<std::string()> Receiver::last_good() {
+    if (applying_) {
+        return nullptr;
+    }
     if (!in_sync_) {
         return [] { return std::string(); };
     }
@@ -376,7 +409,7 @@ std::function<std::string()> Receiver::last_good() {
     return [picture = std::move(picture)] { return picture.encode(); };
 }
 
-Result<Batch> Receiver::restore(std::string_view file) {
+Result<void> Receiver::restore(std::string_view file) {
     const auto content = policy::unseal(kMagic, file);
     if (!content) {
         return std::unexpected(content.error());
@@ -403,12 +436,11 @@ Result<Batch> Receiver::restore(std::string_view file) {
         if (!message) {
             break;
         }
-        auto batch = on(*message);
-        if (!batch) {
+        if (!on(*message)) {
             break;
         }
-        if (*batch) {
-            return **std::move(batch);
+        if (applying_) {
+            return {};
         }
     }
     return fail("is damaged");

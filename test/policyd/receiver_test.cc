@@ -125,6 +125,7 @@ TEST(Receiver, WhyAServerKeepsALastValidVersionIsToldAndChangesNothing) {
     EXPECT_EQ(host.receiver.counts().at(policy::Kind::NetworkPolicy).invalid, 1U);
     StreamedHost later("h");
     ASSERT_TRUE(later.receiver.restore(host.receiver.last_good()()));
+    later.apply();
     EXPECT_EQ(told(later.receiver), told(ObjectState::Kept, "why"));
     tell("");
     EXPECT_EQ(told(host.receiver), told(ObjectState::Valid, ""));
@@ -191,10 +192,11 @@ TEST(Receiver, ObjectThatCannotBeReadHereDeniesInItsPlace) {
             {policy::Kind::NetworkPolicy, "n", "p"},
             document("NetworkPolicy", "name: p, namespace: n", "selector: 'of the future('")),
         in_sync()};
-    const auto batch = receiver.on(read_frame(bytes_of({1, chunks, false})));
-    ASSERT_TRUE(batch && *batch);
-    ASSERT_EQ((*batch)->events.size(), 2U);
-    const auto& stand_in = std::get<policy::Upsert>((*batch)->events[0]).resource;
+    ASSERT_TRUE(receiver.on(read_frame(bytes_of({1, chunks, false}))));
+    const auto batch = receiver.go_on(policy::Slice());
+    ASSERT_TRUE(batch);
+    ASSERT_EQ(batch->events.size(), 2U);
+    const auto& stand_in = std::get<policy::Upsert>(batch->events[0]).resource;
     for (const auto& rule : stand_in->as<policy::Policy>().ingress) {
         EXPECT_EQ(rule.action, policy::RuleAction::Deny);
     }
@@ -204,10 +206,11 @@ TEST(Receiver, ADocumentThatIsNoObjectDeniesBeforeAllTiersAsAtTheServer) {
     Receiver receiver("h");
     ASSERT_TRUE(welcome(receiver));
     const policy::Key key{policy::Kind::NetworkPolicy, "n", "p"};
-    const auto batch = receiver.on(
-        read_frame(bytes_of({1, {object_update(key, "\xff garbage"), in_sync()}, false})));
-    ASSERT_TRUE(batch && *batch);
-    EXPECT_EQ(*std::get<policy::Upsert>((*batch)->events.at(0)).resource, *policy::stand_in(key));
+    ASSERT_TRUE(receiver.on(
+        read_frame(bytes_of({1, {object_update(key, "\xff garbage"), in_sync()}, false}))));
+    const auto batch = receiver.go_on(policy::Slice());
+    ASSERT_TRUE(batch);
+    EXPECT_EQ(*std::get<policy::Upsert>(batch->events.at(0)).resource, *policy::stand_in(key));
 }
 
 /// The same object, no longer understood; its selector is.
@@ -441,9 +444,9 @@ TEST(LastGood, IsWhatTheEarlierLifeKnew) {
     StreamedHost before("h");
     const std::string file = last_good_of(before);
     StreamedHost after("h");
-    const auto batch = after.receiver.restore(file);
-    ASSERT_TRUE(batch) << batch.error().text;
-    after.take(*batch);
+    const auto restored = after.receiver.restore(file);
+    ASSERT_TRUE(restored) << restored.error().text;
+    after.apply();
     EXPECT_TRUE(after.graph.is_in_sync());
     EXPECT_EQ(Comparable(before.sink), Comparable(after.sink));
     EXPECT_EQ(before.blocks, after.blocks);
@@ -474,9 +477,9 @@ TEST(LastGood, OfTwoTakenHoldOfEachStaysAsItWas) {
 TEST(LastGood, TheNextServerTellsAllAndOnlyDifferencesAreFelt) {
     StreamedHost before("h");
     StreamedHost after("h");
-    const auto batch = after.receiver.restore(last_good_of(before));
-    ASSERT_TRUE(batch) << batch.error().text;
-    after.take(*batch);
+    const auto restored = after.receiver.restore(last_good_of(before));
+    ASSERT_TRUE(restored) << restored.error().text;
+    after.apply();
     const auto program = after.sink.workloads.at("n/e").ingress;
     const int calls = after.sink.calls;
     EXPECT_TRUE(after.receiver.hello().epoch().empty());
@@ -492,9 +495,9 @@ TEST(LastGood, ThereIsNoneBeforeInSync) {
 
 TEST(LastGood, OfAnotherHostIsRefused) {
     StreamedHost before("h");
-    const auto batch = Receiver("other").restore(last_good_of(before));
-    ASSERT_FALSE(batch);
-    EXPECT_EQ(batch.error().text, "is of host 'h'");
+    const auto restored = Receiver("other").restore(last_good_of(before));
+    ASSERT_FALSE(restored);
+    EXPECT_EQ(restored.error().text, "is of host 'h'");
 }
 
 TEST(LastGood, ADamagedOrCutFileChangesNothing) {

@@ -82,10 +82,16 @@ class StreamedHost {
     }
 
     void deliver(const pb::FromServer& message) {
-        auto batch = receiver.on(message);
-        ASSERT_TRUE(batch) << batch.error().text;
-        if (*batch) {
-            take(**batch);
+        const auto taken = receiver.on(message);
+        ASSERT_TRUE(taken) << taken.error().text;
+        apply();
+    }
+
+    void apply() {
+        while (receiver.is_applying()) {
+            if (const auto batch = receiver.go_on(slice())) {
+                take(*batch);
+            }
         }
     }
 
@@ -114,6 +120,8 @@ class StreamedHost {
     policy::Graph graph;
     std::set<IpPrefix> blocks;
     int batches = 0;
+    /// Of a batch that is applied.
+    policy::Slice (*slice)() = [] { return policy::Slice(); };
 };
 
 /// What a machine was told, with numbers of groups that depend on their members alone.

@@ -534,7 +534,8 @@ Result<void> Daemon::open_store() {
                         node_facts(config_)};
                 },
             .when_in_force =
-                [this](std::function<void()> then) { backlog_->after(std::move(then)); }},
+                [this](std::function<void()> then) { backlog_->after(std::move(then)); },
+            .when_room = when_room},
         listener);
     policyd::Client& store = *stream;
     store_ = std::move(stream);
