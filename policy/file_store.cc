@@ -152,7 +152,8 @@ void FileStore::go_on_later(std::function<void()> go_on) {
 
 void FileStore::on_event(std::uint32_t mask, const std::string& name) {
     if (!doubt_.empty()) {
-        return;  // what happens to a directory in doubt is found by the looks at it
+        stirred_ = true;  // the looks at it find what happens to a directory in doubt
+        return;
     }
     // Configuration maps are replaced by renaming a hidden link that all files go through.
     if ((mask & IN_Q_OVERFLOW) != 0 || name.starts_with("..")) {
@@ -165,12 +166,14 @@ void FileStore::on_event(std::uint32_t mask, const std::string& name) {
     if ((mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 ||
         ((mask & IN_CREATE) != 0 && directory_.is_link(name))) {
         vanished_.erase(name);
+        outrun(name);
         if (is_large(name)) {
             reading_ = name;
         } else {
             load(name);
         }
     } else if ((mask & (IN_DELETE | IN_MOVED_FROM)) != 0) {
+        outrun(name);
         vanished_.insert(name);
         forget_vanished_later();
     }
@@ -262,7 +265,9 @@ void FileStore::scan() {
 
 /// Files that are held and not among `present`.
 void FileStore::note_vanished(const Directory::Look& present) {
-    std::erase_if(vanished_, [&](const auto& file) { return present.contains(file); });
+    std::erase_if(vanished_, [&](const auto& file) {
+        return present.contains(file) && !outrun_.contains(file);
+    });
     auto at = present.begin();
     catalog_.each_file([&](const std::string& file) {
         while (at != present.end() && at->first < file) {

@@ -165,16 +165,17 @@ class FileStore final : public Datastore {
     bool understood_ = false;  ///< as Batch::understood; a batch follows when it becomes true
     bool read_ = false;        ///< with the care that `beginning_` asks for
     Directory::Identity watched_;
-    std::uint64_t watches_ = 0;         ///< what an earlier one tells is not heard
-    std::string doubt_;                 ///< why what is there does not count; empty: it does
-    LookPtr found_;                     ///< by the last look at a directory that is waited for
-    bool settled_ = false;              ///< it found what the one before had found
-    LookPtr loaded_;                    ///< the look that was last read
-    std::string reading_;               ///< the large file whose answer is waited for; empty: none
-    bool events_wait_ = false;          ///< some were read and not acted upon
-    bool looking_ = false;              ///< or reading what a look has found
-    bool must_scan_ = false;            ///< something has changed of which nothing was told
-    std::function<void()> after_scan_;  ///< events that came after that
+    std::uint64_t watches_ = 0;  ///< what an earlier one tells is not heard
+    std::string doubt_;          ///< why what is there does not count; empty: it does
+    LookPtr found_;              ///< by the last look at a directory that is waited for
+    bool settled_ = false;       ///< it found what the one before had found
+    LookPtr loaded_;             ///< the look that was last read
+    std::string reading_;        ///< the large file whose answer is waited for; empty: none
+    bool events_wait_ = false;   ///< some were read and not acted upon
+    bool looking_ = false;       ///< or reading what a look has found
+    bool must_scan_ = false;     ///< something has changed of which nothing was told
+    bool stirred_ = false;  ///< something has happened to a directory in doubt since it was read
+    std::function<void()> after_scan_;        ///< events that came after that
     std::map<std::string, Reading> scanned_;  ///< to be taken over, and delivered together
     std::set<std::string> outrun_;            ///< files that were told of since a scan began
     SourceStatus health_;

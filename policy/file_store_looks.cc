@@ -124,7 +124,12 @@ bool FileStore::stands_still(const Result<LookPtr>& seen) {
 
 /// Reads beside the loop what has changed since all was read, or all of what was lost.
 void FileStore::scan_beside() {
+    if (!reading_.empty()) {
+        end_look();  // that answer first: it may be the older one
+        return;
+    }
     must_scan_ = false;
+    stirred_ = false;
     outrun_.clear();
     if (!good_.empty()) {  // as at the start, which could not
         scan();
@@ -152,6 +157,7 @@ void FileStore::scan_beside() {
 /// Whether what was read is what this directory is to hold.
 bool FileStore::counts(const Directory::Scan& scan) {
     note_listed(scan.look);
+    read_ = read_ && scan.look;
     if (directory_.identity() != watched_) {
         on_directory_lost();
     }
@@ -206,6 +212,10 @@ void FileStore::end_scan() {
             doubt_.clear();
             log::info("policy: {} is back", directory_.name());
             forget_vanished();
+            if (std::exchange(stirred_, false)) {  // before it was read, or after: nobody knows
+                must_scan_ = true;
+                loaded_ = nullptr;
+            }
         }
     }
     end_look();

@@ -687,6 +687,10 @@ class BesideTest : public FileStoreTest {
 
     void write_and_watch(const std::string& file, const std::string& text) {
         write(file, text);
+        watch(file);
+    }
+
+    void watch(const std::string& file) const {
         inotify_add_watch(closed_.fd, (directory_ / file).c_str(), IN_CLOSE_NOWRITE | IN_ONESHOT);
     }
 
@@ -700,6 +704,16 @@ class BesideTest : public FileStoreTest {
         for (int i = 0; i < 10 && !read; ++i) {
             io_.run_one();  // the loop hears of the file, unless this was a look
             read = is_read(2000);
+        }
+        ASSERT_TRUE(read);
+    }
+
+    /// Runs until the other thread has read the watched file for a look: the loop has not heard of it.
+    void run_until_looks_have_read_it() {
+        bool read = false;
+        for (int i = 0; i < 100 && !read; ++i) {
+            io_.run_one();
+            read = is_read(100);
         }
         ASSERT_TRUE(read);
     }
@@ -867,6 +881,48 @@ TEST_P(BesideTest, AnAnswerFromAnotherDirectoryIsNotTakenForThatOfTheSameFileHer
     run_to_the_end();
     EXPECT_THAT(told_, ElementsAre("a 1", "a 3", "a 4"));
     fs::remove_all(directory_.string() + ".old");
+}
+
+TEST_P(BesideTest, WhatChangesWhileADirectoryThatIsBackIsReadIsReadAgain) {
+    for (const std::string name : {"a", "b", "z"}) {
+        write(name + ".yaml", tier(name, 1));
+    }
+    look_ = std::chrono::milliseconds(10);
+    start();
+    fs::rename(directory_, directory_.string() + ".old");
+    wait_for([&] { return is_told(*watching_, "is gone"); });
+    fs::rename(directory_.string() + ".old", directory_);
+    watch("z.yaml");
+    run_until_looks_have_read_it();
+    write("a.yaml", tier("a", 2));
+    fs::remove(directory_ / "b.yaml");
+    wait_for([&] { return order("a") == 2 && order("b") == -1; });
+}
+
+/// The look's reading goes on for long after it has read the file that changes.
+TEST_P(BesideTest, WhatALookReadIsOlderThanWhatEventsTellMeanwhile) {
+    std::string large;
+    for (int i = 0; i < 3000; ++i) {
+        large += tier(fmt::format("m{}", i), i);
+    }
+    for (const std::string name : {"a", "l"}) {
+        write(name + ".yaml", tier(name, 1));
+    }
+    look_ = std::chrono::milliseconds(10);
+    start(Beginning::Whole);
+    write("l.yaml", tier("l", 2));
+    write("m.yaml", large);
+    wait_for([&] { return order("l") == 2 && order("m2999") == 2999; });
+    ASSERT_FALSE(in_sync_);
+    watch("l.yaml");
+    run_until_looks_have_read_it();
+    write("l.yaml", tier("l", 3));
+    fs::remove(directory_ / "a.yaml");
+    wait_for([&] { return order("l") == 3; });
+    wait_for([&] { return in_sync_ && order("a") == -1; });
+    run_to_the_end();
+    EXPECT_EQ(order("l"), 3);
+    EXPECT_EQ(std::ranges::count(told_, "l 2"), 1);
 }
 
 TEST_P(BesideTest, WhoStopsMeanwhileHearsNoMore) {
