@@ -30,6 +30,11 @@ bool brings_only_members(Kind kind) {
            kind == Kind::EndpointSlice;
 }
 
+/// Kinds that no host acts upon.
+bool is_for_no_host(Kind kind) {
+    return kind == Kind::IPReservation || kind == Kind::ClusterInformation;
+}
+
 bool is_endpoint(Kind kind) {
     return kind == Kind::WorkloadEndpoint || kind == Kind::HostEndpoint;
 }
@@ -135,8 +140,8 @@ void Cluster::take(const policy::Event& event) {
 void Cluster::upsert(const policy::Upsert& event) {
     const Resource& resource = *event.resource;
     const Key& key = resource.key;
-    if (key.kind == Kind::IPReservation || key.kind == Kind::ClusterInformation) {
-        return;  // no host acts upon it
+    if (is_for_no_host(key.kind)) {
+        return;
     }
     if (!brings_only_members(key.kind)) {
         assert(event.text && "what hosts are told is the text");
@@ -165,7 +170,7 @@ void Cluster::upsert(const policy::Upsert& event) {
 
 /// Hosts are told why, that they can tell it.
 void Cluster::keep(const Key& key, const std::string& reason) {
-    if (brings_only_members(key.kind) || !resources_.contains(key)) {
+    if (is_for_no_host(key.kind) || brings_only_members(key.kind) || !resources_.contains(key)) {
         return;
     }
     if (reason.empty()) {
@@ -178,7 +183,7 @@ void Cluster::keep(const Key& key, const std::string& reason) {
 }
 
 void Cluster::remove(const Key& key) {
-    if (key.kind == Kind::IPReservation || key.kind == Kind::ClusterInformation) {
+    if (is_for_no_host(key.kind)) {
         return;
     }
     if (brings_only_members(key.kind)) {

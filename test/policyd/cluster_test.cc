@@ -463,6 +463,27 @@ TEST(Cluster, APolicyMayBecomeOneForHostEndpointsAloneAndBack) {
     EXPECT_EQ(becomes(std::nullopt), std::pair(false, false));
 }
 
+TEST(Cluster, ALastValidVersionMayBeOfAKindThatHostsAreNotTold) {
+    const std::vector<std::pair<policy::Kind, std::string>> kinds = {
+        {policy::Kind::IPReservation, document("IPReservation", "name: k", "reservedCIDRs: []")},
+        {policy::Kind::ClusterInformation,
+         document("ClusterInformation", "name: k", "datastoreReady: true")},
+        {policy::Kind::GlobalNetworkSet, document("GlobalNetworkSet", "name: k", "nets: []")},
+        {policy::Kind::Tier, document("Tier", "name: k", "order: 1")}};
+    for (const auto& [kind, text] : kinds) {
+        Cluster cluster;
+        Documents documents;
+        cluster.on(documents.set("k", text));
+        policy::Batch spoilt{0, {policy::InSync{}}, {}};
+        spoilt.kept[{kind, {}, "k"}] = "no more";
+        cluster.on(spoilt);
+        StreamedHost host("h0");
+        Feed feed(cluster, "h0");
+        host.connect(feed, "life");
+        EXPECT_EQ(host.receiver.catalog().files().contains("Tier k"), kind == policy::Kind::Tier);
+    }
+}
+
 TEST(Cluster, ForgetsSetsThatNoHostNeeds) {
     Cluster cluster;
     Documents documents;
