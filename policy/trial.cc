@@ -223,6 +223,7 @@ std::optional<HostPath> path_at(
         own.push_back(std::visit([](const auto& net) { return IpAddr{net.address()}; }, expected));
     }
     bool of_others = false;
+    bool node_known = false;  // else it may have further addresses
     for (const auto& object : objects) {
         if (const auto* workload = std::get_if<WorkloadEndpoint>(&object->spec)) {
             of_others |= owns(*workload, address);
@@ -230,6 +231,7 @@ std::optional<HostPath> path_at(
             const auto addresses = addresses_of(*node);
             if (object->key.name == host.node) {
                 own.insert(own.end(), addresses.begin(), addresses.end());
+                node_known = true;
             } else {
                 of_others |= std::ranges::count(addresses, address) != 0;
             }
@@ -238,8 +240,9 @@ std::optional<HostPath> path_at(
     if (std::ranges::count(own, address) != 0) {
         return HostPath::Host;
     }
-    const bool own_known =
-        std::ranges::any_of(own, [&](const IpAddr& one) { return one.index() == address.index(); });
+    const bool own_known = node_known && std::ranges::any_of(own, [&](const IpAddr& one) {
+                               return one.index() == address.index();
+                           });
     return of_others || own_known ? std::optional(HostPath::Forwarded) : std::nullopt;
 }
 
