@@ -21,7 +21,7 @@ constexpr std::size_t kCount = 4;
 std::string written(const GoodTexts& texts) {
     std::vector<Catalog::Good> files;
     for (const auto& [name, text] : texts) {
-        files.push_back({.name = name, .text = std::make_shared<const std::string>(text)});
+        files.push_back({.name = name, .texts = {std::make_shared<const std::string>(text)}});
     }
     return encode_files("/d", files);
 }

@@ -1,9 +1,9 @@
 // Dir24: the workers' table of IPv4 prefixes, one or two memory accesses per lookup (DIR-24-8).
 //
 // One entry per /24; where prefixes longer than /24 exist the entry leads to a group of 256 entries,
-// one per address.  Every entry holds the value of the longest match and has beside it, for the writer, that
-// prefix's length: so a prefix is written without asking what stands inside it.  Entries change one by one; a
-// reader sees the old or the new value of each.
+// one per address.  Every entry holds the value of the longest match, 0 where that is for short_prefixes.h,
+// and has beside it, for the writer, that prefix's length: so a prefix is written without asking what stands
+// inside it.  Entries change one by one; a reader sees the old or the new value of each.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
