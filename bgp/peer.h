@@ -145,6 +145,11 @@ class Peer {
     /// Whether it was there before our restart.
     [[nodiscard]] bool was_there() const noexcept { return was_ >= Was::Plain; }
 
+    /// Whether a speaker that comes after ours is to wait for it.
+    [[nodiscard]] bool is_to_be_awaited() const noexcept {
+        return !shut_down_ && (restart_ || (was_ == Was::Graceful && !established_));
+    }
+
     /// True when the peer has said all, or is not going to: nothing to wait for after our restart
     /// (RFC 4724 4.1).
     [[nodiscard]] bool has_said_all() const;

@@ -115,6 +115,9 @@ class Speaker {
     /// of ranges are peers again before they call, so that they are waited for, and nobody else is.
     void remember(const std::vector<PeerSummary>& before);
 
+    /// Callers of ranges that a speaker after a crash is to wait for: what remember() is to be told then.
+    [[nodiscard]] std::vector<IpAddr> callers_to_await() const;
+
     /// Who becomes a peer without being named.  Sessions of ranges that are no longer there end.
     [[nodiscard]] Result<void> set_ranges(std::vector<RangeConfig> ranges);
 

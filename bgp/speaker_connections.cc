@@ -130,6 +130,16 @@ Speaker::Neighbour* Speaker::welcome(const IpAddr& caller, std::uint8_t& why) {
     return &at->second;
 }
 
+std::vector<IpAddr> Speaker::callers_to_await() const {
+    std::vector<IpAddr> callers;
+    for (const auto& [address, neighbour] : neighbours_) {
+        if (neighbour.range && neighbour.peer.is_to_be_awaited()) {
+            callers.push_back(address);
+        }
+    }
+    return callers;
+}
+
 /// Peers of ranges that are gone, and of which nothing is kept, are forgotten.
 void Speaker::dismiss_idle() {
     for (const IpAddr& address : std::vector<IpAddr>(maybe_idle_.begin(), maybe_idle_.end())) {

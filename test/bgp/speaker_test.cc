@@ -532,6 +532,41 @@ TEST_F(Returned, ForgetsWhoDoesNotCall) {
     speaker->remember({caller});
     EXPECT_EQ(speaker->addresses().size(), 1U);
     EXPECT_TRUE(wait_for([&] { return speaker->addresses().empty(); }));
+    EXPECT_TRUE(speaker->callers_to_await().empty());
+}
+
+TEST_F(Returned, WaitsForNobodyWhenNobodyWasThere) {
+    speaker->remember({});
+    EXPECT_TRUE(wait_for([&] { return sink.restarts_done == 1; }));
+}
+
+TEST_F(Returned, TellsWhomTheNextOneIsToWaitFor) {
+    const std::vector<IpAddr> nobody;
+    PeerSummary plain = caller;
+    plain.address = *parse_ip("127.0.0.9");
+    plain.restart.agreed = false;
+    EXPECT_EQ(speaker->callers_to_await(), nobody);
+    speaker->remember({caller, plain});
+    const std::vector there{caller.address};
+    EXPECT_EQ(speaker->callers_to_await(), there)
+        << "it has not called yet: another crash may come";
+    call();
+    EXPECT_TRUE(wait_for([&] { return !waits(); }));
+    EXPECT_EQ(speaker->callers_to_await(), there);
+    speaker->shut_down(caller.address, "");
+    EXPECT_EQ(speaker->callers_to_await(), nobody);
+}
+
+TEST_F(Returned, DoesNotHaveTheNextOneWaitForWhoCallsWithoutGracefulRestart) {
+    range.peer.graceful_restart.mode = GracefulRestartConfig::Mode::Off;
+    ASSERT_TRUE(speaker->set_ranges({range}));
+    speaker->remember({caller});
+    call();
+    EXPECT_TRUE(wait_for([&] {
+        const auto peer = speaker->peer(caller.address);
+        return peer && peer->state == State::Established;
+    }));
+    EXPECT_EQ(speaker->callers_to_await(), std::vector<IpAddr>{});
 }
 
 TEST_F(Returned, NeedsNoCallerThatIsNoneNow) {

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import pathlib
 import signal
 
 import pytest
@@ -431,3 +432,36 @@ def test_reflector_waits_for_those_who_called(network, directory, make_router, m
     lab.router.kill()
     lab.router.start()
     passes_on("10.78.3.0/24")
+
+
+def test_reflector_waits_after_a_crash_for_who_calls_late(network, directory, make_router, make_peer):
+    """Longer than for nobody new: a file says who was there.  At the first start nobody was."""
+    lab = Lab(network, directory, make_router, make_peer)
+    clients = {"prefix": "10.99.0.0/16", "as": "internal", "graceful_restart": "full", "route_reflector_client": True}
+    lab.configure(ranges=[clients], announce=[OUTSIDE[4]])
+    lab.router.config.pop("datastore")
+    lab.router.start()
+    late = {"text": "graceful restart on; connect delay time 14;"}
+    one, _ = lab.start_clients([(CLIENTS[0], {"text": "direct; graceful restart on;"}), (CLIENTS[1], late)])
+    one.wait_route(OUTSIDE[4], seconds=10)
+    assert CLIENTS[1] not in lab.rows(), "told before the other one has called"
+    lab.wait_sessions(2)
+    remembered = pathlib.Path(f"{lab.router.control_socket}.callers")
+
+    def knows_both():
+        return remembered.exists() and all(address.encode() in remembered.read_bytes() for address in CLIENTS[:2])
+
+    lab.router.wait(knows_both, 20, "the file names both")
+    lab.router.kill()
+    lab.router.start()
+    assert set(CLIENTS[:2]) <= set(lab.rows()), "both are waited for"
+
+    def told():
+        routes = lab.told(CLIENTS[0])
+        assert not routes or block(CLIENTS[1]) in routes, "nothing before the late one has said all"
+        return routes
+
+    lab.router.wait(told, 60, "all is told")
+    assert OUTSIDE[4] in one.routes()
+    assert lab.router.stop() == 0
+    assert not remembered.exists(), "who goes with a word is kept by nobody"

@@ -103,6 +103,7 @@ Result<void> BgpControl::start() {
     } else {
         kernel_networks_ =
             std::make_unique<KernelNetworks>(loop_, [this] { speaker_->own_addresses_changed(); });
+        callers_file_ = std::make_unique<CallersFile>(loop_, config_.control_socket + ".callers");
     }
     if (auto started = start_links(); !started) {
         return started;
@@ -120,13 +121,37 @@ void BgpControl::stop() {
     if (speaker_) {
         speaker_->stop("router is stopping");
     }
+    if (callers_file_) {
+        callers_file_->remove();
+    }
 }
 
 /// After a restart routes are selected when all peers have said theirs: those, too, that are not known yet.
 void BgpControl::expect_peers(bool from_source) {
     source_may_tell_peers_ = from_source;
+    remember_callers();
     speaker_->expect_peers(from_source || link_peers_.lacks_one());
     show_awaited();
+}
+
+/// Once it is known who may call.  Until then the file is as it was, should this be another crash.
+void BgpControl::remember_callers() {
+    if (!callers_file_ || callers_file_->is_followed() || source_may_tell_peers_ || stopping_) {
+        return;
+    }
+    const Result<Callers> callers = callers_file_->read();
+    if (!callers) {
+        log::warning("bgp: waits for whoever calls: {}", callers.error().text);
+    } else if (speaker_->instance().is_restarting()) {
+        std::vector<bgp::PeerSummary> before(callers->size());
+        for (std::size_t i = 0; i < before.size(); ++i) {
+            before[i].address = (*callers)[i];
+            before[i].state = bgp::State::Established;
+            before[i].restart.agreed = true;
+        }
+        speaker_->remember(before);
+    }
+    callers_file_->follow([this] { return speaker_->callers_to_await(); });
 }
 
 void BgpControl::show_awaited() {

@@ -19,6 +19,7 @@
 #include "policy/slice.h"
 #include "vrouter/daemon/bgp_routes.h"
 #include "vrouter/daemon/calico_bgp.h"
+#include "vrouter/daemon/callers_file.h"
 #include "vrouter/daemon/kernel_networks.h"
 #include "vrouter/daemon/link_peers.h"
 
@@ -119,6 +120,7 @@ class BgpControl {
     void go_on_with_peers_soon();
     void originate_all();
     void expect_peers(bool from_source);
+    void remember_callers();
     void show_awaited();
     void set_gateways(const std::map<IpAddr, IpAddr>& old);
 
@@ -133,6 +135,7 @@ class BgpControl {
     std::unique_ptr<KernelNetworks> kernel_networks_;  ///< without a data plane
     std::unique_ptr<BgpRoutes> routes_;                ///< null without a data plane
     std::shared_ptr<bgp::Speaker> speaker_;
+    std::unique_ptr<CallersFile> callers_file_;  ///< without a data plane
     bool stopping_ = false;
     Peers peers_;  ///< as the speaker has them
     Peers wanted_peers_;
