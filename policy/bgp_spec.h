@@ -1,5 +1,5 @@
 // Reads the kinds that policy itself does not use and hands on: BGPConfiguration, BGPFilter, BGPPeer,
-// ClusterInformation, IPPool, IPReservation, Node; and what several kinds share.
+// ClusterInformation, Node; and what several kinds share.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -23,16 +23,6 @@ namespace vr::policy {
 /// where its node cannot be read; nothing when it cannot be told whom it meant.
 [[nodiscard]] std::optional<BgpPeer> closed_bgp_peer(const Field& object);
 
-/// The stand-in of an invalid IPPool: nothing of it goes to BGP peers, and no address is taken from it;
-/// nothing where its block cannot be read.
-[[nodiscard]] std::optional<IpPool> closed_ip_pool(const Field& object);
-
-[[nodiscard]] Result<void> parse_ip_pool(const Field& object, const Field& spec, Resource& into);
-/// Of the prefixes of its blocks: what it says, or else /26 and /122.
-[[nodiscard]] unsigned block_length(const IpPool& pool);
-
-[[nodiscard]] Result<void> parse_ip_reservation(
-    const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_cluster_information(
     const Field& object, const Field& spec, Resource& into);
 [[nodiscard]] Result<void> parse_cluster_node(

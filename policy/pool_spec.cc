@@ -1,5 +1,6 @@
-// Reads IPPool and IPReservation.
 // SPDX-License-Identifier: Apache-2.0
+#include "policy/pool_spec.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +8,6 @@
 #include <optional>
 #include <string_view>
 
-#include "policy/bgp_spec.h"
 #include "policy/match.h"
 
 namespace vr::policy {

@@ -13,6 +13,7 @@
 #include "policy/kubernetes_policy.h"
 #include "policy/match.h"
 #include "policy/migration_spec.h"
+#include "policy/pool_spec.h"
 #include "policy/workload_spec.h"
 
 namespace vr::policy {

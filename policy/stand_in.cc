@@ -11,6 +11,7 @@
 #include "policy/bgp_spec.h"
 #include "policy/host_spec.h"
 #include "policy/match.h"
+#include "policy/pool_spec.h"
 #include "policy/spec.h"
 
 namespace vr::policy {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <array>
 
-#include "policy/bgp_spec.h"
 #include "policy/ipam/block.h"
 #include "policy/json_document.h"
+#include "policy/pool_spec.h"
 #include "policy/resource.h"
 
 namespace vr::policy::ipam {
