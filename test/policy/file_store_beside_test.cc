@@ -228,7 +228,7 @@ TEST_P(BesideTest, WhatChangesWhileADirectoryThatIsBackIsReadIsReadAgain) {
     for (const std::string name : {"a", "b", "z"}) {
         write(name + ".yaml", tier(name, 1));
     }
-    look_ = std::chrono::milliseconds(10);
+    look_ = kLook;
     start();
     fs::rename(directory_, directory_.string() + ".old");
     wait_for([&] { return is_told(*watching_, "is gone"); });
@@ -249,7 +249,7 @@ TEST_P(BesideTest, WhatALookReadIsOlderThanWhatEventsTellMeanwhile) {
     for (const std::string name : {"a", "l"}) {
         write(name + ".yaml", tier(name, 1));
     }
-    look_ = std::chrono::milliseconds(10);
+    look_ = kLook;
     start(Beginning::Whole);
     write("l.yaml", tier("l", 2));
     write("m.yaml", large);

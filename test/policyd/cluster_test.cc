@@ -480,6 +480,7 @@ TEST(Cluster, ALastValidVersionMayBeOfAKindThatHostsAreNotTold) {
         StreamedHost host("h0");
         Feed feed(cluster, "h0");
         host.connect(feed, "life");
+        host.drain(feed);
         EXPECT_EQ(host.receiver.catalog().files().contains("Tier k"), kind == policy::Kind::Tier);
     }
 }
