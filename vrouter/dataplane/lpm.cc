@@ -191,11 +191,12 @@ void Lpm<F>::lookup_bulk(
     for (;;) {
         const std::uint32_t changes = shortest.changes();
         tables_->engine.lookup_bulk(addresses, values, count);
-        bool is_complete = true;  // counted without a branch for each
+        static_assert(kNone == 0);
+        std::uint32_t least = ~kNone;
         for (unsigned i = 0; i < count; ++i) {
-            is_complete &= values[i] != kNone;
+            least = std::min(least, values[i]);
         }
-        if (is_complete) {
+        if (least != kNone) {
             return;
         }
         for (unsigned i = 0; i < count; ++i) {
