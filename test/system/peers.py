@@ -228,6 +228,8 @@ class Bird(Peer):
         return self.namespace.sh("birdc", "-r", "-s", self.directory / "ctl", *words, check=False)
 
     def order(self, *words):
+        """Waits until it listens: just started, it may not have come to its socket yet."""
+        self.process.wait_for(lambda: "Router ID" in self.ask("show", "status"), 10, f"{self} takes orders")
         return self.namespace.sh("birdc", "-s", self.directory / "ctl", *words)
 
     def reconfigure(self):
