@@ -58,13 +58,16 @@ std::vector<Event> Catalog::set_file(
     File& file = files_[name];
     file.text = std::move(text);
     file.readable = true;
+    std::vector<Event> events;
     if (!parsed) {
         file.error = std::move(parsed).error().text;
         faulty_.insert(name);
-        return {};
+    } else {
+        file.error.clear();
+        events = replace(file, name, *std::move(parsed));
     }
-    file.error.clear();
-    return replace(file, name, *std::move(parsed));
+    tell_good(name);
+    return events;
 }
 
 std::vector<Event> Catalog::set_stand_in(
@@ -99,6 +102,7 @@ std::vector<Event> Catalog::set_stand_in(
     for (auto& event : replace(file, name, std::move(parsed))) {
         events.push_back(std::move(event));
     }
+    tell_good(name);
     return events;
 }
 
@@ -107,6 +111,7 @@ void Catalog::set_unreadable(const std::string& name, std::string reason) {
     file.error = name + ": " + std::move(reason);
     file.readable = false;
     faulty_.insert(name);
+    tell_good(name);
 }
 
 std::vector<Event> Catalog::remove_file(const std::string& name) {
@@ -117,6 +122,7 @@ std::vector<Event> Catalog::remove_file(const std::string& name) {
     auto events = replace(file->second, name, {});
     files_.erase(file);
     faulty_.erase(name);
+    tell_good(name);
     return events;
 }
 
@@ -144,9 +150,22 @@ std::vector<Event> Catalog::replace(File& file, const std::string& name, ParsedF
     }
     std::vector<Event> events;
     for (const Touched& each : touched) {
+        for (const Definition& definition : each.at->second.definitions) {
+            if (definition.file != name) {
+                shared_.insert(definition.file);
+            }
+        }
         settle(each, events);
     }
     return events;
+}
+
+/// Of a file that was set or removed, and of those that it shares objects with.
+void Catalog::tell_good(const std::string& name) {
+    shared_.insert(name);
+    for (const std::string& file : std::exchange(shared_, {})) {
+        on_good_(file);
+    }
 }
 
 /// The definition that counts; null when there is none.
@@ -305,34 +324,30 @@ std::string_view Catalog::text(const std::string& name) const {
                                                                 : *file->second.text;
 }
 
-std::vector<Catalog::Good> Catalog::good() const {
-    std::vector<Good> all;
-    all.reserve(files_.size());
-    for (const auto& [name, file] : files_) {
-        all.push_back(good(name, file));
-    }
-    return all;
-}
-
 /// Of a file that is not valid throughout: its objects' last valid versions, or what never had one.
-Catalog::Good Catalog::good(const std::string& name, const File& file) const {
+std::optional<Catalog::Good> Catalog::good(const std::string& name) const {
+    const auto found = files_.find(name);
+    if (found == files_.end()) {
+        return std::nullopt;
+    }
+    const File& file = found->second;
     const auto& objects = file.parsed.objects;
     const bool as_written =
         file.error.empty() && std::ranges::none_of(objects, [](const auto& object) {
             return object.resource == nullptr;
         });
     if (as_written) {
-        return {name, {file.text}};
+        return Good{file.text};
     }
-    Good good{name, {}};
+    Good texts;
     for (std::size_t i = 0; i < objects.size(); ++i) {
         const ParsedObject& written = objects[i];
         const Object& object = objects_.at(written.key);
         const bool counts = *object.definitions.begin() == Definition{name, i};
         const bool kept = !written.resource && counts && object.was_valid;
-        good.texts.push_back(kept ? object.kept : written.text);
+        texts.push_back(kept ? object.kept : written.text);
     }
-    return good;
+    return texts;
 }
 
 std::vector<std::string> Catalog::problems() const {

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -81,15 +82,16 @@ class Catalog {
     /// Of them, those that do not count as written, or with warnings.
     [[nodiscard]] std::vector<ObjectStatus> faults(const std::string& name) const;
 
-    /// What set_file() is to be told of a file before its text, for what is in force now to be so again.
-    struct Good {
-        std::string name;
-        /// Of the file as a whole, or documents one after the other.
-        std::vector<std::shared_ptr<const std::string>> texts;
-    };
+    /// What set_file() is to be told of a file before its text, for what is in force now to be so again: the file as a
+    /// whole, or documents one after the other.
+    using Good = std::vector<std::shared_ptr<const std::string>>;
 
-    /// Of all files.
-    [[nodiscard]] std::vector<Good> good() const;
+    /// Nothing when there is no such file.
+    [[nodiscard]] std::optional<Good> good(const std::string& name) const;
+
+    /// `told` is called with each file of which good() may be another, which a change elsewhere may make it.
+    void on_good(std::function<void(const std::string& name)> told) { on_good_ = std::move(told); }
+
     /// True when `text` is what the file is known to hold.
     [[nodiscard]] bool is_current(const std::string& name, const std::string& text) const;
     /// What the file is known to hold; empty, or null, when it is not known.
@@ -141,7 +143,7 @@ class Catalog {
     [[nodiscard]] const ParsedObject* first(const Object& object) const;
     void settle(const Touched& touched, std::vector<Event>& events);
     void count(Kind kind, const ParsedObject* before, const ParsedObject* now);
-    [[nodiscard]] Good good(const std::string& name, const File& file) const;
+    void tell_good(const std::string& name);
     [[nodiscard]] ObjectStatus status(
         const Key& key, const Object& object, const Definition& definition) const;
 
@@ -149,6 +151,8 @@ class Catalog {
     std::set<std::string> faulty_;
     std::map<Key, Object> objects_;
     std::map<Kind, KindCount> counts_;
+    std::function<void(const std::string& name)> on_good_ = [](const std::string& /*name*/) {};
+    std::set<std::string> shared_;  ///< files that define what the last replace() was about, too
 };
 
 }  // namespace vr::policy

@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::string_view kFilesMagic = "vrouter files state 1\n";
 
-std::string text_of(const Catalog::Good& file) {
+std::string text_of(const Catalog::Good& texts) {
     std::string all;
-    for (const auto& text : file.texts) {
+    for (const auto& text : texts) {
         all += (all.empty() ? "" : "\n---\n") + *text;
     }
     return all;
@@ -22,13 +22,14 @@ std::string text_of(const Catalog::Good& file) {
 
 }  // namespace
 
-std::string encode_files(std::string_view directory, const std::vector<Catalog::Good>& files) {
+std::string encode_files(
+    std::string_view directory, const std::map<std::string, Catalog::Good>& files) {
     std::string bytes(kFilesMagic);
     put_text(bytes, directory);
     put_number(bytes, static_cast<std::uint32_t>(files.size()));
-    for (const Catalog::Good& file : files) {
-        put_text(bytes, file.name);
-        put_text(bytes, text_of(file));
+    for (const auto& [name, texts] : files) {
+        put_text(bytes, name);
+        put_text(bytes, text_of(texts));
     }
     seal(bytes);
     return bytes;

@@ -9,7 +9,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "policy/catalog.h"
 #include "vrouter/net/result.h"
@@ -20,8 +19,9 @@ namespace vr::policy {
 using GoodTexts = std::map<std::string, std::string>;
 
 // Pure.
+/// `files` by their names.
 [[nodiscard]] std::string encode_files(
-    std::string_view directory, const std::vector<Catalog::Good>& files);
+    std::string_view directory, const std::map<std::string, Catalog::Good>& files);
 /// Nothing is good of the state of another directory.
 [[nodiscard]] Result<GoodTexts> decode_files(std::string_view directory, std::string_view bytes);
 

@@ -45,10 +45,12 @@ FileStore::FileStore(
     health_.state_file = options_.state_file;
     if (!options_.state_file.empty()) {
         saver_.emplace(executor, options_.state_file, "policy", [this] {
-            return [directory = directory_.name(), files = catalog_.good()] {
-                return encode_files(directory, files);
+            return [directory = directory_.name(), files = saved_.take()] {
+                return encode_files(directory, files());
             };
         });
+        catalog_.on_good(
+            [this](const std::string& file) { saved_.note(file, catalog_.good(file)); });
     }
 }
 

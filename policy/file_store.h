@@ -44,6 +44,7 @@
 #include "policy/directory.h"
 #include "policy/directory_watch.h"
 #include "policy/file_state.h"
+#include "policy/journal.h"
 #include "policy/kept.h"
 #include "policy/saver.h"
 #include "policy/when_room.h"
@@ -159,6 +160,7 @@ class FileStore final : public Datastore {
     std::vector<Event> pending_;
     std::set<std::string> vanished_;
     FileStoreOptions options_;
+    Journal<Catalog::Good> saved_;  ///< by the names of files
     std::optional<Saver> saver_;
     GoodTexts good_;  ///< as they were saved, of files that were not read since the start
     bool in_sync_ = false;

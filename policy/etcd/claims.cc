@@ -69,12 +69,12 @@ std::set<IpPrefix> Claims::confirmed(const std::string& host) const {
     return blocks;
 }
 
-std::vector<Objects::Good> Claims::good() const {
-    std::vector<Objects::Good> all;
-    for (const auto& [id, claim] : claims_) {
-        all.push_back({keys_.of(id), claim.value, claim.revision});
-    }
-    return all;
+std::optional<Good> Claims::good(std::string_view key) const {
+    const auto id = keys_.record(key);
+    const auto* claim = std::get_if<ipam::AffinityId>(&id);
+    const auto found = claim != nullptr ? claims_.find(*claim) : claims_.end();
+    return found == claims_.end() ? std::nullopt
+                                  : std::optional(Good{found->second.value, found->second.revision});
 }
 
 }  // namespace vr::policy::etcd

@@ -7,8 +7,10 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/etcd/ipam_keys.h"
@@ -27,8 +29,8 @@ class Claims {
     /// All blocks of each host whose blocks are not what they were when this was asked last.
     [[nodiscard]] std::map<std::string, std::set<IpPrefix>> take_confirmed();
 
-    /// What is to be kept on disk.
-    [[nodiscard]] std::vector<Objects::Good> good() const;
+    /// What is to be kept on disk of the claim at `key` of etcd; nothing when there is none.
+    [[nodiscard]] std::optional<Good> good(std::string_view key) const;
 
   private:
     struct Claim {

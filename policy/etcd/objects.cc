@@ -179,17 +179,16 @@ std::shared_ptr<const std::string> Objects::value(const Key& key) const {
     return object == objects_.end() ? nullptr : object->second.value;
 }
 
-std::vector<Objects::Good> Objects::good() const {
-    std::vector<Good> all;
-    all.reserve(objects_.size());
-    for (const auto& [key, object] : objects_) {
-        const bool present = !object.valid_value || object.valid_value == object.value;
-        all.push_back(
-            {keys_.of(key),
-             present ? object.value : object.valid_value,
-             present ? object.revision : 0});
+std::optional<Good> Objects::good(std::string_view key) const {
+    const auto named = keys_.resource(key);
+    const auto found = named ? objects_.find(*named) : objects_.end();
+    if (found == objects_.end()) {
+        return std::nullopt;
     }
-    return all;
+    const Object& object = found->second;
+    const bool present = !object.valid_value || object.valid_value == object.value;
+    return Good{
+        present ? object.value : object.valid_value, present ? object.revision : 0};
 }
 
 }  // namespace vr::policy::etcd

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/datastore.h"
@@ -25,6 +26,12 @@ using Readings = std::vector<std::optional<Result<ParsedObject>>>;
 
 /// On any thread.
 [[nodiscard]] Readings read(const Keys& keys, const std::vector<Change>& changes);
+
+/// What is kept on disk of a key.
+struct Good {
+    std::shared_ptr<const std::string> value;
+    std::int64_t revision = 0;  ///< 0: not the present value
+};
 
 class Objects {
   public:
@@ -45,15 +52,9 @@ class Objects {
     /// The value of an object, valid or not; null when there is none.
     [[nodiscard]] std::shared_ptr<const std::string> value(const Key& key) const;
 
-    /// What is to be kept on disk: the last valid version of each object, and the present one where
-    /// none ever was.
-    struct Good {
-        std::string key;
-        std::shared_ptr<const std::string> value;
-        std::int64_t revision = 0;  ///< 0: not the present value
-    };
-
-    [[nodiscard]] std::vector<Good> good() const;
+    /// What is to be kept on disk of the object at `key` of etcd: the last valid version, or the present one where none
+    /// ever was.  Nothing when there is no such object.
+    [[nodiscard]] std::optional<Good> good(std::string_view key) const;
 
     [[nodiscard]] const std::map<Kind, KindCount>& counts() const { return counts_; }
 

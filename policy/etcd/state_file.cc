@@ -14,14 +14,14 @@ constexpr std::string_view kMagic = "vrouter etcd state 1\n";
 
 }  // namespace
 
-std::string encode_state(const Position& position, const std::vector<Objects::Good>& items) {
+std::string encode_state(const Position& position, const std::map<std::string, Good>& items) {
     std::string bytes(kMagic);
     put_number(bytes, position.cluster);
     put_number(bytes, static_cast<std::uint64_t>(position.revision));
     put_number(bytes, static_cast<std::uint8_t>(position.was_ready));
     put_number(bytes, static_cast<std::uint32_t>(items.size()));
-    for (const auto& item : items) {
-        put_text(bytes, item.key);
+    for (const auto& [key, item] : items) {
+        put_text(bytes, key);
         put_text(bytes, *item.value);
         put_number(bytes, static_cast<std::uint64_t>(item.revision));
     }

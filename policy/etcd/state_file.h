@@ -5,6 +5,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,9 @@
 namespace vr::policy::etcd {
 
 // Pure.
+/// `items` by their keys.
 [[nodiscard]] std::string encode_state(
-    const Position& position, const std::vector<Objects::Good>& items);
+    const Position& position, const std::map<std::string, Good>& items);
 [[nodiscard]] Result<Stored> decode_state(std::string_view bytes);
 
 /// Reads the file at `path`; an absent one is an empty state.

@@ -91,7 +91,9 @@ Store::Store(
           config_.state_file,
           "etcd",
           [this] {
-              return [position = read_, items = good()] { return encode_state(position, items); };
+              return [position = read_, items = good_.take()] {
+                  return encode_state(position, items());
+              };
           }),
       intake_(executor, keys_, [this](Intake::Told told, Readings readings) {
           take(std::move(told), std::move(readings));
@@ -320,9 +322,12 @@ void Store::take(Intake::Told told, Readings readings) {
     in_sync_ = in_sync_ || told.in_sync;
     const std::string felix = keys_.felix_configuration("");
     const std::string resources = keys_.resources();
+    std::vector<std::string> keys;
+    keys.reserve(told.changes.size());
     for (const Change& change : told.changes) {
         // What lies between claims and resources is nobody's business here, and may change all the time.
         changed_ = changed_ || change.key.starts_with(resources);
+        keys.push_back(change.key);
         if (change.key.starts_with(felix)) {
             const std::string name = change.key.substr(felix.size());
             if (change.value) {
@@ -342,6 +347,7 @@ void Store::take(Intake::Told told, Readings readings) {
     changed_ = claims_.apply(told.changes) || changed_;
     std::ranges::move(
         objects_.apply(std::move(told.changes), std::move(readings)), std::back_inserter(events_));
+    note_good(keys);
     settle_later();
 }
 
@@ -530,11 +536,12 @@ void Store::commit(
 
 // --- the last good state --------------------------------------------------------------------
 
-/// What is saved.
-std::vector<Objects::Good> Store::good() const {
-    auto items = objects_.good();
-    std::ranges::move(claims_.good(), std::back_inserter(items));
-    return items;
+/// What is to be saved of them.
+void Store::note_good(const std::vector<std::string>& keys) {
+    for (const std::string& key : keys) {
+        auto good = objects_.good(key);
+        good_.note(key, good ? std::move(good) : claims_.good(key));
+    }
 }
 
 }  // namespace vr::policy::etcd

@@ -30,6 +30,7 @@
 #include "policy/etcd/objects.h"
 #include "policy/etcd/session.h"
 #include "policy/etcd/sync.h"
+#include "policy/journal.h"
 #include "policy/kept.h"
 #include "policy/saver.h"
 #include "policy/when_room.h"
@@ -122,7 +123,7 @@ class Store final : public Datastore {
     void commit(
         std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done);
 
-    [[nodiscard]] std::vector<Objects::Good> good() const;
+    void note_good(const std::vector<std::string>& keys);
 
     boost::asio::any_io_executor executor_;
     EtcdConfig config_;
@@ -156,6 +157,7 @@ class Store final : public Datastore {
     bool live_ = false;
     SourceStatus health_;
 
+    Journal<Good> good_;  ///< what is saved, by the keys of etcd
     Saver saver_;
     /// Held weakly by completions that may come when the store is gone.
     std::shared_ptr<const bool> running_;

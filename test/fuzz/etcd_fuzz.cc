@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <iterator>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -119,9 +119,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
             std::abort();
         }
     }
-    auto good = router.objects.good();
-    std::ranges::copy(router.claims.good(), std::back_inserter(good));
-    if (!decode_state(encode_state(router.sync.position(), good))) {
+    std::map<std::string, Good> all;
+    for (const std::string& key : router.told) {
+        auto good = router.objects.good(key);
+        good = good ? good : router.claims.good(key);
+        if (good) {
+            all.emplace(key, *good);
+        }
+    }
+    if (!decode_state(encode_state(router.sync.position(), all))) {
         std::abort();
     }
     return 0;

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "policy/file_state.h"
 #include "policy/sealed_file.h"
@@ -19,9 +19,9 @@ constexpr std::size_t kDigest = 32;
 constexpr std::size_t kCount = 4;
 
 std::string written(const GoodTexts& texts) {
-    std::vector<Catalog::Good> files;
+    std::map<std::string, Catalog::Good> files;
     for (const auto& [name, text] : texts) {
-        files.push_back({.name = name, .texts = {std::make_shared<const std::string>(text)}});
+        files[name] = {std::make_shared<const std::string>(text)};
     }
     return encode_files("/d", files);
 }

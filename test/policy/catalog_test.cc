@@ -39,9 +39,9 @@ TEST(Catalog, TheTextOfAnObjectIsNotCopied) {
     Catalog catalog;
     const auto events = set(catalog, "a.yaml", policy("order: 1"));
     const auto text = std::get<Upsert>(events.at(0)).text;
-    EXPECT_EQ(catalog.good().at(0).texts.at(0), catalog.shared_text("a.yaml"));
+    EXPECT_EQ(catalog.good("a.yaml")->at(0), catalog.shared_text("a.yaml"));
     (void)set(catalog, "a.yaml", policy("order: [1]"));
-    EXPECT_EQ(catalog.good().at(0).texts.at(0), text);
+    EXPECT_EQ(catalog.good("a.yaml")->at(0), text);
 }
 
 TEST(Catalog, ARemovedFileRemovesItsObjects) {

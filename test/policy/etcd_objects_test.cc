@@ -231,7 +231,7 @@ TEST_P(Garbage, DoesNotEndWhatWasGoodInAnEarlierRun) {
     EXPECT_EQ(std::get<Upsert>(events.at(0)).resource->as<Policy>().order, 1);
     EXPECT_EQ(*std::get<Upsert>(events.at(0)).text, good);
     EXPECT_EQ(objects.list().at(0).state, ObjectState::Kept);
-    EXPECT_EQ(*objects.good().at(0).value, good);
+    EXPECT_EQ(*objects.good(kKeys.of(kWeb))->value, good);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -364,7 +364,7 @@ TEST_P(SameObject, KeepsThatOfAnEarlierRun) {
 TEST_P(SameObject, IsWrittenDownAsSuch) {
     (void)set(objects, good);
     (void)set(objects, bad);
-    EXPECT_EQ(*objects.good().at(0).value, GetParam().same ? good : bad);
+    EXPECT_EQ(*objects.good(kKeys.of(kWeb))->value, GetParam().same ? good : bad);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -421,7 +421,7 @@ TEST(EtcdState, IsReadAsItWasWritten) {
     Objects objects(kKeys);
     (void)set(objects, policy(R"("order":1)"));
     const Position position{0xfedcba9876543210U, 42, true};
-    const auto read = decode_state(encode_state(position, objects.good()));
+    const auto read = decode_state(encode_state(position, {{kKeys.of(kWeb), *objects.good(kKeys.of(kWeb))}}));
     ASSERT_TRUE(read) << read.error().text;
     EXPECT_EQ(read->position, position);
     EXPECT_EQ(read->items, (std::vector<KeyValue>{{kKeys.of(kWeb), policy(R"("order":1)"), 7, 0}}));
@@ -431,9 +431,9 @@ TEST(EtcdState, HoldsTheLastValidVersion) {
     Objects objects(kKeys);
     (void)set(objects, policy(R"("order":1)"));
     (void)set(objects, policy(R"("order":"soon")"));
-    const auto good = objects.good();
-    EXPECT_EQ(*good.at(0).value, policy(R"("order":1)"));
-    EXPECT_EQ(good.at(0).revision, 0);
+    const auto good = objects.good(kKeys.of(kWeb));
+    EXPECT_EQ(*good->value, policy(R"("order":1)"));
+    EXPECT_EQ(good->revision, 0);
 }
 
 TEST(EtcdState, ADamagedFileIsNoState) {
@@ -544,7 +544,7 @@ TEST_F(EtcdClaims, TheyEndWhenTheyAreNotConfirmedOrGone) {
     EXPECT_EQ(claims.take_confirmed(), (Owned{{"h1", {}}}));
     EXPECT_TRUE(set("h1", std::nullopt));
     EXPECT_FALSE(set("h1", std::nullopt));
-    EXPECT_TRUE(claims.good().empty());
+    EXPECT_FALSE(claims.good(keys.of(ipam::AffinityId{"h1", kBlock4})));
 }
 
 TEST_F(EtcdClaims, OnesLostAndWonAgainInBetweenAreNoNews) {
@@ -562,7 +562,8 @@ TEST_F(EtcdClaims, GarbageLeavesWhatWasKnown) {
     EXPECT_TRUE(set("h1", R"({"state":"confirmed"})"));
     EXPECT_FALSE(set("h1", "garbage"));
     EXPECT_EQ(claims.take_confirmed(), (Owned{{"h1", {kBlock4}}}));
-    EXPECT_EQ(*claims.good().front().value, R"({"state":"confirmed"})");
+    const auto good = claims.good(keys.of(ipam::AffinityId{"h1", kBlock4}));
+    EXPECT_EQ(*good.value().value, R"({"state":"confirmed"})");
 }
 
 TEST_F(EtcdClaims, GarbageInPlaceOfOneThatIsGoneEndsIt) {

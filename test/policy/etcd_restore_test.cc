@@ -191,10 +191,9 @@ TEST(EtcdSync, ADamagedItemOfARestoredStateIsReadAgain) {
 
 /// What a router leaves behind for its next life.
 std::string written_down(const Follower& life) {
-    std::vector<Objects::Good> items;
+    std::map<std::string, Good> items;
     for (const auto& [key, value] : life.state) {
-        items.push_back(
-            {key, std::make_shared<const std::string>(value), life.sync.revision_of(key)});
+        items[key] = {std::make_shared<const std::string>(value), life.sync.revision_of(key)};
     }
     return encode_state(life.sync.position(), items);
 }

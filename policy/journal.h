@@ -1,0 +1,48 @@
+// Journal: a map of which one thread tells what changes and another has the whole, so that handing it over costs what
+// has changed since, however much there is.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace vr::policy {
+
+template <typename Value>
+class Journal {
+  public:
+    using Whole = std::map<std::string, Value>;
+
+    /// `value` is what there is of `name` now; nullopt: nothing.
+    void note(std::string name, std::optional<Value> value) {
+        changes_.insert_or_assign(std::move(name), std::move(value));
+    }
+
+    /// Makes all that was noted into one map; for the thread that has it.  What take() returned is to be called once
+    /// each, in that order and never two at a time; the answer counts until the next such call, or until it is gone.
+    [[nodiscard]] std::function<const Whole&()> take() {
+        return [whole = whole_,
+                changes = std::make_shared<Changes>(std::exchange(changes_, {}))]() -> const Whole& {
+            for (auto& [name, value] : std::exchange(*changes, {})) {
+                if (value) {
+                    whole->insert_or_assign(name, *std::move(value));
+                } else {
+                    whole->erase(name);
+                }
+            }
+            return *whole;
+        };
+    }
+
+  private:
+    using Changes = std::map<std::string, std::optional<Value>>;
+
+    Changes changes_;  ///< since take()
+    std::shared_ptr<Whole> whole_ = std::make_shared<Whole>();
+};
+
+}  // namespace vr::policy
