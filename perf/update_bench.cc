@@ -213,6 +213,7 @@ class Router {
               stamps.source.store(now());
               backlog_.add(std::move(batch));
           })) {
+        machine_->shared().fetch();
         workloads_.on_unfinished(
             [this] { boost::asio::post(loop_, [this] { workloads_.finish(); }); });
         last_ = fmt::format("tap{:03}", endpoints - 1);

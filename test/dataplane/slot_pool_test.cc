@@ -17,14 +17,15 @@
 namespace vr::slot_pool_test {
 namespace {
 
-using Slot = std::array<std::uint64_t, 128>;  // 1 KiB
+using Slot = std::array<std::uint64_t, 64>;  // 512 B
 using Pool = SlotPool<Slot>;
 
-constexpr std::uint32_t kStep = 2048;  ///< slots in a huge page
+constexpr std::uint32_t kStep = 4096;  ///< slots in a huge page
 constexpr std::uint32_t kCapacity = 8 * kStep;
 
 /// How much of the huge page that begins at slot `first` the system has memory for.
-std::size_t resident_pages(const Pool& pool, std::uint32_t first) {
+template <typename T>
+std::size_t resident_pages(const SlotPool<T>& pool, std::uint32_t first) {
     std::vector<unsigned char> pages(
         (std::size_t{2} << 20U) / static_cast<std::size_t>(getpagesize()));
     if (mincore(&pool[first], std::size_t{2} << 20U, pages.data()) != 0) {
@@ -34,7 +35,8 @@ std::size_t resident_pages(const Pool& pool, std::uint32_t first) {
         std::ranges::count_if(pages, [](unsigned char page) { return (page & 1U) != 0; }));
 }
 
-bool eventually_resident(const Pool& pool, std::uint32_t first) {
+template <typename T>
+bool eventually_resident(const SlotPool<T>& pool, std::uint32_t first) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
     while (resident_pages(pool, first) == 0 && std::chrono::steady_clock::now() < end) {
         std::this_thread::yield();
@@ -64,6 +66,30 @@ TEST(SlotPool, HasTheNextHugePageBeforeItIsNeeded) {
     EXPECT_EQ(resident_pages(pool, 2 * kStep), 0U);
 }
 
+/// A huge page is soon full of them.
+TEST(SlotPool, HasMoreBeforehandOfWhatIsLarge) {
+    if (!kernel_fetches()) {
+        GTEST_SKIP() << "the kernel has no MADV_POPULATE_WRITE";
+    }
+    using Large = std::array<std::uint64_t, 512>;  // 4 KiB
+    constexpr std::uint32_t kLargeStep = 512;
+    ImmediateReclaimer reclaimer;
+    SlotPool<Large> pool{reclaimer, 32 * kLargeStep};
+    static_cast<void>(pool.take());
+    EXPECT_TRUE(eventually_resident(pool, 4 * kLargeStep));
+}
+
+TEST(SlotPool, FetchesTheFirstAtOnce) {
+    if (!kernel_fetches()) {
+        GTEST_SKIP() << "the kernel has no MADV_POPULATE_WRITE";
+    }
+    ImmediateReclaimer reclaimer;
+    Pool pool{reclaimer, kCapacity};
+    pool.fetch();
+    EXPECT_NE(resident_pages(pool, 0), 0U);
+    EXPECT_EQ(pool.used(), 0U);
+}
+
 TEST(SlotPool, KeepsWhatIsWrittenWhileMemoryIsFetched) {
     ImmediateReclaimer reclaimer;
     Pool pool{reclaimer, kCapacity};
@@ -74,7 +100,7 @@ TEST(SlotPool, KeepsWhatIsWrittenWhileMemoryIsFetched) {
     }
     EXPECT_EQ(pool.used(), kCapacity);  // and nothing was opened beyond its end
     for (std::uint32_t i = 0; i < kCapacity; ++i) {
-        ASSERT_EQ(pool[i][i % 128], i + 1);
+        ASSERT_EQ(pool[i][i % 64], i + 1);
     }
 }
 

@@ -29,9 +29,11 @@ class Dir24 {
     void clear(const Prefix<V4>& prefix, const std::optional<PrefixTrie<V4>::Entry>& cover);
 
     /// Takes the 80 MiB of the entries from the kernel now: one huge page for each /5 else, when its first prefix comes.
-    void fetch() const noexcept {
+    /// With them the first groups.
+    void fetch() noexcept {
         blocks_.fetch();
         depths_.fetch();
+        groups_.fetch();
     }
 
     [[nodiscard]] std::uint32_t lookup(Ip4 address) const noexcept;

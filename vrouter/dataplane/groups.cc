@@ -168,6 +168,13 @@ template <Family F>
 GroupTable<F>::~GroupTable() = default;
 
 template <Family F>
+void GroupTable<F>::fetch() noexcept
+    requires std::same_as<F, V4>
+{
+    state_->lpm.fetch();
+}
+
+template <Family F>
 void GroupTable<F>::add(GroupId group, const Prefix<F>& member) {
     Ids own = state_->own_of(member);
     const auto at = std::lower_bound(own.begin(), own.end(), group);

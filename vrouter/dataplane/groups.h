@@ -9,6 +9,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,6 +46,10 @@ class GroupTable {
     GroupTable(GroupTable&&) = delete;
     GroupTable& operator=(GroupTable&&) = delete;
     ~GroupTable();
+
+    /// Lpm::fetch() for members.
+    void fetch() noexcept
+        requires std::same_as<F, V4>;
 
     /// Makes `member` belong to `group`; no effect if it does already.  Members inside it are left to
     /// refresh().  Control thread.

@@ -102,7 +102,7 @@ template <Family F>
 Lpm<F>::~Lpm() = default;
 
 template <Family F>
-void Lpm<F>::fetch() const noexcept
+void Lpm<F>::fetch() noexcept
     requires std::same_as<F, V4>
 {
     tables_->engine.fetch();

@@ -36,8 +36,8 @@ class Lpm {
     Lpm& operator=(Lpm&&) = delete;
     ~Lpm();
 
-    /// Takes from the kernel now, while nobody waits, what the first prefixes anywhere would (80 MiB).
-    void fetch() const noexcept
+    /// Takes from the kernel now, while nobody waits, what the first prefixes anywhere would (86 MiB).
+    void fetch() noexcept
         requires std::same_as<F, V4>;
 
     /// Adds `prefix`, or replaces its value.  `value` is 1..kMaxValue.  Control thread.

@@ -64,17 +64,16 @@ class ReservedArray {
     /// that is there; kernels before 5.14 do not know it.
     void fetch() const noexcept { ::madvise(data_, open_, MADV_POPULATE_WRITE); }
 
-    /// True when `count` elements reach into the second half of the last huge page that is open, and there
-    /// is another one.
-    [[nodiscard]] bool nearly_used(std::size_t count) const noexcept {
-        return count * sizeof(T) + kStep / 2 > open_ && open_ != bytes_;
+    /// Opens as much as `count` elements and `ahead` more take, and answers the memory that was not open before.
+    [[nodiscard]] std::span<std::byte> open_ahead(std::size_t count, std::size_t ahead) {
+        const std::size_t before = open_;
+        open(count + ahead);
+        return {reinterpret_cast<std::byte*>(data_) + before, open_ - before};
     }
 
-    /// Opens that one, and answers its memory.
-    [[nodiscard]] std::span<std::byte> open_next() {
-        auto* from = reinterpret_cast<std::byte*>(data_) + open_;
-        open(open_ / sizeof(T) + 1);
-        return {from, kStep};
+    /// False when that would open something.
+    [[nodiscard]] bool is_ahead(std::size_t count, std::size_t ahead) const noexcept {
+        return std::min((count + ahead) * sizeof(T), bytes_) <= open_;
     }
 
     [[nodiscard]] T* data() const noexcept { return data_; }
@@ -149,6 +148,12 @@ class SlotPool {
         });
     }
 
+    /// Has the memory of the first elements fetched now.  Before any are used.
+    void fetch() noexcept {
+        (void)store_->slots.open_ahead(0, 2 * kAhead);
+        store_->slots.fetch();
+    }
+
     [[nodiscard]] T& operator[](std::uint32_t index) const noexcept { return store_->slots[index]; }
 
     [[nodiscard]] T* data() const noexcept { return store_->slots.data(); }
@@ -172,19 +177,23 @@ class SlotPool {
         std::future<void> fetching;  ///< goes first: waits for who is at it
     };
 
+    /// So many elements are there, or on their way, before they are taken: half a huge page at least, and what the
+    /// control thread takes while the kernel clears one.
+    static constexpr std::size_t kAhead = std::max<std::size_t>((1U << 20U) / sizeof(T), 2048);
+
     /// Has memory fetched before it is used.  Who is still at the last piece is not waited for, nor disturbed:
-    /// open_next() takes a lock that he holds.
+    /// open_ahead() takes a lock that he holds.
     void fetch_ahead() {
         auto& slots = store_->slots;
         auto& fetching = store_->fetching;
-        if (!slots.nearly_used(store_->used) ||
+        if (slots.is_ahead(store_->used, kAhead) ||
             (fetching.valid() &&
              fetching.wait_for(std::chrono::seconds{0}) != std::future_status::ready)) {
             return;
         }
         try {
             // Changes nothing that is there.  Kernels before 5.14 do not know it.
-            fetching = std::async(std::launch::async, [memory = slots.open_next()] {
+            fetching = std::async(std::launch::async, [memory = slots.open_ahead(store_->used, 2 * kAhead)] {
                 ::madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE);
             });
         } catch (const std::system_error&) {

@@ -237,8 +237,9 @@ struct SharedState {
     std::atomic<const Tables*> tables{nullptr};
 
     /// Takes from the kernel now, while nobody waits, what first writes would.
-    void fetch() const noexcept {
+    void fetch() noexcept {
         routes4.fetch();
+        groups4.fetch();
         flows4.fetch();
         flows6.fetch();
     }
