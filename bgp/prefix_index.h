@@ -1,8 +1,8 @@
 // PrefixIndex: from a prefix to the number of its route, without ever stopping for long.
 //
 // The prefixes themselves lie with the routes; the index holds their numbers only, in many small hash
-// sets: each grows by itself, so that no insertion moves more than a thousandth of the table.  The hash
-// is seeded: a peer cannot choose prefixes that collide.
+// sets: each grows by itself, and hardly two at once, so that no insertion moves more than some thousandths
+// of the table.  The hash is seeded: a peer cannot choose prefixes that collide.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -54,9 +54,8 @@ class PrefixIndex {
   private:
     static constexpr std::size_t kShards = 1024;
 
-    /// The sets place by the highest bits and compare by the lowest eight: these are others.
     [[nodiscard]] static constexpr std::size_t shard_of(std::uint64_t hash) noexcept {
-        return (hash >> 8U) % kShards;
+        return part_of<kShards>(hash);
     }
 
     struct Key {

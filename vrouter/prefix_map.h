@@ -1,7 +1,7 @@
 // PrefixMap<F, T>: from prefixes to values, without ever stopping for long.
 //
-// Many small hash tables: each grows by itself, so that no insertion moves more than a few hundred
-// values.  References last until the next insertion or erasure.
+// Many small hash tables: each grows by itself, and hardly two at once, so that no insertion moves more than a few
+// hundred values.  References last until the next insertion or erasure.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -56,9 +56,8 @@ class PrefixMap {
   private:
     using Shard = boost::unordered_flat_map<Prefix<F>, T, PrefixHash<F>>;
 
-    /// The tables place by the highest bits and compare by the lowest eight: these are others.
     [[nodiscard]] std::size_t shard_of(const Prefix<F>& prefix) const noexcept {
-        return (hash_(prefix) >> 8U) % kShards;
+        return part_of<kShards>(hash_(prefix));
     }
 
     PrefixHash<F> hash_;

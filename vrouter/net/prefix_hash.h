@@ -3,6 +3,8 @@
 #pragma once
 
 #include <array>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -38,5 +40,19 @@ struct PrefixHash {
         return x ^ (x >> 32U);
     }
 };
+
+/// Which of `kParts` hash tables, a power of two, holds what has this `hash`.  The first gets three quarters of the
+/// average and the last one and a half, so that they grow one after the other: tables of like size would all do so in
+/// the same milliseconds.  Boost's flat tables place by the highest bits and compare by the lowest eight: those here
+/// are others.
+template <std::size_t kParts>
+[[nodiscard]] constexpr std::size_t part_of(std::uint64_t hash) noexcept {
+    static_assert(std::has_single_bit(kParts) && kParts <= (std::size_t{1} << 14U));
+    constexpr unsigned kBits = 20;
+    // Near to log2(1 + x) of x from 0 to 1: x (1.34375 - 0.34375 x).
+    const std::uint64_t x = (hash >> 8U) & ((std::uint64_t{1} << kBits) - 1);
+    const std::uint64_t y = x * ((std::uint64_t{43} << (kBits - 5)) - ((11 * x) >> 5U));
+    return y >> (2 * kBits - std::countr_zero(kParts));
+}
 
 }  // namespace vr
