@@ -25,17 +25,18 @@ class Journal {
     /// Makes all that was noted into one map; for the thread that has it.  What take() returned is to be called once
     /// each, in that order and never two at a time; the answer counts until the next such call, or until it is gone.
     [[nodiscard]] std::function<const Whole&()> take() {
-        return [whole = whole_,
-                changes = std::make_shared<Changes>(std::exchange(changes_, {}))]() -> const Whole& {
-            for (auto& [name, value] : std::exchange(*changes, {})) {
-                if (value) {
-                    whole->insert_or_assign(name, *std::move(value));
-                } else {
-                    whole->erase(name);
+        return
+            [whole = whole_,
+             changes = std::make_shared<Changes>(std::exchange(changes_, {}))]() -> const Whole& {
+                for (auto& [name, value] : std::exchange(*changes, {})) {
+                    if (value) {
+                        whole->insert_or_assign(name, *std::move(value));
+                    } else {
+                        whole->erase(name);
+                    }
                 }
-            }
-            return *whole;
-        };
+                return *whole;
+            };
     }
 
   private:

@@ -73,8 +73,9 @@ std::optional<Good> Claims::good(std::string_view key) const {
     const auto id = keys_.record(key);
     const auto* claim = std::get_if<ipam::AffinityId>(&id);
     const auto found = claim != nullptr ? claims_.find(*claim) : claims_.end();
-    return found == claims_.end() ? std::nullopt
-                                  : std::optional(Good{found->second.value, found->second.revision});
+    return found == claims_.end()
+               ? std::nullopt
+               : std::optional(Good{found->second.value, found->second.revision});
 }
 
 }  // namespace vr::policy::etcd

@@ -187,8 +187,7 @@ std::optional<Good> Objects::good(std::string_view key) const {
     }
     const Object& object = found->second;
     const bool present = !object.valid_value || object.valid_value == object.value;
-    return Good{
-        present ? object.value : object.valid_value, present ? object.revision : 0};
+    return Good{present ? object.value : object.valid_value, present ? object.revision : 0};
 }
 
 }  // namespace vr::policy::etcd

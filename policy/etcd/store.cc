@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <concepts>
 #include <iterator>
 #include <ranges>
 #include <utility>
@@ -90,14 +91,21 @@ Store::Store(
           executor,
           config_.state_file,
           "etcd",
-          [this] {
+          [this]() -> Saver::Encode {
+              if (!whole_) {
+                  return nullptr;
+              }
               return [position = read_, items = good_.take()] {
                   return encode_state(position, items());
               };
           }),
-      intake_(executor, keys_, [this](Intake::Told told, Readings readings) {
-          take(std::move(told), std::move(readings));
-      }) {
+      intake_(
+          executor,
+          keys_,
+          [this](Intake::Told told, Readings readings) {
+              take(std::move(told), std::move(readings));
+          }),
+      inbox_(executor, [this](Inbox::Message message) { on_message(std::move(message)); }) {
     health_.source = "etcd";
     health_.state_file = config_.state_file;
     for (const EtcdEndpoint& endpoint : config_.endpoints) {
@@ -140,6 +148,7 @@ void Store::stop() {
     connect_timer_.cancel();
     wait_timer_.cancel();
     intake_.stop();
+    inbox_.clear();
     if (session_) {
         std::exchange(session_, nullptr)->close();
     }
@@ -151,9 +160,11 @@ void Store::stop() {
 void Store::connect() {
     const EtcdEndpoint& endpoint = config_.endpoints[next_endpoint_++ % config_.endpoints.size()];
     Session::Events events;
-    events.watched = [this](std::string_view line) { on_line(line); };
+    events.watched = [this](std::string_view line) { inbox_.add_line(line); };
     events.ended = [this](const std::string& why) { on_ended(why); };
-    events.when_room = when_room_;
+    events.when_room = [this](std::function<void()> then) {
+        inbox_.when_empty([this, then = std::move(then)] { when_room_(then); });
+    };
     session_ =
         std::make_shared<Session>(executor_, endpoint, config_, Patience{}, std::move(events));
     session_->start(keys_.cluster_information());
@@ -167,6 +178,7 @@ void Store::on_ended(const std::string& why) {
     trouble_ = to_string(session_->endpoint()) + ": " + why;
     session_->close();
     session_.reset();
+    inbox_.clear();
     live_ = false;
     const double chance = std::uniform_real_distribution<>(0, 1)(random_);
     connect_timer_.expires_after(backoff_.failed(chance));
@@ -185,12 +197,27 @@ void Store::on_ended(const std::string& why) {
 void Store::handle(Step step) {
     // The next page travels while this one is worked off.
     ask(step.ask);
-    intake_.add({std::move(step.changes), sync_.position(), step.in_sync});
+    intake_.add({std::move(step.changes), sync_.position(), step.in_sync, {}, !sync_.is_whole()});
+    if (sync_.can_go_on() && !std::exchange(going_on_, true)) {
+        boost::asio::post(executor_, [this, alive = std::weak_ptr(running_)] {
+            if (!alive.expired()) {
+                going_on_ = false;
+                go_on();
+            }
+        });
+    }
     if (sync_.is_watching() && session_) {
         backoff_.succeeded();
         trouble_.clear();
     }
     settle_later();
+}
+
+/// The next part of a picture.
+void Store::go_on() {
+    if (sync_.can_go_on()) {
+        handle(sync_.go_on());
+    }
 }
 
 /// What else was received together goes into one batch.
@@ -207,6 +234,9 @@ void Store::settle_later() {
 /// Hands out what has come together and looks where we are.
 void Store::settle() {
     settling_ = false;
+    if (!whole_) {
+        return;
+    }
     deliver(std::exchange(in_sync_, false));
     if (!intake_.is_empty()) {
         return;  // not all that etcd has is in force
@@ -240,21 +270,21 @@ void Store::on_range(std::expected<std::string, Session::Failure> body) {
         }
         return;
     }
-    auto reply = decode_range(*body);
-    if (!reply) {
-        on_ended(reply.error().text);
-        return;
-    }
-    handle(sync_.on_range(*std::move(reply)));
+    inbox_.add_range(*std::move(body));
 }
 
-void Store::on_line(std::string_view line) {
-    auto reply = decode_watch(line);
-    if (!reply) {
-        on_ended(reply.error().text);
-        return;
-    }
-    handle(sync_.on_watch(*std::move(reply)));
+void Store::on_message(Inbox::Message message) {
+    std::visit(
+        [this](auto& reply) {
+            if (!reply) {
+                on_ended(reply.error().text);
+            } else if constexpr (std::same_as<decltype(reply), Result<RangeReply>&>) {
+                handle(sync_.on_range(*std::move(reply)));
+            } else {
+                handle(sync_.on_watch(*std::move(reply)));
+            }
+        },
+        message);
 }
 
 /// Logs what an operator looks for, once for each change of it.
@@ -319,11 +349,13 @@ std::string Store::why_not_live() const {
 /// would take too long where a value is large.
 void Store::take(Intake::Told told, Readings readings) {
     read_ = told.position;
+    whole_ = !told.more;
     in_sync_ = in_sync_ || told.in_sync;
     const std::string felix = keys_.felix_configuration("");
     const std::string resources = keys_.resources();
     std::vector<std::string> keys;
     keys.reserve(told.changes.size());
+    std::vector<Key> touched;
     for (const Change& change : told.changes) {
         // What lies between claims and resources is nobody's business here, and may change all the time.
         changed_ = changed_ || change.key.starts_with(resources);
@@ -337,7 +369,7 @@ void Store::take(Intake::Told told, Readings readings) {
             }
         }
         if (auto key = keys_.resource(change.key)) {
-            touched_.push_back(*std::move(key));
+            touched.push_back(*std::move(key));
         } else if (!change.value) {
             misnamed_.erase(change.key);
         } else if (const auto kind = keys_.misnamed(change.key)) {
@@ -348,6 +380,13 @@ void Store::take(Intake::Told told, Readings readings) {
     std::ranges::move(
         objects_.apply(std::move(told.changes), std::move(readings)), std::back_inserter(events_));
     note_good(keys);
+    for (const Key& key : touched) {
+        if (objects_.is_clean(key)) {
+            kept_.set(key, {});
+        } else {
+            report(key);
+        }
+    }
     settle_later();
 }
 
@@ -360,13 +399,6 @@ void Store::deliver(bool in_sync) {
     batch.events = std::exchange(events_, {});
     if (in_sync) {
         batch.events.emplace_back(InSync{});
-    }
-    for (const Key& key : std::exchange(touched_, {})) {
-        if (objects_.is_clean(key)) {
-            kept_.set(key, {});
-        } else {
-            report(key);
-        }
     }
     batch.kept = kept_.take_changes();
     if ((std::exchange(changed_, false) || in_sync) && complete_) {
@@ -455,7 +487,7 @@ Result<std::vector<Write>> Store::plan(
 
 void Store::put(std::string_view file, std::string_view yaml, PutDone done) {
     // Held against all that etcd has told, also what waits to be read.
-    intake_.catch_up();
+    catch_up();
     std::vector<Key> keys;
     auto writes = plan(file, yaml, keys);
     if (!writes) {
@@ -493,6 +525,14 @@ void Store::write(Write write, std::function<void(Result<void>)> done) {
 bool Store::may_thaw(const std::vector<Write>& writes) const {
     return session_ && sync_.is_watching() && writes.size() == 1 &&
            writes.front().key == keys_.cluster_information();
+}
+
+/// Takes all that was told.
+void Store::catch_up() {
+    while (sync_.can_go_on()) {
+        go_on();
+    }
+    intake_.catch_up();
 }
 
 /// Writes from number `from` on, in as many transactions as are needed.

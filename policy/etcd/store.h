@@ -2,9 +2,9 @@
 // shell around sync.h, objects.h and claims.h: sessions with one endpoint after the other, the last good
 // state on disk, and writes by compare-and-swap.
 //
-//   Session --answers--> Sync --changes--> Intake --> Objects --events--> listener
-//      ^                  |                              |
-//      +------ asks ------+                              +--> state file, now and then
+//   Session --texts--> Inbox --answers--> Sync --changes--> Intake --> Objects --events--> listener
+//      ^                                   |                              |
+//      +-------------- asks ---------------+                              +--> state file, now and then
 //
 // The last good state of an earlier run counts when no etcd answers soon after the start, or one that
 // is frozen (sync.h); it never counts before etcd was asked.
@@ -25,6 +25,7 @@
 #include "policy/datastore.h"
 #include "policy/etcd/backoff.h"
 #include "policy/etcd/claims.h"
+#include "policy/etcd/inbox.h"
 #include "policy/etcd/intake.h"
 #include "policy/etcd/keys.h"
 #include "policy/etcd/objects.h"
@@ -90,7 +91,7 @@ class Store final : public Datastore {
 
     /// As of revision_of(): what waits to be read is taken before.
     [[nodiscard]] std::shared_ptr<const std::string> value(const Key& key) {
-        intake_.catch_up();
+        catch_up();
         return objects_.value(key);
     }
 
@@ -107,10 +108,12 @@ class Store final : public Datastore {
     void connect();
     void on_ended(const std::string& why);
     void handle(Step step);
+    void go_on();
+    void catch_up();
     void settle();
     void ask(const Ask& ask);
     void on_range(std::expected<std::string, Session::Failure> body);
-    void on_line(std::string_view line);
+    void on_message(Inbox::Message message);
     void take(Intake::Told told, Readings readings);
     void settle_later();
     void deliver(bool in_sync);
@@ -137,13 +140,14 @@ class Store final : public Datastore {
     std::map<std::string, std::optional<bool>> wants_reports_;
     std::function<void()> on_live_;
     Position read_;              ///< where what was read comes from
+    bool whole_ = true;          ///< no part of it is missing, so that it may count, and be saved
     std::vector<Event> events_;  ///< that follow from it, to be delivered with the next batch
-    std::vector<Key> touched_;   ///< the objects that were read, for the same
     std::map<std::string, Kind> misnamed_;  ///< keys among those of a kind that name no object
     bool changed_ = false;                  ///< something that is saved, since
     bool in_sync_ = false;                  ///< to be told with the next batch
     bool complete_ = false;                 ///< that was told
     bool settling_ = false;
+    bool going_on_ = false;  ///< in another turn
     std::uint64_t batches_ = 0;
 
     std::shared_ptr<Session> session_;  ///< null: none now
@@ -162,6 +166,7 @@ class Store final : public Datastore {
     /// Held weakly by completions that may come when the store is gone.
     std::shared_ptr<const bool> running_;
     Intake intake_;
+    Inbox inbox_;
 };
 
 }  // namespace vr::policy::etcd

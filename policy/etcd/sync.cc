@@ -34,7 +34,10 @@ bool Sync::is_in_range(const std::string& key) const {
 
 void Sync::restore(Stored stored) {
     good_ = stored.position;
-    stored_ = std::move(stored.items);
+    for (KeyValue& item : stored.items) {
+        std::string key = item.key;
+        stored_.insert_or_assign(std::move(key), std::move(item));
+    }
 }
 
 Step Sync::connected() {
@@ -223,8 +226,9 @@ bool Sync::is_known(const std::string& key, std::int64_t revision) const {
 
 void Sync::take(KeyValue item) {
     if (!is_known(item.key, item.mod_revision)) {
+        auto before = earlier(item);
         held_[std::move(item.key)] = {
-            std::move(item.value), item.mod_revision, item.create_revision, std::nullopt};
+            std::move(item.value), item.mod_revision, item.create_revision, std::move(before)};
     }
 }
 
@@ -259,41 +263,36 @@ bool Sync::is_another(std::int64_t created, std::int64_t known) const {
     return foreign_ || created > std::max(known, good_.revision);
 }
 
-/// What the restored state says of the objects that are held.
-void Sync::recall() {
-    for (KeyValue& item : std::exchange(stored_, {})) {
-        const auto held = held_.find(item.key);
-        if (held != held_.end() && held->second.value &&
-            !is_another(held->second.created, item.mod_revision)) {
-            held->second.earlier = std::move(item.value);
-        }
-    }
+/// What the restored state says of this object, unless that is the same.
+std::optional<std::string> Sync::earlier(const KeyValue& item) const {
+    const auto stored = stored_.find(item.key);
+    const bool is_earlier = stored != stored_.end() &&
+                            !is_another(item.create_revision, stored->second.mod_revision) &&
+                            item.mod_revision != stored->second.mod_revision;
+    return is_earlier ? std::optional(stored->second.value) : std::nullopt;
 }
 
 void Sync::release(Step& step, bool complete) {
     if (!frozen().empty()) {
         return;
     }
-    if (complete) {
-        recall();
-    }
-    for (auto& [key, held] : std::exchange(held_, {})) {
-        if (!complete && !held.value) {
-            held_.emplace(key, std::move(held));  // nothing is deleted before in-sync
-            continue;
-        }
-        const auto known = known_.find(key);
-        const bool anew =
-            held.value && known != known_.end() && is_another(held.created, known->second);
-        if (held.value) {
-            known_[key] = held.revision;
+    for (auto at = held_.begin(); at != held_.end() && step.changes.size() < kPart;) {
+        // Nothing is deleted before in-sync.
+        if (complete || at->second.value) {
+            auto next = held_.extract(at++);
+            hand_out(step, std::move(next.key()), std::move(next.mapped()));
         } else {
-            known_.erase(key);
+            ++at;
         }
-        step.changes.push_back(
-            {key, std::move(held.value), held.revision, anew, std::move(held.earlier)});
     }
     if (!complete) {
+        return;
+    }
+    for (std::size_t i = 0; i < kPart && !stored_.empty(); ++i) {
+        stored_.erase(stored_.begin());
+    }
+    partial_ = !held_.empty() || !stored_.empty();
+    if (partial_) {
         return;
     }
     good_ = {live_.cluster, live_.revision, ready_ == Ready::Yes};
@@ -301,12 +300,40 @@ void Sync::release(Step& step, bool complete) {
     step.in_sync = !std::exchange(in_sync_, true);
 }
 
+void Sync::hand_out(Step& step, std::string key, Held held) {
+    const auto known = known_.find(key);
+    const bool anew =
+        held.value && known != known_.end() && is_another(held.created, known->second);
+    if (!held.value) {
+        known_.erase(key);
+    } else if (known != known_.end()) {
+        known->second = held.revision;
+    } else {
+        known_.emplace(key, held.revision);
+    }
+    step.changes.push_back(
+        {std::move(key), std::move(held.value), held.revision, anew, std::move(held.earlier)});
+}
+
+bool Sync::can_go_on() const {
+    // What a listing has begun to replace is told with it.
+    return partial_ && phase_ != Phase::Listing && frozen().empty();
+}
+
+Step Sync::go_on() {
+    Step step;
+    if (can_go_on()) {
+        release(step, true);
+    }
+    return step;
+}
+
 Step Sync::give_up_waiting() {
     Step step;
-    if (in_sync_ || good_.cluster == 0) {
+    if (in_sync_ || partial_ || good_.cluster == 0) {
         return step;
     }
-    for (KeyValue& item : std::exchange(stored_, {})) {
+    for (auto& [key, item] : std::exchange(stored_, {})) {
         if (known_.emplace(item.key, item.mod_revision).second) {
             step.changes.push_back({std::move(item.key), std::move(item.value), item.mod_revision});
         }

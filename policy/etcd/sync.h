@@ -6,8 +6,9 @@
 //                     +---- nothing missed ---+         at R; Watching goes on from there.
 //
 // What it hands out is one consistent picture after the other: the events of one revision stay
-// together, and a new listing replaces the old picture in one step, with deletes for what is gone.
-// Keys that did not change cost nothing.  DATASTORE 3.3.
+// together, and a new listing replaces the old picture as a whole, with deletes for what is gone.  Of a picture
+// with many changes each step tells a part; it counts when is_whole() again.  Keys that did not change cost
+// nothing.  DATASTORE 3.3.
 //
 // Nothing is handed out while it is frozen; the last good state stays in force and changes are held:
 //   - ClusterInformation says datastoreReady: false;
@@ -90,8 +91,17 @@ class Sync {
     [[nodiscard]] Step on_too_large();
     [[nodiscard]] Step on_watch(WatchReply reply);
 
-    /// No etcd answers: the restored state is handed out, if there is one and nothing else was.
+    /// No etcd answers: the restored state is handed out, in one step, if there is one and nothing else was.
     [[nodiscard]] Step give_up_waiting();
+
+    /// The next part of what is being handed out; for another turn.
+    [[nodiscard]] Step go_on();
+
+    /// False from the first part of a picture to the last.
+    [[nodiscard]] bool is_whole() const { return !partial_; }
+
+    /// Whether go_on() has something to tell now.
+    [[nodiscard]] bool can_go_on() const;
 
     /// We wrote this ourselves; hands it out before the watch tells it.
     [[nodiscard]] Step written(const std::vector<Write>& writes, const Header& header);
@@ -110,7 +120,9 @@ class Sync {
     /// Of what was handed out.
     [[nodiscard]] const Position& position() const { return good_; }
 
-    static constexpr std::int64_t kPageSize = 1000;
+    static constexpr std::int64_t kPageSize = 500;
+    /// About so many changes are a part.
+    static constexpr std::size_t kPart = 512;
 
   private:
     enum class Phase { Idle, Checking, Listing, Watching };
@@ -136,9 +148,10 @@ class Sync {
     [[nodiscard]] bool is_in_range(const std::string& key) const;
     [[nodiscard]] bool is_known(const std::string& key, std::int64_t revision) const;
     [[nodiscard]] bool is_another(std::int64_t created, std::int64_t known) const;
-    void recall();
-    /// Hands out what is held unless frozen; `complete` when nothing of a picture is missing.
+    [[nodiscard]] std::optional<std::string> earlier(const KeyValue& item) const;
+    /// Hands out what is held, or a part of it, unless frozen; `complete` when nothing of a picture is missing.
     void release(Step& step, bool complete);
+    void hand_out(Step& step, std::string key, Held held);
 
     std::string begin_;
     std::string end_;
@@ -158,7 +171,9 @@ class Sync {
     Position good_;
     std::map<std::string, std::int64_t> known_;  ///< handed out, with mod_revision
     std::map<std::string, Held> held_;           ///< differs from what was handed out
-    std::vector<KeyValue> stored_;
+    /// The restored state by its keys, until something counts.
+    std::map<std::string, KeyValue> stored_;
+    bool partial_ = false;
     bool in_sync_ = false;
 };
 

@@ -54,6 +54,9 @@ struct Router {
         if (std::holds_alternative<Reconnect>(step.ask)) {
             (void)sync.connected();
         }
+        if (sync.can_go_on()) {
+            take(sync.go_on());
+        }
     }
 
     void hear(std::string_view line) {

@@ -5,7 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
 #include <string>
+#include <vector>
 
 namespace vr::policy::catalog_test {
 namespace {
@@ -42,6 +45,52 @@ TEST(Catalog, TheTextOfAnObjectIsNotCopied) {
     EXPECT_EQ(catalog.good("a.yaml")->at(0), catalog.shared_text("a.yaml"));
     (void)set(catalog, "a.yaml", policy("order: [1]"));
     EXPECT_EQ(catalog.good("a.yaml")->at(0), text);
+}
+
+TEST(Catalog, EveryFileOfWhichAnotherTextIsGoodIsTold) {
+    const std::vector<std::string> texts{
+        policy("order: 1"),
+        policy("order: 2"),
+        policy("order: [1]"),
+        "kind: [unclosed\n",
+        policy("order: 3", "db"),
+        policy("order: 4") + policy("order: [4]", "db"),
+        policy("order: [5]") + policy("order: 5", "db")};
+    const std::vector<std::string> names{"a.yaml", "b.yaml", "c.yaml"};
+    std::minstd_rand random(1);
+    for (int round = 0; round < 200; ++round) {
+        Catalog catalog;
+        std::map<std::string, Catalog::Good> told;
+        catalog.on_good([&](const std::string& name) {
+            if (auto good = catalog.good(name)) {
+                told[name] = *std::move(good);
+            } else {
+                told.erase(name);
+            }
+        });
+        for (int step = 0; step < 20; ++step) {
+            const std::string& name = names[random() % names.size()];
+            switch (random() % 6) {
+                case 0:
+                    (void)catalog.remove_file(name);
+                    break;
+                case 1:
+                    catalog.set_unreadable(name, "gone bad");
+                    break;
+                case 2:
+                    (void)catalog.set_stand_in(name, texts[2], kWeb, "h", "not this");
+                    break;
+                default:
+                    (void)set(catalog, name, texts[random() % texts.size()]);
+                    break;
+            }
+            for (const std::string& each : names) {
+                const auto good = catalog.good(each);
+                ASSERT_EQ(told.contains(each), good.has_value());
+                ASSERT_TRUE(!good || told.at(each) == *good) << each << " in step " << step;
+            }
+        }
+    }
 }
 
 TEST(Catalog, ARemovedFileRemovesItsObjects) {

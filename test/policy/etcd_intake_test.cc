@@ -121,6 +121,80 @@ TEST_F(EtcdIntake, ManySmallValuesTogetherAreLarge) {
     EXPECT_EQ(taken_.size(), 10U);
 }
 
+/// What is told of a step, a turn after the other.
+class EtcdIntakeInParts : public EtcdIntake, public testing::WithParamInterface<bool> {
+  protected:
+    void SetUp() override {
+        intake_ = std::make_unique<Intake>(
+            loop_.get_executor(),
+            kKeys,
+            [this](Intake::Told step, Readings readings) {
+                EXPECT_LE(step.changes.size(), 2U);
+                const bool more = step.more;
+                take(std::move(step), std::move(readings));
+                taken_.emplace_back(more ? "more" : "whole");
+            },
+            kLarge,
+            2);
+    }
+
+    static Change change(const std::string& name, int order) {
+        return GetParam() ? large(name, order) : small(name, order);
+    }
+
+    static std::vector<Change> five() {
+        return {change("a", 1), change("b", 2), change("c", 3), change("d", 4), change("e", 5)};
+    }
+};
+
+TEST_P(EtcdIntakeInParts, IsToldInTurns) {
+    intake_->add(told(five(), true));
+    intake_->add(told({small("a", 6)}));
+    EXPECT_LE(taken_.size(), 3U);
+    run_to_the_end();
+    EXPECT_THAT(
+        taken_,
+        ElementsAre(
+            "a 1", "b 2", "more", "c 3", "d 4", "more", "e 5", "in sync", "whole", "a 6", "whole"));
+}
+
+TEST_P(EtcdIntakeInParts, WhoCatchesUpHasAll) {
+    for (int turns = 0; turns < 6; ++turns) {
+        taken_.clear();
+        objects_ = Objects(kKeys);
+        bool called = false;
+        intake_->add({five(), {}, false, [&] { called = true; }});
+        for (int i = 0; i < turns && !intake_->is_empty(); ++i) {
+            loop_.run_one_for(std::chrono::seconds{20});
+        }
+        intake_->catch_up();
+        EXPECT_TRUE(called);
+        EXPECT_TRUE(intake_->is_empty());
+        EXPECT_THAT(
+            taken_, ElementsAre("a 1", "b 2", "more", "c 3", "d 4", "more", "e 5", "whole"));
+    }
+}
+
+TEST_P(EtcdIntakeInParts, WhatIsAPartBeforehandStaysOne) {
+    auto part = told(five());
+    part.more = true;
+    intake_->add(std::move(part));
+    run_to_the_end();
+    EXPECT_EQ(taken_.back(), "more");
+}
+
+TEST_P(EtcdIntakeInParts, WhoStopsHearsNoMore) {
+    intake_->add(told(five()));
+    const auto before = taken_;
+    intake_->stop();
+    EXPECT_TRUE(intake_->is_empty());
+    intake_.reset();
+    loop_.poll();
+    EXPECT_EQ(taken_, before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Values, EtcdIntakeInParts, testing::Bool());
+
 TEST_F(EtcdIntake, WhatComesAfterALargeStepWaitsForIt) {
     intake_->add(told({small("a", 1)}));
     intake_->add(told({large("a", 2)}));

@@ -421,7 +421,8 @@ TEST(EtcdState, IsReadAsItWasWritten) {
     Objects objects(kKeys);
     (void)set(objects, policy(R"("order":1)"));
     const Position position{0xfedcba9876543210U, 42, true};
-    const auto read = decode_state(encode_state(position, {{kKeys.of(kWeb), *objects.good(kKeys.of(kWeb))}}));
+    const auto read =
+        decode_state(encode_state(position, {{kKeys.of(kWeb), *objects.good(kKeys.of(kWeb))}}));
     ASSERT_TRUE(read) << read.error().text;
     EXPECT_EQ(read->position, position);
     EXPECT_EQ(read->items, (std::vector<KeyValue>{{kKeys.of(kWeb), policy(R"("order":1)"), 7, 0}}));

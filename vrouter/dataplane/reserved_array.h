@@ -193,9 +193,10 @@ class SlotPool {
         }
         try {
             // Changes nothing that is there.  Kernels before 5.14 do not know it.
-            fetching = std::async(std::launch::async, [memory = slots.open_ahead(store_->used, 2 * kAhead)] {
-                ::madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE);
-            });
+            fetching = std::async(
+                std::launch::async, [memory = slots.open_ahead(store_->used, 2 * kAhead)] {
+                    ::madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE);
+                });
         } catch (const std::system_error&) {
             // No thread to be had: the first write will fetch it.
         }
