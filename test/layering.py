@@ -38,7 +38,7 @@ ASIO_FILES = re.compile(
     r"vrouter/(daemon/)?\w+\.\w+$|vhost/|ctl/"
     r"|bgp/((session|speaker|listener)\w*|bfd_sockets|asio_address)\.\w+$"
     r"|policy/(beside|directory_watch|file_store|publisher|saver)\w*\.\w+$"
-    r"|policy/etcd/(connection|intake|ipam|reporter|session|store)\.\w+$"
+    r"|policy/etcd/(connection|inbox|intake|ipam|reporter|session|store)\.\w+$"
     r"|policy/policyd/(client|link|program|reporters|server|status|tls)\.\w+$"
 )
 
