@@ -47,18 +47,18 @@ bool is_resource_file(std::string_view name) {
            (name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json"));
 }
 
-std::vector<Event> Catalog::set_file(const std::string& name, const std::string& text) {
+Events Catalog::set_file(const std::string& name, const std::string& text) {
     return is_current(name, text)
-               ? std::vector<Event>()
+               ? Events()
                : set_file(name, std::make_shared<const std::string>(text), parse_file(name, text));
 }
 
-std::vector<Event> Catalog::set_file(
+Events Catalog::set_file(
     const std::string& name, std::shared_ptr<const std::string> text, Result<ParsedFile> parsed) {
     File& file = files_[name];
     file.text = std::move(text);
     file.readable = true;
-    std::vector<Event> events;
+    Events events;
     if (!parsed) {
         file.error = std::move(parsed).error().text;
         faulty_.insert(name);
@@ -70,13 +70,13 @@ std::vector<Event> Catalog::set_file(
     return events;
 }
 
-std::vector<Event> Catalog::set_stand_in(
+Events Catalog::set_stand_in(
     const std::string& name,
     const std::string& text,
     const Key& key,
     const std::string& node,
     std::string reason) {
-    std::vector<Event> events = remove_file(name);
+    Events events = remove_file(name);
     const auto map = [](std::string field, Node value) {
         Node made;
         made.type = Node::Type::Map;
@@ -114,7 +114,7 @@ void Catalog::set_unreadable(const std::string& name, std::string reason) {
     tell_good(name);
 }
 
-std::vector<Event> Catalog::remove_file(const std::string& name) {
+Events Catalog::remove_file(const std::string& name) {
     const auto file = files_.find(name);
     if (file == files_.end()) {
         return {};
@@ -127,7 +127,7 @@ std::vector<Event> Catalog::remove_file(const std::string& name) {
 }
 
 /// Looks each object up once: a file may hold thousands.
-std::vector<Event> Catalog::replace(File& file, const std::string& name, ParsedFile parsed) {
+Events Catalog::replace(File& file, const std::string& name, ParsedFile parsed) {
     std::vector<Touched> touched;
     const auto touch = [&](const Key& key) {
         const auto at = objects_.try_emplace(key).first;
@@ -148,7 +148,7 @@ std::vector<Event> Catalog::replace(File& file, const std::string& name, ParsedF
     } else {
         faulty_.insert(name);
     }
-    std::vector<Event> events;
+    Events events;
     for (const Touched& each : touched) {
         for (const Definition& definition : each.at->second.definitions) {
             if (definition.file != name) {
@@ -174,7 +174,7 @@ const ParsedObject* Catalog::first(const Object& object) const {
 }
 
 /// Decides what is in force of an object now.
-void Catalog::settle(const Touched& touched, std::vector<Event>& events) {
+void Catalog::settle(const Touched& touched, Events& events) {
     const Key& key = touched.at->first;
     Object& object = touched.at->second;
     object.touched = false;

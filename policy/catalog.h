@@ -32,15 +32,15 @@ namespace vr::policy {
 class Catalog {
   public:
     /// A file appeared or changed.  An unchanged text costs nothing and yields nothing.
-    [[nodiscard]] std::vector<Event> set_file(const std::string& name, const std::string& text);
+    [[nodiscard]] Events set_file(const std::string& name, const std::string& text);
     /// The same for a text that was read before, by parse_file().
-    [[nodiscard]] std::vector<Event> set_file(
+    [[nodiscard]] Events set_file(
         const std::string& name,
         std::shared_ptr<const std::string> text,
         Result<ParsedFile> parsed);
     /// A file is there of which only is known that it should define `key`, for `node` if that is a host
     /// endpoint: its stand-in takes its place, whatever the file held before.
-    [[nodiscard]] std::vector<Event> set_stand_in(
+    [[nodiscard]] Events set_stand_in(
         const std::string& name,
         const std::string& text,
         const Key& key,
@@ -48,7 +48,7 @@ class Catalog {
         std::string reason);
     /// A file is there but cannot be read.
     void set_unreadable(const std::string& name, std::string reason);
-    [[nodiscard]] std::vector<Event> remove_file(const std::string& name);
+    [[nodiscard]] Events remove_file(const std::string& name);
 
     [[nodiscard]] std::set<std::string> files() const;
 
@@ -138,10 +138,9 @@ class Catalog {
     };
 
     [[nodiscard]] const ParsedObject& parsed(const Definition& definition) const;
-    [[nodiscard]] std::vector<Event> replace(
-        File& file, const std::string& name, ParsedFile parsed);
+    [[nodiscard]] Events replace(File& file, const std::string& name, ParsedFile parsed);
     [[nodiscard]] const ParsedObject* first(const Object& object) const;
-    void settle(const Touched& touched, std::vector<Event>& events);
+    void settle(const Touched& touched, Events& events);
     void count(Kind kind, const ParsedObject* before, const ParsedObject* now);
     void tell_good(const std::string& name);
     [[nodiscard]] ObjectStatus status(

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -40,11 +41,13 @@ struct Delete {
 struct InSync {};
 
 using Event = std::variant<Upsert, Delete, InSync>;
+/// May be of all objects: no vector, which moves what it has when it grows.
+using Events = std::deque<Event>;
 
 /// Events that belong together: the receiver flushes once behind them.
 struct Batch {
     std::uint64_t revision = 0;  ///< counts up with every batch of one source
-    std::vector<Event> events;
+    Events events;
     std::vector<SetUpdate> sets;  ///< from sources with MembersFrom::Stream only
     /// Of each host whose confirmed claims to blocks of addresses are not what they were: all blocks that
     /// it owns now, DATASTORE 3.1.  From sources that know of any, and not before in-sync.

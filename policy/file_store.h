@@ -157,7 +157,7 @@ class FileStore final : public Datastore {
     Listener listener_;
     Catalog catalog_;
     Kept kept_;
-    std::vector<Event> pending_;
+    Events pending_;
     std::set<std::string> vanished_;
     FileStoreOptions options_;
     Journal<Catalog::Good> saved_;  ///< by the names of files

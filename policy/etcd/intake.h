@@ -38,7 +38,7 @@ class Intake {
     using Take = std::function<void(Told told, Readings readings)>;
 
     /// Of so many changes a step is divided: half a millisecond to take.
-    static constexpr std::size_t kPart = 512;
+    static constexpr std::size_t kPart = 256;
 
     /// Of `large` bytes of values together a part is read beside the loop.
     Intake(

@@ -43,8 +43,8 @@ Readings read(const Keys& keys, const std::vector<Change>& changes) {
     return readings;
 }
 
-std::vector<Event> Objects::apply(std::vector<Change> changes, Readings readings) {
-    std::vector<Event> events;
+Events Objects::apply(std::vector<Change> changes, Readings readings) {
+    Events events;
     readings.resize(changes.size());
     auto reading = readings.begin();
     for (Change& change : changes) {
@@ -83,7 +83,7 @@ void Objects::take(
     Object& object,
     Change change,
     std::optional<Result<ParsedObject>> reading,
-    std::vector<Event>& events) {
+    Events& events) {
     object.revision = change.revision;
     const bool same = object.value && *object.value == *change.value;
     if (same && (!change.anew || object.value == object.valid_value)) {

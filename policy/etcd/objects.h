@@ -39,7 +39,7 @@ class Objects {
 
     /// Takes changes, in order; keys of other kinds are not looked at.  `readings` are what read() made of
     /// them, or none: then values are read here, as far as they are others than before.
-    [[nodiscard]] std::vector<Event> apply(std::vector<Change> changes, Readings readings = {});
+    [[nodiscard]] Events apply(std::vector<Change> changes, Readings readings = {});
 
     /// As Datastore::list().
     [[nodiscard]] std::vector<ObjectStatus> list(
@@ -77,7 +77,7 @@ class Objects {
         Object& object,
         Change change,
         std::optional<Result<ParsedObject>> reading,
-        std::vector<Event>& events);
+        Events& events);
     void count(const Key& key, void (KindCount::*step)(bool is_invalid));
     static void recall(const Key& key, Object& object, Change& change);
     [[nodiscard]] ObjectStatus status(const Key& key, const Object& object) const;

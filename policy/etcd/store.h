@@ -139,9 +139,9 @@ class Store final : public Datastore {
     Kept kept_;
     std::map<std::string, std::optional<bool>> wants_reports_;
     std::function<void()> on_live_;
-    Position read_;              ///< where what was read comes from
-    bool whole_ = true;          ///< no part of it is missing, so that it may count, and be saved
-    std::vector<Event> events_;  ///< that follow from it, to be delivered with the next batch
+    Position read_;      ///< where what was read comes from
+    bool whole_ = true;  ///< no part of it is missing, so that it may count, and be saved
+    Events events_;      ///< that follow from it, to be delivered with the next batch
     std::map<std::string, Kind> misnamed_;  ///< keys among those of a kind that name no object
     bool changed_ = false;                  ///< something that is saved, since
     bool in_sync_ = false;                  ///< to be told with the next batch

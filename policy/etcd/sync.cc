@@ -276,7 +276,8 @@ void Sync::release(Step& step, bool complete) {
     if (!frozen().empty()) {
         return;
     }
-    for (auto at = held_.begin(); at != held_.end() && step.changes.size() < kPart;) {
+    const std::size_t most = complete ? kPart : held_.size();  // a page is little enough
+    for (auto at = held_.begin(); at != held_.end() && step.changes.size() < most;) {
         // Nothing is deleted before in-sync.
         if (complete || at->second.value) {
             auto next = held_.extract(at++);

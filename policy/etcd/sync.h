@@ -122,7 +122,7 @@ class Sync {
 
     static constexpr std::int64_t kPageSize = 500;
     /// About so many changes are a part.
-    static constexpr std::size_t kPart = 512;
+    static constexpr std::size_t kPart = 256;
 
   private:
     enum class Phase { Idle, Checking, Listing, Watching };

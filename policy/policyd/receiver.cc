@@ -325,7 +325,7 @@ void Receiver::put(const ObjectCame& came) {
     if (catalog_.is_current(name, document)) {
         return;
     }
-    const auto add = [this](std::vector<policy::Event> events) {
+    const auto add = [this](policy::Events events) {
         std::ranges::move(events, std::back_inserter(batch_.events));
     };
     add(catalog_.set_file(name, document));

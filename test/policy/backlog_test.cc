@@ -66,15 +66,15 @@ Key policy_key(std::string name) {
     return {Kind::GlobalNetworkPolicy, {}, std::move(name)};
 }
 
-std::vector<Event> come(std::string_view yaml) {
-    std::vector<Event> events;
+Events come(std::string_view yaml) {
+    Events events;
     for (const auto& object : objects(yaml)) {
         events.emplace_back(Upsert{object});
     }
     return events;
 }
 
-std::vector<Event> operator+(std::vector<Event> all, std::vector<Event> more) {
+Events operator+(Events all, Events more) {
     std::ranges::move(more, std::back_inserter(all));
     return all;
 }
@@ -126,12 +126,12 @@ class BacklogTest : public testing::Test {
             slice);
     }
 
-    void add(std::vector<Event> events) { backlog_->add({++revision_, std::move(events)}); }
+    void add(Events events) { backlog_->add({++revision_, std::move(events)}); }
 
     /// All that was told, and that this is all.
     void add_in_sync(std::string_view yaml) {
         revision_ = 0;
-        add(come(yaml) + std::vector<Event>{InSync{}});
+        add(come(yaml) + Events{InSync{}});
     }
 
     bool turn() {
@@ -207,7 +207,7 @@ TEST_F(BacklogTest, WhatIsLongerThanASliceTakesTurns) {
 
 TEST_F(BacklogTest, InSyncIsSaidOnceAllIsInForce) {
     add(come(endpoint("vm", 1) + endpoint("twin", 2)));
-    add(come(endpoint("third", 3)) + std::vector<Event>{InSync{}});
+    add(come(endpoint("third", 3)) + Events{InSync{}});
     do {
         EXPECT_TRUE(!cluster_->graph.is_in_sync() || sink().workloads.size() == 3);
     } while (turn());
@@ -235,7 +235,7 @@ TEST_F(BacklogTest, NothingIsToldBeforeAllIsCalculated) {
 
 /// Neither the state in which the old policy is gone and the new one not there, nor the other order.
 TEST_F(BacklogTest, APolicyThatTakesThePlaceOfAnotherLeavesNoGap) {
-    const std::vector<Event> goes{Delete{policy_key("old")}};
+    const Events goes{Delete{policy_key("old")}};
     const auto comes = come(policy("new", "action: Deny"));
     for (const auto& events : {goes + comes, comes + goes}) {
         begin(kOneStep);
@@ -332,7 +332,7 @@ TEST_F(BacklogTest, WhatIsToldAgainWhileItWaitsChangesNothing) {
     const auto all = endpoint("vm", 1) + endpoint("twin", 2) + policy("p", "action: Deny");
     add_in_sync(all);
     turns(5);
-    add(come(all) + std::vector<Event>{Delete{policy_key("never")}, InSync{}});
+    add(come(all) + Events{Delete{policy_key("never")}, InSync{}});
     while (log_.empty()) {
         ASSERT_TRUE(turn());
     }
@@ -449,7 +449,7 @@ TEST_F(BacklogTest, AnyOrderOfTurnsEndsInTheSame) {
         std::string yaml;
         for (unsigned step = 0; step < 4; ++step) {
             yaml = ClusterWriter(seed * 10 + step).cluster();
-            std::vector<Event> events;
+            Events events;
             std::map<Key, ResourcePtr> wanted;
             for (const auto& object : objects(yaml)) {
                 wanted[object->key] = object;

@@ -20,7 +20,7 @@ std::string policy(std::string_view spec, std::string_view name = "web") {
            std::string(name) + ", namespace: prod}\nspec: {" + std::string(spec) + "}\n";
 }
 
-std::vector<Event> set(Catalog& catalog, const std::string& file, const std::string& text) {
+Events set(Catalog& catalog, const std::string& file, const std::string& text) {
     return catalog.set_file(file, text);
 }
 

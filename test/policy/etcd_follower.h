@@ -200,7 +200,8 @@ class Follower {
             if (change.value) {
                 state[change.key] = *std::move(change.value);
             } else {
-                EXPECT_TRUE(in_sync || in_sync_with(step)) << "a delete before in-sync";
+                EXPECT_TRUE(in_sync || step.in_sync || !sync.is_whole())
+                    << "a delete before in-sync";
                 state.erase(change.key);
             }
         }
@@ -208,8 +209,6 @@ class Follower {
     }
 
   private:
-    static bool in_sync_with(const Step& step) { return step.in_sync; }
-
     Ask ask_;
     std::int64_t watching_ = 0;
     WatchReply last_;

@@ -27,11 +27,11 @@ std::string policy(const std::string& spec, const std::string& name = "web") {
            name + R"(","namespace":"prod"},"spec":{)" + spec + "}}";
 }
 
-std::vector<Event> set(Objects& objects, const std::string& value) {
+Events set(Objects& objects, const std::string& value) {
     return objects.apply({{kKeys.of(kWeb), value, 7}});
 }
 
-std::vector<Event> unset(Objects& objects) {
+Events unset(Objects& objects) {
     return objects.apply({{kKeys.of(kWeb), std::nullopt, 8}});
 }
 
@@ -301,7 +301,7 @@ TEST(EtcdObjects, WhatNeverWasGoodInAnEarlierRunDoesNotStand) {
     EXPECT_EQ(objects.list().at(0).state, ObjectState::StandIn);
 }
 
-std::vector<Event> set_anew(Objects& objects, const std::string& value) {
+Events set_anew(Objects& objects, const std::string& value) {
     return objects.apply({{kKeys.of(kWeb), value, 9, true}});
 }
 

@@ -375,7 +375,7 @@ class Walker {
         for (const auto& resource : objects(states().at(state))) {
             wanted[resource->key] = resource;
         }
-        std::vector<Event> events;
+        Events events;
         for (const auto& [key, resource] : present_) {
             if (!wanted.contains(key)) {
                 events.emplace_back(Delete{key});
