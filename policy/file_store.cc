@@ -45,6 +45,7 @@ FileStore::FileStore(
     health_.state_file = options_.state_file;
     if (!options_.state_file.empty()) {
         saver_.emplace(executor, options_.state_file, "policy", [this] {
+            saved_.commit();
             return [directory = directory_.name(), files = saved_.take()] {
                 return encode_files(directory, files());
             };

@@ -23,7 +23,7 @@ namespace vr::policy {
 
 class Saver {
   public:
-    /// Makes the content of the file; runs on another thread.
+    /// Makes the content of the file; runs once, on another thread, those of one saver in their order.
     using Encode = std::function<std::string()>;
     /// Takes hold of the present state; runs where the executor's handlers do.  Null: not now, ask later.
     using Picture = std::function<Encode()>;

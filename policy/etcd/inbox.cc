@@ -22,6 +22,10 @@ void Inbox::add_range(std::string body) {
 }
 
 void Inbox::add_line(std::string_view line) {
+    if (waiting_.empty() && !beside_.is_awaited() && line.size() < large_) {
+        take_(decode(true, line));
+        return;
+    }
     waiting_.push_back({true, std::string(line)});
     go_on();
 }

@@ -91,10 +91,7 @@ Store::Store(
           executor,
           config_.state_file,
           "etcd",
-          [this]() -> Saver::Encode {
-              if (!whole_) {
-                  return nullptr;
-              }
+          [this] {
               return [position = read_, items = good_.take()] {
                   return encode_state(position, items());
               };
@@ -197,14 +194,16 @@ void Store::on_ended(const std::string& why) {
 void Store::handle(Step step) {
     // The next page travels while this one is worked off.
     ask(step.ask);
-    intake_.add({std::move(step.changes), sync_.position(), step.in_sync, {}, !sync_.is_whole()});
-    if (sync_.can_go_on() && !std::exchange(going_on_, true)) {
-        boost::asio::post(executor_, [this, alive = std::weak_ptr(running_)] {
-            if (!alive.expired()) {
-                going_on_ = false;
-                go_on();
-            }
-        });
+    Intake::Told told{std::move(step.changes), sync_.position(), step.in_sync};
+    told.more = !sync_.is_whole();
+    if (sync_.can_go_on()) {
+        told.then = [this] { go_on_later(); };  // one part after the other
+    }
+    intake_.add(std::move(told));
+    if (!sync_.can_go_on()) {
+        for (auto& then : std::exchange(when_told_, {})) {
+            intake_.add({{}, sync_.position(), false, std::move(then)});
+        }
     }
     if (sync_.is_watching() && session_) {
         backoff_.succeeded();
@@ -213,11 +212,24 @@ void Store::handle(Step step) {
     settle_later();
 }
 
-/// The next part of a picture.
-void Store::go_on() {
-    if (sync_.can_go_on()) {
+/// What is left of a picture, or the next one.
+void Store::go_on_later() {
+    if (!std::exchange(going_on_, true)) {
+        boost::asio::post(executor_, [this, alive = std::weak_ptr(running_)] {
+            if (!alive.expired()) {
+                going_on_ = false;
+                handle(sync_.go_on());
+            }
+        });
+    }
+}
+
+/// Takes all that was told.
+void Store::catch_up() {
+    while (sync_.can_go_on()) {
         handle(sync_.go_on());
     }
+    intake_.catch_up();
 }
 
 /// What else was received together goes into one batch.
@@ -235,7 +247,7 @@ void Store::settle_later() {
 void Store::settle() {
     settling_ = false;
     if (!whole_) {
-        return;
+        return;  // once more at its end
     }
     deliver(std::exchange(in_sync_, false));
     if (!intake_.is_empty()) {
@@ -348,18 +360,20 @@ std::string Store::why_not_live() const {
 /// Reads what has changed.  What follows from that is handed out in another turn of the loop: both together
 /// would take too long where a value is large.
 void Store::take(Intake::Told told, Readings readings) {
-    read_ = told.position;
+    if (told.more && whole_) {
+        deliver(
+            std::exchange(in_sync_, false));  // what came before does not wait for the end of this
+    }
     whole_ = !told.more;
     in_sync_ = in_sync_ || told.in_sync;
     const std::string felix = keys_.felix_configuration("");
     const std::string resources = keys_.resources();
+    const std::string claims = IpamKeys(config_.prefix).claims();
     std::vector<std::string> keys;
-    keys.reserve(told.changes.size());
     std::vector<Key> touched;
     for (const Change& change : told.changes) {
         // What lies between claims and resources is nobody's business here, and may change all the time.
         changed_ = changed_ || change.key.starts_with(resources);
-        keys.push_back(change.key);
         if (change.key.starts_with(felix)) {
             const std::string name = change.key.substr(felix.size());
             if (change.value) {
@@ -369,7 +383,10 @@ void Store::take(Intake::Told told, Readings readings) {
             }
         }
         if (auto key = keys_.resource(change.key)) {
+            keys.push_back(change.key);
             touched.push_back(*std::move(key));
+        } else if (change.key.starts_with(claims)) {
+            keys.push_back(change.key);
         } else if (!change.value) {
             misnamed_.erase(change.key);
         } else if (const auto kind = keys_.misnamed(change.key)) {
@@ -380,6 +397,10 @@ void Store::take(Intake::Told told, Readings readings) {
     std::ranges::move(
         objects_.apply(std::move(told.changes), std::move(readings)), std::back_inserter(events_));
     note_good(keys);
+    if (whole_) {
+        read_ = told.position;
+        good_.commit();
+    }
     for (const Key& key : touched) {
         if (objects_.is_clean(key)) {
             kept_.set(key, {});
@@ -527,14 +548,6 @@ bool Store::may_thaw(const std::vector<Write>& writes) const {
            writes.front().key == keys_.cluster_information();
 }
 
-/// Takes all that was told.
-void Store::catch_up() {
-    while (sync_.can_go_on()) {
-        go_on();
-    }
-    intake_.catch_up();
-}
-
 /// Writes from number `from` on, in as many transactions as are needed.
 void Store::commit(
     std::vector<Write> writes, std::size_t from, std::function<void(Result<void>)> done) {
@@ -565,11 +578,9 @@ void Store::commit(
             } else if (!reply->succeeded) {
                 done(fail("somebody else changed it at the same time: try again"));
             } else {
-                handle(sync_.written(part, reply->header));
                 // Who has written reads it.
-                intake_.add({{}, sync_.position(), false, [this, writes, to, done] {
-                                 commit(writes, to, done);
-                             }});
+                when_told_.emplace_back([this, writes, to, done] { commit(writes, to, done); });
+                handle(sync_.written(part, reply->header));
             }
         });
 }

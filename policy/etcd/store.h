@@ -72,7 +72,7 @@ class Store final : public Datastore {
 
     [[nodiscard]] const Keys& keys() const { return keys_; }
 
-    /// True when etcd answers and what it has is in force.
+    /// True when etcd answers and what it has is in force, or about to be.
     [[nodiscard]] bool is_live() const;
 
     /// Called whenever is_live() becomes true.
@@ -108,7 +108,7 @@ class Store final : public Datastore {
     void connect();
     void on_ended(const std::string& why);
     void handle(Step step);
-    void go_on();
+    void go_on_later();
     void catch_up();
     void settle();
     void ask(const Ask& ask);
@@ -139,9 +139,10 @@ class Store final : public Datastore {
     Kept kept_;
     std::map<std::string, std::optional<bool>> wants_reports_;
     std::function<void()> on_live_;
-    Position read_;      ///< where what was read comes from
-    bool whole_ = true;  ///< no part of it is missing, so that it may count, and be saved
+    Position read_;      ///< where what was read comes from, as a whole
+    bool whole_ = true;  ///< nothing that was read since is a part of a picture
     Events events_;      ///< that follow from it, to be delivered with the next batch
+    std::vector<std::function<void()>> when_told_;  ///< called when Sync has nothing to tell
     std::map<std::string, Kind> misnamed_;  ///< keys among those of a kind that name no object
     bool changed_ = false;                  ///< something that is saved, since
     bool in_sync_ = false;                  ///< to be told with the next batch

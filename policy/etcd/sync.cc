@@ -35,8 +35,8 @@ bool Sync::is_in_range(const std::string& key) const {
 void Sync::restore(Stored stored) {
     good_ = stored.position;
     for (KeyValue& item : stored.items) {
-        std::string key = item.key;
-        stored_.insert_or_assign(std::move(key), std::move(item));
+        stored_.insert_or_assign(
+            std::move(item.key), Held{std::move(item.value), item.mod_revision, 0});
     }
 }
 
@@ -66,7 +66,7 @@ Step Sync::on_check(const RangeReply& reply) {
                            created != 0 && created == ready_created_;
     if (continues) {
         phase_ = Phase::Watching;
-        return {watch(), {}, false};
+        return {watch(), {}, false};  // what is held, go_on() tells
     }
     const bool foreign = good_.cluster != 0 && (good_.cluster != reply.header.cluster ||
                                                 good_.revision > reply.header.revision);
@@ -111,7 +111,7 @@ Step Sync::on_page(RangeReply reply) {
         if (!in_sync_ && good_.cluster == 0) {
             // Nothing is published before in-sync: pages are worked off as they come.  Beside a restored
             // state they wait: should etcd fail now, that state counts, and as a whole.
-            release(step, false);
+            tell_page(step);
         }
         return step;
     }
@@ -121,13 +121,16 @@ Step Sync::on_page(RangeReply reply) {
     live_.revision = list_revision_;
     phase_ = Phase::Watching;
     step.ask = watch();
-    release(step, true);
+    release(step);
     return step;
 }
 
 /// A listing has nothing from `from` on and before `end`.
 void Sync::miss(const std::string& from, const std::string& end) {
     for (auto at = known_.lower_bound(from); at != known_.end() && at->first < end; ++at) {
+        take_gone(at->first, list_revision_);
+    }
+    for (auto at = telling_.lower_bound(from); at != telling_.end() && at->first < end; ++at) {
         take_gone(at->first, list_revision_);
     }
 }
@@ -187,7 +190,7 @@ Step Sync::on_watch(WatchReply reply) {
     for (WatchEvent& event : reply.events) {
         take_event(std::move(event));
     }
-    release(step, true);
+    release(step);
     return step;
 }
 
@@ -216,19 +219,25 @@ void Sync::take_ready(const std::optional<std::string>& value, std::int64_t crea
     ready_created_ = create_revision;
 }
 
+/// Whether what was told, is being told or is held of this key is as new as that.
 bool Sync::is_known(const std::string& key, std::int64_t revision) const {
     if (const auto held = held_.find(key); held != held_.end()) {
         return held->second.revision >= revision;
     }
+    if (foreign_) {
+        return false;
+    }
+    if (const auto telling = telling_.find(key); telling != telling_.end()) {
+        return telling->second.revision >= revision;
+    }
     const auto known = known_.find(key);
-    return !foreign_ && known != known_.end() && known->second >= revision;
+    return known != known_.end() && known->second >= revision;
 }
 
 void Sync::take(KeyValue item) {
     if (!is_known(item.key, item.mod_revision)) {
-        auto before = earlier(item);
         held_[std::move(item.key)] = {
-            std::move(item.value), item.mod_revision, item.create_revision, std::move(before)};
+            std::move(item.value), item.mod_revision, item.create_revision};
     }
 }
 
@@ -236,8 +245,11 @@ void Sync::take_gone(const std::string& key, std::int64_t revision) {
     if (is_known(key, revision)) {
         return;
     }
-    if (known_.contains(key)) {
-        held_[key] = {std::nullopt, revision, 0, std::nullopt};
+    const auto telling = telling_.find(key);
+    const bool is_there =
+        telling != telling_.end() ? telling->second.value.has_value() : known_.contains(key);
+    if (is_there) {
+        held_[key] = {std::nullopt, revision, 0};
     } else {
         held_.erase(key);
     }
@@ -258,50 +270,65 @@ std::string Sync::frozen() const {
 }
 
 /// Whether what was made at `created` is not what we know by the same name at revision `known`, and have
-/// seen last at that of the good state.  Of another store, or an older state of it, nothing is the same.
+/// seen last at that of the picture before.  Of another store, or an older state of it, nothing is the same.
 bool Sync::is_another(std::int64_t created, std::int64_t known) const {
-    return foreign_ || created > std::max(known, good_.revision);
+    return before_.foreign || created > std::max(known, before_.revision);
 }
 
-/// What the restored state says of this object, unless that is the same.
-std::optional<std::string> Sync::earlier(const KeyValue& item) const {
-    const auto stored = stored_.find(item.key);
-    const bool is_earlier = stored != stored_.end() &&
-                            !is_another(item.create_revision, stored->second.mod_revision) &&
-                            item.mod_revision != stored->second.mod_revision;
-    return is_earlier ? std::optional(stored->second.value) : std::nullopt;
+/// What the restored state says of an object of the first picture, unless that is the same.
+std::optional<std::string> Sync::earlier(const std::string& key, const Held& held) {
+    const auto stored = before_.in_sync ? Picture::node_type() : spent_.extract(key);
+    const bool is_earlier = stored && held.value && held.revision != stored.mapped().revision &&
+                            !is_another(held.created, stored.mapped().revision);
+    return is_earlier ? std::move(stored.mapped().value) : std::nullopt;
 }
 
-void Sync::release(Step& step, bool complete) {
+void Sync::tell_page(Step& step) {
     if (!frozen().empty()) {
         return;
     }
-    const std::size_t most = complete ? kPart : held_.size();  // a page is little enough
-    for (auto at = held_.begin(); at != held_.end() && step.changes.size() < most;) {
-        // Nothing is deleted before in-sync.
-        if (complete || at->second.value) {
-            auto next = held_.extract(at++);
-            hand_out(step, std::move(next.key()), std::move(next.mapped()));
-        } else {
-            ++at;
+    for (auto at = held_.begin(); at != held_.end();) {
+        const auto next = at++;
+        if (next->second.value) {  // nothing is deleted before in-sync
+            auto node = held_.extract(next);
+            hand_out(step, std::move(node.key()), std::move(node.mapped()));
         }
     }
-    if (!complete) {
-        return;
+}
+
+void Sync::release(Step& step) {
+    if (is_whole() && frozen().empty()) {
+        telling_.swap(held_);
+        if (!stored_.empty()) {
+            spent_ = std::exchange(stored_, {});
+        }
+        before_ = {foreign_, good_.revision, std::exchange(in_sync_, true)};
+        good_ = {live_.cluster, live_.revision, ready_ == Ready::Yes};
+        foreign_ = false;
+        if (telling_.empty()) {
+            step.in_sync = !std::exchange(before_.in_sync, true);
+        }
     }
-    for (std::size_t i = 0; i < kPart && !stored_.empty(); ++i) {
-        stored_.erase(stored_.begin());
+    tell(step);
+}
+
+/// The next part.
+void Sync::tell(Step& step) {
+    for (; !telling_.empty() && step.changes.size() < kPart;) {
+        auto next = telling_.extract(telling_.begin());
+        hand_out(step, std::move(next.key()), std::move(next.mapped()));
+        if (telling_.empty()) {
+            step.in_sync = !std::exchange(before_.in_sync, true);
+        }
     }
-    partial_ = !held_.empty() || !stored_.empty();
-    if (partial_) {
-        return;
+    // Nothing of it is needed once all is told; so large a map does not go in one turn.
+    for (std::size_t i = 0; is_whole() && i < kPart && !spent_.empty(); ++i) {
+        spent_.erase(spent_.begin());
     }
-    good_ = {live_.cluster, live_.revision, ready_ == Ready::Yes};
-    foreign_ = false;
-    step.in_sync = !std::exchange(in_sync_, true);
 }
 
 void Sync::hand_out(Step& step, std::string key, Held held) {
+    auto before = earlier(key, held);
     const auto known = known_.find(key);
     const bool anew =
         held.value && known != known_.end() && is_another(held.created, known->second);
@@ -313,34 +340,37 @@ void Sync::hand_out(Step& step, std::string key, Held held) {
         known_.emplace(key, held.revision);
     }
     step.changes.push_back(
-        {std::move(key), std::move(held.value), held.revision, anew, std::move(held.earlier)});
+        {std::move(key), std::move(held.value), held.revision, anew, std::move(before)});
 }
 
 bool Sync::can_go_on() const {
-    // What a listing has begun to replace is told with it.
-    return partial_ && phase_ != Phase::Listing && frozen().empty();
+    // What a listing has held is not whole before its end; what a freeze held, or came while another picture was told,
+    // is as long as it is watched.
+    const bool another = phase_ == Phase::Watching && !held_.empty() && frozen().empty();
+    return !is_whole() || !spent_.empty() || another;
 }
 
 Step Sync::go_on() {
     Step step;
-    if (can_go_on()) {
-        release(step, true);
+    if (is_whole() && phase_ == Phase::Watching && !held_.empty()) {
+        release(step);
+    } else {
+        tell(step);
     }
     return step;
 }
 
 Step Sync::give_up_waiting() {
     Step step;
-    if (in_sync_ || partial_ || good_.cluster == 0) {
+    if (in_sync_ || good_.cluster == 0) {
         return step;
     }
-    for (auto& [key, item] : std::exchange(stored_, {})) {
-        if (known_.emplace(item.key, item.mod_revision).second) {
-            step.changes.push_back({std::move(item.key), std::move(item.value), item.mod_revision});
-        }
+    before_ = {false, good_.revision, std::exchange(in_sync_, true)};
+    telling_ = std::exchange(stored_, {});
+    if (telling_.empty()) {
+        step.in_sync = !std::exchange(before_.in_sync, true);
     }
-    in_sync_ = true;
-    step.in_sync = true;
+    tell(step);
     return step;
 }
 
@@ -356,13 +386,15 @@ Step Sync::written(const std::vector<Write>& writes, const Header& header) {
     }
     // Others may have written in between: the watch still has to tell that.
     live_.revision = position;
-    release(step, true);
+    release(step);
     return step;
 }
 
 std::int64_t Sync::revision_of(const std::string& key) const {
-    if (const auto held = held_.find(key); held != held_.end()) {
-        return held->second.value ? held->second.revision : 0;
+    for (const Picture* picture : {&held_, &telling_}) {
+        if (const auto at = picture->find(key); at != picture->end()) {
+            return at->second.value ? at->second.revision : 0;
+        }
     }
     const auto known = known_.find(key);
     return known == known_.end() ? 0 : known->second;

@@ -6,9 +6,13 @@
 //                     +---- nothing missed ---+         at R; Watching goes on from there.
 //
 // What it hands out is one consistent picture after the other: the events of one revision stay
-// together, and a new listing replaces the old picture as a whole, with deletes for what is gone.  Of a picture
-// with many changes each step tells a part; it counts when is_whole() again.  Keys that did not change cost
-// nothing.  DATASTORE 3.3.
+// together, and a new listing replaces the old picture as a whole, with deletes for what is gone.  Keys that did
+// not change cost nothing.  DATASTORE 3.3.
+//
+//   heard --> held --whole, and not frozen--> being told, part by part --> known
+//
+// A picture of many changes takes several steps, and counts when is_whole() again.  Once it is being told nothing stops
+// it: not a freeze, nor a lost connection.  What is heard meanwhile is held for the next one.
 //
 // Nothing is handed out while it is frozen; the last good state stays in force and changes are held:
 //   - ClusterInformation says datastoreReady: false;
@@ -91,16 +95,16 @@ class Sync {
     [[nodiscard]] Step on_too_large();
     [[nodiscard]] Step on_watch(WatchReply reply);
 
-    /// No etcd answers: the restored state is handed out, in one step, if there is one and nothing else was.
+    /// No etcd answers: the restored state is handed out, if there is one and nothing else was.
     [[nodiscard]] Step give_up_waiting();
 
-    /// The next part of what is being handed out; for another turn.
+    /// The next part of the picture that is being told, or of the next one; for another turn.
     [[nodiscard]] Step go_on();
 
     /// False from the first part of a picture to the last.
-    [[nodiscard]] bool is_whole() const { return !partial_; }
+    [[nodiscard]] bool is_whole() const { return telling_.empty(); }
 
-    /// Whether go_on() has something to tell now.
+    /// Whether go_on() has something to tell, or to clear away.
     [[nodiscard]] bool can_go_on() const;
 
     /// We wrote this ourselves; hands it out before the watch tells it.
@@ -112,7 +116,7 @@ class Sync {
     /// Why nothing is handed out; empty when it is.
     [[nodiscard]] std::string frozen() const;
 
-    [[nodiscard]] bool is_in_sync() const { return in_sync_; }
+    [[nodiscard]] bool is_in_sync() const { return in_sync_ && before_.in_sync; }
 
     /// True when all that etcd has was listed and is watched.
     [[nodiscard]] bool is_watching() const { return phase_ == Phase::Watching; }
@@ -131,9 +135,17 @@ class Sync {
     struct Held {
         std::optional<std::string> value;
         std::int64_t revision = 0;
-        std::int64_t created =
-            0;  ///< its create_revision; 0: written by us, as a version of what is known
-        std::optional<std::string> earlier = {};
+        /// Its create_revision; 0: written by us, as a version of what is known.
+        std::int64_t created = 0;
+    };
+
+    using Picture = std::map<std::string, Held>;
+
+    /// What the picture that is being told replaces.
+    struct Before {
+        bool foreign = false;  ///< another store, or an older state of it
+        std::int64_t revision = 0;
+        bool in_sync = true;  ///< false: at its end is the time to say so
     };
 
     [[nodiscard]] Step on_check(const RangeReply& reply);
@@ -148,9 +160,12 @@ class Sync {
     [[nodiscard]] bool is_in_range(const std::string& key) const;
     [[nodiscard]] bool is_known(const std::string& key, std::int64_t revision) const;
     [[nodiscard]] bool is_another(std::int64_t created, std::int64_t known) const;
-    [[nodiscard]] std::optional<std::string> earlier(const KeyValue& item) const;
-    /// Hands out what is held, or a part of it, unless frozen; `complete` when nothing of a picture is missing.
-    void release(Step& step, bool complete);
+    [[nodiscard]] std::optional<std::string> earlier(const std::string& key, const Held& held);
+    /// Hands out values that are held: nothing of the first picture is missing but what is still to come.
+    void tell_page(Step& step);
+    /// What is held is whole: begins to tell it, unless frozen, or before it the rest of the last one.
+    void release(Step& step);
+    void tell(Step& step);
     void hand_out(Step& step, std::string key, Held held);
 
     std::string begin_;
@@ -170,11 +185,12 @@ class Sync {
 
     Position good_;
     std::map<std::string, std::int64_t> known_;  ///< handed out, with mod_revision
-    std::map<std::string, Held> held_;           ///< differs from what was handed out
-    /// The restored state by its keys, until something counts.
-    std::map<std::string, KeyValue> stored_;
-    bool partial_ = false;
-    bool in_sync_ = false;
+    Picture telling_;                            ///< differs from that, and is being handed out
+    Picture held_;                               ///< differs from both together
+    Before before_;
+    Picture stored_;        ///< the restored state, until something counts
+    Picture spent_;         ///< the same, after that
+    bool in_sync_ = false;  ///< or about to be, at the end of what is being told
 };
 
 }  // namespace vr::policy::etcd

@@ -58,6 +58,9 @@ class Etcd {
         std::erase_if(history_, [](const auto& entry) { return entry.second.empty(); });
     }
 
+    /// A watch from before that is cancelled.
+    [[nodiscard]] std::int64_t compacted() const { return compacted_; }
+
     [[nodiscard]] Header header() const { return {cluster_, revision_}; }
 
     [[nodiscard]] RangeReply range(const RangeRequest& request) const {
@@ -138,12 +141,24 @@ class Follower {
         }
     }
 
-    /// One question or one notice, or the next part of what is told.
-    bool step(const Etcd& etcd) {
-        if (sync.can_go_on()) {
+    /// The next part of what is told, or else one question or one notice.
+    bool step(const Etcd& etcd) { return part() || message(etcd); }
+
+    bool part() {
+        const bool can = sync.can_go_on();
+        if (can) {
             take(sync.go_on());
-            return true;
         }
+        return can;
+    }
+
+    /// Until nothing that was heard is left to be told.
+    void tell() {
+        while (part()) {
+        }
+    }
+
+    bool message(const Etcd& etcd) {
         if (const auto* range = std::get_if<RangeRequest>(&ask_)) {
             ++ranges;
             const RangeRequest request = *range;
@@ -176,6 +191,14 @@ class Follower {
         }
         return notice.has_value();
     }
+
+    /// Answers what was asked so.
+    void refuse(const Refusal& refusal) {
+        ask_ = {};
+        take(sync.on_refused(refusal));
+    }
+
+    [[nodiscard]] const Ask& asked() const { return ask_; }
 
     void hear_again() { take(sync.on_watch(last_)); }
 
@@ -227,6 +250,15 @@ inline std::map<std::string, std::string> below_prefix(const Etcd& etcd) {
     auto all = etcd.state();
     std::erase_if(all, [](const auto& item) { return !item.first.starts_with(kPrefix); });
     return all;
+}
+
+/// What a router that has all of it leaves behind.
+inline Stored stored(const Etcd& etcd) {
+    Stored state{{etcd.header().cluster, etcd.header().revision, true}, {}};
+    for (auto& item : etcd.range({kPrefix, prefix_end(kPrefix), 0, 0}).items) {
+        state.items.push_back(std::move(item));
+    }
+    return state;
 }
 
 }  // namespace vr::policy::etcd

@@ -15,14 +15,6 @@ namespace {
 
 // --- the last good state ---------------------------------------------------------------------
 
-Stored stored(const Etcd& etcd) {
-    Stored state{{etcd.header().cluster, etcd.header().revision, true}, {}};
-    for (auto& item : etcd.range({kPrefix, prefix_end(kPrefix), 0, 0}).items) {
-        state.items.push_back(std::move(item));
-    }
-    return state;
-}
-
 TEST(EtcdSync, ARestoredStateCountsWhenNobodyAnswers) {
     const Etcd etcd = small();
     Follower follower;
@@ -47,6 +39,7 @@ TEST(EtcdSync, ARestoredStateCountsAsAWholeWhenEtcdFailsAmidAListing) {
     ASSERT_TRUE(follower.step(etcd));  // the first page of two
     ASSERT_FALSE(follower.in_sync);
     follower.take(follower.sync.give_up_waiting());
+    follower.tell();
     EXPECT_TRUE(follower.in_sync);
     EXPECT_EQ(follower.state, before);
 }
@@ -102,101 +95,6 @@ TEST(EtcdSync, OfARestoredStateIsNotToldWhatWentMeanwhile) {
     EXPECT_TRUE(follower.in_sync);
     EXPECT_FALSE(follower.earlier.contains("/c/a"));
     EXPECT_FALSE(follower.earlier.contains("/c/b"));
-}
-
-// --- a picture in parts ------------------------------------------------------------------------
-
-/// Who restored a state that etcd has gone beyond in all of many objects, and has heard it all but for the parts that
-/// are still to come.
-class Parts : public testing::Test {
-  protected:
-    void SetUp() override {
-        for (int i = 0; i < kObjects; ++i) {
-            etcd.put(key(i), "old");
-        }
-        follower.sync.restore(stored(etcd));
-        for (int i = 0; i < kObjects; ++i) {
-            etcd.put(key(i), "new");
-        }
-        follower.told = [this](const Step& step) {
-            EXPECT_LE(step.changes.size(), Sync::kPart);
-            EXPECT_FALSE(step.in_sync && !follower.sync.is_whole());
-        };
-        follower.begin();
-        while (follower.sync.is_whole()) {
-            ASSERT_TRUE(follower.step(etcd));
-        }
-        EXPECT_FALSE(follower.in_sync);
-    }
-
-    static std::string key(int i) { return "/c/n" + std::to_string(1000 + i); }
-
-    void expect_all() {
-        follower.run(etcd);
-        EXPECT_TRUE(follower.in_sync);
-        EXPECT_TRUE(follower.sync.is_whole());
-        EXPECT_EQ(follower.state, below_prefix(etcd));
-    }
-
-    static constexpr int kObjects = 3 * static_cast<int>(Sync::kPart);
-
-    Etcd etcd = small();
-    Follower follower;
-};
-
-TEST_F(Parts, AreAllToldBeforeTheyCount) {
-    expect_all();
-    EXPECT_EQ(follower.changes, etcd.state().size() - 1);  // one is elsewhere
-    EXPECT_EQ(follower.earlier.size(), std::size_t{kObjects});
-}
-
-TEST_F(Parts, GoOnWithoutAConnection) {
-    while (follower.sync.can_go_on()) {
-        follower.take(follower.sync.go_on());
-    }
-    EXPECT_TRUE(follower.in_sync);
-    EXPECT_EQ(follower.state, below_prefix(etcd));
-}
-
-TEST_F(Parts, AreNotGivenUpForTheRestoredState) {
-    follower.take(follower.sync.give_up_waiting());
-    EXPECT_FALSE(follower.in_sync);
-    expect_all();
-}
-
-TEST_F(Parts, TellWhatChangesMeanwhile) {
-    etcd.put(key(0), "newer");
-    etcd.put(key(kObjects - 1), "newer");
-    etcd.remove(key(1));
-    etcd.remove(key(kObjects - 2));
-    follower.take(follower.sync.go_on());
-    expect_all();
-}
-
-TEST_F(Parts, AreReplacedByANewListing) {
-    etcd.remove(key(0));
-    etcd.remove(key(kObjects - 1));
-    etcd.put(key(2), "newer");
-    etcd.compact();
-    follower.begin();
-    expect_all();
-}
-
-TEST_F(Parts, WaitWhileItIsFrozen) {
-    etcd.put(kReady, kNotReady);
-    etcd.put(key(0), "newer");
-    // The next notices are heard before the next part.
-    const auto tell_next = [&](std::int64_t& revision) {
-        auto notice = etcd.watch(revision);
-        follower.take(follower.sync.on_watch(*std::move(notice)));
-    };
-    auto revision = etcd.header().revision - 1;
-    tell_next(revision);
-    tell_next(revision);
-    EXPECT_FALSE(follower.sync.can_go_on());
-    EXPECT_FALSE(follower.sync.is_whole());
-    etcd.put(kReady, kIsReady);
-    expect_all();
 }
 
 /// A key of the restored state that is there again: by the same name, but another object.

@@ -191,6 +191,26 @@ def test_datastore_not_ready_freezes(running):
     wait_for(lambda: not running.router.show("endpoints"), 5, "the endpoint is gone")
 
 
+def test_what_a_freeze_held_is_all_in_force_when_what_ends_it_is_answered(running):
+    """More than is told in one turn, and what shuts the port comes last by its key."""
+    sets = [resource("GlobalNetworkSet", f"n{number:04}", {"nets": [f"10.9.{number % 256}.0/24"]}) for number in range(2000)]
+    running.etcd.put_many(sets)
+    wait_for(lambda: running.router.show("endpoints"), 10)
+    running.etcd.set_ready(False)
+    running.wait_problem("datastoreReady")
+    running.etcd.put_many([{**each, "spec": {"nets": ["10.8.0.0/16"]}} for each in sets])
+    running.etcd.put(policy())
+    assert running.opens()
+    ready = resource("ClusterInformation", "default", {"datastoreReady": True})
+    running.router.ctl("apply", "-f", "-", input=as_yaml(ready))
+    assert not running.opens(seconds=0.3)
+    assert running.router.stop() == 0
+    running.etcd.kill()
+    running.rack.start()
+    wait_for(lambda: running.router.show("endpoints"), 20, "the last good state counts")
+    assert not running.opens(seconds=0.3)
+
+
 def test_garbage_changes_nothing_and_is_shown(running):
     for value in ("garbage", "", "[1", "{}", '{"kind":"NetworkPolicy"}', "\x01\x02"):
         running.etcd.write(key_of(policy()), value)

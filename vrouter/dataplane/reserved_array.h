@@ -80,9 +80,9 @@ class ReservedArray {
 
     [[nodiscard]] T& operator[](std::size_t index) const noexcept { return data_[index]; }
 
-  private:
-    static constexpr std::size_t kStep = std::size_t{2} << 20U;  // one huge page
+    static constexpr std::size_t kStep = std::size_t{2} << 20U;  ///< one huge page, in bytes
 
+  private:
     [[nodiscard]] static std::size_t rounded(std::size_t bytes) {
         return (bytes + kStep - 1) / kStep * kStep;
     }
@@ -150,7 +150,7 @@ class SlotPool {
 
     /// Has the memory of the first elements fetched now.  Before any are used.
     void fetch() noexcept {
-        (void)store_->slots.open_ahead(0, 2 * kAhead);
+        store_->slots.open(2 * kAhead);
         store_->slots.fetch();
     }
 
@@ -192,10 +192,13 @@ class SlotPool {
             return;
         }
         try {
-            // Changes nothing that is there.  Kernels before 5.14 do not know it.
+            // Changes nothing that is there.  Kernels before 5.14 do not know it.  A page at a time: whoever opens
+            // more memory waits for it.
             fetching = std::async(
                 std::launch::async, [memory = slots.open_ahead(store_->used, 2 * kAhead)] {
-                    ::madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE);
+                    for (std::size_t at = 0; at < memory.size(); at += ReservedArray<T>::kStep) {
+                        ::madvise(&memory[at], ReservedArray<T>::kStep, MADV_POPULATE_WRITE);
+                    }
                 });
         } catch (const std::system_error&) {
             // No thread to be had: the first write will fetch it.
