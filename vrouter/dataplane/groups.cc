@@ -62,6 +62,8 @@ class SetStore {
         }
     }
 
+    void fetch() noexcept { slots_.fetch(); }
+
     [[nodiscard]] const GroupSet* operator[](std::uint32_t index) const noexcept {
         return slots_[index].load(std::memory_order_acquire);
     }
@@ -168,10 +170,9 @@ template <Family F>
 GroupTable<F>::~GroupTable() = default;
 
 template <Family F>
-void GroupTable<F>::fetch() noexcept
-    requires std::same_as<F, V4>
-{
+void GroupTable<F>::fetch() noexcept {
     state_->lpm.fetch();
+    state_->sets.fetch();
 }
 
 template <Family F>

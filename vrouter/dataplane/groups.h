@@ -9,7 +9,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -48,8 +47,7 @@ class GroupTable {
     ~GroupTable();
 
     /// Lpm::fetch() for members.
-    void fetch() noexcept
-        requires std::same_as<F, V4>;
+    void fetch() noexcept;
 
     /// Makes `member` belong to `group`; no effect if it does already.  Members inside it are left to
     /// refresh().  Control thread.

@@ -156,6 +156,10 @@ HostHash::HostHash(Reclaimer& reclaimer)
       table_(std::make_shared<Table>(reclaimer)),
       count_(kFewest) {}
 
+void HostHash::fetch() noexcept {
+    table_->pool.fetch();
+}
+
 HostHash::~HostHash() = default;
 
 std::uint32_t HostHash::lookup(Ip6 address) const noexcept {

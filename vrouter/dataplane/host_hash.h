@@ -32,6 +32,9 @@ class HostHash {
     HostHash(HostHash&&) = delete;
     HostHash& operator=(HostHash&&) = delete;
 
+    /// Takes from the kernel now what the first hosts would.
+    void fetch() noexcept;
+
     /// Adds or replaces; `value` is 1..2^31 - 1.  Control thread.
     void set(Ip6 address, std::uint32_t value);
 

@@ -20,6 +20,11 @@ class HostsAndNets {
   public:
     explicit HostsAndNets(Reclaimer& reclaimer) : hosts_(reclaimer), nets_(reclaimer) {}
 
+    void fetch() noexcept {
+        hosts_.fetch();
+        nets_.fetch();
+    }
+
     void set(const Prefix<V6>& prefix, std::uint32_t value, bool added) {
         if (prefix.is_host()) {
             hosts_.set(prefix.address(), value);
@@ -102,9 +107,7 @@ template <Family F>
 Lpm<F>::~Lpm() = default;
 
 template <Family F>
-void Lpm<F>::fetch() noexcept
-    requires std::same_as<F, V4>
-{
+void Lpm<F>::fetch() noexcept {
     tables_->engine.fetch();
 }
 

@@ -27,6 +27,14 @@ class NibbleTrie {
   public:
     explicit NibbleTrie(Reclaimer& reclaimer);
 
+    /// Takes from the kernel now what the first prefixes would.
+    void fetch() noexcept {
+        root_slots_.fetch();
+        root_depth_.fetch();
+        nodes_.fetch();
+        leaves_.fetch();
+    }
+
     /// Makes `value` the answer for `prefix`, save where longer prefixes stand.  `added`: `prefix` was
     /// not in the table before.
     void set(const Prefix<V6>& prefix, std::uint32_t value, bool added);

@@ -148,9 +148,9 @@ class SlotPool {
         });
     }
 
-    /// Has the memory of the first elements fetched now.  Before any are used.
+    /// Has the memory of the first elements fetched now.
     void fetch() noexcept {
-        store_->slots.open(2 * kAhead);
+        store_->slots.open(store_->used + 2 * kAhead);
         store_->slots.fetch();
     }
 

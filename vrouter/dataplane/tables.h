@@ -239,7 +239,9 @@ struct SharedState {
     /// Takes from the kernel now, while nobody waits, what first writes would.
     void fetch() noexcept {
         routes4.fetch();
+        routes6.fetch();
         groups4.fetch();
+        groups6.fetch();
         flows4.fetch();
         flows6.fetch();
     }
