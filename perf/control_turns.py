@@ -109,7 +109,8 @@ def running(directory, from_etcd, there=()):
             server = etcd.Etcd(rack.host, directory).start().wait_healthy()
             server.set_ready()
             server.put(resource("FelixConfiguration", "default", {"endpointReportingEnabled": True}))
-            router.config["datastore"] = {"etcd": {"endpoints": [server.url]}}
+            state = str(directory / "etcd.state")
+            router.config["datastore"] = {"etcd": {"endpoints": [server.url], "state_file": state}}
         ManyFiles(router).put(there)
         router.start()
         cleanup.callback(router.stop)

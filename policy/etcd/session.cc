@@ -69,17 +69,22 @@ void Session::close() {
     }
 }
 
-/// Tells everyone once.
-void Session::end(const std::string& why) {
-    if (ended_) {
-        return;
-    }
+void Session::give_up(const std::string& why) {
     const auto self = shared_from_this();
     auto calls = std::exchange(calls_, {});
     close();
     for (Call& call : calls) {
         call.done(std::unexpected(Failure{false, true, {0, why}}));
     }
+}
+
+/// Tells everyone once.
+void Session::end(const std::string& why) {
+    if (ended_) {
+        return;
+    }
+    const auto self = shared_from_this();
+    give_up(why);
     events_.ended(why);
 }
 

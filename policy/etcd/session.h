@@ -69,6 +69,9 @@ class Session : public std::enable_shared_from_this<Session> {
     /// Ends without a word; calls that wait are dropped.
     void close();
 
+    /// close(), and whoever waits for an answer is told that it is lost.
+    void give_up(const std::string& why);
+
     [[nodiscard]] const EtcdEndpoint& endpoint() const { return endpoint_; }
 
   private:

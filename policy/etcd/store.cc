@@ -173,8 +173,7 @@ void Store::on_ended(const std::string& why) {
         return;
     }
     trouble_ = to_string(session_->endpoint()) + ": " + why;
-    session_->close();
-    session_.reset();
+    const auto session = std::exchange(session_, nullptr);
     inbox_.clear();
     live_ = false;
     const double chance = std::uniform_real_distribution<>(0, 1)(random_);
@@ -189,6 +188,7 @@ void Store::on_ended(const std::string& why) {
     if (backoff_.tried_all()) {
         handle(sync_.give_up_waiting());
     }
+    session->give_up(why);
 }
 
 void Store::handle(Step step) {
@@ -202,7 +202,7 @@ void Store::handle(Step step) {
     intake_.add(std::move(told));
     if (!sync_.can_go_on()) {
         for (auto& then : std::exchange(when_told_, {})) {
-            intake_.add({{}, sync_.position(), false, std::move(then)});
+            intake_.add({{}, sync_.position(), false, std::move(then), !sync_.is_whole()});
         }
     }
     if (sync_.is_watching() && session_) {
@@ -342,7 +342,7 @@ SourceStatus Store::status() const {
     SourceStatus status = health_;
     status.in_force = complete_;
     status.place = session_ ? to_string(session_->endpoint()) : std::string();
-    status.revision = static_cast<std::uint64_t>(sync_.position().revision);
+    status.revision = static_cast<std::uint64_t>(read_.revision);
     return status;
 }
 

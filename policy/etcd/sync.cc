@@ -71,6 +71,13 @@ Step Sync::on_check(const RangeReply& reply) {
     const bool foreign = good_.cluster != 0 && (good_.cluster != reply.header.cluster ||
                                                 good_.revision > reply.header.revision);
     foreign_ = foreign;
+    if (good_.cluster == 0 &&
+        (live_.cluster != reply.header.cluster || live_.revision > reply.header.revision)) {
+        // Of what a first listing began to tell, nothing is as it is here.
+        for (auto& [key, revision] : known_) {
+            revision = 0;
+        }
+    }
     live_ = reply.header;
     take_ready(there ? std::optional(reply.items.front().value) : std::nullopt, created);
     Step step = list();
@@ -303,13 +310,18 @@ void Sync::release(Step& step) {
             spent_ = std::exchange(stored_, {});
         }
         before_ = {foreign_, good_.revision, std::exchange(in_sync_, true)};
-        good_ = {live_.cluster, live_.revision, ready_ == Ready::Yes};
-        foreign_ = false;
+        believe();
         if (telling_.empty()) {
             step.in_sync = !std::exchange(before_.in_sync, true);
         }
     }
     tell(step);
+}
+
+/// What we are connected to is what we know, or are about to tell.
+void Sync::believe() {
+    good_ = {live_.cluster, live_.revision, ready_ == Ready::Yes};
+    foreign_ = false;
 }
 
 /// The next part.
@@ -319,6 +331,9 @@ void Sync::tell(Step& step) {
         hand_out(step, std::move(next.key()), std::move(next.mapped()));
         if (telling_.empty()) {
             step.in_sync = !std::exchange(before_.in_sync, true);
+            if (phase_ == Phase::Watching && held_.empty() && frozen().empty()) {
+                believe();  // what was heard meanwhile changes nothing
+            }
         }
     }
     // Nothing of it is needed once all is told; so large a map does not go in one turn.
@@ -367,6 +382,14 @@ Step Sync::give_up_waiting() {
     }
     before_ = {false, good_.revision, std::exchange(in_sync_, true)};
     telling_ = std::exchange(stored_, {});
+    if (phase_ == Phase::Listing) {
+        // The pages that were read hold all that is there: of the rest nobody will tell.
+        for (auto at = telling_.begin(); at != telling_.lower_bound(list_from_); ++at) {
+            if (!held_.contains(at->first)) {
+                take_gone(at->first, list_revision_);
+            }
+        }
+    }
     if (telling_.empty()) {
         step.in_sync = !std::exchange(before_.in_sync, true);
     }

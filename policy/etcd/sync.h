@@ -121,7 +121,7 @@ class Sync {
     /// True when all that etcd has was listed and is watched.
     [[nodiscard]] bool is_watching() const { return phase_ == Phase::Watching; }
 
-    /// Of what was handed out.
+    /// Of what was handed out, or is being.
     [[nodiscard]] const Position& position() const { return good_; }
 
     static constexpr std::int64_t kPageSize = 500;
@@ -166,6 +166,7 @@ class Sync {
     /// What is held is whole: begins to tell it, unless frozen, or before it the rest of the last one.
     void release(Step& step);
     void tell(Step& step);
+    void believe();
     void hand_out(Step& step, std::string key, Held held);
 
     std::string begin_;

@@ -141,6 +141,30 @@ TEST_F(FirstParts, AreNotMixedWithWhatIsHeardMeanwhile) {
     expect_all();
 }
 
+TEST_F(FirstParts, AreFollowedByWhatIsWrittenMeanwhile) {
+    const std::string written = key(kObjects - 1);
+    const auto revision = etcd.header().revision + 1;
+    etcd.put(written, "by us");
+    follower.take(follower.sync.written({{written, "by us", revision - 1}}, etcd.header()));
+    EXPECT_EQ(follower.sync.revision_of(written), revision);
+    while (!follower.sync.is_whole()) {
+        ASSERT_TRUE(follower.part());
+    }
+    EXPECT_EQ(follower.state, wanted);
+    follower.tell();
+    EXPECT_EQ(follower.state, below_prefix(etcd));
+    expect_all();
+}
+
+TEST_F(FirstParts, EndAtTheRevisionThatWasHeard) {
+    WatchReply progress;
+    progress.header = {etcd.header().cluster, etcd.header().revision + 100};
+    follower.take(follower.sync.on_watch(progress));
+    EXPECT_EQ(follower.sync.position().revision, etcd.header().revision);
+    follower.tell();
+    EXPECT_EQ(follower.sync.position().revision, progress.header.revision);
+}
+
 TEST_F(FirstParts, TellTheRevisionThatAKeyHas) {
     EXPECT_EQ(follower.sync.revision_of(key(kObjects - 1)), etcd.header().revision);
     const auto before = follower.sync.revision_of(key(0));

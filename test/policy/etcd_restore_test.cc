@@ -44,6 +44,49 @@ TEST(EtcdSync, ARestoredStateCountsAsAWholeWhenEtcdFailsAmidAListing) {
     EXPECT_EQ(follower.state, before);
 }
 
+/// Of what the pages before had not, no later one tells.
+TEST(EtcdSync, WhatIsGoneIsDeletedThoughTheRestoredStateCountsAmidAListing) {
+    Etcd etcd = small();
+    for (int i = 0; i < 1500; ++i) {
+        etcd.put("/c/n" + std::to_string(i), "old");
+    }
+    Follower follower;
+    follower.sync.restore(stored(etcd));
+    const auto before = below_prefix(etcd);
+    etcd.remove("/c/a");
+    etcd.put("/c/n0", "new");
+    etcd.remove("/c/n999");
+    follower.take(follower.sync.connected());
+    ASSERT_TRUE(follower.message(etcd));  // is it ready?
+    ASSERT_TRUE(follower.message(etcd));  // the first page
+    follower.take(follower.sync.give_up_waiting());
+    follower.tell();
+    EXPECT_EQ(follower.state, before);
+    follower.run(etcd);
+    EXPECT_EQ(follower.state, below_prefix(etcd));
+    EXPECT_EQ(follower.sync.revision_of("/c/a"), 0);
+}
+
+/// Without one: what came first was of another store.
+TEST(EtcdSync, WhatAFirstListingBeganIsOfNoUseForAnotherStore) {
+    Etcd one = small();
+    for (int i = 0; i < 1500; ++i) {
+        one.put("/c/n" + std::to_string(i), "one");
+    }
+    one.put("/c/a", "one");
+    Etcd two(2);
+    two.put(kReady, kIsReady);
+    two.put("/c/a", "two");
+    Follower follower;
+    follower.take(follower.sync.connected());
+    ASSERT_TRUE(follower.message(one));  // is it ready?
+    ASSERT_TRUE(follower.message(one));  // the first page
+    EXPECT_EQ(follower.state.at("/c/a"), "one");
+    follower.begin();
+    follower.run(two);
+    EXPECT_EQ(follower.state, below_prefix(two));
+}
+
 TEST(EtcdSync, WithoutARestoredStateNothingCountsWhenNobodyAnswers) {
     Follower follower;
     follower.take(follower.sync.give_up_waiting());

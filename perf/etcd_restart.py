@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""The longest turn of vrouterd's control thread when it restarts beside an etcd with a cluster's endpoints.
+
+They come while it runs, transaction by transaction; then it restarts, with its last good state on disk, and takes all
+of them as one picture.  Figures as in resources.py.
+
+    ./dev perf etcd_restart [-- --endpoints 50000 --rounds 3]
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+from control_turns import mac, objects, report, running, step
+
+import etcd  # control_turns tells where the tests' modules are
+from resources import profile, rule, workload_endpoint
+
+TOGETHER = 100  # objects of a transaction: what a client may at once
+SAVED = 12  # seconds until the last good state is surely on disk
+
+
+def endpoint(number, node="host-b", **labels):
+    addresses = [f"10.{64 + number // 62500}.{number // 250 % 250}.{number % 250}/32", f"fd00:65::{number:x}/128"]
+    labels["app"] = f"a{number // 50}"
+    return workload_endpoint(node, f"vm{number}", mac(number % 65536), addresses, labels=labels, profiles=["shared"])
+
+
+def put(server, documents):
+    puts = [f"put {etcd.key_of(one)} {json.dumps(json.dumps(one))}" for one in documents]
+    for begin in range(0, len(puts), TOGETHER):
+        server.ctl("txn", input="\n" + "\n".join(puts[begin : begin + TOGETHER]) + "\n\n\n")
+
+
+def restart(router):
+    assert router.stop() == 0
+    router.start()
+
+
+def rows(router, server, arguments):
+    count = arguments.endpoints
+
+    def known():
+        return objects(router) >= count
+
+    documents = [profile("shared", labels={"env": "prod"}, ingress=[rule()], egress=[rule()])]
+    documents += [endpoint(count, "host-a", role="web")] + [endpoint(number) for number in range(count)]
+    yield step(router, f"{count} endpoints come", lambda: put(server, documents), known, SAVED)
+    for number in range(1, arguments.rounds + 1):
+        yield step(router, f"restart {number} beside them", lambda: restart(router), known, SAVED)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="the longest turn of the control thread in a restart beside etcd")
+    parser.add_argument("--endpoints", type=int, default=50000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("etcd_restart: needs root: network namespaces")
+    with tempfile.TemporaryDirectory(prefix="vrp-") as directory:
+        with running(pathlib.Path(directory), True) as (router, server):
+            report(list(rows(router, server, arguments)))
+
+
+if __name__ == "__main__":
+    main()
