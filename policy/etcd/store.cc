@@ -200,7 +200,7 @@ void Store::handle(Step step) {
         told.then = [this] { go_on_later(); };  // one part after the other
     }
     intake_.add(std::move(told));
-    if (!sync_.can_go_on()) {
+    if (!sync_.has_to_tell()) {
         for (auto& then : std::exchange(when_told_, {})) {
             intake_.add({{}, sync_.position(), false, std::move(then), !sync_.is_whole()});
         }
@@ -226,7 +226,7 @@ void Store::go_on_later() {
 
 /// Takes all that was told.
 void Store::catch_up() {
-    while (sync_.can_go_on()) {
+    while (sync_.has_to_tell()) {
         handle(sync_.go_on());
     }
     intake_.catch_up();

@@ -358,11 +358,11 @@ void Sync::hand_out(Step& step, std::string key, Held held) {
         {std::move(key), std::move(held.value), held.revision, anew, std::move(before)});
 }
 
-bool Sync::can_go_on() const {
+bool Sync::has_to_tell() const {
     // What a listing has held is not whole before its end; what a freeze held, or came while another picture was told,
     // is as long as it is watched.
     const bool another = phase_ == Phase::Watching && !held_.empty() && frozen().empty();
-    return !is_whole() || !spent_.empty() || another;
+    return !is_whole() || another;
 }
 
 Step Sync::go_on() {

@@ -104,8 +104,10 @@ class Sync {
     /// False from the first part of a picture to the last.
     [[nodiscard]] bool is_whole() const { return telling_.empty(); }
 
-    /// Whether go_on() has something to tell, or to clear away.
-    [[nodiscard]] bool can_go_on() const;
+    /// Whether go_on() has something to tell; can_go_on(): or to clear away.
+    [[nodiscard]] bool has_to_tell() const;
+
+    [[nodiscard]] bool can_go_on() const { return has_to_tell() || !spent_.empty(); }
 
     /// We wrote this ourselves; hands it out before the watch tells it.
     [[nodiscard]] Step written(const std::vector<Write>& writes, const Header& header);
