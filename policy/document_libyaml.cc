@@ -18,9 +18,9 @@ std::string_view view(const yaml_char_t* tag) {
 }
 
 /// The library's parser of one text, which must outlive it.
-class Events {
+class ParserEvents {
   public:
-    explicit Events(std::string_view text) : usable_(yaml_parser_initialize(&parser_) == 1) {
+    explicit ParserEvents(std::string_view text) : usable_(yaml_parser_initialize(&parser_) == 1) {
         if (usable_) {
             // Not to be guessed: another encoding would be another text.
             yaml_parser_set_encoding(&parser_, YAML_UTF8_ENCODING);
@@ -29,12 +29,12 @@ class Events {
         }
     }
 
-    Events(const Events&) = delete;
-    Events& operator=(const Events&) = delete;
-    Events(Events&&) = delete;
-    Events& operator=(Events&&) = delete;
+    ParserEvents(const ParserEvents&) = delete;
+    ParserEvents& operator=(const ParserEvents&) = delete;
+    ParserEvents(ParserEvents&&) = delete;
+    ParserEvents& operator=(ParserEvents&&) = delete;
 
-    ~Events() {
+    ~ParserEvents() {
         if (usable_) {
             yaml_parser_delete(&parser_);
         }
@@ -105,7 +105,7 @@ class Events {
 }  // namespace
 
 std::optional<Mistake> read_by_libyaml(std::string_view text, TreeBuilder& builder) {
-    return Events(text).feed(builder);
+    return ParserEvents(text).feed(builder);
 }
 
 }  // namespace vr::policy
