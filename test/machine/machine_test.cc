@@ -72,7 +72,7 @@ TEST_F(MachineTest, NumberIsNotUsedAgainBeforeTheGracePeriod) {
     machine().commit();
     EXPECT_EQ(machine().port(id), nullptr);
     EXPECT_NE(add(other), id);
-    machine().housekeeping();
+    lab.keep_house();
     EXPECT_EQ(add(alive), id);
 }
 
@@ -84,10 +84,10 @@ TEST_F(MachineTest, PortLivesUntilNoWorkerCanHoldIt) {
     machine().workers()[0]->poll_once();
     machine().remove_port(id);
     machine().commit();
-    machine().housekeeping();
+    lab.keep_house();
     EXPECT_TRUE(*alive);  // the worker may be in the middle of a round
     machine().workers()[0]->poll_once();
-    machine().housekeeping();
+    lab.keep_house();
     EXPECT_FALSE(*alive);
     machine().rcu().offline(0);
 }
@@ -120,7 +120,7 @@ TEST_F(MachineTest, GoneIsToldWhenNothingNamesThePortAnyMore) {
     });
     machine().commit();
     EXPECT_EQ(told, 0);
-    machine().housekeeping();
+    lab.keep_house();
     EXPECT_EQ(told, 1);
 }
 
@@ -135,7 +135,7 @@ TEST_F(MachineTest, FlowsOfAPortGoWithIt) {
     enter(lab.fabric, 2);
     machine().remove_port(id);
     machine().commit();
-    machine().housekeeping();
+    lab.keep_house();
     EXPECT_EQ(machine().shared().flows4.size(), 1U);
 }
 

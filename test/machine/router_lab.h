@@ -32,6 +32,14 @@ class RouterLab {
     /// The builder's thread ends before what it answers into.
     ~RouterLab() { builder.reset(); }
 
+    /// A round of housekeeping, also what of it waits for its next slice: on a slow machine there may be some.
+    void keep_house() const {
+        machine->housekeeping();
+        while (machine->rcu().is_behind()) {
+            machine->finish();
+        }
+    }
+
     [[nodiscard]] static MachineSettings defaults() {
         return {.packets = 2047, .flows = 4096, .idle = {.sleep = false}};
     }

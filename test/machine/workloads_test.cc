@@ -493,8 +493,8 @@ TEST_F(WorkloadsTest, ThousandsOfMembersLeaveSomeInATurn) {
     }
     lab.machine->rcu().offline(0);
     const auto& groups = lab.machine->shared().groups4;
-    lab.machine->housekeeping();
-    lab.machine->housekeeping();  // those that came while the first one waited
+    lab.keep_house();
+    lab.keep_house();  // those that came while the first one waited
     EXPECT_GT(groups.size(), 1000U);
     lab.workloads->add_member(group, member(0));  // is to go, or has gone
     while (lab.workloads->is_unfinished()) {
@@ -537,7 +537,7 @@ TEST_F(WorkloadsTest, MembersInsideANetFollowSomeInATurn) {
     EXPECT_EQ(inside(), kMembers);
     EXPECT_FALSE(lab.workloads->refresh_members());
     lab.workloads->remove_member(nets, net);
-    lab.machine->housekeeping();
+    lab.keep_house();
     EXPECT_GT(follow(), 5U);
     EXPECT_EQ(inside(), 0U);
 }
@@ -565,7 +565,8 @@ TEST_F(WorkloadsTest, NetGoesWhenMembersInsideTheOneBeforeHaveFollowed) {
         }
         return count;
     };
-    for (lab.machine->housekeeping(); lab.workloads->is_unfinished(); lab.workloads->finish()) {
+    lab.keep_house();
+    for (; lab.workloads->is_unfinished(); lab.workloads->finish()) {
         EXPECT_TRUE(all(kNatPools) == 0 || all(kAllPools) == kMembers);
     }
     EXPECT_EQ(all(kAllPools), 0U);
@@ -687,7 +688,7 @@ TEST_F(WorkloadsTest, RemovedEndpointLeavesNothing) {
     EXPECT_EQ(route(kAddress), "none");
     EXPECT_EQ(lab.announced.size(), 2U);
     EXPECT_EQ(lab.slow_path->neighbors4().size(), 0U);
-    lab.machine->housekeeping();
+    lab.keep_house();
     EXPECT_EQ(lab.machine->ports().size(), 1U);
 }
 
@@ -760,7 +761,7 @@ TEST_F(WorkloadsTest, FlowsOfAFloatingAddressWaitForTheirGuest) {
     const Port& port = *lab.machine->port(lab.port_of("a"))->port;
     lab.workloads->set_guest("a", port, false);
     lab.workloads->set_guest("a", port, true);
-    lab.machine->housekeeping();
+    lab.keep_house();
     EXPECT_EQ(lab.machine->shared().flows4.size(), 1U);
     EXPECT_TRUE(reaches("a", kFloating));
 }
@@ -795,7 +796,7 @@ TEST_F(WorkloadsTest, FlowsOfAFloatingAddressEndWithIt) {
     lab.finish_all();
     EXPECT_EQ(lab.announced, (std::vector<std::string>{"-203.0.113.9/32", "-fd00::cb00:7109/128"}));
     EXPECT_EQ(route(kFloating), "none");
-    lab.machine->housekeeping();
+    lab.keep_house();
     EXPECT_EQ(lab.machine->shared().flows4.size(), 1U);
 }
 
@@ -808,7 +809,7 @@ TEST_F(WorkloadsTest, ChangedPolicyEndsNoFlowOfAFloatingAddress) {
     changed.ingress = std::make_shared<const acl::Program>(deny_all());
     lab.workloads->update_workload(changed);
     lab.finish_all();
-    lab.machine->housekeeping();
+    lab.keep_house();
     EXPECT_TRUE(lab.announced.empty());
     EXPECT_EQ(lab.machine->shared().flows4.size(), 1U);
     EXPECT_FALSE(reaches("a", kFloating));
@@ -824,7 +825,7 @@ TEST_F(WorkloadsTest, FloatingAddressMovesToAnotherGuest) {
     lab.finish_all();
     EXPECT_FALSE(reaches("a", kFloating));
     EXPECT_TRUE(reaches("b", kFloating));
-    lab.machine->housekeeping();
+    lab.keep_house();
     EXPECT_EQ(lab.machine->shared().flows4.size(), 2U) << "only those to b";
 }
 
