@@ -9,31 +9,15 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import argparse
-import json
 import os
 import pathlib
 import sys
 import tempfile
 
-from control_turns import mac, objects, report, running, step
+from control_turns import objects, report, running, step
+from large_objects import endpoint, shared
 
-import etcd  # control_turns tells where the tests' modules are
-from resources import profile, rule, workload_endpoint
-
-TOGETHER = 100  # objects of a transaction: what a client may at once
 SAVED = 12  # seconds until the last good state is surely on disk
-
-
-def endpoint(number, node="host-b", **labels):
-    addresses = [f"10.{64 + number // 62500}.{number // 250 % 250}.{number % 250}/32", f"fd00:65::{number:x}/128"]
-    labels["app"] = f"a{number // 50}"
-    return workload_endpoint(node, f"vm{number}", mac(number % 65536), addresses, labels=labels, profiles=["shared"])
-
-
-def put(server, documents):
-    puts = [f"put {etcd.key_of(one)} {json.dumps(json.dumps(one))}" for one in documents]
-    for begin in range(0, len(puts), TOGETHER):
-        server.ctl("txn", input="\n" + "\n".join(puts[begin : begin + TOGETHER]) + "\n\n\n")
 
 
 def restart(router):
@@ -47,9 +31,8 @@ def rows(router, server, arguments):
     def known():
         return objects(router) >= count
 
-    documents = [profile("shared", labels={"env": "prod"}, ingress=[rule()], egress=[rule()])]
-    documents += [endpoint(count, "host-a", role="web")] + [endpoint(number) for number in range(count)]
-    yield step(router, f"{count} endpoints come", lambda: put(server, documents), known, SAVED)
+    documents = [shared("prod"), endpoint(count, "host-a", role="web")] + [endpoint(number) for number in range(count)]
+    yield step(router, f"{count} endpoints come", lambda: server.put_many(documents), known, SAVED)
     for number in range(1, arguments.rounds + 1):
         yield step(router, f"restart {number} beside them", lambda: restart(router), known, SAVED)
 

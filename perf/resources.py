@@ -10,7 +10,6 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import argparse
-import json
 import os
 import pathlib
 import sys
@@ -118,15 +117,10 @@ class Etcd:
         self.server = server
 
     def put(self, documents):
-        self.transact(f"put {etcd.key_of(one)} {json.dumps(json.dumps(one))}" for one in documents)
+        self.server.put_many(documents)
 
     def remove(self, documents):
-        self.transact(f"del {etcd.key_of(one)}" for one in documents)
-
-    def transact(self, changes):
-        changes = list(changes)
-        for begin in range(0, len(changes), 100):
-            self.server.ctl("txn", input="\n" + "\n".join(changes[begin : begin + 100]) + "\n\n\n")
+        self.server.transact(f"del {etcd.key_of(one)}" for one in documents)
 
 
 def settled(router, kind, count):

@@ -15,6 +15,15 @@ namespace {
 
 // --- the last good state ---------------------------------------------------------------------
 
+/// Of several pages.
+Etcd large(const std::string& value) {
+    Etcd etcd = small();
+    for (int i = 0; i < 1500; ++i) {
+        etcd.put("/c/n" + std::to_string(i), value);
+    }
+    return etcd;
+}
+
 TEST(EtcdSync, ARestoredStateCountsWhenNobodyAnswers) {
     const Etcd etcd = small();
     Follower follower;
@@ -26,17 +35,14 @@ TEST(EtcdSync, ARestoredStateCountsWhenNobodyAnswers) {
 
 /// Neither half of it beside half of what etcd has now.
 TEST(EtcdSync, ARestoredStateCountsAsAWholeWhenEtcdFailsAmidAListing) {
-    Etcd etcd = small();
-    for (int i = 0; i < 1500; ++i) {
-        etcd.put("/c/n" + std::to_string(i), "old");
-    }
+    Etcd etcd = large("old");
     Follower follower;
     follower.sync.restore(stored(etcd));
     const auto before = below_prefix(etcd);
     etcd.put("/c/a", "new");
     follower.take(follower.sync.connected());
     ASSERT_TRUE(follower.step(etcd));  // is it ready?
-    ASSERT_TRUE(follower.step(etcd));  // the first page of two
+    ASSERT_TRUE(follower.step(etcd));  // the first page
     ASSERT_FALSE(follower.in_sync);
     follower.take(follower.sync.give_up_waiting());
     follower.tell();
@@ -46,10 +52,7 @@ TEST(EtcdSync, ARestoredStateCountsAsAWholeWhenEtcdFailsAmidAListing) {
 
 /// Of what the pages before had not, no later one tells.
 TEST(EtcdSync, WhatIsGoneIsDeletedThoughTheRestoredStateCountsAmidAListing) {
-    Etcd etcd = small();
-    for (int i = 0; i < 1500; ++i) {
-        etcd.put("/c/n" + std::to_string(i), "old");
-    }
+    Etcd etcd = large("old");
     Follower follower;
     follower.sync.restore(stored(etcd));
     const auto before = below_prefix(etcd);
@@ -69,10 +72,7 @@ TEST(EtcdSync, WhatIsGoneIsDeletedThoughTheRestoredStateCountsAmidAListing) {
 
 /// Without one: what came first was of another store.
 TEST(EtcdSync, WhatAFirstListingBeganIsOfNoUseForAnotherStore) {
-    Etcd one = small();
-    for (int i = 0; i < 1500; ++i) {
-        one.put("/c/n" + std::to_string(i), "one");
-    }
+    Etcd one = large("one");
     one.put("/c/a", "one");
     Etcd two(2);
     two.put(kReady, kIsReady);

@@ -82,10 +82,13 @@ class Etcd:
             self.write(key_of(document), document)
 
     def put_many(self, documents):
-        """By transactions of a hundred: what a client may at once."""
-        puts = [f"put {key_of(one)} {json.dumps(json.dumps(one))}" for one in documents]
-        for begin in range(0, len(puts), 100):
-            self.ctl("txn", input="\n" + "\n".join(puts[begin : begin + 100]) + "\n\n\n")
+        self.transact(f"put {key_of(one)} {json.dumps(json.dumps(one))}" for one in documents)
+
+    def transact(self, changes):
+        """By a hundred: what a client may at once."""
+        changes = list(changes)
+        for begin in range(0, len(changes), 100):
+            self.ctl("txn", input="\n" + "\n".join(changes[begin : begin + 100]) + "\n\n\n")
 
     def remove(self, document):
         self.ctl("del", key_of(document))
