@@ -3,9 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 namespace vr::bgp {
 namespace {
+
+/// Paths that are compared with each other rather than by AS.
+constexpr std::size_t kFew = 8;
 
 /// The paths that are still in; a step moves the losers behind them.
 class Candidates {
@@ -52,14 +56,26 @@ void compare_med(Candidates& candidates) {
     if (alive.size() < 2) {
         return;
     }
-    for (Path& path : alive) {
-        const bool beaten = std::ranges::any_of(alive, [&](const Path& other) {
-            return med_of(other) < med_of(path) &&
-                   other.attributes->as_path.first() == path.attributes->as_path.first();
-        });
-        path.lost_at = beaten ? Step::Med : Step::Best;
+    const auto as_of = [](const Path& path) { return path.attributes->as_path.first(); };
+    const auto is_beaten = [](const Path& path) { return path.lost_at == Step::Med; };
+    if (alive.size() <= kFew) {
+        for (Path& path : alive) {
+            const bool beaten = std::ranges::any_of(alive, [&](const Path& other) {
+                return med_of(other) < med_of(path) && as_of(other) == as_of(path);
+            });
+            path.lost_at = beaten ? Step::Med : Step::Best;
+        }
+        return candidates.drop_where(Step::Med, is_beaten);
     }
-    candidates.drop_where(Step::Med, [](const Path& path) { return path.lost_at == Step::Med; });
+    std::map<decltype(as_of(alive.front())), std::uint32_t> lowest;
+    for (const Path& path : alive) {
+        const auto [at, added] = lowest.try_emplace(as_of(path), med_of(path));
+        at->second = std::min(at->second, med_of(path));
+    }
+    for (Path& path : alive) {
+        path.lost_at = med_of(path) > lowest.at(as_of(path)) ? Step::Med : Step::Best;
+    }
+    candidates.drop_where(Step::Med, is_beaten);
 }
 
 void compare_quality(Candidates& candidates) {

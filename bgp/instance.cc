@@ -13,6 +13,8 @@ namespace {
 
 /// Prefixes decided per round when nobody listens; every update group makes a decision dearer.
 constexpr std::size_t kDecisionsPerRound = 200;
+/// Of them, those between two looks at the clock: hundreds of paths make one dear.
+constexpr std::size_t kDecisionsAtOnce = 16;
 /// Routes that peers go through per round, and that are asked for their next hops.
 constexpr std::size_t kWalkSlice = 1024;
 /// Next hops that are asked for again per round.
@@ -255,13 +257,26 @@ bool Instance::avoids_for_now() const {
     });
 }
 
+bool Instance::work(const Enough& enough) {
+    while (round(enough)) {
+        if (enough()) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool Instance::work() {
+    return round([] { return false; });
+}
+
+bool Instance::round(const Enough& enough) {
     avoid_lost_peers();
     // Decisions first: what peers hear is the outcome, not every step on the way there.
     bool more = false;
     if (may_decide()) {
-        more = decide<V4>();
-        more = decide<V6>() || more;
+        more = decide<V4>(enough);
+        more = decide<V6>(enough) || more;
     }
     more = ribs_.next_hops.ask_some(kAskSlice) || more;
     more = resolve() || more;
@@ -278,16 +293,20 @@ bool Instance::work() {
 }
 
 template <Family F>
-bool Instance::decide() {
+bool Instance::decide(const Enough& enough) {
     const std::size_t listeners = ribs_.groups<F>().size();
     const std::size_t most = std::max<std::size_t>(1, kDecisionsPerRound / (1 + listeners / 4));
     LocRib<F>& loc = ribs_.of<F>();
-    loc.decide_some(
-        most,
-        [this](
-            RouteId id,
-            const typename LocRib<F>::Route& route,
-            const typename LocRib<F>::Change& change) { publish<F>(id, route, change); });
+    const typename LocRib<F>::OnDecision publish_one =
+        [this](RouteId id, const auto& route, const auto& change) {
+            publish<F>(id, route, change);
+        };
+    for (std::size_t count = 0; count < most && loc.has_dirty();) {
+        count += loc.decide_some(std::min(most - count, kDecisionsAtOnce), publish_one);
+        if (enough()) {
+            break;
+        }
+    }
     return loc.has_dirty();
 }
 

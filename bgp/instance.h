@@ -85,17 +85,12 @@ class Instance {
     /// leave: groups that can do without them change, not prefixes.
     void avoid_lost_peers();
 
-    /// Decisions, table walks and UPDATEs, in rounds of some 0.3 ms until all is done or, after a round,
-    /// `enough` says so; true when more is left.
-    template <typename Enough>
-    bool work(Enough enough) {
-        while (work()) {
-            if (enough()) {
-                return true;
-            }
-        }
-        return false;
-    }
+    /// Says whether this turn has lasted long enough.
+    using Enough = std::function<bool()>;
+
+    /// Decisions, table walks and UPDATEs, in rounds of some 0.3 ms until all is done or `enough` says so, which
+    /// is asked between rounds and among decisions; true when more is left.
+    bool work(const Enough& enough);
 
     /// One round; true when more is left.
     bool work();
@@ -144,8 +139,10 @@ class Instance {
         return keeps_stale_ && peer.is_path_lost();
     }
 
+    bool round(const Enough& enough);
+
     template <Family F>
-    bool decide();
+    bool decide(const Enough& enough);
 
     [[nodiscard]] bool is_established(const IpAddr& address) const;
     [[nodiscard]] bool avoids_for_now() const;

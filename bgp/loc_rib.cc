@@ -4,6 +4,12 @@
 #include <algorithm>
 
 namespace vr::bgp {
+namespace {
+
+/// Further paths to a prefix that make its decision twice as dear.
+constexpr std::size_t kPathsAsOne = 8;
+
+}  // namespace
 
 template <Family F>
 void next_hops_of(
@@ -155,11 +161,11 @@ std::size_t LocRib<F>::decide_some(std::size_t most, const OnDecision& on_decisi
         const RouteId id = dirty_.front();
         dirty_.pop_front();
         Route& route = slot(id);
+        count += 1 + route.paths.size() / kPathsAsOne;
         const Change change = decide_route(route);
         on_decision(id, route, change);  // before the route may be freed: it is still marked dirty
         route.dirty = false;
         free_if_unused(route, id);
-        ++count;
     }
     return count;
 }

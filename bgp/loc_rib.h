@@ -100,8 +100,8 @@ class LocRib {
     }
 
     // --- decisions -------------------------------------------------------------------------------
-    /// Ranks dirty prefixes, at most `most`; answers how many.  `on_decision` may pin and unpin routes
-    /// and nothing else here.
+    /// Ranks dirty prefixes, at most about `most`; answers how many, where one of many paths counts for several.
+    /// `on_decision` may pin and unpin routes and nothing else here.
     std::size_t decide_some(std::size_t most, const OnDecision& on_decision);
 
     [[nodiscard]] bool has_dirty() const noexcept { return !dirty_.empty(); }

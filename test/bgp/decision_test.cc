@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <map>
+#include <random>
 
 #include "bgp/attribute_pool.h"
 
@@ -132,6 +135,58 @@ TEST(AttributePool, EqualSetsAreOne) {
         EXPECT_EQ(pool.size(), 1U);
     }
     EXPECT_EQ(pool.size(), 0U);
+}
+
+/// RFC 4271 9.1.2.2 c, as it stands there: each path is compared with each other one.
+TEST(Decision, ManyPathsAreComparedByMedAsFewAre) {
+    std::minstd_rand random{3};
+    const auto below = [&](std::size_t bound) {
+        return static_cast<std::uint32_t>(random() % bound);
+    };
+    for (unsigned run = 0; run < 300; ++run) {
+        std::vector<Offer> offers(1 + below(40));
+        std::vector<Path> paths;
+        for (std::size_t i = 0; i < offers.size(); ++i) {
+            Offer& each = offers[i] = offer();
+            if (below(10) == 0) {
+                each.attributes.as_path = {};  // of our own AS
+            } else {
+                each.attributes.as_path = AsPath::sequence({65001 + below(4), 65100});
+            }
+            if (below(3) != 0) {
+                each.attributes.med = below(4);
+            }
+            each.source.address = each.source.identifier = Ip4{static_cast<std::uint32_t>(i + 1)};
+            Path path;
+            path.attributes = &each.attributes;
+            path.source = &each.source;
+            path.metric = 0;
+            paths.push_back(path);
+        }
+        std::size_t shortest = 100;
+        for (const Offer& each : offers) {
+            shortest = std::min<std::size_t>(shortest, each.attributes.as_path.length());
+        }
+        const auto med = [](const Attributes& a) { return a.med.value_or(0); };
+        std::map<const PathSource*, bool> beaten;
+        for (const Offer& each : offers) {
+            if (each.attributes.as_path.length() == shortest) {
+                beaten[&each.source] = std::ranges::any_of(offers, [&](const Offer& other) {
+                    return other.attributes.as_path.length() == shortest &&
+                           other.attributes.as_path.first() == each.attributes.as_path.first() &&
+                           med(other.attributes) < med(each.attributes);
+                });
+            }
+        }
+        decide(paths, 1);
+        for (const Path& path : paths) {
+            const auto expected = beaten.find(path.source);
+            EXPECT_EQ(path.lost_at == Step::AsPath, expected == beaten.end());
+            if (expected != beaten.end()) {
+                EXPECT_EQ(path.lost_at == Step::Med, expected->second) << "run " << run;
+            }
+        }
+    }
 }
 
 }  // namespace
