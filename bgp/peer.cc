@@ -118,7 +118,7 @@ bool Peer::ask_refresh() {
     }
     const auto ask = [&](const auto& rib, AfiSafi family) {
         if (rib.up()) {
-            encode_route_refresh(family, 0, link(*established_).output);
+            encode_route_refresh(family, 0, link(*established_).output.tail());
             ++sent_.refreshes;
         }
     };
@@ -320,17 +320,17 @@ void Peer::perform_one(Direction direction, Action& what, Time now) {
             PeerAction{PeerAction::Kind::Close, direction, std::exchange(on.output, {})});
         on.terms.reset();
     } else if (std::holds_alternative<action::SendOpen>(what)) {
-        encode_open(make_open(local_side(), config_), on.output);
+        encode_open(make_open(local_side(), config_), on.output.tail());
         sent(MessageType::Open);
     } else if (std::holds_alternative<action::SendKeepalive>(what)) {
-        encode_keepalive(on.output);
+        encode_keepalive(on.output.tail());
         sent(MessageType::Keepalive);
     } else if (const auto* farewell = std::get_if<action::SendNotification>(&what)) {
         // RFC 8538 5.1: or the peer would keep our routes.
         const bool wrap =
             on.terms && on.terms->graceful_restart && on.terms->graceful_restart->notification &&
             is_permanent(farewell->what) && farewell->what.subcode != cease::kHardReset;
-        encode_notification(wrap ? hard_reset(farewell->what) : farewell->what, on.output);
+        encode_notification(wrap ? hard_reset(farewell->what) : farewell->what, on.output.tail());
         sent(MessageType::Notification);
     } else if (std::holds_alternative<action::SessionUp>(what)) {
         session_up(direction, now);

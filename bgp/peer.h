@@ -19,6 +19,7 @@
 #include "bgp/framer.h"
 #include "bgp/fsm.h"
 #include "bgp/negotiation.h"
+#include "bgp/output.h"
 #include "bgp/peer_rib.h"
 #include "bgp/summary.h"
 
@@ -30,7 +31,7 @@ struct PeerAction {
 
     Kind kind = Kind::Connect;
     Direction direction = Direction::Outgoing;
-    std::vector<std::uint8_t> last_words;  ///< Close: still to be written
+    Output last_words;  ///< Close: still to be written
 };
 
 class Peer {
@@ -107,7 +108,11 @@ class Peer {
     // --- what the shell does ---------------------------------------------------------------------
     [[nodiscard]] std::vector<PeerAction> take_actions() { return std::exchange(actions_, {}); }
 
-    [[nodiscard]] std::vector<std::uint8_t> take_output(Direction direction) {
+    [[nodiscard]] bool has_output(Direction direction) const {
+        return !link(direction).output.empty();
+    }
+
+    [[nodiscard]] Output take_output(Direction direction) {
         return std::exchange(link(direction).output, {});
     }
 
@@ -192,7 +197,7 @@ class Peer {
         Framer framer;
         IpAddr local_address;
         std::optional<Terms> terms;
-        std::vector<std::uint8_t> output;
+        Output output;
     };
 
     /// As BFD sees it since the peer was established, if ever it was.

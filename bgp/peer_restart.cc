@@ -50,7 +50,7 @@ void Peer::begin_routes(const Link& on, bool is_same) {
         long_life<F>() = {};
     }
     if (on.terms->has<F>()) {
-        const Outlet outlet{.octets = &link(*established_).output, .sent = &sent_};
+        const Outlet outlet{.output = &link(*established_).output, .sent = &sent_};
         routes.begin(ends(on), context(*on.terms), config_, kept ? Old::Keep : Old::Drop, outlet);
     } else {
         routes.end(Old::Drop);

@@ -456,8 +456,8 @@ bool PeerRib<F>::work(std::size_t& budget) {
 // --- out ------------------------------------------------------------------------------------------
 
 template <Family F>
-void PeerRib<F>::take(Bytes updates, unsigned messages) {
-    outlet_.octets->insert(outlet_.octets->end(), updates.begin(), updates.end());
+void PeerRib<F>::take(const Output::Shared& of, Bytes updates, unsigned messages) {
+    outlet_.output->append(of, updates);
     outlet_.sent->updates += messages;
 }
 
@@ -480,19 +480,19 @@ void PeerRib<F>::write_markers() {
         return;
     }
     if (end_of_rib_due_) {
-        encode_end_of_rib<F>(*outlet_.octets);
+        encode_end_of_rib<F>(outlet_.output->tail());
         ++outlet_.sent->updates;
         end_of_rib_due_ = false;
     }
     if (std::exchange(refresh_.end_due, false)) {
-        encode_route_refresh(kFamily, refresh_marker::kEnd, *outlet_.octets);
+        encode_route_refresh(kFamily, refresh_marker::kEnd, outlet_.output->tail());
     }
     // One answer at a time: a storm of requests costs one walk after the other, not one each.
     if (refresh_.wanted) {
         refresh_.wanted = false;
         refresh_.end_due = refresh_.markers;
         if (refresh_.markers) {
-            encode_route_refresh(kFamily, refresh_marker::kBegin, *outlet_.octets);
+            encode_route_refresh(kFamily, refresh_marker::kBegin, outlet_.output->tail());
         }
         told_all_ = false;
         group_->refresh(*this);

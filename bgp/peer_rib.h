@@ -13,6 +13,7 @@
 
 #include "bgp/config.h"
 #include "bgp/generations.h"
+#include "bgp/output.h"
 #include "bgp/ribs.h"
 #include "bgp/session_rules.h"
 #include "bgp/summary.h"
@@ -22,7 +23,7 @@ namespace vr::bgp {
 
 /// Where UPDATEs to a peer go: the output of its established connection.
 struct Outlet {
-    std::vector<std::uint8_t>* octets = nullptr;
+    Output* output = nullptr;
     MessageCounters* sent = nullptr;
 };
 
@@ -128,9 +129,9 @@ class PeerRib final : public UpdateMember {
     // --- as a member of its update group ---------------------------------------------------------
     [[nodiscard]] SourceId source_id() const override { return source_.id; }
 
-    [[nodiscard]] bool has_room() const override { return outlet_.octets->size() < kRoom; }
+    [[nodiscard]] bool has_room() const override { return outlet_.output->size() < kRoom; }
 
-    void take(Bytes updates, unsigned messages) override;
+    void take(const Output::Shared& of, Bytes updates, unsigned messages) override;
     void caught_up() override;
 
   private:

@@ -73,26 +73,36 @@ void Session::read() {
         });
 }
 
-void Session::write(std::vector<std::uint8_t> bytes) {
-    writing_ = true;
-    out_ = std::move(bytes);
+/// Calls done(error) when TCP has all of it.
+template <typename Done>
+void Session::send(Output output, Done done) {
+    out_ = std::move(output);
+    std::vector<boost::asio::const_buffer> buffers;
+    for (const Bytes part : out_.parts()) {
+        buffers.push_back(boost::asio::buffer(part.data(), part.size()));
+    }
     boost::asio::async_write(
-        socket_,
-        boost::asio::buffer(out_),
-        [self = shared_from_this()](const error_code& error, std::size_t /*size*/) {
-            self->writing_ = false;
-            self->out_ = {};
-            if (self->closing_) {
-                self->say_goodbye();
-            } else if (error) {
-                self->lose(words(error));
-            } else {
-                self->events_.written();
-            }
+        socket_, std::move(buffers), [done](const error_code& error, std::size_t /*size*/) {
+            done(error);
         });
 }
 
-void Session::close(std::vector<std::uint8_t> last_words) {
+void Session::write(Output output) {
+    writing_ = true;
+    send(std::move(output), [self = shared_from_this()](const error_code& error) {
+        self->writing_ = false;
+        self->out_ = {};
+        if (self->closing_) {
+            self->say_goodbye();
+        } else if (error) {
+            self->lose(words(error));
+        } else {
+            self->events_.written();
+        }
+    });
+}
+
+void Session::close(Output last_words) {
     if (closing_) {
         return;
     }
@@ -127,11 +137,9 @@ void Session::lose(const std::string& why) {
 /// reset the connection and could lose the words on the way.
 void Session::say_goodbye() {
     if (!last_words_.empty()) {
-        out_ = std::exchange(last_words_, {});
-        boost::asio::async_write(
-            socket_,
-            boost::asio::buffer(out_),
-            [self = shared_from_this()](const error_code&, std::size_t) { self->say_goodbye(); });
+        send(std::exchange(last_words_, {}), [self = shared_from_this()](const error_code&) {
+            self->say_goodbye();
+        });
         return;
     }
     error_code ignored;

@@ -15,6 +15,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "bgp/output.h"
 #include "vrouter/net/wire.h"
 
 namespace vr::bgp {
@@ -47,16 +48,18 @@ class Session : public std::enable_shared_from_this<Session> {
     /// True while a buffer is on its way.
     [[nodiscard]] bool writing() const noexcept { return writing_; }
 
-    /// Sends `bytes`; only when not writing().
-    void write(std::vector<std::uint8_t> bytes);
+    /// Sends `output`; only when not writing().
+    void write(Output output);
 
     /// Sends `last_words` behind what is on its way, then closes; reports nothing more.
-    void close(std::vector<std::uint8_t> last_words);
+    void close(Output last_words);
 
     /// Reports nothing more; whoever has the socket closes it.
     void abandon() noexcept { closing_ = true; }
 
   private:
+    template <typename Done>
+    void send(Output output, Done done);
     void lose(const std::string& why);
     void say_goodbye();
     void drain();
@@ -65,8 +68,8 @@ class Session : public std::enable_shared_from_this<Session> {
     boost::asio::steady_timer patience_;
     std::span<std::uint8_t> scratch_;
     Events events_;
-    std::vector<std::uint8_t> out_;
-    std::vector<std::uint8_t> last_words_;
+    Output out_;
+    Output last_words_;
     bool connected_ = false;
     bool reading_ = false;
     bool writing_ = false;

@@ -1,15 +1,17 @@
 // UpdateBatch: rows of an UpdateGroup on their way to members that have been told the same so far.
 //
 // Each message is made once.  What a member is not to hear, being its source or its next hop, is encoded
-// apart and left out for it.
+// apart and left out for it: handing a batch out costs as much as there are members and such parts.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "bgp/attribute_pool.h"
+#include "bgp/output.h"
 #include "bgp/path_source.h"
 #include "vrouter/net/prefix.h"
 
@@ -30,7 +32,8 @@ class UpdateMember {
     /// False while what was taken before still waits for the peer.
     [[nodiscard]] virtual bool has_room() const = 0;
 
-    virtual void take(Bytes updates, unsigned messages) = 0;
+    /// `updates`: a part of `of`.
+    virtual void take(const Output::Shared& of, Bytes updates, unsigned messages) = 0;
 
     /// All that there was since it joined or asked for a refresh has been taken.
     virtual void caught_up() = 0;
@@ -60,29 +63,43 @@ class UpdateBatch {
 
     void hand_out(UpdateMember& member);
 
+    /// Octets of all messages.
+    [[nodiscard]] std::size_t octets() const noexcept { return octets_->size(); }
+
   private:
-    /// Octets that all members take but those named.
+    /// Octets, up to those of the next piece, that all members take but those named.
     struct Piece {
         std::size_t begin;
-        std::size_t end;
-        unsigned messages;
+        unsigned messages_before;
         SourceId owner;
         SourceId hop;
+    };
 
-        [[nodiscard]] bool is_for(SourceId member) const {
-            return owner != member && hop != member;
-        }
+    /// A piece that `member` does not take, or an item that it is to forget.
+    struct Apart {
+        SourceId member;
+        std::uint32_t index;
+
+        friend auto operator<=>(const Apart&, const Apart&) = default;
     };
 
     void sort();
+    void begin_octets();
+    void add_piece(const Item& first);
+    void set_apart();
+    [[nodiscard]] static std::span<const Apart> of_member(
+        const std::vector<Apart>& apart, SourceId member);
     unsigned encode_bucket(std::span<const Item> bucket, const AttributeContext& context);
-    void hand_out_without_own(UpdateMember& member);
+    void hand_out(UpdateMember& member, std::size_t from_piece, std::size_t to_piece) const;
+    void make_forget(UpdateMember& member, std::span<const Apart> items);
     void list(const Item& item);
 
     std::vector<Item> items_;
-    std::vector<Piece> pieces_;
-    std::vector<std::uint8_t> octets_;
-    unsigned messages_ = 0;  ///< in them
+    std::vector<Piece> pieces_;  ///< the last one is empty
+    std::shared_ptr<Output::Octets> octets_ = std::make_shared<Output::Octets>();
+    std::vector<Apart> not_taken_;  ///< pieces, by member
+    std::vector<Apart> forgotten_;  ///< items, by member
+    unsigned messages_ = 0;         ///< made so far
     bool with_path_ids_ = false;
 
     // Of one message; kept for their room.

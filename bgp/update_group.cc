@@ -11,6 +11,10 @@ namespace {
 
 /// Rows per batch: so much may a member's output exceed its room.
 constexpr std::size_t kBatch = 1024;
+/// Handing a batch to a member costs as much as so many rows,
+constexpr std::size_t kSeatCost = 2;
+/// so that at least so many are handed out together.
+constexpr std::size_t kSharedRows = 64;
 
 /// RFC 8950 3: only whom we know to understand it is told an IPv6 next hop for IPv4.
 template <Family F>
@@ -256,41 +260,43 @@ void UpdateGroup<F>::route_changed(RouteId id, const Route& route, bool best) {
     }
 }
 
-/// ADD-PATH: every usable path that the terms let through is told, RFC 7911 2.
+/// ADD-PATH: every usable path that the terms let through is told, RFC 7911 2.  There may be hundreds.
 template <Family F>
 void UpdateGroup<F>::paths_changed(RouteId id, const Route& route) {
-    const auto told = [&](const PathCell& cell) {
-        return cell.refused || cell.lost_at == Step::NextHop ? AttributesRef{}
-                                                             : translate(route.prefix, cell);
-    };
-    const auto cells = route.paths.cells();
+    const auto key = [](const Tellable& path) { return std::pair{path.source, path.received_id}; };
+    tellable_.clear();
+    for (const PathCell& cell : route.paths.cells()) {
+        if (cell.refused || cell.lost_at == Step::NextHop) {
+            continue;
+        }
+        if (AttributesRef told = translate(route.prefix, cell)) {
+            tellable_.push_back(Tellable{
+                .told = std::move(told), .source = cell.source, .received_id = cell.path_id});
+        }
+    }
+    std::ranges::sort(tellable_, {}, key);
     Row row = id < first_row_.size() ? first_row_[id] : OutTable::kNone;
     for (; row != OutTable::kNone; row = path_rows_[row].sibling) {
-        const auto cell = std::ranges::find_if(cells, [&](const PathCell& each) {
-            return each.source == table_.source(row) && each.path_id == path_rows_[row].received_id;
-        });
-        if (table_.state(row) == OutTable::State::Announced &&
-            (cell == cells.end() || !told(*cell))) {
+        const auto of_row = std::pair{table_.source(row), path_rows_[row].received_id};
+        const auto path = std::ranges::lower_bound(tellable_, of_row, {}, key);
+        if (path != tellable_.end() && key(*path) == of_row) {
+            path->row = row;
+        } else if (table_.state(row) == OutTable::State::Announced) {
             withdraw(row);
         }
     }
-    for (const PathCell& cell : cells) {
-        if (const AttributesRef attributes = told(cell)) {
-            announce(obtain_path_row(id, cell.source, cell.path_id), id, attributes, cell.source);
-        }
+    for (const Tellable& path : tellable_) {
+        const Row told =
+            path.row != OutTable::kNone ? path.row : add_path_row(id, path.received_id);
+        announce(told, id, path.told, path.source);
     }
+    tellable_.clear();  // holds no attributes
 }
 
 template <Family F>
-auto UpdateGroup<F>::obtain_path_row(RouteId id, SourceId source, std::uint32_t received_id)
-    -> Row {
+auto UpdateGroup<F>::add_path_row(RouteId id, std::uint32_t received_id) -> Row {
     if (first_row_.size() <= id) {
         first_row_.resize(id + 1U, OutTable::kNone);
-    }
-    for (Row row = first_row_[id]; row != OutTable::kNone; row = path_rows_[row].sibling) {
-        if (table_.source(row) == source && path_rows_[row].received_id == received_id) {
-            return row;
-        }
     }
     Row row = free_row_;
     if (row == OutTable::kNone) {
@@ -399,8 +405,9 @@ std::size_t UpdateGroup<F>::pack_cohort(std::size_t index, std::size_t most) {
         if (!cohorts_[index].seats.front().member->has_room()) {
             return count;
         }
-        collect(cohorts_[index].cursor, std::min(kBatch, most - count));
-        count += batch_.size();
+        const std::size_t rows = std::max(most - count, kSharedRows);
+        collect(cohorts_[index].cursor, std::min(kBatch, rows));
+        count += batch_.size() + kSeatCost * cohorts_[index].seats.size();
         batch_.encode(terms_.context);
         for (const Seat& seat : cohorts_[index].seats) {
             batch_.hand_out(*seat.member);
@@ -534,9 +541,9 @@ void UpdateGroup<F>::take_back(Farewell& farewell, std::size_t most) {
             path_ids.push_back(told_id(row));
         }
     }
-    std::vector<std::uint8_t> words;
-    const unsigned messages = pack_withdrawals<F>(prefixes, words, path_ids);
-    farewell.member->take(words, messages);
+    const auto words = std::make_shared<Output::Octets>();
+    const unsigned messages = pack_withdrawals<F>(prefixes, *words, path_ids);
+    farewell.member->take(words, *words, messages);
 }
 
 template <Family F>

@@ -82,7 +82,8 @@ class UpdateGroup {
     /// when more is left.
     bool work(std::size_t most);
 
-    /// Tells members of up to about `most` rows; answers how many it told of.
+    /// Tells members of up to about `most` rows; answers how many it told of, with what it costs to hand
+    /// them out.
     std::size_t pack(std::size_t most);
 
     /// True when pack() has something to do.
@@ -173,7 +174,7 @@ class UpdateGroup {
     void withdraw(Row row);
     void count_through(Row row, int by);
     void paths_changed(RouteId id, const Route& route);
-    [[nodiscard]] Row obtain_path_row(RouteId id, SourceId source, std::uint32_t received_id);
+    [[nodiscard]] Row add_path_row(RouteId id, std::uint32_t received_id);
     void freed(Row row);
     [[nodiscard]] RouteId route_of(Row row) const;
     bool drop_rows(std::size_t most);
@@ -219,7 +220,16 @@ class UpdateGroup {
         AttributesRef to;
     } memo_;
 
+    /// With ADD-PATH: a path that the members are to know.
+    struct Tellable {
+        AttributesRef told;
+        SourceId source = 0;
+        std::uint32_t received_id = 0;
+        Row row = OutTable::kNone;  ///< that speaks of it already
+    };
+
     // Kept for their room.
+    std::vector<Tellable> tellable_;
     UpdateBatch<F> batch_;
     std::vector<UpdateMember*> arrived_;
 };

@@ -153,9 +153,9 @@ class HandPeer {
         while (busy) {
             busy = instance.work();
             for (const PeerAction& action : peer->take_actions()) {
-                collect(action.last_words);
+                collect(action.last_words.flat());
             }
-            const auto bytes = peer->take_output(Direction::Incoming);
+            const auto bytes = peer->take_output(Direction::Incoming).flat();
             collect(bytes);
             if (!bytes.empty()) {
                 peer->sent(Direction::Incoming, now);

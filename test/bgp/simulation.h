@@ -207,7 +207,7 @@ class World {
         }
         for (const Direction direction : {Direction::Outgoing, Direction::Incoming}) {
             if (const WirePtr wire = find(node, peer.config().address, direction)) {
-                const auto bytes = peer.take_output(direction);
+                const auto bytes = peer.take_output(direction).flat();
                 auto& to = direction == Direction::Outgoing ? wire->to_callee : wire->to_caller;
                 to.insert(to.end(), bytes.begin(), bytes.end());
                 if (!bytes.empty() && !frozen_) {
@@ -255,7 +255,8 @@ class World {
             return;
         }
         auto bytes = called ? wire->to_callee : wire->to_caller;
-        bytes.insert(bytes.end(), action.last_words.begin(), action.last_words.end());
+        const auto last_words = action.last_words.flat();
+        bytes.insert(bytes.end(), last_words.begin(), last_words.end());
         const Direction back = called ? Direction::Incoming : Direction::Outgoing;
         other->receive(back, bytes);
         while (other->process(back, now)) {
