@@ -61,6 +61,10 @@ Speaker::~Speaker() {
         error_code ignored;
         session->socket().close(ignored);
     }
+    in_errands_ = true;  // what is over now begins nothing
+    for (; !errands_.empty(); errands_.pop_front()) {
+        errands_.front().done();
+    }
     free_slowly(io_, std::move(instance_));
 }
 
@@ -160,28 +164,35 @@ Result<void> Speaker::set_ranges(std::vector<RangeConfig> ranges) {
     for (const auto& [prefix, password] : keys) {
         listeners_.set_key(prefix, password);
     }
-    for (const IpAddr& address : addresses()) {
-        Neighbour& neighbour = neighbours_.at(address);
-        if (!neighbour.range) {
-            continue;
-        }
-        const auto range = std::ranges::find(ranges_, *neighbour.range, &RangeConfig::prefix);
-        if (range == ranges_.end()) {
-            remove_peer(address);
-            continue;
-        }
-        PeerConfig config = range->peer;
-        config.address = address;
-        config.passive = true;
-        if (neighbour.peer.needs_restart(config)) {
-            remove_peer(address, cease::kConfigurationChange);  // it calls again
-        } else {
-            neighbour.peer.reconfigure(config);
-            settle(neighbour);
-        }
-    }
+    for_each_peer([this](const IpAddr& address) {
+        fit_to_range(address);
+        return true;
+    });
     want_work();
     return {};
+}
+
+/// Makes a peer of a range what that says now.
+void Speaker::fit_to_range(const IpAddr& address) {
+    Neighbour& neighbour = neighbours_.at(address);
+    if (!neighbour.range) {
+        return;
+    }
+    const auto range = std::ranges::find(ranges_, *neighbour.range, &RangeConfig::prefix);
+    if (range == ranges_.end()) {
+        remove_peer(address);
+        return;
+    }
+    PeerConfig config = range->peer;
+    config.address = address;
+    config.passive = true;
+    if (neighbour.peer.needs_restart(config)) {
+        remove_peer(address, cease::kConfigurationChange);  // it calls again
+    } else {
+        neighbour.peer.reconfigure(config);
+        settle(neighbour);
+        want_work();
+    }
 }
 
 Result<void> Speaker::add_peer(const PeerConfig& config) {
@@ -367,27 +378,92 @@ bool Speaker::bring_up(const IpAddr& address) {
     return change(address, [](Peer& peer) { peer.bring_up(Clock::now()); });
 }
 
-void Speaker::remember(const std::vector<PeerSummary>& before) {
-    for (const PeerSummary& old : before) {
-        const bool was_there =
-            old.state == State::Established || old.ipv4.received + old.ipv6.received != 0;
-        if (std::uint8_t why{}; was_there && !neighbours_.contains(old.address)) {
-            if (Neighbour* caller = welcome(old.address, why)) {
-                claim_bfd(*caller);
-            }
+void Speaker::for_each_peer(Act act, std::move_only_function<void(std::size_t)> done) {
+    auto count = std::make_shared<std::size_t>(0);
+    errands_.push_back(Errand{
+        .step =
+            [this,
+             left = addresses(),
+             next = std::size_t{0},
+             act = std::move(act),
+             count]() mutable {
+                if (next < left.size() && neighbours_.contains(left[next])) {
+                    *count += act(left[next]) ? 1U : 0U;
+                }
+                return ++next < left.size();
+            },
+        .done =
+            [count, done = std::move(done)]() mutable {
+                if (done) {
+                    done(*count);
+                }
+            }});
+    do_errands();
+}
+
+void Speaker::remember(std::vector<PeerSummary> before) {
+    errands_.push_back(Errand{
+        .step =
+            [this, before = std::move(before), next = std::size_t{0}]() mutable {
+                if (next < before.size()) {
+                    remember_one(before[next]);
+                }
+                return ++next < before.size();
+            },
+        .done =
+            [this] {
+                instance_->set_callers_known();
+                want_work();
+            }});
+    do_errands();
+}
+
+void Speaker::remember_one(const PeerSummary& old) {
+    const bool was_there =
+        old.state == State::Established || old.ipv4.received + old.ipv6.received != 0;
+    if (std::uint8_t why{}; was_there && !neighbours_.contains(old.address)) {
+        if (Neighbour* caller = welcome(old.address, why)) {
+            claim_bfd(*caller);
         }
-        change(old.address, [&](Peer& peer) {
-            if (old.shut_down) {
-                peer.shut_down(*old.shut_down, Clock::now());
-            }
-            peer.set_was(
-                !was_there           ? Peer::Was::Away
-                : old.restart.agreed ? Peer::Was::Graceful
-                                     : Peer::Was::Plain);
-        });
     }
-    instance_->set_callers_known();
-    want_work();
+    change(old.address, [&](Peer& peer) {
+        if (old.shut_down) {
+            peer.shut_down(*old.shut_down, Clock::now());
+        }
+        peer.set_was(
+            !was_there           ? Peer::Was::Away
+            : old.restart.agreed ? Peer::Was::Graceful
+                                 : Peer::Was::Plain);
+    });
+}
+
+/// Goes on with what is done peer by peer; the rest has its turn later.
+void Speaker::do_errands() {
+    if (errands_posted_ || std::exchange(in_errands_, true)) {
+        return;
+    }
+    const Time begin = Clock::now();
+    while (!errands_.empty() && !errands_posted_) {
+        if (!errands_.front().step()) {
+            Errand over = std::move(errands_.front());
+            errands_.pop_front();
+            over.done();  // may begin another one
+        }
+        if (!errands_.empty() && Clock::now() - begin > kSlice) {
+            run_errands_soon();
+        }
+    }
+    in_errands_ = false;
+}
+
+void Speaker::run_errands_soon() {
+    errands_posted_ = true;
+    asio::post(io_, [this, alive = alive_] {
+        if (*alive) {
+            errands_posted_ = false;
+            do_errands();
+        }
+    });
 }
 
 void Speaker::originate(const IpPrefix& prefix, const Attributes& attributes) {
@@ -425,8 +501,11 @@ void Speaker::next_hops_changed(const std::vector<IpAddr>& next_hops) {
 }
 
 void Speaker::own_addresses_changed() {
-    instance_->for_each_peer([](Peer& peer) { peer.own_addresses_changed(); });
-    want_work();
+    for_each_peer([this](const IpAddr& address) {
+        neighbours_.at(address).peer.own_addresses_changed();
+        want_work();
+        return true;
+    });
 }
 
 SpeakerSummary Speaker::summary() const {
@@ -523,12 +602,9 @@ void Speaker::run_work() {
         instance_->avoid_lost_peers();  // does not wait for what other peers say
     }
     const Time begin = Clock::now();
-    const bool more = gathers || instance_->work([begin] { return Clock::now() - begin > kSlice; });
-    for (auto& [address, neighbour] : neighbours_) {
-        flush(neighbour, Direction::Outgoing);
-        flush(neighbour, Direction::Incoming);
-    }
-    dismiss_idle();
+    bool more = gathers || instance_->work([begin] { return Clock::now() - begin > kSlice; });
+    more = flush_some() || more;
+    more = dismiss_idle() || more;
     if (has_unclaimed_bfd_ && !instance_->ribs().selection_deferred) {
         has_unclaimed_bfd_ = false;
         bfd_->forget_unless([this](const IpAddr& peer) { return neighbours_.contains(peer); });
@@ -543,15 +619,41 @@ void Speaker::run_work() {
     }
 }
 
-void Speaker::arm_timer() {
-    armed_ = instance_->next_deadline();
-    for (const auto& [address, neighbour] : neighbours_) {
-        armed_ = std::min(armed_, neighbour.waits_until);
+/// Hands what peers are to be told to their sessions; true when the slice was over before all had their turn.
+bool Speaker::flush_some() {
+    const Time begin = Clock::now();
+    auto at = neighbours_.lower_bound(flushed_to_);
+    for (std::size_t left = neighbours_.size(); left > 0; --left, ++at) {
+        at = at == neighbours_.end() ? neighbours_.begin() : at;
+        Neighbour& neighbour = at->second;
+        const bool writes =
+            flush(neighbour, Direction::Outgoing) | flush(neighbour, Direction::Incoming);
+        if (writes && left > 1 && Clock::now() - begin > kSlice) {
+            ++at;
+            flushed_to_ = at == neighbours_.end() ? neighbours_.begin()->first : at->first;
+            return true;
+        }
     }
-    if (armed_ == Time::max()) {
-        timer_.cancel();
+    return false;
+}
+
+/// Of all deadlines.
+void Speaker::arm_timer() {
+    Time due = instance_->next_deadline();
+    for (const auto& [address, neighbour] : neighbours_) {
+        due = std::min(due, neighbour.waits_until);
+    }
+    armed_ = Time::max();
+    timer_.cancel();
+    arm_timer(due);
+}
+
+/// Unless it is armed for an earlier time.
+void Speaker::arm_timer(Time due) {
+    if (due >= armed_ || ticking_) {
         return;
     }
+    armed_ = due;
     timer_.expires_at(armed_);
     timer_.async_wait([this, alive = alive_](const error_code& error) {
         if (!error && *alive) {
@@ -561,15 +663,20 @@ void Speaker::arm_timer() {
 }
 
 void Speaker::tick() {
-    armed_ = Time::max();
     const Time now = Clock::now();
     instance_->tick(now);
+    ticking_ = true;
     for (auto& [address, neighbour] : neighbours_) {
-        if (std::min(neighbour.peer.next_deadline(), neighbour.waits_until) <= now) {
-            neighbour.peer.tick(now);
-            settle(neighbour);
+        if (std::min(neighbour.peer.next_deadline(), neighbour.waits_until) > now) {
+            continue;
+        }
+        neighbour.peer.tick(now);
+        settle(neighbour);
+        if (Clock::now() - now > kSlice) {
+            break;  // who is left is overdue: the timer fires at once
         }
     }
+    ticking_ = false;
     want_work();
     arm_timer();
 }

@@ -111,9 +111,17 @@ class Speaker {
     bool shut_down(const IpAddr& address, const std::string& text);
     bool bring_up(const IpAddr& address);
 
+    /// What is done to a peer, in slices to many; false where it was not.
+    using Act = std::function<bool(const IpAddr&)>;
+
+    /// Does `act` to each peer that there is now and still is when it is its turn, slice by slice: the first
+    /// within this call.  Then calls done(how many): in the destructor at the latest.
+    void for_each_peer(Act act, std::move_only_function<void(std::size_t)> done = {});
+
     /// Of a speaker that takes another's place: the peers that there were, once those of now are known.  Callers
-    /// of ranges are peers again before they call, so that they are waited for, and nobody else is.
-    void remember(const std::vector<PeerSummary>& before);
+    /// of ranges are peers again before they call, so that they are waited for, and nobody else is.  Slice by
+    /// slice; whoever is not yet remembered is waited for.
+    void remember(std::vector<PeerSummary> before);
 
     /// Callers of ranges that a speaker after a crash is to wait for: what remember() is to be told then.
     [[nodiscard]] std::vector<IpAddr> callers_to_await() const;
@@ -218,12 +226,14 @@ class Speaker {
     static void reject(Session::Socket& socket, std::uint8_t why = cease::kRejected);
     [[nodiscard]] Zone zone_of_caller(const Session::Socket& socket);
     void take_up(Neighbour& neighbour);
+    void remember_one(const PeerSummary& old);
+    void fit_to_range(const IpAddr& address);
     void watch(const PeerConfig& config);
     void claim_bfd(Neighbour& neighbour);
     [[nodiscard]] BfdSockets::Changed hear_bfd();
     void bfd_changed(const IpAddr& address, const bfd::Change& change);
     [[nodiscard]] Neighbour* welcome(const IpAddr& caller, std::uint8_t& why);
-    void dismiss_idle();
+    [[nodiscard]] bool dismiss_idle();
 
     void call_soon();
     void call_some();
@@ -236,14 +246,18 @@ class Speaker {
     void process(Neighbour& neighbour, Direction direction, const SessionPtr& session);
 
     void settle(Neighbour& neighbour);
-    void flush(Neighbour& neighbour, Direction direction);
+    bool flush(Neighbour& neighbour, Direction direction);
     void log_news(Neighbour& neighbour);
 
     template <typename Change>
     bool change(const IpAddr& address, Change what);
     void want_work();
     void run_work();
+    [[nodiscard]] bool flush_some();
+    void do_errands();
+    void run_errands_soon();
     void arm_timer();
+    void arm_timer(Time due);
     void tick();
 
     boost::asio::io_context& io_;
@@ -261,11 +275,23 @@ class Speaker {
     std::vector<std::uint8_t> scratch_;
     boost::asio::steady_timer timer_;
     Time armed_ = Time::max();
+    bool ticking_ = false;  ///< the timer is armed when that is done
     bool work_wanted_ = false;
     Time work_wanted_since_{};
     Connections to_close_;      ///< of another speaker
     std::deque<IpAddr> calls_;  ///< peers to be called, slice by slice
     bool call_posted_ = false;
+    IpAddr flushed_to_;  ///< the peer whose output is next, or who comes where it was
+
+    /// Something that is done for many peers, slice by slice.
+    struct Errand {
+        std::move_only_function<bool()> step;  ///< false: that was the last one
+        std::move_only_function<void()> done;
+    };
+
+    std::deque<Errand> errands_;  ///< one after the other
+    bool errands_posted_ = false;
+    bool in_errands_ = false;
     unsigned parsing_ = 0;  ///< sessions with messages left over from a slice
     std::uint64_t strangers_ = 0;
     std::vector<PeerSummary> awaited_;

@@ -63,9 +63,7 @@ void Speaker::accepted(Session::Socket socket) {
     neighbour->waiting = std::move(socket);
     neighbour->waits_until = Clock::now() + config().second_call_wait;
     take_up(*neighbour);
-    if (neighbour->waits_until < armed_) {
-        arm_timer();
-    }
+    arm_timer(neighbour->waits_until);
 }
 
 /// RFC 4486 3: whoever calls and may not is told so, as far as that needs no waiting.
@@ -140,8 +138,10 @@ std::vector<IpAddr> Speaker::callers_to_await() const {
     return callers;
 }
 
-/// Peers of ranges that are gone, and of which nothing is kept, are forgotten.
-void Speaker::dismiss_idle() {
+/// Peers of ranges that are gone, and of which nothing is kept, are forgotten; true when the slice was over
+/// before all had their turn.
+bool Speaker::dismiss_idle() {
+    const Time begin = Clock::now();
     for (const IpAddr& address : std::vector<IpAddr>(maybe_idle_.begin(), maybe_idle_.end())) {
         const auto at = neighbours_.find(address);
         if (at == neighbours_.end() || !at->second.range) {
@@ -157,8 +157,12 @@ void Speaker::dismiss_idle() {
         } else if (!neighbour.waiting && !awaited && neighbour.peer.drained()) {
             maybe_idle_.erase(address);
             remove_peer(address);
+            if (Clock::now() - begin > kSlice) {
+                return true;
+            }
         }
     }
+    return false;
 }
 
 /// Makes the waiting connection the peer's incoming one as soon as the peer has room for it, or ends it
@@ -389,20 +393,18 @@ void Speaker::settle(Neighbour& neighbour) {
     log_news(neighbour);
     flush(neighbour, Direction::Outgoing);
     flush(neighbour, Direction::Incoming);
-    if (neighbour.peer.next_deadline() < armed_) {
-        arm_timer();
-    }
+    arm_timer(neighbour.peer.next_deadline());
     take_up(neighbour);
 }
 
-void Speaker::flush(Neighbour& neighbour, Direction direction) {
+/// True when it has written something.
+bool Speaker::flush(Neighbour& neighbour, Direction direction) {
     const SessionPtr& session = neighbour.session(direction);
-    if (!session || session->writing()) {
-        return;
+    if (!session || session->writing() || !neighbour.peer.has_output(direction)) {
+        return false;
     }
-    if (auto bytes = neighbour.peer.take_output(direction); !bytes.empty()) {
-        session->write(std::move(bytes));
-    }
+    session->write(neighbour.peer.take_output(direction));
+    return true;
 }
 
 void Speaker::log_news(Neighbour& neighbour) {

@@ -125,6 +125,10 @@ pb::Response show_speaker(const bgp::Speaker& speaker) {
     return response;
 }
 
+Failure refused(const Error& why) {
+    return {.code = pb::Error::CODE_REFUSED, .text = why.text};
+}
+
 Failure no_neighbor(const std::string& address) {
     return {
         .code = pb::Error::CODE_NOT_FOUND,
@@ -159,40 +163,45 @@ Answer show(const bgp::Speaker& speaker, const std::string& wanted) {
         });
 }
 
-/// Does `act` to the neighbour `wanted`, or to all.
-template <typename Act>
-Answer with_neighbors(bgp::Speaker& speaker, const std::string& wanted, Act act) {
-    std::uint64_t done = 0;
-    if (wanted == "all") {
-        for (const IpAddr& address : speaker.addresses()) {
-            done += act(address) ? 1U : 0U;
-        }
-    } else if (const auto address = speaker.find_peer(wanted); address && act(*address)) {
-        done = 1;
-    } else if (std::ranges::any_of(speaker.awaited(), [&](const bgp::PeerSummary& peer) {
-                   return is_called(peer, wanted);
-               })) {
-        return Failure{
-            .code = pb::Error::CODE_NOT_FOUND,
-            .text = "the BGP neighbor on '" + wanted + "' is not known yet: 'show bgp' says why"};
-    } else {
-        return no_neighbor(wanted);
-    }
+pb::Response count_of(std::uint64_t done) {
     pb::Response response;
     response.mutable_cleared()->set_count(done);
     return response;
 }
 
+/// Does `act` to the neighbour `wanted`, or to all, slice by slice.
+Answer with_neighbors(bgp::Speaker& speaker, const std::string& wanted, bgp::Speaker::Act act) {
+    if (wanted == "all") {
+        return Later{[&speaker, act = std::move(act)](auto reply) mutable {
+            speaker.for_each_peer(
+                std::move(act),
+                [reply = std::move(reply)](std::size_t done) mutable { reply(count_of(done)); });
+        }};
+    }
+    if (const auto address = speaker.find_peer(wanted); address && act(*address)) {
+        return count_of(1);
+    }
+    if (std::ranges::any_of(speaker.awaited(), [&](const bgp::PeerSummary& peer) {
+            return is_called(peer, wanted);
+        })) {
+        return Failure{
+            .code = pb::Error::CODE_NOT_FOUND,
+            .text = "the BGP neighbor on '" + wanted + "' is not known yet: 'show bgp' says why"};
+    }
+    return no_neighbor(wanted);
+}
+
 Answer clear(bgp::Speaker& speaker, const std::string& wanted) {
     return with_neighbors(
-        speaker, wanted, [&](const IpAddr& address) { return speaker.clear(address); });
+        speaker, wanted, [&speaker](const IpAddr& address) { return speaker.clear(address); });
 }
 
 Answer set_neighbor(bgp::Speaker& speaker, const pb::SetBgpNeighbor& request) {
     using Clear = bgp::Speaker::Clear;
     const auto act = [&](auto what) { return with_neighbors(speaker, request.neighbor(), what); };
     const auto clear = [&](Clear what) {
-        return act([&, what](const IpAddr& address) { return speaker.clear(address, what); });
+        return act(
+            [&speaker, what](const IpAddr& address) { return speaker.clear(address, what); });
     };
     switch (request.action()) {
         case pb::SetBgpNeighbor::ACTION_CLEAR:
@@ -202,7 +211,7 @@ Answer set_neighbor(bgp::Speaker& speaker, const pb::SetBgpNeighbor& request) {
         case pb::SetBgpNeighbor::ACTION_CLEAR_OUT:
             return clear(Clear::Out);
         case pb::SetBgpNeighbor::ACTION_CLEAR_BOTH:
-            return act([&](const IpAddr& address) {
+            return act([&speaker](const IpAddr& address) {
                 return speaker.clear(address, Clear::In) && speaker.clear(address, Clear::Out);
             });
         case pb::SetBgpNeighbor::ACTION_SHUT_DOWN:
@@ -211,10 +220,11 @@ Answer set_neighbor(bgp::Speaker& speaker, const pb::SetBgpNeighbor& request) {
                     .code = pb::Error::CODE_INVALID,
                     .text = "a shutdown text has at most 255 octets (RFC 9003)"};
             }
-            return act(
-                [&](const IpAddr& address) { return speaker.shut_down(address, request.text()); });
+            return act([&speaker, text = request.text()](const IpAddr& address) {
+                return speaker.shut_down(address, text);
+            });
         case pb::SetBgpNeighbor::ACTION_ENABLE:
-            return act([&](const IpAddr& address) { return speaker.bring_up(address); });
+            return act([&speaker](const IpAddr& address) { return speaker.bring_up(address); });
         default:
             return Failure{.code = pb::Error::CODE_INVALID, .text = "no such action"};
     }
@@ -238,27 +248,30 @@ void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, BgpActions actions) {
     dispatch.on(
         pb::Request::kReloadBgp,
         [reload = std::move(actions.reload)](const pb::Request&) -> Answer {
-            const auto changes = reload();
-            if (!changes) {
-                return Failure{.code = pb::Error::CODE_REFUSED, .text = changes.error().text};
-            }
-            pb::Response response;
-            pb::BgpReloaded& reloaded = *response.mutable_bgp_reloaded();
-            reloaded.set_came(changes->came);
-            reloaded.set_gone(changes->gone);
-            reloaded.set_changed(changes->changed);
-            return response;
+            return Later{[&reload](auto reply) {
+                reload([reply = std::move(reply)](const Result<BgpChanges>& changes) mutable {
+                    if (!changes) {
+                        return reply(refused(changes.error()));
+                    }
+                    pb::Response response;
+                    pb::BgpReloaded& reloaded = *response.mutable_bgp_reloaded();
+                    reloaded.set_came(changes->came);
+                    reloaded.set_gone(changes->gone);
+                    reloaded.set_changed(changes->changed);
+                    reply(std::move(response));
+                });
+            }};
         });
     dispatch.on(
         pb::Request::kRestartBgp,
         [speaker, restart = std::move(actions.restart)](const pb::Request&) -> Answer {
-            if (auto restarted = restart(); !restarted) {
-                return Failure{
-                    .code = pb::Error::CODE_REFUSED, .text = std::move(restarted).error().text};
-            }
-            pb::Response response;
-            response.mutable_cleared()->set_count(speaker()->addresses().size());
-            return response;
+            return Later{[&restart, &speaker](auto reply) {
+                restart([&speaker, reply = std::move(reply)](const Result<void>& done) mutable {
+                    reply(
+                        done ? Now{count_of(speaker()->addresses().size())}
+                             : Now{refused(done.error())});
+                });
+            }};
         });
 }
 

@@ -99,8 +99,11 @@ struct BgpChanges {
 
 /// What is done to all of BGP.
 struct BgpActions {
-    std::function<Result<void>()> restart;       ///< builds another speaker
-    std::function<Result<BgpChanges>()> reload;  ///< takes up the config file
+    using Restarted = std::move_only_function<void(Result<void>)>;
+    using Reloaded = std::move_only_function<void(Result<BgpChanges>)>;
+
+    std::function<void(Restarted done)> restart;  ///< builds another speaker
+    std::function<void(Reloaded done)> reload;    ///< takes up the config file
 };
 
 /// bgp.cc: show bgp, clear bgp, bgp summary, neighbor, speaker, clear, shutdown, enable, reload, restart.

@@ -55,9 +55,11 @@ int run(vr::daemon::Config config) {
             if (error) {
                 return;
             }
-            if (const auto reloaded = daemon.reload_bgp(); !reloaded) {
-                vr::log::error("SIGHUP: {}", reloaded.error().text);
-            }
+            daemon.reload_bgp([](const auto& reloaded) {
+                if (!reloaded) {
+                    vr::log::error("SIGHUP: {}", reloaded.error().text);
+                }
+            });
             reload_when_told();
         });
     };

@@ -38,14 +38,14 @@ class BgpHandler : public testing::Test {
         const FindSpeaker find = [this]() -> const std::shared_ptr<bgp::Speaker>& {
             return speaker;
         };
-        const auto restart = [this]() -> Result<void> {
+        const auto restart = [this](BgpActions::Restarted done) {
             if (!why_no_restart.empty()) {
-                return fail(why_no_restart);
+                return done(fail(why_no_restart));
             }
             speaker = make_speaker();
-            return {};
+            done({});
         };
-        const auto reload = [this] { return reloaded; };
+        const auto reload = [this](BgpActions::Reloaded done) { done(reloaded); };
         serve_bgp(dispatch, find, {.restart = restart, .reload = reload});
         serve_bgp_routes(dispatch, find);
         serve_bgp_dump(dispatch, find);
@@ -67,6 +67,10 @@ class BgpHandler : public testing::Test {
     std::vector<pb::Response> ask(const pb::Request& request) {
         Slices slices;
         dispatch.answer(request, [&](Slices given) { slices = std::move(given); });
+        while (!slices) {
+            loop.restart();
+            loop.run_one();
+        }
         std::vector<pb::Response> frames(1);
         while (slices(frames.back())) {
             frames.emplace_back();

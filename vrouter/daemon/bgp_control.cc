@@ -87,7 +87,9 @@ BgpControl::BgpControl(const Surroundings& around)
       calico_(wanted()),
       secret_retry_(loop_) {}
 
-BgpControl::~BgpControl() = default;
+BgpControl::~BgpControl() {
+    speaker_.reset();  // which tells those who wait for it
+}
 
 Result<void> BgpControl::start() {
     if (machine_ != nullptr) {
@@ -149,7 +151,7 @@ void BgpControl::remember_callers() {
             before[i].state = bgp::State::Established;
             before[i].restart.agreed = true;
         }
-        speaker_->remember(before);
+        speaker_->remember(std::move(before));
     }
     callers_file_->follow([this] { return speaker_->callers_to_await(); });
 }
@@ -188,16 +190,16 @@ Result<void> BgpControl::open_speaker(std::unique_ptr<bgp::BfdSockets> bfd) {
 }
 
 /// RFC 4724: connections end without a word, what is forwarded stays until the peers have said all again.
-Result<void> BgpControl::restart() {
+void BgpControl::restart(std::move_only_function<void(Result<void>)> done) {
     if (stopping_) {
-        return fail("the router is stopping");
+        return done(fail("the router is stopping"));
     }
     if (speaker_->instance().ribs().selection_deferred) {
         // Who keeps our routes would lose them: a second loss ends that.
-        return fail("BGP restarts already and waits for its neighbors, a minute at most");
+        return done(fail("BGP restarts already and waits for its neighbors, a minute at most"));
     }
     log::info("bgp: restarts");
-    const std::vector<bgp::PeerSummary> before = speaker_->peers();
+    std::vector<bgp::PeerSummary> before = speaker_->peers();
     calico_.speaker.selection_deferral = kSelectionDeferral;
     if (routes_) {
         routes_->begin_restart();
@@ -209,21 +211,28 @@ Result<void> BgpControl::restart() {
     peer_errors_.clear();
     refused_.clear();
     auto opened = open_speaker(std::move(bfd));
+    speaker_->expect_peers(true);
     speaker_->close_first(std::move(connections));
     apply();
-    go_on_with_peers(policy::Slice());
     originate_all();
-    expect_peers(source_may_tell_peers());
-    speaker_->remember(before);
-    if (!opened) {
-        return fail(std::move(opened).error(), "restarted, but not all is well");
-    }
-    return {};
+    when_peers_are([this,
+                    before = std::move(before),
+                    opened = std::move(opened),
+                    done = std::move(done)]() mutable {
+        if (!speaker_) {
+            return done(fail("BGP ends"));
+        }
+        speaker_->remember(std::move(before));
+        done(
+            opened ? Result<void>{}
+                   : fail(std::move(opened).error(), "restarted, but not all is well"));
+    });
 }
 
-Result<BgpControl::Reloaded> BgpControl::reload(const BgpConfig& old) {
+void BgpControl::reload(
+    const BgpConfig& old, std::move_only_function<void(Result<Reloaded>)> done) {
     if (stopping_) {
-        return fail("the router is stopping");
+        return done(fail("the router is stopping"));
     }
     log::info(
         "bgp: takes up section bgp of the config anew; all else counts from the next start on");
@@ -240,26 +249,38 @@ Result<BgpControl::Reloaded> BgpControl::reload(const BgpConfig& old) {
     Reloaded reloaded;
     count_changes(reloaded, old.neighbors, config_.bgp->neighbors, &bgp::PeerConfig::address);
     count_changes(reloaded, old.ranges, config_.bgp->ranges, &bgp::RangeConfig::prefix);
-    auto set = speaker_->set_ranges(configured_ranges(config_));
+    auto ranges = speaker_->set_ranges(configured_ranges(config_));
     apply();
-    go_on_with_peers(policy::Slice());
     originate_all();
-    expect_peers(source_may_tell_peers());
-    std::string problem = set ? config_error_ : set.error().text;
-    if (const auto& listening = speaker_->listening(); problem.empty() && !listening) {
-        problem = listening.error().text;  // as before this reload
+    when_peers_are([this, reloaded, ranges = std::move(ranges), done = std::move(done)]() mutable {
+        const std::string problem = problem_of_reload(ranges);
+        done(
+            problem.empty() ? Result<Reloaded>(reloaded)
+                            : fail("taken up, but not all is well: " + problem));
+    });
+}
+
+/// What is not as the config wants it; `ranges`: what became of those.  Empty: nothing.
+std::string BgpControl::problem_of_reload(const Result<void>& ranges) const {
+    if (!speaker_) {
+        return "BGP restarts or ends meanwhile";
     }
-    for (const auto& [address, error] : peer_errors_) {
-        problem =
-            problem.empty() ? fmt::format("{}: {}", speaker_->name_of(address), error) : problem;
+    if (!ranges) {
+        return ranges.error().text;
     }
-    if (problem.empty() && calico_.waits_for_secret) {
-        problem = "a password of a BGPPeer cannot be read: 'get bgppeers -o wide' tells which";
+    if (!config_error_.empty()) {
+        return config_error_;
     }
-    if (!problem.empty()) {
-        return fail("taken up, but not all is well: " + problem);
+    if (const auto& listening = speaker_->listening(); !listening) {
+        return listening.error().text;  // as before this reload
     }
-    return reloaded;
+    if (!peer_errors_.empty()) {
+        const auto& [address, error] = *peer_errors_.begin();
+        return fmt::format("{}: {}", speaker_->name_of(address), error);
+    }
+    return calico_.waits_for_secret
+               ? "a password of a BGPPeer cannot be read: 'get bgppeers -o wide' tells which"
+               : "";
 }
 
 /// A datastore that has not said all yet, or a password that cannot be read, keeps peers back.
@@ -503,6 +524,20 @@ void BgpControl::go_on_with_peers(const policy::Slice& slice) {
     refused_ = calico_.closed;
     speaker_->refuse(refused_);
     expect_peers(calico_.waits_for_secret || (graph_ != nullptr && !source_told_all_));
+    for (auto& then : std::exchange(when_peers_are_, {})) {
+        then();
+    }
+}
+
+/// Calls `then` when the peers are as they are wanted, and those of ranges as these say.
+void BgpControl::when_peers_are(std::move_only_function<void()> then) {
+    when_peers_are_.push_back([this, then = std::move(then)]() mutable {
+        // What the speaker does peer by peer is done in the order in which it was asked for.
+        speaker_->for_each_peer(
+            [](const IpAddr&) { return true; },
+            [then = std::move(then)](std::size_t) mutable { then(); });
+    });
+    go_on_with_peers(policy::Slice(kPeersTurn));
 }
 
 void BgpControl::go_on_with_peers_soon() {

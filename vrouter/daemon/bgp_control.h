@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -68,8 +69,9 @@ class BgpControl {
     void stop();
 
     /// Ends the sessions without a word and starts anew: what is forwarded stays until the peers have said
-    /// all again (RFC 4724).  Their BFD sessions go on.
-    [[nodiscard]] Result<void> restart();
+    /// all again (RFC 4724).  Their BFD sessions go on.  Calls `done` when the peers are there again, not yet
+    /// their sessions.
+    void restart(std::move_only_function<void(Result<void>)> done);
 
     struct Reloaded {
         std::size_t came = 0;
@@ -78,8 +80,9 @@ class BgpControl {
     };
 
     /// The config's section is another one than `old`, but for what wants_a_start().  Sessions whose peers are
-    /// as before go on.  Returns how many peers and ranges of the config are not as before.
-    [[nodiscard]] Result<Reloaded> reload(const BgpConfig& old);
+    /// as before go on.  Calls `done` when that is in force, with how many peers and ranges of the config are
+    /// not as before.
+    void reload(const BgpConfig& old, std::move_only_function<void(Result<Reloaded>)> done);
 
     /// Where update() finds resources from now on; must outlive all calls but the destructor.
     void follow(const policy::Graph& graph) { graph_ = &graph; }
@@ -118,6 +121,8 @@ class BgpControl {
     void set_peer(const IpAddr& address);
     void go_on_with_peers(const policy::Slice& slice);
     void go_on_with_peers_soon();
+    void when_peers_are(std::move_only_function<void()> then);
+    [[nodiscard]] std::string problem_of_reload(const Result<void>& ranges) const;
     void originate_all();
     void expect_peers(bool from_source);
     void remember_callers();
@@ -139,13 +144,14 @@ class BgpControl {
     bool stopping_ = false;
     Peers peers_;  ///< as the speaker has them
     Peers wanted_peers_;
-    std::set<IpAddr> leaving_;                   ///< of peers_
-    std::set<IpAddr> changing_;                  ///< of wanted_peers_
-    bool peers_wait_ = false;                    ///< for another turn
-    std::set<IpAddr> refused_;                   ///< by the speaker
-    std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
-    std::string config_error_;                   ///< of the speaker's last settings; empty: none
-    bgp::Links links_;                           ///< on which peers at link-local addresses are
+    std::set<IpAddr> leaving_;                                     ///< of peers_
+    std::set<IpAddr> changing_;                                    ///< of wanted_peers_
+    bool peers_wait_ = false;                                      ///< for another turn
+    std::vector<std::move_only_function<void()>> when_peers_are_;  ///< wait for the last of them
+    std::set<IpAddr> refused_;                                     ///< by the speaker
+    std::map<IpAddr, std::string> peer_errors_;                    ///< why it has not all of them
+    std::string config_error_;  ///< of the speaker's last settings; empty: none
+    bgp::Links links_;          ///< on which peers at link-local addresses are
     LinkPeers link_peers_;
     bool source_may_tell_peers_;
     bool source_told_all_ = false;               ///< once, after what update() made of it

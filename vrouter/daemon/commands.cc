@@ -127,12 +127,17 @@ void Daemon::serve_commands() {
         ctl::serve_bgp(
             *dispatch_,
             speaker,
-            {.restart = [this] { return bgp_->restart(); },
-             .reload = [this]() -> Result<ctl::BgpChanges> {
-                 const auto done = reload_bgp();
-                 return done ? Result<ctl::BgpChanges>({done->came, done->gone, done->changed})
-                             : std::unexpected(done.error());
-             }});
+            {.restart = [this](ctl::BgpActions::Restarted done) { bgp_->restart(std::move(done)); },
+             .reload =
+                 [this](ctl::BgpActions::Reloaded done) {
+                     reload_bgp(
+                         [done = std::move(done)](Result<BgpControl::Reloaded> reloaded) mutable {
+                             done(
+                                 reloaded ? Result<ctl::BgpChanges>(
+                                                {reloaded->came, reloaded->gone, reloaded->changed})
+                                          : std::unexpected(std::move(reloaded).error()));
+                         });
+                 }});
         ctl::serve_bgp_routes(*dispatch_, speaker);
         ctl::serve_bgp_dump(*dispatch_, speaker);
         ctl::serve_bgp_load(*dispatch_, speaker, machine_ != nullptr);

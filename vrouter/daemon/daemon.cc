@@ -163,25 +163,26 @@ Result<void> Daemon::start() {
     return {};
 }
 
-Result<BgpControl::Reloaded> Daemon::reload_bgp() {
+void Daemon::reload_bgp(std::move_only_function<void(Result<BgpControl::Reloaded>)> done) {
     if (!bgp_) {
-        return fail("the config has no section bgp");
+        return done(fail("the config has no section bgp"));
     }
     auto fresh = load_config(config_.path);
     if (!fresh) {
-        return fail(std::move(fresh).error(), "nothing is changed");
+        return done(fail(std::move(fresh).error(), "nothing is changed"));
     }
     if (!fresh->bgp) {
-        return fail(config_.path + ": has no section bgp any more: that wants a start of vrouterd");
+        return done(
+            fail(config_.path + ": has no section bgp any more: that wants a start of vrouterd"));
     }
     if (const auto settings = wants_a_start(*config_.bgp, *fresh->bgp); !settings.empty()) {
-        return fail(config_.path + ": bgp: other " + settings + " want a start of vrouterd");
+        return done(fail(config_.path + ": bgp: other " + settings + " want a start of vrouterd"));
     }
     // What a start is, a return or not, was decided when it was one.
     fresh->bgp->speaker.selection_deferral = config_.bgp->speaker.selection_deferral;
     const BgpConfig old = std::exchange(*config_.bgp, *std::move(fresh->bgp));
     const auto difference = announcements_.configure(configured_announcements(config_));
-    auto reloaded = bgp_->reload(old);
+    bgp_->reload(old, std::move(done));
     announce(difference);
     if (workloads_) {
         workloads_->reserved_changed();
@@ -189,7 +190,6 @@ Result<BgpControl::Reloaded> Daemon::reload_bgp() {
     if (host_closed_) {
         workloads_->update_host(closed_host(config_));
     }
-    return reloaded;
 }
 
 void Daemon::stop() {

@@ -67,7 +67,7 @@ class Daemon {
     [[nodiscard]] Result<void> start();
 
     /// Takes up what the config file says of BGP now; an error leaves all as it is, or says what it does not.
-    [[nodiscard]] Result<BgpControl::Reloaded> reload_bgp();
+    void reload_bgp(std::move_only_function<void(Result<BgpControl::Reloaded>)> done);
 
     /// Says goodbye to BGP peers; the loop must run on for a moment.
     void stop();
