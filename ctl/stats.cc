@@ -56,6 +56,12 @@ void serve_control(Dispatch& dispatch, LoopTimes& times) {
             row.set_p999_us(us(turns.quantile(0.999)));
             row.set_max_us(us(turns.longest()));
             row.set_over_2ms(turns.slow());
+            for (const Turns::Slow& slow : turns.latest()) {
+                auto& latest = *row.add_latest();
+                latest.set_ended_us(us(slow.ended.time_since_epoch()));
+                latest.set_took_us(us(slow.took));
+                latest.set_core(slow.core);
+            }
         };
         add("wall", times.wall);
         add("cpu", times.cpu);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vrouter/turns.h"
 
+#include <sched.h>
 #include <time.h>
 
 #include <algorithm>
@@ -30,7 +31,13 @@ void Turns::add(Duration took) noexcept {
     const unsigned shift = width > kFine + 1 ? width - kFine - 1 : 0;
     ++buckets_[(std::size_t{shift} << kFine) + (ns >> shift)];
     ++count_;
-    slow_ += took > kGoal ? 1U : 0U;
+    if (took > kGoal) {
+        const int core = sched_getcpu();
+        latest_[slow_++ % kLatest] = Slow{
+            .ended = std::chrono::steady_clock::now(),
+            .took = took,
+            .core = core < 0 ? 0U : static_cast<unsigned>(core)};
+    }
     longest_ = std::max(longest_, took);
 }
 
@@ -48,6 +55,14 @@ Turns::Duration Turns::quantile(double quantile) const noexcept {
         return std::min(Duration{last}, longest_);
     }
     return Duration{};
+}
+
+std::vector<Turns::Slow> Turns::latest() const {
+    std::vector<Slow> turns;
+    for (std::uint64_t n = slow_ - std::min<std::uint64_t>(slow_, kLatest); n < slow_; ++n) {
+        turns.push_back(latest_[n % kLatest]);
+    }
+    return turns;
 }
 
 void run(boost::asio::io_context& loop, LoopTimes& times) {

@@ -53,6 +53,10 @@ TEST(Control, TellsHowLongTurnsTookByEitherClock) {
     EXPECT_EQ(turns.rows(0).clock(), "wall");
     EXPECT_EQ(turns.rows(0).max_us(), 3000U);
     EXPECT_EQ(turns.rows(0).over_2ms(), 1U);
+    ASSERT_EQ(turns.rows(0).latest_size(), 1);
+    EXPECT_EQ(turns.rows(0).latest(0).took_us(), 3000U);
+    EXPECT_NE(turns.rows(0).latest(0).ended_us(), 0U);
+    EXPECT_EQ(turns.rows(1).latest_size(), 0);
     EXPECT_EQ(turns.rows(1).clock(), "cpu");
     EXPECT_EQ(turns.rows(1).p999_us(), 5U);
     EXPECT_EQ(turns.rows(1).over_2ms(), 0U);

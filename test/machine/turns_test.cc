@@ -46,6 +46,30 @@ TEST(Turns, CountsWhatWasBeyondTheGoal) {
     EXPECT_EQ(turns.quantile(0.999), 0ns);
 }
 
+TEST(Turns, TellsWhenTheLatestSlowOnesWere) {
+    Turns turns;
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_TRUE(turns.latest().empty());
+    for (int i = 1; i <= 20; ++i) {
+        turns.add(2ms);
+        turns.add(2ms + std::chrono::microseconds{i});
+        if (i == 3) {
+            EXPECT_EQ(turns.latest().size(), 3U);
+        }
+    }
+    const auto latest = turns.latest();
+    ASSERT_EQ(latest.size(), Turns::kLatest);
+    auto last = before;
+    for (std::size_t i = 0; i < latest.size(); ++i) {
+        EXPECT_EQ(latest[i].took, 2ms + std::chrono::microseconds{5 + i});
+        EXPECT_LE(last, latest[i].ended);
+        last = latest[i].ended;
+    }
+    EXPECT_LE(last, std::chrono::steady_clock::now());
+    turns.clear();
+    EXPECT_TRUE(turns.latest().empty());
+}
+
 TEST(Turns, EveryHandlerOfALoopCounts) {
     boost::asio::io_context loop;
     LoopTimes times;
