@@ -136,11 +136,16 @@ bool AsPath::begins_with(std::span<const Asn> numbers) const noexcept {
     if (numbers.empty()) {
         return true;
     }
-    const bool enough = first().has_value() && (words_[0] & 0xffffU) >= numbers.size();
-    return enough &&
-           std::ranges::equal(numbers, words().subspan(1, numbers.size()), {}, [](Asn number) {
-               return number.value();
-           });
+    std::span<const Asn> rest = numbers;
+    bool equal = true;
+    for_each_segment([&](Segment type, std::span<const std::uint32_t> segment) {
+        // Where one sequence ends and the next begins says nothing about the way.
+        const auto part = rest.first(std::min(rest.size(), segment.size()));
+        equal = equal && (part.empty() || type == Segment::Sequence) &&
+                std::ranges::equal(part, segment.first(part.size()), {}, &Asn::value);
+        rest = rest.subspan(part.size());
+    });
+    return equal && rest.empty();
 }
 
 AsPath AsPath::replaced(Asn from, Asn to) const {
@@ -179,6 +184,19 @@ AsPath AsPath::merged(const AsPath& path, const AsPath& as4_path) {
     }
     unsigned leading = whole - known;  // hops that only the 2-octet speakers added
     AsPath result;
+    std::vector<std::uint32_t> sequence;  // what follows one another without a set is one segment
+    const auto end_sequence = [&] {
+        result.append(Segment::Sequence, sequence);
+        sequence.clear();
+    };
+    const auto add = [&](Segment type, std::span<const std::uint32_t> numbers) {
+        if (type == Segment::Sequence) {
+            sequence.insert(sequence.end(), numbers.begin(), numbers.end());
+        } else {
+            end_sequence();
+            result.append(type, numbers);
+        }
+    };
     path.for_each_segment([&](Segment type, std::span<const std::uint32_t> numbers) {
         if (leading == 0) {
             return;
@@ -187,11 +205,10 @@ AsPath AsPath::merged(const AsPath& path, const AsPath& as4_path) {
                               ? numbers
                               : numbers.first(std::min<std::size_t>(leading, numbers.size()));
         leading -= type == Segment::Set ? 1U : static_cast<unsigned>(part.size());
-        result.append(type, part);
+        add(type, part);
     });
-    as4_path.for_each_segment([&](Segment type, std::span<const std::uint32_t> numbers) {
-        result.append(type, numbers);
-    });
+    as4_path.for_each_segment(add);
+    end_sequence();
     return result;
 }
 

@@ -58,7 +58,7 @@ class AsPath {
     /// The neighbour's AS: first number of a leading sequence.
     [[nodiscard]] std::optional<Asn> first() const noexcept;
 
-    /// True when the leading sequence begins with `numbers`.
+    /// True when the leading sequence, of however many segments, begins with `numbers`.
     [[nodiscard]] bool begins_with(std::span<const Asn> numbers) const noexcept;
 
     /// The path with every `from` turned into `to` (as-override).

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "test/bgp/bytes.h"
 
 namespace vr::bgp::update_test {
@@ -409,6 +411,20 @@ TEST(AsPath, MergesWhatOldSpeakersHid) {  // RFC 6793 4.2.3
     const AsPath merged =
         AsPath::merged(AsPath::sequence({1, 23456, 23456}), AsPath::sequence({100000, 200000}));
     EXPECT_EQ(merged.text(), "1 100000 200000");
+    EXPECT_EQ(merged, AsPath::sequence({1, 100000, 200000}));
+}
+
+TEST(AsPath, BeginsInWhicheverSegmentsItsSequenceIs) {
+    AsPath path = AsPath::sequence({1, 2});
+    path.append(AsPath::Segment::Sequence, std::array{3U});
+    path.append(AsPath::Segment::Set, std::array{4U, 5U});
+    const auto begins = [&](std::vector<Asn> numbers) { return path.begins_with(numbers); };
+    EXPECT_TRUE(begins({}));
+    EXPECT_TRUE(begins({Asn{1}}));
+    EXPECT_TRUE(begins({Asn{1}, Asn{2}, Asn{3}}));
+    EXPECT_FALSE(begins({Asn{1}, Asn{2}, Asn{4}}));
+    EXPECT_FALSE(begins({Asn{1}, Asn{2}, Asn{3}, Asn{4}})) << "a set has no order";
+    EXPECT_FALSE(AsPath{}.begins_with(std::array{Asn{1}}));
 }
 
 }  // namespace
