@@ -45,7 +45,8 @@ void Peer::on_open(Direction direction, Bytes body, Time now) {
         return feed(direction, event::CollisionLost{}, now);
     }
     from.terms = std::get<Terms>(std::move(terms));
-    from.framer.set_most(from.terms->extended_message ? kMaxExtendedMessage : kMaxMessage);
+    // RFC 8654 4: whoever said that it takes them does, whatever the peer said of itself.
+    from.framer.set_most(config_.extended_messages ? kMaxExtendedMessage : kMaxMessage);
     feed(direction, event::OpenReceived{from.terms->hold_time}, now);
 }
 

@@ -1,6 +1,9 @@
 // What a peer tells its operator: warnings for the log, and what is counted.
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "test/bgp/bytes.h"
 #include "test/bgp/hand_peer.h"
@@ -76,6 +79,55 @@ TEST(PeerWarns, OfPathsLeftOutOnceASession) {
     announce_paths(hand, 1, 129);
     EXPECT_EQ(hand.peer->take_warnings(), lines);
     EXPECT_EQ(hand.summary().ipv4.left_out, 5U);
+}
+
+/// One UPDATE with `count` addresses, as long as it gets.
+std::vector<std::uint8_t> long_update(unsigned count) {
+    Attributes attributes;
+    attributes.as_path = AsPath::sequence({65002});
+    attributes.next_hop = testing::kHandAddress;
+    std::vector<Prefix<V4>> prefixes;
+    for (unsigned i = 0; i < count; ++i) {
+        prefixes.push_back(Prefix<V4>::host(Ip4{0x0a000000U + i}));
+    }
+    std::vector<std::uint8_t> bytes;
+    const AttributeContext context{.message_size = kMaxExtendedMessage};
+    EXPECT_EQ(pack_announcements<V4>(attributes, context, prefixes, bytes), 1U);
+    EXPECT_GT(bytes.size(), kMaxMessage);
+    return bytes;
+}
+
+TEST(ExtendedMessages, AreTakenByWhoSaysSoWhateverThePeerSays) {  // RFC 8654 4
+    HandPeer hand{[](PeerConfig& config) { config.extended_messages = true; }};
+    hand.come_up(HandPeer::ordinary());
+    hand.say(long_update(2000));
+    EXPECT_EQ(hand.summary().ipv4.received, 2000U);
+    EXPECT_EQ(hand.summary().state, State::Established);
+}
+
+TEST(ExtendedMessages, AreRefusedByWhoDoesNotSaySo) {  // RFC 8654 5
+    Open open = HandPeer::ordinary();
+    open.capabilities.extended_message = true;
+    HandPeer hand;
+    hand.come_up(open);
+    static_cast<void>(hand.take_heard());
+    hand.say(long_update(2000));
+    EXPECT_EQ(hand.take_heard(), Lines{"NOTIFICATION 1/2"});
+}
+
+TEST(ExtendedMessages, AreToldToWhoTakesThemOnly) {
+    for (const bool takes : {false, true}) {
+        Open open = HandPeer::ordinary();
+        open.capabilities.extended_message = takes;
+        HandPeer hand{[](PeerConfig& config) { config.extended_messages = true; }};
+        for (unsigned i = 0; i < 2000; ++i) {
+            hand.instance.originate(*parse_prefix(fmt::format("2001:db8:1::{:x}/128", i)), {});
+        }
+        hand.come_up(open);
+        const auto longest =
+            std::ranges::max(hand.messages, {}, [](const auto& m) { return m.size(); });
+        EXPECT_EQ(longest.size() > kMaxMessage, takes);
+    }
 }
 
 /// The identifiers of paths listed; "none" for a path without.
