@@ -172,7 +172,7 @@ bool Peer::needs_restart(const PeerConfig& changed) const {
     return same != config_;
 }
 
-void Peer::reconfigure(const PeerConfig& config) {
+void Peer::reconfigure(const PeerConfig& config, Time now) {
     const bool imports_otherwise = config.import != config_.import;
     config_ = config;
     for (Link& each : links_) {
@@ -192,6 +192,7 @@ void Peer::reconfigure(const PeerConfig& config) {
     };
     apply_to(v4_);
     apply_to(v6_);
+    enforce_limits(now);
 }
 
 void Peer::own_addresses_changed() {

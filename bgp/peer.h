@@ -71,12 +71,13 @@ class Peer {
     }
 
     /// Judges what the peer sent again, with the filters in force.
-    void refilter() { reconfigure(PeerConfig{config_}); }
+    void refilter(Time now) { reconfigure(PeerConfig{config_}, now); }
 
     /// Says everything again.
     void resend();
-    /// Takes a configuration for which needs_restart() is false; the session lives on.
-    void reconfigure(const PeerConfig& config);
+    /// Takes a configuration for which needs_restart() is false; the session lives on, unless the peer now
+    /// has more prefixes than it may.
+    void reconfigure(const PeerConfig& config, Time now);
     /// Our addresses on the link to the peer, or the link, may be others: who is told of them is told again.
     void own_addresses_changed();
     /// True when `changed` cannot be applied to a living session.
@@ -265,6 +266,10 @@ class Peer {
 
     template <Family F>
     void receive_routes(Direction direction, Reach<F>&& reach, Time now);
+    template <Family F>
+    void refuse_excess(Direction direction, Time now);
+    /// A limit that was lowered counts at once.
+    void enforce_limits(Time now);
 
     /// False when the other connection to the same peer wins.
     [[nodiscard]] bool survives_collision(Direction direction, const Open& open, Time now);

@@ -138,13 +138,28 @@ void Peer::receive_routes(Direction direction, Reach<F>&& reach, Time now) {
             " paths to one prefix: those beyond are left out");
     }
     if (!has_room) {
-        const std::uint32_t limit =
-            std::is_same_v<F, V4> ? config_.ipv4.maximum_prefixes : config_.ipv6.maximum_prefixes;
-        const AfiSafi family{.afi = F::kAfi, .safi = kSafiUnicast};
-        link(direction).fsm.set_next_pause(
-            std::is_same_v<F, V4> ? config_.ipv4.maximum_prefixes_restart
-                                  : config_.ipv6.maximum_prefixes_restart);
-        feed(direction, event::MessageRefused{too_many_prefixes(family, limit)}, now);
+        refuse_excess<F>(direction, now);
+    }
+}
+
+/// Ends the session of a peer with more prefixes than it may have, RFC 4271 6.7.
+template <Family F>
+void Peer::refuse_excess(Direction direction, Time now) {
+    const FamilyConfig& family = std::is_same_v<F, V4> ? config_.ipv4 : config_.ipv6;
+    link(direction).fsm.set_next_pause(family.maximum_prefixes_restart);
+    feed(
+        direction,
+        event::MessageRefused{
+            too_many_prefixes({.afi = F::kAfi, .safi = kSafiUnicast}, family.maximum_prefixes)},
+        now);
+}
+
+void Peer::enforce_limits(Time now) {
+    if (established_ && rib<V4>().up() && rib<V4>().exceeds_maximum()) {
+        refuse_excess<V4>(*established_, now);
+    }
+    if (established_ && rib<V6>().up() && rib<V6>().exceeds_maximum()) {
+        refuse_excess<V6>(*established_, now);
     }
 }
 

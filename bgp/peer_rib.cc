@@ -259,7 +259,7 @@ bool PeerRib<F>::receive(Reach<F>&& reach) {
     if (reach.end_of_rib && !std::exchange(end_of_rib_received_, true) && !refreshing_in_) {
         drop_stale();
     }
-    return maximum_ == 0 || generations_.fresh() <= maximum_;
+    return !exceeds_maximum();
 }
 
 template <Family F>

@@ -74,6 +74,11 @@ class PeerRib final : public UpdateMember {
     /// What an UPDATE said; false when the peer now exceeds its maximum of prefixes.
     [[nodiscard]] bool receive(Reach<F>&& reach);
 
+    /// True when the peer has said more prefixes in this session than it may.
+    [[nodiscard]] bool exceeds_maximum() const noexcept {
+        return maximum_ != 0 && generations_.fresh() > maximum_;
+    }
+
     /// The peer asks for everything again, RFC 2918, between markers if it knows them, RFC 7313.
     /// What it has asked for is told from the start again, once the answer to the last request is out.
     void refresh(bool with_markers);

@@ -189,7 +189,7 @@ void Speaker::fit_to_range(const IpAddr& address) {
     if (neighbour.peer.needs_restart(config)) {
         remove_peer(address, cease::kConfigurationChange);  // it calls again
     } else {
-        neighbour.peer.reconfigure(config);
+        neighbour.peer.reconfigure(config, Clock::now());
         settle(neighbour);
         want_work();
     }
@@ -286,7 +286,7 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
         return {};
     }
     if (!peer.needs_restart(config)) {
-        peer.reconfigure(config);
+        peer.reconfigure(config, Clock::now());
         watch(config);
         settle(at->second);
         want_work();
@@ -361,7 +361,7 @@ bool Speaker::clear(const IpAddr& address, Clear what, std::string_view text) {
                     notification(ErrorCode::Cease, cease::kReset, shutdown_communication(text)),
                     Clock::now());
             case Clear::In:
-                peer.refilter();
+                peer.refilter(Clock::now());
                 static_cast<void>(peer.ask_refresh());  // not every peer answers that
                 return;
             case Clear::Out:

@@ -316,12 +316,12 @@ TEST_F(Ebgp, ChangedFilterAppliesToALivingSession) {
     PeerConfig changed = peer.config();
     changed.import = Filter{};
     ASSERT_FALSE(peer.needs_restart(changed));
-    peer.reconfigure(changed);
+    peer.reconfigure(changed, world.now);
     world.settle();
     EXPECT_TRUE(a.sink.routes.empty());
     EXPECT_EQ(peer.state(), State::Established);
     changed.import = Filter{.kind = Filter::Kind::All, .rules = {}};
-    peer.reconfigure(changed);
+    peer.reconfigure(changed, world.now);
     world.settle();
     EXPECT_EQ(a.sink.routes.size(), 1U);
 }
@@ -333,6 +333,31 @@ TEST_F(Ebgp, MaximumPrefixesClosesTheSession) {
     world.settle();
     const PeerSummary summary = world.peer_of(b, a).summary(world.now);
     EXPECT_EQ(summary.last_error, "received Hard Reset: Cease/Maximum Number of Prefixes Reached");
+    EXPECT_TRUE(a.sink.routes.empty());
+}
+
+TEST_F(Ebgp, LoweredMaximumCountsAtOnce) {
+    connect();
+    b.instance.originate(prefix("10.0.0.0/24"), {});
+    b.instance.originate(prefix("10.0.1.0/24"), {});
+    b.instance.originate(prefix("2001:db8:1::/64"), {});
+    world.settle();
+    Peer& peer = world.peer_of(a, b);
+    PeerConfig changed = peer.config();
+    changed.ipv4.maximum_prefixes = 2;
+    changed.ipv4.maximum_prefixes_restart = std::chrono::seconds{300};
+    changed.ipv6.maximum_prefixes = 1;
+    ASSERT_FALSE(peer.needs_restart(changed));
+    peer.reconfigure(changed, world.now);
+    world.settle();
+    EXPECT_EQ(peer.state(), State::Established) << "it has no more than it may";
+    changed.ipv4.maximum_prefixes = 1;
+    peer.reconfigure(changed, world.now);
+    world.settle();
+    EXPECT_NE(peer.state(), State::Established);
+    EXPECT_EQ(
+        world.peer_of(b, a).summary(world.now).last_error,
+        "received Hard Reset: Cease/Maximum Number of Prefixes Reached");
     EXPECT_TRUE(a.sink.routes.empty());
 }
 

@@ -102,11 +102,11 @@ TEST_F(LinkLocal, OursFollowsItsChange) {
     world.settle();
     r.oracle.link_locals[r.address] = *Ip6::parse("fe80::65");
     Peer& peer = world.peer_of(r, b);
-    peer.reconfigure(PeerConfig{peer.config()});
+    peer.reconfigure(PeerConfig{peer.config()}, world.now);
     world.settle();
     EXPECT_EQ(told(b).next_hop_link_local, Ip6::parse("fe80::65"));
     r.oracle.link_locals.clear();
-    peer.reconfigure(PeerConfig{peer.config()});
+    peer.reconfigure(PeerConfig{peer.config()}, world.now);
     world.settle();
     EXPECT_EQ(told(b).next_hop, r.address);
     EXPECT_EQ(told(b).next_hop_link_local, std::nullopt);

@@ -152,7 +152,7 @@ TEST(LongLived, AnotherImportFilterEndsThem) {
     hand.pass(120s);
     PeerConfig config = hand.peer->config();
     config.import->kind = Filter::Kind::None;
-    hand.peer->reconfigure(config);
+    hand.peer->reconfigure(config, hand.now);
     hand.settle();
     EXPECT_EQ(kept(hand), "");
 }
@@ -389,7 +389,7 @@ TEST(LongLived, ChangedFiltersLeaveTheMark) {
     hand.hang_up();
     hand.pass(120s);
     hand.come_up(long_lived());
-    hand.peer->refilter();
+    hand.peer->refilter(hand.now);
     hand.settle();
     EXPECT_EQ(marked(hand), "ab");
 }

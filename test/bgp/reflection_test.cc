@@ -147,13 +147,13 @@ TEST_F(Reflector, ChangedExportOfOneClientIsItsOwnMatter) {
     PeerConfig changed = peer.config();
     changed.export_ =
         Filter::of_prefixes({PrefixRule{.prefix = prefix("10.1.0.0/16"), .ge = 16, .le = 32}});
-    peer.reconfigure(changed);
+    peer.reconfigure(changed, world.now);
     world.settle();
     EXPECT_EQ(b.sink.routes.count("10.0.1.0/24"), 0U);
     EXPECT_EQ(b.sink.routes.count("10.1.1.0/24"), 1U);
     EXPECT_EQ(c.sink.routes.size(), 2U);
     changed.export_ = Filter{.kind = Filter::Kind::All, .rules = {}};
-    peer.reconfigure(changed);
+    peer.reconfigure(changed, world.now);
     world.settle();
     EXPECT_EQ(b.sink.routes.size(), 2U);
 }
@@ -325,7 +325,7 @@ TEST_F(Reflector, AddPathSurvivesAChangedExport) {
     Peer& peer = world.peer_of(r, c);
     PeerConfig changed = peer.config();
     changed.export_ = Filter::of_prefixes({PrefixRule::exact(prefix("10.0.0.0/24"))});
-    peer.reconfigure(changed);
+    peer.reconfigure(changed, world.now);
     world.settle();
     EXPECT_EQ(c.sink.routes.size(), 1U);
     EXPECT_EQ(c.sink.routes["10.0.0.0/24"].next_hops.size(), 2U);
