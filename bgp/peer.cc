@@ -212,9 +212,11 @@ void Peer::own_addresses_changed() {
 bool Peer::accept(Time now) {
     Link& incoming = link(Direction::Incoming);
     tick(now);  // a pause that is just over must not cost a connection
-    if (wanted_ && incoming.fsm.state() == State::OpenSent) {
+    if (wanted_ &&
+        (incoming.fsm.state() == State::OpenSent || incoming.fsm.state() == State::OpenConfirm)) {
         // The peer gave up on the older one, or it would not call again.
         feed(Direction::Incoming, event::TcpFailed{"replaced by a newer connection"}, now);
+        tick(now);
     } else if (wanted_ && incoming.fsm.state() == State::Established && restart_) {
         // RFC 4724 5: it calls again, so the old session is over for it: it has restarted.
         feed(Direction::Incoming, event::TcpFailed{"the peer has restarted"}, now);

@@ -268,6 +268,56 @@ TEST(Helper, PeerThatCallsAgainHasRestarted) {  // RFC 4724 5
     EXPECT_EQ(kept(hand), "abc");
 }
 
+/// Brings up a session that we have opened, with a peer that knows graceful restart.
+void come_up_by_our_call(HandPeer& hand) {
+    hand.peer->connected(Direction::Outgoing, testing::kOurAddress, hand.now);
+    hand.peer->sent(Direction::Outgoing, hand.now);
+    std::vector<std::uint8_t> bytes;
+    encode_open(HandPeer::graceful(), bytes);
+    encode_keepalive(bytes);
+    add_announcement(bytes, Ip4{0x0a000001});
+    hand.peer->receive(Direction::Outgoing, bytes);
+    while (hand.peer->process(Direction::Outgoing, hand.now)) {
+    }
+    hand.settle();
+    ASSERT_TRUE(hand.has("10.0.0.1/32"));
+}
+
+TEST(Helper, PeerThatCallsBesideOurCallHasRestarted) {  // RFC 4724 5
+    HandPeer hand{[](PeerConfig& config) { config.passive = false; }};
+    come_up_by_our_call(hand);
+    Open open = HandPeer::graceful();
+    open.capabilities.graceful_restart->restarting = true;
+    const unsigned before = hand.sink.updates;
+    hand.come_up(open);
+    EXPECT_EQ(hand.peer->state(), State::Established);
+    EXPECT_EQ(hand.summary().established_count, 2U);
+    EXPECT_EQ(hand.summary().ipv4.stale, 1U);
+    EXPECT_EQ(hand.sink.updates, before);
+    hand.end_of_rib<V4>();
+    EXPECT_FALSE(hand.has("10.0.0.1/32"));
+}
+
+TEST(Helper, CallThatCrossedOursIsNoRestart) {  // RFC 4271 6.8
+    HandPeer hand{[](PeerConfig& config) { config.passive = false; }};
+    come_up_by_our_call(hand);
+    hand.come_up(HandPeer::graceful());
+    EXPECT_EQ(hand.peer->state(), State::Established);
+    EXPECT_EQ(hand.summary().established_count, 1U);
+    EXPECT_TRUE(hand.has("10.0.0.1/32"));
+}
+
+TEST(Helper, PeerThatCallsAgainBeforeItIsUpHasRestarted) {
+    HandPeer hand;
+    ASSERT_TRUE(hand.call());
+    std::vector<std::uint8_t> bytes;
+    encode_open(HandPeer::ordinary(), bytes);
+    hand.say(bytes);
+    ASSERT_EQ(hand.peer->state(), State::OpenConfirm);
+    hand.come_up(HandPeer::ordinary());
+    EXPECT_EQ(hand.peer->state(), State::Established);
+}
+
 TEST(Helper, PeerWithoutTheCapabilityCannotReplaceItsSession) {
     HandPeer hand;
     begin(hand, HandPeer::ordinary());
