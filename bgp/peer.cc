@@ -454,6 +454,29 @@ AttributeContext Peer::context(const Terms& terms) const {
         .path_ids6 = terms.paths6.send};
 }
 
+template <Family F>
+FamilySummary Peer::family_summary() const {
+    FamilySummary summary = routes<F>().summary();
+    if (!summary.negotiated) {
+        return summary;
+    }
+    constexpr AfiSafi kFamily{.afi = F::kAfi, .safi = kSafiUnicast};
+    const Terms& terms = *link(*established_).terms;
+    const AddPath& paths = std::is_same_v<F, V4> ? terms.paths4 : terms.paths6;
+    summary.paths_received = paths.receive;
+    summary.paths_sent = paths.send;
+    summary.restart_time = restart_time(kFamily);
+    summary.long_lived_time = long_lived_time(kFamily);
+    const Capabilities ours = make_open(local_side(), config_).capabilities;
+    if (terms.graceful_restart && ours.graceful_restart->find(kFamily) != nullptr) {
+        summary.our_restart_time = std::chrono::seconds{ours.graceful_restart->seconds};
+    }
+    if (const auto* asked = terms.long_lived ? ours.long_lived->find(kFamily) : nullptr) {
+        summary.our_long_lived_time = std::chrono::seconds{asked->seconds};
+    }
+    return summary;
+}
+
 PeerSummary Peer::summary(Time now) const {
     const auto since = [now](Time then) {
         return std::chrono::duration_cast<std::chrono::seconds>(now - then);
@@ -470,8 +493,8 @@ PeerSummary Peer::summary(Time now) const {
     summary.sent = sent_;
     summary.established_count = established_count_;
     summary.malformed_updates = malformed_updates_;
-    summary.ipv4 = routes<V4>().summary();
-    summary.ipv6 = routes<V6>().summary();
+    summary.ipv4 = family_summary<V4>();
+    summary.ipv6 = family_summary<V6>();
     summary.last_error = last_error_;
     summary.last_malformed = last_malformed_;
     summary.restart = restart_summary(now);
@@ -489,7 +512,7 @@ PeerSummary Peer::summary(Time now) const {
         summary.local_address = on.local_address;
         summary.identifier = on.terms->identifier;
         summary.hold_time = on.terms->hold_time;
-        summary.capabilities = on.terms->capabilities;
+        summary.terms = on.terms;
     }
     if (!last_error_.empty()) {
         summary.last_error_age = since(last_error_at_);

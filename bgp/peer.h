@@ -280,6 +280,8 @@ class Peer {
     [[nodiscard]] bool keeps(AfiSafi family, Ending how, bool lives_on) const;
     [[nodiscard]] bool is_fresh_start(Direction direction, const Open& open, Time now) const;
     [[nodiscard]] RestartSummary restart_summary(Time now) const;
+    template <Family F>
+    [[nodiscard]] FamilySummary family_summary() const;
     [[nodiscard]] LocalSide local_side() const;
     [[nodiscard]] Ends ends(const Link& link) const;
     [[nodiscard]] LongLivedRoutes long_lived_routes(const Link& link) const;

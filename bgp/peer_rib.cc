@@ -484,15 +484,19 @@ void PeerRib<F>::write_markers() {
         ++outlet_.sent->updates;
         end_of_rib_due_ = false;
     }
+    const auto mark = [this](std::uint8_t subtype) {
+        encode_route_refresh(kFamily, subtype, outlet_.output->tail());
+        ++outlet_.sent->refreshes;
+    };
     if (std::exchange(refresh_.end_due, false)) {
-        encode_route_refresh(kFamily, refresh_marker::kEnd, outlet_.output->tail());
+        mark(refresh_marker::kEnd);
     }
     // One answer at a time: a storm of requests costs one walk after the other, not one each.
     if (refresh_.wanted) {
         refresh_.wanted = false;
         refresh_.end_due = refresh_.markers;
         if (refresh_.markers) {
-            encode_route_refresh(kFamily, refresh_marker::kBegin, outlet_.output->tail());
+            mark(refresh_marker::kBegin);
         }
         told_all_ = false;
         group_->refresh(*this);

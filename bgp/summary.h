@@ -12,9 +12,9 @@
 
 #include "bgp/attributes.h"
 #include "bgp/bfd_packet.h"
-#include "bgp/capability.h"
 #include "bgp/decision.h"
 #include "bgp/fsm.h"
+#include "bgp/negotiation.h"
 #include "vrouter/net/prefix.h"
 
 namespace vr::bgp {
@@ -40,6 +40,13 @@ struct FamilySummary {
     std::uint64_t left_out = 0;    ///< paths so far beyond what is kept of one prefix
     std::uint64_t advertised = 0;  ///< prefixes that the peer was told
     bool end_of_rib_received = false;
+    // While negotiated:
+    bool paths_received = false;  ///< several to one prefix, RFC 7911
+    bool paths_sent = false;
+    std::chrono::seconds restart_time{0};      ///< the peer's routes outlive the session so long
+    std::chrono::seconds long_lived_time{0};   ///< ... as the last resort after that
+    std::chrono::seconds our_restart_time{0};  ///< ours at the peer, as we asked for it
+    std::chrono::seconds our_long_lived_time{0};
 };
 
 /// The BFD session with one peer.
@@ -92,7 +99,7 @@ struct PeerSummary {
     std::optional<Ip4> identifier;               ///< while Established
     Ip4 last_identifier;                         ///< in the last session; 0.0.0.0: there was none
     std::chrono::seconds hold_time{0};           ///< negotiated
-    std::optional<Capabilities> capabilities;    ///< as the peer sent them, while Established
+    std::optional<Terms> terms;                  ///< while Established
     MessageCounters received;
     MessageCounters sent;
     std::uint64_t established_count = 0;  ///< sessions so far

@@ -51,6 +51,28 @@ void fill(const bgp::FamilySummary& family, pb::BgpFamily& row) {
     row.set_advertised(family.advertised);
     row.set_end_of_rib_received(family.end_of_rib_received);
     row.set_left_out(family.left_out);
+    row.set_add_path_receive(family.paths_received);
+    row.set_add_path_send(family.paths_sent);
+    row.set_restart_seconds(seconds_of(family.restart_time));
+    row.set_long_lived_seconds(seconds_of(family.long_lived_time));
+    row.set_our_restart_seconds(seconds_of(family.our_restart_time));
+    row.set_our_long_lived_seconds(seconds_of(family.our_long_lived_time));
+}
+
+void fill(const bgp::MessageCounters& messages, pb::BgpMessages& row) {
+    row.set_open(messages.opens);
+    row.set_update(messages.updates);
+    row.set_notification(messages.notifications);
+    row.set_keepalive(messages.keepalives);
+    row.set_route_refresh(messages.refreshes);
+}
+
+void fill(const bgp::Terms& terms, pb::BgpAgreed& row) {
+    row.set_four_octet_as(terms.as_width == bgp::AsWidth::Four);
+    row.set_route_refresh(terms.route_refresh);
+    row.set_enhanced_route_refresh(terms.enhanced_refresh);
+    row.set_extended_message(terms.extended_message);
+    row.set_extended_next_hop(terms.ipv4_over_ipv6);
 }
 
 void fill(const bgp::BfdSummary& bfd, pb::BgpBfd& row) {
@@ -79,6 +101,8 @@ void fill(const bgp::PeerSummary& peer, const std::string& name, pb::BgpNeighbor
     fill(peer.ipv6, *row.mutable_ipv6());
     row.set_messages_received(peer.received.total());
     row.set_messages_sent(peer.sent.total());
+    fill(peer.received, *row.mutable_messages_received_by_type());
+    fill(peer.sent, *row.mutable_messages_sent_by_type());
     row.set_sessions(peer.established_count);
     row.set_malformed_updates(peer.malformed_updates);
     row.set_last_malformed(peer.last_malformed);
@@ -101,8 +125,9 @@ void fill(const bgp::PeerSummary& peer, const std::string& name, pb::BgpNeighbor
     restart.set_ipv6_stale(peer.ipv6.stale);
     row.set_import_filter(peer.import_filter);
     row.set_export_filter(peer.export_filter);
-    if (peer.capabilities) {
-        row.set_capabilities(to_string(*peer.capabilities));
+    if (peer.terms) {
+        row.set_capabilities(to_string(peer.terms->capabilities));
+        fill(*peer.terms, *row.mutable_agreed());
     }
     if (peer.bfd) {
         fill(*peer.bfd, *row.mutable_bfd());

@@ -219,5 +219,86 @@ INSTANTIATE_TEST_SUITE_P(
             3600s}),
     [](const auto& row) { return row.param.name; });
 
+TEST(Agreed, IsWhatBothSidesSay) {
+    HandPeer hand{[](PeerConfig& config) {
+        config.extended_messages = true;
+        config.add_path = {.receive = true, .send = true};
+        config.graceful_restart.mode = kFull;
+        config.graceful_restart.restart_time = 99s;
+        config.graceful_restart.stale_time = 60s;
+        config.graceful_restart.long_lived_time = 600s;
+        config.ipv6.long_lived = false;
+    }};
+    Open open = testing::only_ipv4();
+    open.capabilities.extended_message = true;
+    open.capabilities.ipv4_over_ipv6 = true;
+    open.capabilities.add_path = {{.family = kIpv4Unicast, .receive = false, .send = true}};
+    open.capabilities.long_lived = LongLivedRestart{
+        .members = {
+            {.family = kIpv4Unicast, .seconds = 300}, {.family = kIpv6Unicast, .seconds = 300}}};
+    hand.come_up(open);
+    const PeerSummary summary = hand.summary();
+    ASSERT_TRUE(summary.terms);
+    EXPECT_EQ(summary.terms->as_width, AsWidth::Four);
+    EXPECT_TRUE(summary.terms->extended_message);
+    EXPECT_TRUE(summary.terms->enhanced_refresh);
+    EXPECT_FALSE(summary.terms->ipv4_over_ipv6) << "over IPv4 we do not offer it";
+    const FamilySummary& ipv4 = summary.ipv4;
+    EXPECT_TRUE(ipv4.paths_received);
+    EXPECT_FALSE(ipv4.paths_sent) << "it does not take them";
+    EXPECT_EQ(ipv4.restart_time, 60s) << "of its 120 s, so long as we keep what is stale";
+    EXPECT_EQ(ipv4.long_lived_time, 300s);
+    EXPECT_EQ(ipv4.our_restart_time, 99s);
+    EXPECT_EQ(ipv4.our_long_lived_time, 600s);
+    const FamilySummary& ipv6 = summary.ipv6;
+    EXPECT_TRUE(ipv6.negotiated);
+    EXPECT_FALSE(ipv6.paths_received) << "it offers that for IPv4 alone";
+    EXPECT_EQ(ipv6.restart_time, 0s) << "so, too";
+    EXPECT_EQ(ipv6.long_lived_time, 0s) << "we do not want that";
+    EXPECT_EQ(ipv6.our_restart_time, 99s);
+    EXPECT_EQ(ipv6.our_long_lived_time, 0s);
+}
+
+TEST(Agreed, IsNothingOfAFamilyThatThePeerDoesNotSpeak) {
+    HandPeer hand{[](PeerConfig& config) { config.graceful_restart.mode = kFull; }};
+    Open open = HandPeer::graceful();
+    open.capabilities.families = {kIpv4Unicast};
+    hand.come_up(open);
+    EXPECT_EQ(hand.summary().ipv4.our_restart_time, 120s);
+    EXPECT_EQ(hand.summary().ipv6.our_restart_time, 0s);
+    EXPECT_EQ(hand.summary().ipv6.restart_time, 0s);
+}
+
+TEST(Agreed, EndsWithTheSession) {
+    HandPeer hand{receive_path_ids};
+    hand.come_up(with_path_ids());
+    EXPECT_TRUE(hand.summary().ipv4.paths_received);
+    hand.hang_up();
+    EXPECT_FALSE(hand.summary().terms);
+    EXPECT_FALSE(hand.summary().ipv4.paths_received);
+}
+
+TEST(Messages, AreCountedByType) {
+    HandPeer hand;
+    hand.come_up(HandPeer::ordinary());
+    hand.announce(testing::kRoute);
+    hand.end_of_rib<V4>();
+    hand.refresh(0);
+    ASSERT_TRUE(hand.peer->ask_refresh());
+    hand.notify(ErrorCode::Cease, cease::kShutdown);
+    const MessageCounters received = hand.summary().received;
+    EXPECT_EQ(received.opens, 1U);
+    EXPECT_EQ(received.keepalives, 1U);
+    EXPECT_EQ(received.updates, 2U);
+    EXPECT_EQ(received.refreshes, 1U);
+    EXPECT_EQ(received.notifications, 1U);
+    const MessageCounters sent = hand.summary().sent;
+    EXPECT_EQ(sent.opens, 1U);
+    EXPECT_EQ(sent.keepalives, 1U);
+    EXPECT_EQ(sent.updates, 2U) << "End-of-RIB of each family";
+    EXPECT_EQ(sent.refreshes, 4U) << "both markers around the answer, a request for each family";
+    EXPECT_EQ(sent.notifications, 0U);
+}
+
 }  // namespace
 }  // namespace vr::bgp::peer_test

@@ -190,7 +190,7 @@ TEST_F(Loopback, ChangedPeerIsToldThatForwardingWentOn) {
     config.graceful_restart.mode = GracefulRestartConfig::Mode::Full;
     ASSERT_TRUE(b.set_peer(config));
     ASSERT_TRUE(wait_for([&] { return a.peers().at(0).established_count == 2; }));
-    EXPECT_TRUE(a.peers().at(0).capabilities->graceful_restart->members.at(0).forwarding);
+    EXPECT_TRUE(a.peers().at(0).terms->capabilities.graceful_restart->members.at(0).forwarding);
 }
 
 TEST_F(Loopback, ChangedSpeakerSaysThatForwardingWentOn) {
@@ -202,7 +202,7 @@ TEST_F(Loopback, ChangedSpeakerSaysThatForwardingWentOn) {
     changed.router_id = *Ip4::parse("127.0.0.9");
     ASSERT_TRUE(b.set_config(changed));
     ASSERT_TRUE(wait_for([&] { return a.peers().at(0).established_count == 2; }));
-    EXPECT_TRUE(a.peers().at(0).capabilities->graceful_restart->members.at(0).forwarding);
+    EXPECT_TRUE(a.peers().at(0).terms->capabilities.graceful_restart->members.at(0).forwarding);
 }
 
 TEST_F(Loopback, StrangersHearNothingWhilePeersAreToCome) {

@@ -113,6 +113,41 @@ def test_shutdown_tells_why_and_lasts(lab, kind):
     lab.wait_sessions(1)
 
 
+# What of ours each kind agrees to, beside 4-octet AS numbers and route refresh.
+AGREED = {Bird: {"enhanced_route_refresh"}, Frr: {"enhanced_route_refresh", "extended_message"}, Gobgp: set()}
+
+
+@pytest.mark.parametrize("kind", AGREED)
+def test_neighbor_tells_what_holds_and_what_was_said(lab, kind):
+    offers = {"add_path": "receive", "extended_messages": True, "graceful_restart": "full"}
+    neighbor = {"address": CLIENTS[0], "as": 65001, "import": "all", "export": "all", "connect_retry": 1}
+    lab.configure(neighbors=[{**neighbor, **offers, "restart_time": 33, "stale_time": 20}])
+    lab.router.start()
+    session = Neighbor(REFLECTOR, AS, families=(4,), add_path=True, restart_time=60)
+    lab.make_peer(kind, lab.there, 65001, CLIENTS[0], [session], ["10.77.0.0/24"]).start()
+    lab.wait_row(CLIENTS[0], lambda row: row["ipv4"]["end_of_rib_received"], "the peer has said all")
+    row = lab.router.ask("bgp", "neighbor", CLIENTS[0])[0]
+    assert {name for name, holds in row["agreed"].items() if holds} == {"four_octet_as", "route_refresh", *AGREED[kind]}
+    ipv4, ipv6 = row["ipv4"], row["ipv6"]
+    assert (ipv4["add_path_receive"], ipv4["add_path_send"]) == (True, False)
+    assert (ipv4["restart_seconds"], ipv4["our_restart_seconds"]) == (20, 33)
+    assert (ipv6["negotiated"], ipv6["our_restart_seconds"]) == (False, 0)
+    lab.router.ctl("bgp", "clear", CLIENTS[0], "--soft", "in")
+    lab.router.ctl("bgp", "clear", CLIENTS[0])
+
+    def said():
+        row = lab.router.ask("bgp", "neighbor", CLIENTS[0])[0]
+        sent, received = row["messages_sent_by_type"], row["messages_received_by_type"]
+        assert sum(received.values()) == row["messages_received"]
+        return sent["route_refresh"] == 1 and sent["notification"] and received["open"] > 1
+
+    lab.router.wait(said, 20, "messages are counted by type")
+    lab.wait_sessions(1)
+    lines = lab.router.ctl("bgp", "neighbor", CLIENTS[0]).splitlines()
+    wanted = {"messages sent by type route refresh: 1", "agreed four octet as: yes", "ipv4 restart seconds: 20"}
+    assert wanted <= set(lines)
+
+
 def test_datastore_without_peers_has_said_all(lab):
     """No peer is waited for then: a stranger is told so (RFC 4486 3), and a start need not wait (RFC 4724 4.1)."""
     lab.configure(neighbors=[{"address": CLIENTS[0], "as": 65001}])
