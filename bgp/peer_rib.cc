@@ -123,7 +123,7 @@ void PeerRib<F>::join_group(const PeerConfig& config) {
     if (group == group_) {
         return;
     }
-    group->join(*this, group_);
+    group->join(*this, group_.get());
     leave_group();
     group_ = group;
 }

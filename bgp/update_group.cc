@@ -57,16 +57,23 @@ UpdateGroup<F>::UpdateGroup(const ExportTables<F>& tables, ExportTerms terms)
 // --- members -----------------------------------------------------------------------------------------
 
 template <Family F>
-void UpdateGroup<F>::join(UpdateMember& member, std::shared_ptr<UpdateGroup> former) {
+void UpdateGroup<F>::join(UpdateMember& member, UpdateGroup* former) {
     if (former != nullptr) {
-        const auto cohort = std::ranges::find_if(former->cohorts_, [&](const Cohort& each) {
-            return std::ranges::find(each.seats, &member, &Seat::member) != each.seats.end();
+        inherit_farewells(member, *former);
+        const auto before = std::ranges::find_if(farewells_, [&](const Farewell& farewell) {
+            return farewell.member == &member && farewell.group == former;
         });
-        assert(cohort != former->cohorts_.end());
-        const OutTable::Cursor cursor = former->table_.clone(cohort->cursor);
-        ++former->readers_;
-        farewells_.push_back(
-            Farewell{.member = &member, .group = std::move(former), .cursor = cursor});
+        if (before != farewells_.end()) {
+            before->next = 0;  // its cursor keeps what changed since an earlier time, too
+        } else {
+            const auto cohort = std::ranges::find_if(former->cohorts_, [&](const Cohort& each) {
+                return std::ranges::find(each.seats, &member, &Seat::member) != each.seats.end();
+            });
+            assert(cohort != former->cohorts_.end());
+            const OutTable::Cursor cursor = former->table_.clone(cohort->cursor);
+            ++former->readers_;
+            farewells_.push_back(Farewell{.member = &member, .group = former, .cursor = cursor});
+        }
     }
     cohorts_.push_back(
         Cohort{.cursor = table_.add_cursor(), .seats = {{.member = &member, .dumping = true}}});
@@ -550,6 +557,18 @@ template <Family F>
 void UpdateGroup<F>::end_farewell(Farewell& farewell) {
     farewell.group->table_.remove_cursor(farewell.cursor);
     --farewell.group->readers_;
+}
+
+/// What `former` was still to say to `member` is for this group to say.
+template <Family F>
+void UpdateGroup<F>::inherit_farewells(const UpdateMember& member, UpdateGroup& former) {
+    std::erase_if(former.farewells_, [&](const Farewell& farewell) {
+        const bool its = farewell.member == &member;
+        if (its) {
+            farewells_.push_back(farewell);
+        }
+        return its;
+    });
 }
 
 template <Family F>

@@ -66,9 +66,10 @@ class UpdateGroup {
 
     [[nodiscard]] const ExportTerms& terms() const noexcept { return terms_; }
 
-    /// The whole table is due to `member`.  `former`: its group so far, on a session that lives on;
-    /// what only that one announced is withdrawn when the new table has been told.
-    void join(UpdateMember& member, std::shared_ptr<UpdateGroup> former = nullptr);
+    /// The whole table is due to `member`.  `former`: its group so far, on a session that lives on, which
+    /// it leaves afterwards; what only that one announced, or those before it of which the member has not
+    /// been told all yet, is withdrawn when the new table has been told.
+    void join(UpdateMember& member, UpdateGroup* former = nullptr);
 
     void leave(UpdateMember& member);
 
@@ -142,10 +143,11 @@ class UpdateGroup {
         std::vector<Seat> seats;
     };
 
-    /// What a member has from the group that it left, and must be told to forget.
+    /// What a member has from a group that it left, and must be told to forget.  It may have left several, this
+    /// one among them, before it was told of any.
     struct Farewell {
         UpdateMember* member;
-        std::shared_ptr<UpdateGroup> group;
+        UpdateGroup* group;       ///< not spent() while it has readers
         OutTable::Cursor cursor;  ///< keeps rows from being forgotten there
         Row next = 0;
     };
@@ -188,6 +190,7 @@ class UpdateGroup {
     std::size_t say_farewell(std::size_t most);
     void take_back(Farewell& farewell, std::size_t most);
     void end_farewell(Farewell& farewell);
+    void inherit_farewells(const UpdateMember& member, UpdateGroup& former);
     [[nodiscard]] bool is_dumping(const UpdateMember& member) const;
     [[nodiscard]] bool announces(Row row, RouteId route, const UpdateMember& member) const;
 
