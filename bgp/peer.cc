@@ -87,13 +87,16 @@ void Peer::bring_up(Time now) {
 }
 
 void Peer::resend() {
-    const auto resend_family = [](auto& rib) {
-        if (rib.up()) {
-            rib.refresh(false);
-        }
-    };
-    resend_family(rib<V4>());
-    resend_family(rib<V6>());
+    say_again(rib<V4>());
+    say_again(rib<V6>());
+}
+
+/// Whoever asked for it: RFC 7313 4.
+template <Family F>
+void Peer::say_again(PeerRib<F>& rib) {
+    if (established_ && rib.up()) {
+        rib.refresh(link(*established_).terms->enhanced_refresh);
+    }
 }
 
 void Peer::stop(const Notification& why, Time now) {
@@ -288,14 +291,14 @@ Time Peer::next_deadline() const {
 }
 
 void Peer::tick_refreshes(Time now) {
-    const auto fire = [now](auto& rib, RefreshPace& pace) {
+    const auto fire = [&](auto& rib, RefreshPace& pace) {
         if (!pace.due || *pace.due > now) {
             return;
         }
         pace.due.reset();
         if (rib.up()) {
             pace.not_before = now + kRefreshPause;
-            rib.refresh(pace.markers);
+            say_again(rib);
         }
     };
     fire(rib<V4>(), refresh_paces_[0]);

@@ -73,7 +73,7 @@ class Peer {
     /// Judges what the peer sent again, with the filters in force.
     void refilter(Time now) { reconfigure(PeerConfig{config_}, now); }
 
-    /// Says everything again.
+    /// Says everything again, as when the peer asks for it.
     void resend();
     /// Takes a configuration for which needs_restart() is false; the session lives on, unless the peer now
     /// has more prefixes than it may.
@@ -243,6 +243,8 @@ class Peer {
     void on_route_refresh(Direction direction, const Framer::Message& message, Time now);
     template <Family F>
     void on_refresh_of(std::uint8_t subtype, const Terms& terms, Time now);
+    template <Family F>
+    void say_again(PeerRib<F>& rib);
     void tick_refreshes(Time now);
     void tell_malformed(Time now);
     void tick_restart(Time now);
@@ -312,7 +314,6 @@ class Peer {
     struct RefreshPace {
         Time not_before{};
         std::optional<Time> due;
-        bool markers = false;
     };
 
     std::array<RefreshPace, 2> refresh_paces_;

@@ -193,7 +193,6 @@ template <Family F>
 void Peer::on_refresh_of(std::uint8_t subtype, const Terms& terms, Time now) {
     if (subtype == 0) {
         RefreshPace& pace = refresh_paces_[std::is_same_v<F, V4> ? 0 : 1];
-        pace.markers = terms.enhanced_refresh;
         if (!pace.due) {
             pace.due = std::max(now, pace.not_before);
             tick_refreshes(now);

@@ -39,6 +39,31 @@ TEST(Refresh, AnswerHasNoMarkersForWhoDoesNotKnowThem) {
     EXPECT_EQ(hand.take_heard(), std::vector<std::string>{"UPDATE 10.9.0.0/24"});
 }
 
+/// What the operator has said again, `bgp clear --soft out`, is what the peer could have asked for.
+TEST(Refresh, OfOurOwnAccordStandsBetweenMarkers) {
+    HandPeer hand;
+    hand.instance.originate(*parse_prefix("10.9.0.0/24"), {});
+    hand.instance.originate(*parse_prefix("2001:db8:9::/48"), {});
+    begin(hand, HandPeer::ordinary());
+    hand.peer->resend();
+    hand.settle();
+    EXPECT_EQ(
+        hand.take_heard(),
+        (std::vector<std::string>{
+            "BEGIN", "BEGIN", "UPDATE 10.9.0.0/24", "END", "UPDATE 2001:db8:9::/48", "END"}));
+}
+
+TEST(Refresh, OfOurOwnAccordHasNoMarkersForWhoDoesNotKnowThem) {
+    HandPeer hand;
+    hand.instance.originate(*parse_prefix("10.9.0.0/24"), {});
+    Open open = HandPeer::ordinary();
+    open.capabilities.enhanced_refresh = false;
+    begin(hand, open);
+    hand.peer->resend();
+    hand.settle();
+    EXPECT_EQ(hand.take_heard(), std::vector<std::string>{"UPDATE 10.9.0.0/24"});
+}
+
 TEST(Refresh, StormCostsOneAnswerASecond) {
     HandPeer hand;
     begin(hand, HandPeer::ordinary());
