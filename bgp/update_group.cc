@@ -509,8 +509,10 @@ void UpdateGroup<F>::merge(std::size_t index) {
 template <Family F>
 std::size_t UpdateGroup<F>::say_farewell(std::size_t most) {
     std::size_t count = 0;
+    list_dumping();
     for (Farewell& farewell : farewells_) {
-        if (count < most && farewell.member->has_room() && !is_dumping(*farewell.member)) {
+        const bool waits = std::ranges::binary_search(dumping_, farewell.member);
+        if (count < most && !waits && farewell.member->has_room()) {
             const Row from = farewell.next;
             take_back(farewell, most - count);
             count += farewell.next - from;
@@ -571,12 +573,18 @@ void UpdateGroup<F>::inherit_farewells(const UpdateMember& member, UpdateGroup& 
     });
 }
 
+/// Members that have not caught up, by address.
 template <Family F>
-bool UpdateGroup<F>::is_dumping(const UpdateMember& member) const {
-    return std::ranges::any_of(cohorts_, [&](const Cohort& cohort) {
-        const auto seat = std::ranges::find(cohort.seats, &member, &Seat::member);
-        return seat != cohort.seats.end() && seat->dumping;
-    });
+void UpdateGroup<F>::list_dumping() {
+    dumping_.clear();
+    for (const Cohort& cohort : cohorts_) {
+        for (const Seat& seat : cohort.seats) {
+            if (seat.dumping) {
+                dumping_.push_back(seat.member);
+            }
+        }
+    }
+    std::ranges::sort(dumping_);
 }
 
 /// Whether `member` knows the prefix of `route` (with ADD-PATH: the path `row` of it) from this group.

@@ -191,7 +191,7 @@ class UpdateGroup {
     void take_back(Farewell& farewell, std::size_t most);
     void end_farewell(Farewell& farewell);
     void inherit_farewells(const UpdateMember& member, UpdateGroup& former);
-    [[nodiscard]] bool is_dumping(const UpdateMember& member) const;
+    void list_dumping();
     [[nodiscard]] bool announces(Row row, RouteId route, const UpdateMember& member) const;
 
     ExportTables<F> tables_;
@@ -235,6 +235,7 @@ class UpdateGroup {
     std::vector<Tellable> tellable_;
     UpdateBatch<F> batch_;
     std::vector<UpdateMember*> arrived_;
+    std::vector<const UpdateMember*> dumping_;
 };
 
 /// All groups of one family.
