@@ -39,8 +39,11 @@ unsigned own_in(const AsPath& path, const Ends& ends) {
            (ends.speaker_as == ends.local_as ? 0 : path.count(ends.speaker_as));
 }
 
-/// RFC 1997: communities that keep a route inside.
-bool may_leave(const Attributes& best, const Ends& ends) {
+/// RFC 1997: communities that keep a received route inside.  On our own they are words to the peers.
+bool may_leave(const Attributes& best, PeerKind source, const Ends& ends) {
+    if (source == PeerKind::Local) {
+        return true;
+    }
     if (best.has_community(community::kNoAdvertise)) {
         return false;
     }
@@ -170,7 +173,7 @@ std::optional<Attributes> advertise(
     if (reflected && !source.client && !ends.client) {
         return std::nullopt;
     }
-    if (!may_leave(best, ends)) {
+    if (!may_leave(best, source.kind, ends)) {
         return std::nullopt;
     }
     Attributes told = best;

@@ -2,7 +2,7 @@
 //
 // admit(): RFC 4271 5.1.3, 6.3 and 9.1.2 (next hop, first AS, AS loop), RFC 4456 8 (our ORIGINATOR_ID
 // or CLUSTER_ID).  advertise(): RFC 4271 5.1 and 9.2 (who is told what, with which attributes), RFC 1997
-// (NO_EXPORT, NO_ADVERTISE), RFC 2545 3 (which next hops have a link-local address beside them), RFC 9494 4.3 and 4.6 (LLGR_STALE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
+// (NO_EXPORT, NO_ADVERTISE of received routes), RFC 2545 3 (which next hops have a link-local address beside them), RFC 9494 4.3 and 4.6 (LLGR_STALE), RFC 4456 (what a reflector passes on), RFC 4360 6 (extended communities
 // that stay inside).  What filters let pass is not decided here; what they change is changed here,
 // before the session's own changes.
 // SPDX-License-Identifier: Apache-2.0

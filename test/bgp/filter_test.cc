@@ -422,6 +422,44 @@ TEST(SessionRules, KeptNextHopIsTold) {
     EXPECT_EQ(external(ends).next_hop, parse_ip("198.51.100.1"));
 }
 
+struct Marked {
+    std::string name;
+    std::uint32_t community;
+    PeerKind source;
+    PeerKind peer;
+    bool told;
+};
+
+class MarkedRoutes : public ::testing::TestWithParam<Marked> {};
+
+TEST_P(MarkedRoutes, AreToldToWhomTheyAreMeantFor) {  // RFC 1997
+    const Marked& row = GetParam();
+    Attributes best;
+    best.next_hop = *parse_ip("198.51.100.1");
+    best.communities = {row.community};
+    Ends ends;
+    ends.kind = row.peer;
+    const auto told = advertise(best, PathSource{.kind = row.source}, ends, parse_ip("192.0.2.1"));
+    EXPECT_EQ(told.has_value(), row.told);
+}
+
+constexpr auto kLocal = PeerKind::Local;
+constexpr auto kInternal = PeerKind::Internal;
+constexpr auto kExternal = PeerKind::External;
+
+INSTANTIATE_TEST_SUITE_P(
+    Communities,
+    MarkedRoutes,
+    ::testing::Values(
+        Marked{"no_export", community::kNoExport, kExternal, kExternal, false},
+        Marked{"no_export_inside", community::kNoExport, kExternal, kInternal, true},
+        Marked{"own_no_export", community::kNoExport, kLocal, kExternal, true},
+        Marked{"subconfed", community::kNoExportSubconfed, kInternal, kExternal, false},
+        Marked{"own_subconfed", community::kNoExportSubconfed, kLocal, kExternal, true},
+        Marked{"no_advertise", community::kNoAdvertise, kExternal, kInternal, false},
+        Marked{"own_no_advertise", community::kNoAdvertise, kLocal, kInternal, true}),
+    [](const auto& row) { return row.param.name; });
+
 TEST(SessionRules, InternalPeersHearOurNextHopIfAsked) {
     Attributes best;
     best.next_hop = *parse_ip("198.51.100.1");

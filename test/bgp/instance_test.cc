@@ -388,13 +388,18 @@ TEST_F(Ebgp, NextHopBehindTheRouteItselfIsNoneUntilThereIsAnotherWay) {
     EXPECT_TRUE(a.sink.routes.contains("10.0.0.0/8"));
 }
 
-TEST_F(Ebgp, NoExportStaysHome) {
+/// RFC 1997 speaks of received routes: with our own, an operator speaks to the neighbors.
+TEST_F(Ebgp, OwnRoutesAreToldWithNoExport) {
     connect();
-    Attributes attributes;
-    attributes.communities = {community::kNoExport};
-    b.instance.originate(prefix("10.0.0.0/24"), attributes);
-    world.settle();
-    EXPECT_TRUE(a.sink.routes.empty());
+    for (const std::uint32_t community : {community::kNoExport, community::kNoAdvertise}) {
+        Attributes attributes;
+        attributes.communities = {community};
+        b.instance.originate(prefix("10.0.0.0/24"), attributes);
+        world.settle();
+        const auto told = a.instance.routes(prefix("10.0.0.0/24"), 1);
+        ASSERT_EQ(told.size(), 1U);
+        EXPECT_EQ(told[0].paths[0].attributes.communities, attributes.communities);
+    }
 }
 
 TEST_F(Ebgp, ShutdownTextReachesTheOther) {  // RFC 9003
