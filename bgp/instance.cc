@@ -98,6 +98,8 @@ void Instance::end_restart() {
 void Instance::set_config(const SpeakerConfig& config) {
     config_ = config;
     own_.identifier = loaded_.identifier = config_.router_id;
+    ribs_.sources.changed(own_);
+    ribs_.sources.changed(loaded_);
 }
 
 Result<void> Instance::check(const PeerConfig& config) const {

@@ -26,7 +26,8 @@ struct PathSource {
     /// The peer's paths have path identifiers, RFC 7911.
     bool path_ids4 = false;
     bool path_ids6 = false;
-    SourceId id = 0;  ///< given by Sources
+    SourceId id = 0;           ///< given by Sources
+    std::uint64_t serial = 0;  ///< given by Sources, with all that is said here, and never again
 
     template <Family F>
     [[nodiscard]] bool path_ids() const noexcept {
@@ -43,6 +44,7 @@ class Sources {
 
     /// Gives `source` its number; only when not full().
     void add(PathSource& source) {
+        changed(source);
         if (free_.empty()) {
             assert(sources_.size() < kMost);
             source.id = static_cast<SourceId>(sources_.size());
@@ -53,6 +55,9 @@ class Sources {
             sources_[source.id] = &source;
         }
     }
+
+    /// `source` is not what it was, though it keeps its number.
+    void changed(PathSource& source) { source.serial = next_serial_++; }
 
     /// No path names `source` any more.
     void remove(const PathSource& source) {
@@ -65,6 +70,7 @@ class Sources {
   private:
     std::vector<const PathSource*> sources_;
     std::vector<SourceId> free_;
+    std::uint64_t next_serial_ = 1;
 };
 
 }  // namespace vr::bgp

@@ -19,6 +19,7 @@ void Peer::session_up(Direction direction, Time now) {
     source_.identifier = on.terms->identifier;
     source_.path_ids4 = on.terms->paths4.receive;
     source_.path_ids6 = on.terms->paths6.receive;
+    ribs_.sources.changed(source_);
     // RFC 4724 4.2: kept only where the peer's forwarding went on, family by family.  Of another AS there
     // is another router at this address.
     const Asn before = std::exchange(last_asn_, on.terms->asn);

@@ -157,7 +157,8 @@ AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell&
     if (!verdict.accepted) {
         return {};
     }
-    if (memo_.from != cell.attributes || memo_.source != cell.source ||
+    const PathSource& source = tables_.sources[cell.source];
+    if (memo_.from != cell.attributes || memo_.source != source.serial ||
         memo_.operations != verdict.operations) {
         Ends ends = terms_.ends;
         if (stays_on_link(cell)) {
@@ -166,18 +167,14 @@ AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell&
         if (!shares_link(cell)) {
             ends.link = 0;
         }
-        auto told = advertise(
-            *cell.attributes,
-            tables_.sources[cell.source],
-            ends,
-            terms_.own_next_hop,
-            verdict.operations);
+        auto told =
+            advertise(*cell.attributes, source, ends, terms_.own_next_hop, verdict.operations);
         if (told && !understands<F>(terms_.ends, *told)) {
             told.reset();
         }
         memo_ = Memo{
             .from = cell.attributes,
-            .source = cell.source,
+            .source = source.serial,
             .operations = verdict.operations,
             .to = told ? tables_.pool.intern(*std::move(told)) : AttributesRef{}};
     }

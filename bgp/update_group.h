@@ -215,10 +215,11 @@ class UpdateGroup {
     std::deque<Row> first_row_;  ///< by route
     Row free_row_ = OutTable::kNone;
 
-    /// The last translation of attributes: neighbours in the table share them.
+    /// The last translation of attributes: neighbours in the table share them.  Nothing that it is found by
+    /// can become something else meanwhile: it keeps the set, and numbers of sources are used again.
     struct Memo {
         AttributesRef from;
-        SourceId source = 0;
+        std::uint64_t source = 0;  ///< its serial
         const Operations* operations = nullptr;
         AttributesRef to;
     } memo_;

@@ -64,6 +64,26 @@ TEST_F(Reflector, SaysWhereTheRouteIsFrom) {
     EXPECT_EQ(got.next_hop, a.address);
 }
 
+/// D has A's number among the sources, and says what A said.
+TEST_F(Reflector, TakesNobodyForWhoWasThereBefore) {
+    connect(3);
+    Attributes attributes;
+    attributes.next_hop = *parse_ip("198.51.100.1");
+    a.instance.originate(prefix("10.0.0.0/24"), attributes);
+    world.settle();
+    ASSERT_EQ(received(b).size(), 1U);
+    const SourceId number = world.peer_of(r, a).source().id;
+    world.remove_peer(r, a.address);
+    Node& d = world.add("192.0.2.4", 65001);
+    d.instance.originate(prefix("10.0.0.0/24"), attributes);
+    world.peer(
+        r, d, [&](PeerConfig& config, Node& from) { config.reflector_client = &from == &r; });
+    world.pass(10s);
+    ASSERT_EQ(world.peer_of(r, d).source().id, number);
+    ASSERT_EQ(received(b).size(), 1U);
+    EXPECT_EQ(received(b)[0].attributes.originator_id, Ip4::parse("192.0.2.4"));
+}
+
 TEST_F(Reflector, DoesNotSendARouteBack) {
     connect(3);
     a.instance.originate(prefix("10.0.0.0/24"), {});
