@@ -9,7 +9,6 @@
 namespace vr::bgp {
 namespace {
 
-using Routes = FilterMatch::Routes;
 using Source = FilterMatch::Source;
 
 bool matches_interface(std::string_view pattern, std::string_view name) {
@@ -21,12 +20,8 @@ bool matches_interface(std::string_view pattern, std::string_view name) {
 
 template <Family F>
 bool matches_prefix(const FilterMatch& match, const Prefix<F>& prefix) {
-    constexpr Routes kMine = std::is_same_v<F, V4> ? Routes::Ipv4 : Routes::Ipv6;
-    if (match.routes != Routes::Both && match.routes != kMine) {
-        return false;
-    }
-    if (match.prefixes.empty()) {
-        return true;
+    if (!match.is_about<F>() || match.prefixes.empty()) {
+        return match.is_about<F>();
     }
     const bool inside = std::ranges::any_of(
         match.prefixes, [&](const PrefixRule& rule) { return rule.matches(prefix); });
@@ -47,20 +42,6 @@ bool matches_source(Source wanted, PeerKind source) {
             return source == PeerKind::External;
     }
     return false;
-}
-
-template <Family F>
-bool matches(const FilterMatch& match, const Prefix<F>& prefix, const RouteFacts& route) {
-    const Attributes& set = route.attributes;
-    return matches_prefix(match, prefix) && matches_source(match.source, route.source) &&
-           (!match.peer || *match.peer == route.peer) &&
-           (match.interface.empty() || matches_interface(match.interface, route.interface)) &&
-           std::ranges::all_of(
-               match.communities,
-               [&](const Community& community) { return has_community(set, community); }) &&
-           set.as_path.begins_with(match.as_path_prefix) &&
-           (!match.own_as || set.as_path.empty()) &&
-           (!match.local_pref || *match.local_pref == set.local_pref.value_or(kDefaultLocalPref));
 }
 
 void perform(const AddCommunity& what, Attributes& attributes) {
@@ -174,6 +155,19 @@ PrefixRule PrefixRule::exact(const IpPrefix& prefix) {
     return PrefixRule{.prefix = prefix, .ge = length, .le = length};
 }
 
+bool matches_beside_prefix(const FilterMatch& match, const RouteFacts& route) {
+    const Attributes& set = route.attributes;
+    return matches_source(match.source, route.source) &&
+           (!match.peer || *match.peer == route.peer) &&
+           (match.interface.empty() || matches_interface(match.interface, route.interface)) &&
+           std::ranges::all_of(
+               match.communities,
+               [&](const Community& community) { return has_community(set, community); }) &&
+           set.as_path.begins_with(match.as_path_prefix) &&
+           (!match.own_as || set.as_path.empty()) &&
+           (!match.local_pref || *match.local_pref == set.local_pref.value_or(kDefaultLocalPref));
+}
+
 void apply(const Operations& operations, Attributes& attributes) {
     for (const Operation& operation : operations) {
         std::visit([&](const auto& what) { perform(what, attributes); }, operation);
@@ -194,14 +188,17 @@ Filter Filter::of_prefixes(std::vector<PrefixRule> prefixes) {
 template <Family F>
 Filter::Verdict Filter::ask_rules(const Prefix<F>& prefix, const RouteFacts& route) const {
     for (const FilterRule& rule : rules) {
-        if (!matches(rule.match, prefix, route)) {
-            continue;
+        if (matches_prefix(rule.match, prefix) && matches_beside_prefix(rule.match, route)) {
+            return verdict_of(rule);
         }
-        const bool accepted = rule.action == FilterRule::Action::Accept;
-        const bool changes = accepted && !rule.operations.empty();
-        return Verdict{.accepted = accepted, .operations = changes ? &rule.operations : nullptr};
     }
     return otherwise(route.source);
+}
+
+Filter::Verdict Filter::verdict_of(const FilterRule& rule) {
+    const bool accepted = rule.action == FilterRule::Action::Accept;
+    const bool changes = accepted && !rule.operations.empty();
+    return Verdict{.accepted = accepted, .operations = changes ? &rule.operations : nullptr};
 }
 
 bool Filter::wants_interface() const {

@@ -4,12 +4,14 @@
 // judged by the filter's kind: none, all, or local (what this host originates; for exports).  Calico's
 // BGPFilter and the configuration's filters are made of the same rules.  RFC 8212: an eBGP session
 // without a filter in a direction exchanges nothing in it; the default is session_rules.h's business.
+// rule_index.h makes long ones quick.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -55,6 +57,12 @@ struct FilterMatch {
     std::vector<Asn> as_path_prefix;     ///< the AS path begins with them
     bool own_as = false;                 ///< the AS path is empty: the route began in our AS
     std::optional<std::uint32_t> local_pref;
+
+    /// Whether routes of the family can match at all.
+    template <Family F>
+    [[nodiscard]] bool is_about() const {
+        return routes == Routes::Both || (routes == Routes::Ipv4) == std::is_same_v<F, V4>;
+    }
 
     friend bool operator==(const FilterMatch&, const FilterMatch&) = default;
 };
@@ -110,6 +118,9 @@ struct RouteFacts {
     std::string_view interface;          ///< only when Filter::wants_interface()
 };
 
+/// All criteria but those about family and prefix.
+[[nodiscard]] bool matches_beside_prefix(const FilterMatch& match, const RouteFacts& route);
+
 struct Filter {
     enum class Kind : std::uint8_t { None, All, Local };
 
@@ -130,18 +141,22 @@ struct Filter {
         return rules.empty() ? otherwise(route.source) : ask_rules(prefix, route);
     }
 
-    /// True when a rule looks at the interface of routes.
-    [[nodiscard]] bool wants_interface() const;
+    /// Of a route that `rule` decides.
+    [[nodiscard]] static Verdict verdict_of(const FilterRule& rule);
 
-    friend bool operator==(const Filter&, const Filter&) = default;
-
-  private:
+    /// Of a route that no rule decides.
     [[nodiscard]] Verdict otherwise(PeerKind source) const {
         return Verdict{
             .accepted = kind == Kind::All || (kind == Kind::Local && source == PeerKind::Local),
             .operations = nullptr};
     }
 
+    /// True when a rule looks at the interface of routes.
+    [[nodiscard]] bool wants_interface() const;
+
+    friend bool operator==(const Filter&, const Filter&) = default;
+
+  private:
     template <Family F>
     [[nodiscard]] Verdict ask_rules(const Prefix<F>& prefix, const RouteFacts& route) const;
 };

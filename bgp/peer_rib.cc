@@ -56,7 +56,9 @@ void PeerRib<F>::configure(const Ends& ends, const PeerConfig& config) {
         ends_.own_link_local = ribs_.oracle.link_local_beside(*own, ends.link);
     }
     maximum_ = family.maximum_prefixes;
-    import_ = filter_in_force(config.import, ends.kind);
+    if (Filter import = filter_in_force(config.import, ends.kind); import != import_.filter()) {
+        import_ = RuleIndex{std::move(import)};
+    }
     imported_ = {};
 }
 

@@ -15,6 +15,7 @@
 #include "bgp/generations.h"
 #include "bgp/output.h"
 #include "bgp/ribs.h"
+#include "bgp/rule_index.h"
 #include "bgp/session_rules.h"
 #include "bgp/summary.h"
 #include "bgp/update.h"
@@ -182,7 +183,7 @@ class PeerRib final : public UpdateMember {
     Outlet outlet_;
     std::optional<IpAddr> own_next_hop_;
     std::uint32_t maximum_ = 0;
-    Filter import_;
+    RuleIndex import_;
     std::shared_ptr<UpdateGroup<F>> group_;
 
     Generations generations_;

@@ -52,7 +52,7 @@ ExportTerms export_terms(
 
 template <Family F>
 UpdateGroup<F>::UpdateGroup(const ExportTables<F>& tables, ExportTerms terms)
-    : tables_(tables), terms_(std::move(terms)) {}
+    : tables_(tables), terms_(std::move(terms)), filter_(terms_.filter) {}
 
 // --- members -----------------------------------------------------------------------------------------
 
@@ -137,12 +137,12 @@ template <Family F>
 Filter::Verdict UpdateGroup<F>::judge(const Prefix<F>& prefix, const PathCell& cell) const {
     const PeerKind source = tables_.sources[cell.source].kind;
     std::string interface;
-    if (terms_.filter.wants_interface()) {
+    if (filter_.wants_interface()) {
         interface = tables_.oracle.interface_to(
             source == PeerKind::Local ? IpAddr{prefix.address()}
                                       : forwarding_next_hop(*cell.attributes));
     }
-    return terms_.filter.judge(
+    return filter_.judge(
         prefix,
         RouteFacts{
             .attributes = *cell.attributes,

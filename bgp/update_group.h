@@ -22,6 +22,7 @@
 #include "bgp/filter.h"
 #include "bgp/loc_rib.h"
 #include "bgp/out_table.h"
+#include "bgp/rule_index.h"
 #include "bgp/session_rules.h"
 #include "bgp/update_batch.h"
 
@@ -196,6 +197,7 @@ class UpdateGroup {
 
     ExportTables<F> tables_;
     ExportTerms terms_;
+    RuleIndex filter_;  ///< that of the terms
     OutTable table_;
     std::vector<Cohort> cohorts_;
     std::vector<Farewell> farewells_;
