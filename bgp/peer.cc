@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bgp/peer.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -195,6 +197,7 @@ void Peer::reconfigure(const PeerConfig& config, Time now) {
     };
     apply_to(v4_);
     apply_to(v6_);
+    tell_missing_next_hops();
     enforce_limits(now);
 }
 
@@ -210,6 +213,34 @@ void Peer::own_addresses_changed() {
     };
     tell(v4_);
     tell(v6_);
+    tell_missing_next_hops();
+}
+
+void Peer::tell_missing_next_hops() {
+    tell_missing_next_hop<V4>();
+    tell_missing_next_hop<V6>();
+}
+
+/// RFC 4760 3: a route names a next hop, and for those of this host it is an address of ours.  Once, however
+/// many sessions come and go.
+template <Family F>
+void Peer::tell_missing_next_hop() {
+    if (!rib<F>().up()) {
+        return;
+    }
+    const Filter filter = filter_in_force(config_.export_, source_.kind);
+    const bool tells_nothing = filter.kind == Filter::Kind::None && filter.rules.empty();
+    const bool missing = !rib<F>().own_next_hop() && !tells_nothing;
+    bool& told = told_no_next_hop_[std::is_same_v<F, V4> ? 0 : 1];
+    if (missing && !told) {
+        warnings_.push_back(fmt::format(
+            "{0} without an {0} address of ours as next hop: the peer is told no routes of this "
+            "host "
+            "in it; set next_hop{1}",
+            F::kName,
+            F::kName.back()));
+    }
+    told = missing;
 }
 
 bool Peer::accept(Time now) {

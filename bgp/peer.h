@@ -272,6 +272,9 @@ class Peer {
     void refuse_excess(Direction direction, Time now);
     /// A limit that was lowered counts at once.
     void enforce_limits(Time now);
+    void tell_missing_next_hops();
+    template <Family F>
+    void tell_missing_next_hop();
 
     /// False when the other connection to the same peer wins.
     [[nodiscard]] bool survives_collision(Direction direction, const Open& open, Time now);
@@ -329,7 +332,8 @@ class Peer {
     std::uint64_t untold_malformed_ = 0;  ///< of them, those that the log does not know yet
     Time malformed_quiet_until_{};
     std::string last_malformed_;
-    bool told_left_out_ = false;  ///< of this session, to the log
+    bool told_left_out_ = false;              ///< of this session, to the log
+    std::array<bool, 2> told_no_next_hop_{};  ///< by family, to the log, until there is one
     std::string last_error_;
     Time last_error_at_{};
 };

@@ -33,6 +33,7 @@ void Peer::session_up(Direction direction, Time now) {
         done_until_ = now + config_.graceful_restart.stale_time;
     }
     forget_done();
+    tell_missing_next_hops();
 }
 
 template <Family F>

@@ -19,7 +19,7 @@ const FamilyConfig& family_of(const PeerConfig& config, V6 /*family*/) {
 /// Our next hop in the family: as configured, or the session's address when it is of the family.  For
 /// IPv4 that of IPv6 will do where both sides know RFC 8950.
 template <Family F>
-std::optional<IpAddr> own_next_hop(const PeerConfig& config, const Ends& ends) {
+std::optional<IpAddr> session_next_hop(const PeerConfig& config, const Ends& ends) {
     const auto of_family = [](const std::optional<IpAddr>& address) {
         return address && std::holds_alternative<typename F::Addr>(*address);
     };
@@ -29,7 +29,7 @@ std::optional<IpAddr> own_next_hop(const PeerConfig& config, const Ends& ends) {
     if (of_family(ends.local_address)) {
         return ends.local_address;
     }
-    return std::is_same_v<F, V4> && ends.ipv4_over_ipv6 ? own_next_hop<V6>(config, ends)
+    return std::is_same_v<F, V4> && ends.ipv4_over_ipv6 ? session_next_hop<V6>(config, ends)
                                                         : std::nullopt;
 }
 
@@ -47,7 +47,7 @@ template <Family F>
 void PeerRib<F>::configure(const Ends& ends, const PeerConfig& config) {
     const FamilyConfig& family = family_of(config, F{});
     ends_ = ends;
-    own_next_hop_ = own_next_hop<F>(config, ends);
+    own_next_hop_ = session_next_hop<F>(config, ends);
     // RFC 2545 3: beside a global one only.
     const auto* own = own_next_hop_ ? std::get_if<Ip6>(&*own_next_hop_) : nullptr;
     if (std::is_same_v<F, V4> && !ends.ipv4_over_ipv6) {

@@ -117,6 +117,11 @@ class PeerRib final : public UpdateMember {
 
     [[nodiscard]] bool up() const noexcept { return up_; }
 
+    /// Of a session that is up(): what we are to the peer as a next hop; none: what needs one is not told.
+    [[nodiscard]] const std::optional<IpAddr>& own_next_hop() const noexcept {
+        return own_next_hop_;
+    }
+
     [[nodiscard]] std::uint64_t left_out() const noexcept { return left_out_; }
 
     [[nodiscard]] FamilySummary summary() const;

@@ -25,7 +25,8 @@ FamilySummary PeerRib<F>::summary() const {
         .stale = generations_.stale(),
         .left_out = left_out_,
         .advertised = group_ != nullptr ? group_->advertised_to(*this) : 0,
-        .end_of_rib_received = up_ && end_of_rib_received_};
+        .end_of_rib_received = up_ && end_of_rib_received_,
+        .next_hop = up_ ? own_next_hop_ : std::nullopt};
 }
 
 template <Family F>

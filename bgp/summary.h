@@ -47,6 +47,7 @@ struct FamilySummary {
     std::chrono::seconds long_lived_time{0};   ///< ... as the last resort after that
     std::chrono::seconds our_restart_time{0};  ///< ours at the peer, as we asked for it
     std::chrono::seconds our_long_lived_time{0};
+    std::optional<IpAddr> next_hop;  ///< ours on this session; none: own routes are not told
 };
 
 /// The BFD session with one peer.

@@ -1,5 +1,7 @@
 // show bgp, clear bgp; bgp summary, neighbor, speaker, clear, shutdown, enable, reload, restart.
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -44,7 +46,15 @@ std::uint64_t seconds_of(std::optional<std::chrono::seconds> time) {
     return time ? static_cast<std::uint64_t>(time->count()) : 0;
 }
 
-void fill(const bgp::FamilySummary& family, pb::BgpFamily& row) {
+/// `key` sets it in the config.
+std::string next_hop_text(const bgp::FamilySummary& family, std::string_view key) {
+    if (!family.negotiated || family.next_hop) {
+        return text_of(family.next_hop);
+    }
+    return fmt::format("none: routes of this host are not told ({})", key);
+}
+
+void fill(const bgp::FamilySummary& family, std::string_view next_hop_key, pb::BgpFamily& row) {
     row.set_negotiated(family.negotiated);
     row.set_received(family.received);
     row.set_accepted(family.accepted);
@@ -57,6 +67,7 @@ void fill(const bgp::FamilySummary& family, pb::BgpFamily& row) {
     row.set_long_lived_seconds(seconds_of(family.long_lived_time));
     row.set_our_restart_seconds(seconds_of(family.our_restart_time));
     row.set_our_long_lived_seconds(seconds_of(family.our_long_lived_time));
+    row.set_next_hop(next_hop_text(family, next_hop_key));
 }
 
 void fill(const bgp::MessageCounters& messages, pb::BgpMessages& row) {
@@ -97,8 +108,8 @@ void fill(const bgp::PeerSummary& peer, const std::string& name, pb::BgpNeighbor
     row.set_local_address(text_of(peer.local_address));
     row.set_router_id(text_of(peer.identifier));
     row.set_hold_time_seconds(seconds_of(peer.hold_time));
-    fill(peer.ipv4, *row.mutable_ipv4());
-    fill(peer.ipv6, *row.mutable_ipv6());
+    fill(peer.ipv4, "next_hop4", *row.mutable_ipv4());
+    fill(peer.ipv6, "next_hop6", *row.mutable_ipv6());
     row.set_messages_received(peer.received.total());
     row.set_messages_sent(peer.sent.total());
     fill(peer.received, *row.mutable_messages_received_by_type());

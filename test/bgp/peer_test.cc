@@ -130,6 +130,49 @@ TEST(ExtendedMessages, AreToldToWhoTakesThemOnly) {
     }
 }
 
+/// An IPv4 session without an IPv6 address of ours.
+void without_next_hop6(PeerConfig& config) {
+    config.ipv6.next_hop.reset();
+}
+
+TEST(PeerWarns, OfAFamilyWithoutANextHopOfOurs) {
+    const Lines lines{
+        "ipv6 without an ipv6 address of ours as next hop: the peer is told no routes of this host "
+        "in it; set next_hop6"};
+    HandPeer hand{without_next_hop6};
+    hand.come_up(HandPeer::ordinary());
+    EXPECT_EQ(hand.peer->take_warnings(), lines);
+    EXPECT_EQ(hand.summary().ipv4.next_hop, testing::kOurAddress);
+    EXPECT_TRUE(hand.summary().ipv6.negotiated);
+    EXPECT_EQ(hand.summary().ipv6.next_hop, std::nullopt);
+    hand.hang_up();
+    hand.pass(2s);
+    hand.come_up(HandPeer::ordinary());
+    EXPECT_EQ(hand.peer->take_warnings(), Lines{}) << "of each session again";
+    PeerConfig config = hand.peer->config();
+    config.ipv6.next_hop = parse_ip("2001:db8::1");
+    hand.peer->reconfigure(config, hand.now);
+    EXPECT_EQ(hand.peer->take_warnings(), Lines{});
+    EXPECT_EQ(hand.summary().ipv6.next_hop, parse_ip("2001:db8::1"));
+    config.ipv6.next_hop.reset();
+    hand.peer->reconfigure(config, hand.now);
+    EXPECT_EQ(hand.peer->take_warnings(), lines);
+}
+
+TEST(PeerWarns, OfNoNextHopWhereItIsNotNeeded) {
+    Open only4 = HandPeer::ordinary();
+    only4.capabilities.families = {kIpv4Unicast};
+    HandPeer one_family{without_next_hop6};
+    one_family.come_up(only4);
+    EXPECT_EQ(one_family.peer->take_warnings(), Lines{});
+    HandPeer told_nothing{[](PeerConfig& config) {
+        without_next_hop6(config);
+        config.export_ = Filter{};
+    }};
+    told_nothing.come_up(HandPeer::ordinary());
+    EXPECT_EQ(told_nothing.peer->take_warnings(), Lines{});
+}
+
 /// The identifiers of paths listed; "none" for a path without.
 template <typename Paths>
 std::string ids_of(const Paths& paths) {

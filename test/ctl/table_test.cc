@@ -223,7 +223,8 @@ TEST(Details, PrintEveryFieldOnItsLine) {
 TEST(Details, NameTheFieldsOfEachFamily) {
     const std::string text = details(response(R"(bgp { rows {
         address: "192.0.2.1"
-        ipv4 { negotiated: true received: 3 accepted: 2 advertised: 1 } } })"));
+        ipv4 { negotiated: true received: 3 accepted: 2 advertised: 1 next_hop: "192.0.2.9" } } })"));
+    EXPECT_NE(text.find("\nipv4 next hop: 192.0.2.9\n"), std::string::npos) << text;
     EXPECT_NE(
         text.find("ipv4 negotiated: yes\nipv4 received: 3\nipv4 accepted: 2\nipv4 advertised: 1\n"),
         std::string::npos)
