@@ -92,7 +92,8 @@ struct PeerTimers {
     std::chrono::seconds open_wait{30};               ///< for the peer's OPEN, once connected
     std::chrono::milliseconds idle_hold{1000};        ///< pause after an error; doubles ...
     std::chrono::milliseconds idle_hold_most{60000};  ///< ... up to this
-    /// A peer that takes nothing for this long is given up, RFC 9687; at least twice the hold time.
+    /// A peer that takes or acknowledges nothing for this long is given up, RFC 9687; at least twice the
+    /// hold time.
     std::chrono::seconds send_hold{480};
 
     friend bool operator==(const PeerTimers&, const PeerTimers&) = default;

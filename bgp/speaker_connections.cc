@@ -292,6 +292,11 @@ Result<Session::Endpoint> Speaker::begin_call(
 Result<void> Speaker::prepare(Session::Socket& socket, const PeerConfig& config) {
     error_code ignored;
     socket.set_option(tcp::no_delay{true}, ignored);
+    // The receive buffer stays the kernel's affair: a size of ours would end its own tuning, and
+    // net.core.rmem_max holds it below what that reaches.
+    if (auto set = set_user_timeout(socket.native_handle(), config.timers); !set) {
+        return set;
+    }
     const bool external = config.local_as.value_or(this->config().asn) != config.asn;
     return set_hop_limits(socket.native_handle(), config, external);
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <system_error>
@@ -105,6 +106,17 @@ Result<void> set_tcp_md5(int socket, const IpPrefix& peers, std::string_view pas
                 socket, to_sockaddr(IpAddr{prefix.address()}), prefix.length(), password);
         },
         peers);
+}
+
+Result<void> set_user_timeout(int socket, const PeerTimers& timers) {
+    const std::chrono::milliseconds patience =
+        std::max(timers.send_hold, 2 * timers.hold) + timers.hold;
+    return set_number(
+        socket,
+        IPPROTO_TCP,
+        TCP_USER_TIMEOUT,
+        static_cast<int>(patience.count()),
+        "TCP user timeout");
 }
 
 Result<void> set_hop_limits(int socket, const PeerConfig& config, bool external) {

@@ -31,6 +31,12 @@ inline constexpr int kMostHops = 255;
 /// segment on; from now on it is, or the connection is of no use.
 [[nodiscard]] Result<void> check_tcp_md5(int socket, const IpAddr& peer, std::string_view password);
 
+/// Has the kernel give up a connection on which something is not acknowledged for the send hold time (RFC
+/// 9687) and a hold time more.  The session's own timer does not see what the kernel has taken from us, and
+/// is off with a hold time of 0; where both see it, that one is to tell.  Not sooner: a peer that lives and
+/// takes nothing counts, too, and a way that is dead in both directions is what the hold timer is for.
+[[nodiscard]] Result<void> set_user_timeout(int socket, const PeerTimers& timers);
+
 /// TTL (hop limit) as `config` wants it, the smallest accepted one too (GTSM), and the DSCP of network
 /// control.
 [[nodiscard]] Result<void> set_hop_limits(int socket, const PeerConfig& config, bool external);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <string>
@@ -316,6 +317,36 @@ INSTANTIATE_TEST_SUITE_P(
         HopLimits{"gtsm_farthest", {.ttl_security = 254}, true, 255, 2},
         HopLimits{"gtsm_wins_over_ttl", {.ttl = 5, .ttl_security = 1}, true, 255, 255},
         HopLimits{"gtsm_internal", {.ttl_security = 1}, false, 255, 255}),
+    [](const auto& row) { return row.param.name; });
+
+/// What TCP waits for an acknowledgement, by the timers of a peer.
+struct UserTimeout {
+    std::string name;
+    PeerTimers timers;
+    std::chrono::milliseconds wanted;
+};
+
+class UserTimeoutRows : public ::testing::TestWithParam<UserTimeout> {};
+
+TEST_P(UserTimeoutRows, IsTheSendHoldTimeAndAHoldTimeMore) {  // RFC 9687
+    boost::asio::io_context io;
+    boost::asio::ip::tcp::socket socket{io, boost::asio::ip::tcp::v4()};
+    ASSERT_TRUE(set_user_timeout(socket.native_handle(), GetParam().timers));
+    int value = -1;
+    socklen_t size = sizeof value;
+    ASSERT_EQ(getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &size), 0);
+    EXPECT_EQ(std::chrono::milliseconds{value}, GetParam().wanted);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Timers,
+    UserTimeoutRows,
+    ::testing::Values(
+        UserTimeout{"of_itself", {}, 570s},
+        UserTimeout{"as_configured", {.send_hold = 200s}, 290s},
+        UserTimeout{"long_hold_time", {.hold = 300s}, 900s},
+        UserTimeout{"short_send_hold_time", {.hold = 9s, .send_hold = 6s}, 27s},
+        UserTimeout{"no_hold_time", {.hold = 0s}, 480s}),
     [](const auto& row) { return row.param.name; });
 
 class LoopbackMd5 : public Loopback {
