@@ -98,6 +98,13 @@ TEST(CalicoMesh, PeersTakeAllAndGiveTheirOwn) {
     EXPECT_EQ(peer.description, "node host2");
 }
 
+TEST(CalicoPeer, TellsAndTakesEveryPath) {
+    const CalicoBgp calico = read(bgp_peer("{peerIP: 198.51.100.1, asNumber: 65001}"));
+    const bgp::AddPathConfig both{.receive = true, .send = true};
+    EXPECT_EQ(calico.peers.at("192.0.2.2"_ip4).add_path, both) << "of the mesh";
+    EXPECT_EQ(calico.peers.at("198.51.100.1"_ip4).add_path, both) << "of a BGPPeer";
+}
+
 TEST(CalicoMesh, NodesAreCalledWhereEachListens) {
     constexpr const char* kOwnPort =
         "node: host1\ndatastore: {file: {directory: /d}}\nbgp: {port: 1179}";

@@ -60,7 +60,7 @@ class Client(Bird):
     """BIRD on one of the addresses, beside others; what it announces is its block.
 
     Options: `as`, its AS; `reflector`, what it takes for the router's; `text`, more of the session;
-    `change`, what its export filter does to a route.
+    `change`, what its export filter does to a route; `channel`, more of what is said of IPv4.
     """
 
     def __init__(self, namespace, directory, address, options):
@@ -79,7 +79,8 @@ class Client(Bird):
             protocol bgp reflector {{
               local {self.address} as {self.asn}; neighbor {REFLECTOR} as {options.get("reflector", AS)}; strict bind;
               hold time 9; connect retry time 1; connect delay time 0; error wait time 1, 2; {options.get("text", "")}
-              ipv4 {{ import all; export filter {{ if proto != "own" then reject; {change} accept; }}; next hop self; }};
+              ipv4 {{ import all; export filter {{ if proto != "own" then reject; {change} accept; }}; next hop self;
+                {options.get("channel", "")} }};
             }}
             """
 

@@ -223,6 +223,30 @@ def test_calicos_resources_alone(lab):
     assert {row["sessions"] for row in lab.rows().values()} == {1}, "no session was reset"
 
 
+def test_reflector_of_calico_tells_every_path(lab):
+    """To what two nodes have: they and Calico's own speaker say "add paths on" (RFC 7911)."""
+    shared, others = "10.88.0.1/32", {"one": CLIENTS[0], "two": CLIENTS[1], "three": CLIENTS[2]}
+    lab.router.config["bgp"] = {}
+    lab.router.put(
+        node(NODE, REFLECTOR, routeReflectorClusterID="1.0.0.1"),
+        *(node(name, address) for name, address in others.items()),
+        resource("BGPConfiguration", "default", {"asNumber": AS, "nodeToNodeMeshEnabled": False}),
+        resource("BGPPeer", "clients", {"node": NODE, "peerSelector": f"kind != '{NODE}'"}),
+    )
+    lab.router.start()
+    clients = lab.clients([(address, {"channel": "add paths on;"}) for address in others.values()])
+    for client in clients[:2]:
+        client.networks.append(shared)
+    for client in clients:
+        client.start()
+    lab.wait_sessions(3)
+
+    def hops():
+        return set(re.findall(r"BGP.next_hop: (\S+)", clients[2].ask("show", "route", shared, "all")))
+
+    wait_for(lambda: hops() == {CLIENTS[0], CLIENTS[1]}, 20, "both paths are told")
+
+
 def test_password_of_a_peer_is_a_file(lab):
     secrets = lab.directory / "secrets"
     (secrets / "bgp").mkdir(parents=True)

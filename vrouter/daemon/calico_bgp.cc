@@ -300,11 +300,12 @@ class Reader {
         return claimed(spec.address4) || claimed(spec.address6);
     }
 
-    /// A peer as Calico means it: everything is taken, this host's own routes are given; see also
-    /// make_client() and pass_on().
+    /// A peer as Calico means it: everything is taken, this host's own routes are given, with every path
+    /// to an address that several nodes have ("add paths on"); see also make_client() and pass_on().
     [[nodiscard]] static bgp::PeerConfig calico_peer() {
         bgp::PeerConfig peer;
         peer.ttl = kManyHops;
+        peer.add_path = {.receive = true, .send = true};
         peer.import = bgp::Filter{.kind = bgp::Filter::Kind::All, .rules = {}};
         peer.export_ = bgp::Filter{.kind = bgp::Filter::Kind::Local, .rules = {}};
         return peer;
