@@ -487,7 +487,7 @@ class Gobgp(Peer):
     def apply_network(self, network):
         family = family_of(network)
         hop = ["nexthop", self.next_hops[family]] if family in self.next_hops else []
-        words = ["add", network, *hop] if network in self.networks else ["del", network]
+        words = ["add", network, "origin", "igp", *hop] if network in self.networks else ["del", network]
         self.namespace.sh("gobgp", "global", "rib", *words, "-a", f"ipv{family}")
 
     def restart_sessions(self):

@@ -86,6 +86,53 @@ def test_either_of_two_reflectors_may_die(switched, make_peer, kinds, cluster):
     assert stream.lost == [], (stream.sent, router.show("drops"), router.show("ports"))
 
 
+TORS_AS = 65001
+TORS = {"192.0.2.31": "fd00:2::31", "192.0.2.32": "fd00:2::32"}
+BLOCKS = {4: "10.65.1.0/26", 6: "fd00:65:1::/122"}  # in which workload 1 is
+TARGETS = {4: TARGET, 6: "fd01::1"}
+
+
+@pytest.mark.parametrize("kinds", [[Bird, Frr], [Gobgp, Bird]], ids=["bird and frr", "gobgp and bird"])
+def test_host_under_a_pair_of_tors(switched, make_peer, kinds):
+    """MD5, TTL security, both families on a session: blocks up, defaults down, and either ToR may go."""
+    rack, join = switched
+    router, peers = rack.router, {}
+    for kind, (address, address6) in zip(kinds, TORS.items()):
+        space = join(f"tor{len(peers)}", address)
+        space.add_address("eth0", f"{address6}/64")
+        space.add_address("lo", f"{TARGETS[4]}/32", f"{TARGETS[6]}/128")
+        session = Neighbor(ROUTER[4], AS, families=(4, 6), password="sesame", ttl_security=True)
+        hops = {4: address, 6: address6}
+        options = {"next_hops": hops, "install": kind is not Gobgp}
+        peers[address] = make_peer(kind, space, TORS_AS, address, [session], ["0.0.0.0/0", "::/0"], **options).start()
+        if kind is Gobgp:  # it installs nothing
+            for family, block in BLOCKS.items():
+                space.add_route(block, ROUTER[family])
+    session = {"as": TORS_AS, "password": "sesame", "ttl_security": 1, "next_hop4": ROUTER[4], "next_hop6": ROUTER[6]}
+    policy = {"import": ["0.0.0.0/0", "::/0"], "export": list(BLOCKS.values())}
+    router.set_bgp(AS, ROUTER[4], [{"address": address, **session, **policy} for address in TORS])
+    router.config["bgp"]["announce"] = list(BLOCKS.values())
+    guest = rack.veth_guest(rack.workload(1))
+    rack.start()
+
+    def defaults_lead_to(*tors):
+        wanted = {"0.0.0.0/0": set(tors), "::/0": {TORS[tor] for tor in tors}}
+        router.wait(lambda: {p: router.routes().get(p) for p in wanted} == wanted, 30, f"defaults lead to {tors}")
+
+    defaults_lead_to(*TORS)
+    for peer in peers.values():
+        for (family, block), address in zip(BLOCKS.items(), rack.workload(1).addresses):
+            peer.wait_route(block, ROUTER[family])
+            assert address not in peer.routes(family), "the block alone is told"
+    for leaving, staying in (TORS, reversed(TORS)):
+        peers[leaving].process.kill()
+        defaults_lead_to(staying)
+        for target in TARGETS.values():
+            guest.wait_reaches(target)
+        peers[leaving].start()
+        defaults_lead_to(*TORS)
+
+
 @pytest.mark.parametrize("kind", [Bird, Frr, Gobgp])
 def test_flows_are_shared_by_paths_of_one_neighbor(switched, make_peer, kind):
     """RFC 7911: two paths of a reflector are two next hops in the FIB, until it withdraws one path identifier."""

@@ -82,6 +82,27 @@ def test_whoever_calls_from_a_range_is_a_peer(lab, cleanup):
     lab.router.wait(lambda: set(lab.rows()) == {LISTENER}, 10, "callers that are gone are forgotten")
 
 
+@pytest.mark.parametrize("kind", [Frr, Gobgp])
+def test_caller_from_a_range_of_every_kind(lab, kind, cleanup):
+    """It hears of the other caller and is heard of; once it is gone nobody knows of it."""
+    lab.configure(groups=[GROUP], ranges=[{"prefix": "10.99.0.0/16", "group": "racks", "password": "sesame"}])
+    lab.router.start()
+    other = ScriptedSpeaker(lab.there, CLIENTS[1], REFLECTOR, 65001, password="sesame")
+    cleanup.callback(other.close)
+    lab.router.wait(other.established, 20, f"the session of {other}")
+    other.send(announcement(other.own, "10.78.1.0/24"))
+    session = Neighbor(REFLECTOR, AS, local=CLIENTS[0], password="sesame")
+    peer = lab.make_peer(kind, lab.there, 65001, CLIENTS[0], [session], ["10.77.0.0/24"]).start()
+    peer.wait_route("10.78.1.0/24")
+    assert peer.as_path("10.78.1.0/24") == f"{AS} {AS}", "its own AS is overridden"
+    wait_for(lambda: other.pump() or "10.77.0.0/24" in other.table, 20, "the other caller hears of its network")
+    assert lab.rows()[CLIENTS[0]]["dynamic"]
+    peer.withdraw("10.77.0.0/24")
+    wait_for(lambda: other.pump() or "10.77.0.0/24" not in other.table, 20, "the other caller hears no more of it")
+    peer.stop()
+    lab.router.wait(lambda: set(lab.rows()) == {other.own}, 20, "who is gone is forgotten")
+
+
 def test_wrong_password_and_strangers_stay_outside(lab):
     lab.configure(
         groups=[GROUP],
