@@ -124,6 +124,14 @@ class Peer:
         """All of them, from this end."""
         raise NotImplementedError
 
+    def reset(self, address):
+        """That session, with a NOTIFICATION that graceful restart covers (RFC 8538); not BIRD."""
+        raise NotImplementedError
+
+    def shut_down(self, address):
+        """That session, for good and with a Hard Reset; FRR only."""
+        raise NotImplementedError
+
     def heard_refreshes(self):
         """How often it was asked for its routes."""
         raise NotImplementedError
@@ -302,6 +310,7 @@ class Frr(Peer):
         if restart_time := max(n.restart_time for n in self.neighbors):
             lines += [" bgp graceful-restart", f" bgp graceful-restart restart-time {restart_time}"]
             lines.append(" bgp graceful-restart preserve-fw-state")
+            lines.append(" no bgp hard-administrative-reset")  # RFC 8538: 'clear' costs no routes
         for n in self.neighbors:
             lines.append(f" neighbor {n.address} remote-as {n.asn}")
             lines.append(f" neighbor {n.address} timers {max(1, n.hold_time // 3)} {n.hold_time}")
@@ -386,6 +395,12 @@ class Frr(Peer):
 
     def restart_sessions(self):
         self.ask("clear bgp *")
+
+    def reset(self, address):
+        self.ask(f"clear bgp {address}")
+
+    def shut_down(self, address):
+        self.order(f"router bgp {self.asn}", f"neighbor {address} shutdown")
 
     def statistics(self):
         address = self.neighbors[0].address
@@ -492,7 +507,10 @@ class Gobgp(Peer):
 
     def restart_sessions(self):
         for n in self.neighbors:
-            self.namespace.sh("gobgp", "neighbor", n.address, "reset")
+            self.reset(n.address)
+
+    def reset(self, address):
+        self.namespace.sh("gobgp", "neighbor", address, "reset")
 
     def heard_refreshes(self):
         return self.received("refresh")

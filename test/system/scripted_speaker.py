@@ -96,6 +96,7 @@ class ScriptedSpeaker:
     """A session in both families from `own`, an address of the namespace, to the router at `router`.
 
     table: prefix -> {code of the attribute: (flags, value)}; the next hop of either family is 3.
+    withdrawn: every prefix withdrawn, in the order heard.
     refreshes: of each ROUTE-REFRESH heard, whether it is a request (0), a beginning (1) or an end (2).
     """
 
@@ -106,7 +107,8 @@ class ScriptedSpeaker:
         self.receive_buffer = options.pop("receive_buffer", 0)  # octets that wait to be read; 0: as the kernel likes
         self.password = options.pop("password", "")  # TCP MD5, RFC 2385
         assert not options, f"unknown options: {', '.join(options)}"
-        self.socket, self.unread, self.up, self.table, self.refreshes = None, b"", False, {}, []
+        self.socket, self.unread, self.up, self.table = None, b"", False, {}
+        self.withdrawn, self.refreshes = [], []
 
     def __str__(self):
         return f"{self.own} in {self.namespace}"
@@ -212,5 +214,6 @@ class ScriptedSpeaker:
         told += networks(body[end:], 4)
         for prefix in gone:
             self.table.pop(prefix, None)
+        self.withdrawn += gone
         for prefix in told:
             self.table[prefix] = {**common, NEXT_HOP: hops[6 if ":" in prefix else 4]}
