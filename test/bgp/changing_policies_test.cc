@@ -97,7 +97,7 @@ class ChangingPolicies : public ::testing::TestWithParam<Walk> {
         } else {
             config.export_ = policy();
         }
-        peer.reconfigure(config);
+        peer.reconfigure(config, world.now);
     }
 
     void change_route() {
