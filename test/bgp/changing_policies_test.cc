@@ -176,9 +176,9 @@ INSTANTIATE_TEST_SUITE_P(
     ChangingPolicies,
     ::testing::Values(
         Walk{"few_routes", false, 40, 60},
-        Walk{"many_routes", false, 2500, 6},
+        Walk{"many_routes", false, 2500, 3},
         Walk{"few_paths", true, 40, 60},
-        Walk{"many_paths", true, 2500, 6}),
+        Walk{"many_paths", true, 2500, 3}),
     [](const auto& walk) { return walk.param.name; });
 
 }  // namespace

@@ -103,7 +103,7 @@ TEST(UpdateBatch, EachMemberHearsWhatItIsToHear) {
     const auto below = [&](unsigned bound) { return static_cast<unsigned>(random() % bound); };
     constexpr unsigned kMembers = 9;
     UpdateBatch<V4> batch;
-    for (unsigned run = 0; run < 200; ++run) {
+    for (unsigned run = 0; run < 100; ++run) {
         std::vector<AttributesRef> sets(1);  // the first one: withdrawn
         std::vector<SourceId> hop_of(1);
         for (unsigned i = 0; i < 4; ++i) {
