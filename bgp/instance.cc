@@ -334,6 +334,7 @@ bool Instance::resolve() {
         }
         ribs_.v4.resolve_again();
         ribs_.v6.resolve_again();
+        for_each_peer([](Peer& peer) { peer.next_hops_changed(); });
     }
     // What was found meanwhile is for the next walk: this one comes to its end, however often ways change.
     const bool more = ribs_.v4.resolve_some(kWalkSlice);

@@ -266,10 +266,15 @@ bool LocRib<F>::resolve_some(std::size_t most) {
     }
     for (; most != 0 && *resolving_ < end_; --most, ++*resolving_) {
         Route& route = slot(*resolving_);
-        if (route.live && !route.dirty &&
-            std::ranges::any_of(route.paths.cells(), [this](const PathCell& cell) {
-                return next_hops_.changed(*cell.attributes);
-            })) {
+        const auto cells = route.paths.cells();
+        const auto changed = [&](const PathCell& cell) {
+            return sources_[cell.source].kind == PeerKind::Local
+                       ? next_hops_.changed(IpAddr{route.prefix.address()})
+                       : next_hops_.changed(*cell.attributes);
+        };
+        if (route.live && std::ranges::any_of(cells, changed)) {
+            // What is told of the best path may be another, though it stays the best.
+            route.best_touched = route.best_touched || changed(cells.front());
             mark(route, *resolving_);
         }
     }

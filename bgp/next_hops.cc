@@ -19,25 +19,74 @@ NextHops::Answer NextHops::answer(const IpAddr& next_hop) const {
     return {.metric = metric, .over = oracle_.way_to(next_hop)};
 }
 
-const AttributesRef::Reachability& NextHops::ask(const AttributesRef& attributes) {
-    AttributesRef::Reachability& known = attributes.reachability();
-    if (known.stamp != stamp_) {
-        const IpAddr next_hop = forwarding_next_hop(*attributes);
-        if (answers_.size() >= kMostNextHops && !answers_.contains(next_hop)) {
-            answers_.clear();
-            forgotten_ = true;
-        }
-        const auto [at, inserted] = answers_.try_emplace(next_hop);
-        if (inserted) {
-            at->second = answer(next_hop);
-        }
-        known = {
-            .stamp = stamp_,
-            .metric = at->second.metric.value_or(0),
-            .reachable = at->second.metric.has_value(),
-            .over_bgp = !at->second.over.empty()};
+/// With all that was asked for so far.
+auto NextHops::answer_again(const IpAddr& next_hop, const Answer& known) const -> Answer {
+    Answer now = answer(next_hop);
+    if (known.interface) {
+        now.interface = oracle_.interface_to(next_hop);
     }
-    return known;
+    if (known.zone) {
+        now.zone = oracle_.zone_to(next_hop);
+    }
+    if (known.link) {
+        now.link = oracle_.link_to(next_hop);
+    }
+    return now;
+}
+
+auto NextHops::known(const IpAddr& next_hop) -> Answer& {
+    if (answers_.size() >= kMostNextHops && !answers_.contains(next_hop)) {
+        answers_.clear();
+        forgotten_ = true;
+        forgot_links_ = asked_for_links_;
+    }
+    const auto [at, inserted] = answers_.try_emplace(next_hop);
+    if (inserted) {
+        at->second = answer(next_hop);
+    }
+    return at->second;
+}
+
+auto NextHops::known_for_its_link(const IpAddr& next_hop) -> Answer& {
+    asked_for_links_ = true;
+    return known(next_hop);
+}
+
+std::string_view NextHops::interface_to(const IpAddr& next_hop) {
+    Answer& its = known_for_its_link(next_hop);
+    if (!its.interface) {
+        its.interface = oracle_.interface_to(next_hop);
+    }
+    return *its.interface;
+}
+
+Zone NextHops::zone_to(const IpAddr& next_hop) {
+    Answer& its = known_for_its_link(next_hop);
+    if (!its.zone) {
+        its.zone = oracle_.zone_to(next_hop);
+    }
+    return *its.zone;
+}
+
+Zone NextHops::link_to(const IpAddr& next_hop) {
+    Answer& its = known_for_its_link(next_hop);
+    if (!its.link) {
+        its.link = oracle_.link_to(next_hop);
+    }
+    return *its.link;
+}
+
+const AttributesRef::Reachability& NextHops::ask(const AttributesRef& attributes) {
+    AttributesRef::Reachability& noted = attributes.reachability();
+    if (noted.stamp != stamp_) {
+        const Answer& its = known(forwarding_next_hop(*attributes));
+        noted = {
+            .stamp = stamp_,
+            .metric = its.metric.value_or(0),
+            .reachable = its.metric.has_value(),
+            .over_bgp = !its.over.empty()};
+    }
+    return noted;
 }
 
 bool NextHops::is_on_way(const IpPrefix& prefix, const Attributes& attributes) const {
@@ -73,12 +122,12 @@ bool NextHops::ask_some(std::size_t most) {
         waiting_.erase(next_hop);
         const auto known = answers_.find(next_hop);
         if (known != answers_.end()) {
-            Answer now = answer(next_hop);
-            if (now == known->second) {
+            Answer now = answer_again(next_hop, known->second);
+            if (now == known->second && !forgot_links_) {
                 continue;
             }
             known->second = std::move(now);
-        }  // else it is forgotten, and whether it differs cannot be told
+        }  // else, or where links were, it is forgotten, and whether it differs cannot be told
         next_changed_.insert(next_hop);
         differs = true;
     }

@@ -2,13 +2,16 @@
 //
 // Paths share next hops by the thousand, and attribute sets keep the answer beside them, so ranking a
 // path costs no look-up.  When answers may have changed they are asked for again, in slices; only where some
-// did change the tables are walked, and not once for each that did.
+// did change the tables are walked, and not once for each that did.  The link of a next hop is asked for, and
+// its change is one, only where a filter or what a peer is told depends on it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -41,6 +44,15 @@ class NextHops {
         return known.metric;
     }
 
+    /// NextHopOracle::interface_to(), zone_to() and link_to(): who asks hears of changes.  What
+    /// interface_to() answers is valid until the next question.
+    [[nodiscard]] std::string_view interface_to(const IpAddr& next_hop);
+    [[nodiscard]] Zone zone_to(const IpAddr& next_hop);
+    [[nodiscard]] Zone link_to(const IpAddr& next_hop);
+
+    /// Another number after each answer that differed.
+    [[nodiscard]] std::uint32_t stamp() const noexcept { return stamp_; }
+
     /// The machine's answer for this one / for any may have changed.
     void ask_again(const IpAddr& next_hop);
     void ask_all_again();
@@ -58,20 +70,31 @@ class NextHops {
     /// whose.
     [[nodiscard]] bool begin_walk();
 
-    /// Whether the next hop of `attributes` is among those that the walk is about.
+    /// Whether `next_hop`, or that of `attributes`, is among those that the walk is about.
+    [[nodiscard]] bool changed(const IpAddr& next_hop) const {
+        return all_changed_ || changed_.contains(next_hop);
+    }
+
     [[nodiscard]] bool changed(const Attributes& attributes) const {
-        return all_changed_ || changed_.contains(forwarding_next_hop(attributes));
+        return changed(forwarding_next_hop(attributes));
     }
 
   private:
     struct Answer {
         std::optional<std::uint32_t> metric;
         std::vector<IpPrefix> over;  ///< routes of ours on the way
+        // As far as anybody asked:
+        std::optional<std::string> interface;
+        std::optional<Zone> zone;
+        std::optional<Zone> link;
 
         friend bool operator==(const Answer&, const Answer&) = default;
     };
 
     [[nodiscard]] Answer answer(const IpAddr& next_hop) const;
+    [[nodiscard]] Answer answer_again(const IpAddr& next_hop, const Answer& known) const;
+    [[nodiscard]] Answer& known(const IpAddr& next_hop);
+    [[nodiscard]] Answer& known_for_its_link(const IpAddr& next_hop);
     const AttributesRef::Reachability& ask(const AttributesRef& attributes);
     [[nodiscard]] bool is_on_way(const IpPrefix& prefix, const Attributes& attributes) const;
 
@@ -87,6 +110,8 @@ class NextHops {
     Set next_changed_;  ///< since the present walk began
     std::uint32_t stamp_ = 1;
     bool forgotten_ = false;  ///< there were answers that are not in answers_ any more
+    bool asked_for_links_ = false;
+    bool forgot_links_ = false;  ///< among answers that were forgotten, or may have been
     bool all_changed_ = false;
     bool next_all_changed_ = false;
 };

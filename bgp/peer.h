@@ -80,6 +80,13 @@ class Peer {
     void reconfigure(const PeerConfig& config, Time now);
     /// Our addresses on the link to the peer, or the link, may be others: who is told of them is told again.
     void own_addresses_changed();
+
+    /// The machine's answers about some next hops are others.
+    void next_hops_changed() {
+        v4_.next_hops_changed();
+        v6_.next_hops_changed();
+    }
+
     /// True when `changed` cannot be applied to a living session.
     [[nodiscard]] bool needs_restart(const PeerConfig& changed) const;
 

@@ -113,6 +113,7 @@ void PeerRib<F>::end(Old old) {
     refreshing_in_ = false;
     refresh_ = {};
     refilter_.reset();
+    refilters_again_ = false;
     leave_group();
     imported_ = {};
 }
@@ -147,20 +148,39 @@ void PeerRib<F>::change_ends(const Ends& ends, const PeerConfig& config) {
 template <Family F>
 void PeerRib<F>::reconfigure(const Ends& ends, const PeerConfig& config) {
     configure(ends, config);
+    refilter();
+    join_group(config);
+}
+
+template <Family F>
+void PeerRib<F>::refilter() {
     refilter_ = 0;
+    refilters_again_ = false;
     if (has_long_lived()) {
         degrade_ = 0;  // afterwards: filters may say which ask not to be kept
     }
-    join_group(config);
+}
+
+/// A walk that is on its way comes to its end first, however often links change.
+template <Family F>
+void PeerRib<F>::next_hops_changed() {
+    if (!up_ || !import_.wants_interface()) {
+        return;
+    }
+    if (refilter_) {
+        refilters_again_ = true;
+    } else {
+        refilter();
+    }
 }
 
 // --- in -------------------------------------------------------------------------------------------
 
 template <Family F>
 Filter::Verdict PeerRib<F>::judge(const Prefix<F>& prefix, const Attributes& attributes) const {
-    std::string interface;
+    std::string_view interface;
     if (import_.wants_interface()) {
-        interface = ribs_.oracle.interface_to(forwarding_next_hop(attributes));
+        interface = ribs_.next_hops.interface_to(forwarding_next_hop(attributes));
     }
     return import_.judge(
         prefix,
@@ -448,6 +468,9 @@ bool PeerRib<F>::work(std::size_t& budget) {
     walk(sweep_, budget, &PeerRib::sweep_chunk);
     sweep();  // what began to leave behind the walk
     walk(refilter_, budget, &PeerRib::refilter_chunk);
+    if (!refilter_ && refilters_again_) {
+        refilter();
+    }
     walk(degrade_, budget, &PeerRib::degrade_chunk);
     if (!degrade_) {
         degraded_ = {};

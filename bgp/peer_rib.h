@@ -72,6 +72,9 @@ class PeerRib final : public UpdateMember {
     /// Filters or limits changed under a living session.
     void reconfigure(const Ends& ends, const PeerConfig& config);
 
+    /// The machine's answers about some next hops are others: an import filter may look at their links.
+    void next_hops_changed();
+
     /// What an UPDATE said; false when the peer now exceeds its maximum of prefixes.
     [[nodiscard]] bool receive(Reach<F>&& reach);
 
@@ -169,6 +172,7 @@ class PeerRib final : public UpdateMember {
     void count_out(RouteId route, std::uint8_t epoch, bool refused);
     void next_generation();
     void sweep();
+    void refilter();
     void sweep_chunk(std::size_t chunk);
     void refilter_chunk(std::size_t chunk);
     void degrade_chunk(std::size_t chunk);
@@ -197,6 +201,7 @@ class PeerRib final : public UpdateMember {
     std::uint64_t left_out_ = 0;           ///< paths beyond what one prefix may have
     std::optional<std::size_t> sweep_;     ///< next chunk to take leaving paths out of
     std::optional<std::size_t> refilter_;  ///< next chunk to apply the import filter to again
+    bool refilters_again_ = false;         ///< after that
     std::optional<std::size_t> degrade_;   ///< next chunk to mark stale paths of as long-lived
 
     bool told_all_ = false;  ///< nothing of a dump is outstanding

@@ -27,8 +27,8 @@ struct Ribs {
           next_hops(its_oracle),
           v4(next_hops, sources, multipath, seed),
           v6(next_hops, sources, multipath, seed),
-          groups4({pool, v4, sources, oracle, selection_deferred}),
-          groups6({pool, v6, sources, oracle, selection_deferred}) {}
+          groups4({pool, v4, sources, oracle, next_hops, selection_deferred}),
+          groups6({pool, v6, sources, oracle, next_hops, selection_deferred}) {}
 
     template <Family F>
     [[nodiscard]] LocRib<F>& of() {

@@ -134,11 +134,11 @@ void UpdateGroup<F>::refresh(UpdateMember& member) {
 // --- what the members must know ----------------------------------------------------------------------
 
 template <Family F>
-Filter::Verdict UpdateGroup<F>::judge(const Prefix<F>& prefix, const PathCell& cell) const {
+Filter::Verdict UpdateGroup<F>::judge(const Prefix<F>& prefix, const PathCell& cell) {
     const PeerKind source = tables_.sources[cell.source].kind;
-    std::string interface;
+    std::string_view interface;
     if (filter_.wants_interface()) {
-        interface = tables_.oracle.interface_to(
+        interface = tables_.next_hops.interface_to(
             source == PeerKind::Local ? IpAddr{prefix.address()}
                                       : forwarding_next_hop(*cell.attributes));
     }
@@ -159,7 +159,7 @@ AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell&
     }
     const PathSource& source = tables_.sources[cell.source];
     if (memo_.from != cell.attributes || memo_.source != source.serial ||
-        memo_.operations != verdict.operations) {
+        memo_.operations != verdict.operations || memo_.next_hops != tables_.next_hops.stamp()) {
         Ends ends = terms_.ends;
         if (stays_on_link(cell)) {
             ends.next_hop = NextHopMode::Keep;
@@ -175,6 +175,7 @@ AttributesRef UpdateGroup<F>::translate(const Prefix<F>& prefix, const PathCell&
         memo_ = Memo{
             .from = cell.attributes,
             .source = source.serial,
+            .next_hops = tables_.next_hops.stamp(),
             .operations = verdict.operations,
             .to = told ? tables_.pool.intern(*std::move(told)) : AttributesRef{}};
     }
@@ -191,7 +192,7 @@ bool UpdateGroup<F>::stays_on_link(const PathCell& cell) const {
         return false;
     }
     const IpAddr next_hop = forwarding_next_hop(*cell.attributes);
-    return zone_of(next_hop) == 0 && tables_.oracle.zone_to(next_hop) == ends.told_zone;
+    return zone_of(next_hop) == 0 && tables_.next_hops.zone_to(next_hop) == ends.told_zone;
 }
 
 /// RFC 2545 3: a next hop that is told as it came keeps its link-local address where we, who told us of it, the
@@ -201,7 +202,7 @@ bool UpdateGroup<F>::shares_link(const PathCell& cell) const {
     const Zone link = terms_.ends.link;
     const Attributes& attributes = *cell.attributes;
     return link != 0 && attributes.next_hop_link_local &&
-           tables_.oracle.link_to(attributes.next_hop) == link &&
+           tables_.next_hops.link_to(forwarding_next_hop(attributes)) == link &&
            tables_.oracle.link_to(tables_.sources[cell.source].address) == link;
 }
 

@@ -51,6 +51,7 @@ struct ExportTables {
     LocRib<F>& loc;
     const Sources& sources;
     const NextHopOracle& oracle;
+    NextHops& next_hops;
     /// Back after a restart and not yet done selecting: nobody has caught up (RFC 4724 4.1).
     const bool& selection_deferred;
 };
@@ -168,7 +169,7 @@ class UpdateGroup {
     /// True when nobody reads the table any more.
     [[nodiscard]] bool unread() const noexcept { return seats_ == 0 && readers_ == 0; }
 
-    [[nodiscard]] Filter::Verdict judge(const Prefix<F>& prefix, const PathCell& cell) const;
+    [[nodiscard]] Filter::Verdict judge(const Prefix<F>& prefix, const PathCell& cell);
     [[nodiscard]] AttributesRef translate(const Prefix<F>& prefix, const PathCell& cell);
     [[nodiscard]] bool stays_on_link(const PathCell& cell) const;
     [[nodiscard]] bool shares_link(const PathCell& cell) const;
@@ -218,10 +219,12 @@ class UpdateGroup {
     Row free_row_ = OutTable::kNone;
 
     /// The last translation of attributes: neighbours in the table share them.  Nothing that it is found by
-    /// can become something else meanwhile: it keeps the set, and numbers of sources are used again.
+    /// can become something else meanwhile: it keeps the set, and numbers of sources are used again.  Links of
+    /// next hops, on which it depends, can.
     struct Memo {
         AttributesRef from;
-        std::uint64_t source = 0;  ///< its serial
+        std::uint64_t source = 0;     ///< its serial
+        std::uint32_t next_hops = 0;  ///< their stamp
         const Operations* operations = nullptr;
         AttributesRef to;
     } memo_;

@@ -1,5 +1,5 @@
-// Random walks over changing policies: what a peer is told changes again and again, with the table and before it has
-// been told of the last change.  When all is said it knows what a fresh session would tell it, and nothing else.
+// Random walks over changing policies: what a peer is told changes again and again, with the table and the links of next
+// hops, and before it has been told of the last change.  When all is said it knows what a fresh session would tell it, and nothing else.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -73,7 +73,9 @@ class ChangingPolicies : public ::testing::TestWithParam<Walk> {
     Filter policy() {
         FilterRule change{.match = {}, .action = FilterRule::Action::Accept, .operations = {}};
         change.operations = {AddCommunity{StandardCommunity{0x20000}}};
-        switch (draw(6)) {
+        FilterRule link{.match = {}, .action = FilterRule::Action::Accept, .operations = {}};
+        link.match.interface = "eth1";
+        switch (draw(7)) {
             case 0:
                 return {.kind = Filter::Kind::All, .rules = {reject(0)}};
             case 1:
@@ -84,6 +86,8 @@ class ChangingPolicies : public ::testing::TestWithParam<Walk> {
                 return {.kind = Filter::Kind::None, .rules = {}};
             case 4:
                 return {.kind = Filter::Kind::Local, .rules = {reject(2)}};
+            case 5:
+                return {.kind = Filter::Kind::Local, .rules = {link}};
             default:
                 return {.kind = Filter::Kind::All, .rules = {}};
         }
@@ -110,12 +114,21 @@ class ChangingPolicies : public ::testing::TestWithParam<Walk> {
         }
     }
 
+    void change_link() {
+        const IpAddr& next_hop = feeders[draw(2)]->address;
+        speaker.oracle.interfaces[next_hop] = draw(2) == 0 ? "eth0" : "eth1";
+        speaker.instance.next_hop_changed(next_hop);
+    }
+
     /// Often the speaker has hardly begun to tell of the last step when the next one comes.
     void step() {
-        if (draw(2) == 0) {
+        const unsigned what = draw(20);
+        if (what < 10) {
             change_policy();
-        } else {
+        } else if (what < 18) {
             change_route();
+        } else {
+            change_link();
         }
         const unsigned pause = draw(12);
         if (pause == 0) {

@@ -422,6 +422,120 @@ TEST(SessionRules, KeptNextHopIsTold) {
     EXPECT_EQ(external(ends).next_hop, parse_ip("198.51.100.1"));
 }
 
+// --- by interface ------------------------------------------------------------------------------------
+
+/// What A tells R is judged there by the link of its next hop, and again when told to B.
+class ByInterface : public ::testing::TestWithParam<bool> {
+  protected:
+    static constexpr const char* kPrefix = "10.0.0.0/24";
+
+    /// Only what leaves by eth1.
+    static Filter of_eth1() {
+        Filter filter;
+        FilterRule& rule = filter.rules.emplace_back();
+        rule.match.interface = "eth1";
+        rule.action = FilterRule::Action::Accept;
+        return filter;
+    }
+
+    /// `tune` changes what R says of its peers.
+    void connect(const std::function<void(PeerConfig&, const Node& peer)>& tune) {
+        for (Node* peer : {&a, &b}) {
+            world.peer(r, *peer, [&](PeerConfig& config, Node& from) {
+                config.add_path = {GetParam(), GetParam()};
+                if (&from == &r) {
+                    tune(config, *peer);
+                }
+            });
+        }
+        world.settle();
+    }
+
+    void move(const IpAddr& address, const std::string& interface) {
+        r.oracle.interfaces[address] = interface;
+        r.instance.next_hop_changed(address);
+        world.settle();
+    }
+
+    std::size_t told() { return world.peer_of(b, r).routes<V4>().received_routes().size(); }
+
+    World world;
+    Node& r = world.add("192.0.2.1", 65001);
+    Node& a = world.add("192.0.2.2", 65002);
+    Node& b = world.add("192.0.2.3", 65003);
+};
+
+TEST_P(ByInterface, ImportsFollowTheNextHop) {
+    connect([&](PeerConfig& config, const Node& peer) {
+        config.import = &peer == &a ? of_eth1() : *config.import;
+    });
+    a.instance.originate(*parse_prefix(kPrefix), {});
+    world.settle();
+    EXPECT_EQ(told(), 0U);
+    move(a.address, "eth1");
+    EXPECT_EQ(told(), 1U);
+    EXPECT_TRUE(r.sink.routes.contains(kPrefix));
+    move(a.address, "eth0");
+    EXPECT_EQ(told(), 0U);
+    EXPECT_FALSE(r.sink.routes.contains(kPrefix));
+    r.oracle.interfaces[a.address] = "eth1";
+    r.instance.next_hops_changed();
+    world.settle();
+    EXPECT_EQ(told(), 1U) << "though what is refused competes for nothing";
+}
+
+TEST_P(ByInterface, ExportsFollowTheNextHop) {
+    connect([&](PeerConfig& config, const Node& peer) {
+        config.export_ = &peer == &b ? of_eth1() : *config.export_;
+    });
+    a.instance.originate(*parse_prefix(kPrefix), {});
+    world.settle();
+    EXPECT_EQ(told(), 0U);
+    move(a.address, "eth1");
+    EXPECT_EQ(told(), 1U);
+    move(a.address, "eth0");
+    EXPECT_EQ(told(), 0U);
+}
+
+TEST_P(ByInterface, ExportsOfOwnRoutesFollowWhereTheyLead) {
+    connect([&](PeerConfig& config, const Node& peer) {
+        config.export_ = &peer == &b ? of_eth1() : *config.export_;
+    });
+    r.instance.originate(*parse_prefix(kPrefix), {});
+    world.settle();
+    EXPECT_EQ(told(), 0U);
+    move(*parse_ip("10.0.0.0"), "eth1");
+    EXPECT_EQ(told(), 1U);
+    move(*parse_ip("10.0.0.0"), "eth0");
+    EXPECT_EQ(told(), 0U);
+}
+
+/// The walk over them takes turns, and links change in each.
+TEST_P(ByInterface, ImportsOfManyFollowHoweverOftenLinksChange) {
+    connect([&](PeerConfig& config, const Node& peer) {
+        config.import = &peer == &a ? of_eth1() : *config.import;
+    });
+    constexpr std::uint32_t kRoutes = 40 * LocRib<V4>::kChunk;
+    for (std::uint32_t i = 0; i < kRoutes; ++i) {
+        a.instance.originate(Prefix<V4>::host(Ip4{0x0a000000U + i}), {});
+    }
+    world.settle();
+    for (unsigned i = 0; i < 21; ++i) {
+        r.oracle.interfaces[a.address] = i % 2 == 0 ? "eth1" : "eth0";
+        r.instance.next_hop_changed(a.address);
+        for (unsigned round = 0; round < 3; ++round) {
+            static_cast<void>(r.instance.work());
+        }
+    }
+    world.settle();
+    EXPECT_EQ(r.sink.routes.size(), kRoutes);
+    EXPECT_EQ(told(), kRoutes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Paths, ByInterface, ::testing::Bool(), [](const auto& several) {
+    return several.param ? "several" : "one";
+});
+
 struct Marked {
     std::string name;
     std::uint32_t community;

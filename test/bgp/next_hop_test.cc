@@ -234,6 +234,34 @@ TEST_F(ChangedNextHops, KeepTheirOldAnswersUntilTheyAreAskedFor) {
     EXPECT_FALSE(reaches(second));
 }
 
+TEST_F(ChangedNextHops, AreThoseOnAnotherLinkIfAnybodyAskedForIt) {
+    EXPECT_TRUE(reaches(first) && reaches(second));
+    EXPECT_EQ(next_hops.interface_to(address(1)), "");
+    oracle.interfaces = {{address(1), "eth1"}, {address(2), "eth1"}};
+    next_hops.ask_all_again();
+    next_hops.ask_some(2);
+    ASSERT_TRUE(next_hops.begin_walk());
+    EXPECT_TRUE(next_hops.changed(*first));
+    EXPECT_FALSE(next_hops.changed(*second));
+    EXPECT_EQ(next_hops.interface_to(address(1)), "eth1");
+    next_hops.ask_all_again();
+    next_hops.ask_some(2);
+    EXPECT_FALSE(next_hops.begin_walk());
+}
+
+TEST_F(ChangedNextHops, AreTakenForOthersOnceTheirLinksWereForgotten) {
+    EXPECT_EQ(next_hops.zone_to(address(1)), 0);
+    for (std::uint32_t i = 0; i <= kMostNextHops; ++i) {
+        EXPECT_TRUE(reaches(path_over(100 + i)));
+    }
+    EXPECT_TRUE(reaches(first));
+    oracle.zones[address(1)] = 1;
+    next_hops.ask_again(address(1));
+    next_hops.ask_some(1);
+    ASSERT_TRUE(next_hops.begin_walk());
+    EXPECT_TRUE(next_hops.changed(*first));
+}
+
 TEST_F(ChangedNextHops, FoundWhileTablesAreWalkedAreForTheNextWalk) {
     EXPECT_TRUE(reaches(first) && reaches(second));
     oracle.metrics[address(1)] = std::nullopt;

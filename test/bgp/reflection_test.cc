@@ -252,6 +252,18 @@ TEST_F(ExternalPeer, KeepsANextHopThatIsOnItsLink) {
     EXPECT_EQ(received(e)[0].attributes.next_hop, a.address);
 }
 
+TEST_F(ExternalPeer, FollowsANextHopOntoItsLinkAndAway) {
+    tell_of_route(a.address);
+    const auto told_when_on = [&](Zone link) {
+        r.oracle.zones[a.address] = link;
+        r.instance.next_hop_changed(a.address);
+        world.settle();
+        return received(e)[0].attributes.next_hop;
+    };
+    EXPECT_EQ(told_when_on(7), a.address);
+    EXPECT_EQ(told_when_on(8), r.address);
+}
+
 /// The same at a link-local address, so that its link is known without asking.
 class ExternalPeerOfALink : public Reflector {
   protected:

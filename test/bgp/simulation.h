@@ -62,12 +62,18 @@ class TestOracle final : public NextHopOracle {
         return at == link_locals.end() ? std::nullopt : std::optional{at->second};
     }
 
+    [[nodiscard]] std::string interface_to(const IpAddr& destination) const override {
+        const auto at = interfaces.find(destination);
+        return at == interfaces.end() ? std::string{} : at->second;
+    }
+
     [[nodiscard]] bool is_settled() const override { return settled; }
 
     bool settled = true;
     std::map<IpAddr, std::optional<std::uint32_t>> metrics;
     std::map<IpAddr, std::vector<IpPrefix>> ways;
     std::map<IpAddr, Zone> zones;
+    std::map<IpAddr, std::string> interfaces;
     std::map<IpAddr, Ip6> link_locals;  ///< by our address beside them
 };
 

@@ -89,6 +89,30 @@ TEST_F(BgpRoutesTest, LinkIsThatOfThePortWhoseNetworkItIs) {
     EXPECT_EQ(routes.link_to(with_zone(*Ip6::parse("fe80::9"), 5)), 5);
 }
 
+TEST_F(BgpRoutesTest, AnotherInterfaceIsToldToWhoAskedForIt) {
+    const PortId other{2};
+    table.next_hops().set_port(other, {});
+    table.set(
+        *parse_prefix("198.51.100.0/24"), RouteSource::Connected, Connected{other, IpFamily::Ip4});
+    const IpAddr far = "203.0.113.1"_ip4;
+    const auto lead_over = [&](Ip4 gateway) {
+        moved = 0;
+        table.set(*parse_prefix("203.0.113.0/24"), RouteSource::Static, Gateways{{gateway}, false});
+        table.commit([] {});
+        after_all();
+    };
+    lead_over("192.0.2.9"_ip4);
+    ASSERT_TRUE(routes.metric(far));
+    lead_over("198.51.100.9"_ip4);
+    EXPECT_EQ(moved, 0) << "nobody asked";
+    EXPECT_EQ(routes.interface_to(far), "");
+    lead_over("192.0.2.9"_ip4);
+    EXPECT_EQ(told, std::vector{far});
+    EXPECT_EQ(routes.interface_to(far), "uplink0");
+    lead_over("192.0.2.10"_ip4);
+    EXPECT_EQ(moved, 0);
+}
+
 TEST_F(BgpRoutesTest, LinkLocalAddressIsThePortsBesideItsOthers) {
     const Ip6 own = *Ip6::parse("2001:db8::1");
     EXPECT_EQ(routes.link_local_beside(own, kPort.value()), Ip6::parse("fe80::ff:fe00:1"));
@@ -305,13 +329,14 @@ TEST_F(BgpRoutesTest, MovedIsToldWhenAnAnswerIsAnotherAndOnlyThen) {
         return Ip4{0x0a000000U + (net << 8U) + number};
     };
     const auto ask_all = [&] {
-        std::vector<bool> answers;
+        std::vector<std::pair<bool, Zone>> answers;
         for (std::uint32_t at = 0; at < 24; ++at) {
-            answers.push_back(routes.metric(host(at / 4, at % 4)).has_value());
+            const Ip4 next_hop = host(at / 4, at % 4);
+            answers.emplace_back(routes.metric(next_hop).has_value(), routes.zone_to(next_hop));
         }
         return answers;
     };
-    std::vector<bool> answers = ask_all();
+    auto answers = ask_all();
     int seen = 0;
     for (int step = 0; step < 1000; ++step) {
         const std::uint32_t net = below(6);
@@ -330,7 +355,7 @@ TEST_F(BgpRoutesTest, MovedIsToldWhenAnAnswerIsAnotherAndOnlyThen) {
         }
         table.commit([] {});
         after_all();
-        const std::vector<bool> now = ask_all();
+        const auto now = ask_all();
         ASSERT_EQ(moved != seen, now != answers) << "step " << step;
         seen = moved;
         answers = now;

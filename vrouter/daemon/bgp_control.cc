@@ -103,8 +103,10 @@ Result<void> BgpControl::start() {
                                 : speaker_->next_hops_changed();
             });
     } else {
-        kernel_networks_ =
-            std::make_unique<KernelNetworks>(loop_, [this] { speaker_->own_addresses_changed(); });
+        kernel_networks_ = std::make_unique<KernelNetworks>(loop_, [this] {
+            speaker_->own_addresses_changed();
+            speaker_->next_hops_changed();
+        });
         callers_file_ = std::make_unique<CallersFile>(loop_, config_.control_socket + ".callers");
     }
     if (auto started = start_links(); !started) {

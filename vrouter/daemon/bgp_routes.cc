@@ -44,6 +44,12 @@ void free_slowly(boost::asio::io_context& loop, std::unique_ptr<Elements> elemen
     }
 }
 
+/// The port whose network `address` itself is in; 0: there is a gateway on the way.
+Zone zone_of_way(const GatewayWay& way, const IpAddr& address) {
+    const bool here = way.stations.size() == 1 && way.stations.front().address == address;
+    return here ? way.stations.front().port.value() : Zone{0};
+}
+
 /// How long answers that could not be kept, or found anew, may be old where ways change.
 constexpr std::chrono::seconds kPause{1};
 
@@ -201,7 +207,9 @@ auto BgpRoutes::answer_for(const IpAddr& next_hop) const -> Answer {
     return {
         .reachable = !way.stations.empty() && !held,
         .over = std::move(over),
-        .asked = std::move(way.asked)};
+        .asked = std::move(way.asked),
+        .zone = zone_of_way(way, next_hop),
+        .interface = std::nullopt};
 }
 
 /// False when more flips than can be counted.
@@ -224,9 +232,7 @@ bool BgpRoutes::note_flips(
 }
 
 Zone BgpRoutes::zone_to(const IpAddr& peer) const {
-    const GatewayWay way = routes_.way_to(peer);
-    const bool here = way.stations.size() == 1 && way.stations.front().address == peer;
-    return here ? way.stations.front().port.value() : Zone{0};
+    return zone_of_way(routes_.way_to(peer), peer);
 }
 
 std::optional<Ip6> BgpRoutes::link_local_beside(Ip6 own, Zone link) const {
@@ -236,6 +242,14 @@ std::optional<Ip6> BgpRoutes::link_local_beside(Ip6 own, Zone link) const {
 }
 
 std::string BgpRoutes::interface_to(const IpAddr& destination) const {
+    std::string interface = find_interface(destination);
+    if (const auto known = answers_.find(destination); known != answers_.end()) {
+        known->second.interface = interface;
+    }
+    return interface;
+}
+
+std::string BgpRoutes::find_interface(const IpAddr& destination) const {
     const auto name_of = [this](PortId id) {
         const PortRecord* port = port_(id);
         return port == nullptr ? std::string{} : port->name;
@@ -303,6 +317,9 @@ void BgpRoutes::compare_some() {
         }
         ++found;
         Answer present = answer_for(next_hop);
+        if (answer.interface) {
+            present.interface = find_interface(next_hop);
+        }
         if (answer.reachable && !present.reachable && !present.asked.empty() &&
             routes_.is_settling()) {
             // It leads over a gateway that may not be found yet: as before until that is told.

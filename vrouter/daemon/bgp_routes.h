@@ -88,14 +88,17 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
         [[nodiscard]] bool contains(const IpPrefix& prefix) const;
     };
 
-    /// What metric() and way_to() said of a next hop.
+    /// What metric(), way_to() and the like said of a next hop.
     struct Answer {
         bool reachable = false;
         std::vector<IpPrefix> over;
         std::vector<IpAddr> asked;  ///< gateways that it depends on
+        Zone zone = 0;
+        std::optional<std::string> interface;  ///< if that was asked
 
         [[nodiscard]] bool says_the_same(const Answer& other) const {
-            return reachable == other.reachable && over == other.over;
+            return reachable == other.reachable && over == other.over && zone == other.zone &&
+                   interface == other.interface;
         }
     };
 
@@ -106,6 +109,7 @@ class BgpRoutes final : public bgp::RouteSink, public bgp::NextHopOracle {
     };
 
     [[nodiscard]] Answer answer_for(const IpAddr& next_hop) const;
+    [[nodiscard]] std::string find_interface(const IpAddr& destination) const;
     [[nodiscard]] bool note_flips(
         const IpAddr& next_hop,
         const Answer& old,
