@@ -126,6 +126,33 @@ TEST(BgpConfig, ListensWhereItIsTold) {
         (std::vector<IpAddr>{*parse_ip("192.0.2.1"), *parse_ip("fd00::1")}));
 }
 
+/// The neighbor of which the config says no more than what a neighbor must say, and `keys`.
+bgp::PeerConfig neighbor_with(const std::string& keys, const std::string& group = "") {
+    const auto config = parse_config(
+        "node: a\nbgp: {as: 1, router_id: 1.1.1.1, groups: [{name: g, as: 2" + group +
+            "}],\n  neighbors: [{address: 1.1.1.2, group: g" + keys + "}]}",
+        "f");
+    if (!config) {
+        ADD_FAILURE() << config.error().text;
+        return {};
+    }
+    return config->bgp->neighbors.at(0);
+}
+
+TEST(BgpConfig, MaximumOfPrefixesIsOfEachFamilyOrOfOne) {
+    const auto limits = [](const std::string& keys, const std::string& group = "") {
+        const auto peer = neighbor_with(keys, group);
+        return std::pair{peer.ipv4.maximum_prefixes, peer.ipv6.maximum_prefixes};
+    };
+    EXPECT_EQ(limits(""), (std::pair{0U, 0U}));
+    EXPECT_EQ(limits(", maximum_prefixes: 7"), (std::pair{7U, 7U}));
+    EXPECT_EQ(limits(", maximum_prefixes: {ipv4: 7}"), (std::pair{7U, 0U}));
+    EXPECT_EQ(limits(", maximum_prefixes: {ipv4: 7, ipv6: 8}"), (std::pair{7U, 8U}));
+    EXPECT_EQ(
+        limits(", maximum_prefixes: {ipv6: 8}", ", maximum_prefixes: 5"), (std::pair{5U, 8U}));
+    EXPECT_EQ(limits(", maximum_prefixes: 0", ", maximum_prefixes: 5"), (std::pair{0U, 0U}));
+}
+
 TEST(BgpConfig, ReadsANeighbor) {
     const bgp::PeerConfig peer = full().neighbors.at(0);
     EXPECT_EQ(peer.address, IpAddr{"192.0.2.254"_ip4});
@@ -524,6 +551,14 @@ const Mistake kMistakes[] = {
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, hold_time: "
      "2}]}",
      "f:2: bgp.neighbors[0].hold_time: expected a number from 3 to 65535"},
+    {"peer_maximum_prefixes",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2,\n"
+     "  maximum_prefixes: many}]}",
+     "f:3: bgp.neighbors[0].maximum_prefixes: expected a number from 0 to 4294967295"},
+    {"peer_maximum_prefixes_of_a_family",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2,\n"
+     "  maximum_prefixes: {ipv4: 1, ipv5: 2}}]}",
+     "f:3: bgp.neighbors[0].maximum_prefixes.ipv5: unknown key; known here: ipv4, ipv6"},
     {"peer_source_family",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, source: "
      "'fd00::1'}]}",

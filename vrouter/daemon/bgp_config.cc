@@ -156,6 +156,21 @@ std::vector<std::string> read_family_list(YamlSection& yaml, const char* key) {
     });
 }
 
+/// One number for each family, or a mapping that says which has which.
+void read_maximum_prefixes(YamlSection& yaml, bgp::PeerConfig& peer) {
+    constexpr const char* kKey = "maximum_prefixes";
+    if (const YAML::Node node = yaml.take(kKey); node.IsDefined() && node.IsMap()) {
+        yaml.section(kKey, [&](YamlSection& each) {
+            assign_number(peer.ipv4.maximum_prefixes, each.number("ipv4", 0, kMost32));
+            assign_number(peer.ipv6.maximum_prefixes, each.number("ipv6", 0, kMost32));
+        });
+        return;
+    }
+    const auto most = yaml.number(kKey, 0, kMost32);
+    assign_number(peer.ipv4.maximum_prefixes, most);
+    assign_number(peer.ipv6.maximum_prefixes, most);
+}
+
 void read_families(YamlSection& yaml, bgp::PeerConfig& peer) {
     const auto families = read_family_list(yaml, "families");
     if (!families.empty()) {
@@ -168,9 +183,7 @@ void read_families(YamlSection& yaml, bgp::PeerConfig& peer) {
     if (auto hop = yaml.value("next_hop6", kAddress6, address_of<V6>)) {
         peer.ipv6.next_hop = hop;
     }
-    const auto most = yaml.number("maximum_prefixes", 1, kMost32);
-    assign_number(peer.ipv4.maximum_prefixes, most);
-    assign_number(peer.ipv6.maximum_prefixes, most);
+    read_maximum_prefixes(yaml, peer);
     const auto pause = yaml.number("maximum_prefixes_restart", 1, 86400);
     assign_seconds(peer.ipv4.maximum_prefixes_restart, pause);
     assign_seconds(peer.ipv6.maximum_prefixes_restart, pause);
