@@ -153,6 +153,18 @@ TEST(BgpConfig, MaximumOfPrefixesIsOfEachFamilyOrOfOne) {
     EXPECT_EQ(limits(", maximum_prefixes: 0", ", maximum_prefixes: 5"), (std::pair{0U, 0U}));
 }
 
+TEST(BgpConfig, ReadsTimers) {
+    const auto said = neighbor_with(", hold_time: 0, open_wait: 5, idle_hold: 90").timers;
+    EXPECT_EQ(said.hold, 0s);
+    EXPECT_EQ(said.open_wait, 5s);
+    EXPECT_EQ(said.idle_hold, 90s);
+    EXPECT_EQ(said.idle_hold_most, 90s);
+    const auto brief = neighbor_with(", idle_hold: 2").timers;
+    EXPECT_EQ(brief.idle_hold, 2s);
+    EXPECT_EQ(brief.idle_hold_most, 60s);
+    EXPECT_EQ(neighbor_with("").timers, bgp::PeerTimers{});
+}
+
 TEST(BgpConfig, ReadsANeighbor) {
     const bgp::PeerConfig peer = full().neighbors.at(0);
     EXPECT_EQ(peer.address, IpAddr{"192.0.2.254"_ip4});
@@ -550,7 +562,20 @@ const Mistake kMistakes[] = {
     {"peer_hold_time",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, hold_time: "
      "2}]}",
-     "f:2: bgp.neighbors[0].hold_time: expected a number from 3 to 65535"},
+     "f:2: bgp.neighbors[0].hold_time: expected 0 or a number from 3 to 65535, found "
+     "'2'"},
+    {"peer_hold_time_no_number",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, hold_time: "
+     "9s}]}",
+     "f:2: bgp.neighbors[0].hold_time: expected 0 or a number from 3 to 65535, found '9s'"},
+    {"peer_open_wait",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, open_wait: "
+     "0}]}",
+     "f:2: bgp.neighbors[0].open_wait: expected a number from 1 to 3600"},
+    {"peer_idle_hold",
+     "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2, idle_hold: "
+     "3601}]}",
+     "f:2: bgp.neighbors[0].idle_hold: expected a number from 1 to 3600"},
     {"peer_maximum_prefixes",
      "node: a\nbgp: {as: 1, router_id: 1.1.1.1, neighbors: [{address: 1.1.1.2, as: 2,\n"
      "  maximum_prefixes: many}]}",

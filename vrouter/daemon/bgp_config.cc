@@ -75,6 +75,14 @@ void assign_seconds(std::chrono::seconds& to, const std::optional<std::uint64_t>
     }
 }
 
+/// A whole number and nothing else.
+std::optional<std::uint32_t> number_of(const std::string& text) {
+    std::uint32_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, number);
+    return error == std::errc{} && rest == end ? std::optional{number} : std::nullopt;
+}
+
 template <Family F>
 std::optional<IpAddr> address_of(const std::string& text) {
     const auto address = parse_ip_without_zone(text);
@@ -116,12 +124,8 @@ void read_as(YamlSection& yaml, Draft& draft) {
             if (s == "internal" || s == "external") {
                 return As{.external = s == "external", .internal = s == "internal"};
             }
-            std::uint32_t number = 0;
-            const char* const end = s.data() + s.size();
-            const auto [rest, error] = std::from_chars(s.data(), end, number);
-            return error == std::errc{} && rest == end && number != 0
-                       ? std::optional{As{.asn = Asn{number}}}
-                       : std::nullopt;
+            const auto number = number_of(s);
+            return number.value_or(0) != 0 ? std::optional{As{.asn = Asn{*number}}} : std::nullopt;
         });
     if (as) {
         draft.peer.asn = as->asn;
@@ -145,9 +149,25 @@ void read_connection(YamlSection& yaml, bgp::PeerConfig& peer) {
         peer.ttl = static_cast<std::uint8_t>(*ttl);
     }
     assign_number(peer.ttl_security, yaml.number("ttl_security", 1, 254));
-    assign_seconds(peer.timers.hold, yaml.number("hold_time", 3, 65535));
-    assign_seconds(peer.timers.keepalive, yaml.number("keepalive", 1, 21845));
-    assign_seconds(peer.timers.connect_retry, yaml.number("connect_retry", 1, 3600));
+}
+
+void read_timers(YamlSection& yaml, bgp::PeerTimers& timers) {
+    // RFC 4271 4.2: zero or at least three seconds.
+    const auto hold =
+        yaml.value("hold_time", "0 or a number from 3 to 65535", [](const std::string& s) {
+            const auto number = number_of(s);
+            const bool good = number && (*number == 0 || (*number >= 3 && *number <= 65535));
+            return good ? std::optional{std::chrono::seconds{*number}} : std::nullopt;
+        });
+    assign(timers.hold, hold);
+    assign_seconds(timers.keepalive, yaml.number("keepalive", 1, 21845));
+    assign_seconds(timers.connect_retry, yaml.number("connect_retry", 1, 3600));
+    assign_seconds(timers.open_wait, yaml.number("open_wait", 1, 3600));
+    if (const auto pause = yaml.number("idle_hold", 1, 3600)) {
+        timers.idle_hold = std::chrono::seconds{*pause};
+        timers.idle_hold_most = std::max(bgp::PeerTimers{}.idle_hold_most, timers.idle_hold);
+    }
+    assign_seconds(timers.send_hold, yaml.number("send_hold_time", 6, 131070));
 }
 
 std::vector<std::string> read_family_list(YamlSection& yaml, const char* key) {
@@ -239,7 +259,6 @@ void read_extensions(YamlSection& yaml, bgp::PeerConfig& peer) {
         peer.ipv6.long_lived = std::ranges::count(long_lived, "ipv6") != 0;
     }
     assign(peer.long_lived_to_all, yaml.boolean("long_lived_to_all"));
-    assign_seconds(peer.timers.send_hold, yaml.number("send_hold_time", 6, 131070));
     assign(peer.extended_messages, yaml.boolean("extended_messages"));
     yaml.section("bfd", [&](YamlSection& section) {
         peer.bfd = peer.bfd.value_or(bgp::BfdConfig{});
@@ -271,6 +290,7 @@ void read_policy(YamlSection& yaml, bgp::PeerConfig& peer, const NamedFilters& f
 void read_peer(YamlSection& yaml, Draft& draft, const NamedFilters& filters) {
     read_as(yaml, draft);
     read_connection(yaml, draft.peer);
+    read_timers(yaml, draft.peer.timers);
     read_families(yaml, draft.peer);
     read_extensions(yaml, draft.peer);
     read_policy(yaml, draft.peer, filters);
