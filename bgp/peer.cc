@@ -235,8 +235,7 @@ void Peer::tell_missing_next_hop() {
     if (missing && !told) {
         warnings_.push_back(fmt::format(
             "{0} without an {0} address of ours as next hop: the peer is told no routes of this "
-            "host "
-            "in it; set next_hop{1}",
+            "host in it (next_hop{1} sets one, families can leave {0} out)",
             F::kName,
             F::kName.back()));
     }

@@ -138,7 +138,7 @@ void without_next_hop6(PeerConfig& config) {
 TEST(PeerWarns, OfAFamilyWithoutANextHopOfOurs) {
     const Lines lines{
         "ipv6 without an ipv6 address of ours as next hop: the peer is told no routes of this host "
-        "in it; set next_hop6"};
+        "in it (next_hop6 sets one, families can leave ipv6 out)"};
     HandPeer hand{without_next_hop6};
     hand.come_up(HandPeer::ordinary());
     EXPECT_EQ(hand.peer->take_warnings(), lines);
