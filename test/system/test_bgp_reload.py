@@ -71,6 +71,24 @@ def test_what_has_not_changed_goes_on(lab):
     assert reload(lab, neighbor(TWO), neighbor(ONE, hold_time=6)) == "0 came, 0 went, 1 changed"
     lab.wait_row(ONE, lambda row: row["hold_time_seconds"] == 6, "a session with another hold time")
     assert lab.rows()[TWO]["sessions"] == 1
+    # With a hold time of 0 there are no keepalives on either side.
+    assert reload(lab, neighbor(TWO), neighbor(ONE, hold_time=0)) == "0 came, 0 went, 1 changed"
+    lab.wait_row(ONE, lambda row: row["state"] == "established" and row["hold_time_seconds"] == 0, "no hold time")
+    wait_told(one, ["10.66.0.0/16"])
+
+
+def test_lowered_maximum_counts_at_once(lab):
+    """Of a neighbor that says nothing more, and for that family alone."""
+    (one,) = start(lab, ONE)
+    one.announce("10.70.0.0/16")
+    lab.wait_row(ONE, lambda row: row["ipv4"]["received"] == 2, "its block and another one")
+    enough = neighbor(ONE, maximum_prefixes={"ipv4": 2, "ipv6": 1})
+    assert reload(lab, enough) == "0 came, 0 went, 1 changed"
+    assert (lab.rows()[ONE]["sessions"], lab.rows()[ONE]["last_error"]) == (1, "")
+    less = neighbor(ONE, maximum_prefixes={"ipv4": 1}, maximum_prefixes_restart=600)
+    assert reload(lab, less) == "0 came, 0 went, 1 changed"
+    lab.wait_row(ONE, lambda row: "Maximum Number of Prefixes" in row["last_error"], "it has too many")
+    assert lab.rows()[ONE]["state"] != "established"
 
 
 def test_ranges_change(lab):

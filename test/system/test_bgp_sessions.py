@@ -328,3 +328,19 @@ def test_peer_that_reads_nothing_is_given_up(lab, cleanup):
     lab.router.wait(lambda: "send hold timer expired" in error(), 30, "it is given up")
     assert [row["sessions"] for row in lab.rows().values()] == [1, 1, 1]
     assert [row["state"] == "established" for row in lab.rows().values()] == [False, True, True]
+
+
+def test_dead_way_without_hold_time_is_noticed(lab, cleanup):
+    """Neither timer of such a session runs: what is told and not acknowledged ends the connection."""
+    open_ = {"as": 65001, "import": "all", "export": "all", "as_override": True, "passive": True, "hold_time": 0}
+    telling, gone = (ScriptedSpeaker(lab.there, address, REFLECTOR, 65001) for address in CLIENTS[:2])
+    for speaker in (telling, gone):
+        cleanup.callback(speaker.close)
+    lab.configure(neighbors=[{"address": speaker.own, "send_hold_time": 6, **open_} for speaker in (telling, gone)])
+    lab.router.start()
+    for speaker in (telling, gone):
+        lab.router.wait(speaker.established, 20, f"the session of {speaker}")
+    lab.there.sh("ip", "address", "delete", f"{gone.own}/8", "dev", "down0")
+    telling.send(announcement(telling.own, "10.70.0.0/16"))
+    lab.wait_row(gone.own, lambda row: "timed out" in row["last_error"], "TCP gives it up", 40)
+    assert lab.rows()[telling.own]["state"] == "established"
