@@ -176,7 +176,8 @@ std::vector<Command> table_rows() {
          .help = "The whole table as an MRT file (RFC 6396), to standard output",
          .request = bgp_dump_request,
          .example = "vrouterctl bgp dump > table.mrt",
-         .text = bgp_dump_text},
+         .text = bgp_dump_text,
+         .octets = true},
         {.words = "bgp load",
          .help = "Tell the table of an MRT file, too: a path for each prefix, its first; not after "
                  "'bgp restart'",

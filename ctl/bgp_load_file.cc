@@ -14,6 +14,7 @@
 #include "bgp/mrt_reader.h"
 #include "ctl/bgp_row.h"
 #include "ctl/commands.h"
+#include "ctl/mrt_file.h"
 #include "ctl/offline.h"
 
 namespace vr::ctl {
@@ -33,7 +34,11 @@ class Loader {
         if (path.kind != bgp::MrtPath::Kind::Recorded) {
             return tell("messages of a session are not loaded, only tables are");
         }
-        if (path.prefix == last_ || (neighbor_ && *neighbor_ != path.peer.address)) {
+        if (neighbor_ && *neighbor_ != path.peer.address) {
+            return;
+        }
+        found_ = true;
+        if (path.prefix == last_) {
             return;
         }
         last_ = path.prefix;
@@ -71,6 +76,9 @@ class Loader {
 
     /// What there is to say of all of it.
     [[nodiscard]] Result<pb::Response> answer() && {
+        if (neighbor_ && !found_) {
+            tell("no path is of " + to_string(*neighbor_));
+        }
         if (answer_ && !answer_->has_error()) {
             *answer_->mutable_bgp_loaded() = std::move(loaded_);
         }
@@ -91,6 +99,7 @@ class Loader {
     bgp::MrtDump peers_{bgp::MrtPeer{}, {}, 0};  ///< the router itself
     Writer batch_;
     std::size_t count_ = 0;
+    bool found_ = false;  ///< a path of those that are wanted
     std::optional<IpPrefix> last_;
     pb::BgpLoaded loaded_;
     Result<pb::Response> answer_;
@@ -107,7 +116,7 @@ Result<pb::Response> load_mrt(const Values& values, const Files& files, const As
     const auto tell = [&](std::string problem) { loader.tell(std::move(problem)); };
     bgp::MrtReader reader;
     std::vector<std::uint8_t> room(kPieceOfFile);
-    while (true) {
+    for (bool begins = true;; begins = false) {
         const auto size = (*read)(room);
         if (!size) {
             return fail(size.error().text);
@@ -115,7 +124,12 @@ Result<pb::Response> load_mrt(const Values& values, const Files& files, const As
         if (*size == 0) {
             break;
         }
-        reader.feed(Bytes{room}.first(*size));
+        const Bytes piece = Bytes{room}.first(*size);
+        const auto problem = begins ? compression_problem(piece, "bgp load") : std::string{};
+        if (!problem.empty()) {
+            return fail(values.text("file") + ": " + problem);
+        }
+        reader.feed(piece);
         while (reader.read([&](const bgp::MrtPath& path) { loader.add(path); }, tell)) {
             if (loader.is_full() && !loader.send()) {
                 return std::move(loader).answer();

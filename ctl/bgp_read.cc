@@ -12,6 +12,7 @@
 #include "ctl/bgp_row.h"
 #include "ctl/commands.h"
 #include "ctl/json.h"
+#include "ctl/mrt_file.h"
 #include "ctl/offline.h"
 #include "vrouter/net/prefix.h"
 
@@ -119,15 +120,20 @@ void read_file(
     const auto tell = [&](const std::string& problem) { frames.tell(name, problem); };
     bgp::MrtReader reader;
     std::vector<std::uint8_t> room(kPiece);
-    while (true) {
+    for (bool begins = true;; begins = false) {
         const auto size = read(room);
         if (!size) {
             return tell(size.error().text);
         }
+        const Bytes piece = Bytes{room}.first(*size);
+        const auto problem = begins ? compression_problem(piece, "bgp read") : std::string{};
+        if (!problem.empty()) {
+            return tell(problem);
+        }
         if (*size == 0) {
             return reader.finish(tell);
         }
-        reader.feed(Bytes{room}.first(*size));
+        reader.feed(piece);
         while (reader.read(
             [&](const bgp::MrtPath& path) {
                 if (wanted(path.prefix)) {

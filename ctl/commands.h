@@ -76,7 +76,8 @@ struct Command {
     Exit (*exit)(const pb::Response& frame) = nullptr;  ///< null: Ok
     bool waits = false;  ///< tries again until the router can be reached ...
     bool (*ready)(const pb::Response& frame) =
-        nullptr;  ///< ... and answers so; null: any answer will do
+        nullptr;          ///< ... and answers so; null: any answer will do
+    bool octets = false;  ///< its text is a file of octets: neither JSON nor for a terminal
     /// It is carried out to its end, seen or not: the answer is waited for without --timeout, too, and a terminal
     /// shows for how long.
     bool lasts = false;

@@ -249,6 +249,9 @@ std::variant<Invocation, Notice> invoke(Application& application, const ReadFile
     }
     invocation.socket = globals.text("socket");
     invocation.json = globals.has("json") || invocation.values.text("output") == "json";
+    if (invocation.json && command->octets) {
+        return usage(path, "--json: what it writes is no text");
+    }
     if (globals.has("timeout")) {
         invocation.timeout = std::chrono::seconds{globals.number("timeout")};
         invocation.answer = invocation.timeout;

@@ -2,6 +2,7 @@
 #include "ctl/table.h"
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/reflection.h>
 
 #include <algorithm>
 #include <utility>
@@ -103,6 +104,21 @@ std::vector<const Message*> rows(const pb::Response& response) {
         found.push_back(&reflection.GetRepeatedMessage(*message, field, i));
     }
     return found;
+}
+
+std::vector<std::string> problems_beside_rows(const pb::Response& response) {
+    const Message* message = body(response);
+    if (message == nullptr || rows_field(*message) == nullptr) {
+        return {};
+    }
+    const auto* field = message->GetDescriptor()->FindFieldByName("problems");
+    if (field == nullptr || !field->is_repeated() ||
+        field->cpp_type() != FieldDescriptor::CPPTYPE_STRING) {
+        return {};
+    }
+    const auto problems =
+        message->GetReflection()->GetRepeatedFieldRef<std::string>(*message, field);
+    return {problems.begin(), problems.end()};
 }
 
 Table::Table(std::span<const Column> columns, bool wide, Sink sink) : sink_(std::move(sink)) {

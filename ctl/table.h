@@ -30,6 +30,9 @@ struct Column {
 /// Rows of a listing; a message without a `rows` field is its own single row.
 [[nodiscard]] std::vector<const google::protobuf::Message*> rows(const pb::Response& response);
 
+/// What a listing has to say beside its rows: its field `problems`.
+[[nodiscard]] std::vector<std::string> problems_beside_rows(const pb::Response& response);
+
 using Sink = std::function<void(std::string_view text)>;
 
 /// Rows as aligned columns under titles; numbers to the right.

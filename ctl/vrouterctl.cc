@@ -73,6 +73,10 @@ Result<ReadPiece> open_file(const std::string& name) {
     if (file == nullptr) {
         return failed();
     }
+    if (std::error_code ignored; std::filesystem::is_directory(name, ignored)) {
+        errno = EISDIR;
+        return failed();
+    }
     return ReadPiece{[file, failed](std::span<std::uint8_t> room) -> Result<std::size_t> {
         const std::size_t size = std::fread(room.data(), 1, room.size(), file.get());
         if (size == 0 && std::ferror(file.get()) != 0) {
@@ -149,6 +153,9 @@ class Answer {
         }
         if (invocation_.json) {
             json_.print(frame);
+            for (const std::string& problem : problems_beside_rows(frame)) {
+                Complaints{true}.say(Exit::Refused, problem);
+            }
         } else if (layout_ == Layout::Text) {
             out(command.text(frame));
         } else if (layout_ == Layout::Details) {
@@ -244,7 +251,9 @@ Exit converse(const Invocation& invocation) {
                : Result<pb::Response>{fail(client.error().text)};
     if (!said) {
         const Exit exit = reached ? Exit::Usage : Exit::Unreachable;
-        complaints.say(exit, fmt::format("vrouterctl: {}\n", said.error().text));
+        const std::string what =
+            reached ? fmt::format("{}: ", invocation.command->words) : std::string{};
+        complaints.say(exit, fmt::format("vrouterctl: {}{}\n", what, said.error().text));
         return exit;
     }
     Answer answer{invocation};
@@ -253,10 +262,18 @@ Exit converse(const Invocation& invocation) {
 }
 
 Exit perform(const Invocation& invocation) {
-    if (invocation.command->conversation != nullptr) {
+    const Command& command = *invocation.command;
+    if (command.octets && ::isatty(STDOUT_FILENO) == 1) {
+        Complaints{invocation.json}.say(
+            Exit::Usage,
+            fmt::format(
+                "vrouterctl: {}: a terminal cannot show it: {}\n", command.words, command.example));
+        return Exit::Usage;
+    }
+    if (command.conversation != nullptr) {
         return converse(invocation);
     }
-    if (invocation.command->request == nullptr) {
+    if (command.request == nullptr) {
         return perform_here(invocation);
     }
     const auto end = Clock::now() + invocation.timeout;
@@ -266,7 +283,7 @@ Exit perform(const Invocation& invocation) {
         const bool last = Clock::now() >= end;
         const auto ready = ask(invocation, answer, last);
         // Who waits also waits for a router that is not there yet, or that is just going.
-        if (!ready && (last || !invocation.command->waits)) {
+        if (!ready && (last || !command.waits)) {
             complaints.say(Exit::Unreachable, "vrouterctl: " + ready.error().text + "\n");
             return Exit::Unreachable;
         }
@@ -305,5 +322,9 @@ Exit run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     const auto exit = vr::ctl::run(argc, argv);
-    return std::fflush(stdout) == 0 ? static_cast<int>(exit) : EXIT_FAILURE;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) {
+        return static_cast<int>(exit);
+    }
+    std::perror("vrouterctl: not all could be written");
+    return EXIT_FAILURE;
 }

@@ -267,6 +267,11 @@ INSTANTIATE_TEST_SUITE_P(
             "bgp shutdown: TEXT: 'caf?' is not a text of 1 to 255 octets in UTF-8 ('vrouterctl "
             "bgp shutdown --help' tells more)"},
         UsageRow{
+            "OctetsAsJson",
+            "bgp dump --json",
+            "bgp dump: --json: what it writes is no text ('vrouterctl bgp dump --help' tells "
+            "more)"},
+        UsageRow{
             "NameThatIsNoText",
             "show ports m\xfcnchen",
             "show ports: NAME: 'm?nchen' is not a name in UTF-8 ('vrouterctl show ports --help' "

@@ -112,6 +112,8 @@ const std::map<std::string, std::string>& disk() {
         {"large.mrt", large_table()},
         {"two_paths.mrt", two_paths()},
         {"many.mrt", many_prefixes()},
+        {"table.mrt.gz", "\x1f\x8b\x08\x1a what it was"},
+        {"table.mrt.bz2", "BZh91AY&SY what it was"},
         {"cut_later.mrt", kTable + kTable.substr(31, 20)},
     };
     return kDisk;
@@ -384,7 +386,8 @@ TEST(BgpLoad, SendsWhatOnePeerSaid) {
         ElementsAre("10.0.0.0/8 by 192.0.2.3"));
     const Heard heard = load({"two_paths.mrt", "--neighbor", "192.0.2.4"});
     EXPECT_TRUE(heard.requests.empty());
-    EXPECT_EQ(heard.answer->bgp_loaded().routes(), 0U);
+    EXPECT_EQ(bgp_loaded_text(*heard.answer), "routes: 0\nproblem: no path is of 192.0.2.4\n");
+    EXPECT_EQ(bgp_loaded_exit(*heard.answer), Exit::Refused);
 }
 
 TEST(BgpLoad, SendsALargeTablePieceByPiece) {
@@ -410,6 +413,12 @@ TEST(BgpLoad, SaysWhatItDoesNotUnderstandAndLoadsTheRest) {
 
 TEST(BgpLoad, TheFileMustBeThere) {
     EXPECT_FALSE(load({"absent.mrt"}).answer);
+}
+
+TEST(BgpLoad, TellsHowToUnpackAnArchive) {
+    EXPECT_EQ(
+        load({"table.mrt.bz2"}).answer.error().text,
+        "table.mrt.bz2: it is compressed: 'bzip2 -dc FILE | vrouterctl bgp load -' unpacks it");
 }
 
 TEST(BgpRead, PrintsEveryPathOfATable) {
@@ -478,6 +487,16 @@ TEST(BgpRead, OnlyWhatIsWanted) {
     EXPECT_EQ(run({"bgp", "read", "table.mrt", "--prefix", "10.1.0.0/16"}).text, "");
     EXPECT_NE(run({"bgp", "read", "table.mrt", "--prefix", "10.1.0.0"}).text, "");
     EXPECT_NE(run({"bgp", "read", "table.mrt", "--prefix", "0.0.0.0/0"}).text, "");
+}
+
+TEST(BgpRead, TellsHowToUnpackAnArchive) {
+    const Printed printed = run({"bgp", "read", "table.mrt.gz", "table.mrt"});
+    EXPECT_EQ(printed.exit, 1);
+    EXPECT_THAT(
+        printed.text,
+        HasSubstr("problem: table.mrt.gz: it is compressed: 'gzip -dc FILE | vrouterctl bgp read "
+                  "-' unpacks it\n"));
+    EXPECT_THAT(printed.text, HasSubstr("recorded 10.0.0.0/8"));
 }
 
 TEST(BgpRead, SaysWhatItDoesNotUnderstand) {

@@ -196,6 +196,14 @@ TEST(Json, SpansFrames) {
         " {\"reason\":\"b\",\"packets\":0,\"meaning\":\"\"}\n]\n");
 }
 
+TEST(Json, LeavesOutWhatAListingSaysBesideItsRows) {
+    const auto listing = response(R"(bgp_routes { rows { } problems: "a" problems: "b" })");
+    EXPECT_EQ(problems_beside_rows(listing), (std::vector<std::string>{"a", "b"}));
+    EXPECT_TRUE(problems_beside_rows(response("drops { }")).empty());
+    EXPECT_TRUE(problems_beside_rows(response(R"(bgp_loaded { problems: "a" })")).empty())
+        << "it has no rows: JSON has them all";
+}
+
 TEST(Json, TurnsAResourcesDocumentIntoJson) {
     EXPECT_EQ(
         as_json(response(

@@ -4,6 +4,8 @@ SPDX-License-Identifier: Apache-2.0
 """
 
 import json
+import os
+import pty
 import re
 import shutil
 import subprocess
@@ -154,6 +156,32 @@ def test_dumped_table_is_loaded_by_another_router(fabric, make_router, reflector
     assert other.ctl("bgp", "unload") == f"routes: {len(everything)}\n"
     listener.wait_no_route("172.16.1.0/24", 30)
     assert table(other) == {}
+
+
+def test_what_is_wrong_with_files_is_told(directory):
+    """No router is needed to say so."""
+
+    def tell(*words, stdout=subprocess.PIPE):
+        ctl = [BUILD / "vrouterctl", "--socket", directory / "none", *words]
+        return subprocess.run(ctl, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=15, check=False)
+
+    cut = directory / "cut.mrt"
+    cut.write_bytes(bytes(11))
+    read = tell("bgp", "read", cut, "--json")
+    assert (read.returncode, read.stdout) == (1, "[]\n")
+    assert json.loads(read.stderr) == {"error": f"{cut}: record 1: the file ends within it", "exit": 1}
+    folder = tell("bgp", "read", directory)
+    assert (folder.returncode, folder.stderr) == (2, f"vrouterctl: bgp read: cannot read {directory}: Is a directory\n")
+    master, terminal = pty.openpty()
+    dump = tell("bgp", "dump", stdout=terminal)
+    for end in (master, terminal):
+        os.close(end)
+    wanted = "vrouterctl: bgp dump: a terminal cannot show it: vrouterctl bgp dump > table.mrt\n"
+    assert (dump.returncode, dump.stderr) == (2, wanted)
+    with open("/dev/full", "w") as full:
+        script = tell("completion", "bash", stdout=full)
+    wanted = "vrouterctl: not all could be written: No space left on device\n"
+    assert (script.returncode, script.stderr) == (1, wanted)
 
 
 def test_dumped_table_is_read_by_ourselves_and_by_others(reflector, client, directory):
