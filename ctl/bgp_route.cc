@@ -114,6 +114,11 @@ struct Exchanged {
     std::string name;  ///< of the peer
     bgp::Crossing way = bgp::Crossing::Received;
     std::optional<IpPrefix> within;
+    std::optional<IpAddr> address;  ///< all that it is in, in place of `within`
+
+    [[nodiscard]] bool has(const IpPrefix& prefix) const {
+        return address ? contains(prefix, *address) : is_inside(prefix, within);
+    }
 };
 
 void fill(const Exchanged& wanted, const bgp::PeerRouteSummary& route, pb::BgpRoute& row) {
@@ -147,7 +152,7 @@ Answer exchanged(const SpeakerPtr& speaker, const std::string& neighbor, Exchang
                     cursor,
                     kRowsPerFrame,
                     [&](bgp::PeerRouteSummary&& route) {
-                        if (is_inside(route.prefix, wanted.within)) {
+                        if (wanted.has(route.prefix)) {
                             const Key key{route.prefix, route.path_id};
                             found.emplace(key, std::move(route));
                         }
@@ -167,8 +172,7 @@ Answer show(const SpeakerPtr& speaker, const pb::ShowBgpRoutes& request) {
             return present ? present->name_of(peer) : to_string(peer);
         }};
     const auto address = parse_ip(request.prefix());
-    wanted.within =
-        parse_prefix(request.prefix());  // an address: its own, of what crossed a session
+    wanted.within = parse_prefix(request.prefix());
     if (!request.prefix().empty() && !wanted.within) {
         return Failure{
             .code = pb::Error::CODE_INVALID,
@@ -182,7 +186,8 @@ Answer show(const SpeakerPtr& speaker, const pb::ShowBgpRoutes& request) {
             {.peer = {},
              .name = {},
              .way = received ? bgp::Crossing::Received : bgp::Crossing::Advertised,
-             .within = wanted.within});
+             .within = wanted.within,
+             .address = address});
     }
     if (address) {
         wanted.within.reset();

@@ -202,6 +202,9 @@ def test_filters_communities_and_reasons(lab):
     assert rows[0]["communities"] == ["64512:7", "64512:1:2"]
     received = lab.router.ask("bgp", "routes", "--received", CLIENTS[0])
     assert [(row["state"], row["communities"]) for row in received] == [("accepted", [])]
+    inside_it = block(CLIENTS[0]).replace(".0/24", ".9")
+    assert lab.router.ask("bgp", "routes", inside_it, "--received", CLIENTS[0]) == received
+    assert lab.router.ask("bgp", "routes", "10.66.0.9", "--received", CLIENTS[0]) == []
 
     def heard():
         return clients[0].ask("show", "route", "10.66.0.0/16", "all")
