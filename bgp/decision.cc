@@ -105,12 +105,13 @@ void break_ties(Candidates& candidates) {
         Step::ClusterList, [](const Path& p) { return p.attributes->cluster_list.size(); });
     candidates.keep_lowest(Step::PeerAddress, [](const Path& p) { return p.source->address; });
     candidates.keep_lowest(Step::PathId, [](const Path& p) { return p.path_id; });
+    candidates.keep_lowest(Step::Loaded, [](const Path& p) { return p.source->loaded; });
 }
 
 }  // namespace
 
 std::string_view to_string(Step step) {
-    constexpr std::array<std::string_view, 14> kWords{
+    constexpr std::array<std::string_view, 15> kWords{
         "next hop unreachable",
         "of a peer long gone",
         "lower local preference",
@@ -124,6 +125,7 @@ std::string_view to_string(Step step) {
         "longer cluster list",
         "higher peer address",
         "higher path identifier",
+        "loaded",
         "best"};
     return kWords.at(static_cast<std::size_t>(step));
 }

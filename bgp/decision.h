@@ -31,6 +31,7 @@ enum class Step : std::uint8_t {
     ClusterList,  ///< shortest CLUSTER_LIST, RFC 4456 9
     PeerAddress,  ///< lowest peer address, g
     PathId,       ///< lowest path identifier of one peer, RFC 7911
+    Loaded,       ///< what this host announces by itself before what was loaded
     Best,         ///< lost no step
 };
 

@@ -37,6 +37,7 @@ Instance::Instance(
       random_(std::move(random)),
       ribs_(oracle, config_.multipath, seed_of(random_)) {
     own_.identifier = loaded_.identifier = config_.router_id;
+    loaded_.loaded = true;
     ribs_.sources.add(own_);
     ribs_.sources.add(loaded_);
 }

@@ -41,7 +41,7 @@ TEST_P(DecisionRows, LoserFallsAtTheStep) {
     for (const bool swapped : {false, true}) {
         Offer winner = offer();
         Offer loser = offer();
-        loser.source.address = Ip4{4};  // would win the last step
+        loser.source.address = Ip4{4};  // would win the last step but one
         if (GetParam().wanted == Step::PeerAddress) {
             loser.source.address = Ip4{6};
         }
@@ -100,7 +100,14 @@ INSTANTIATE_TEST_SUITE_P(
             [](Offer&, Offer& l) { l.attributes.cluster_list = {Ip4{1}}; },
             Step::ClusterList,
             2},
-        Row{"address", [](Offer&, Offer&) {}, Step::PeerAddress, 2}),
+        Row{"address", [](Offer&, Offer&) {}, Step::PeerAddress, 2},
+        Row{"loaded",
+            [](Offer& w, Offer& l) {
+                w.source = l.source = {};
+                l.source.loaded = true;
+            },
+            Step::Loaded,
+            2}),
     [](const auto& row) { return row.param.name; });
 
 TEST(Decision, MedCountsOnlyWithinOneNeighbouringAs) {

@@ -365,7 +365,11 @@ TEST_F(BgpHandler, LoadsRoutesBesideItsOwnAndTakesThemBack) {
     EXPECT_EQ(
         ask(load_request(mrt_of({"fd00::/64"}, "fd00::7"))).front().bgp_loaded().routes(), 1U);
     settle();
-    EXPECT_EQ(routes("10.0.0.0/24").size(), 2U);
+    const auto both = routes("10.0.0.0/24");
+    ASSERT_EQ(both.size(), 2U);
+    EXPECT_EQ(both[0].state(), pb::BgpRoute::STATE_BEST);
+    EXPECT_EQ(both[0].next_hop(), "") << "its own";
+    EXPECT_EQ(both[1].reason(), "loaded");
     ASSERT_EQ(routes("10.0.1.0/24").size(), 1U);
     EXPECT_EQ(routes("10.0.1.0/24")[0].next_hop(), "192.0.2.7");
     pb::Request unload;
