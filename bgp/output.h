@@ -22,31 +22,18 @@ class Output {
     /// Octets that nobody changes any more.
     using Shared = std::shared_ptr<const Octets>;
 
-    Output() = default;
-
-    explicit Output(Octets octets) : tail_(std::move(octets)) {}
-
     /// Where encoders write; valid until the next append().
     [[nodiscard]] Octets& tail() noexcept { return tail_; }
 
     /// Adds `octets`, which are a part of `of`.
     void append(const Shared& of, Bytes octets) {
-        if (octets.size() < kWorthSharing) {
+        const bool is_small_part = octets.size() < of->size() / kPartWorthKeeping;
+        if (octets.size() < kWorthSharing || is_small_part) {
             tail_.insert(tail_.end(), octets.begin(), octets.end());
             return;
         }
         close_tail();
         add(Run{.of = of, .octets = octets});
-    }
-
-    /// Adds what `other` has.
-    void append(Output&& other) {
-        close_tail();
-        other.close_tail();
-        for (Run& run : other.runs_) {
-            add(std::move(run));
-        }
-        other.clear();
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return closed_ + tail_.size(); }
@@ -85,6 +72,8 @@ class Output {
   private:
     /// A reference and its part of a gathering write cost as much as copying so few octets.
     static constexpr std::size_t kWorthSharing = 512;
+    /// A smaller part would keep the memory of the whole for little.
+    static constexpr std::size_t kPartWorthKeeping = 8;
 
     struct Run {
         Shared of;

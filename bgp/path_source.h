@@ -26,7 +26,7 @@ struct PathSource {
     /// The peer's paths have path identifiers, RFC 7911.
     bool path_ids4 = false;
     bool path_ids6 = false;
-    bool loaded = false;  ///< our own, as what an operator has loaded is
+    bool loaded = false;       ///< our own, as what an operator has loaded is
     SourceId id = 0;           ///< given by Sources
     std::uint64_t serial = 0;  ///< given by Sources, with all that is said here, and never again
 

@@ -228,8 +228,9 @@ void Peer::tell_missing_next_hop() {
     if (!rib<F>().up()) {
         return;
     }
-    const Filter filter = filter_in_force(config_.export_, source_.kind);
-    const bool tells_nothing = filter.kind == Filter::Kind::None && filter.rules.empty();
+    const auto& filter = config_.export_;  // not copied: it may have thousands of rules
+    const bool tells_nothing = filter ? filter->kind == Filter::Kind::None && filter->rules.empty()
+                                      : source_.kind == PeerKind::External;
     const bool missing = !rib<F>().own_next_hop() && !tells_nothing;
     bool& told = told_no_next_hop_[std::is_same_v<F, V4> ? 0 : 1];
     if (missing && !told) {
@@ -245,17 +246,19 @@ void Peer::tell_missing_next_hop() {
 bool Peer::accept(Time now) {
     Link& incoming = link(Direction::Incoming);
     tick(now);  // a pause that is just over must not cost a connection
-    if (wanted_ &&
-        (incoming.fsm.state() == State::OpenSent || incoming.fsm.state() == State::OpenConfirm)) {
+    if (!wanted_ || is_exhausting()) {
+        return false;
+    }
+    if (incoming.fsm.state() == State::OpenSent || incoming.fsm.state() == State::OpenConfirm) {
         // The peer gave up on the older one, or it would not call again.
         feed(Direction::Incoming, event::TcpFailed{"replaced by a newer connection"}, now);
         tick(now);
-    } else if (wanted_ && incoming.fsm.state() == State::Established && restart_) {
+    } else if (incoming.fsm.state() == State::Established && restart_) {
         // RFC 4724 5: it calls again, so the old session is over for it: it has restarted.
         feed(Direction::Incoming, event::TcpFailed{"the peer has restarted"}, now);
         tick(now);
     }
-    return wanted_ && !is_exhausting() && incoming.fsm.state() == State::Active;
+    return !is_exhausting() && incoming.fsm.state() == State::Active;
 }
 
 void Peer::connected(Direction direction, const IpAddr& local_address, Time now) {

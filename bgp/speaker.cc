@@ -61,10 +61,7 @@ Speaker::~Speaker() {
         error_code ignored;
         session->socket().close(ignored);
     }
-    in_errands_ = true;  // what is over now begins nothing
-    for (; !errands_.empty(); errands_.pop_front()) {
-        errands_.front().done();
-    }
+    end_errands();
     free_slowly(io_, std::move(instance_));
 }
 
@@ -121,6 +118,7 @@ Result<void> Speaker::set_config(const SpeakerConfig& changed) {
 }
 
 void Speaker::stop(std::string_view text) {
+    end_errands();
     listeners_.close();
     const Notification why{
         .code = ErrorCode::Cease,
@@ -190,6 +188,7 @@ void Speaker::fit_to_range(const IpAddr& address) {
         remove_peer(address, cease::kConfigurationChange);  // it calls again
     } else {
         neighbour.peer.reconfigure(config, Clock::now());
+        renew_timeouts(neighbour);
         settle(neighbour);
         want_work();
     }
@@ -287,6 +286,7 @@ Result<void> Speaker::set_peer(const PeerConfig& config) {
     }
     if (!peer.needs_restart(config)) {
         peer.reconfigure(config, Clock::now());
+        renew_timeouts(at->second);
         watch(config);
         settle(at->second);
         want_work();
@@ -319,7 +319,7 @@ Result<void> Speaker::add_again(const PeerConfig& config, const Before& old) {
 
 void Speaker::expect_peers(bool expected) {
     source_unread_ = expected;
-    instance_->expect_peers(source_unread_);
+    instance_->expect_peers(source_unread_ || remembering_ != 0);
     want_work();
 }
 
@@ -401,7 +401,9 @@ void Speaker::for_each_peer(Act act, std::move_only_function<void(std::size_t)> 
     do_errands();
 }
 
-void Speaker::remember(std::vector<PeerSummary> before) {
+void Speaker::remember(std::vector<PeerSummary> before, std::move_only_function<void()> done) {
+    ++remembering_;
+    expect_peers(source_unread_);
     errands_.push_back(Errand{
         .step =
             [this, before = std::move(before), next = std::size_t{0}]() mutable {
@@ -411,9 +413,13 @@ void Speaker::remember(std::vector<PeerSummary> before) {
                 return ++next < before.size();
             },
         .done =
-            [this] {
+            [this, done = std::move(done)]() mutable {
+                --remembering_;
                 instance_->set_callers_known();
-                want_work();
+                expect_peers(source_unread_);
+                if (done) {
+                    done();
+                }
             }});
     do_errands();
 }
@@ -437,8 +443,21 @@ void Speaker::remember_one(const PeerSummary& old) {
     });
 }
 
+/// Whoever waits is told; what is left is not done.  For good.
+void Speaker::end_errands() {
+    errands_ended_ = true;
+    while (!errands_.empty()) {
+        Errand over = std::move(errands_.front());
+        errands_.pop_front();
+        over.done();  // what begins now ends as well
+    }
+}
+
 /// Goes on with what is done peer by peer; the rest has its turn later.
 void Speaker::do_errands() {
+    if (errands_ended_) {
+        return end_errands();
+    }
     if (errands_posted_ || std::exchange(in_errands_, true)) {
         return;
     }
@@ -447,7 +466,7 @@ void Speaker::do_errands() {
         if (!errands_.front().step()) {
             Errand over = std::move(errands_.front());
             errands_.pop_front();
-            over.done();  // may begin another one
+            over.done();  // may begin another one, but must not end the speaker
         }
         if (!errands_.empty() && Clock::now() - begin > kSlice) {
             run_errands_soon();
@@ -502,7 +521,9 @@ void Speaker::next_hops_changed(const std::vector<IpAddr>& next_hops) {
 
 void Speaker::own_addresses_changed() {
     for_each_peer([this](const IpAddr& address) {
-        neighbours_.at(address).peer.own_addresses_changed();
+        Neighbour& neighbour = neighbours_.at(address);
+        neighbour.peer.own_addresses_changed();
+        settle(neighbour);
         want_work();
         return true;
     });

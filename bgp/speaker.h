@@ -115,13 +115,14 @@ class Speaker {
     using Act = std::function<bool(const IpAddr&)>;
 
     /// Does `act` to each peer that there is now and still is when it is its turn, slice by slice: the first
-    /// within this call.  Then calls done(how many): in the destructor at the latest.
+    /// within this call.  Then calls done(how many): in stop() or the destructor at the latest, after which nothing
+    /// is done in slices any more.
     void for_each_peer(Act act, std::move_only_function<void(std::size_t)> done = {});
 
     /// Of a speaker that takes another's place: the peers that there were, once those of now are known.  Callers
     /// of ranges are peers again before they call, so that they are waited for, and nobody else is.  Slice by
-    /// slice; whoever is not yet remembered is waited for.
-    void remember(std::vector<PeerSummary> before);
+    /// slice: whoever is not yet remembered is waited for, and then done() is called.
+    void remember(std::vector<PeerSummary> before, std::move_only_function<void()> done = {});
 
     /// Callers of ranges that a speaker after a crash is to wait for: what remember() is to be told then.
     [[nodiscard]] std::vector<IpAddr> callers_to_await() const;
@@ -241,6 +242,7 @@ class Speaker {
     [[nodiscard]] Result<Session::Endpoint> begin_call(
         Session::Socket& socket, const PeerConfig& config) const;
     [[nodiscard]] Result<void> prepare(Session::Socket& socket, const PeerConfig& config);
+    static void renew_timeouts(Neighbour& neighbour);
     void adopt(Neighbour& neighbour, Direction direction, SessionPtr session);
     void connected(Neighbour& neighbour, Direction direction);
     void process(Neighbour& neighbour, Direction direction, const SessionPtr& session);
@@ -256,6 +258,7 @@ class Speaker {
     [[nodiscard]] bool flush_some();
     void do_errands();
     void run_errands_soon();
+    void end_errands();
     void arm_timer();
     void arm_timer(Time due);
     void tick();
@@ -292,7 +295,9 @@ class Speaker {
     std::deque<Errand> errands_;  ///< one after the other
     bool errands_posted_ = false;
     bool in_errands_ = false;
-    unsigned parsing_ = 0;  ///< sessions with messages left over from a slice
+    bool errands_ended_ = false;
+    unsigned remembering_ = 0;  ///< calls of remember() that are not done
+    unsigned parsing_ = 0;      ///< sessions with messages left over from a slice
     std::uint64_t strangers_ = 0;
     std::vector<PeerSummary> awaited_;
     std::shared_ptr<bool> alive_ =

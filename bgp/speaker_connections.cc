@@ -138,10 +138,11 @@ std::vector<IpAddr> Speaker::callers_to_await() const {
     return callers;
 }
 
-/// Peers of ranges that are gone, and of which nothing is kept, are forgotten; true when the slice was over
-/// before all had their turn.
+/// Peers of ranges that are gone, and of which nothing is kept, are forgotten; true when some were, which may end
+/// what others wait for.
 bool Speaker::dismiss_idle() {
     const Time begin = Clock::now();
+    bool some = false;
     for (const IpAddr& address : std::vector<IpAddr>(maybe_idle_.begin(), maybe_idle_.end())) {
         const auto at = neighbours_.find(address);
         if (at == neighbours_.end() || !at->second.range) {
@@ -157,12 +158,13 @@ bool Speaker::dismiss_idle() {
         } else if (!neighbour.waiting && !awaited && neighbour.peer.drained()) {
             maybe_idle_.erase(address);
             remove_peer(address);
+            some = true;
             if (Clock::now() - begin > kSlice) {
-                return true;
+                break;
             }
         }
     }
-    return false;
+    return some;
 }
 
 /// Makes the waiting connection the peer's incoming one as soon as the peer has room for it, or ends it
@@ -299,6 +301,17 @@ Result<void> Speaker::prepare(Session::Socket& socket, const PeerConfig& config)
     }
     const bool external = config.local_as.value_or(this->config().asn) != config.asn;
     return set_hop_limits(socket.native_handle(), config, external);
+}
+
+/// Timers that count for living sessions count for their connections, too.
+void Speaker::renew_timeouts(Neighbour& neighbour) {
+    for (const SessionPtr& session : neighbour.sessions) {
+        if (session && session->socket().is_open()) {
+            // Refused only for a socket that is about to fail anyway.
+            static_cast<void>(set_user_timeout(
+                session->socket().native_handle(), neighbour.peer.config().timers));
+        }
+    }
 }
 
 void Speaker::adopt(Neighbour& neighbour, Direction direction, SessionPtr session) {

@@ -63,9 +63,6 @@ class UpdateBatch {
 
     void hand_out(UpdateMember& member);
 
-    /// Octets of all messages.
-    [[nodiscard]] std::size_t octets() const noexcept { return octets_->size(); }
-
   private:
     /// Octets, up to those of the next piece, that all members take but those named.
     struct Piece {

@@ -384,14 +384,18 @@ bool UpdateGroup<F>::has_output() const {
         });
     };
     return std::ranges::any_of(cohorts_, ready) ||
-           (!filling_ && std::ranges::any_of(farewells_, [](const Farewell& farewell) {
-               return farewell.member->has_room();
-           }));
+           (!filling_ && !tables_.selection_deferred &&
+            std::ranges::any_of(
+                farewells_, [](const Farewell& farewell) { return farewell.member->has_room(); }));
 }
 
 template <Family F>
 std::size_t UpdateGroup<F>::pack(std::size_t most) {
     std::size_t count = 0;
+    // Each is the first one in turn: one of many members can use up a slice, round after round.
+    if (cohorts_.size() > 1) {
+        std::ranges::rotate(cohorts_, cohorts_.begin() + 1);
+    }
     // New cohorts come at the end, and merging takes away what is behind `index`.
     for (std::size_t index = 0; index < cohorts_.size() && count < most; ++index) {
         count += pack_cohort(index, most - count);

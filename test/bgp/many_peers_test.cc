@@ -11,6 +11,7 @@
 
 #include "bgp/framer.h"
 #include "bgp/output.h"
+#include "bgp/ribs.h"
 #include "bgp/speaker.h"
 #include "bgp/update.h"
 #include "bgp/update_batch.h"
@@ -64,9 +65,10 @@ class Listener final : public UpdateMember {
         messages += count;
     }
 
-    void caught_up() override {}
+    void caught_up() override { has_caught_up = true; }
 
     Output output;
+    bool has_caught_up = false;
     unsigned messages = 0;
 
   private:
@@ -175,6 +177,115 @@ TEST(UpdateBatch, MembersShareTheOctets) {
     batch.clear();
     batch.encode(AttributeContext{});  // those that are on their way stay as they are
     EXPECT_EQ(one.output.flat(), before);
+}
+
+TEST(Output, ASmallPartDoesNotKeepTheWhole) {
+    const auto whole = octets_of(100'000, 1);
+    Output output;
+    output.append(whole, Bytes{*whole}.first(600));
+    EXPECT_EQ(whole.use_count(), 1);
+    EXPECT_EQ(output.size(), 600U);
+}
+
+// --- UpdateGroup -----------------------------------------------------------------------------------
+
+class Group : public ::testing::Test {
+  protected:
+    static constexpr unsigned kRoutes = 5000;
+
+    Group() {
+        own.kind = PeerKind::Local;
+        ribs.sources.add(own);
+        for (unsigned i = 0; i < kRoutes; ++i) {
+            set(i, 0);
+        }
+        decide_all();
+    }
+
+    Listener& join() {
+        auto& source = *sources.emplace_back(std::make_unique<PathSource>());
+        source.kind = PeerKind::External;
+        source.address = Ip4{0x0b000000U + static_cast<std::uint32_t>(sources.size())};
+        ribs.sources.add(source);
+        listeners.push_back(std::make_unique<Listener>(source.id));
+        obtain(terms())->join(*listeners.back());
+        return *listeners.back();
+    }
+
+    std::shared_ptr<UpdateGroup<V4>> obtain(const ExportTerms& wanted) {
+        return ribs.groups4.obtain(wanted);
+    }
+
+    static ExportTerms terms() {
+        ExportTerms terms;
+        terms.ends.kind = PeerKind::External;
+        terms.ends.local_as = terms.ends.speaker_as = Asn{65001};
+        terms.own_next_hop = Ip4{0xc0000201};
+        terms.filter.kind = Filter::Kind::All;
+        return terms;
+    }
+
+    void set(unsigned route, std::uint32_t med) {
+        Attributes attributes;
+        attributes.next_hop = Ip4{0xc0000209};
+        attributes.med = med;
+        static_cast<void>(ribs.v4.set(
+            Prefix<V4>::host(Ip4{0x0a000000U + route}),
+            PathCell{.attributes = ribs.pool.intern(attributes), .source = own.id}));
+    }
+
+    void decide_all() {
+        while (ribs.v4.has_dirty()) {
+            ribs.v4.decide_some(200, [&](RouteId id, const auto& route, auto change) {
+                ribs.groups4.route_changed(id, route, change.best_path);
+            });
+        }
+    }
+
+    AnyNextHop oracle;
+    Ribs ribs{oracle, 1, 7};
+    PathSource own;
+    std::vector<std::unique_ptr<PathSource>> sources;
+    std::vector<std::unique_ptr<Listener>> listeners;
+};
+
+TEST_F(Group, ManyWhoAreToldChangesKeepNobodyFromTheTable) {
+    for (unsigned i = 0; i < 500; ++i) {
+        join();
+    }
+    while (ribs.groups4.work()) {
+    }
+    const Listener& late = join();
+    unsigned rounds = 0;
+    for (unsigned route = 0; !late.has_caught_up && rounds < 200; ++rounds) {
+        for (unsigned i = 0; i < 100; ++i) {
+            set(route++ % kRoutes, 1 + rounds % 7);
+        }
+        decide_all();
+        static_cast<void>(ribs.groups4.work());
+    }
+    EXPECT_TRUE(late.has_caught_up) << "in " << rounds << " rounds";
+}
+
+TEST_F(Group, WaitsForSelectionWithFarewells) {
+    ribs.selection_deferred = true;
+    Listener& member = join();
+    while (ribs.groups4.work()) {
+    }
+    const auto former = obtain(terms());
+    ExportTerms changed = terms();
+    changed.ends.next_hop = NextHopMode::Self;
+    obtain(changed)->join(member, former.get());
+    former->leave(member);
+    unsigned rounds = 0;
+    while (ribs.groups4.work() && rounds < 1000) {
+        ++rounds;
+    }
+    EXPECT_LT(rounds, 1000U) << "nothing can be said before selection is done";
+    ribs.selection_deferred = false;
+    while (ribs.groups4.work()) {
+    }
+    EXPECT_TRUE(member.has_caught_up);
 }
 
 // --- Speaker ---------------------------------------------------------------------------------------

@@ -124,6 +124,9 @@ void BgpControl::stop() {
     stopping_ = true;
     if (speaker_) {
         speaker_->stop("router is stopping");
+        for (auto& then : std::exchange(when_peers_are_, {})) {
+            then();
+        }
     }
     if (callers_file_) {
         callers_file_->remove();
@@ -212,6 +215,12 @@ void BgpControl::restart(std::move_only_function<void(Result<void>)> done) {
     peers_.clear();
     peer_errors_.clear();
     refused_.clear();
+    shut_down_.clear();
+    for (const bgp::PeerSummary& peer : before) {
+        if (peer.shut_down) {
+            shut_down_.emplace(peer.address, *peer.shut_down);
+        }
+    }
     auto opened = open_speaker(std::move(bfd));
     speaker_->expect_peers(true);
     speaker_->close_first(std::move(connections));
@@ -221,13 +230,20 @@ void BgpControl::restart(std::move_only_function<void(Result<void>)> done) {
                     before = std::move(before),
                     opened = std::move(opened),
                     done = std::move(done)]() mutable {
-        if (!speaker_) {
-            return done(fail("BGP ends"));
+        if (!speaker_ || stopping_) {
+            return done(fail("the router is stopping"));
         }
-        speaker_->remember(std::move(before));
-        done(
-            opened ? Result<void>{}
-                   : fail(std::move(opened).error(), "restarted, but not all is well"));
+        shut_down_.clear();
+        speaker_->remember(
+            std::move(before),
+            [this, opened = std::move(opened), done = std::move(done)]() mutable {
+                if (!speaker_ || stopping_) {
+                    return done(fail("the router is stopping"));
+                }
+                done(
+                    opened ? Result<void>{}
+                           : fail(std::move(opened).error(), "restarted, but not all is well"));
+            });
     });
 }
 
@@ -264,7 +280,7 @@ void BgpControl::reload(
 
 /// What is not as the config wants it; `ranges`: what became of those.  Empty: nothing.
 std::string BgpControl::problem_of_reload(const Result<void>& ranges) const {
-    if (!speaker_) {
+    if (!speaker_ || stopping_) {
         return "BGP restarts or ends meanwhile";
     }
     if (!ranges) {
@@ -434,7 +450,6 @@ void BgpControl::apply() {
     std::erase_if(calico_.closed, [&](const IpAddr& address) { return peers.contains(address); });
     // Who was refused and is to be a peer is not taken for one of a range before.
     refused_.insert(calico_.closed.begin(), calico_.closed.end());
-    speaker_->refuse(refused_);
     if (!calico_.speaker.router_id.is_unspecified()) {
         peers.merge(calico_.peers);
     } else if (!calico_.peers.empty()) {
@@ -443,6 +458,9 @@ void BgpControl::apply() {
             config_.node);
     }
     want_peers(std::move(peers));
+    // Nor is who will be one in another turn.
+    refused_.insert(changing_.begin(), changing_.end());
+    speaker_->refuse(refused_);
     if (!tells_alike(calico_, old)) {
         originate_all();
     }
@@ -512,9 +530,13 @@ void BgpControl::set_peer(const IpAddr& address) {
     if (auto set = speaker_->set_peer(peer); !set) {
         log::error("bgp {}: {}", speaker_->name_of(address), set.error().text);
         peer_errors_.emplace(address, std::move(set).error().text);
-    } else {
-        warn_of_missing_filters(peer, speaker_->name_of(address), calico_.speaker.asn);
+        return;
     }
+    // In this turn, or it would be called.
+    if (const auto down = shut_down_.find(address); down != shut_down_.end()) {
+        speaker_->shut_down(address, down->second);
+    }
+    warn_of_missing_filters(peer, speaker_->name_of(address), calico_.speaker.asn);
 }
 
 /// Until all peers are there nobody is told that no more are to come.

@@ -149,9 +149,10 @@ class BgpControl {
     bool peers_wait_ = false;                                      ///< for another turn
     std::vector<std::move_only_function<void()>> when_peers_are_;  ///< wait for the last of them
     std::set<IpAddr> refused_;                                     ///< by the speaker
-    std::map<IpAddr, std::string> peer_errors_;                    ///< why it has not all of them
-    std::string config_error_;  ///< of the speaker's last settings; empty: none
-    bgp::Links links_;          ///< on which peers at link-local addresses are
+    std::map<IpAddr, std::string> shut_down_;    ///< before the restart that is under way, with why
+    std::map<IpAddr, std::string> peer_errors_;  ///< why it has not all of them
+    std::string config_error_;                   ///< of the speaker's last settings; empty: none
+    bgp::Links links_;                           ///< on which peers at link-local addresses are
     LinkPeers link_peers_;
     bool source_may_tell_peers_;
     bool source_told_all_ = false;               ///< once, after what update() made of it
