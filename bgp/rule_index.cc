@@ -32,20 +32,15 @@ RuleIndex::RuleIndex(Filter filter)
     }
 }
 
+/// The prefixes of the family that rules name, ascending, and which rule it is each time.
 template <Family F>
-void RuleIndex::build(Rules<F>& rules) const {
+std::vector<std::pair<Prefix<F>, RuleIndex::Use>> RuleIndex::named() const {
     std::vector<std::pair<Prefix<F>, Use>> named;
     for (RuleNumber number = 0; number < filter_.rules.size(); ++number) {
         const FilterMatch& match = filter_.rules[number].match;
-        if (!match.is_about<F>()) {
-            continue;
-        }
-        if (match.prefixes.empty() || match.where == FilterMatch::Where::Outside) {
-            rules.always.push_back(number);
-        }
         for (const PrefixRule& each : match.prefixes) {
             const auto* prefix = std::get_if<Prefix<F>>(&each.prefix);
-            if (prefix != nullptr && each.ge <= F::kBits) {
+            if (match.is_about<F>() && prefix != nullptr && each.ge <= F::kBits) {
                 const auto le = static_cast<std::uint8_t>(std::min<unsigned>(each.le, F::kBits));
                 named.emplace_back(
                     *prefix,
@@ -54,22 +49,35 @@ void RuleIndex::build(Rules<F>& rules) const {
         }
     }
     std::ranges::stable_sort(named, {}, [](const auto& each) { return each.first; });
-    for (const auto& [prefix, use] : named) {
-        if (rules.nodes.empty() || rules.nodes.back().prefix != prefix) {
+    return named;
+}
+
+template <Family F>
+void RuleIndex::build(Rules<F>& rules) const {
+    for (RuleNumber number = 0; number < filter_.rules.size(); ++number) {
+        const FilterMatch& match = filter_.rules[number].match;
+        const bool always = match.prefixes.empty() || match.where == FilterMatch::Where::Outside;
+        if (match.is_about<F>() && always) {
+            rules.always.push_back(number);
+        }
+    }
+    std::vector<Node<F>>& nodes = rules.nodes;
+    std::vector<Use>& uses = rules.uses;
+    for (const auto& [prefix, use] : named<F>()) {
+        if (nodes.empty() || nodes.back().prefix != prefix) {
             // In order, what contains a prefix is its predecessor or contains that.
-            std::uint32_t parent =
-                rules.nodes.empty() ? kNone : static_cast<std::uint32_t>(rules.nodes.size() - 1);
-            while (parent != kNone && !rules.nodes[parent].prefix.contains(prefix)) {
-                parent = rules.nodes[parent].parent;
+            auto parent = nodes.empty() ? kNone : static_cast<std::uint32_t>(nodes.size() - 1);
+            while (parent != kNone && !nodes[parent].prefix.contains(prefix)) {
+                parent = nodes[parent].parent;
             }
-            rules.nodes.push_back(
+            nodes.push_back(
                 {.prefix = prefix,
                  .parent = parent,
-                 .begin = static_cast<std::uint32_t>(rules.uses.size())});
+                 .begin = static_cast<std::uint32_t>(uses.size())});
         }
-        rules.uses.push_back(use);
+        uses.push_back(use);
     }
-    rules.nodes.push_back({.begin = static_cast<std::uint32_t>(rules.uses.size())});
+    nodes.push_back({.begin = static_cast<std::uint32_t>(uses.size())});
 }
 
 template <Family F, typename Numbers>

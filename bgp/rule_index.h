@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "bgp/filter.h"
@@ -70,6 +71,8 @@ class RuleIndex {
         }
     }
 
+    template <Family F>
+    [[nodiscard]] std::vector<std::pair<Prefix<F>, Use>> named() const;
     template <Family F>
     void build(Rules<F>& rules) const;
     template <Family F>
