@@ -23,9 +23,7 @@ bgp::MrtDump begin(const bgp::Speaker& speaker, std::chrono::system_clock::time_
     std::vector<bgp::MrtPeer> peers;
     for (const bgp::PeerSummary& peer : speaker.peers()) {
         peers.push_back(
-            {.identifier = peer.last_identifier,
-             .address = peer.address,
-             .asn = peer.asn});
+            {.identifier = peer.last_identifier, .address = peer.address, .asn = peer.asn});
     }
     const auto seconds = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count();
     const bgp::MrtPeer self{
