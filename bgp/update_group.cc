@@ -75,8 +75,7 @@ void UpdateGroup<F>::join(UpdateMember& member, UpdateGroup* former) {
             farewells_.push_back(Farewell{.member = &member, .group = former, .cursor = cursor});
         }
     }
-    cohorts_.push_back(
-        Cohort{.cursor = table_.add_cursor(), .seats = {{.member = &member, .dumping = true}}});
+    place({.cursor = table_.add_cursor(), .seats = {{.member = &member, .dumping = true}}});
     const SourceId source = member.source_id();
     if (is_member_.size() <= source) {
         is_member_.resize(source + 1U);
@@ -119,16 +118,31 @@ void UpdateGroup<F>::refresh(UpdateMember& member) {
             continue;
         }
         seat->dumping = true;
-        if (cohort.seats.size() == 1) {
-            table_.rewind(cohort.cursor);
-            return;
-        }
         Cohort alone{.cursor = table_.clone(cohort.cursor), .seats = {*seat}};
         table_.rewind(alone.cursor);
         cohort.seats.erase(seat);
-        cohorts_.push_back(std::move(alone));
+        if (cohort.seats.empty()) {
+            table_.remove_cursor(cohort.cursor);
+            cohorts_.erase(cohorts_.begin() + (&cohort - cohorts_.data()));
+        }
+        place(std::move(alone));
         return;
     }
+}
+
+/// Adds a cohort, or its members to those who have been told the same: hundreds who come, or want all again,
+/// hear it together.
+template <Family F>
+void UpdateGroup<F>::place(Cohort&& cohort) {
+    const auto same = std::ranges::find_if(cohorts_, [&](const Cohort& each) {
+        return table_.same_place(each.cursor, cohort.cursor);
+    });
+    if (same == cohorts_.end()) {
+        cohorts_.push_back(std::move(cohort));
+        return;
+    }
+    std::ranges::copy(cohort.seats, std::back_inserter(same->seats));
+    table_.remove_cursor(cohort.cursor);
 }
 
 // --- what the members must know ----------------------------------------------------------------------

@@ -194,6 +194,7 @@ class UpdateGroup {
     void end_farewell(Farewell& farewell);
     void inherit_farewells(const UpdateMember& member, UpdateGroup& former);
     void list_dumping();
+    void place(Cohort&& cohort);
     [[nodiscard]] bool announces(Row row, RouteId route, const UpdateMember& member) const;
 
     ExportTables<F> tables_;
