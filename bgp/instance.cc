@@ -64,8 +64,14 @@ void Instance::tick(Time now) {
 }
 
 bool Instance::dismantle() {
-    return ribs_.groups4.dismantle() || ribs_.groups6.dismantle() || ribs_.v4.dismantle() ||
-           ribs_.v6.dismantle();
+    if (ribs_.groups4.dismantle() || ribs_.groups6.dismantle() || ribs_.v4.dismantle() ||
+        ribs_.v6.dismantle()) {
+        return true;
+    }
+    if (!peers_.empty()) {
+        peers_.erase(peers_.begin());
+    }
+    return !peers_.empty();
 }
 
 bool Instance::may_decide() {

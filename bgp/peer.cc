@@ -556,6 +556,17 @@ PeerSummary Peer::summary(Time now) const {
     return summary;
 }
 
+PeerSummary Peer::outline() const {
+    PeerSummary outline;
+    outline.address = config_.address;
+    outline.state = state();
+    outline.ipv4.received = routes<V4>().received();
+    outline.ipv6.received = routes<V6>().received();
+    outline.restart.agreed = restart_.has_value();
+    outline.shut_down = shut_down_;
+    return outline;
+}
+
 bool Peer::visit_routes(
     Crossing way, RouteCursor& cursor, std::size_t most, const VisitPeerRoute& visit) const {
     const auto visit_family = [&](const auto& rib) {

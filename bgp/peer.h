@@ -180,6 +180,8 @@ class Peer {
 
     [[nodiscard]] State state() const;
     [[nodiscard]] PeerSummary summary(Time now) const;
+    /// Of that only what the speaker that takes our place is to remember.
+    [[nodiscard]] PeerSummary outline() const;
 
     template <Family F>
     [[nodiscard]] const PeerRib<F>& routes() const {

@@ -129,6 +129,9 @@ class PeerRib final : public UpdateMember {
 
     [[nodiscard]] FamilySummary summary() const;
 
+    /// Paths of the peer that are kept, stale ones too.
+    [[nodiscard]] std::size_t received() const noexcept { return generations_.kept(); }
+
     /// Looks at about `most` places of the table from `at` on, which it moves, and visits what the peer
     /// sent (was told); true when places are left.
     [[nodiscard]] bool visit_received(

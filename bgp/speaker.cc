@@ -555,6 +555,15 @@ PeerSummary Speaker::summary_of(const IpAddr& address, const Neighbour& neighbou
     return summary;
 }
 
+std::vector<PeerSummary> Speaker::outlines() const {
+    std::vector<PeerSummary> outlines;
+    outlines.reserve(neighbours_.size());
+    for (const auto& [address, neighbour] : neighbours_) {
+        outlines.push_back(neighbour.peer.outline());
+    }
+    return outlines;
+}
+
 std::vector<PeerSummary> Speaker::peers() const {
     std::vector<PeerSummary> summaries;
     summaries.reserve(neighbours_.size());

@@ -119,6 +119,9 @@ class Speaker {
     /// is done in slices any more.
     void for_each_peer(Act act, std::move_only_function<void(std::size_t)> done = {});
 
+    /// What remember() is to be told of the peers that there are.
+    [[nodiscard]] std::vector<PeerSummary> outlines() const;
+
     /// Of a speaker that takes another's place: the peers that there were, once those of now are known.  Callers
     /// of ranges are peers again before they call, so that they are waited for, and nobody else is.  Slice by
     /// slice: whoever is not yet remembered is waited for, and then done() is called.

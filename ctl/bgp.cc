@@ -181,22 +181,44 @@ bool is_called(const bgp::PeerSummary& peer, std::string_view name) {
     return is_awaited(peer) && peer.link == (name.starts_with('%') ? name.substr(1) : name);
 }
 
-Answer show(const bgp::Speaker& speaker, const std::string& wanted) {
-    auto peers = speaker.peers();
-    peers.insert(peers.end(), speaker.awaited().begin(), speaker.awaited().end());
-    if (!wanted.empty()) {
-        const auto address = speaker.find_peer(wanted);
-        std::erase_if(peers, [&](const bgp::PeerSummary& peer) {
-            return address ? *address != peer.address : !is_called(peer, wanted);
-        });
-        if (peers.empty()) {
-            return no_neighbor(wanted);
+/// A row of the listing; what of it is found when it is its turn.
+struct Shown {
+    IpAddr address;
+    std::optional<bgp::PeerSummary> awaited;  ///< of whom only the link is known
+};
+
+void show_one(const bgp::Speaker& speaker, const Shown& shown, pb::BgpNeighbor& row) {
+    if (shown.awaited) {
+        fill(*shown.awaited, {}, row);
+    } else if (const auto peer = speaker.peer(shown.address)) {
+        fill(*peer, speaker.name_of(shown.address), row);
+    } else {
+        row.set_address(speaker.name_of(shown.address));
+        row.set_state(pb::BgpNeighbor::STATE_IDLE);
+        row.set_last_error("no neighbor any more");
+    }
+}
+
+Answer show(const FindSpeaker& find, const std::string& wanted) {
+    const bgp::Speaker& speaker = *find();
+    std::vector<Shown> rows;
+    const auto chosen = wanted.empty() ? std::optional<IpAddr>{} : speaker.find_peer(wanted);
+    for (const IpAddr& address : speaker.addresses()) {
+        if (wanted.empty() || address == chosen) {
+            rows.push_back({.address = address, .awaited = {}});
         }
     }
+    for (const bgp::PeerSummary& peer : speaker.awaited()) {
+        if (wanted.empty() || (!chosen && is_called(peer, wanted))) {
+            rows.push_back({.address = peer.address, .awaited = peer});
+        }
+    }
+    if (rows.empty() && !wanted.empty()) {
+        return no_neighbor(wanted);
+    }
     return listing<&pb::Response::mutable_bgp>(
-        std::move(peers), [&speaker](const bgp::PeerSummary& peer, pb::BgpNeighbor& row) {
-            fill(peer, is_awaited(peer) ? std::string{} : speaker.name_of(peer.address), row);
-        });
+        std::move(rows),
+        [find](const Shown& shown, pb::BgpNeighbor& row) { show_one(*find(), shown, row); });
 }
 
 pb::Response count_of(std::uint64_t done) {
@@ -270,7 +292,7 @@ Answer set_neighbor(bgp::Speaker& speaker, const pb::SetBgpNeighbor& request) {
 
 void serve_bgp(Dispatch& dispatch, FindSpeaker speaker, BgpActions actions) {
     dispatch.on(pb::Request::kShowBgp, [speaker](const pb::Request& request) {
-        return show(*speaker(), request.show_bgp().neighbor());
+        return show(speaker, request.show_bgp().neighbor());
     });
     dispatch.on(pb::Request::kShowBgpSpeaker, [speaker](const pb::Request&) {
         return show_speaker(*speaker());

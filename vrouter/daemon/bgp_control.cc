@@ -204,7 +204,7 @@ void BgpControl::restart(std::move_only_function<void(Result<void>)> done) {
         return done(fail("BGP restarts already and waits for its neighbors, a minute at most"));
     }
     log::info("bgp: restarts");
-    std::vector<bgp::PeerSummary> before = speaker_->peers();
+    std::vector<bgp::PeerSummary> before = speaker_->outlines();
     calico_.speaker.selection_deferral = kSelectionDeferral;
     if (routes_) {
         routes_->begin_restart();
