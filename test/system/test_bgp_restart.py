@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 
 import pathlib
 import signal
+import socket
 
 import pytest
 from peers import Bird, Frr, Gobgp, Neighbor
@@ -13,6 +14,7 @@ from rack import FABRIC, ROUTER, Rack
 from reflector_lab import CLIENTS, REFLECTOR, Lab, block
 from resources import resource
 from stream import Stream
+from wire import inside
 
 # Where every packet of a stream is counted, what else runs on a small machine would cost some.
 alone = pytest.mark.alone
@@ -406,6 +408,30 @@ def test_client_that_is_told_later_meets_no_return(clients):
     client.wait_route(OUTSIDE[4], seconds=20)
     assert "Graceful restart" in client.shown()
     assert "AF preserved: ipv4" not in client.shown() and "Restart recovering" not in client.shown()
+
+
+def test_restart_of_many_calls_nobody_who_was_shut_down(network, directory, make_router, make_peer):
+    """Peers are made again in slices.  Of these only the first one listens."""
+    lab = Lab(network, directory, make_router, make_peer)
+    addresses = [f"10.20.0.{number}" for number in range(1, 251)]
+    lab.there.add_address("down0", *(f"{address}/8" for address in addresses))
+    lab.configure(neighbors=[{"address": address, "as": 65001, "connect_retry": 1} for address in addresses])
+    with inside(lab.there), socket.create_server((addresses[0], 179)) as listening:
+        listening.settimeout(PATIENCE * 10)
+        lab.router.start()
+        listening.accept()[0].close()
+        lab.router.ctl("bgp", "shutdown", addresses[0])
+        listening.setblocking(False)
+        while True:  # who called before that
+            try:
+                listening.accept()[0].close()
+            except BlockingIOError:
+                break
+        assert lab.router.ask("bgp", "restart")["count"] == len(addresses)
+        listening.settimeout(1)
+        with pytest.raises(TimeoutError):
+            listening.accept()
+    assert lab.rows()[addresses[0]]["shut_down"]
 
 
 @pytest.mark.parametrize("restart", ["on", "off"], ids=["graceful clients", "plain clients"])
